@@ -1,0 +1,32 @@
+//! Encke: a comet server. The map, in reading order.
+#![forbid(unsafe_code)]
+
+/// The shared words as types.
+pub mod model;
+
+/// `comet.ini` to sections, sections to a checked `Config`.
+pub mod config;
+
+/// RFC 6455 as pure functions on bytes.
+pub mod ws;
+
+/// Request heads, responses, static files' headers.
+pub mod http;
+
+/// The browser client's commands and the JSON it receives.
+pub mod jsapi;
+
+/// Storage: requests and completions as values, and the engines behind them.
+pub mod storage;
+
+/// What one shard knows and decides: subscriptions, pipes, fan-out.
+pub mod hub;
+
+/// The backend API over the MySQL protocol.
+pub mod cometql;
+
+/// Counters per shard, their names and units.
+pub mod metrics;
+
+/// The edge: readiness, rings, timers and completions become inputs, outputs become writes.
+pub mod run;

@@ -1,0 +1,391 @@
+//! The shared words as types. Everything else in the server speaks in these.
+//!
+//! A value of one of these types is valid by construction: whoever holds a [`PipeName`] need not check it again.
+//! This module knows nothing of bytes on a wire, of threads or of clocks.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::sync::{Arc, OnceLock};
+
+/// Bytes that many connections share: one encoded frame, written to all its receivers.
+pub type SharedBytes = Arc<[u8]>;
+
+/// A tenant, on the wire `dev_id`. Keys of every map begin with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DevId(pub u32);
+
+impl fmt::Display for DevId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A tenant's numbered person; 0 is anonymous. At most [`UserId::MAX`], the largest id that storage can hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(u32);
+
+impl UserId {
+    pub const ANONYMOUS: Self = Self(0);
+    pub const MAX: u32 = i32::MAX as u32;
+
+    pub fn new(id: u32) -> Option<Self> {
+        (id <= Self::MAX).then_some(Self(id))
+    }
+
+    pub fn get(self) -> u32 {
+        self.0
+    }
+
+    pub fn is_anonymous(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a text is not a name. Each side of the server has its own code for each of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameError {
+    TooShort,
+    TooLong,
+    BadCharacter,
+}
+
+/// Whether `byte` may stand in a pipe name, an event name or a marker: `A-Z a-z 0-9 _ -`.
+pub const fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+fn check_name(text: &[u8], shortest: usize) -> Result<&str, NameError> {
+    if text.len() > PipeName::LENGTH_MAX {
+        return Err(NameError::TooLong);
+    }
+    if text.len() < shortest {
+        return Err(NameError::TooShort);
+    }
+    if !text.iter().copied().all(is_name_byte) {
+        return Err(NameError::BadCharacter);
+    }
+    std::str::from_utf8(text).map_err(|_| NameError::BadCharacter)
+}
+
+/// The name of a pipe: 2 to 64 name characters. (A backend's INSERT asks for 3; see `cometql`.)
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PipeName(Box<str>);
+
+impl PipeName {
+    pub const LENGTH_MIN: usize = 2;
+    pub const LENGTH_MAX: usize = 64;
+
+    pub fn new(text: &[u8]) -> Result<Self, NameError> {
+        check_name(text, Self::LENGTH_MIN).map(|name| Self(name.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn class(&self) -> PipeClass {
+        PipeClass::of(&self.0)
+    }
+}
+
+impl fmt::Debug for PipeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for PipeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a pipe name's prefix grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PipeClass {
+    /// `web_`: every browser may publish.
+    Web,
+    /// `webauth_`: authorised users may publish.
+    WebAuthorised,
+    /// `track_`: reports who comes and goes.
+    Track,
+    /// `private_`: only authorised users may subscribe.
+    Private,
+    /// `trust_`: keeps history without a setting.
+    Trust,
+    /// `user_status_`: reports a user's presence.
+    UserStatus,
+    Ordinary,
+}
+
+impl PipeClass {
+    pub fn of(name: &str) -> Self {
+        const PREFIXES: [(&str, PipeClass); 6] = [
+            ("web_", PipeClass::Web),
+            ("webauth_", PipeClass::WebAuthorised),
+            ("track_", PipeClass::Track),
+            ("private_", PipeClass::Private),
+            ("trust_", PipeClass::Trust),
+            ("user_status_", PipeClass::UserStatus),
+        ];
+        PREFIXES.iter().find(|(prefix, _)| name.starts_with(prefix)).map_or(Self::Ordinary, |(_, class)| *class)
+    }
+}
+
+/// A pipe's identity in the whole server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PipeKey {
+    pub dev: DevId,
+    pub name: PipeName,
+}
+
+/// The label a publication carries within its pipe: 0 to 64 name characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EventName(Box<str>);
+
+impl EventName {
+    pub fn new(text: &[u8]) -> Result<Self, NameError> {
+        check_name(text, 0).map(|name| Self(name.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a browser sends along with a question to recognise the answer: 0 to 64 name characters.
+pub type Marker = EventName;
+
+/// A connection or CometQL session on its shard: place in the slab and the generation of that place. A place is
+/// used again, a pair never is while anything can still name it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId {
+    pub index: u32,
+    pub generation: u32,
+}
+
+/// A shard's number: connection shards are 0 to n-1, the CometQL shard is n.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub u16);
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Monotonic time, in microseconds since the server started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Time(pub u64);
+
+impl Add<u64> for Time {
+    type Output = Self;
+    fn add(self, micros: u64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+}
+
+impl Sub for Time {
+    type Output = u64;
+    fn sub(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Seconds since 1970, as they travel on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnixTime(pub i64);
+
+/// Both clocks at the start of a turn: one reading serves all inputs of the turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    pub time: Time,
+    pub unix: UnixTime,
+}
+
+/// How a browser's messages are written, by the version of its library.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WireForm {
+    /// Version 4 and later.
+    #[default]
+    Modern,
+    /// Before version 4: `event_name` and `api_data` added, objects in `data` as text.
+    Legacy,
+}
+
+/// A message accepted into a pipe. Immutable once its owner has given it time and position; encoded at most once
+/// per wire form and shared by all its receivers.
+#[derive(Debug)]
+pub struct Publication {
+    pub pipe: Arc<PipeKey>,
+    pub event: EventName,
+    /// The payload, valid UTF-8 of at most the configured size.
+    pub message: Box<str>,
+    /// The browser's user who sent it; `None` when a backend published it.
+    pub sender: Option<UserId>,
+    /// The connection that sent it and gets no echo of it.
+    pub origin: Option<(ShardId, ConnId)>,
+    /// When the owner accepted it; zero before.
+    pub time: UnixTime,
+    /// Place in the pipe's order, counted by the owner from 1; zero before it was accepted.
+    pub position: u64,
+    /// Whether the origin awaits a count of deliveries.
+    pub report: bool,
+    /// Encoded frames by wire form, made by the first shard that needs one.
+    frames: [OnceLock<SharedBytes>; 2],
+}
+
+impl Publication {
+    pub fn new(pipe: Arc<PipeKey>, event: EventName, message: Box<str>) -> Self {
+        Self {
+            pipe,
+            event,
+            message,
+            sender: None,
+            origin: None,
+            time: UnixTime::default(),
+            position: 0,
+            report: false,
+            frames: [OnceLock::new(), OnceLock::new()],
+        }
+    }
+
+    /// The encoded frame in this form; `encode` makes it the first time.
+    pub fn frame(&self, form: WireForm, encode: impl FnOnce(&Self) -> SharedBytes) -> &SharedBytes {
+        self.frames[form as usize].get_or_init(|| encode(self))
+    }
+
+    /// Bytes that this publication holds, for the accounting of memory.
+    pub fn bytes(&self) -> usize {
+        let frames: usize = self.frames.iter().filter_map(OnceLock::get).map(|frame| frame.len()).sum();
+        size_of::<Self>() + self.event.as_str().len() + self.message.len() + frames
+    }
+}
+
+/// What a browser connection is told besides publications. `jsapi` writes it down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The first message of every connection. `key` is the user's stored hash, empty when not authorised.
+    ServerInfo { authorised: bool, key: Box<str> },
+    /// To a publisher: how many connections got its message.
+    DeliveryReport { pipe: PipeName, message: Box<str>, delivered: u32 },
+    PipeCount { marker: Marker, count: u32 },
+    /// A user's public text, empty if there is none.
+    UserData { marker: Marker, user: u32, data: Box<str> },
+    Error(ApiError),
+}
+
+/// Why a browser's command failed; always the peer's fault except where said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiError {
+    /// The handshake cannot be served; the connection ends after it. The number is the protocol's.
+    Handshake(u16),
+    /// `subscription`: code "403".
+    Subscription(SubscriptionError),
+    /// `web_pipe2`, `pipe_log`, `pipe_count`: answered with `number_messages: -1`.
+    Pipe(PipeError),
+    /// A bad event name in `web_pipe2`: answered with the text alone.
+    EventName,
+    /// `track_pipe_users`: the pipe is not a `track_` pipe.
+    NotATrackPipe,
+    /// `user_data`: bad marker or id.
+    UserData,
+    /// Ours: storage could not answer; the browser may ask again.
+    Unavailable { marker: Marker },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscriptionError {
+    NameTooLong,
+    TooManyPipes,
+    NeedsAuthorisation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PipeError {
+    BadName,
+    BadMarker,
+    /// The name's prefix does not allow this command.
+    WrongClass,
+    NeedsAuthorisation,
+    /// The third line of `web_pipe2` must be one byte.
+    BadFlag,
+}
+
+/// Why a connection or CometQL session ended. Each has a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The peer closed the connection or broke it.
+    PeerClosed,
+    /// A classic client's close frame, or a closing handshake completed.
+    CloseFrame,
+    /// An answer to a plain HTTP request was sent whole.
+    HttpDone,
+    /// The request was not HTTP, or larger than its cap.
+    BadRequest,
+    /// The handshake carried an error of section 1.5 of the browser protocol.
+    HandshakeError,
+    /// A frame against RFC 6455, or text that is not UTF-8.
+    ProtocolError,
+    /// An unknown browser command.
+    UnknownCommand,
+    /// A message or packet above its cap.
+    TooLarge,
+    /// The peer did not read fast enough.
+    SlowConsumer,
+    /// The head, the login or the answer to a ping did not come in time.
+    TimedOut,
+    /// A wrong CometQL password, user or database.
+    LoginRefused,
+    /// COM_QUIT.
+    Quit,
+    /// Accepted, but no place for it: a limit on connections.
+    NoRoom,
+    /// The server stops.
+    ShuttingDown,
+}
+
+impl CloseReason {
+    pub const ALL: [Self; 14] = [
+        Self::PeerClosed,
+        Self::CloseFrame,
+        Self::HttpDone,
+        Self::BadRequest,
+        Self::HandshakeError,
+        Self::ProtocolError,
+        Self::UnknownCommand,
+        Self::TooLarge,
+        Self::SlowConsumer,
+        Self::TimedOut,
+        Self::LoginRefused,
+        Self::Quit,
+        Self::NoRoom,
+        Self::ShuttingDown,
+    ];
+
+    /// The name it has in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PeerClosed => "peer_closed",
+            Self::CloseFrame => "close_frame",
+            Self::HttpDone => "http_done",
+            Self::BadRequest => "bad_request",
+            Self::HandshakeError => "handshake_error",
+            Self::ProtocolError => "protocol_error",
+            Self::UnknownCommand => "unknown_command",
+            Self::TooLarge => "too_large",
+            Self::SlowConsumer => "slow_consumer",
+            Self::TimedOut => "timed_out",
+            Self::LoginRefused => "login_refused",
+            Self::Quit => "quit",
+            Self::NoRoom => "no_room",
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+}
