@@ -272,12 +272,26 @@ impl Publication {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The first message of every connection. `key` is the user's stored hash, empty when not authorised.
-    ServerInfo { authorised: bool, key: Box<str> },
+    ServerInfo {
+        authorised: bool,
+        key: Box<str>,
+    },
     /// To a publisher: how many connections got its message.
-    DeliveryReport { pipe: PipeName, message: Box<str>, delivered: u32 },
-    PipeCount { marker: Marker, count: u32 },
+    DeliveryReport {
+        pipe: PipeName,
+        message: Box<str>,
+        delivered: u32,
+    },
+    PipeCount {
+        marker: Marker,
+        count: u32,
+    },
     /// A user's public text, empty if there is none.
-    UserData { marker: Marker, user: u32, data: Box<str> },
+    UserData {
+        marker: Marker,
+        user: u32,
+        data: Box<str>,
+    },
     Error(ApiError),
 }
 
@@ -347,12 +361,14 @@ pub enum CloseReason {
     Quit,
     /// Accepted, but no place for it: a limit on connections.
     NoRoom,
+    /// Storage could not say who the browser is; it comes back by itself.
+    StorageUnavailable,
     /// The server stops.
     ShuttingDown,
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::PeerClosed,
         Self::CloseFrame,
         Self::HttpDone,
@@ -366,6 +382,7 @@ impl CloseReason {
         Self::LoginRefused,
         Self::Quit,
         Self::NoRoom,
+        Self::StorageUnavailable,
         Self::ShuttingDown,
     ];
 
@@ -385,6 +402,7 @@ impl CloseReason {
             Self::LoginRefused => "login_refused",
             Self::Quit => "quit",
             Self::NoRoom => "no_room",
+            Self::StorageUnavailable => "storage_unavailable",
             Self::ShuttingDown => "shutting_down",
         }
     }

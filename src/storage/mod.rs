@@ -60,3 +60,18 @@ pub enum StorageError {
     /// Too many requests wait already; nothing was done.
     Overloaded,
 }
+
+pub mod sqlite;
+
+#[cfg(test)]
+mod tests;
+
+/// An engine, on the storage thread. It may block; nobody waits for it but those who asked.
+pub trait Store {
+    /// Carries out a batch in order and commits it as one group: every [`Outcome::Written`] among the completions is
+    /// on disk when this returns. If the group cannot be committed, every job of it fails and nothing of it is kept.
+    fn run(&mut self, jobs: &[Job]) -> Vec<Completion>;
+
+    /// For the banner and `SHOW STATUS`: engine and place.
+    fn describe(&self) -> String;
+}

@@ -1,0 +1,197 @@
+//! The connections of a shard as the hub sees them: 32 bytes each, in chunks that never move.
+
+use crate::model::{ConnId, DevId, UserId};
+
+/// One connection's place in one pipe: `members[slot]` of the pipe is this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Membership {
+    pub(super) pipe: u32,
+    pub(super) slot: u32,
+}
+
+/// Nearly every connection has one subscription or none; only the others pay for a list.
+#[derive(Debug, Default)]
+enum Memberships {
+    #[default]
+    None,
+    One(Membership),
+    Many(Box<Vec<Membership>>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Conn {
+    generation: u32,
+    pub(super) dev: DevId,
+    /// Anonymous until storage has confirmed the key.
+    pub(super) user: UserId,
+    live: bool,
+    /// Waits for an answer; the edge hands in no further command.
+    pub(super) busy: bool,
+    memberships: Memberships,
+}
+
+const _: () = assert!(size_of::<Conn>() <= 32, "an idle connection must stay small");
+
+impl Conn {
+    pub(super) fn memberships(&self) -> &[Membership] {
+        match &self.memberships {
+            Memberships::None => &[],
+            Memberships::One(membership) => std::slice::from_ref(membership),
+            Memberships::Many(list) => list,
+        }
+    }
+
+    pub(super) fn has_memberships(&self) -> bool {
+        !matches!(self.memberships, Memberships::None)
+    }
+
+    /// Whether it is a member of exactly one pipe.
+    pub(super) fn is_single(&self) -> bool {
+        matches!(self.memberships, Memberships::One(_))
+    }
+
+    fn add(&mut self, membership: Membership) {
+        self.memberships = match std::mem::take(&mut self.memberships) {
+            Memberships::None => Memberships::One(membership),
+            Memberships::One(first) => Memberships::Many(Box::new(vec![first, membership])),
+            Memberships::Many(mut list) => {
+                list.push(membership);
+                Memberships::Many(list)
+            }
+        };
+    }
+
+    fn forget(&mut self, pipe: u32) {
+        self.memberships = match std::mem::take(&mut self.memberships) {
+            Memberships::None => Memberships::None,
+            Memberships::One(only) if only.pipe == pipe => Memberships::None,
+            Memberships::One(only) => Memberships::One(only),
+            Memberships::Many(mut list) => {
+                if let Some(place) = list.iter().position(|membership| membership.pipe == pipe) {
+                    list.swap_remove(place);
+                }
+                match list.as_slice() {
+                    [] => Memberships::None,
+                    [only] => Memberships::One(*only),
+                    _ => Memberships::Many(list),
+                }
+            }
+        };
+    }
+
+    fn moved(&mut self, pipe: u32, slot: u32) {
+        let list = match &mut self.memberships {
+            Memberships::None => &mut [],
+            Memberships::One(membership) => std::slice::from_mut(membership),
+            Memberships::Many(list) => list.as_mut_slice(),
+        };
+        if let Some(membership) = list.iter_mut().find(|membership| membership.pipe == pipe) {
+            membership.slot = slot;
+        }
+    }
+
+    fn list_bytes(&self) -> usize {
+        match &self.memberships {
+            Memberships::Many(list) => size_of::<Vec<Membership>>() + list.capacity() * size_of::<Membership>(),
+            _ => 0,
+        }
+    }
+}
+
+const CHUNK: usize = 1024;
+
+/// Indexed by the connection's place in the shard's slab, so that nothing is hashed on the way to a subscriber.
+#[derive(Debug, Default)]
+pub(super) struct Conns {
+    chunks: Vec<Box<[Conn]>>,
+    live: usize,
+    /// Bytes of the lists of connections with several subscriptions.
+    list_bytes: usize,
+}
+
+impl Conns {
+    pub(super) fn len(&self) -> usize {
+        self.live
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks.len() * CHUNK * size_of::<Conn>() + self.list_bytes
+    }
+
+    pub(super) fn insert(&mut self, conn: ConnId, dev: DevId) {
+        let chunk = conn.index as usize / CHUNK;
+        while self.chunks.len() <= chunk {
+            self.chunks.push((0..CHUNK).map(|_| Conn::default()).collect());
+        }
+        if let Some(entry) = self.slot_mut(conn.index) {
+            *entry = Conn { generation: conn.generation, dev, live: true, ..Conn::default() };
+            self.live += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Conn> {
+        let gone = std::mem::take(self.get_mut(conn)?);
+        self.live -= 1;
+        self.list_bytes -= gone.list_bytes();
+        Some(gone)
+    }
+
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Conn> {
+        self.at(conn.index).filter(|entry| entry.generation == conn.generation)
+    }
+
+    /// The living connection in this place.
+    pub(super) fn at(&self, index: u32) -> Option<&Conn> {
+        let index = index as usize;
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK).filter(|entry| entry.live)
+    }
+
+    pub(super) fn id(&self, index: u32) -> Option<ConnId> {
+        self.at(index).map(|entry| ConnId { index, generation: entry.generation })
+    }
+
+    pub(super) fn set_busy(&mut self, conn: ConnId, busy: bool) -> bool {
+        self.get_mut(conn).is_some_and(|entry| std::mem::replace(&mut entry.busy, busy) != busy)
+    }
+
+    pub(super) fn authorise(&mut self, conn: ConnId, user: UserId) {
+        if let Some(entry) = self.get_mut(conn) {
+            entry.user = user;
+        }
+    }
+
+    pub(super) fn memberships(&self, conn: ConnId) -> Vec<Membership> {
+        self.get(conn).map(|entry| entry.memberships().to_vec()).unwrap_or_default()
+    }
+
+    pub(super) fn join(&mut self, conn: ConnId, membership: Membership) {
+        self.change(conn.index, |entry| entry.add(membership));
+    }
+
+    pub(super) fn forget(&mut self, conn: ConnId, pipe: u32) {
+        self.change(conn.index, |entry| entry.forget(pipe));
+    }
+
+    /// The member in this place stands at another slot of the pipe now.
+    pub(super) fn moved(&mut self, index: u32, pipe: u32, slot: u32) {
+        self.change(index, |entry| entry.moved(pipe, slot));
+    }
+
+    fn change(&mut self, index: u32, change: impl FnOnce(&mut Conn)) {
+        if let Some(entry) = self.slot_mut(index) {
+            let before = entry.list_bytes();
+            change(entry);
+            let after = entry.list_bytes();
+            self.list_bytes = self.list_bytes - before + after;
+        }
+    }
+
+    fn get_mut(&mut self, conn: ConnId) -> Option<&mut Conn> {
+        self.slot_mut(conn.index).filter(|entry| entry.live && entry.generation == conn.generation)
+    }
+
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Conn> {
+        let index = index as usize;
+        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+    }
+}

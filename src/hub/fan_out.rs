@@ -1,0 +1,162 @@
+//! Forming fan-outs: all publications of a turn for one connection leave in one write, in the order in which they
+//! arrived, encoded once for everybody who gets the same ones.
+//!
+//! A connection with one subscription gets exactly its pipe's publications. A connection with several gets what
+//! arrived in any of its pipes: those connections are grouped by the set of touched pipes that they are in. A sender
+//! gets everything but its own and stands alone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::model::{ConnId, Publication, ShardId};
+
+use super::Output;
+use super::conns::Conns;
+use super::pipes::Pipes;
+
+/// Pipes in one round: as many as a set has bits. More are formed in further rounds, in order.
+const PIPES_PER_ROUND: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    publications: Vec<(u32, Arc<Publication>)>,
+    bytes: usize,
+}
+
+/// One publication of a round.
+struct Arrival {
+    /// Place of its pipe among the touched ones.
+    bit: usize,
+    /// Its sender's place, if the sender is a connection of this shard.
+    sender: Option<u32>,
+    publication: Arc<Publication>,
+}
+
+#[derive(Default)]
+struct Round {
+    pipes: Vec<u32>,
+    arrivals: Vec<Arrival>,
+    /// Sorted places of senders that are connections of this shard.
+    senders: Vec<u32>,
+}
+
+impl Arrivals {
+    pub(super) fn push(&mut self, pipe: u32, publication: Arc<Publication>) {
+        self.bytes += publication.message.len();
+        self.publications.push((pipe, publication));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.publications.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.publications.capacity() * size_of::<(u32, Arc<Publication>)>()
+    }
+
+    /// Turns everything that arrived into [`Output::FanOut`]s. Returns each publication with the number of
+    /// connections that get it.
+    pub(super) fn form(
+        &mut self,
+        pipes: &Pipes,
+        conns: &Conns,
+        shard: ShardId,
+        outputs: &mut VecDeque<Output>,
+    ) -> Vec<(Arc<Publication>, u32)> {
+        self.bytes = 0;
+        let mut delivered = Vec::with_capacity(self.publications.len());
+        let mut round = Round::default();
+        for (_, publication) in std::mem::take(&mut self.publications) {
+            // Looked up now: the pipe may have been freed, and its place taken, since the publication arrived.
+            let Some(pipe) = pipes.find(&publication.pipe) else {
+                delivered.push((publication, 0));
+                continue;
+            };
+            let known = round.pipes.iter().position(|touched| *touched == pipe);
+            if known.is_none() && round.pipes.len() == PIPES_PER_ROUND {
+                std::mem::take(&mut round).form(pipes, conns, outputs, &mut delivered);
+            }
+            let bit = round.pipes.iter().position(|touched| *touched == pipe).unwrap_or_else(|| {
+                round.pipes.push(pipe);
+                round.pipes.len() - 1
+            });
+            let sender = publication
+                .origin
+                .filter(|(origin, conn)| *origin == shard && conns.get(*conn).is_some())
+                .map(|(_, conn)| conn.index);
+            round.senders.extend(sender);
+            round.arrivals.push(Arrival { bit, sender, publication });
+        }
+        round.form(pipes, conns, outputs, &mut delivered);
+        delivered
+    }
+}
+
+impl Round {
+    fn form(
+        mut self,
+        pipes: &Pipes,
+        conns: &Conns,
+        outputs: &mut VecDeque<Output>,
+        delivered: &mut Vec<(Arc<Publication>, u32)>,
+    ) {
+        if self.arrivals.is_empty() {
+            return;
+        }
+        self.senders.sort_unstable();
+        self.senders.dedup();
+
+        let mut sets: Vec<(u32, u64)> = Vec::new();
+        let mut receivers = vec![0_u32; self.pipes.len()];
+        for (bit, pipe) in self.pipes.iter().enumerate() {
+            let members = pipes.members(*pipe);
+            receivers[bit] = members.len() as u32;
+            let mut singles = Vec::with_capacity(members.len());
+            for member in members {
+                let Some(entry) = conns.at(*member) else { continue };
+                if entry.is_single() && (self.senders.is_empty() || self.senders.binary_search(member).is_err()) {
+                    singles.extend(conns.id(*member));
+                } else {
+                    sets.push((*member, 1 << bit));
+                }
+            }
+            self.emit(outputs, singles, |arrival| arrival.bit == bit);
+        }
+
+        sets.sort_unstable();
+        sets.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                kept.1 |= later.1;
+            }
+            same
+        });
+        for arrival in &self.arrivals {
+            let echo = arrival.sender.is_some_and(|sender| {
+                sets.binary_search_by_key(&sender, |(member, _)| *member)
+                    .is_ok_and(|at| sets[at].1 & (1 << arrival.bit) != 0)
+            });
+            delivered.push((arrival.publication.clone(), receivers[arrival.bit] - u32::from(echo)));
+        }
+        for (member, set) in &sets {
+            if self.senders.binary_search(member).is_ok() {
+                let conn = conns.id(*member).into_iter().collect();
+                self.emit(outputs, conn, |arrival| set & (1 << arrival.bit) != 0 && arrival.sender != Some(*member));
+            }
+        }
+        sets.retain(|(member, _)| self.senders.binary_search(member).is_err());
+        sets.sort_unstable_by_key(|(member, set)| (*set, *member));
+        for group in sets.chunk_by(|left, right| left.1 == right.1) {
+            let group_conns: Vec<ConnId> = group.iter().filter_map(|(member, _)| conns.id(*member)).collect();
+            self.emit(outputs, group_conns, |arrival| group[0].1 & (1 << arrival.bit) != 0);
+        }
+    }
+
+    fn emit(&self, outputs: &mut VecDeque<Output>, conns: Vec<ConnId>, wanted: impl Fn(&Arrival) -> bool) {
+        let publications: Arc<[Arc<Publication>]> =
+            self.arrivals.iter().filter(|arrival| wanted(arrival)).map(|arrival| arrival.publication.clone()).collect();
+        if !conns.is_empty() && !publications.is_empty() {
+            outputs.push_back(Output::FanOut { publications, conns });
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What this shard owns: for its share of the pipes the order and the subscriber counts, for its share of the users
+//! the number of their connections. Both exist only while somebody is there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ahash::RandomState;
+
+use crate::model::{DevId, PipeKey, Publication, ShardId, UnixTime, UserId};
+
+use super::HubConfig;
+
+#[derive(Debug)]
+struct OwnedPipe {
+    /// By shard.
+    subscribers: Box<[u32]>,
+    /// Of the last publication; 0 before the first.
+    position: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Owned {
+    shards: usize,
+    pipes: HashMap<Arc<PipeKey>, OwnedPipe, RandomState>,
+    users: HashMap<(DevId, UserId), u32, RandomState>,
+}
+
+impl Owned {
+    pub(super) fn new(config: &HubConfig) -> Self {
+        Self {
+            shards: config.placement.connection_shards() as usize,
+            pipes: HashMap::with_hasher(config.placement.hasher()),
+            users: HashMap::with_hasher(config.placement.hasher()),
+        }
+    }
+
+    pub(super) fn pipe_bytes(&self) -> usize {
+        self.pipes.capacity() * (size_of::<(Arc<PipeKey>, OwnedPipe)>() + 1)
+            + self.pipes.len() * self.shards * size_of::<u32>()
+    }
+
+    pub(super) fn user_bytes(&self) -> usize {
+        self.users.capacity() * (size_of::<((DevId, UserId), u32)>() + 1)
+    }
+
+    /// Gives the publication its time and its place in the pipe's order.
+    pub(super) fn accept(&mut self, mut publication: Box<Publication>, time: UnixTime) -> Arc<Publication> {
+        publication.time = time;
+        if let Some(pipe) = self.pipes.get_mut(&publication.pipe) {
+            pipe.position += 1;
+            publication.position = pipe.position;
+        }
+        Arc::from(publication)
+    }
+
+    pub(super) fn shards_with_subscribers(&self, key: &PipeKey) -> impl Iterator<Item = ShardId> {
+        let counts = self.pipes.get(key).map(|pipe| &*pipe.subscribers).unwrap_or_default();
+        counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(shard, _)| ShardId(shard as u16))
+    }
+
+    pub(super) fn subscribers(&self, key: &PipeKey) -> u32 {
+        self.pipes.get(key).map_or(0, |pipe| pipe.subscribers.iter().sum())
+    }
+
+    /// A shard has so many subscribers now.
+    pub(super) fn interest(&mut self, key: Arc<PipeKey>, from: ShardId, subscribers: u32) {
+        let pipe = self
+            .pipes
+            .entry(key.clone())
+            .or_insert_with(|| OwnedPipe { subscribers: vec![0; self.shards].into(), position: 0 });
+        if let Some(count) = pipe.subscribers.get_mut(from.0 as usize) {
+            *count = subscribers;
+        }
+        if pipe.subscribers.iter().all(|count| *count == 0) {
+            self.pipes.remove(&key);
+            shrink(&mut self.pipes);
+        }
+    }
+
+    pub(super) fn user_came(&mut self, dev: DevId, user: UserId) {
+        *self.users.entry((dev, user)).or_default() += 1;
+    }
+
+    /// Whether that was the last connection of the user.
+    pub(super) fn user_went(&mut self, dev: DevId, user: UserId) -> bool {
+        let Some(connections) = self.users.get_mut(&(dev, user)) else { return false };
+        *connections -= 1;
+        let last = *connections == 0;
+        if last {
+            self.users.remove(&(dev, user));
+            shrink(&mut self.users);
+        }
+        last
+    }
+
+    pub(super) fn is_online(&self, dev: DevId, user: UserId) -> bool {
+        self.users.contains_key(&(dev, user))
+    }
+}
+
+/// Gives memory back after a crowd has left; a table that is a quarter full keeps room to grow without moving.
+fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V, RandomState>) {
+    if map.capacity() > 1024 && map.len() * 8 < map.capacity() {
+        map.shrink_to(map.len() * 2);
+    }
+}

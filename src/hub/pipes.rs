@@ -1,0 +1,131 @@
+//! The pipes that have subscribers on this shard, and who they are. A pipe without subscribers is freed at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use slab::Slab;
+
+use crate::model::{ConnId, PipeKey};
+
+use super::HubConfig;
+use super::conns::{Conns, Membership};
+
+#[derive(Debug)]
+struct LocalPipe {
+    key: Arc<PipeKey>,
+    /// Places of the subscribers; order means nothing, a leaver's slot is filled by the last one.
+    members: Vec<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Pipes {
+    slab: Slab<LocalPipe>,
+    index: HashMap<Arc<PipeKey>, u32, RandomState>,
+    pipes_max: usize,
+    /// Bytes of keys and member lists.
+    heap_bytes: usize,
+}
+
+pub(super) enum Joined {
+    /// A new subscription; so many has the pipe here now.
+    New {
+        key: Arc<PipeKey>,
+        subscribers: u32,
+    },
+    Already,
+    /// The pipe would be one more than the shard may hold.
+    Full,
+}
+
+impl Pipes {
+    pub(super) fn new(config: &HubConfig) -> Self {
+        Self {
+            slab: Slab::new(),
+            index: HashMap::with_hasher(config.placement.hasher()),
+            pipes_max: config.pipes_max,
+            heap_bytes: 0,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.slab.capacity() * size_of::<LocalPipe>()
+            + self.index.capacity() * (size_of::<(Arc<PipeKey>, u32)>() + 1)
+            + self.heap_bytes
+    }
+
+    pub(super) fn find(&self, key: &PipeKey) -> Option<u32> {
+        self.index.get(key).copied()
+    }
+
+    /// The key of a pipe that exists.
+    pub(super) fn key(&self, pipe: u32) -> &PipeKey {
+        &self.slab[pipe as usize].key
+    }
+
+    pub(super) fn members(&self, pipe: u32) -> &[u32] {
+        self.slab.get(pipe as usize).map(|pipe| pipe.members.as_slice()).unwrap_or_default()
+    }
+
+    pub(super) fn join(&mut self, key: PipeKey, conn: ConnId, conns: &mut Conns) -> Joined {
+        let pipe = match self.index.get(&key) {
+            Some(pipe) => *pipe,
+            None if self.slab.len() >= self.pipes_max => return Joined::Full,
+            None => self.create(key),
+        };
+        let is_member =
+            conns.get(conn).is_none_or(|entry| entry.memberships().iter().any(|member| member.pipe == pipe));
+        if is_member {
+            return Joined::Already;
+        }
+        let local = &mut self.slab[pipe as usize];
+        let slot = local.members.len() as u32;
+        let before = local.members.capacity();
+        local.members.push(conn.index);
+        self.heap_bytes += (local.members.capacity() - before) * size_of::<u32>();
+        conns.join(conn, Membership { pipe, slot });
+        Joined::New { key: local.key.clone(), subscribers: slot + 1 }
+    }
+
+    /// Takes a member out; the connection's own list is the caller's. Returns how many subscribers are left.
+    pub(super) fn leave(&mut self, membership: Membership, conns: &mut Conns) -> (Arc<PipeKey>, u32) {
+        let Membership { pipe, slot } = membership;
+        let local = &mut self.slab[pipe as usize];
+        local.members.swap_remove(slot as usize);
+        if let Some(moved) = local.members.get(slot as usize) {
+            conns.moved(*moved, pipe, slot);
+        }
+        let (key, left) = (local.key.clone(), local.members.len());
+        if left == 0 {
+            self.free(pipe);
+        } else if local.members.capacity() > 64 && left * 4 < local.members.capacity() {
+            // After a crowd has left, its memory goes too.
+            let before = local.members.capacity();
+            local.members.shrink_to(left * 2);
+            self.heap_bytes -= (before - local.members.capacity()) * size_of::<u32>();
+        }
+        (key, left as u32)
+    }
+
+    fn create(&mut self, key: PipeKey) -> u32 {
+        let key = Arc::new(key);
+        self.heap_bytes += key_bytes(&key);
+        let pipe = self.slab.insert(LocalPipe { key: key.clone(), members: Vec::new() }) as u32;
+        self.index.insert(key, pipe);
+        pipe
+    }
+
+    fn free(&mut self, pipe: u32) {
+        let local = self.slab.remove(pipe as usize);
+        self.heap_bytes -= key_bytes(&local.key) + local.members.capacity() * size_of::<u32>();
+        self.index.remove(&local.key);
+        if self.slab.is_empty() {
+            self.slab.shrink_to_fit();
+            self.index.shrink_to_fit();
+        }
+    }
+}
+
+fn key_bytes(key: &Arc<PipeKey>) -> usize {
+    2 * size_of::<usize>() + size_of::<PipeKey>() + key.name.as_str().len()
+}

@@ -1,0 +1,45 @@
+//! Which shard owns what. One function of the key, the same on every shard of a process.
+
+use ahash::RandomState;
+
+use crate::model::{DevId, PipeKey, ShardId, UserId};
+
+/// Seeded per process, so that nobody outside can aim names at one shard or one bucket.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    shards: u16,
+    hasher: RandomState,
+}
+
+impl Placement {
+    /// `shards`: connection shards, at least 1. The CometQL shard is number `shards`.
+    pub fn new(shards: u16, seed: u64) -> Self {
+        let hasher = RandomState::with_seeds(seed, seed.rotate_left(17), !seed, seed.rotate_right(23));
+        Self { shards: shards.max(1), hasher }
+    }
+
+    pub fn connection_shards(&self) -> u16 {
+        self.shards
+    }
+
+    pub fn cometql_shard(&self) -> ShardId {
+        ShardId(self.shards)
+    }
+
+    pub fn owner_of_pipe(&self, key: &PipeKey) -> ShardId {
+        self.place(self.hasher.hash_one(key))
+    }
+
+    pub fn owner_of_user(&self, dev: DevId, user: UserId) -> ShardId {
+        self.place(self.hasher.hash_one((dev, user)))
+    }
+
+    pub(super) fn hasher(&self) -> RandomState {
+        self.hasher.clone()
+    }
+
+    /// The high bits choose the shard; the maps of a shard use the low ones.
+    fn place(&self, hash: u64) -> ShardId {
+        ShardId(((u128::from(hash) * u128::from(self.shards)) >> 64) as u16)
+    }
+}

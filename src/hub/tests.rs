@@ -1,0 +1,416 @@
+//! A few hubs joined by plain queues; the edge is played by `Net::settle`. The simulator does the same with real
+//! rings, full rings and a hostile order of events; here each behaviour is told by one short script.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::*;
+use crate::model::{Time, UnixTime};
+use crate::storage::Write;
+
+const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+
+/// What connections and the CometQL shard have seen.
+struct Net {
+    hubs: Vec<Hub>,
+    rings: VecDeque<(ShardId, ShardId, RingMessage)>,
+    hashes: BTreeMap<u32, &'static str>,
+    storage_fails: bool,
+    writes: Vec<Write>,
+    seen: BTreeMap<(u16, u32), Vec<String>>,
+    accepted: Vec<StatementId>,
+    answered: Vec<Replies>,
+    busy_moments: usize,
+}
+
+impl Net {
+    fn new(shards: u16) -> Self {
+        let placement = Placement::new(shards, 7);
+        let config = |shard| HubConfig {
+            shard: ShardId(shard),
+            placement: placement.clone(),
+            pipes_per_connection_max: 4,
+            pipes_max: 100,
+            save_last_seen: true,
+        };
+        Self {
+            hubs: (0..shards).map(|shard| Hub::new(config(shard))).collect(),
+            rings: VecDeque::new(),
+            hashes: BTreeMap::new(),
+            storage_fails: false,
+            writes: Vec::new(),
+            seen: BTreeMap::new(),
+            accepted: Vec::new(),
+            answered: Vec::new(),
+            busy_moments: 0,
+        }
+    }
+
+    fn input(&mut self, shard: u16, input: Input) {
+        self.hubs[shard as usize].handle(input, NOW);
+    }
+
+    fn open(&mut self, shard: u16, index: u32) {
+        self.login(shard, index, 0, "");
+    }
+
+    fn login(&mut self, shard: u16, index: u32, user: u32, key: &str) {
+        let credentials = Credentials { dev: DevId(1), user: UserId::new(user).unwrap(), key: key.into() };
+        self.input(shard, Input::Connected { conn: id(index), credentials });
+        self.settle();
+    }
+
+    fn subscribe(&mut self, shard: u16, index: u32, pipes: &[&str]) {
+        let pipes = pipes.iter().map(|name| PipeName::new(name.as_bytes()).unwrap()).collect();
+        self.input(shard, Input::Subscribe { conn: id(index), pipes });
+        self.settle();
+    }
+
+    /// A backend's publication, without settling: several of them make one turn.
+    fn insert(&mut self, pipe: &str, message: &str, number: u32) {
+        let pipe = Arc::new(PipeKey { dev: DevId(1), name: PipeName::new(pipe.as_bytes()).unwrap() });
+        let cometql = self.hubs[0].config.placement.cometql_shard();
+        let to = self.hubs[0].config.placement.owner_of_pipe(&pipe);
+        let publication = Box::new(Publication::new(pipe, EventName::default(), message.into()));
+        let statement = Some(StatementId { session: id(0), number });
+        self.rings.push_back((cometql, to, RingMessage::Publish { publication, statement }));
+    }
+
+    fn publish(&mut self, shard: u16, index: u32, pipe: &str, message: &str, hide_sender: bool) {
+        let pipe = PipeName::new(pipe.as_bytes()).unwrap();
+        let event = EventName::default();
+        self.input(shard, Input::Publish { conn: id(index), pipe, event, message: message.into(), hide_sender });
+        self.busy_moments += usize::from(self.hubs[shard as usize].is_busy(id(index)));
+    }
+
+    fn ask_counts(&mut self, pipes: &[&str]) -> Vec<u32> {
+        let cometql = self.hubs[0].config.placement.cometql_shard();
+        for name in pipes {
+            let key = PipeKey { dev: DevId(1), name: PipeName::new(name.as_bytes()).unwrap() };
+            let to = self.hubs[0].config.placement.owner_of_pipe(&key);
+            let ask = Ask { id: AskId(1), question: Question::PipeCounts(vec![key]) };
+            self.rings.push_back((cometql, to, RingMessage::Ask(Box::new(ask))));
+            self.settle();
+        }
+        std::mem::take(&mut self.answered)
+            .into_iter()
+            .flat_map(|replies| if let Replies::Counts(counts) = replies { counts } else { panic!("not counts") })
+            .collect()
+    }
+
+    /// Carries everything to its end.
+    fn settle(&mut self) {
+        loop {
+            while let Some((from, to, message)) = self.rings.pop_front() {
+                match (self.hubs.get_mut(to.0 as usize), message) {
+                    (Some(hub), message) => hub.handle(Input::Ring { from, message }, NOW),
+                    (None, RingMessage::Accepted { statement }) => self.accepted.push(statement),
+                    (None, RingMessage::Answered(answered)) => self.answered.push(answered.replies),
+                    (None, other) => panic!("the CometQL shard got {other:?}"),
+                }
+                self.drain();
+            }
+            self.hubs.iter_mut().for_each(Hub::end_turn);
+            self.drain();
+            if self.rings.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        for shard in 0..self.hubs.len() {
+            while let Some(output) = self.hubs[shard].poll_output() {
+                self.carry_out(shard as u16, output);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, shard: u16, output: Output) {
+        match output {
+            Output::Answer { conn, answer } => self.saw(shard, conn, format!("{answer:?}")),
+            Output::FanOut { publications, conns } => {
+                let joined: Vec<&str> = publications.iter().map(|publication| &*publication.message).collect();
+                for conn in conns {
+                    self.saw(shard, conn, joined.join("+"));
+                }
+            }
+            Output::Ring { to, message } | Output::RingAfterFanOut { to, message } => {
+                self.rings.push_back((ShardId(shard), to, message));
+            }
+            Output::Store(job) => {
+                let result = self.store(job.request);
+                self.hubs[shard as usize].handle(Input::Stored(Completion { ticket: job.ticket, result }), NOW);
+            }
+            Output::Close { conn, reason } => {
+                self.saw(shard, conn, format!("closed: {}", reason.as_str()));
+                self.input(shard, Input::Disconnected { conn });
+            }
+            Output::Resume { conn } => assert!(!self.hubs[shard as usize].is_busy(conn)),
+        }
+    }
+
+    fn store(&mut self, request: Request) -> Result<Outcome, crate::storage::StorageError> {
+        if self.storage_fails {
+            return Err(crate::storage::StorageError::Failed("gone".into()));
+        }
+        match request {
+            Request::Write(writes) => {
+                self.writes.extend(writes);
+                Ok(Outcome::Written)
+            }
+            Request::Read(Read::Hashes { users, .. } | Read::UserData { users, .. }) => Ok(Outcome::Texts(
+                users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
+            )),
+            Request::Read(Read::LastSeen { .. }) => Ok(Outcome::Times(vec![])),
+        }
+    }
+
+    fn saw(&mut self, shard: u16, conn: ConnId, what: String) {
+        self.seen.entry((shard, conn.index)).or_default().push(what);
+    }
+
+    /// What the connection saw since the last look.
+    fn seen(&mut self, shard: u16, index: u32) -> Vec<String> {
+        std::mem::take(self.seen.entry((shard, index)).or_default())
+    }
+}
+
+fn id(index: u32) -> ConnId {
+    ConnId { index, generation: 1 }
+}
+
+#[test]
+fn a_publication_reaches_the_subscribers_of_every_shard_and_nobody_else() {
+    let mut net = Net::new(3);
+    for (shard, index, pipe) in [(0, 1, "p_one"), (1, 1, "p_one"), (2, 1, "p_one"), (2, 2, "p_two")] {
+        net.open(shard, index);
+        net.subscribe(shard, index, &[pipe]);
+        net.seen(shard, index);
+    }
+    net.insert("p_one", "hello", 9);
+    net.settle();
+    for shard in 0..3 {
+        assert_eq!(net.seen(shard, 1), ["hello"]);
+    }
+    assert!(net.seen(2, 2).is_empty());
+    assert_eq!(net.accepted, [StatementId { session: id(0), number: 9 }]);
+    assert_eq!(net.ask_counts(&["p_one", "p_two", "p_none"]), [3, 1, 0]);
+}
+
+#[test]
+fn the_publications_of_a_turn_are_joined_in_the_order_of_arrival() {
+    let mut net = Net::new(1);
+    for (index, pipes) in [(1, &["aa"][..]), (2, &["aa", "bb"]), (3, &["bb"]), (4, &["cc", "aa"])] {
+        net.open(0, index);
+        net.subscribe(0, index, pipes);
+        net.seen(0, index);
+    }
+    for (number, (pipe, message)) in [("aa", "1"), ("bb", "2"), ("aa", "3")].into_iter().enumerate() {
+        net.insert(pipe, message, number as u32);
+    }
+    net.settle();
+    assert_eq!(net.seen(0, 1), ["1+3"]);
+    assert_eq!(net.seen(0, 2), ["1+2+3"]);
+    assert_eq!(net.seen(0, 3), ["2"]);
+    assert_eq!(net.seen(0, 4), ["1+3"]);
+}
+
+#[test]
+fn more_pipes_than_a_round_holds_keep_their_order() {
+    let mut net = Net::new(1);
+    net.hubs[0].config.pipes_per_connection_max = 200;
+    let names: Vec<String> = (0..150).map(|n| format!("pipe_{n}")).collect();
+    net.hubs[0].pipes = Pipes::new(&HubConfig { pipes_max: 200, ..net.hubs[0].config.clone() });
+    net.open(0, 1);
+    net.subscribe(0, 1, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    net.seen(0, 1);
+    for (number, name) in names.iter().enumerate() {
+        net.insert(name, &number.to_string(), number as u32);
+    }
+    net.settle();
+    let expected: Vec<String> = (0..150).map(|n| n.to_string()).collect();
+    assert_eq!(net.seen(0, 1).join("+"), expected.join("+"));
+}
+
+#[test]
+fn a_sender_gets_a_report_and_no_echo() {
+    let mut net = Net::new(2);
+    for (shard, index) in [(0, 1), (0, 2), (1, 1)] {
+        net.open(shard, index);
+        net.subscribe(shard, index, &["web_room"]);
+        net.seen(shard, index);
+    }
+    net.publish(0, 1, "web_room", "hi", false);
+    net.settle();
+    assert_eq!(net.busy_moments, 1);
+    assert_eq!(net.seen(0, 2), ["hi"]);
+    assert_eq!(net.seen(1, 1), ["hi"]);
+    let report =
+        Answer::DeliveryReport { pipe: PipeName::new(b"web_room").unwrap(), message: "hi".into(), delivered: 2 };
+    assert_eq!(net.seen(0, 1), [format!("{report:?}")]);
+    assert!(!net.hubs[0].is_busy(id(1)));
+}
+
+#[test]
+fn a_report_without_subscribers_counts_nobody() {
+    let mut net = Net::new(2);
+    net.open(0, 1);
+    net.seen(0, 1);
+    net.publish(0, 1, "web_empty", "x", true);
+    net.settle();
+    let report =
+        Answer::DeliveryReport { pipe: PipeName::new(b"web_empty").unwrap(), message: "x".into(), delivered: 0 };
+    assert_eq!(net.seen(0, 1), [format!("{report:?}")]);
+}
+
+#[test]
+fn two_senders_of_one_turn_each_get_the_others_message() {
+    let mut net = Net::new(1);
+    for index in 1..=3 {
+        net.open(0, index);
+        net.subscribe(0, index, &["web_room"]);
+        net.seen(0, index);
+    }
+    net.publish(0, 1, "web_room", "one", false);
+    net.publish(0, 2, "web_room", "two", false);
+    net.settle();
+    assert_eq!(net.seen(0, 3), ["one+two"]);
+    assert!(net.seen(0, 1).contains(&"two".to_owned()));
+    assert!(net.seen(0, 2).contains(&"one".to_owned()));
+}
+
+#[test]
+fn what_a_browser_may_publish_depends_on_the_prefix() {
+    let mut net = Net::new(1);
+    net.hashes.insert(5, "key");
+    net.open(0, 1);
+    net.login(0, 2, 5, "key");
+    net.seen(0, 1);
+    net.seen(0, 2);
+    for (index, pipe, hide, allowed) in [
+        (1, "web_a", false, true),
+        (1, "web_a", true, true),
+        (1, "webauth_a", false, false),
+        (2, "webauth_a", false, true),
+        (2, "webauth_a", true, false),
+        (2, "plain", false, false),
+        (2, "track_a", false, false),
+    ] {
+        net.publish(0, index, pipe, "m", hide);
+        net.settle();
+        let answers = net.seen(0, index);
+        assert_eq!(answers.len(), 1, "{pipe}");
+        assert_eq!(answers[0].starts_with("DeliveryReport"), allowed, "{pipe} {hide}: {answers:?}");
+    }
+}
+
+#[test]
+fn a_new_list_replaces_the_old_one_and_only_differences_count() {
+    let mut net = Net::new(2);
+    net.open(1, 1);
+    net.subscribe(1, 1, &["aa", "bb", "aa"]);
+    assert_eq!(net.ask_counts(&["aa", "bb"]), [1, 1]);
+    net.subscribe(1, 1, &["bb", "cc", "dd", "ee"]);
+    assert_eq!(net.ask_counts(&["aa", "bb", "cc", "dd", "ee"]), [0, 1, 1, 1, 1]);
+    net.seen(1, 1);
+    net.subscribe(1, 1, &["aa", "bb", "cc", "dd", "ee"]);
+    assert_eq!(net.seen(1, 1), ["Error(Subscription(TooManyPipes))"]);
+    net.subscribe(1, 1, &[]);
+    assert_eq!(net.ask_counts(&["aa", "bb", "cc", "dd", "ee"]), [0; 5]);
+    assert_eq!(net.hubs[1].pipes.bytes(), 0);
+}
+
+#[test]
+fn private_pipes_are_skipped_for_anonymous_connections_only() {
+    let mut net = Net::new(1);
+    net.hashes.insert(5, "key");
+    net.open(0, 1);
+    net.login(0, 2, 5, "key");
+    for index in 1..=2 {
+        net.subscribe(0, index, &["private_a", "open"]);
+    }
+    assert_eq!(net.ask_counts(&["private_a", "open"]), [1, 2]);
+}
+
+#[test]
+fn a_key_is_checked_against_storage() {
+    let server_info = |authorised, key: &str| vec![format!("{:?}", Answer::ServerInfo { authorised, key: key.into() })];
+    let mut net = Net::new(2);
+    net.hashes.insert(5, "key");
+    net.hashes.insert(6, "");
+    for (index, (user, key, authorised)) in
+        [(5, "key", true), (5, "kez", false), (5, "", false), (0, "key", false), (6, "", false), (7, "key", false)]
+            .into_iter()
+            .enumerate()
+    {
+        net.login(0, index as u32, user, key);
+        assert_eq!(
+            net.seen(0, index as u32),
+            server_info(authorised, if authorised { key } else { "" }),
+            "{user} {key}"
+        );
+    }
+}
+
+#[test]
+fn storage_that_fails_never_logs_anybody_in() {
+    let mut net = Net::new(1);
+    net.hashes.insert(5, "key");
+    net.storage_fails = true;
+    net.login(0, 1, 5, "key");
+    assert_eq!(net.seen(0, 1), ["closed: storage_unavailable"]);
+    net.open(0, 2);
+    net.seen(0, 2);
+    let marker = Marker::new(b"m1").unwrap();
+    net.input(0, Input::ReadUserData { conn: id(2), user: UserId::new(5).unwrap(), marker: marker.clone() });
+    net.settle();
+    assert_eq!(net.seen(0, 2), [format!("{:?}", Answer::Error(ApiError::Unavailable { marker }))]);
+    assert!(!net.hubs[0].is_busy(id(2)));
+}
+
+#[test]
+fn a_user_is_seen_last_when_the_last_connection_closes() {
+    let mut net = Net::new(3);
+    net.hashes.insert(5, "key");
+    net.login(0, 1, 5, "key");
+    net.login(1, 1, 5, "key");
+    net.input(0, Input::Disconnected { conn: id(1) });
+    net.settle();
+    assert!(net.writes.is_empty());
+    net.input(1, Input::Disconnected { conn: id(1) });
+    net.settle();
+    assert_eq!(net.writes, [Write::PutLastSeen { dev: DevId(1), user: UserId::new(5).unwrap(), time: NOW.unix.0 }]);
+}
+
+#[test]
+fn a_connection_that_left_in_the_middle_costs_nothing() {
+    let mut net = Net::new(2);
+    net.open(0, 1);
+    net.open(1, 1);
+    net.subscribe(0, 1, &["web_a"]);
+    net.subscribe(1, 1, &["web_a"]);
+    net.publish(0, 1, "web_a", "m", false);
+    net.input(0, Input::Disconnected { conn: id(1) });
+    net.input(1, Input::Disconnected { conn: id(1) });
+    net.settle();
+    assert_eq!(net.ask_counts(&["web_a"]), [0]);
+    assert!(net.hubs.iter().all(|hub| hub.reports.is_empty() && hub.waiting.is_empty()));
+    assert!(net.hubs.iter().all(|hub| hub.connections() == 0));
+}
+
+#[test]
+fn a_place_that_was_taken_again_is_another_connection() {
+    let mut net = Net::new(1);
+    net.open(0, 1);
+    net.subscribe(0, 1, &["aa"]);
+    net.input(0, Input::Disconnected { conn: id(1) });
+    let second = ConnId { index: 1, generation: 2 };
+    let credentials = Credentials { dev: DevId(1), user: UserId::ANONYMOUS, key: "".into() };
+    net.input(0, Input::Connected { conn: second, credentials });
+    net.subscribe(0, 1, &["aa"]);
+    assert_eq!(net.ask_counts(&["aa"]), [0], "a stale id changes nothing");
+    net.input(0, Input::Subscribe { conn: second, pipes: vec![PipeName::new(b"aa").unwrap()] });
+    net.settle();
+    assert_eq!(net.ask_counts(&["aa"]), [1]);
+}

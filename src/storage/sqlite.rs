@@ -1,0 +1,184 @@
+//! The embedded engine: one SQLite file in WAL mode, one fsync per group of jobs.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::{Completion, Job, Outcome, Read, Request, StorageError, Store, Write};
+use crate::model::UserId;
+
+/// Schema changes in order; `user_version` of the file counts how many of them it has seen.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE users_auth (dev_id INTEGER NOT NULL, user_id INTEGER NOT NULL, hash TEXT NOT NULL,
+        PRIMARY KEY (dev_id, user_id)) WITHOUT ROWID;
+    CREATE TABLE users_data (dev_id INTEGER NOT NULL, user_id INTEGER NOT NULL, data TEXT NOT NULL,
+        PRIMARY KEY (dev_id, user_id)) WITHOUT ROWID;
+    CREATE TABLE users_time (dev_id INTEGER NOT NULL, user_id INTEGER NOT NULL, time INTEGER NOT NULL,
+        PRIMARY KEY (dev_id, user_id)) WITHOUT ROWID;
+"];
+
+/// Why the storage folder cannot be used; `Display` is one sentence for the operator.
+#[derive(Debug)]
+pub enum OpenError {
+    Folder { folder: PathBuf, source: std::io::Error },
+    InUse { folder: PathBuf },
+    TooNew { file: PathBuf, version: u32 },
+    Sqlite { file: PathBuf, source: rusqlite::Error },
+}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder { folder, source } => {
+                write!(f, "The storage folder {} cannot be written: {source}.", folder.display())
+            }
+            Self::InUse { folder } => {
+                write!(f, "Another server is running on the storage folder {}.", folder.display())
+            }
+            Self::TooNew { file, version } => write!(
+                f,
+                "{} was written by a newer version of this server (schema {version}, this one knows {}).",
+                file.display(),
+                MIGRATIONS.len()
+            ),
+            Self::Sqlite { file, source } => write!(f, "{} cannot be opened: {source}.", file.display()),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+pub struct Sqlite {
+    connection: Connection,
+    file: PathBuf,
+    /// Held as long as the engine lives, so that a second server on the same folder is refused.
+    _lock: File,
+}
+
+impl Sqlite {
+    /// Opens `folder`/encke.db, makes folder and file if they are missing, and brings the schema up to date.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let lock = lock(folder)?;
+        let file = folder.join("encke.db");
+        let sqlite = |source| OpenError::Sqlite { file: file.clone(), source };
+        let mut connection = Connection::open(&file).map_err(sqlite)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
+        // FULL: a commit returns when the log is on disk; an acknowledged write survives a power cut.
+        connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
+        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
+        if version as usize > MIGRATIONS.len() {
+            return Err(OpenError::TooNew { file, version });
+        }
+        migrate(&mut connection, version).map_err(sqlite)?;
+        Ok(Self { connection, file, _lock: lock })
+    }
+
+    fn run_group(&mut self, jobs: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let outcomes = jobs.iter().map(|job| run(&transaction, &job.request)).collect::<rusqlite::Result<_>>()?;
+        transaction.commit()?;
+        Ok(outcomes)
+    }
+}
+
+impl Store for Sqlite {
+    fn run(&mut self, jobs: &[Job]) -> Vec<Completion> {
+        let results = match self.run_group(jobs) {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(StorageError::Failed(error.to_string())); jobs.len()],
+        };
+        jobs.iter().zip(results).map(|(job, result)| Completion { ticket: job.ticket, result }).collect()
+    }
+
+    fn describe(&self) -> String {
+        format!("SQLite {} in {}", rusqlite::version(), self.file.display())
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let unusable = |source| OpenError::Folder { folder: folder.to_owned(), source };
+    fs::create_dir_all(folder).map_err(unusable)?;
+    let lock = File::create(folder.join("encke.lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
+    for (version, migration) in (1_u32..).zip(MIGRATIONS).skip(from as usize) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn run(transaction: &Transaction<'_>, request: &Request) -> rusqlite::Result<Outcome> {
+    match request {
+        Request::Read(read) => run_read(transaction, read),
+        Request::Write(writes) => {
+            writes.iter().try_for_each(|write| run_write(transaction, write)).map(|()| Outcome::Written)
+        }
+    }
+}
+
+fn run_read(transaction: &Transaction<'_>, read: &Read) -> rusqlite::Result<Outcome> {
+    fn rows<T: rusqlite::types::FromSql>(
+        transaction: &Transaction<'_>,
+        sql: &str,
+        dev: u32,
+        users: &[UserId],
+    ) -> rusqlite::Result<Vec<(UserId, T)>> {
+        let mut statement = transaction.prepare_cached(sql)?;
+        let mut rows = Vec::new();
+        for user in users {
+            let value = statement.query_row(params![dev, user.get()], |row| row.get(0)).optional()?;
+            rows.extend(value.map(|value| (*user, value)));
+        }
+        Ok(rows)
+    }
+    match read {
+        Read::Hashes { dev, users } => {
+            let sql = "SELECT hash FROM users_auth WHERE dev_id = ?1 AND user_id = ?2";
+            rows(transaction, sql, dev.0, users).map(Outcome::Texts)
+        }
+        Read::UserData { dev, users } => {
+            let sql = "SELECT data FROM users_data WHERE dev_id = ?1 AND user_id = ?2";
+            rows(transaction, sql, dev.0, users).map(Outcome::Texts)
+        }
+        Read::LastSeen { dev, users } => {
+            let sql = "SELECT time FROM users_time WHERE dev_id = ?1 AND user_id = ?2";
+            rows(transaction, sql, dev.0, users).map(Outcome::Times)
+        }
+    }
+}
+
+fn run_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<()> {
+    let execute = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
+        transaction.prepare_cached(sql)?.execute(values).map(|_changed| ())
+    };
+    match write {
+        Write::PutHash { dev, user, hash } => execute(
+            "INSERT OR REPLACE INTO users_auth (dev_id, user_id, hash) VALUES (?1, ?2, ?3)",
+            &[&dev.0, &user.get(), hash],
+        ),
+        Write::DeleteHash { dev, user } => {
+            execute("DELETE FROM users_auth WHERE dev_id = ?1 AND user_id = ?2", &[&dev.0, &user.get()])
+        }
+        Write::PutUserData { dev, user, data } => execute(
+            "INSERT OR REPLACE INTO users_data (dev_id, user_id, data) VALUES (?1, ?2, ?3)",
+            &[&dev.0, &user.get(), data],
+        ),
+        Write::DeleteUserData { dev, user } => {
+            execute("DELETE FROM users_data WHERE dev_id = ?1 AND user_id = ?2", &[&dev.0, &user.get()])
+        }
+        Write::PutLastSeen { dev, user, time } => execute(
+            "INSERT OR REPLACE INTO users_time (dev_id, user_id, time) VALUES (?1, ?2, ?3)",
+            &[&dev.0, &user.get(), time],
+        ),
+    }
+}
