@@ -359,6 +359,8 @@ pub enum CloseReason {
     LoginRefused,
     /// COM_QUIT.
     Quit,
+    /// Another CometQL session asked for its end.
+    Killed,
     /// Accepted, but no place for it: a limit on connections.
     NoRoom,
     /// Storage could not say who the browser is; it comes back by itself.
@@ -368,7 +370,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::PeerClosed,
         Self::CloseFrame,
         Self::HttpDone,
@@ -381,6 +383,7 @@ impl CloseReason {
         Self::TimedOut,
         Self::LoginRefused,
         Self::Quit,
+        Self::Killed,
         Self::NoRoom,
         Self::StorageUnavailable,
         Self::ShuttingDown,
@@ -401,6 +404,7 @@ impl CloseReason {
             Self::TimedOut => "timed_out",
             Self::LoginRefused => "login_refused",
             Self::Quit => "quit",
+            Self::Killed => "killed",
             Self::NoRoom => "no_room",
             Self::StorageUnavailable => "storage_unavailable",
             Self::ShuttingDown => "shutting_down",

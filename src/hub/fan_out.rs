@@ -13,13 +13,14 @@ use crate::model::{ConnId, Publication, ShardId};
 use super::Output;
 use super::conns::Conns;
 use super::pipes::Pipes;
+use super::ring::InterestId;
 
 /// Pipes in one round: as many as a set has bits. More are formed in further rounds, in order.
 const PIPES_PER_ROUND: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
-    publications: Vec<(u32, Arc<Publication>)>,
+    publications: Vec<(InterestId, Arc<Publication>)>,
     bytes: usize,
 }
 
@@ -41,9 +42,9 @@ struct Round {
 }
 
 impl Arrivals {
-    pub(super) fn push(&mut self, pipe: u32, publication: Arc<Publication>) {
+    pub(super) fn push(&mut self, interest: InterestId, publication: Arc<Publication>) {
         self.bytes += publication.message.len();
-        self.publications.push((pipe, publication));
+        self.publications.push((interest, publication));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -51,7 +52,7 @@ impl Arrivals {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.publications.capacity() * size_of::<(u32, Arc<Publication>)>()
+        self.bytes + self.publications.capacity() * size_of::<(InterestId, Arc<Publication>)>()
     }
 
     /// Turns everything that arrived into [`Output::FanOut`]s. Returns each publication with the number of
@@ -66,9 +67,9 @@ impl Arrivals {
         self.bytes = 0;
         let mut delivered = Vec::with_capacity(self.publications.len());
         let mut round = Round::default();
-        for (_, publication) in std::mem::take(&mut self.publications) {
-            // Looked up now: the pipe may have been freed, and its place taken, since the publication arrived.
-            let Some(pipe) = pipes.find(&publication.pipe) else {
+        for (interest, publication) in std::mem::take(&mut self.publications) {
+            // Looked up now: the last subscriber may have left since the publication arrived, and a new one come.
+            let Some(pipe) = pipes.find(&publication.pipe, interest) else {
                 delivered.push((publication, 0));
                 continue;
             };

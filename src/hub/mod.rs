@@ -43,7 +43,7 @@ use fan_out::Arrivals;
 use owner::Owned;
 use pipes::Pipes;
 pub use placement::Placement;
-pub use ring::{Answered, Ask, AskId, Level, Question, Replies, RingMessage, StatementId};
+pub use ring::{Answered, Ask, AskId, InterestId, Level, Question, Replies, RingMessage, StatementId};
 
 /// What a hub must know of the server around it.
 #[derive(Clone, Debug)]
@@ -294,8 +294,8 @@ impl Hub {
     fn disconnected(&mut self, conn: ConnId) {
         let Some(gone) = self.conns.remove(conn) else { return };
         for membership in gone.memberships() {
-            let (key, subscribers) = self.pipes.leave(*membership, &mut self.conns);
-            self.tell_interest(key, subscribers);
+            let interest = self.pipes.leave(*membership, &mut self.conns);
+            self.tell_interest(interest);
         }
         self.reports.remove(&conn);
         if !gone.user.is_anonymous() {
@@ -342,15 +342,15 @@ impl Hub {
             for membership in self.conns.memberships(conn) {
                 if wanted.binary_search_by(|name| name.cmp(&self.pipes.key(membership.pipe).name)).is_err() {
                     self.conns.forget(conn, membership.pipe);
-                    let (key, subscribers) = self.pipes.leave(membership, &mut self.conns);
-                    self.tell_interest(key, subscribers);
+                    let interest = self.pipes.leave(membership, &mut self.conns);
+                    self.tell_interest(interest);
                 }
             }
         }
         for name in wanted {
             let key = PipeKey { dev, name };
             match self.pipes.join(key, conn, &mut self.conns) {
-                pipes::Joined::New { key, subscribers } => self.tell_interest(key, subscribers),
+                pipes::Joined::New(interest) => self.tell_interest(interest),
                 pipes::Joined::Already => {}
                 pipes::Joined::Full => {
                     self.counters.names_refused += 1;
@@ -415,9 +415,9 @@ impl Hub {
                 self.counters.publications += 1;
                 let publication = self.owned.accept(publication, now.unix);
                 let mut shards = 0;
-                for shard in self.owned.shards_with_subscribers(&publication.pipe) {
+                for (shard, interest) in self.owned.interested_shards(&publication.pipe) {
                     shards += 1;
-                    let message = RingMessage::Deliver(publication.clone());
+                    let message = RingMessage::Deliver { publication: publication.clone(), interest };
                     send(&self.config, &mut self.local, &mut self.outputs, shard, message);
                 }
                 if let Some(statement) = statement {
@@ -427,7 +427,9 @@ impl Hub {
                     self.send(origin, RingMessage::Fanned { conn, publication, shards });
                 }
             }
-            RingMessage::Interest { pipe, subscribers } => self.owned.interest(pipe, from, subscribers),
+            RingMessage::Interest { pipe, subscribers, interest } => {
+                self.owned.interest(pipe, from, subscribers, interest);
+            }
             RingMessage::UserCame { dev, user } => self.owned.user_came(dev, user),
             RingMessage::UserWent { dev, user } => {
                 let last = self.owned.user_went(dev, user);
@@ -449,9 +451,9 @@ impl Hub {
                 };
                 self.send(from, RingMessage::Answered(Box::new(Answered { id: ask.id, replies })));
             }
-            RingMessage::Deliver(publication) => {
-                if let Some(pipe) = self.pipes.find(&publication.pipe) {
-                    self.arrivals.push(pipe, publication);
+            RingMessage::Deliver { publication, interest } => {
+                if self.pipes.find(&publication.pipe, interest).is_some() {
+                    self.arrivals.push(interest, publication);
                 } else if let (true, Some((to, conn))) = (publication.report, publication.origin) {
                     // The last subscriber left while the publication was on its way.
                     self.send(to, RingMessage::Delivered { conn, connections: 0 });
@@ -549,9 +551,10 @@ impl Hub {
         self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read(read) }));
     }
 
-    fn tell_interest(&mut self, pipe: Arc<PipeKey>, subscribers: u32) {
+    fn tell_interest(&mut self, interest: pipes::Interest) {
+        let pipes::Interest { key: pipe, subscribers, id: interest } = interest;
         let to = self.config.placement.owner_of_pipe(&pipe);
-        self.send(to, RingMessage::Interest { pipe, subscribers });
+        self.send(to, RingMessage::Interest { pipe, subscribers, interest });
     }
 
     fn tell_owner_of_user(&mut self, dev: DevId, user: UserId, came: bool) {

@@ -9,11 +9,12 @@ use ahash::RandomState;
 use crate::model::{DevId, PipeKey, Publication, ShardId, UnixTime, UserId};
 
 use super::HubConfig;
+use super::ring::InterestId;
 
 #[derive(Debug)]
 struct OwnedPipe {
-    /// By shard.
-    subscribers: Box<[u32]>,
+    /// By shard: subscribers and the interest they belong to.
+    shards: Box<[(u32, InterestId)]>,
     /// Of the last publication; 0 before the first.
     position: u64,
 }
@@ -36,7 +37,7 @@ impl Owned {
 
     pub(super) fn pipe_bytes(&self) -> usize {
         self.pipes.capacity() * (size_of::<(Arc<PipeKey>, OwnedPipe)>() + 1)
-            + self.pipes.len() * self.shards * size_of::<u32>()
+            + self.pipes.len() * self.shards * size_of::<(u32, InterestId)>()
     }
 
     pub(super) fn user_bytes(&self) -> usize {
@@ -53,25 +54,29 @@ impl Owned {
         Arc::from(publication)
     }
 
-    pub(super) fn shards_with_subscribers(&self, key: &PipeKey) -> impl Iterator<Item = ShardId> {
-        let counts = self.pipes.get(key).map(|pipe| &*pipe.subscribers).unwrap_or_default();
-        counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(shard, _)| ShardId(shard as u16))
+    pub(super) fn interested_shards(&self, key: &PipeKey) -> impl Iterator<Item = (ShardId, InterestId)> {
+        let shards = self.pipes.get(key).map(|pipe| &*pipe.shards).unwrap_or_default();
+        shards
+            .iter()
+            .enumerate()
+            .filter(|(_, (subscribers, _))| *subscribers > 0)
+            .map(|(shard, (_, interest))| (ShardId(shard as u16), *interest))
     }
 
     pub(super) fn subscribers(&self, key: &PipeKey) -> u32 {
-        self.pipes.get(key).map_or(0, |pipe| pipe.subscribers.iter().sum())
+        self.pipes.get(key).map_or(0, |pipe| pipe.shards.iter().map(|(subscribers, _)| subscribers).sum())
     }
 
     /// A shard has so many subscribers now.
-    pub(super) fn interest(&mut self, key: Arc<PipeKey>, from: ShardId, subscribers: u32) {
+    pub(super) fn interest(&mut self, key: Arc<PipeKey>, from: ShardId, subscribers: u32, interest: InterestId) {
         let pipe = self
             .pipes
             .entry(key.clone())
-            .or_insert_with(|| OwnedPipe { subscribers: vec![0; self.shards].into(), position: 0 });
-        if let Some(count) = pipe.subscribers.get_mut(from.0 as usize) {
-            *count = subscribers;
+            .or_insert_with(|| OwnedPipe { shards: vec![(0, InterestId::default()); self.shards].into(), position: 0 });
+        if let Some(shard) = pipe.shards.get_mut(from.0 as usize) {
+            *shard = (subscribers, interest);
         }
-        if pipe.subscribers.iter().all(|count| *count == 0) {
+        if pipe.shards.iter().all(|(subscribers, _)| *subscribers == 0) {
             self.pipes.remove(&key);
             shrink(&mut self.pipes);
         }

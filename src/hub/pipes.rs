@@ -10,10 +10,12 @@ use crate::model::{ConnId, PipeKey};
 
 use super::HubConfig;
 use super::conns::{Conns, Membership};
+use super::ring::InterestId;
 
 #[derive(Debug)]
 struct LocalPipe {
     key: Arc<PipeKey>,
+    interest: InterestId,
     /// Places of the subscribers; order means nothing, a leaver's slot is filled by the last one.
     members: Vec<u32>,
 }
@@ -23,16 +25,20 @@ pub(super) struct Pipes {
     slab: Slab<LocalPipe>,
     index: HashMap<Arc<PipeKey>, u32, RandomState>,
     pipes_max: usize,
+    last_interest: u32,
     /// Bytes of keys and member lists.
     heap_bytes: usize,
 }
 
+/// What the owner of a pipe has to know after a change.
+pub(super) struct Interest {
+    pub(super) key: Arc<PipeKey>,
+    pub(super) subscribers: u32,
+    pub(super) id: InterestId,
+}
+
 pub(super) enum Joined {
-    /// A new subscription; so many has the pipe here now.
-    New {
-        key: Arc<PipeKey>,
-        subscribers: u32,
-    },
+    New(Interest),
     Already,
     /// The pipe would be one more than the shard may hold.
     Full,
@@ -44,6 +50,7 @@ impl Pipes {
             slab: Slab::new(),
             index: HashMap::with_hasher(config.placement.hasher()),
             pipes_max: config.pipes_max,
+            last_interest: 0,
             heap_bytes: 0,
         }
     }
@@ -54,8 +61,9 @@ impl Pipes {
             + self.heap_bytes
     }
 
-    pub(super) fn find(&self, key: &PipeKey) -> Option<u32> {
-        self.index.get(key).copied()
+    /// The pipe, if it is still the same interest.
+    pub(super) fn find(&self, key: &PipeKey, interest: InterestId) -> Option<u32> {
+        self.index.get(key).copied().filter(|pipe| self.slab[*pipe as usize].interest == interest)
     }
 
     /// The key of a pipe that exists.
@@ -84,18 +92,18 @@ impl Pipes {
         local.members.push(conn.index);
         self.heap_bytes += (local.members.capacity() - before) * size_of::<u32>();
         conns.join(conn, Membership { pipe, slot });
-        Joined::New { key: local.key.clone(), subscribers: slot + 1 }
+        Joined::New(Interest { key: local.key.clone(), subscribers: slot + 1, id: local.interest })
     }
 
-    /// Takes a member out; the connection's own list is the caller's. Returns how many subscribers are left.
-    pub(super) fn leave(&mut self, membership: Membership, conns: &mut Conns) -> (Arc<PipeKey>, u32) {
+    /// Takes a member out; the connection's own list is the caller's.
+    pub(super) fn leave(&mut self, membership: Membership, conns: &mut Conns) -> Interest {
         let Membership { pipe, slot } = membership;
         let local = &mut self.slab[pipe as usize];
         local.members.swap_remove(slot as usize);
         if let Some(moved) = local.members.get(slot as usize) {
             conns.moved(*moved, pipe, slot);
         }
-        let (key, left) = (local.key.clone(), local.members.len());
+        let (key, id, left) = (local.key.clone(), local.interest, local.members.len());
         if left == 0 {
             self.free(pipe);
         } else if local.members.capacity() > 64 && left * 4 < local.members.capacity() {
@@ -104,13 +112,15 @@ impl Pipes {
             local.members.shrink_to(left * 2);
             self.heap_bytes -= (before - local.members.capacity()) * size_of::<u32>();
         }
-        (key, left as u32)
+        Interest { key, subscribers: left as u32, id }
     }
 
     fn create(&mut self, key: PipeKey) -> u32 {
         let key = Arc::new(key);
         self.heap_bytes += key_bytes(&key);
-        let pipe = self.slab.insert(LocalPipe { key: key.clone(), members: Vec::new() }) as u32;
+        self.last_interest = self.last_interest.wrapping_add(1);
+        let interest = InterestId(self.last_interest);
+        let pipe = self.slab.insert(LocalPipe { key: key.clone(), interest, members: Vec::new() }) as u32;
         self.index.insert(key, pipe);
         pipe
     }

@@ -21,6 +21,12 @@ pub struct StatementId {
     pub number: u32,
 }
 
+/// One unbroken time in which a shard has subscribers of a pipe. When the last one leaves and a new one comes, that is
+/// another interest: what was on its way for the old one must not reach the new subscriber, who would hear one
+/// publication, miss those that nobody sent while no interest was known, and then hear on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InterestId(pub u32);
+
 /// Chosen by whoever asks; comes back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AskId(pub u64);
@@ -29,16 +35,16 @@ pub struct AskId(pub u64);
 pub enum RingMessage {
     /// To the owner of the pipe. `statement` wants an [`RingMessage::Accepted`].
     Publish { publication: Box<Publication>, statement: Option<StatementId> },
-    /// To the owner of the pipe: how many subscribers the sending shard has now.
-    Interest { pipe: Arc<PipeKey>, subscribers: u32 },
+    /// To the owner of the pipe: how many subscribers the sending shard has now, in this interest.
+    Interest { pipe: Arc<PipeKey>, subscribers: u32, interest: InterestId },
     /// To the owner of the user: one more authorised connection.
     UserCame { dev: DevId, user: UserId },
     /// To the owner of the user: one connection less.
     UserWent { dev: DevId, user: UserId },
     /// To an owner.
     Ask(Box<Ask>),
-    /// From the owner of the pipe to a shard with subscribers.
-    Deliver(Arc<Publication>),
+    /// From the owner of the pipe to a shard with subscribers, for the interest that the owner knew then.
+    Deliver { publication: Arc<Publication>, interest: InterestId },
     /// To the CometQL shard: the publication has its place in the pipe's order.
     Accepted { statement: StatementId },
     /// To the publishing browser's shard: so many shards will say [`RingMessage::Delivered`].
@@ -59,7 +65,7 @@ impl RingMessage {
             | Self::UserCame { .. }
             | Self::UserWent { .. }
             | Self::Ask(_) => Level::Request,
-            Self::Deliver(_) => Level::Deliver,
+            Self::Deliver { .. } => Level::Deliver,
             Self::Accepted { .. } | Self::Fanned { .. } | Self::Delivered { .. } | Self::Answered(_) => Level::Reply,
         }
     }
