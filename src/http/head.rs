@@ -2,6 +2,8 @@
 
 use httparse::Status;
 
+use super::response;
+
 /// Most headers of one request.
 const HEADERS_MAX: usize = 64;
 
@@ -76,7 +78,7 @@ pub enum HeadStep<'a> {
     Head(Head<'a>),
 }
 
-/// Always the peer's fault; it is answered with [`HeadError::status`], then the connection is closed.
+/// Always the peer's fault; [`HeadError::answer`] tells it so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
     /// Not HTTP/1.0 or HTTP/1.1.
@@ -91,6 +93,15 @@ impl HeadError {
             Self::Malformed => 400,
             Self::TooLarge => 431,
         }
+    }
+
+    /// The whole answer; the connection is closed after it.
+    pub fn answer(self) -> Vec<u8> {
+        let text = match self {
+            Self::Malformed => "This is not an HTTP/1.1 request.\n",
+            Self::TooLarge => "The head of the request is too large.\n",
+        };
+        response(self.status(), "text/plain", &[], text.as_bytes())
     }
 }
 

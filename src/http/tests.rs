@@ -35,7 +35,8 @@ fn heads() {
 fn refused_heads() {
     let check = |text: &str, expected: HeadError, status| {
         assert_eq!(parse_head(text.as_bytes(), &HeadLimits::default()).map(|_| ()), Err(expected), "{text}");
-        assert_eq!(expected.status(), status);
+        let (found_status, fields, _) = parsed(&expected.answer());
+        assert_eq!((found_status, fields["connection"].as_str()), (status, "close"));
     };
     for text in [
         "HELLO WORLD\r\n\r\n",
