@@ -1,1 +1,33 @@
-//! Placeholder until the module lands.
+//! The browser client's side of the server: the address a browser connects to, the commands it sends, the JSON it
+//! receives.
+//!
+//! Owned here: every byte of those three, in both wire forms. Deliberately absent: who may do what (`hub`), frames on
+//! the wire beyond their heads (`ws`), HTTP (`http`).
+//!
+//! Frames come out of here whole, so this core uses the frame heads of `ws`.
+
+mod hello;
+
+mod command;
+
+mod json;
+
+mod publication;
+
+mod answer;
+
+mod notice;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{encode_answer, frame_answer};
+pub use command::{
+    Command, PipeCount, PipeLog, SubscriptionList, TrackPipeUsers, Unknown, UserData, WebPipe2, parse_command,
+};
+pub use hello::{Hello, HelloError, parse_hello};
+pub use notice::{
+    HistoryEntry, LastSeen, Presence, TrackChange, encode_history, encode_personal, encode_presence,
+    encode_track_change, encode_track_users, encode_user_status,
+};
+pub use publication::{encode_publication, frame_publication};

@@ -1,0 +1,373 @@
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const SITE: Site<'_> = Site { start_page: "<p>start", node_name: "n1" };
+
+fn head(text: &str) -> Head<'_> {
+    match parse_head(text.as_bytes(), &HeadLimits::default()) {
+        Ok(HeadStep::Head(head)) => head,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+fn get(target: &str, headers: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: example.com\r\n{headers}\r\n")
+}
+
+#[test]
+fn heads() {
+    let text = "GET /a?b HTTP/1.0\r\nhost:  x \r\nX-List: a, b\r\nx-list:,c ,\r\nEmpty:\r\n\r\n\u{81}\u{85}";
+    let head = head(text);
+    assert_eq!((head.method, head.target, head.minor_version), (Method::Get, "/a?b", 0));
+    assert_eq!(&text[head.used..], "\u{81}\u{85}");
+    assert_eq!(head.header("Host"), Some(&b"x"[..]));
+    assert_eq!(head.header("EMPTY"), Some(&b""[..]));
+    assert_eq!(head.header("Hos"), None);
+    assert_eq!(head.list("X-List").collect::<Vec<_>>(), [b"a", b"b", b"c"]);
+    assert!(head.wants_body());
+}
+
+#[test]
+fn refused_heads() {
+    let check = |text: &str, expected: HeadError, status| {
+        assert_eq!(parse_head(text.as_bytes(), &HeadLimits::default()).map(|_| ()), Err(expected), "{text}");
+        let (found_status, fields, _) = parsed(&expected.answer());
+        assert_eq!((found_status, fields["connection"].as_str()), (status, "close"));
+    };
+    for text in [
+        "HELLO WORLD\r\n\r\n",
+        "\u{16}\u{3}\u{1}",
+        "GET /\r\n\r\n",
+        "GET / HTTP/2.0\r\n\r\n",
+        "GET  / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nbad header: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nno-colon\r\n\r\n",
+        "GET / HTTP/1.1\r\nnul: \0\r\n\r\n",
+    ] {
+        check(text, HeadError::Malformed, 400);
+    }
+    check(&get("/", &"a: b\r\n".repeat(64)), HeadError::TooLarge, 431);
+    check(&format!("GET /{} HTTP/1.1\r\n", "a".repeat(16 * 1024)), HeadError::TooLarge, 431);
+    check(&format!("GET / HTTP/1.1\r\na: {}", "b".repeat(16 * 1024)), HeadError::TooLarge, 431);
+    let raw = parse_head(b"GET /\xff HTTP/1.1\r\n\r\n", &HeadLimits::default());
+    assert_eq!(raw.map(|_| ()), Err(HeadError::Malformed));
+}
+
+#[test]
+fn a_head_may_be_as_large_as_its_cap() {
+    let text = get("/", &format!("a: {}\r\n", "b".repeat(16_000)));
+    for (head_bytes_max, fits) in [(text.len(), true), (text.len() - 1, false)] {
+        let parsed = parse_head(text.as_bytes(), &HeadLimits { head_bytes_max });
+        assert_eq!(matches!(parsed, Ok(HeadStep::Head(_))), fits);
+        assert_eq!(matches!(parsed, Err(HeadError::TooLarge)), !fits);
+    }
+    assert_eq!(head(&get("/", &"a: b\r\n".repeat(63))).headers("a").count(), 63);
+}
+
+#[test]
+fn routes() {
+    let check = |request: &str, expected: Route<'_>| {
+        let text = format!("{request} HTTP/1.1\r\n\r\n");
+        assert_eq!(route(&head(&text)), expected, "{request}");
+    };
+    let file = |path: &str| Route::Static(path.into());
+    for target in ["/ws/sesion=0", "//ws/sesion=0", "/comet-server/ws/sesion=0", "//comet-server/ws/sesion=0", "/ws/"] {
+        check(&format!("GET {target}"), Route::WebSocket(target));
+        assert!(!matches!(route(&head(&format!("HEAD {target} HTTP/1.1\r\n\r\n"))), Route::WebSocket(_)));
+        check(&format!("POST {target}"), Route::NotFound);
+    }
+    for target in ["/", "/?x=1", "/comet-server", "/comet-server/", "//"] {
+        check(&format!("GET {target}"), Route::Start);
+        check(&format!("HEAD {target}"), Route::Start);
+    }
+    check("GET /info", Route::Info);
+    check("GET /comet-server/info", Route::Info);
+    check("GET /favicon.ico", Route::Favicon);
+    check("GET /comet-server/favicon.ico", Route::Favicon);
+    check("OPTIONS /anything", Route::Options);
+    check("OPTIONS *", Route::Options);
+    for request in ["POST /", "POST /info", "PUT /a.js", "DELETE /a.js", "TRACE /", "CONNECT a:1", "get /"] {
+        check(request, Route::NotFound);
+    }
+    check("GET /ws", file("ws"));
+    check("GET /ws?sesion=0", file("ws"));
+    check("GET /wsx/", Route::NotFound);
+    check("GET /a.js", file("a.js"));
+    check("GET /a.js?v=1", file("a.js"));
+    check("GET /comet-server/a.js", file("a.js"));
+    check("GET /comet-serverx/a.js", file("comet-serverx/a.js"));
+    check("GET /sub/deep.js", file("sub/deep.js"));
+    check("GET //a//b.js", file("a/b.js"));
+    check("GET /%61%2Fb%20c.js", file("a/b c.js"));
+    check("GET /%252e%252e/a.js", file("%2e%2e/a.js"));
+    check("GET /%D1%8F.js", file("я.js"));
+    check("GET /a..b.js", file("a..b.js"));
+    for target in [
+        "/../a.js",
+        "/x/../a.js",
+        "/%2e%2e/a.js",
+        "/x/%2E./a.js",
+        "/..",
+        "/.env",
+        "/x/.git/config",
+        "/./a.js",
+        "/a\\b.js",
+        "/%5c..%5ca.js",
+        "/a.js%00",
+        "/a%0a.js",
+        "/%ff.js",
+        "/%zz.js",
+        "/%+1.js",
+        "/%2",
+        "/a/",
+        "//%2f/",
+        "http://example.com/a.js",
+        "a.js",
+        "*",
+    ] {
+        check(&format!("GET {target}"), Route::NotFound);
+    }
+    check(&format!("GET /{}", "a".repeat(1024)), file(&"a".repeat(1024)));
+    check(&format!("GET /{}", "a".repeat(1025)), Route::NotFound);
+}
+
+#[test]
+fn origins() {
+    let check = |hosts: &str, origin: &str, expected: bool| {
+        let hosts: Vec<&str> = hosts.split(',').collect();
+        assert_eq!(origin_allowed(&hosts, false, Some(origin.as_bytes())), expected, "{hosts:?} {origin}");
+    };
+    for hosts in ["", "*", "a.example, *", " , "] {
+        check(hosts, "https://anything.example", true);
+        check(hosts, "null", true);
+    }
+    assert!(origin_allowed(&["*"], false, None));
+    let hosts = "example.com, *.example.org ,https://secure.example:8443/,[::1]";
+    for origin in [
+        "http://example.com",
+        "https://example.com:8080",
+        "https://EXAMPLE.com",
+        "example.com",
+        "https://a.example.org",
+        "https://a.b.Example.org:1",
+        "http://secure.example",
+        "http://[::1]:8087",
+    ] {
+        check(hosts, origin, true);
+    }
+    for origin in [
+        "",
+        "null",
+        "https://example.com.evil.net",
+        "https://notexample.com",
+        "https://a.example.com",
+        "https://example.org",
+        "https://.example.org",
+        "https://aexample.org",
+        "https://evil.net/example.com",
+        "https://evil.net?.example.org",
+        "https://evil.net@example.com",
+        "https://example.com:80.evil.net",
+        "https://example.com:80@evil.net",
+        "https://evil.net#.example.org",
+        "http://[::1",
+        "http://[::1]x",
+    ] {
+        check(hosts, origin, false);
+    }
+    assert!(!origin_allowed(&["example.com"], true, Some(b"\xff")));
+    assert!(origin_allowed(&["example.com"], true, None));
+    assert!(!origin_allowed(&["example.com"], false, None));
+    assert!(origin_allowed::<&str>(&[], false, None));
+}
+
+#[test]
+fn upgrades() {
+    let check = |headers: &str, subprotocol: &str| {
+        let text = get("/ws/sesion=0", headers);
+        let expected = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Version: 13\r\n{subprotocol}\r\n"
+        );
+        let answer = upgrade(&head(&text)).unwrap_or_else(|refused| panic!("{headers}: {refused:?}"));
+        assert_eq!(String::from_utf8(answer.bytes).unwrap(), expected, "{headers}");
+    };
+    check(KEY, "");
+    check(&format!("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}"), "");
+    check(
+        &format!(
+            "upgrade: WebSocket\r\nconnection: keep-alive, upgrade\r\n{}",
+            KEY.to_lowercase().replace("dghlihnhbxbszsbub25jzq", "dGhlIHNhbXBsZSBub25jZQ")
+        ),
+        "",
+    );
+    check(&KEY.replace(": ", ":\t ").replace("\r\n", "  \r\n"), "");
+    check(&format!("Sec-WebSocket-Version: 8, 13\r\n{KEY}"), "");
+    check(&format!("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n{KEY}"), "");
+    for (offered, chosen) in [
+        ("chat, superchat", "chat"),
+        ("superchat,chat", "chat"),
+        ("superchat", "superchat"),
+        ("CHAT, b", "CHAT"),
+        ("\"x\", a b, ok", "ok"),
+        ("a\r\nSec-WebSocket-Protocol: chat", "chat"),
+    ] {
+        let expected = format!("Sec-WebSocket-Protocol: {chosen}\r\n");
+        check(&format!("{KEY}Sec-WebSocket-Protocol: {offered}\r\n"), &expected);
+    }
+    for offered in ["", ",", "a b", "<script>", "я"] {
+        check(&format!("{KEY}Sec-WebSocket-Protocol: {offered}\r\n"), "");
+    }
+}
+
+#[test]
+fn refused_upgrades() {
+    let check = |headers: &str, expected: RefusedUpgrade, status| {
+        let text = get("/ws/sesion=0", headers);
+        assert_eq!(upgrade(&head(&text)), Err(expected), "{headers}");
+        let answer = String::from_utf8(expected.answer()).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains("\r\nConnection: close\r\n"));
+        assert_eq!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), status == 426);
+    };
+    check("", RefusedUpgrade::MissingKey, 400);
+    check("Sec-WebSocket-Key:\r\n", RefusedUpgrade::MissingKey, 400);
+    for key in [
+        "x",
+        "dGhlIHNhbXBsZSBub25jZQ",
+        "dGhlIHNhbXBsZSBub25jZ===",
+        "dGhlIHNhbXBsZSBub25jZQQ==",
+        "dGhlIHNhbXBsZSBub25j-Q==",
+        "dGhlIHNhbXBsZSBub25 ZQ==",
+        &"A".repeat(400),
+    ] {
+        check(&format!("Sec-WebSocket-Key: {key}\r\n"), RefusedUpgrade::InvalidKey, 400);
+    }
+    check(&format!("Upgrade: h2c\r\n{KEY}"), RefusedUpgrade::NotAnUpgrade, 400);
+    check(&format!("Connection: close\r\n{KEY}"), RefusedUpgrade::NotAnUpgrade, 400);
+    check(&format!("Sec-WebSocket-Version: 8\r\n{KEY}"), RefusedUpgrade::WrongVersion, 426);
+}
+
+/// Head fields in lower case without the status line, and the body, of an answer.
+fn parsed(answer: &[u8]) -> (u16, HashMap<String, String>, String) {
+    let mut storage = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut storage);
+    let used = response.parse(answer).unwrap().unwrap();
+    let fields = response
+        .headers
+        .iter()
+        .map(|field| (field.name.to_lowercase(), String::from_utf8(field.value.into()).unwrap()))
+        .collect();
+    (response.code.unwrap(), fields, String::from_utf8(answer[used..].into()).unwrap())
+}
+
+#[test]
+fn plain_answers() {
+    let check = |route: &Route<'_>, status: u16, cached: bool, body: &str| {
+        let (found_status, fields, found_body) = parsed(&plain_answer(route, true, &SITE).unwrap());
+        assert_eq!(found_status, status);
+        assert!(found_body.contains(body), "{found_body}");
+        assert_eq!(fields["content-length"], found_body.len().to_string());
+        assert_eq!(fields["access-control-allow-origin"], "*");
+        assert_eq!(fields["access-control-allow-methods"], "POST, GET");
+        assert_eq!(fields["access-control-allow-headers"], "origin, content-type, accept");
+        assert_eq!(fields["allow"], "POST, GET");
+        assert_eq!(fields["connection"], "close");
+        assert!(fields["server"].starts_with("Encke/"));
+        assert_eq!(fields.get("cache-control").map(String::as_str), cached.then_some("max-age=3600"));
+        let content_type = if *route == Route::Favicon { "image/svg+xml" } else { "text/html" };
+        assert_eq!(fields["content-type"], format!("{content_type}; charset=UTF-8"));
+        // HEAD: the same head without the body.
+        assert_eq!(parsed(&plain_answer(route, false, &SITE).unwrap()), (status, fields, String::new()));
+    };
+    check(&Route::Start, 200, true, "<p>start");
+    check(&Route::Favicon, 200, true, "<svg");
+    check(&Route::NotFound, 404, true, "nothing at this address");
+    let (_, _, body) = parsed(&plain_answer(&Route::Options, true, &SITE).unwrap());
+    assert_eq!(body, "+OK\r\n");
+    check(&Route::Options, 200, true, "+OK");
+    check(&Route::Info, 200, false, r#"{"status":"ok","node":"n1________"}"#);
+    assert_eq!(plain_answer(&Route::WebSocket("/ws/"), true, &SITE), None);
+    assert_eq!(plain_answer(&Route::Static("a.js".into()), true, &SITE), None);
+}
+
+#[test]
+fn node_names_have_ten_characters() {
+    for (node_name, shown) in
+        [("", "__________"), ("n1", "n1________"), ("abcdefghijkl", "abcdefghij"), ("ж\"", "ж\"________")]
+    {
+        let (_, _, body) = parsed(&plain_answer(&Route::Info, true, &Site { node_name, ..SITE }).unwrap());
+        let info: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&info["status"], &info["node"]), (&"ok".into(), &shown.into()));
+    }
+}
+
+#[test]
+fn the_start_page_is_whole() {
+    let page = start_page(3307);
+    assert!(page.contains("3307") && !page.contains("{{"));
+    // Messages are shown as text only, and nothing is loaded from elsewhere.
+    assert!(page.contains("textContent") && !page.contains("innerHTML"));
+    assert!(!page.contains("https://") && !page.contains("src=\"//"));
+    assert!(page.len() < 64 * 1024);
+}
+
+#[test]
+fn files() {
+    let (status, fields, body) = parsed(&static_head(27, "application/javascript"));
+    assert_eq!((status, body.as_str(), fields["content-length"].as_str()), (200, "", "27"));
+    assert_eq!(fields["content-type"], "application/javascript; charset=UTF-8");
+    assert_eq!(fields["cache-control"], "max-age=3600");
+    assert_eq!((fields["allow"].as_str(), fields["access-control-allow-methods"].as_str()), ("GET", "GET"));
+    let (_, fields, _) = parsed(&static_head(0, "text/plain; charset=KOI8-R"));
+    assert_eq!(fields["content-type"], "text/plain; charset=KOI8-R");
+
+    let types = HashMap::from([("js".to_string(), "application/javascript".to_string())]);
+    for (path, expected) in [
+        ("a.js", Some("application/javascript")),
+        ("x.y/a.min.js", Some("application/javascript")),
+        ("a.JS", None),
+        ("a.txt", None),
+        ("js", None),
+        ("x.js/a", None),
+        ("a.", None),
+        ("a.javascriptx", None),
+    ] {
+        assert_eq!(content_type(&types, path), expected, "{path}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_head_split_anywhere_is_the_same(target in "/[!-~]{0,40}", value in "[ -~]{0,40}", more: Vec<u8>) {
+        let text = get(&target, &format!("X: {value}\r\n"));
+        let mut bytes = text.clone().into_bytes();
+        bytes.extend_from_slice(&more);
+        let Ok(HeadStep::Head(head)) = parse_head(&bytes, &HeadLimits::default()) else { panic!("{text}") };
+        prop_assert_eq!((head.used, head.target), (text.len(), target.as_str()));
+        prop_assert_eq!(head.header("x"), Some(value.as_bytes().trim_ascii()));
+        for split in 0..text.len() {
+            let step = parse_head(&bytes[..split], &HeadLimits::default());
+            prop_assert!(matches!(step, Ok(HeadStep::Incomplete)), "{split}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_end_in_a_value(bytes: Vec<u8>, target in "(/|%2e|%2f|\\.|[!-~]){1,30}", headers in "((Upgrade|Connection|Sec-WebSocket-(Key|Version|Protocol)): [ -~]{0,30}\r\n){0,4}") {
+        for bytes in [bytes, get(&target, &headers).into_bytes()] {
+            let Ok(HeadStep::Head(head)) = parse_head(&bytes, &HeadLimits { head_bytes_max: 512 }) else { continue };
+            prop_assert!(head.used <= bytes.len());
+            if let Ok(answer) = upgrade(&head) {
+                prop_assert!(answer.bytes.ends_with(b"\r\n\r\n"));
+                prop_assert!(!answer.bytes[..answer.bytes.len() - 4].windows(4).any(|four| four == b"\r\n\r\n"));
+            }
+            if let Route::Static(path) = route(&head) {
+                prop_assert!(path.split('/').all(|segment| !segment.is_empty() && !segment.starts_with('.')));
+                prop_assert!(!path.contains(['\\', '\0']));
+            }
+        }
+    }
+}

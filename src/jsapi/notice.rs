@@ -1,0 +1,159 @@
+//! What browsers are told of other users and of the past: comings and goings, presence, personal messages, history.
+//!
+//! All functions append one JSON object to `out`; [`crate::ws::append_text_frame`] makes a frame of it.
+
+use crate::model::{EventName, Marker, PipeName, UnixTime, UserId, WireForm};
+
+use super::json::{Data, Envelope, Name, Value};
+
+/// The marker of a version 3 page that did not ask for one. Sent back, it would hide the answer from that page.
+const NO_MARKER: &str = "undefined";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrackChange {
+    Subscribed,
+    Unsubscribed,
+}
+
+/// A connection came into or left a `track_` pipe; for its other subscribers.
+///
+/// Shape: `data` is `{"user_id":<id or 0>,"uuid":<the browser's id>}`.
+pub fn encode_track_change(
+    pipe: &PipeName,
+    change: TrackChange,
+    user: UserId,
+    uuid: &str,
+    now: UnixTime,
+    form: WireForm,
+    out: &mut Vec<u8>,
+) {
+    let event = match change {
+        TrackChange::Subscribed => "subscription",
+        TrackChange::Unsubscribed => "unsubscription",
+    };
+    let envelope = Envelope {
+        data: Data::Object(&subscriber(user, uuid)),
+        event: Name("", event),
+        time: Some(now),
+        pipe: Name("", pipe.as_str()),
+        ..Envelope::default()
+    };
+    envelope.write(form, out);
+}
+
+/// Who is in a `track_` pipe: one entry per connection.
+///
+/// Shape: `data` is a list of `{"user_id":<id or 0>,"uuid":<the browser's id>}`. Version 3 listens on the pipe itself.
+pub fn encode_track_users<'a>(
+    pipe: &PipeName,
+    marker: &Marker,
+    subscribers: impl IntoIterator<Item = (UserId, &'a str)>,
+    now: UnixTime,
+    form: WireForm,
+    out: &mut Vec<u8>,
+) {
+    let envelope = Envelope {
+        info: Some("answer for track_pipe_users"),
+        data: Data::List(&mut subscribers.into_iter().map(|(user, uuid)| subscriber(user, uuid))),
+        event: Name("", "answer"),
+        marker: Some(marker.as_str()).filter(|marker| form == WireForm::Modern || *marker != NO_MARKER),
+        time: Some(now),
+        pipe: match form {
+            WireForm::Modern => Name("", "_answer"),
+            WireForm::Legacy => Name("", pipe.as_str()),
+        },
+        ..Envelope::default()
+    };
+    envelope.write(form, out);
+}
+
+fn subscriber(user: UserId, uuid: &str) -> [(&'static str, Value<'_>); 2] {
+    [("user_id", Value::Number(user.get().into())), ("uuid", Value::Text(uuid))]
+}
+
+/// Since when a user is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastSeen {
+    Online,
+    Unknown,
+    SecondsAgo(u32),
+}
+
+/// The answer to `user_status`. Shape: `data` holds the seconds twice, 0 when online, -1 when unknown.
+pub fn encode_user_status(user: UserId, last_seen: LastSeen, now: UnixTime, form: WireForm, out: &mut Vec<u8>) {
+    let seconds = match last_seen {
+        LastSeen::Online => 0,
+        LastSeen::Unknown => -1,
+        LastSeen::SecondsAgo(seconds) => seconds.into(),
+    };
+    let envelope = Envelope {
+        data: Data::Object(&[("data", Value::Number(seconds)), ("last_online_time", Value::Number(seconds))]),
+        event: Name("user_status_", &user.to_string()),
+        time: Some(now),
+        pipe: Name("", "_answer_user_status"),
+        ..Envelope::default()
+    };
+    envelope.write(form, out);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    Online,
+    Offline,
+}
+
+/// A user's first connection came or the last one went; for the subscribers of `user_status_<id>`. Has no time.
+pub fn encode_presence(user: UserId, presence: Presence, form: WireForm, out: &mut Vec<u8>) {
+    let word = match presence {
+        Presence::Online => "online",
+        Presence::Offline => "offline",
+    };
+    let envelope = Envelope {
+        data: Data::Text(word),
+        event: Name("", word),
+        pipe: Name("user_status_", &user.to_string()),
+        ..Envelope::default()
+    };
+    envelope.write(form, out);
+}
+
+/// A personal message. `queued` is when it was put into the offline queue; a live one has no time.
+pub fn encode_personal(event: &EventName, message: &str, queued: Option<UnixTime>, form: WireForm, out: &mut Vec<u8>) {
+    let envelope = Envelope {
+        data: Data::Text(message),
+        event: Name("", event.as_str()),
+        from_queue: queued.is_some(),
+        time: queued,
+        pipe: Name("", "msg"),
+        ..Envelope::default()
+    };
+    envelope.write(form, out);
+}
+
+/// A publication of the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryEntry<'a> {
+    pub pipe: &'a PipeName,
+    pub event: &'a str,
+    pub message: &'a str,
+    /// Anonymous for backends.
+    pub sender: UserId,
+    pub time: UnixTime,
+}
+
+/// One message of the answer to `pipe_log`, where `marker` came. Version 3 needs the marker back for its callback;
+/// version 4 throws away messages with the marker of another page, so it gets none.
+pub fn encode_history(entry: &HistoryEntry<'_>, marker: &Marker, form: WireForm, out: &mut Vec<u8>) {
+    let envelope = Envelope {
+        data: Data::Text(entry.message),
+        event: Name("", entry.event),
+        from_queue: true,
+        history: true,
+        marker: Some(marker.as_str()).filter(|marker| form == WireForm::Legacy && *marker != NO_MARKER),
+        time: Some(entry.time),
+        pipe: Name("", entry.pipe.as_str()),
+        user: Some(entry.sender.get()),
+        ..Envelope::default()
+    };
+    envelope.write(form, out);
+}

@@ -1,0 +1,85 @@
+//! Frames to clients: never masked, never fragmented (RFC 6455 section 5.1), lengths in the fewest bytes.
+
+use crate::model::SharedBytes;
+
+use super::CloseCode;
+use super::frame::CONTROL_BYTES_MAX;
+
+const FIN_TEXT: u8 = 0x81;
+const FIN_CLOSE: u8 = 0x88;
+const FIN_PING: u8 = 0x89;
+const FIN_PONG: u8 = 0x8A;
+
+/// What stands before a text frame's payload: 2, 4 or 10 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SmallHead {
+    bytes: [u8; 10],
+    length: u8,
+}
+
+impl SmallHead {
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or(&self.bytes)
+    }
+}
+
+/// The head of a text frame with `payload_bytes` of payload.
+pub fn text_frame_head(payload_bytes: usize) -> SmallHead {
+    let mut bytes = [0; 10];
+    let (start, length) = bytes.split_at_mut(2);
+    let (short, length_bytes) = if payload_bytes <= CONTROL_BYTES_MAX {
+        (payload_bytes as u8, 0)
+    } else if let Ok(payload_bytes) = u16::try_from(payload_bytes) {
+        length[..2].copy_from_slice(&payload_bytes.to_be_bytes());
+        (126, 2)
+    } else {
+        length.copy_from_slice(&(payload_bytes as u64).to_be_bytes());
+        (127, 8)
+    };
+    start.copy_from_slice(&[FIN_TEXT, short]);
+    SmallHead { bytes, length: 2 + length_bytes }
+}
+
+/// A whole text frame around `json`, to be shared by all its receivers; one allocation.
+pub fn text_frame(json: &[u8]) -> SharedBytes {
+    let head = text_frame_head(json.len());
+    let head = head.as_slice();
+    let mut frame: SharedBytes = std::iter::repeat_n(0, head.len() + json.len()).collect();
+    // Nobody else knows this frame yet, so it can be written.
+    if let Some((to_head, to_json)) =
+        std::sync::Arc::get_mut(&mut frame).and_then(|bytes| bytes.split_at_mut_checked(head.len()))
+    {
+        to_head.copy_from_slice(head);
+        to_json.copy_from_slice(json);
+    }
+    frame
+}
+
+/// Appends a text frame to `out` whose payload is what `write` appends.
+pub fn append_text_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    const SHORT_HEAD: [u8; 2] = [FIN_TEXT, 0];
+    let start = out.len();
+    out.extend_from_slice(&SHORT_HEAD);
+    write(out);
+    let head = text_frame_head(out.len().saturating_sub(start + SHORT_HEAD.len()));
+    // Only a payload above 125 bytes has to move for its longer head.
+    out.splice(start..start + SHORT_HEAD.len(), head.as_slice().iter().copied());
+}
+
+/// Appends a pong with the ping's payload, which is cut at 125 bytes (a ping has no more).
+pub fn pong(payload: &[u8], out: &mut Vec<u8>) {
+    let payload = payload.get(..CONTROL_BYTES_MAX).unwrap_or(payload);
+    out.extend_from_slice(&[FIN_PONG, payload.len() as u8]);
+    out.extend_from_slice(payload);
+}
+
+/// Appends a ping without payload: two bytes that every browser answers by itself.
+pub fn ping(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[FIN_PING, 0]);
+}
+
+/// Appends a close frame with `code` and no reason. Classic clients must never get one: they would stay away.
+pub fn close(code: CloseCode, out: &mut Vec<u8>) {
+    let [high, low] = u16::from(code).to_be_bytes();
+    out.extend_from_slice(&[FIN_CLOSE, 2, high, low]);
+}
