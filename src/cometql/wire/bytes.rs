@@ -96,6 +96,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Makes room for `more` bytes. Doubles like a `Vec` does, but not beyond `capacity_max` unless `more` itself needs
+/// it; so what is charged for a buffer is what it takes.
+pub(super) fn grow(buffer: &mut Vec<u8>, more: usize, capacity_max: usize) {
+    let needed = buffer.len() + more;
+    if needed > buffer.capacity() {
+        let wanted = (buffer.capacity() * 2).min(capacity_max).max(needed);
+        buffer.reserve_exact(wanted - buffer.len());
+    }
+}
+
 pub(super) fn put_u16(out: &mut Vec<u8>, value: u16) {
     out.extend_from_slice(&value.to_le_bytes());
 }

@@ -16,18 +16,14 @@ use std::borrow::Cow;
 
 use crate::model::CloseReason;
 
-use super::bytes::{HEADER_LENGTH, Header, PACKET_FULL, put_packet, put_u16, put_u32};
+use super::bytes::{HEADER_LENGTH, Header, PACKET_FULL, Reader, put_packet, put_u16, put_u32};
 use super::capabilities::Capabilities;
 use super::command::{self, BODY_TOO_LONG, Command, SMALL_BODY_MAX, UNKNOWN_OPTION, number};
 use super::login::{self, Login, Method, Salt, Verdict};
+use super::payload::{Payloads, Step, TooLarge};
 use super::reply::{PausedRows, Reply, RowWriter};
-use super::statement::{Statements, grow};
+use super::statement::Statements;
 use super::{Limits, ServerSettings, code};
-
-/// After login, a payload longer than this is taken into the connection piece by piece while it arrives. So a buffer
-/// of this many bytes and a packet header (4), or of `Limits::packet_before_login_max` and a header if that is more,
-/// is all that a caller must keep for unread bytes.
-pub const BORROWED_MAX: usize = 64 * 1024;
 
 /// What a client's bytes mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,35 +96,9 @@ pub struct Connection {
     sequence: u8,
     /// What both sides know. Empty before login.
     capabilities: Capabilities,
-    collected: Option<Box<Collected>>,
+    payloads: Payloads,
     /// `None` while no statement is open.
     statements: Option<Box<Statements>>,
-}
-
-/// A long payload of which a part has arrived.
-#[derive(Debug)]
-struct Collected {
-    command: Option<u8>,
-    /// What followed the command byte.
-    body: Vec<u8>,
-    /// Bytes of the current packet still to come.
-    missing: usize,
-    /// The current packet is a full one, so another follows.
-    continues: bool,
-    sequence: u8,
-}
-
-enum Step<'a> {
-    /// More bytes are needed.
-    Wait,
-    /// This many bytes were taken and kept.
-    Partial(usize),
-    Payload {
-        used: usize,
-        sequence: u8,
-        command: Option<u8>,
-        body: Cow<'a, [u8]>,
-    },
 }
 
 impl Connection {
@@ -144,7 +114,7 @@ impl Connection {
             proved: false,
             sequence: 0,
             capabilities: Capabilities::default(),
-            collected: None,
+            payloads: Payloads::default(),
             statements: None,
         }
     }
@@ -233,7 +203,7 @@ impl Connection {
 
     fn next_command<'a>(&mut self, limits: &Limits, input: &'a [u8]) -> Result<Option<(usize, Event<'a>)>, Fatal> {
         let payload_max = if self.proved { limits.packet_max } else { limits.packet_before_login_max };
-        match self.next_payload(payload_max, input)? {
+        match self.payloads.next(payload_max, input).map_err(|TooLarge { sequence }| Fatal::too_large(sequence))? {
             Step::Wait => Ok(None),
             Step::Partial(used) => Ok(Some((used, Event::Partial))),
             Step::Payload { used, sequence, command, body } => {
@@ -244,39 +214,6 @@ impl Connection {
                 Ok(Some((used, Event::Command { sequence, command })))
             }
         }
-    }
-
-    /// A payload that has arrived whole in one packet is lent from `input`; any other long one is collected.
-    fn next_payload<'a>(&mut self, payload_max: usize, input: &'a [u8]) -> Result<Step<'a>, Fatal> {
-        if self.collected.is_none() {
-            let Some(Header { length, sequence }) = Header::read(input) else { return Ok(Step::Wait) };
-            if length > payload_max {
-                return Err(Fatal::too_large(sequence));
-            }
-            if length < PACKET_FULL {
-                let used = HEADER_LENGTH + length;
-                if let Some(payload) = input.get(HEADER_LENGTH..used) {
-                    let (command, body) =
-                        payload.split_first().map_or((None, payload), |(first, rest)| (Some(*first), rest));
-                    return Ok(Step::Payload { used, sequence, command, body: Cow::Borrowed(body) });
-                }
-                if length <= BORROWED_MAX {
-                    return Ok(Step::Wait);
-                }
-            }
-        }
-        self.collect(payload_max, input)
-    }
-
-    fn collect<'a>(&mut self, payload_max: usize, input: &'a [u8]) -> Result<Step<'a>, Fatal> {
-        let collected = self.collected.get_or_insert_with(Box::default);
-        let used = collected.take(payload_max, input)?;
-        if collected.missing > 0 || collected.continues {
-            return Ok(if used == 0 { Step::Wait } else { Step::Partial(used) });
-        }
-        let Collected { command, body, sequence, .. } = *std::mem::take(collected);
-        self.collected = None;
-        Ok(Step::Payload { used, sequence, command, body: Cow::Owned(body) })
     }
 
     /// Reads a command and does here what it means for the session's protocol.
@@ -333,7 +270,7 @@ impl Connection {
 
     /// Shape: statement (4), parameter (2), data.
     fn long_data(&mut self, limits: &Limits, body: &[u8]) -> Command<'static> {
-        let mut reader = super::bytes::Reader::new(body);
+        let mut reader = Reader::new(body);
         let (Some(statement), Some(parameter)) = (reader.u32(), reader.u16()) else {
             // There is no answer to this command, not even to a malformed one: it would be taken for the next one's.
             return Command::LongData { statement: 0, parameter: 0 };
@@ -368,7 +305,7 @@ impl Connection {
 
     fn close(&mut self) {
         self.state = State::Closed;
-        self.collected = None;
+        self.payloads = Payloads::default();
         self.statements = None;
     }
 
@@ -452,59 +389,7 @@ impl Connection {
 
     /// Bytes that the session holds beyond its own size: a payload being collected, parameter types, long data.
     pub fn held_bytes(&self) -> usize {
-        let collected = self.collected.as_ref().map_or(0, |collected| collected.body.capacity());
-        collected + self.statements.as_ref().map_or(0, |statements| statements.held())
-    }
-}
-
-impl Collected {
-    /// Takes what belongs to this payload, across packets. Returns the bytes used.
-    fn take(&mut self, payload_max: usize, input: &[u8]) -> Result<usize, Fatal> {
-        let mut rest = input;
-        loop {
-            let (taken, after) = rest.split_at(self.missing.min(rest.len()));
-            self.keep(taken, payload_max);
-            self.missing -= taken.len();
-            rest = after;
-            if self.missing > 0 || !(self.continues || self.is_new()) {
-                break;
-            }
-            let Some(Header { length, sequence }) = Header::read(rest) else { break };
-            if self.length() + length > payload_max {
-                return Err(Fatal::too_large(sequence));
-            }
-            self.missing = length;
-            self.continues = length == PACKET_FULL;
-            self.sequence = sequence;
-            rest = rest.get(HEADER_LENGTH..).unwrap_or_default();
-        }
-        Ok(input.len() - rest.len())
-    }
-
-    fn is_new(&self) -> bool {
-        self.command.is_none()
-    }
-
-    fn keep(&mut self, bytes: &[u8], payload_max: usize) {
-        let body = match (self.command, bytes.split_first()) {
-            (None, Some((command, body))) => {
-                self.command = Some(*command);
-                body
-            }
-            _ => bytes,
-        };
-        grow(&mut self.body, body.len(), payload_max);
-        self.body.extend_from_slice(body);
-    }
-
-    fn length(&self) -> usize {
-        self.body.len() + usize::from(self.command.is_some())
-    }
-}
-
-impl Default for Collected {
-    fn default() -> Self {
-        Self { command: None, body: Vec::new(), missing: 0, continues: false, sequence: 0 }
+        self.payloads.held() + self.statements.as_ref().map_or(0, |statements| statements.held())
     }
 }
 

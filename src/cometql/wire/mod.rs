@@ -13,6 +13,8 @@ mod connection;
 
 mod login;
 
+mod payload;
+
 mod command;
 
 mod statement;
@@ -29,9 +31,10 @@ mod bytes;
 mod tests;
 
 pub use command::{Command, Refusal};
-pub use connection::{BORROWED_MAX, Connection, Event, Fatal};
+pub use connection::{Connection, Event, Fatal};
 pub use login::{Login, Method, Salt, Verdict};
 pub use parameter::{Parameter, TemporalText};
+pub use payload::BORROWED_MAX;
 pub use reply::{Column, ColumnKind, PausedRows, Reply, RowWriter};
 pub use statement::{Execute, Parameters};
 

@@ -157,20 +157,20 @@ impl<'a> Reply<'a> {
     }
 
     /// Begins the result set of a query. There must be a column at least, else clients read it as an OK.
-    pub fn start(&mut self, columns: &[Column]) -> RowWriter<'_> {
+    pub fn start(self, columns: &[Column]) -> RowWriter<'a> {
         self.begin(columns, RowForm::Text)
     }
 
     /// Begins the result set of an executed statement.
-    pub fn start_binary(&mut self, columns: &[Column]) -> RowWriter<'_> {
+    pub fn start_binary(self, columns: &[Column]) -> RowWriter<'a> {
         self.begin(columns, RowForm::Binary)
     }
 
-    fn begin(&mut self, columns: &[Column], form: RowForm) -> RowWriter<'_> {
+    fn begin(mut self, columns: &[Column], form: RowForm) -> RowWriter<'a> {
         debug_assert!(!columns.is_empty(), "a result set without columns");
         self.packet(|out| put_length(out, columns.len() as u64));
         self.definitions(columns);
-        RowWriter { columns: columns.len(), form, reply: self.reborrow() }
+        RowWriter { columns: columns.len(), form, reply: self }
     }
 
     fn definitions(&mut self, columns: &[Column]) {
@@ -225,10 +225,6 @@ impl<'a> Reply<'a> {
 
     fn packet(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.sequence = put_packet(self.out, self.sequence, write);
-    }
-
-    fn reborrow(&mut self) -> Reply<'_> {
-        Reply { out: self.out, sequence: self.sequence, capabilities: self.capabilities }
     }
 }
 
@@ -301,10 +297,10 @@ impl<'a> RowWriter<'a> {
         }
     }
 
-    /// All rows are written. Returns the last number used, with which a following result begins.
-    pub fn end(mut self, more: bool) -> u8 {
+    /// All rows are written. The reply goes on with the next result if `more` was announced.
+    pub fn end(mut self, more: bool) -> Reply<'a> {
         self.reply.put_end(more);
-        self.reply.sequence
+        self.reply
     }
 
     /// The rest of the rows will not come. Nothing follows, not even after `more`.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::bytes::Reader;
+use super::bytes::{Reader, grow};
 use super::command::Refusal;
 use super::parameter::{self, Parameter};
 use super::{Limits, code};
@@ -174,16 +174,6 @@ impl Statement {
         let charged = entry + (value.capacity() - before);
         self.long_data_held += charged;
         Some(charged)
-    }
-}
-
-/// Makes room for `more` bytes. Doubles like a `Vec` does, but not beyond `capacity_max` unless `more` itself needs
-/// it; so what is charged for a buffer is what it takes.
-pub(super) fn grow(buffer: &mut Vec<u8>, more: usize, capacity_max: usize) {
-    let needed = buffer.len() + more;
-    if needed > buffer.capacity() {
-        let wanted = (buffer.capacity() * 2).min(capacity_max).max(needed);
-        buffer.reserve_exact(wanted - buffer.len());
     }
 }
 
