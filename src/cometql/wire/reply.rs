@@ -1,0 +1,315 @@
+//! Answers. A [`Reply`] appends packets to a caller's buffer; a [`RowWriter`] permits only rows and an end.
+
+use std::borrow::Cow;
+
+use super::bytes::{put_length, put_length_bytes, put_packet, put_u16, put_u32};
+use super::capabilities::Capabilities;
+
+/// Autocommit. Never the flag for "no backslash escapes": clients choose their way of escaping by it.
+const STATUS: u16 = 0x0002;
+const STATUS_MORE_RESULTS: u16 = 0x0008;
+
+/// The longest error text clients have room for, in bytes.
+const ERROR_TEXT_MAX: usize = 511;
+
+/// First byte of a row's field that is NULL.
+const NULL_FIELD: u8 = 0xfb;
+
+const TYPE_VAR_STRING: u8 = 0xfd;
+/// `utf8mb4_general_ci`
+const CHARSET_TEXT: u16 = 45;
+const CHARSET_BINARY: u16 = 63;
+
+/// A column of a result set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: Cow<'static, str>,
+    /// The table as the client named it; empty for none.
+    pub table: Cow<'static, str>,
+    pub kind: ColumnKind,
+}
+
+/// What a column holds. Both travel as text, which existing applications expect; they differ in the width announced.
+/// Numbers too have a character set: with the binary one, drivers for Node and Python hand out byte buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    Text,
+    Number,
+}
+
+impl Column {
+    pub fn text(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), table: Cow::Borrowed(""), kind: ColumnKind::Text }
+    }
+
+    pub fn number(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), table: Cow::Borrowed(""), kind: ColumnKind::Number }
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        /// Bytes: the most characters a VARCHAR can have, and the digits of 64 bits, 4 bytes each.
+        const LENGTH_TEXT: u32 = 65_532;
+        const LENGTH_NUMBER: u32 = 80;
+        let length = match self.kind {
+            ColumnKind::Text => LENGTH_TEXT,
+            ColumnKind::Number => LENGTH_NUMBER,
+        };
+        put_definition(out, self.table.as_bytes(), self.name.as_bytes(), CHARSET_TEXT, length);
+    }
+}
+
+/// Shape: catalog `def`, schema, table, original table, name, original name (all length-encoded), 12, character set
+/// (2), length (4), type (1), flags (2), decimals (1), two zero bytes.
+fn put_definition(out: &mut Vec<u8>, table: &[u8], name: &[u8], charset: u16, length: u32) {
+    /// Not a fixed number of decimals.
+    const DECIMALS: u8 = 31;
+    for text in [b"def".as_slice(), b"", table, table, name, name] {
+        put_length_bytes(out, text);
+    }
+    out.push(0x0c);
+    put_u16(out, charset);
+    put_u32(out, length);
+    out.push(TYPE_VAR_STRING);
+    put_u16(out, 0);
+    out.extend_from_slice(&[DECIMALS, 0, 0]);
+}
+
+/// The answer to one command. Packets are numbered on from the command's own number.
+///
+/// `more` announces that another result of the same command follows, which only clients of multi-statements expect;
+/// write it with the same `Reply`, or with one that begins at this one's [`Self::sequence`].
+#[derive(Debug)]
+pub struct Reply<'a> {
+    out: &'a mut Vec<u8>,
+    sequence: u8,
+    capabilities: Capabilities,
+}
+
+impl<'a> Reply<'a> {
+    pub(super) fn new(out: &'a mut Vec<u8>, sequence: u8, capabilities: Capabilities) -> Self {
+        Self { out, sequence, capabilities }
+    }
+
+    /// The last number used, by the client or by this reply.
+    pub fn sequence(&self) -> u8 {
+        self.sequence
+    }
+
+    /// Shape: 0, affected rows, insert id (length-encoded), status (2), warnings (2).
+    pub fn ok(&mut self, affected: u64, insert_id: u64, more: bool) {
+        self.put_ok(0, affected, insert_id, more);
+    }
+
+    /// Shape: 255, code (2), `#HY000`, text. A text beyond 511 bytes is cut.
+    pub fn error(&mut self, code: u16, text: &str) {
+        let text = &text[..text.floor_char_boundary(ERROR_TEXT_MAX)];
+        let state: &[u8] = if self.capabilities.has(Capabilities::PROTOCOL_41) { b"#HY000" } else { b"" };
+        self.packet(|out| {
+            out.push(0xff);
+            put_u16(out, code);
+            out.extend_from_slice(state);
+            out.extend_from_slice(text.as_bytes());
+        });
+    }
+
+    /// The end of a list, in the form that the client chose: 254, warnings (2), status (2); or an OK with 254 as its
+    /// first byte.
+    pub fn eof(&mut self) {
+        self.put_end(false);
+    }
+
+    /// A bare text, the answer to `COM_STATISTICS`.
+    pub fn text(&mut self, text: &str) {
+        self.packet(|out| out.extend_from_slice(text.as_bytes()));
+    }
+
+    /// The answer to `COM_STMT_PREPARE`: 0, id (4), columns (2), parameters (2), 0, warnings (2); then the definitions
+    /// of both. The columns may be left out: clients take them from the execution.
+    pub fn prepared(&mut self, statement: u32, columns: &[Column], parameters: u16) {
+        let columns = &columns[..columns.len().min(usize::from(u16::MAX))];
+        self.packet(|out| {
+            out.push(0);
+            put_u32(out, statement);
+            put_u16(out, columns.len() as u16);
+            put_u16(out, parameters);
+            out.extend_from_slice(&[0, 0, 0]);
+        });
+        if parameters > 0 {
+            for _ in 0..parameters {
+                self.packet(|out| put_definition(out, b"", b"?", CHARSET_BINARY, 0));
+            }
+            self.end_definitions();
+        }
+        if !columns.is_empty() {
+            self.definitions(columns);
+        }
+    }
+
+    /// The answer to `COM_FIELD_LIST`: definitions with a default of NULL, then the end.
+    pub fn fields(&mut self, columns: &[Column]) {
+        for column in columns {
+            self.packet(|out| {
+                column.put(out);
+                out.push(NULL_FIELD);
+            });
+        }
+        self.eof();
+    }
+
+    /// Begins the result set of a query. There must be a column at least, else clients read it as an OK.
+    pub fn start(self, columns: &[Column]) -> RowWriter<'a> {
+        self.begin(columns, RowForm::Text)
+    }
+
+    /// Begins the result set of an executed statement.
+    pub fn start_binary(self, columns: &[Column]) -> RowWriter<'a> {
+        self.begin(columns, RowForm::Binary)
+    }
+
+    fn begin(mut self, columns: &[Column], form: RowForm) -> RowWriter<'a> {
+        debug_assert!(!columns.is_empty(), "a result set without columns");
+        self.packet(|out| put_length(out, columns.len() as u64));
+        self.definitions(columns);
+        RowWriter { columns: columns.len(), form, reply: self }
+    }
+
+    fn definitions(&mut self, columns: &[Column]) {
+        for column in columns {
+            self.packet(|out| column.put(out));
+        }
+        self.end_definitions();
+    }
+
+    fn end_definitions(&mut self) {
+        if !self.capabilities.has(Capabilities::DEPRECATE_EOF) {
+            self.eof();
+        }
+    }
+
+    fn put_ok(&mut self, first: u8, affected: u64, insert_id: u64, more: bool) {
+        self.packet(|out| {
+            out.push(first);
+            put_length(out, affected);
+            put_length(out, insert_id);
+            put_u16(out, status(more));
+            put_u16(out, 0);
+        });
+    }
+
+    fn put_end(&mut self, more: bool) {
+        if self.capabilities.has(Capabilities::DEPRECATE_EOF) {
+            return self.put_ok(0xfe, 0, 0, more);
+        }
+        self.packet(|out| {
+            out.push(0xfe);
+            put_u16(out, 0);
+            put_u16(out, status(more));
+        });
+    }
+
+    /// Asks the client to prove itself by another method. Shape: 254, plugin NUL, salt NUL.
+    pub(super) fn switch_plugin(&mut self, plugin: &str, salt: &[u8]) {
+        self.packet(|out| {
+            out.push(0xfe);
+            for text in [plugin.as_bytes(), salt] {
+                out.extend_from_slice(text);
+                out.push(0);
+            }
+        });
+    }
+
+    /// Tells a client of `caching_sha2_password` that its response was right.
+    pub(super) fn fast_accepted(&mut self) {
+        self.packet(|out| out.extend_from_slice(&[1, 3]));
+    }
+
+    fn packet(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.sequence = put_packet(self.out, self.sequence, write);
+    }
+}
+
+fn status(more: bool) -> u16 {
+    if more { STATUS | STATUS_MORE_RESULTS } else { STATUS }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RowForm {
+    Text,
+    Binary,
+}
+
+/// The rows of a begun result set. It must be ended, broken off by an error, or paused.
+#[derive(Debug)]
+#[must_use]
+pub struct RowWriter<'a> {
+    reply: Reply<'a>,
+    columns: usize,
+    form: RowForm,
+}
+
+/// A result set that goes on in a later turn, with `Connection::resume`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct PausedRows {
+    pub(super) sequence: u8,
+    columns: usize,
+    form: RowForm,
+}
+
+impl<'a> RowWriter<'a> {
+    pub(super) fn resume(reply: Reply<'a>, paused: PausedRows) -> Self {
+        Self { reply, columns: paused.columns, form: paused.form }
+    }
+
+    /// Bytes in the caller's buffer, for one who streams.
+    pub fn buffered(&self) -> usize {
+        self.reply.out.len()
+    }
+
+    /// One row: a value for each column, `None` for NULL. Values beyond the columns are left out, missing ones are
+    /// NULL.
+    ///
+    /// Shape: in text, each value length-encoded or 251 for NULL. In binary: 0, a bitmap of NULLs that begins at its
+    /// third bit, then each other value length-encoded.
+    pub fn row<V: AsRef<[u8]>>(&mut self, values: impl IntoIterator<Item = Option<V>>) {
+        let mut values = values.into_iter();
+        let columns = self.columns;
+        match self.form {
+            RowForm::Text => self.reply.packet(|out| {
+                for _ in 0..columns {
+                    match values.next().flatten() {
+                        Some(value) => put_length_bytes(out, value.as_ref()),
+                        None => out.push(NULL_FIELD),
+                    }
+                }
+            }),
+            RowForm::Binary => self.reply.packet(|out| {
+                out.push(0);
+                let bitmap = out.len();
+                out.resize(bitmap + (columns + 2).div_ceil(8), 0);
+                for place in 0..columns {
+                    match values.next().flatten() {
+                        Some(value) => put_length_bytes(out, value.as_ref()),
+                        None => out[bitmap + (place + 2) / 8] |= 1 << ((place + 2) % 8),
+                    }
+                }
+            }),
+        }
+    }
+
+    /// All rows are written. The reply goes on with the next result if `more` was announced.
+    pub fn end(mut self, more: bool) -> Reply<'a> {
+        self.reply.put_end(more);
+        self.reply
+    }
+
+    /// The rest of the rows will not come. Nothing follows, not even after `more`.
+    pub fn error(mut self, code: u16, text: &str) {
+        self.reply.error(code, text);
+    }
+
+    /// Stops here, to go on with `Connection::resume`.
+    pub fn pause(self) -> PausedRows {
+        PausedRows { sequence: self.reply.sequence, columns: self.columns, form: self.form }
+    }
+}
