@@ -1,1 +1,110 @@
-fn main() {}
+//! The program: reads arguments and configuration, starts the server, waits for a signal.
+//!
+//! Exit status: 0 after a clean stop; 1 when the environment does not allow a start (no configuration file, a busy
+//! port, a data folder that cannot be used) or the server failed; 2 for bad arguments or a bad configuration.
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use clap::Parser;
+use cli::args::{Args, Command};
+use cli::banner::{self, Facts};
+use cli::conf::{self, Loaded};
+use cli::password::{self, Origin};
+use cli::signals;
+use encke::config::{LogLevel, Severity};
+use encke::run;
+use std::io::Write;
+use std::process::ExitCode;
+use tracing::Level;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let loaded = match conf::load(args.conf.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            say(&format!("encke: {error}\n"));
+            return if error.is_bad_file() { BAD_CONFIG.into() } else { ExitCode::FAILURE };
+        }
+    };
+    say(&loaded.report());
+    match args.command {
+        Some(Command::CheckConfig) => check_config(&loaded),
+        None => serve(loaded),
+    }
+}
+
+fn check_config(loaded: &Loaded) -> ExitCode {
+    let [errors, warnings] = [Severity::Error, Severity::Warning].map(|severity| loaded.count(severity));
+    let verdict = format!("{}: {errors} errors, {warnings} warnings\n", banner::shown(&loaded.path));
+    // Nobody may be reading; the exit status says it as well.
+    let _ = std::io::stdout().write_all(verdict.as_bytes());
+    if errors == 0 { ExitCode::SUCCESS } else { BAD_CONFIG.into() }
+}
+
+fn serve(loaded: Loaded) -> ExitCode {
+    if loaded.count(Severity::Error) > 0 {
+        say("encke: the configuration has errors, nothing was started\n");
+        return BAD_CONFIG.into();
+    }
+    start_log(loaded.config.log.level);
+    match start_and_wait(loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            say(&format!("encke: {sentence}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until a signal comes. An error is one sentence for whoever started the program.
+fn start_and_wait(loaded: Loaded) -> Result<(), String> {
+    let Loaded { path, config, .. } = loaded;
+    // Caught before anything starts, so that a signal during the start stops the server as any other.
+    let signals = signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
+    let dir = config.storage.dir.clone();
+    password::make_folder(&dir).map_err(|error| error.to_string())?;
+    let configured = config.main.password.as_deref();
+    let (password, origin) = password::load_or_draw(configured, &dir).map_err(|error| error.to_string())?;
+    let running = run::start(config, password).map_err(|error| error.to_string())?;
+    say(&banner::text(&Facts {
+        version: env!("CARGO_PKG_VERSION"),
+        browsers: running.browsers(),
+        cometql: running.cometql(),
+        shards: running.shards(),
+        engine: running.engine(),
+        storage: &running.storage(),
+        password: &origin,
+        conf: &path,
+    }));
+    if let Origin::Kept(file) = &origin
+        && password::is_open_to_others(file)
+    {
+        tracing::warn!(file = %file.display(), "others than its owner can read the password file; chmod 600 it");
+    }
+    tracing::info!("ready");
+    signals::wait(signals, &running);
+    running.join().map_err(|fault| fault.to_string())?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// To standard error. A server whose terminal is gone goes on serving, so a failure to write is no reason to end.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// To standard error, with the time in UTC.
+fn start_log(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_max_level(level).init();
+}
+
+/// Exit status of bad arguments, which clap uses too, and of a bad configuration.
+const BAD_CONFIG: u8 = 2;

@@ -1,1 +1,222 @@
-//! Counters.
+//! Counters and gauges of one shard: their names, units and meaning, in one list.
+//!
+//! A shard adds to its own [`Counters`] without sharing anything; whoever wants to show them merges copies of all
+//! shards first. Nothing here knows when that happens.
+
+use crate::model::CloseReason;
+use std::fmt::Write;
+
+/// Whether a number only grows, or says how much there is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// What one number means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// One sentence, with the unit where it is not simply "how many".
+    pub help: &'static str,
+}
+
+macro_rules! counters {
+    ($($name:ident: $kind:ident, $help:literal;)+) => {
+        /// The numbers of one shard, or of several merged. All are `u64` and wrap never in practice; additions
+        /// saturate all the same.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $(#[doc = $help] pub $name: u64,)+
+            /// Connections and sessions that ended, by [`CloseReason`]; read with [`Counters::closed`].
+            closed: [u64; CloseReason::ALL.len()],
+        }
+
+        /// All numbers but those by close reason, in the order of [`Counters::rows`].
+        pub const METRICS: &[Metric] = &[
+            $(Metric { name: stringify!($name), kind: Kind::$kind, help: $help },)+
+        ];
+
+        impl Counters {
+            fn values(&self) -> impl Iterator<Item = u64> {
+                [$(self.$name,)+].into_iter()
+            }
+
+            /// Adds another shard's numbers to these. Gauges add up as well: each shard tells of its own part.
+            pub fn merge(&mut self, other: &Self) {
+                $(self.$name = self.$name.saturating_add(other.$name);)+
+                for (mine, theirs) in self.closed.iter_mut().zip(other.closed) {
+                    *mine = mine.saturating_add(theirs);
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    connections: Gauge, "Browser connections open now.";
+    sessions: Gauge, "CometQL sessions open now.";
+    accepted: Counter, "Browser connections and CometQL sessions accepted.";
+    refused: Counter, "Connections and sessions closed at accept because a maximum was reached.";
+    subscriptions: Gauge, "Subscriptions of open connections.";
+    pipes: Gauge, "Pipes this shard owns that have subscribers.";
+    publications: Counter, "Publications accepted, counted by the owner of their pipe.";
+    deliveries: Counter, "Publications handed to subscribers, one for each subscriber.";
+    sends: Counter, "Writes to sockets; one may carry several publications.";
+    received_bytes: Counter, "Bytes read from sockets.";
+    sent_bytes: Counter, "Bytes written to sockets.";
+    queued_bytes: Gauge, "Bytes accepted for sockets that could not take them yet.";
+    statements: Counter, "CometQL statements executed, prepared ones included.";
+    statement_errors: Counter, "CometQL statements answered with an error.";
+    inserts: Counter, "Publications that CometQL inserted, rows and not statements.";
+    login_failures: Counter, "CometQL logins refused.";
+    commands: Counter, "Browser commands executed.";
+    http_requests: Counter, "Plain HTTP requests answered.";
+    storage_requests: Counter, "Requests handed to storage.";
+    storage_failures: Counter, "Requests that storage failed or refused.";
+    ring_stalls: Counter, "Turns in which a full ring stopped the reading of a source.";
+}
+
+impl Counters {
+    /// One connection or session ended.
+    pub fn add_closed(&mut self, reason: CloseReason) {
+        let count = &mut self.closed[reason as usize];
+        *count = count.saturating_add(1);
+    }
+
+    pub fn closed(&self, reason: CloseReason) -> u64 {
+        self.closed[reason as usize]
+    }
+
+    /// Every number by name; those by close reason as `closed_<reason>`.
+    pub fn rows(&self) -> Vec<(&'static str, u64)> {
+        let named = METRICS.iter().map(|metric| metric.name).zip(self.values());
+        let closed = CLOSED_NAMES.iter().copied().zip(self.closed);
+        named.chain(closed).collect()
+    }
+
+    /// The Prometheus text format, version 0.0.4. Names get `encke_` in front and counters `_total` behind; the
+    /// reason of an end is a label.
+    pub fn to_prometheus(&self) -> String {
+        let mut text = String::new();
+        for (metric, value) in METRICS.iter().zip(self.values()) {
+            metric.head(&mut text);
+            sample(&mut text, format_args!("{} {value}", metric.full_name()));
+        }
+        CLOSED.head(&mut text);
+        for (reason, value) in CloseReason::ALL.iter().zip(self.closed) {
+            sample(&mut text, format_args!("{}{{reason=\"{}\"}} {value}", CLOSED.full_name(), reason.as_str()));
+        }
+        text
+    }
+}
+
+impl Metric {
+    /// The name as Prometheus sees it.
+    pub fn full_name(&self) -> String {
+        match self.kind {
+            Kind::Counter => format!("encke_{}_total", self.name),
+            Kind::Gauge => format!("encke_{}", self.name),
+        }
+    }
+
+    fn head(&self, text: &mut String) {
+        let kind = match self.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        let name = self.full_name();
+        sample(text, format_args!("# HELP {name} {}\n# TYPE {name} {kind}", self.help));
+    }
+}
+
+fn sample(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+const CLOSED: Metric =
+    Metric { name: "closed", kind: Kind::Counter, help: "Connections and sessions that ended, by reason." };
+
+/// `closed_` and the reason's name, in the order of [`CloseReason::ALL`].
+const CLOSED_NAMES: [&str; CloseReason::ALL.len()] = [
+    "closed_peer_closed",
+    "closed_close_frame",
+    "closed_http_done",
+    "closed_bad_request",
+    "closed_handshake_error",
+    "closed_protocol_error",
+    "closed_unknown_command",
+    "closed_too_large",
+    "closed_slow_consumer",
+    "closed_timed_out",
+    "closed_login_refused",
+    "closed_quit",
+    "closed_no_room",
+    "closed_shutting_down",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Every number different, so that a mix-up of two shows.
+    fn distinct() -> Counters {
+        let mut counters = Counters { connections: 1, sessions: 2, publications: 3, ..Counters::default() };
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            (0..=index).for_each(|_| counters.add_closed(reason));
+        }
+        counters
+    }
+
+    #[test]
+    fn close_reasons_have_their_own_place_and_name() {
+        let counters = distinct();
+        let rows = counters.rows();
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(counters.closed(reason), index as u64 + 1);
+            let name = format!("closed_{}", reason.as_str());
+            let row = rows.iter().find(|row| row.0 == name).expect("each reason has a row");
+            assert_eq!(row.1, index as u64 + 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn rows_have_unique_names() {
+        let rows = distinct().rows();
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.0).collect();
+        assert_eq!(names.len(), rows.len());
+        assert_eq!(rows.len(), METRICS.len() + CloseReason::ALL.len());
+        let value = |name| rows.iter().find(|row| row.0 == name).map(|row| row.1);
+        assert_eq!([value("connections"), value("sessions"), value("publications")], [Some(1), Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn merging_adds_everything() {
+        let mut sum = distinct();
+        sum.merge(&distinct());
+        let doubled: Vec<(&str, u64)> = distinct().rows().into_iter().map(|(name, value)| (name, value * 2)).collect();
+        assert_eq!(sum.rows(), doubled);
+        let mut full = Counters { deliveries: u64::MAX, ..Counters::default() };
+        full.merge(&Counters { deliveries: 1, ..Counters::default() });
+        assert_eq!(full.deliveries, u64::MAX);
+    }
+
+    #[test]
+    fn prometheus_text() {
+        let text = distinct().to_prometheus();
+        assert!(text.starts_with(
+            "# HELP encke_connections Browser connections open now.\n# TYPE encke_connections gauge\nencke_connections 1\n"
+        ));
+        assert!(text.contains("# TYPE encke_publications_total counter\nencke_publications_total 3\n"));
+        assert!(text.contains("\nencke_closed_total{reason=\"peer_closed\"} 1\n"));
+        assert!(text.ends_with("encke_closed_total{reason=\"shutting_down\"} 14\n"));
+        // Every line is a comment or a name and a number.
+        for line in text.lines().filter(|line| !line.starts_with("# ")) {
+            let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+            assert!(name.starts_with("encke_") && value.parse::<u64>().is_ok(), "{line}");
+        }
+    }
+}

@@ -1,1 +1,245 @@
-//! Placeholder until the module lands.
+//! `comet.ini`: text becomes sections ([`ini`]), sections become a checked [`Config`].
+//!
+//! Reading the file, printing what is wrong with it and deciding whether to go on belong to the caller. All problems
+//! are found in one pass, so that nobody mends a file one line per start.
+
+mod ignored;
+mod ini;
+mod keys;
+mod problem;
+mod read;
+mod sample;
+mod values;
+
+pub use keys::{Field, KEYS, Key, SECTIONS};
+pub use problem::{Problem, ProblemKind, Severity};
+pub use read::parse;
+pub use sample::{sample, to_text};
+pub use values::ValueError;
+
+use core::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Everything the server is told at its start. Each field is a key of `comet.ini`; bounds, units and the names that
+/// CppComet used stand in [`KEYS`], defaults in the [`Default`] implementations below, and nowhere else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    pub main: Main,
+    pub ws: Ws,
+    pub cometql: CometQl,
+    pub storage: Storage,
+    pub content_types: ContentTypes,
+    pub log: Log,
+}
+
+/// `[main]`
+#[derive(Clone, PartialEq, Eq)]
+pub struct Main {
+    /// Told by `/info`, which shows its first 10 characters. Default `encke` (CppComet: `NoName`).
+    pub node_name: String,
+    /// The one CometQL password. `None`: drawn at the first start and kept in the data folder.
+    pub password: Option<String>,
+    /// Folder of the static files; `None` serves none. Relative to the working directory.
+    pub base_dir: Option<PathBuf>,
+    /// Tenants are numbered 0 to this minus one. Default 100,000.
+    pub dev_index_size: u32,
+    /// Tell subscribers of `user_status_<id>` that a user came. Default true.
+    pub send_user_online_events: bool,
+    /// Tell subscribers of `user_status_<id>` that a user left. Default true.
+    pub send_user_offline_events: bool,
+    /// Keep the time of a user's last visit in storage. Default true.
+    pub save_users_last_online_time: bool,
+}
+
+/// `[ws]`: what browsers connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ws {
+    /// Address to listen on. Default 0.0.0.0.
+    pub ip: IpAddr,
+    /// TCP port; 0 takes a free one. Default 8087.
+    pub port: u16,
+    /// Connection shards, one thread each; 0 is one per core. Default 0.
+    pub thread_num: u16,
+    /// Pages that may connect, by the host of their `Origin`, in lower case; `*.example.com` stands for all
+    /// subdomains. Empty admits every page, which is the default. At most [`HOSTS_MAX`].
+    pub hosts: Vec<String>,
+    /// Seconds of silence before a connection is asked whether it lives; 0 never asks. Default 30.
+    pub ping_interval_s: u32,
+    /// Milliseconds from accept to a complete request head. Default 10,000.
+    pub handshake_timeout_ms: u32,
+    /// Longest message a browser may send, in bytes. Default 65,535.
+    pub message_bytes_max: usize,
+    /// Pipes that one connection may be subscribed to. Default 1,024 (CppComet: 32).
+    pub pipes_max: usize,
+    /// Connections per shard; more are refused. Default 1,000,000.
+    pub connections_max: usize,
+    /// Unsent bytes at which a connection counts as slow and is closed. Default 1 MiB.
+    pub queue_bytes_max: usize,
+    /// How publications reach the sockets. Default `auto`.
+    pub send_engine: SendEngine,
+    /// Whether each shard's thread stays on one core. Default true.
+    pub pin_cores: bool,
+    /// Microseconds a shard looks for work before it sleeps; 0 sleeps at once. Default 0.
+    pub busy_poll_us: u32,
+}
+
+/// How publications reach the sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SendEngine {
+    /// `io_uring` where the kernel allows it, plain sends elsewhere.
+    #[default]
+    Auto,
+    /// `io_uring` or no start at all.
+    IoUring,
+    /// One system call per connection and turn.
+    Plain,
+}
+
+/// `[cometql]`: what backends connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CometQl {
+    /// Address to listen on. Default 127.0.0.1.
+    pub ip: IpAddr,
+    /// TCP port; 0 takes a free one. Default 3300.
+    pub port: u16,
+    /// Longest statement in bytes; longer ones are refused with error 11. Default 1 MiB (CppComet: 8,999 bytes).
+    pub query_bytes_max: usize,
+    /// Longest packet in bytes, all its parts together; a longer one ends the session. Default 64 MiB.
+    pub packet_bytes_max: usize,
+    /// Sessions at the same time; more are refused. Default 10,000.
+    pub sessions_max: usize,
+    /// Milliseconds from accept to a complete login. Default 10,000.
+    pub login_timeout_ms: u32,
+    /// Seconds without a statement after which a session ends; 0 never. Default 28,800.
+    pub idle_timeout_s: u32,
+    /// How backslashes in string literals are read. Default `mysql`.
+    pub string_escapes: StringEscapes,
+}
+
+/// How backslashes in string literals are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StringEscapes {
+    /// Decoded as MySQL does; before any other character the backslash stays.
+    #[default]
+    Mysql,
+    /// Left in the text, as CppComet 4.09 does.
+    Legacy,
+}
+
+/// `[storage]`: the embedded engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// Data folder: database and generated password. Relative to the working directory. Default `./data`.
+    pub dir: PathBuf,
+    /// Requests that may wait for the engine; more are refused. Default 65,536.
+    pub queue_max: usize,
+}
+
+/// `[content-type]`: file extension to media type, the only extensions served. Without the section: `js`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentTypes(pub BTreeMap<String, String>);
+
+/// `[log]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// Lines less important than this are left out. Default `info`.
+    pub level: LogLevel,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Entries of `[ws] host`.
+pub const HOSTS_MAX: usize = 1_000;
+/// Entries of `[content-type]`.
+pub const CONTENT_TYPES_MAX: usize = 1_000;
+/// A larger file is not a configuration; callers refuse it before they read it whole.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+impl Default for Main {
+    fn default() -> Self {
+        Self {
+            node_name: "encke".to_owned(),
+            password: None,
+            base_dir: None,
+            dev_index_size: 100_000,
+            send_user_online_events: true,
+            send_user_offline_events: true,
+            save_users_last_online_time: true,
+        }
+    }
+}
+
+/// The password must not reach a log through `{:?}`.
+impl fmt::Debug for Main {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Main")
+            .field("node_name", &self.node_name)
+            .field("password", &self.password.as_ref().map(|_| "(hidden)"))
+            .field("base_dir", &self.base_dir)
+            .field("dev_index_size", &self.dev_index_size)
+            .field("send_user_online_events", &self.send_user_online_events)
+            .field("send_user_offline_events", &self.send_user_offline_events)
+            .field("save_users_last_online_time", &self.save_users_last_online_time)
+            .finish()
+    }
+}
+
+impl Default for Ws {
+    fn default() -> Self {
+        Self {
+            ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 8087,
+            thread_num: 0,
+            hosts: Vec::new(),
+            ping_interval_s: 30,
+            handshake_timeout_ms: 10_000,
+            message_bytes_max: 65_535,
+            pipes_max: 1_024,
+            connections_max: 1_000_000,
+            queue_bytes_max: 1024 * 1024,
+            send_engine: SendEngine::Auto,
+            pin_cores: true,
+            busy_poll_us: 0,
+        }
+    }
+}
+
+impl Default for CometQl {
+    fn default() -> Self {
+        Self {
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 3300,
+            query_bytes_max: 1024 * 1024,
+            packet_bytes_max: 64 * 1024 * 1024,
+            sessions_max: 10_000,
+            login_timeout_ms: 10_000,
+            idle_timeout_s: 8 * 60 * 60,
+            string_escapes: StringEscapes::Mysql,
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("./data"), queue_max: 65_536 }
+    }
+}
+
+impl Default for ContentTypes {
+    fn default() -> Self {
+        Self(BTreeMap::from([("js".to_owned(), "application/javascript".to_owned())]))
+    }
+}
+
+#[cfg(test)]
+mod tests;

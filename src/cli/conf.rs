@@ -1,0 +1,107 @@
+//! Finds the configuration file and reads it.
+
+use super::banner;
+use encke::config::{self, Config, Problem, Severity};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Where to look without `--conf`, first hit wins.
+const PLACES: [&str; 2] = ["./config/comet.ini", "/etc/encke/comet.ini"];
+
+/// A file that was read, whatever is wrong in it.
+pub(crate) struct Loaded {
+    pub path: PathBuf,
+    pub config: Config,
+    pub problems: Vec<Problem>,
+}
+
+/// Why there is nothing to parse. Each is shown as one sentence.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    /// None of the usual places has one.
+    Nowhere,
+    Unreadable {
+        path: PathBuf,
+        error: io::Error,
+    },
+    TooLarge {
+        path: PathBuf,
+    },
+    NotText {
+        path: PathBuf,
+        line: usize,
+    },
+}
+
+impl LoadError {
+    /// Whether the file is there but cannot be a configuration.
+    pub(crate) fn is_bad_file(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::NotText { .. })
+    }
+}
+
+pub(crate) fn load(given: Option<&Path>) -> Result<Loaded, LoadError> {
+    let path = match given {
+        Some(path) => path.to_owned(),
+        None => PLACES.iter().map(PathBuf::from).find(|path| path.exists()).ok_or(LoadError::Nowhere)?,
+    };
+    let text = read(&path)?;
+    let (config, problems) = config::parse(&text);
+    Ok(Loaded { path, config, problems })
+}
+
+fn read(path: &Path) -> Result<String, LoadError> {
+    let unreadable = |error| LoadError::Unreadable { path: path.to_owned(), error };
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file that is too large; a device without an end is not read for ever.
+    File::open(path)
+        .and_then(|file| file.take(config::FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > config::FILE_BYTES_MAX {
+        return Err(LoadError::TooLarge { path: path.to_owned() });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
+        LoadError::NotText { path: path.to_owned(), line }
+    })
+}
+
+impl Loaded {
+    /// All problems, one line each, as `FILE:LINE: SEVERITY: TEXT`.
+    pub(crate) fn report(&self) -> String {
+        let file = banner::shown(&self.path);
+        self.problems.iter().map(|problem| problem.in_file(&file) + "\n").collect()
+    }
+
+    pub(crate) fn count(&self, severity: Severity) -> usize {
+        self.problems.iter().filter(|problem| problem.severity() == severity).count()
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nowhere => write!(
+                f,
+                "there is no configuration: neither {} nor {} exists; name a file with --conf FILE",
+                PLACES[0], PLACES[1]
+            ),
+            Self::Unreadable { path, error } if error.kind() == io::ErrorKind::NotFound => {
+                write!(f, "the configuration file {} does not exist", path.display())
+            }
+            Self::Unreadable { path, error } => {
+                write!(f, "the configuration file {} cannot be read: {error}", path.display())
+            }
+            Self::TooLarge { path } => {
+                let bytes_max = config::FILE_BYTES_MAX;
+                write!(f, "the configuration file {} is larger than {bytes_max} bytes", path.display())
+            }
+            Self::NotText { path, line } => {
+                write!(f, "{}:{line}: error: the configuration file is not UTF-8 text", path.display())
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What the program says and does besides serving: its arguments, the password file, the banner.
+
+pub(crate) mod args;
+pub(crate) mod banner;
+pub(crate) mod conf;
+pub(crate) mod password;
+pub(crate) mod signals;

@@ -1,0 +1,173 @@
+//! The CometQL password: from the configuration, else from a file in the data folder, else drawn and kept there.
+//!
+//! The password itself is never printed nor logged. Its file is never readable by others, not even for a moment, and
+//! is there either whole or not at all.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Where a password is to be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Configured,
+    /// In this file since an earlier start.
+    Kept(PathBuf),
+    /// In this file, drawn a moment ago.
+    Drawn(PathBuf),
+}
+
+/// The environment's fault; each is shown as one sentence.
+#[derive(Debug)]
+pub(crate) enum PasswordError {
+    Folder { path: PathBuf, error: io::Error },
+    Unreadable { path: PathBuf, error: io::Error },
+    NotAPassword { path: PathBuf },
+    TooShort { path: PathBuf },
+    Unwritable { path: PathBuf, error: io::Error },
+    NoRandomness(getrandom::Error),
+}
+
+/// Makes the data folder if it is missing, readable by its owner only.
+pub(crate) fn make_folder(dir: &Path) -> Result<(), PasswordError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| PasswordError::Folder { path: dir.to_owned(), error })
+}
+
+/// The password of the server whose data folder is `dir`, which exists.
+pub(crate) fn load_or_draw(configured: Option<&str>, dir: &Path) -> Result<(String, Origin), PasswordError> {
+    if let Some(password) = configured {
+        return Ok((password.to_owned(), Origin::Configured));
+    }
+    let path = dir.join(FILE_NAME);
+    if let Some(password) = read(&path)? {
+        return Ok((password, Origin::Kept(path)));
+    }
+    let drawn = draw(&mut |bytes| getrandom::fill(bytes)).map_err(PasswordError::NoRandomness)?;
+    if keep(dir, &path, &drawn).map_err(|error| PasswordError::Unwritable { path: path.clone(), error })? {
+        return Ok((drawn, Origin::Drawn(path)));
+    }
+    // Another start was faster; its password counts.
+    match read(&path)? {
+        Some(password) => Ok((password, Origin::Kept(path))),
+        None => Err(PasswordError::Unreadable { path, error: io::ErrorKind::NotFound.into() }),
+    }
+}
+
+/// Whether others than its owner may read the file.
+pub(crate) fn is_open_to_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0)
+}
+
+/// `None` if there is no such file.
+fn read(path: &Path) -> Result<Option<String>, PasswordError> {
+    let mut bytes = Vec::new();
+    let result = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(PasswordError::Unreadable { path: path.to_owned(), error }),
+        Ok(_) => {}
+    }
+    // A line end, as an editor leaves it, is not part of the password.
+    let text = std::str::from_utf8(&bytes).ok().map(|text| text.trim_end_matches(['\r', '\n']));
+    match text {
+        Some(text) if bytes.len() as u64 <= FILE_BYTES_MAX && !text.chars().any(char::is_control) => {
+            if text.chars().count() < CHARS_MIN {
+                return Err(PasswordError::TooShort { path: path.to_owned() });
+            }
+            Ok(Some(text.to_owned()))
+        }
+        _ => Err(PasswordError::NotAPassword { path: path.to_owned() }),
+    }
+}
+
+/// Letters and digits, each equally likely: a byte that would favour some of them is drawn again.
+fn draw<E>(fill: &mut dyn FnMut(&mut [u8]) -> Result<(), E>) -> Result<String, E> {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut password = String::with_capacity(CHARS_DRAWN);
+    let mut bytes = [0; CHARS_DRAWN];
+    while password.len() < CHARS_DRAWN {
+        fill(&mut bytes)?;
+        let fair = bytes.iter().filter(|byte| **byte < 248).map(|byte| char::from(ALPHABET[usize::from(byte % 62)]));
+        password.extend(fair.take(CHARS_DRAWN - password.len()));
+    }
+    Ok(password)
+}
+
+/// Puts the password at `path` unless something is there already, which answers false.
+///
+/// It is written under another name first and appears at `path` whole, by a link, which never replaces anything.
+fn keep(dir: &Path, path: &Path, password: &str) -> io::Result<bool> {
+    let draft = dir.join(format!("{FILE_NAME}.{}.new", std::process::id()));
+    // Left over by a process of this number that was killed in between; nothing else uses this name.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let linked = write_new(&draft, password).and_then(|()| match fs::hard_link(&draft, path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // Some file systems have no links; there the file is moved, at the price of the race that a link avoids.
+        Err(_) => fs::rename(&draft, path).map(|()| true),
+    });
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if linked? {
+        // Without this a power cut could take the new name away, and backends would know a password that is gone.
+        File::open(dir)?.sync_all()?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+fn write_new(path: &Path, password: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(password.as_bytes())?;
+    file.sync_all()
+}
+
+/// The password file's name in the data folder.
+const FILE_NAME: &str = "cometql.password";
+/// Characters of a drawn password.
+const CHARS_DRAWN: usize = 64;
+/// A password file with fewer characters was damaged or is a mistake.
+const CHARS_MIN: usize = 16;
+/// A larger file holds something else.
+const FILE_BYTES_MAX: u64 = 1024;
+
+impl fmt::Display for PasswordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder { path, error } => {
+                write!(f, "the data folder {} cannot be made: {error}", path.display())
+            }
+            Self::Unreadable { path, error } => {
+                write!(f, "the password file {} cannot be read: {error}", path.display())
+            }
+            Self::NotAPassword { path } => write!(
+                f,
+                "the password file {} does not hold a password on one line; remove it and a new one is drawn",
+                path.display()
+            ),
+            Self::TooShort { path } => write!(
+                f,
+                "the password in {} has fewer than {CHARS_MIN} characters; remove the file and a new one is drawn",
+                path.display()
+            ),
+            Self::Unwritable { path, error } => {
+                write!(f, "the password file {} cannot be written: {error}", path.display())
+            }
+            Self::NoRandomness(error) => write!(f, "no password can be drawn: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

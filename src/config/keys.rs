@@ -1,0 +1,534 @@
+//! The one table of keys: section, name, type, bounds and the sentence that documents it. Reading, writing, the
+//! sample file and the suggestions for misspelt keys all come from here; defaults come from `Config::default()`.
+
+use super::{Config, LogLevel, SendEngine, StringEscapes};
+use core::net::IpAddr;
+use std::path::PathBuf;
+
+/// One key of `comet.ini`.
+#[derive(Debug)]
+pub struct Key {
+    pub section: &'static str,
+    pub name: &'static str,
+    /// Whether the shipped file sets it; the others stand there as comments.
+    pub shipped: bool,
+    /// One or two sentences: meaning, unit, what CppComet did if that differs.
+    pub doc: &'static str,
+    /// Set while the key is read but nothing acts on it: what has to come first.
+    pub without_effect: Option<&'static str>,
+    pub field: Field,
+}
+
+/// A key's type, and where in [`Config`] it lives.
+#[derive(Debug)]
+pub enum Field {
+    Number {
+        min: u64,
+        max: u64,
+        get: fn(&Config) -> u64,
+        set: fn(&mut Config, u64),
+    },
+    Switch {
+        get: fn(&Config) -> bool,
+        set: fn(&mut Config, bool),
+    },
+    Address {
+        get: fn(&Config) -> IpAddr,
+        set: fn(&mut Config, IpAddr),
+    },
+    /// One of a few words; `set` is called with one of them.
+    Word {
+        words: &'static [&'static str],
+        get: fn(&Config) -> &'static str,
+        set: fn(&mut Config, &str),
+    },
+    /// As a word, and CppComet's numbers besides.
+    Level {
+        words: &'static [&'static str],
+        get: fn(&Config) -> &'static str,
+        set: fn(&mut Config, &str),
+    },
+    /// Any text on one line. A secret is never shown.
+    Text {
+        bytes_max: usize,
+        secret: bool,
+        get: fn(&Config) -> Option<String>,
+        set: fn(&mut Config, &str),
+    },
+    /// Host names, separated by commas or one by one.
+    Hosts {
+        get: fn(&Config) -> &[String],
+        set: fn(&mut Config, Vec<String>),
+    },
+}
+
+impl Key {
+    /// The value as `comet.ini` writes it; `None` while it is not set.
+    pub fn text(&self, config: &Config) -> Option<String> {
+        match &self.field {
+            Field::Number { get, .. } => Some(get(config).to_string()),
+            Field::Switch { get, .. } => Some(get(config).to_string()),
+            Field::Address { get, .. } => Some(get(config).to_string()),
+            Field::Word { get, .. } | Field::Level { get, .. } => Some(get(config).to_owned()),
+            Field::Text { get, .. } => get(config),
+            Field::Hosts { get, .. } => {
+                Some(if get(config).is_empty() { "*".to_owned() } else { get(config).join(", ") })
+            }
+        }
+    }
+
+    pub fn is_secret(&self) -> bool {
+        matches!(self.field, Field::Text { secret: true, .. })
+    }
+
+    /// What may stand there, for the sample file; `None` where the meaning says it already.
+    pub fn values(&self) -> Option<String> {
+        match &self.field {
+            Field::Number { min, max, .. } => Some(format!("{min} to {max}")),
+            Field::Switch { .. } => Some("true or false".to_owned()),
+            Field::Word { words, .. } | Field::Level { words, .. } => Some(words.join(", ")),
+            Field::Address { .. } | Field::Text { .. } | Field::Hosts { .. } => None,
+        }
+    }
+}
+
+/// Sections in the order of the sample file, each with what it is about.
+pub const SECTIONS: [(&str, &str); 6] = [
+    ("main", "The server as a whole."),
+    ("ws", "What browsers connect to: WebSocket, the start page, /info and static files on one port."),
+    ("cometql", "What backends connect to: CometQL, spoken by every MySQL client."),
+    ("storage", "The embedded database (SQLite)."),
+    (CONTENT_TYPE, "Static files: only these extensions are served, each with its media type."),
+    ("log", "The log goes to standard error."),
+];
+
+/// The one section whose keys are not in the table: each is a file extension.
+pub(super) const CONTENT_TYPE: &str = "content-type";
+
+const PRESENCE: &str = "presence events come with a later release";
+const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
+const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
+const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// All keys, sections together and in the order of [`SECTIONS`].
+pub const KEYS: &[Key] = &[
+    Key {
+        section: "main",
+        name: "node_name",
+        shipped: true,
+        doc: "Name of this server, told by /info (its first 10 characters).",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 64,
+            secret: false,
+            get: |config| Some(config.main.node_name.clone()),
+            set: |config, text| text.clone_into(&mut config.main.node_name),
+        },
+    },
+    Key {
+        section: "main",
+        name: "password",
+        shipped: false,
+        doc: "The CometQL password. Without it one of 64 characters is drawn at the first start and kept in cometql.password in the data folder.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 1024,
+            secret: true,
+            get: |config| config.main.password.clone(),
+            set: |config, text| config.main.password = Some(text.to_owned()),
+        },
+    },
+    Key {
+        section: "main",
+        name: "base_dir",
+        shipped: false,
+        doc: "Folder of static files, relative to the working directory. Without it none are served.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 4096,
+            secret: false,
+            get: |config| config.main.base_dir.as_ref().map(|dir| dir.display().to_string()),
+            set: |config, text| config.main.base_dir = Some(PathBuf::from(text)),
+        },
+    },
+    Key {
+        section: "main",
+        name: "dev_index_size",
+        shipped: false,
+        doc: "Number of tenants (dev_id); they are numbered from 0.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: i32::MAX as u64,
+            get: |config| config.main.dev_index_size.into(),
+            set: |config, number| config.main.dev_index_size = number as u32,
+        },
+    },
+    Key {
+        section: "main",
+        name: "send_user_online_events",
+        shipped: false,
+        doc: "Publish `online` in user_status_<id> when a user's first connection comes.",
+        without_effect: Some(PRESENCE),
+        field: Field::Switch {
+            get: |config| config.main.send_user_online_events,
+            set: |config, on| config.main.send_user_online_events = on,
+        },
+    },
+    Key {
+        section: "main",
+        name: "send_user_offline_events",
+        shipped: false,
+        doc: "Publish `offline` in user_status_<id> when a user's last connection goes.",
+        without_effect: Some(PRESENCE),
+        field: Field::Switch {
+            get: |config| config.main.send_user_offline_events,
+            set: |config, on| config.main.send_user_offline_events = on,
+        },
+    },
+    Key {
+        section: "main",
+        name: "save_users_last_online_time",
+        shipped: false,
+        doc: "Keep the time at which a user's last connection went, for table users_time.",
+        without_effect: None,
+        field: Field::Switch {
+            get: |config| config.main.save_users_last_online_time,
+            set: |config, on| config.main.save_users_last_online_time = on,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "ip",
+        shipped: true,
+        doc: "Address to listen on.",
+        without_effect: None,
+        field: Field::Address { get: |config| config.ws.ip, set: |config, ip| config.ws.ip = ip },
+    },
+    Key {
+        section: "ws",
+        name: "port",
+        shipped: true,
+        doc: "TCP port; 0 takes a free one.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 65_535,
+            get: |config| config.ws.port.into(),
+            set: |config, number| config.ws.port = number as u16,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "thread_num",
+        shipped: true,
+        doc: "Connection shards, one thread each; 0 is one per core (CppComet: no service).",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 256,
+            get: |config| config.ws.thread_num.into(),
+            set: |config, number| config.ws.thread_num = number as u16,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "host",
+        shipped: false,
+        doc: "Pages that may connect, by the host of their Origin: names separated by commas, *.example.com for all subdomains, * for every page (CppComet did not enforce it).",
+        without_effect: None,
+        field: Field::Hosts { get: |config| &config.ws.hosts, set: |config, hosts| config.ws.hosts = hosts },
+    },
+    Key {
+        section: "ws",
+        name: "ping_interval_s",
+        shipped: false,
+        doc: "Seconds of silence before a connection is asked whether it lives; 0 never asks.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 86_400,
+            get: |config| config.ws.ping_interval_s.into(),
+            set: |config, number| config.ws.ping_interval_s = number as u32,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "handshake_timeout_ms",
+        shipped: false,
+        doc: "Milliseconds from accept to a complete request head.",
+        without_effect: None,
+        field: Field::Number {
+            min: 100,
+            max: 600_000,
+            get: |config| config.ws.handshake_timeout_ms.into(),
+            set: |config, number| config.ws.handshake_timeout_ms = number as u32,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "message_bytes_max",
+        shipped: false,
+        doc: "Longest message from a browser, in bytes; a longer one ends its connection.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1_024,
+            max: 16 * MIB,
+            get: |config| config.ws.message_bytes_max as u64,
+            set: |config, number| config.ws.message_bytes_max = number as usize,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "pipes_max",
+        shipped: false,
+        doc: "Pipes that one connection may be subscribed to (CppComet: 32).",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 65_535,
+            get: |config| config.ws.pipes_max as u64,
+            set: |config, number| config.ws.pipes_max = number as usize,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "connections_max",
+        shipped: false,
+        doc: "Connections per shard; more are refused.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 16_000_000,
+            get: |config| config.ws.connections_max as u64,
+            set: |config, number| config.ws.connections_max = number as usize,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "queue_bytes_max",
+        shipped: false,
+        doc: "Unsent bytes at which a connection counts as slow and is closed.",
+        without_effect: None,
+        field: Field::Number {
+            min: 64 * KIB,
+            max: 1024 * MIB,
+            get: |config| config.ws.queue_bytes_max as u64,
+            set: |config, number| config.ws.queue_bytes_max = number as usize,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "send_engine",
+        shipped: false,
+        doc: "How publications reach the sockets: auto takes io_uring where the kernel allows it.",
+        without_effect: None,
+        field: Field::Word {
+            words: SEND_ENGINES,
+            get: |config| match config.ws.send_engine {
+                SendEngine::Auto => "auto",
+                SendEngine::IoUring => "io_uring",
+                SendEngine::Plain => "plain",
+            },
+            set: |config, word| {
+                config.ws.send_engine = match word {
+                    "io_uring" => SendEngine::IoUring,
+                    "plain" => SendEngine::Plain,
+                    _ => SendEngine::Auto,
+                }
+            },
+        },
+    },
+    Key {
+        section: "ws",
+        name: "pin_cores",
+        shipped: false,
+        doc: "Keep each shard's thread on one core.",
+        without_effect: None,
+        field: Field::Switch { get: |config| config.ws.pin_cores, set: |config, on| config.ws.pin_cores = on },
+    },
+    Key {
+        section: "ws",
+        name: "busy_poll_us",
+        shipped: false,
+        doc: "Microseconds a shard looks for work before it sleeps: lower delay, more processor time. 0 sleeps at once.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 10_000,
+            get: |config| config.ws.busy_poll_us.into(),
+            set: |config, number| config.ws.busy_poll_us = number as u32,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "ip",
+        shipped: true,
+        doc: "Address to listen on. Whoever reaches it and knows the password can publish; there is no TLS yet.",
+        without_effect: None,
+        field: Field::Address { get: |config| config.cometql.ip, set: |config, ip| config.cometql.ip = ip },
+    },
+    Key {
+        section: "cometql",
+        name: "port",
+        shipped: true,
+        doc: "TCP port; 0 takes a free one.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 65_535,
+            get: |config| config.cometql.port.into(),
+            set: |config, number| config.cometql.port = number as u16,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "query_bytes_max",
+        shipped: false,
+        doc: "Longest statement in bytes; a longer one is refused with error 11 (CppComet: 8,999).",
+        without_effect: None,
+        field: Field::Number {
+            min: 4 * KIB,
+            max: 64 * MIB,
+            get: |config| config.cometql.query_bytes_max as u64,
+            set: |config, number| config.cometql.query_bytes_max = number as usize,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "packet_bytes_max",
+        shipped: false,
+        doc: "Longest packet in bytes; a longer one ends its session.",
+        without_effect: None,
+        field: Field::Number {
+            min: 4 * KIB,
+            max: 1024 * MIB,
+            get: |config| config.cometql.packet_bytes_max as u64,
+            set: |config, number| config.cometql.packet_bytes_max = number as usize,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "sessions_max",
+        shipped: false,
+        doc: "Sessions at the same time; more are refused.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 1_000_000,
+            get: |config| config.cometql.sessions_max as u64,
+            set: |config, number| config.cometql.sessions_max = number as usize,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "login_timeout_ms",
+        shipped: false,
+        doc: "Milliseconds from accept to a complete login.",
+        without_effect: None,
+        field: Field::Number {
+            min: 100,
+            max: 600_000,
+            get: |config| config.cometql.login_timeout_ms.into(),
+            set: |config, number| config.cometql.login_timeout_ms = number as u32,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "idle_timeout_s",
+        shipped: false,
+        doc: "Seconds without a statement after which a session ends; 0 never.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 31_536_000,
+            get: |config| config.cometql.idle_timeout_s.into(),
+            set: |config, number| config.cometql.idle_timeout_s = number as u32,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "string_escapes",
+        shipped: false,
+        doc: "How backslashes in string literals are read: mysql decodes them, legacy leaves them in the text as CppComet did.",
+        without_effect: None,
+        field: Field::Word {
+            words: STRING_ESCAPES,
+            get: |config| match config.cometql.string_escapes {
+                StringEscapes::Mysql => "mysql",
+                StringEscapes::Legacy => "legacy",
+            },
+            set: |config, word| {
+                config.cometql.string_escapes = match word {
+                    "legacy" => StringEscapes::Legacy,
+                    _ => StringEscapes::Mysql,
+                }
+            },
+        },
+    },
+    Key {
+        section: "storage",
+        name: "dir",
+        shipped: true,
+        doc: "Data folder, relative to the working directory; made if it is missing.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 4096,
+            secret: false,
+            get: |config| Some(config.storage.dir.display().to_string()),
+            set: |config, text| config.storage.dir = PathBuf::from(text),
+        },
+    },
+    Key {
+        section: "storage",
+        name: "queue_max",
+        shipped: false,
+        doc: "Requests that may wait for the database; more are refused.",
+        without_effect: None,
+        field: Field::Number {
+            min: 16,
+            max: 16_000_000,
+            get: |config| config.storage.queue_max as u64,
+            set: |config, number| config.storage.queue_max = number as usize,
+        },
+    },
+    Key {
+        section: "log",
+        name: "level",
+        shipped: false,
+        doc: "Lines less important than this are left out (CppComet's 200, 300, 400, 500 and 600 are read as these words).",
+        without_effect: None,
+        field: Field::Level {
+            words: LOG_LEVELS,
+            get: |config| match config.log.level {
+                LogLevel::Error => "error",
+                LogLevel::Warn => "warn",
+                LogLevel::Info => "info",
+                LogLevel::Debug => "debug",
+                LogLevel::Trace => "trace",
+            },
+            set: |config, word| {
+                config.log.level = match word {
+                    "error" => LogLevel::Error,
+                    "warn" => LogLevel::Warn,
+                    "debug" => LogLevel::Debug,
+                    "trace" => LogLevel::Trace,
+                    _ => LogLevel::Info,
+                }
+            },
+        },
+    },
+];
+
+/// CppComet's level, 0 to 600, as a word. Its levels between the hundreds sampled; the hundred below counts.
+pub(super) fn level_word(number: u64) -> &'static str {
+    match number / 100 {
+        0..=2 => "error",
+        3 => "warn",
+        4 => "info",
+        5 => "debug",
+        _ => "trace",
+    }
+}

@@ -1,0 +1,280 @@
+//! Sections to a checked [`Config`]: what the names mean, whether the values are possible, what to say if not.
+
+use super::keys::{CONTENT_TYPE, Field, KEYS, Key, SECTIONS, level_word};
+use super::problem::{Nearest, Problem, ProblemKind, Severity, shown};
+use super::values::{self, ValueError};
+use super::{CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, ignored, ini};
+use std::collections::HashMap;
+
+/// More problems than this help nobody.
+const PROBLEMS_MAX: usize = 100;
+/// A password of fewer characters is told to be weak. CppComet's documentation asks for 64.
+const PASSWORD_CHARS_MIN: usize = 16;
+
+/// The text of a `comet.ini` as a configuration, and everything there is to say about it, by line.
+///
+/// Keys that are missing or wrong keep their defaults, so that one pass finds all problems; a caller must not start a
+/// server while one of them is a [`Severity::Error`]. At most 101 problems are returned.
+pub fn parse(text: &str) -> (Config, Vec<Problem>) {
+    let (sections, problems) = ini::parse(text);
+    let mut reader = Reader { config: Config::default(), problems, seen: HashMap::new() };
+    for section in &sections {
+        reader.section(section);
+    }
+    reader.relations();
+    reader.finish()
+}
+
+struct Reader<'a> {
+    config: Config,
+    problems: Vec<Problem>,
+    /// Line of each key that was given: section, key.
+    seen: HashMap<(&'a str, &'a str), u32>,
+}
+
+impl<'a> Reader<'a> {
+    fn section(&mut self, section: &ini::Section<'a>) {
+        if section.name == CONTENT_TYPE {
+            return self.content_types(section);
+        }
+        if let Some((name, _)) = SECTIONS.iter().find(|(name, _)| *name == section.name) {
+            return section.entries.iter().for_each(|entry| self.entry(name, entry));
+        }
+        let kind = match ignored::section(section.name) {
+            Some(ignored) => ProblemKind::Ignored {
+                name: format!("[{}]", ignored.section),
+                because: ignored.because,
+                severity: ignored.severity,
+            },
+            None => ProblemKind::UnknownSection {
+                name: shown(section.name),
+                nearest: nearest(section.name, SECTIONS.iter().map(|(name, _)| *name)),
+            },
+        };
+        self.say(section.line, kind);
+    }
+
+    fn entry(&mut self, section: &'static str, entry: &ini::Entry<'a>) {
+        if let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == entry.key) {
+            return self.known(key, entry);
+        }
+        let kind = match ignored::key(section, entry.key) {
+            Some(ignored) => ProblemKind::Ignored {
+                name: format!("{} in [{section}]", shown(entry.key)),
+                because: ignored.because,
+                severity: ignored.severity,
+            },
+            None => {
+                ProblemKind::UnknownKey { section, key: shown(entry.key), nearest: nearest_key(section, entry.key) }
+            }
+        };
+        self.say(entry.line, kind);
+    }
+
+    fn known(&mut self, key: &'static Key, entry: &ini::Entry<'a>) {
+        if entry.value.is_empty() && !entry.item {
+            return self.say(entry.line, ProblemKind::Empty { key: key.name.to_owned() });
+        }
+        let first_line = self.seen.insert((key.section, key.name), entry.line);
+        let continues = entry.item && matches!(key.field, Field::Hosts { .. });
+        if let Some(first_line) = first_line.filter(|_| !continues) {
+            self.say(entry.line, ProblemKind::Repeated { key: key.name.to_owned(), first_line });
+        }
+        if let Err(error) = self.set(key, entry, first_line.is_some()) {
+            let shown = (!key.is_secret()).then(|| shown(entry.value));
+            return self.say(entry.line, ProblemKind::BadValue { key: key.name.to_owned(), shown, error });
+        }
+        if let Some(because) = key.without_effect {
+            self.say(entry.line, ProblemKind::WithoutEffect { key: key.name, because });
+        }
+        if let Field::Text { .. } = key.field {
+            self.comment_in_value(key.name, entry);
+        }
+        if key.is_secret() && entry.value.chars().count() < PASSWORD_CHARS_MIN {
+            self.say(entry.line, ProblemKind::ShortPassword { chars_min: PASSWORD_CHARS_MIN });
+        }
+    }
+
+    /// `again`: the key was given before, so an item of a list continues it.
+    fn set(&mut self, key: &Key, entry: &ini::Entry<'a>, again: bool) -> Result<(), ValueError> {
+        let text = entry.value;
+        if entry.item && !matches!(key.field, Field::Hosts { .. }) {
+            return Err(ValueError::NotAList);
+        }
+        match &key.field {
+            Field::Number { min, max, set, .. } => set(&mut self.config, values::number(text, *min, *max)?),
+            Field::Switch { set, .. } => set(&mut self.config, values::boolean(text)?),
+            Field::Address { set, .. } => set(&mut self.config, values::address(text)?),
+            Field::Word { words, set, .. } => set(&mut self.config, values::word(text, words)?),
+            Field::Level { words, set, .. } => match values::number(text, 0, u64::MAX) {
+                Ok(number) => {
+                    let word = level_word(number);
+                    set(&mut self.config, word);
+                    self.say(entry.line, ProblemKind::LogLevel { number, word });
+                }
+                Err(_) => set(&mut self.config, values::word(text, words)?),
+            },
+            Field::Text { bytes_max, set, .. } => set(&mut self.config, values::line_of_text(text, *bytes_max)?),
+            Field::Hosts { get, set } => {
+                let before = if entry.item && again { get(&self.config).to_vec() } else { Vec::new() };
+                let all_hosts = entry.item && again && before.is_empty();
+                let hosts = hosts(before, text)?;
+                set(&mut self.config, if all_hosts { Vec::new() } else { hosts });
+            }
+        }
+        Ok(())
+    }
+
+    fn comment_in_value(&mut self, key: &str, entry: &ini::Entry<'a>) {
+        let Some(mark) = entry.value.find([';', '#']) else { return };
+        let after_blank = entry.value.get(..mark).is_some_and(|before| before.ends_with([' ', '\t']));
+        self.say(entry.line, ProblemKind::CommentInValue { key: key.to_owned(), after_blank });
+    }
+
+    /// The section replaces the built-in list the first time it appears; later ones add to it.
+    fn content_types(&mut self, section: &ini::Section<'a>) {
+        if self.seen.insert((CONTENT_TYPE, ""), section.line).is_none() {
+            self.config.content_types = ContentTypes(std::collections::BTreeMap::new());
+        }
+        for entry in &section.entries {
+            if entry.value.is_empty() && !entry.item {
+                self.say(entry.line, ProblemKind::Empty { key: shown(entry.key) });
+                continue;
+            }
+            if let Some(first_line) = self.seen.insert((CONTENT_TYPE, entry.key), entry.line) {
+                self.say(entry.line, ProblemKind::Repeated { key: shown(entry.key), first_line });
+            }
+            if let Err(error) = self.content_type(entry) {
+                let kind = ProblemKind::BadValue { key: shown(entry.key), shown: Some(shown(entry.value)), error };
+                self.say(entry.line, kind);
+            }
+        }
+    }
+
+    fn content_type(&mut self, entry: &ini::Entry<'a>) -> Result<(), ValueError> {
+        if entry.item {
+            return Err(ValueError::NotAList);
+        }
+        let extension = values::extension(entry.key)?;
+        let content_type = values::content_type(entry.value)?;
+        let known = &mut self.config.content_types.0;
+        if known.len() >= CONTENT_TYPES_MAX && !known.contains_key(extension) {
+            return Err(ValueError::TooMany { max: CONTENT_TYPES_MAX });
+        }
+        known.insert(extension.to_owned(), content_type.to_owned());
+        Ok(())
+    }
+
+    /// Values that are possible one by one, but not together.
+    fn relations(&mut self) {
+        let (ws, cometql) = (&self.config.ws, &self.config.cometql);
+        let mut found = Vec::new();
+        let shares_address = ws.ip == cometql.ip || ws.ip.is_unspecified() || cometql.ip.is_unspecified();
+        if ws.port == cometql.port && ws.port != 0 && shares_address {
+            found.push((self.line_of(&[("ws", "port"), ("cometql", "port")]), ProblemKind::SamePort { port: ws.port }));
+        }
+        if cometql.packet_bytes_max < cometql.query_bytes_max {
+            found.push((
+                self.line_of(&[("cometql", "packet_bytes_max"), ("cometql", "query_bytes_max")]),
+                ProblemKind::Smaller {
+                    smaller: "packet_bytes_max",
+                    larger: "query_bytes_max, so longer statements end their session",
+                    severity: Severity::Error,
+                },
+            ));
+        }
+        if ws.queue_bytes_max < cometql.query_bytes_max {
+            found.push((
+                self.line_of(&[("ws", "queue_bytes_max"), ("cometql", "query_bytes_max")]),
+                ProblemKind::Smaller {
+                    smaller: "queue_bytes_max in [ws]",
+                    larger: "query_bytes_max in [cometql], so one large publication can close its subscribers",
+                    severity: Severity::Warning,
+                },
+            ));
+        }
+        for (line, kind) in found {
+            self.say(line, kind);
+        }
+    }
+
+    /// Where the last of these keys was given.
+    fn line_of(&self, keys: &[(&str, &str)]) -> u32 {
+        keys.iter().filter_map(|key| self.seen.get(key)).copied().max().unwrap_or(0)
+    }
+
+    fn say(&mut self, line: u32, kind: ProblemKind) {
+        self.problems.push(Problem { line, kind });
+    }
+
+    /// By line; when there are too many, errors before the rest, since they are what must be mended first.
+    fn finish(mut self) -> (Config, Vec<Problem>) {
+        if self.problems.len() > PROBLEMS_MAX {
+            self.problems.sort_by_key(|problem| (std::cmp::Reverse(problem.severity()), problem.line));
+            self.problems.truncate(PROBLEMS_MAX);
+            self.problems.push(Problem { line: 0, kind: ProblemKind::More });
+        }
+        self.problems.sort_by_key(|problem| (problem.line == 0, problem.line));
+        (self.config, self.problems)
+    }
+}
+
+/// `before` and the hosts of `text`; empty, which admits everything, as soon as one of them is `*`.
+fn hosts(mut before: Vec<String>, text: &str) -> Result<Vec<String>, ValueError> {
+    let mut every = false;
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        match values::host(part)? {
+            Some(host) if before.contains(&host) => {}
+            Some(_) if before.len() >= HOSTS_MAX => return Err(ValueError::TooMany { max: HOSTS_MAX }),
+            Some(host) => before.push(host),
+            None => every = true,
+        }
+    }
+    if before.is_empty() && !every {
+        return Err(ValueError::BadHost);
+    }
+    Ok(if every { Vec::new() } else { before })
+}
+
+/// A key of the same section with a similar name; else the same name, or a similar one, in another section.
+fn nearest_key(section: &'static str, name: &str) -> Option<Nearest> {
+    let here = nearest(name, KEYS.iter().filter(|key| key.section == section).map(|key| key.name));
+    if let Some(key) = here {
+        return Some(Nearest { section, key });
+    }
+    let elsewhere = nearest(name, KEYS.iter().map(|key| key.name))?;
+    KEYS.iter().find(|key| key.name == elsewhere).map(|key| Nearest { section: key.section, key: key.name })
+}
+
+/// The name with the fewest changed letters, if half of them at most changed and never more than three.
+fn nearest(name: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    names
+        .map(|known| (distance(&name, known), known))
+        .filter(|(distance, known)| *distance <= (known.len() / 2).min(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// Letters inserted, removed or replaced between two names; names too long to be a misspelling are infinitely far.
+fn distance(left: &str, right: &str) -> usize {
+    const BYTES_MAX: usize = 64;
+    if left.len() > BYTES_MAX || right.len() > BYTES_MAX {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (index, a) in left.bytes().enumerate() {
+        let mut diagonal = index;
+        let mut left_of = index + 1;
+        for (b, cell) in right.bytes().zip(row.iter_mut().skip(1)) {
+            let here = (diagonal + usize::from(a != b)).min(*cell + 1).min(left_of + 1);
+            diagonal = *cell;
+            *cell = here;
+            left_of = here;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = index + 1;
+        }
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}

@@ -1,0 +1,466 @@
+use super::*;
+use proptest::prelude::*;
+
+/// Everything said about `text`, one line each: `LINE SEVERITY: TEXT`.
+fn said(text: &str) -> Vec<String> {
+    let (_, problems) = parse(text);
+    problems.iter().map(|problem| format!("{} {}: {}", problem.line, problem.severity(), problem.kind)).collect()
+}
+
+fn check_said(text: &str, expected: &[&str]) {
+    assert_eq!(said(text), expected, "for {text:?}");
+}
+
+/// A text without problems, and what it makes of the defaults.
+fn check(text: &str, expected: impl FnOnce(&mut Config)) {
+    let mut config = Config::default();
+    expected(&mut config);
+    assert_eq!(parse(text), (config, Vec::new()), "for {text:?}");
+}
+
+fn severities(text: &str) -> Vec<Severity> {
+    parse(text).1.iter().map(Problem::severity).collect()
+}
+
+#[test]
+fn nothing_given_is_all_defaults() {
+    check("", |_| {});
+    check("\n\r\n  \t\n; comment\n# comment\n", |_| {});
+    check("[main]\n[ws]\n[cometql]\n[storage]\n[log]\n", |_| {});
+}
+
+#[test]
+fn the_smallest_useful_file() {
+    let text = "[main]\nnode_name = n1\npassword = 0123456789abcdef\nbase_dir = /srv/static\n\
+                [ws]\nip = 127.0.0.1\nport = 0\nthread_num = 2\n[cometql]\nip = ::1\nport = 3307\n\
+                [storage]\ndir = /var/lib/encke\n[content-type]\njs = application/javascript\ncss = text/css\n";
+    check(text, |config| {
+        config.main.node_name = "n1".to_owned();
+        config.main.password = Some("0123456789abcdef".to_owned());
+        config.main.base_dir = Some(PathBuf::from("/srv/static"));
+        config.ws.ip = "127.0.0.1".parse().unwrap();
+        config.ws.port = 0;
+        config.ws.thread_num = 2;
+        config.cometql.ip = "::1".parse().unwrap();
+        config.cometql.port = 3307;
+        config.storage.dir = PathBuf::from("/var/lib/encke");
+        config.content_types.0.insert("css".to_owned(), "text/css".to_owned());
+    });
+}
+
+#[test]
+fn form_of_a_line() {
+    let port = |config: &mut Config| config.ws.port = 1;
+    for text in [
+        "[ws]\nport = 1",
+        "[ws]\nport=1\n",
+        "[ws]\r\nport =1\r\n",
+        "\u{feff}[ws]\nport = 1",
+        "  [ ws ]  \n\t port\t=\t1\t",
+        "[ws]\n[log]\n[ws]\nport = 1",
+        "[ws]\n  ; port = 2\n # port = 3\nport = 1",
+    ] {
+        check(text, port);
+    }
+    check_said("[ws\n", &["1 error: a section's line must end with ]; comments stand on their own line"]);
+    check_said("[ws] ; x", &["1 error: a section's line must end with ]; comments stand on their own line"]);
+    check_said("port = 1\n[ws]", &["1 error: a key before the first [section]"]);
+    for text in ["port", "= 1", "=", "port: 1"] {
+        let expected = "2 error: not a section, a key or a comment (write [section], key = value, or ; in front)";
+        check_said(&format!("[ws]\n{text}"), &[expected]);
+    }
+}
+
+#[test]
+fn values_are_taken_literally() {
+    let text =
+        "[main]\npassword = a=b;c#d \\n\\t \"q\" 'q' ${HOME}\nnode_name = \u{43a}\u{43e}\u{43c}\u{435}\u{442}\u{430}\n";
+    let (config, _) = parse(text);
+    assert_eq!(config.main.password.as_deref(), Some("a=b;c#d \\n\\t \"q\" 'q' ${HOME}"));
+    assert_eq!(config.main.node_name, "\u{43a}\u{43e}\u{43c}\u{435}\u{442}\u{430}");
+}
+
+#[test]
+fn all_problems_at_once_with_their_lines() {
+    check_said(
+        "[ws]\nport = 65536\nport = x\nip = localhost\npin_cores = yes\nsend_engine = glommio\n[log]\nlevel = 250\n",
+        &[
+            "2 error: port = 65536: out of range; 0 to 65535 is allowed",
+            "3 warning: port was given in line 2 already; this one counts",
+            "3 error: port = x: not a whole number; 0 to 65535 is allowed",
+            "4 error: ip = localhost: not an IP address, such as 127.0.0.1, or 0.0.0.0 for all of this machine's addresses",
+            "5 error: pin_cores = yes: write true or false",
+            "6 error: send_engine = glommio: write one of: auto, io_uring, plain",
+            "8 note: level 250 is read as error",
+        ],
+    );
+    assert_eq!(
+        Problem { line: 7, kind: ProblemKind::BadLine }.in_file("a/comet.ini"),
+        "a/comet.ini:7: error: not a section, a key or a comment (write [section], key = value, or ; in front)"
+    );
+    let same_port = Problem { line: 0, kind: ProblemKind::SamePort { port: 1 } };
+    assert_eq!(same_port.in_file("f"), "f: error: browsers and CometQL cannot both listen on port 1");
+}
+
+#[test]
+fn numbers() {
+    for (text, good) in [
+        ("0", true),
+        ("007", true),
+        ("65535", true),
+        ("65536", false),
+        ("-1", false),
+        ("+1", false),
+        ("1.0", false),
+        ("1 ; comment", false),
+        ("0x10", false),
+        ("\u{661}", false),
+        ("99999999999999999999999999", false),
+    ] {
+        assert_eq!(severities(&format!("[ws]\nport = {text}")).is_empty(), good, "{text}");
+    }
+    // A number that is too long for any integer is out of range, not a word.
+    let (_, problems) = parse("[ws]\nport = 99999999999999999999999999");
+    let ProblemKind::BadValue { error, .. } = &problems[0].kind else { panic!("{problems:?}") };
+    assert_eq!(*error, ValueError::OutOfRange { min: 0, max: 65_535 });
+}
+
+#[test]
+fn booleans_have_six_spellings() {
+    for text in ["true", "True", "TRUE"] {
+        check(&format!("[ws]\npin_cores = {text}"), |config| config.ws.pin_cores = true);
+    }
+    for text in ["false", "False", "FALSE"] {
+        check(&format!("[ws]\npin_cores = {text}"), |config| config.ws.pin_cores = false);
+    }
+    for text in ["1", "0", "yes", "no", "on", "off", "tRUE"] {
+        assert_eq!(severities(&format!("[ws]\npin_cores = {text}")), [Severity::Error], "{text}");
+    }
+}
+
+#[test]
+fn misspelt_names_are_suggested() {
+    check_said(
+        "[ws]\nprot = 1\n[main]\nnode-name = x\nthread_num = 3\nfrobnicate = 1\n",
+        &[
+            "2 warning: unknown key prot in [ws], left out; did you mean port?",
+            "4 warning: unknown key node-name in [main], left out; did you mean node_name?",
+            "5 warning: unknown key thread_num in [main], left out; did you mean thread_num in [ws]?",
+            "6 warning: unknown key frobnicate in [main], left out",
+        ][..],
+    );
+    check_said(
+        "[WS]\nport = 1\n[commetql]\nport = 2\n[nonsense]\na = b\n",
+        &[
+            "1 warning: unknown section [WS], left out; did you mean [ws]?",
+            "3 warning: unknown section [commetql], left out; did you mean [cometql]?",
+            "5 warning: unknown section [nonsense], left out",
+        ],
+    );
+}
+
+#[test]
+fn keys_are_case_sensitive() {
+    check_said("[ws]\nPort = 1", &["2 warning: unknown key Port in [ws], left out; did you mean port?"]);
+}
+
+#[test]
+fn lists_of_hosts() {
+    let text = |lines: &str| format!("[ws]\n{lines}\n");
+    let hosts = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        move |config: &mut Config| config.ws.hosts = names
+    };
+    check(&text("host = *"), hosts(&[]));
+    check(&text("host = a.example"), hosts(&["a.example"]));
+    check(&text("host = A.example, *.b.example,,a.example"), hosts(&["a.example", "*.b.example"]));
+    check(&text("host = []a.example\nhost = []b.example"), hosts(&["a.example", "b.example"]));
+    check(&text("host = []a.example\nhost = []*\nhost = []b.example"), hosts(&[]));
+    check(&text("host = https://a.example:8443/, http://b.example"), hosts(&["a.example", "b.example"]));
+    for bad in ["a b", "a..b", "*", "*.", "a.*.b", "http://", ",", "a/b", "\u{e9}.example", "[::1]"] {
+        let good = bad == "*";
+        assert_eq!(severities(&text(&format!("host = {bad}"))).is_empty(), good, "{bad}");
+    }
+    // A repeated plain key replaces; the list form of a plain key is refused.
+    assert_eq!(severities(&text("host = a.example\nhost = b.example")), [Severity::Warning]);
+    check_said("[ws]\nport = []1", &["2 error: port = 1: takes one value; []value adds to a list"]);
+}
+
+#[test]
+fn hosts_have_a_maximum() {
+    let many: Vec<String> = (0..HOSTS_MAX).map(|number| format!("h{number}.example")).collect();
+    assert_eq!(severities(&format!("[ws]\nhost = {}", many.join(","))), []);
+    assert_eq!(severities(&format!("[ws]\nhost = {},one-more.example", many.join(","))), [Severity::Error]);
+}
+
+#[test]
+fn content_types_replace_the_built_in_list() {
+    let types = |pairs: &[(&str, &str)]| {
+        let pairs: BTreeMap<String, String> =
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        move |config: &mut Config| config.content_types = ContentTypes(pairs)
+    };
+    check("[content-type]\n", types(&[]));
+    check("[content-type]\ncss = text/css\n", types(&[("css", "text/css")]));
+    check("[content-type]\na = a/b\n[content-type]\nb = c/d+xml", types(&[("a", "a/b"), ("b", "c/d+xml")]));
+    for bad in [
+        ".js = a/b",
+        "elevenchars = a/b",
+        "js = javascript",
+        "js = a/b; charset=utf-8",
+        "js = a/b c",
+        "js = []a/b",
+        "js = /b",
+        "js = a/",
+    ] {
+        assert_eq!(severities(&format!("[content-type]\n{bad}")), [Severity::Error], "{bad}");
+    }
+    assert_eq!(severities("[content-type]\njs = a/b\njs = a/c\n"), [Severity::Warning]);
+}
+
+#[test]
+fn empty_values_keep_the_default() {
+    check_said(
+        "[main]\npassword =\n[ws]\nport =\n",
+        &["2 note: password is empty; the default is used", "4 note: port is empty; the default is used"],
+    );
+    assert_eq!(parse("[main]\npassword =\n").0, Config::default());
+}
+
+#[test]
+fn nothing_said_holds_the_password() {
+    let secret = "hunter2hunter2;hunter2 #x";
+    for text in [
+        format!("[main]\npassword = {secret}"),
+        format!("[main]\npassword = []{secret}"),
+        format!("[main]\npassword {secret}"),
+        format!("[main]\npasword = {secret}"),
+        format!("password = {secret}"),
+        format!("[main]\npassword = {secret}\u{7}"),
+        "[main]\npassword = hunter2".to_owned(),
+        format!("[main]\npassword = {}", "hunter2".repeat(1000)),
+    ] {
+        let said = said(&text);
+        assert!(!said.is_empty(), "{text}");
+        assert!(!said.iter().any(|line| line.contains("hunter2")), "{said:?}");
+        assert!(!format!("{:?}", parse(&text).0).contains("hunter2"));
+    }
+}
+
+#[test]
+fn a_file_of_cppcomet_is_understood() {
+    let text = "[main]\npassword = 0123456789abcdef\nnode_name = n1\npidfile = /var/run/x.pid\nbuf_size = 103840\n\
+                [db]\nhost = 127.0.0.1\npassword = secret\n[ws]\nip = 0.0.0.0\nport = 8087\nthread_num = 11\nbacklog = 10\n\
+                cluster = []10.0.0.1:3310\n[cometql]\nip = 0.0.0.0\nport = 3307\nthread_num = 1\nbenchmark = 5\n\
+                [statistics]\nallow = false\n[log]\nlevel = 340\nMySqlServer = 300\n[sip]\npipesalt = x\n";
+    check_said(
+        text,
+        &[
+            "4 note: ignored: pidfile in [main], because the process stays in the foreground and whoever starts it knows its number",
+            "5 note: ignored: buf_size in [main], because buffers grow as they are needed, up to bounds of their own",
+            "6 warning: ignored: [db], because the MySQL storage engine is not there yet; data is kept by the embedded one, see [storage]",
+            "13 note: ignored: backlog in [ws], because the queue of new connections has a fixed length",
+            "14 warning: ignored: cluster in [ws], because nodes cannot be joined yet; this server stands alone",
+            "18 note: ignored: thread_num in [cometql], because one thread serves all CometQL sessions",
+            "19 note: ignored: benchmark in [cometql], because figures are always kept",
+            "20 note: ignored: [statistics], because nothing is ever sent to the vendor",
+            "23 note: level 340 is read as warn",
+            "24 note: ignored: MySqlServer in [log], because the log has one level for all parts",
+            "25 warning: ignored: [sip], because calls are not served",
+        ],
+    );
+}
+
+#[test]
+fn every_old_key_is_known() {
+    // The keys of CppComet 4.09, as its specification lists them.
+    let old = [
+        (
+            "main",
+            "password node_name dev_index_size buf_size fragment_buf_size fragment_buf_max_size answer_buf_size useQueryLoger send_user_online_events send_user_offline_events save_users_last_online_time pidfile base_dir api_version isTest",
+        ),
+        ("db", "host port user password name connection_attempts buf_size"),
+        (
+            "ws",
+            "ip port thread_num backlog epoll_size statistics benchmark uptimeTestInterval maxUptime cluster host buf_size",
+        ),
+        ("cometql", "ip port thread_num backlog epoll_size statistics benchmark uptimeTestInterval maxUptime buf_size"),
+        ("freeswitch", "ip port"),
+        ("cometqlproxy", "ip port cluster"),
+        ("mysqlproxy", "ip port"),
+        ("statistics", "allow interval email host to_log profiler"),
+        ("benchmark", "to_log"),
+        ("sip", "pipesalt freeswitch port host"),
+        ("http", "base_dir"),
+        (
+            "log",
+            "level Any TagLoger appConf pipeCommands statistics removeOldConnections MySqlServer UserIndex UserItem ClientServer ServerServer SimpleRedisClient tcpServer CometQLCluster devManager FreeswitchServer dbLink",
+        ),
+    ];
+    for (section, keys) in old {
+        for key in keys.split(' ') {
+            let (_, problems) = parse(&format!("[{section}]\n{key} = 1\n"));
+            let unknown = problems.iter().any(|problem| {
+                matches!(problem.kind, ProblemKind::UnknownKey { .. } | ProblemKind::UnknownSection { .. })
+            });
+            assert!(!unknown, "[{section}] {key}");
+        }
+    }
+}
+
+#[test]
+fn ignored_names_are_not_keys_of_ours() {
+    for ignored in ignored::IGNORED {
+        assert!(!KEYS.iter().any(|key| key.section == ignored.section && Some(key.name) == ignored.key));
+        let own_section = SECTIONS.iter().any(|(name, _)| *name == ignored.section);
+        assert_eq!(own_section, ignored.key.is_some(), "[{}]", ignored.section);
+    }
+}
+
+#[test]
+fn values_that_do_not_go_together() {
+    check_said(
+        "[ws]\nport = 5\n[cometql]\nport = 5\n",
+        &["4 error: browsers and CometQL cannot both listen on port 5"],
+    );
+    check("[ws]\nip = 127.0.0.2\nport = 5\n[cometql]\nport = 5\n", |config| {
+        config.ws.ip = "127.0.0.2".parse().unwrap();
+        config.ws.port = 5;
+        config.cometql.port = 5;
+    });
+    check("[ws]\nport = 0\n[cometql]\nport = 0\n", |config| {
+        config.ws.port = 0;
+        config.cometql.port = 0;
+    });
+    assert_eq!(severities("[cometql]\npacket_bytes_max = 4096\n"), [Severity::Error]);
+    assert_eq!(severities("[cometql]\nquery_bytes_max = 2000000\n"), [Severity::Warning]);
+    check("[cometql]\nquery_bytes_max = 2000000\n[ws]\nqueue_bytes_max = 2000000\n", |config| {
+        config.cometql.query_bytes_max = 2_000_000;
+        config.ws.queue_bytes_max = 2_000_000;
+    });
+}
+
+#[test]
+fn problems_have_a_maximum_and_errors_come_first() {
+    let text = format!("[ws]\n{}port = x\n", "nonsense = 1\n".repeat(10_000));
+    let (_, problems) = parse(&text);
+    assert_eq!(problems.len(), 101);
+    assert_eq!(problems.iter().filter(|problem| problem.line == 10_002).count(), 1);
+    assert_eq!(problems.last().map(|problem| &problem.kind), Some(&ProblemKind::More));
+}
+
+#[test]
+fn the_table_of_keys_is_sound() {
+    let defaults = Config::default();
+    for (index, key) in KEYS.iter().enumerate() {
+        let name = format!("[{}] {}", key.section, key.name);
+        assert!(SECTIONS.iter().any(|(section, _)| *section == key.section), "{name}");
+        assert!(key.section != keys::CONTENT_TYPE, "{name}");
+        assert!(!KEYS[..index].iter().any(|other| other.section == key.section && other.name == key.name), "{name}");
+        assert!(key.doc.ends_with(['.', ')']), "{name}: {}", key.doc);
+        // The default is a value that may be given, and giving it changes nothing.
+        if let Some(text) = key.text(&defaults) {
+            let (config, problems) = parse(&format!("[{}]\n{} = {text}\n", key.section, key.name));
+            assert_eq!(config, defaults, "{name}");
+            assert!(problems.iter().all(|problem| problem.severity() == Severity::Note), "{name}: {problems:?}");
+        }
+    }
+}
+
+/// The shipped file is written from the table. To renew it after a change of the table, run this test with
+/// `ENCKE_WRITE_SAMPLE=1`.
+#[test]
+fn the_shipped_file_is_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/comet.ini");
+    if std::env::var_os("ENCKE_WRITE_SAMPLE").is_some() {
+        std::fs::write(path, sample()).unwrap();
+    }
+    let shipped = std::fs::read_to_string(path).unwrap();
+    assert_eq!(shipped, sample(), "config/comet.ini is not what the table of keys says; see this test");
+    assert_eq!(parse(&shipped), (Config::default(), Vec::new()));
+    for line in shipped.lines() {
+        assert!(line.len() <= 100 && !line.contains(".;"), "{line}");
+    }
+    // Every key stands there once, set or commented out, with its default.
+    let live: Vec<&str> = shipped.lines().map(|line| line.strip_prefix(';').unwrap_or(line)).collect();
+    for key in KEYS {
+        let value = key.text(&Config::default()).unwrap_or_default();
+        let line = format!("{} = {value}", key.name);
+        assert!(live.contains(&line.trim_end()), "{line}");
+    }
+}
+
+/// A text that survives as a value: no blanks around it, no `[]` in front, no control characters.
+fn plain_text() -> impl Strategy<Value = String> {
+    "[!-~\u{430}-\u{44f}]([ -~\u{430}-\u{44f}]{0,30}[!-~])?".prop_filter("a list item", |text| !text.starts_with("[]"))
+}
+
+fn any_config() -> impl Strategy<Value = Config> {
+    let texts = (plain_text(), proptest::option::of(plain_text()), proptest::option::of(plain_text()), plain_text());
+    let hosts = proptest::collection::vec("(\\*\\.)?[a-z0-9-]{1,10}(\\.[a-z]{1,5}){0,2}", 0..5);
+    let types = proptest::collection::btree_map("[a-zA-Z0-9]{1,10}", "[a-z]{1,9}/[a-z.+-]{1,20}", 0..5);
+    let numbers = proptest::collection::vec(any::<u64>(), KEYS.len());
+    (texts, hosts, types, numbers, any::<[u8; 4]>(), any::<[u8; 4]>()).prop_map(
+        |((node_name, password, base_dir, dir), mut hosts, types, numbers, ws_ip, cometql_ip)| {
+            let mut config = Config::default();
+            for (key, number) in KEYS.iter().zip(numbers) {
+                match &key.field {
+                    Field::Number { min, max, set, .. } => set(&mut config, min + number % (max - min + 1)),
+                    Field::Switch { set, .. } => set(&mut config, number % 2 == 0),
+                    Field::Word { words, set, .. } | Field::Level { words, set, .. } => {
+                        set(&mut config, words[number as usize % words.len()]);
+                    }
+                    Field::Text { .. } | Field::Address { .. } | Field::Hosts { .. } => {}
+                }
+            }
+            config.main.node_name = node_name;
+            config.main.password = password;
+            config.main.base_dir = base_dir.map(PathBuf::from);
+            config.storage.dir = PathBuf::from(dir);
+            config.ws.ip = IpAddr::from(ws_ip);
+            config.cometql.ip = IpAddr::from(cometql_ip);
+            hosts.sort();
+            hosts.dedup();
+            config.ws.hosts = hosts;
+            config.content_types = ContentTypes(types);
+            config
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_without_a_panic(text in any::<String>()) {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn text_like_a_file_is_read_without_a_panic(
+        text in "((\\[(ws|main|log|content-type|db|x)\\]?|(port|ip|host|level|js|password)? ?=?(\\[\\])?[ -~]{0,12})\r?\n){0,40}"
+    ) {
+        let (_, problems) = parse(&text);
+        let lines = text.lines().count();
+        prop_assert!(problems.iter().all(|problem| problem.line as usize <= lines));
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_read_without_a_panic(config in any_config(), at in any::<proptest::sample::Index>()) {
+        let text = to_text(&config);
+        let cut = at.index(text.len() + 1);
+        if let Some(part) = text.get(..cut) {
+            let _ = parse(part);
+        }
+    }
+
+    #[test]
+    fn a_configuration_written_out_is_read_back(config in any_config()) {
+        let (back, problems) = parse(&to_text(&config));
+        // Random values may contradict each other; what must not happen is that one of them is misread.
+        let misread = problems.iter().any(|problem| matches!(
+            problem.kind,
+            ProblemKind::BadValue { .. } | ProblemKind::BadLine | ProblemKind::UnknownKey { .. } | ProblemKind::Repeated { .. }
+        ));
+        prop_assert!(!misread, "{:?}", problems);
+        prop_assert_eq!(back, config);
+    }
+}
