@@ -272,12 +272,26 @@ impl Publication {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The first message of every connection. `key` is the user's stored hash, empty when not authorised.
-    ServerInfo { authorised: bool, key: Box<str> },
+    ServerInfo {
+        authorised: bool,
+        key: Box<str>,
+    },
     /// To a publisher: how many connections got its message.
-    DeliveryReport { pipe: PipeName, message: Box<str>, delivered: u32 },
-    PipeCount { marker: Marker, count: u32 },
+    DeliveryReport {
+        pipe: PipeName,
+        message: Box<str>,
+        delivered: u32,
+    },
+    PipeCount {
+        marker: Marker,
+        count: u32,
+    },
     /// A user's public text, empty if there is none.
-    UserData { marker: Marker, user: u32, data: Box<str> },
+    UserData {
+        marker: Marker,
+        user: u32,
+        data: Box<str>,
+    },
     Error(ApiError),
 }
 
