@@ -1,1 +1,96 @@
-//! SQL text to statements.
+//! Text to statements. Nothing here knows tables, tenants or sessions: a statement says what was written.
+//!
+//! Every text passes the same scanner, so that all parts agree where a string literal or a comment ends: that
+//! agreement is what keeps a correctly escaped value from ever becoming a part of the statement. A plain INSERT
+//! takes the fast path ([`fast`]); session statements are parsed by hand ([`session`]); SELECT, INSERT, REPLACE,
+//! DELETE and UPDATE go as tokens through sqlparser and its tree becomes our [`Statement`] ([`tree`]).
+
+pub mod fast;
+mod lexer;
+mod literal;
+mod scanner;
+mod session;
+mod split;
+pub mod statement;
+mod tree;
+
+use std::fmt;
+
+pub use literal::StringEscapes;
+pub use split::{ClusterPrefix, Statements, cluster_prefix, statements};
+pub use statement::{
+    Condition, Delete, Expression, Insert, Item, Limit, Operator, Order, Select, Show, ShowFilter, Statement,
+    StatusFlag, Subject, TableName, Update, Value,
+};
+
+/// Why a text is no statement. Always the peer's fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyntaxError {
+    UnclosedQuote,
+    UnclosedComment,
+    /// A byte that cannot stand where it stands.
+    UnexpectedByte(u8),
+    /// A hexadecimal literal that is not UTF-8 text.
+    BadHexadecimal,
+    /// Parentheses or operators nested deeper than `lexer::DEPTH_MAX`.
+    TooDeep,
+    /// More than `lexer::TOKENS_MAX` tokens.
+    TooManyTokens,
+    SeveralStatements,
+    /// A clause of SQL that this language does not have.
+    Unsupported(&'static str),
+    /// What the parser expected and found, shortened.
+    Grammar(Box<str>),
+    /// Placeholders and bound values differ in number.
+    WrongParameters {
+        given: usize,
+        wanted: usize,
+    },
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnclosedQuote => f.write_str("a quote is not closed"),
+            Self::UnclosedComment => f.write_str("a comment is not closed"),
+            Self::UnexpectedByte(byte) if byte.is_ascii_graphic() => {
+                write!(f, "unexpected character `{}`", char::from(*byte))
+            }
+            Self::UnexpectedByte(byte) => write!(f, "unexpected byte 0x{byte:02x}"),
+            Self::BadHexadecimal => f.write_str("a hexadecimal literal is malformed or not UTF-8"),
+            Self::TooDeep => f.write_str("the statement is nested too deeply"),
+            Self::TooManyTokens => f.write_str("the statement has too many parts"),
+            Self::SeveralStatements => {
+                f.write_str("one statement per query, unless the client asks for multi-statements")
+            }
+            Self::Unsupported(clause) => write!(f, "{clause} is not part of CometQL"),
+            Self::Grammar(text) => f.write_str(text),
+            Self::WrongParameters { given, wanted } => write!(f, "{given} values for {wanted} placeholders"),
+        }
+    }
+}
+
+impl std::error::Error for SyntaxError {}
+
+/// One query text to one statement. Blanks, comments and a trailing `;` are ignored; a text of nothing else is
+/// [`Statement::Empty`]. A second statement is an error; see [`statements`] for clients that asked for several.
+pub fn parse(query: &str, escapes: StringEscapes) -> Result<Statement, SyntaxError> {
+    let mut tokens = lexer::tokens(query, escapes)?;
+    let end = tokens.iter().rposition(|token| !token.is_symbol(";")).map_or(0, |last| last.saturating_add(1));
+    tokens.truncate(end);
+    let begin = tokens.iter().position(|token| !token.is_symbol(";")).unwrap_or(0);
+    tokens.drain(..begin);
+    if tokens.iter().any(|token| token.is_symbol(";")) {
+        return Err(SyntaxError::SeveralStatements);
+    }
+    match tokens.first() {
+        None => Ok(Statement::Empty),
+        Some(first) if first.is_any_word(&["SELECT", "INSERT", "REPLACE", "DELETE", "UPDATE"]) => {
+            tree::statement(&tokens)
+        }
+        Some(_) => session::statement(&tokens),
+    }
+}
+
+#[cfg(test)]
+mod tests;

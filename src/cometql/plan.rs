@@ -1,0 +1,270 @@
+//! What a statement asks of the server: a pure function from statement and session to a plan.
+//!
+//! All checks that need no data happen here, in the order of `cometql.md` section 2.1: table or command, columns,
+//! ORDER BY, WHERE, key, field rules. A plan names only the session's own tenant; nothing a statement says can change
+//! that but USE, which is a plan of its own for the session to judge. Carrying plans out is the caller's.
+
+mod insert;
+mod keys;
+mod rows;
+mod select;
+mod session;
+mod variables;
+
+use super::errors::{Code, Error};
+use super::sql::{ClusterPrefix, Expression, Item, Statement, StatusFlag, Value, cluster_prefix};
+use super::tables::{Access, DATABASE, Table};
+use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
+use crate::storage;
+
+pub use insert::plan_insert;
+pub use rows::{ResultColumn, ResultSet, Row, RowQuery, rows_of_counts, rows_of_texts, rows_of_times};
+
+/// Shortest query, in bytes; a relic of CppComet that clients test.
+pub const QUERY_BYTES_MIN: usize = 4;
+
+/// What a statement sees of its session.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionView<'a> {
+    pub dev: DevId,
+    /// The database's name if one was chosen; `db_<N>` moves the session to a tenant and chooses none.
+    pub database: Option<&'a str>,
+    /// As given at login.
+    pub user: &'a str,
+    /// The connection id of the greeting.
+    pub connection: u32,
+    pub unix: UnixTime,
+    pub limits: &'a StatementLimits,
+    /// The server version of the greeting; clients parse its leading digits.
+    pub version: &'a str,
+}
+
+/// What a statement may weigh. All in bytes, except where said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatementLimits {
+    /// One query text, cluster prefix included; also what `@@max_allowed_packet` says. Beyond it: error 11.
+    pub query_bytes_max: usize,
+    /// One message. Beyond it: error 11.
+    pub message_bytes_max: usize,
+    /// The text of one row of `users_data`. Beyond it: error 11.
+    pub user_data_bytes_max: usize,
+    /// The largest tenant number.
+    pub dev_max: u32,
+}
+
+impl Default for StatementLimits {
+    fn default() -> Self {
+        Self {
+            query_bytes_max: 1024 * 1024,
+            message_bytes_max: 1024 * 1024,
+            user_data_bytes_max: 1024 * 1024,
+            dev_max: 99_999,
+        }
+    }
+}
+
+/// A message on its way to a pipe; names are valid, the sender is the backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    pub pipe: PipeName,
+    pub event: EventName,
+    pub message: Box<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Everything is known now.
+    Reply(Reply),
+    /// All of them in this order; then OK with 0 affected rows and insert id 0.
+    Publish(Vec<Draft>),
+    /// Fetch the source's rows, then [`RowQuery::apply`] makes the answer of them.
+    Read {
+        source: Source,
+        query: RowQuery,
+    },
+    /// All of it in one transaction, never empty; then the reply.
+    Write {
+        writes: Vec<storage::Write>,
+        reply: Reply,
+    },
+    UseDatabase(Database),
+    /// End this connection, then OK; [`Code::UnknownConnection`] if there is none.
+    Kill(u32),
+    /// Figures only the server has, in rows as [`LiveQuery`] says.
+    Live(LiveQuery),
+}
+
+/// Which rows a SELECT needs; never empty. Keys in the order asked, as often as asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// One row per name: [`rows_of_counts`].
+    PipeCounts(Vec<PipeName>),
+    /// A row per user who has one: [`rows_of_texts`].
+    Hashes(Vec<UserId>),
+    /// A row per user who has one: [`rows_of_texts`].
+    UserData(Vec<UserId>),
+    /// One row per user, 0 online, -1 unknown: [`rows_of_times`]. The anonymous user is always unknown.
+    LastSeen(Vec<UserId>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveQuery {
+    pub figures: Figures,
+    pub query: RowQuery,
+}
+
+/// Which figures, and the columns of their rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figures {
+    /// `Variable_name`, `Value`.
+    Status(StatusFlag),
+    /// `ServiceName`, `id`, `status`, `count`.
+    Processlist,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Ok { affected: u64, insert_id: u64 },
+    Rows(ResultSet),
+}
+
+/// What a database name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// `CometQL_v1`: the session stays with its tenant.
+    CometQl,
+    /// `db_<N>`: the session moves to this tenant, if it may.
+    Tenant(DevId),
+}
+
+const DONE: Plan = Plan::Reply(Reply::Ok { affected: 0, insert_id: 0 });
+
+/// The plan for a parsed statement. For what the fast path recognised see [`plan_insert`].
+pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Error> {
+    match statement {
+        Statement::Empty | Statement::Set | Statement::Transaction | Statement::KillQuery => Ok(DONE),
+        Statement::Insert(insert) => plan_insert(insert, session),
+        Statement::Select(select) => select::plan_select(select, session),
+        Statement::Delete(delete) => select::plan_delete(delete, session),
+        Statement::Update(_) => {
+            Err(Error::new(Code::Syntax, "UPDATE is not part of CometQL: INSERT replaces the row with the same key"))
+        }
+        Statement::Show(show) => session::plan_show(show, session),
+        Statement::Describe { table, filter } => session::plan_describe(table, filter),
+        Statement::Use(name) => parse_database(name.as_bytes(), session.limits.dev_max).map(Plan::UseDatabase),
+        Statement::Kill(value) => value
+            .text()
+            .and_then(|text| text.parse().ok())
+            .map(Plan::Kill)
+            .ok_or_else(|| Error::new(Code::UnknownConnection, "KILL wants the number of a connection")),
+    }
+}
+
+/// The columns of a statement's result, for the answer to PREPARE; empty if it has none. Nothing is carried out.
+pub fn result_columns(statement: &Statement, session: &SessionView<'_>) -> Result<Vec<ResultColumn>, Error> {
+    let gives_rows = matches!(statement, Statement::Select(_) | Statement::Show(_) | Statement::Describe { .. });
+    if !gives_rows {
+        return Ok(Vec::new());
+    }
+    // A number can stand wherever these statements have a placeholder.
+    let stand_ins = vec![Value::Number("1".into()); statement.placeholders()];
+    let mut columns = match plan(&statement.bind(&stand_ins)?, session)? {
+        Plan::Reply(Reply::Rows(rows)) => rows.columns,
+        Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.apply(Vec::new()).columns,
+        _ => Vec::new(),
+    };
+    // What a placeholder in the SELECT list will hold is not known yet.
+    if let Statement::Select(select) = statement
+        && !select.items.contains(&Item::All)
+    {
+        for (column, item) in columns.iter_mut().zip(&select.items) {
+            if matches!(item, Item::One { expression: Expression::Value(Value::Placeholder(_)), .. }) {
+                column.number = false;
+            }
+        }
+    }
+    Ok(columns)
+}
+
+/// Errors 17 and 11: whether a query's length is allowed, before anything is parsed.
+pub fn check_length(query: &[u8], limits: &StatementLimits) -> Result<(), Error> {
+    if query.len() < QUERY_BYTES_MIN {
+        return Err(Error::new(Code::TooShort, "The query is too short to be a statement"));
+    }
+    if query.len() > limits.query_bytes_max {
+        let text = format!("The query is longer than {} bytes, the configured maximum", limits.query_bytes_max);
+        return Err(Error::new(Code::TooLong, text));
+    }
+    Ok(())
+}
+
+/// Error 12: the query as text. All text of this server is UTF-8, four-byte characters included.
+pub fn check_text(query: &[u8]) -> Result<&str, Error> {
+    simdutf8::basic::from_utf8(query).map_err(|_| {
+        Error::new(Code::Invalid, "The query is not valid UTF-8: set the client's character set to utf8mb4")
+    })
+}
+
+/// The tenant that a cluster prefix names, if there is one, and the query behind it. Whether the session may go there
+/// is its own decision. Errors: 16 for a bad number.
+pub fn take_cluster_prefix(query: &[u8], dev_max: u32) -> Result<(Option<DevId>, &[u8]), Error> {
+    match cluster_prefix(query) {
+        None => Ok((None, query)),
+        Some(ClusterPrefix { dev: Some(dev), rest }) if dev <= dev_max => Ok((Some(DevId(dev)), rest)),
+        Some(_) => Err(Error::new(Code::Authentication, "The dev_id of the cluster prefix is not a tenant's number")),
+    }
+}
+
+/// A database name at login, in USE or in `COM_INIT_DB`: `CometQL_v1` or `db_<N>` with N up to `dev_max` inclusive.
+/// Errors: 15 for every other name.
+pub fn parse_database(name: &[u8], dev_max: u32) -> Result<Database, Error> {
+    if name == DATABASE.as_bytes() {
+        return Ok(Database::CometQl);
+    }
+    name.strip_prefix(b"db_")
+        .filter(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| digits.parse().ok())
+        .filter(|dev| *dev <= dev_max)
+        .map(|dev| Database::Tenant(DevId(dev)))
+        .ok_or_else(|| Error::new(Code::NotFound, "Unknown database: use CometQL_v1, or db_ and a tenant's number"))
+}
+
+/// The table a statement names, if it takes this kind of statement. Errors: 15, or the table's own refusal.
+fn find_table(
+    name: &super::sql::TableName<'_>,
+    verb: &str,
+    access: impl Fn(&Table) -> Access,
+) -> Result<&'static Table, Error> {
+    let ours = name.database.as_ref().is_none_or(|database| database.eq_ignore_ascii_case(DATABASE));
+    let Some(table) = Table::find(&name.name).filter(|_| ours) else {
+        return Err(Error::new(Code::NotFound, "The table does not exist: SHOW TABLES lists those that do"));
+    };
+    match access(table) {
+        Access::Allowed => Ok(table),
+        Access::Refused(Code::ReadOnly) => {
+            Err(Error::new(Code::ReadOnly, format!("Table `{}` is read only: it takes no {verb}", table.name)))
+        }
+        Access::Refused(code) => Err(Error::new(code, format!("Table `{}` does not exist for {verb}", table.name))),
+    }
+}
+
+fn not_implemented(table: &Table, verb: &str) -> Error {
+    Error::new(Code::NotImplemented, format!("{verb} on table `{}` is not implemented yet", table.name))
+}
+
+/// The place of a column. Error: 14.
+fn find_column(position: Option<usize>, name: &str) -> Result<usize, Error> {
+    position.ok_or_else(|| {
+        let shown: String = name.chars().filter(|shown| !shown.is_control()).take(64).collect();
+        Error::new(Code::Columns, format!("There is no column `{shown}`: DESCRIBE lists a table's columns"))
+    })
+}
+
+/// A user id as backends write it: a whole number, blanks around it allowed. `None` for everything else.
+fn user_id(text: &str) -> Option<UserId> {
+    UserId::new(text.trim_ascii().parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests;

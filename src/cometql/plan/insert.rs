@@ -1,0 +1,208 @@
+//! INSERT and REPLACE to plans. All rows of a statement are checked before any is carried out.
+
+use super::{Draft, Plan, Reply, SessionView, find_column, find_table, not_implemented, user_id};
+use crate::cometql::errors::{Code, Error};
+use crate::cometql::sql::{Insert, Value};
+use crate::cometql::tables::{COLUMNS_MAX, HASH_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table, TableId};
+use crate::model::{EventName, NameError, PipeName, UserId};
+use crate::storage::Write;
+
+const VERB: &str = "INSERT";
+
+/// The pipe of the server's own messages to a browser; a backend that wrote there could imitate the server.
+const SERVER_PIPE: &str = "sys";
+
+/// The plan for an INSERT, whether the fast path or the parser recognised it. In order, the errors are: 15 and 10 for
+/// the table, 21 and 19 for sizes, 14 and 13 for the columns, then 12, 11 and 17 for the fields of each row.
+pub fn plan_insert(insert: &Insert<'_>, session: &SessionView<'_>) -> Result<Plan, Error> {
+    let table = find_table(&insert.table, VERB, |table| table.insert)?;
+    let places = places(insert, table)?;
+    let rows = insert.rows().map(|values| Fields { table, places: &places, values });
+    match table.id {
+        TableId::PipesMessages => rows.map(|row| draft(&row, session)).collect::<Result<_, _>>().map(Plan::Publish),
+        TableId::UsersAuth => write(rows, |row, user| {
+            let hash = row.hash("hash")?.into();
+            Ok(Write::PutHash { dev: session.dev, user, hash })
+        }),
+        TableId::UsersData => write(rows, |row, user| {
+            let data = row.bounded("data", session.limits.user_data_bytes_max)?.into();
+            Ok(Write::PutUserData { dev: session.dev, user, data })
+        }),
+        _ => check_only(rows, table, session),
+    }
+}
+
+fn draft(row: &Fields<'_, '_>, session: &SessionView<'_>) -> Result<Draft, Error> {
+    row.check_required()?;
+    let pipe = row.pipe("name")?;
+    if pipe.as_str() == SERVER_PIPE {
+        return Err(Error::new(Code::Invalid, "The pipe `sys` belongs to the server: choose another name"));
+    }
+    let event = row.event("event")?;
+    let message = row.bounded("message", session.limits.message_bytes_max)?.into();
+    Ok(Draft { pipe, event, message })
+}
+
+/// Writes keyed by user: 1 affected row each, the insert id is the first user's.
+fn write<'r, 'a: 'r>(
+    rows: impl Iterator<Item = Fields<'r, 'a>>,
+    fields: impl Fn(&Fields<'r, 'a>, UserId) -> Result<Write, Error>,
+) -> Result<Plan, Error> {
+    let mut writes = Vec::with_capacity(rows.size_hint().0);
+    let mut first = None;
+    for row in rows {
+        row.check_required()?;
+        let user = row.user("id")?;
+        first.get_or_insert(user);
+        writes.push(fields(&row, user)?);
+    }
+    let affected = writes.len() as u64;
+    let insert_id = first.map_or(0, |user| u64::from(user.get()));
+    Ok(Plan::Write { writes, reply: Reply::Ok { affected, insert_id } })
+}
+
+/// The field rules of the tables whose rows nobody takes yet.
+fn check_only<'r, 'a: 'r>(
+    rows: impl Iterator<Item = Fields<'r, 'a>>,
+    table: &Table,
+    session: &SessionView<'_>,
+) -> Result<Plan, Error> {
+    for row in rows {
+        row.check_required()?;
+        match table.id {
+            TableId::UsersMessages => {
+                row.user("id")?;
+                row.event("event")?;
+                row.bounded("message", session.limits.message_bytes_max)?;
+            }
+            TableId::PipesSettings => {
+                row.pipe("name")?;
+            }
+            TableId::RevokedTokens => {
+                row.bounded("token", TOKEN_MAX)?;
+            }
+            TableId::Conference => {
+                row.user("user_id")?;
+                row.bounded("message", session.limits.message_bytes_max)?;
+            }
+            // Their INSERT is refused before.
+            _ => {}
+        }
+    }
+    Err(not_implemented(table, VERB))
+}
+
+type Places = [Option<usize>; COLUMNS_MAX];
+
+/// Where in a row the value of each column of the table stands.
+fn places(insert: &Insert<'_>, table: &Table) -> Result<Places, Error> {
+    let names = insert.columns.as_deref();
+    if let Some(names) = names.filter(|names| names.len() > COLUMNS_MAX) {
+        let text = format!("{} column names: at most {COLUMNS_MAX} are allowed", names.len());
+        return Err(Error::new(Code::TooManyNames, text));
+    }
+    if insert.width > COLUMNS_MAX {
+        let text = format!("{} values in a row: at most {COLUMNS_MAX} are allowed", insert.width);
+        return Err(Error::new(Code::TooManyValues, text));
+    }
+    if insert.rows().len() > ROWS_MAX {
+        let text = format!("{} rows: at most {ROWS_MAX} are allowed in one INSERT", insert.rows().len());
+        return Err(Error::new(Code::TooManyValues, text));
+    }
+    let wanted = names.map_or(table.columns.len(), <[_]>::len);
+    if insert.uneven || insert.width != wanted {
+        let text = format!("Each row must have {wanted} values, one for each column");
+        return Err(Error::new(Code::Columns, text));
+    }
+    let mut places: Places = [None; COLUMNS_MAX];
+    for place in 0..wanted {
+        let column = match names.and_then(|names| names.get(place)) {
+            Some(name) => find_column(table.column(name), name)?,
+            None => place,
+        };
+        match places.get_mut(column) {
+            Some(free @ None) => *free = Some(place),
+            _ => return Err(Error::new(Code::Where, "A column is named twice in the INSERT")),
+        }
+    }
+    Ok(places)
+}
+
+/// One row, by column.
+struct Fields<'r, 'a> {
+    table: &'static Table,
+    places: &'r Places,
+    values: &'r [Value<'a>],
+}
+
+impl<'r> Fields<'r, '_> {
+    /// What was written for a column; `None` when it was not named or is NULL.
+    fn text(&self, column: &str) -> Option<&'r str> {
+        let column = self.table.columns.iter().position(|known| known.name == column)?;
+        let place = (*self.places.get(column)?)?;
+        self.values.get(place)?.text()
+    }
+
+    /// A required column's text; [`Self::check_required`] has seen that it is there.
+    fn required(&self, column: &str) -> &'r str {
+        self.text(column).unwrap_or_default()
+    }
+
+    fn check_required(&self) -> Result<(), Error> {
+        let missing = self.table.columns.iter().find(|column| column.required && self.text(column.name).is_none());
+        missing
+            .map_or(Ok(()), |column| Err(Error::new(Code::Invalid, format!("The field `{}` is required", column.name))))
+    }
+
+    fn user(&self, column: &str) -> Result<UserId, Error> {
+        let least = if let Key::User { least } = self.table.key { least } else { 0 };
+        user_id(self.required(column)).filter(|user| user.get() >= least).ok_or_else(|| {
+            let text = format!("The field `{column}` must be a whole number from {least} to {}", UserId::MAX);
+            Error::new(Code::Invalid, text)
+        })
+    }
+
+    fn pipe(&self, column: &str) -> Result<PipeName, Error> {
+        let name = self.required(column);
+        if name.len() < PIPE_NAME_MIN {
+            return Err(name_error(column, NameError::TooShort));
+        }
+        PipeName::new(name.as_bytes()).map_err(|error| name_error(column, error))
+    }
+
+    fn event(&self, column: &str) -> Result<EventName, Error> {
+        EventName::new(self.required(column).as_bytes()).map_err(|error| name_error(column, error))
+    }
+
+    /// Characters are checked before the length, as always; the empty hash is one.
+    fn hash(&self, column: &str) -> Result<&'r str, Error> {
+        let hash = self.required(column);
+        if !hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_".contains(&byte)) {
+            let text = format!("The field `{column}` can hold only the characters A-Za-z0-9+/=_");
+            return Err(Error::new(Code::Invalid, text));
+        }
+        self.bounded(column, HASH_MAX)
+    }
+
+    fn bounded(&self, column: &str, bytes_max: usize) -> Result<&'r str, Error> {
+        let text = self.required(column);
+        if text.len() > bytes_max {
+            let text = format!("The field `{column}` is longer than {bytes_max} bytes");
+            return Err(Error::new(Code::TooLong, text));
+        }
+        Ok(text)
+    }
+}
+
+fn name_error(column: &str, error: NameError) -> Error {
+    let most = PipeName::LENGTH_MAX;
+    match error {
+        NameError::TooLong => Error::new(Code::TooLong, format!("The field `{column}` is longer than {most} bytes")),
+        NameError::TooShort => {
+            Error::new(Code::TooShort, format!("The field `{column}` is shorter than {PIPE_NAME_MIN} bytes"))
+        }
+        NameError::BadCharacter => {
+            Error::new(Code::Invalid, format!("The field `{column}` can hold only the characters A-Za-z0-9_-"))
+        }
+    }
+}

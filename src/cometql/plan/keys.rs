@@ -1,0 +1,195 @@
+//! WHERE to keys and a test: which rows to look up, and which of them to keep.
+//!
+//! A table is no set of rows that could be searched: it answers for keys. So a WHERE must name them with `=` or IN, on
+//! every branch of an OR. The whole condition is then tested on the rows found, which keeps it honest whatever else
+//! it says.
+
+use std::collections::BTreeSet;
+
+use super::find_column;
+use super::rows::Test;
+use super::user_id;
+use crate::cometql::errors::{Code, Error};
+use crate::cometql::sql::{Condition, Operator, Value};
+use crate::cometql::tables::{CONDITIONS_MAX, Key, PIPE_NAME_MIN, TOKEN_MAX, VALUES_MAX};
+use crate::model::{PipeName, UserId};
+
+/// Longest pattern of LIKE, in bytes: matching takes time in proportion to it.
+pub(super) const PATTERN_BYTES_MAX: usize = 256;
+
+/// The keys of a statement, valid for their table, in the order written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Keys {
+    Users(Vec<UserId>),
+    Pipes(Vec<PipeName>),
+    Tokens(Vec<Box<str>>),
+    /// All rows: WHERE does not say, and the table can be listed.
+    All,
+}
+
+impl Keys {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Users(users) => users.is_empty(),
+            Self::Pipes(pipes) => pipes.is_empty(),
+            Self::Tokens(tokens) => tokens.is_empty(),
+            Self::All => false,
+        }
+    }
+}
+
+/// Which keys a condition names.
+enum Named<'c> {
+    Values(Vec<&'c Value<'static>>),
+    /// It does not say.
+    Nothing,
+    /// Only some branches of an OR say.
+    Partly,
+}
+
+/// The condition with its columns looked up by `find`. Errors: 18 and 19 for its size, 14 for unknown columns, 11 for
+/// long patterns.
+pub(super) fn compile(condition: &Condition, find: &impl Fn(&str) -> Option<usize>) -> Result<Test, Error> {
+    let (mut conditions, mut values) = (0_usize, 0_usize);
+    measure(condition, &mut conditions, &mut values);
+    if conditions > CONDITIONS_MAX {
+        let text = format!("WHERE has {conditions} conditions: at most {CONDITIONS_MAX} are allowed, IN takes a list");
+        return Err(Error::new(Code::TooManyConditions, text));
+    }
+    if values > VALUES_MAX {
+        let text = format!("IN has {values} values: at most {VALUES_MAX} are allowed in one query");
+        return Err(Error::new(Code::TooManyValues, text));
+    }
+    look_up(condition, find)
+}
+
+fn measure(condition: &Condition, conditions: &mut usize, values: &mut usize) {
+    match condition {
+        Condition::All(parts) | Condition::Any(parts) => {
+            for part in parts {
+                measure(part, conditions, values);
+            }
+        }
+        Condition::Not(part) => measure(part, conditions, values),
+        Condition::In { values: list, .. } => {
+            *conditions = conditions.saturating_add(1);
+            *values = values.saturating_add(list.len());
+        }
+        _ => *conditions = conditions.saturating_add(1),
+    }
+}
+
+fn look_up(condition: &Condition, find: &impl Fn(&str) -> Option<usize>) -> Result<Test, Error> {
+    let column = |name: &str| find_column(find(name), name);
+    let parts = |parts: &[Condition]| parts.iter().map(|part| look_up(part, find)).collect::<Result<Vec<_>, _>>();
+    Ok(match condition {
+        Condition::All(list) => Test::All(parts(list)?),
+        Condition::Any(list) => Test::Any(parts(list)?),
+        Condition::Not(part) => Test::Not(Box::new(look_up(part, find)?)),
+        Condition::Constant(truth) => Test::Constant(*truth),
+        Condition::Compare { column: name, operator, value } => match (column(name)?, value.text()) {
+            (column, Some(text)) => Test::Compare { column, operator: *operator, value: text.into() },
+            // Nothing equals NULL, nor differs from it.
+            (_, None) => Test::Unknown,
+        },
+        Condition::In { column: name, values } => Test::In {
+            column: column(name)?,
+            values: values.iter().filter_map(|value| value.text().map(Box::from)).collect(),
+            unknown: values.iter().any(|value| value.text().is_none()),
+        },
+        Condition::Like { column: name, pattern: text } => pattern(column(name)?, text)?,
+        Condition::IsNull { column: name } => {
+            column(name)?;
+            Test::Constant(false)
+        }
+    })
+}
+
+/// LIKE on this column. Error: 11 for a long pattern.
+pub(super) fn pattern(column: usize, pattern: &Value<'_>) -> Result<Test, Error> {
+    match pattern.text() {
+        Some(pattern) if pattern.len() > PATTERN_BYTES_MAX => {
+            let text = format!("The pattern of LIKE is longer than {PATTERN_BYTES_MAX} bytes");
+            Err(Error::new(Code::TooLong, text))
+        }
+        Some(pattern) => Ok(Test::Like { column, pattern: pattern.into() }),
+        None => Ok(Test::Unknown),
+    }
+}
+
+/// The keys that `condition` names for a key column, looked up by `is_key`. Values that no row of the table can have
+/// are left out. Errors: 13 when the key is missing, 2 when only some branches of an OR have it.
+pub(super) fn keys(
+    condition: &Condition,
+    key: Key,
+    key_name: &str,
+    is_key: &impl Fn(&str) -> bool,
+) -> Result<Keys, Error> {
+    let values = match named(condition, is_key) {
+        Named::Values(values) => values,
+        Named::Nothing => return Err(missing(key_name)),
+        Named::Partly => {
+            let text = format!("Every branch of OR must name `{key_name}` with = or IN");
+            return Err(Error::new(Code::NotImplemented, text));
+        }
+    };
+    let texts = values.into_iter().filter_map(Value::text);
+    Ok(match key {
+        Key::User { least } => Keys::Users(texts.filter_map(user_id).filter(|user| user.get() >= least).collect()),
+        Key::Pipe => Keys::Pipes(
+            texts
+                .filter(|text| text.len() >= PIPE_NAME_MIN)
+                .filter_map(|text| PipeName::new(text.as_bytes()).ok())
+                .collect(),
+        ),
+        Key::Token => Keys::Tokens(texts.filter(|text| text.len() <= TOKEN_MAX).map(Box::from).collect()),
+        Key::None => Keys::All,
+    })
+}
+
+/// Error 13: the statement does not say which rows.
+pub(super) fn missing(key_name: &str) -> Error {
+    Error::new(Code::Where, format!("WHERE must name the rows: add `{key_name}` = … or `{key_name}` IN (…)"))
+}
+
+fn named<'c>(condition: &'c Condition, is_key: &impl Fn(&str) -> bool) -> Named<'c> {
+    match condition {
+        Condition::Compare { column, operator: Operator::Equal, value } if is_key(column) => Named::Values(vec![value]),
+        Condition::In { column, values } if is_key(column) => Named::Values(values.iter().collect()),
+        Condition::Constant(false) => Named::Values(Vec::new()),
+        Condition::All(parts) => {
+            let mut best = Named::Nothing;
+            for part in parts {
+                match named(part, is_key) {
+                    Named::Nothing => {}
+                    Named::Partly => best = Named::Partly,
+                    values @ Named::Values(_) => return values,
+                }
+            }
+            best
+        }
+        Condition::Any(parts) => {
+            let mut all: Vec<&Value<'static>> = Vec::new();
+            let (mut saying, mut silent) = (false, false);
+            for part in parts {
+                match named(part, is_key) {
+                    Named::Values(values) => {
+                        saying = true;
+                        all.extend(values);
+                    }
+                    Named::Nothing => silent = true,
+                    Named::Partly => return Named::Partly,
+                }
+            }
+            // A row that two branches ask for is still one row.
+            let mut seen = BTreeSet::new();
+            all.retain(|value| seen.insert(value.text()));
+            match (saying, silent) {
+                (true, false) => Named::Values(all),
+                (true, true) => Named::Partly,
+                (false, _) => Named::Nothing,
+            }
+        }
+        _ => Named::Nothing,
+    }
+}

@@ -1,0 +1,295 @@
+//! Rows and what a query makes of them: filter, order, window, projection.
+//!
+//! A [`RowQuery`] is complete in itself and knows no table: whoever fetches the rows hands them over in the order of
+//! the source's columns and gets the answer.
+
+use std::cmp::Ordering;
+
+use crate::cometql::sql::Operator;
+use crate::model::{PipeName, UserId};
+
+/// One row of a source, as text in the source's column order.
+pub type Row = Vec<Box<str>>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultColumn {
+    pub name: String,
+    /// Whether clients may treat it as a number. Columns of tables never are: they have always been strings.
+    pub number: bool,
+}
+
+/// A whole result; `None` is NULL.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResultSet {
+    pub columns: Vec<ResultColumn>,
+    pub rows: Vec<Vec<Option<Box<[u8]>>>>,
+}
+
+/// A column that rows have before projection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SourceColumn {
+    pub(super) name: &'static str,
+    /// Compared and ordered as numbers.
+    pub(super) number: bool,
+}
+
+/// A condition with its columns looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Test {
+    All(Vec<Test>),
+    Any(Vec<Test>),
+    Not(Box<Test>),
+    Constant(bool),
+    /// A comparison to NULL: neither true nor false, and NOT does not make it true.
+    Unknown,
+    Compare {
+        column: usize,
+        operator: Operator,
+        value: Box<str>,
+    },
+    /// `unknown` when NULL was among the values.
+    In {
+        column: usize,
+        values: Vec<Box<str>>,
+        unknown: bool,
+    },
+    Like {
+        column: usize,
+        pattern: Box<str>,
+    },
+}
+
+/// One column of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Projected {
+    pub(super) heading: String,
+    pub(super) number: bool,
+    pub(super) cell: Cell,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cell {
+    /// A source column; each occurs at most once.
+    Column(usize),
+    Constant(Option<Box<str>>),
+    /// How many rows there are; then the answer has one row.
+    Count,
+}
+
+/// What to make of a source's rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowQuery {
+    pub(super) source: Vec<SourceColumn>,
+    pub(super) output: Vec<Projected>,
+    pub(super) test: Test,
+    /// Source columns, most significant first, and whether descending.
+    pub(super) order: Vec<(usize, bool)>,
+    pub(super) offset: u64,
+    pub(super) count: u64,
+    /// Whether `=` and LIKE ignore ASCII case, as MySQL's lists of SHOW do. Tables compare bytes.
+    pub(super) ignore_case: bool,
+}
+
+impl RowQuery {
+    /// A query that gives all rows and columns as they are.
+    pub(super) fn all(source: Vec<SourceColumn>) -> Self {
+        let output = source
+            .iter()
+            .enumerate()
+            .map(|(place, column)| Projected {
+                heading: column.name.to_owned(),
+                number: false,
+                cell: Cell::Column(place),
+            })
+            .collect();
+        Self {
+            source,
+            output,
+            test: Test::Constant(true),
+            order: Vec::new(),
+            offset: 0,
+            count: u64::MAX,
+            ignore_case: false,
+        }
+    }
+
+    /// The answer from these rows, which have the source's columns in order.
+    pub fn apply(self, mut rows: Vec<Row>) -> ResultSet {
+        rows.retain(|row| self.test.holds(row, &self));
+        if !self.order.is_empty() {
+            // Stable, so that rows which compare equal stay in the order asked.
+            rows.sort_by(|left, right| self.compare_rows(left, right));
+        }
+        let total = rows.len();
+        if self.output.iter().any(|column| column.cell == Cell::Count) {
+            rows.truncate(1);
+            rows.resize_with(1, Row::new);
+        }
+        let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
+        let rows = rows.into_iter().skip(offset).take(count).map(|row| self.project(row, total)).collect();
+        ResultSet {
+            columns: self
+                .output
+                .into_iter()
+                .map(|column| ResultColumn { name: column.heading, number: column.number })
+                .collect(),
+            rows,
+        }
+    }
+
+    fn project(&self, mut row: Row, total: usize) -> Vec<Option<Box<[u8]>>> {
+        self.output
+            .iter()
+            .map(|column| match &column.cell {
+                Cell::Column(place) => Some(row.get_mut(*place).map(std::mem::take).unwrap_or_default()),
+                Cell::Constant(text) => text.clone(),
+                Cell::Count => Some(total.to_string().into()),
+            })
+            .map(|text| text.map(str::into_boxed_bytes))
+            .collect()
+    }
+
+    fn compare_rows(&self, left: &Row, right: &Row) -> Ordering {
+        self.order
+            .iter()
+            .map(|(column, descending)| {
+                let ordering = match (left.get(*column), right.get(*column)) {
+                    (Some(left), Some(right)) if self.is_number(*column) => {
+                        compare_numbers(left, right).unwrap_or_else(|| left.cmp(right))
+                    }
+                    (left, right) => left.cmp(&right),
+                };
+                if *descending { ordering.reverse() } else { ordering }
+            })
+            .find(|ordering| ordering.is_ne())
+            .unwrap_or(Ordering::Equal)
+    }
+
+    fn is_number(&self, column: usize) -> bool {
+        self.source.get(column).is_some_and(|column| column.number)
+    }
+
+    /// How a cell compares to a written value; `None` when they do not compare, such as a number to a word.
+    fn compare(&self, column: usize, cell: &str, value: &str) -> Option<Ordering> {
+        if self.is_number(column) {
+            return compare_numbers(cell, value);
+        }
+        if self.ignore_case {
+            return Some(cell.to_ascii_lowercase().cmp(&value.to_ascii_lowercase()));
+        }
+        Some(cell.cmp(value))
+    }
+}
+
+impl Test {
+    pub(super) fn holds(&self, row: &Row, query: &RowQuery) -> bool {
+        self.truth(row, query) == Some(true)
+    }
+
+    /// SQL's three-valued logic; `None` is unknown.
+    fn truth(&self, row: &Row, query: &RowQuery) -> Option<bool> {
+        let cell = |column: &usize| row.get(*column).map_or("", |cell| &**cell);
+        Some(match self {
+            Self::All(parts) => return combine(parts.iter().map(|part| part.truth(row, query)), false),
+            Self::Any(parts) => return combine(parts.iter().map(|part| part.truth(row, query)), true),
+            Self::Not(part) => !part.truth(row, query)?,
+            Self::Constant(truth) => *truth,
+            Self::Unknown => return None,
+            Self::Compare { column, operator, value } => {
+                query.compare(*column, cell(column), value).is_some_and(|ordering| match operator {
+                    Operator::Equal => ordering.is_eq(),
+                    Operator::NotEqual => ordering.is_ne(),
+                    Operator::Less => ordering.is_lt(),
+                    Operator::LessOrEqual => ordering.is_le(),
+                    Operator::Greater => ordering.is_gt(),
+                    Operator::GreaterOrEqual => ordering.is_ge(),
+                })
+            }
+            Self::In { column, values, unknown } => {
+                let cell = cell(column);
+                let found = values.iter().any(|value| query.compare(*column, cell, value) == Some(Ordering::Equal));
+                if !found && *unknown {
+                    return None;
+                }
+                found
+            }
+            Self::Like { column, pattern } => like(pattern, cell(column), query.ignore_case),
+        })
+    }
+}
+
+/// AND (`decisive` false) or OR (`decisive` true) of the parts.
+fn combine(mut parts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
+    parts
+        .try_fold(Some(!decisive), |known, part| match part {
+            Some(truth) if truth == decisive => Err(()),
+            Some(_) => Ok(known),
+            None => Ok(None),
+        })
+        .unwrap_or(Some(decisive))
+}
+
+/// Whole numbers of any length a `i128` holds, else fractions; `None` when one of them is no number.
+fn compare_numbers(left: &str, right: &str) -> Option<Ordering> {
+    let (left, right) = (left.trim_ascii(), right.trim_ascii());
+    if let (Ok(left), Ok(right)) = (left.parse::<i128>(), right.parse::<i128>()) {
+        return Some(left.cmp(&right));
+    }
+    left.parse::<f64>().ok()?.partial_cmp(&right.parse::<f64>().ok()?)
+}
+
+/// SQL's LIKE: `%` any text, `_` any character, a backslash takes the next one literally. At worst the lengths of text
+/// and pattern multiply; the pattern's is bounded by [`super::keys::PATTERN_BYTES_MAX`].
+pub(super) fn like(pattern: &str, text: &str, ignore_case: bool) -> bool {
+    let same = |left: char, right: char| left == right || ignore_case && left.eq_ignore_ascii_case(&right);
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
+    // The pattern behind the last `%`, and the text from where it was tried.
+    let mut retry = None;
+    loop {
+        let mut rest = pattern.clone();
+        match rest.next() {
+            Some('%') => {
+                pattern = rest;
+                retry = Some((pattern.clone(), text.clone()));
+                continue;
+            }
+            None if text.as_str().is_empty() => return true,
+            None => {}
+            Some(wanted) => {
+                let mut text_rest = text.clone();
+                let matches = text_rest.next().is_some_and(|found| match wanted {
+                    '_' => true,
+                    '\\' => same(rest.next().unwrap_or('\\'), found),
+                    wanted => same(wanted, found),
+                });
+                if matches {
+                    (pattern, text) = (rest, text_rest);
+                    continue;
+                }
+            }
+        }
+        let Some((pattern_from, text_from)) = &mut retry else {
+            return false;
+        };
+        if text_from.next().is_none() {
+            return false;
+        }
+        (pattern, text) = (pattern_from.clone(), text_from.clone());
+    }
+}
+
+/// Rows of `pipes` from subscriber counts.
+pub fn rows_of_counts(counts: impl IntoIterator<Item = (PipeName, u64)>) -> Vec<Row> {
+    counts.into_iter().map(|(name, count)| vec![name.as_str().into(), count.to_string().into()]).collect()
+}
+
+/// Rows of `users_auth` or `users_data` from what storage has.
+pub fn rows_of_texts(texts: impl IntoIterator<Item = (UserId, Box<str>)>) -> Vec<Row> {
+    texts.into_iter().map(|(user, text)| vec![user.to_string().into(), text]).collect()
+}
+
+/// Rows of `users_time` from times: seconds since 1970, 0 online, -1 unknown.
+pub fn rows_of_times(times: impl IntoIterator<Item = (UserId, i64)>) -> Vec<Row> {
+    times.into_iter().map(|(user, time)| vec![user.to_string().into(), time.to_string().into()]).collect()
+}

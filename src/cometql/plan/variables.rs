@@ -1,0 +1,168 @@
+//! System variables and functions: what clients ask a MySQL server when they connect.
+//!
+//! The answers are plausible, not settable: SET has no effect. An unknown variable is the empty string, never an
+//! error, because clients ask for variables of servers newer or older than any we could imitate.
+
+use super::SessionView;
+use crate::cometql::errors::{Code, Error};
+use crate::cometql::sql::{Expression, Value};
+
+const COMMENT: &str = "Encke comet server, CometQL";
+const SQL_MODE: &str = "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION";
+const IDLE_TIMEOUT_S: &str = "28800";
+
+/// All variables that have a value, in the order of SHOW VARIABLES. Switches are ON and OFF here, 1 and 0 after `@@`.
+pub(super) fn variables(session: &SessionView<'_>) -> Vec<(&'static str, String)> {
+    let fixed = [
+        ("auto_increment_increment", "1"),
+        ("auto_increment_offset", "1"),
+        ("autocommit", "ON"),
+        ("character_set_client", "utf8mb4"),
+        ("character_set_connection", "utf8mb4"),
+        ("character_set_database", "utf8mb4"),
+        ("character_set_results", "utf8mb4"),
+        ("character_set_server", "utf8mb4"),
+        ("character_set_system", "utf8"),
+        ("collation_connection", "utf8mb4_general_ci"),
+        ("collation_database", "utf8mb4_general_ci"),
+        ("collation_server", "utf8mb4_general_ci"),
+        ("default_storage_engine", "CometQL"),
+        ("error_count", "0"),
+        ("event_scheduler", "OFF"),
+        ("foreign_key_checks", "OFF"),
+        ("have_ssl", "DISABLED"),
+        ("init_connect", ""),
+        ("interactive_timeout", IDLE_TIMEOUT_S),
+        ("license", "Apache-2.0 OR MIT"),
+        ("lower_case_file_system", "OFF"),
+        // Names of tables are understood in any case, and shown in lower case.
+        ("lower_case_table_names", "0"),
+        ("net_buffer_length", "16384"),
+        ("net_read_timeout", "30"),
+        ("net_write_timeout", "60"),
+        ("performance_schema", "OFF"),
+        ("protocol_version", "10"),
+        ("query_cache_size", "0"),
+        ("query_cache_type", "OFF"),
+        ("read_only", "OFF"),
+        ("sql_auto_is_null", "OFF"),
+        ("sql_mode", SQL_MODE),
+        ("sql_quote_show_create", "ON"),
+        ("sql_safe_updates", "OFF"),
+        ("system_time_zone", "UTC"),
+        ("time_zone", "SYSTEM"),
+        ("transaction_isolation", "READ-COMMITTED"),
+        ("transaction_read_only", "OFF"),
+        ("tx_isolation", "READ-COMMITTED"),
+        ("tx_read_only", "OFF"),
+        ("version_comment", COMMENT),
+        ("version_compile_machine", std::env::consts::ARCH),
+        ("version_compile_os", std::env::consts::OS),
+        ("wait_timeout", IDLE_TIMEOUT_S),
+        ("warning_count", "0"),
+    ];
+    let mut variables: Vec<_> = fixed.map(|(name, value)| (name, value.to_owned())).into();
+    variables.push(("max_allowed_packet", session.limits.query_bytes_max.to_string()));
+    variables.push(("version", session.version.to_owned()));
+    variables.sort_unstable();
+    variables
+}
+
+/// What an expression without a table is worth, and whether it is a number; `None` is NULL. Error: 3 for functions that
+/// are not there.
+pub(super) fn evaluate(expression: &Expression, session: &SessionView<'_>) -> Result<(Option<String>, bool), Error> {
+    Ok(match expression {
+        Expression::Value(value) => (value.text().map(str::to_owned), matches!(value, Value::Number(_))),
+        Expression::Variable(name) => {
+            let value = variable(name, session);
+            let number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            (Some(value), number)
+        }
+        Expression::Function { name, arguments } => {
+            let Some((value, number)) = function(name, arguments, session) else {
+                return Err(Error::new(Code::Syntax, format!("There is no function {name} with these arguments")));
+            };
+            (Some(value), number)
+        }
+        Expression::Column(name) => super::find_column(None, name).map(|_| (None, false))?,
+        Expression::CountRows | Expression::CountColumn(_) => {
+            return Err(Error::new(Code::Syntax, "COUNT cannot stand inside another function"));
+        }
+    })
+}
+
+fn variable(name: &str, session: &SessionView<'_>) -> String {
+    // A variable of the user (`@name`) was never set, as SET has no effect.
+    let Some(name) = name.strip_prefix("@@") else {
+        return String::new();
+    };
+    let found = variables(session).into_iter().find(|(known, _)| *known == name);
+    match found.map(|(_, value)| value) {
+        Some(value) if value == "ON" => "1".to_owned(),
+        Some(value) if value == "OFF" && name != "query_cache_type" => "0".to_owned(),
+        value => value.unwrap_or_default(),
+    }
+}
+
+fn function(name: &str, arguments: &[Expression], session: &SessionView<'_>) -> Option<(String, bool)> {
+    let moment = Moment::new(session.unix.0);
+    let value = match (name, arguments) {
+        ("VERSION", []) => session.version.to_owned(),
+        ("DATABASE" | "SCHEMA", []) => session.database.unwrap_or_default().to_owned(),
+        ("USER" | "SESSION_USER" | "SYSTEM_USER", []) => format!("{}@localhost", session.user),
+        ("CURRENT_USER", []) => format!("{}@%", session.user),
+        ("CONNECTION_ID", []) => return Some((session.connection.to_string(), true)),
+        ("UNIX_TIMESTAMP", []) => return Some((session.unix.0.to_string(), true)),
+        ("NOW" | "CURRENT_TIMESTAMP" | "LOCALTIME" | "LOCALTIMESTAMP" | "SYSDATE" | "UTC_TIMESTAMP", []) => {
+            format!("{} {}", moment.date(), moment.time())
+        }
+        ("CURDATE" | "CURRENT_DATE" | "UTC_DATE", []) => moment.date(),
+        ("CURTIME" | "CURRENT_TIME" | "UTC_TIME", []) => moment.time(),
+        // Clients ask for the server's distance from UTC; the server is in UTC.
+        ("TIMEDIFF", [Expression::Function { name: now, .. }, Expression::Function { name: utc, .. }])
+            if &**now == "NOW" && &**utc == "UTC_TIMESTAMP" =>
+        {
+            "00:00:00".to_owned()
+        }
+        _ => return None,
+    };
+    Some((value, false))
+}
+
+/// A time in UTC, by the proleptic Gregorian calendar.
+struct Moment {
+    year: i64,
+    month: i64,
+    day: i64,
+    second_of_day: i64,
+}
+
+impl Moment {
+    /// From seconds since 1970. Counts days from 0000-03-01, so that a leap day is the last day of its year.
+    fn new(unix: i64) -> Self {
+        const DAY_S: i64 = 86_400;
+        // Years 0 to 9999, beyond which the format ends.
+        let unix = unix.clamp(-62_167_219_200, 253_402_300_799);
+        let days = unix.div_euclid(DAY_S) + 719_468;
+        let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        Self {
+            year: era * 400 + year_of_era + i64::from(month <= 2),
+            month,
+            day: day_of_year - (153 * month_from_march + 2) / 5 + 1,
+            second_of_day: unix.rem_euclid(DAY_S),
+        }
+    }
+
+    fn date(&self) -> String {
+        format!("{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+
+    fn time(&self) -> String {
+        let second = self.second_of_day;
+        format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
+    }
+}

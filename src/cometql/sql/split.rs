@@ -1,0 +1,74 @@
+//! What stands in front of and between statements: the cluster prefix, and the semicolons of multi-statements.
+
+use super::SyntaxError;
+use super::scanner::{Element, Kind, Scanner};
+
+/// The statements of one query, for clients that asked for multi-statements: slices between the semicolons that stand
+/// outside of strings and comments. Slices without any token are left out. The first slice that cannot be scanned is
+/// an error, and the last item.
+pub fn statements(query: &[u8]) -> Statements<'_> {
+    Statements { query, from: 0, scanner: Scanner::new(query), done: false }
+}
+
+/// The iterator of [`statements`].
+pub struct Statements<'a> {
+    query: &'a [u8],
+    from: usize,
+    scanner: Scanner<'a>,
+    done: bool,
+}
+
+impl<'a> Iterator for Statements<'a> {
+    type Item = Result<&'a [u8], SyntaxError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut filled = false;
+        while !self.done {
+            let (end, next) = match self.scanner.next() {
+                Err(error) => {
+                    self.done = true;
+                    return Some(Err(error));
+                }
+                Ok(None) => {
+                    self.done = true;
+                    (self.query.len(), self.query.len())
+                }
+                Ok(Some(Element { kind: Kind::Symbol, start, end })) if self.query.get(start) == Some(&b';') => {
+                    (start, end)
+                }
+                Ok(Some(_)) => {
+                    filled = true;
+                    continue;
+                }
+            };
+            let slice = self.query.get(self.from..end).unwrap_or_default();
+            self.from = next;
+            if std::mem::take(&mut filled) {
+                return Some(Ok(slice));
+            }
+        }
+        None
+    }
+}
+
+/// `cometqlcluster_v1 set dev_id=<digits>;` in front of a query, and what follows it. It moves the session to that
+/// tenant for good; who may do so is for the session to decide (`cometql.md` section 2.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterPrefix<'a> {
+    /// `None` when what is written is not a number of 32 bits.
+    pub dev: Option<u32>,
+    pub rest: &'a [u8],
+}
+
+/// Recognises the prefix: literal lower-case text without a leading blank.
+pub fn cluster_prefix(query: &[u8]) -> Option<ClusterPrefix<'_>> {
+    let tail = query.strip_prefix(b"cometqlcluster_v1 set dev_id=")?;
+    let length = memchr::memchr(b';', tail).unwrap_or(tail.len());
+    let (number, rest) = tail.split_at_checked(length)?;
+    let digits = !number.is_empty() && number.iter().all(u8::is_ascii_digit);
+    let dev = std::str::from_utf8(number).ok().filter(|_| digits).and_then(|number| number.parse().ok());
+    Some(match rest.strip_prefix(b";") {
+        Some(rest) => ClusterPrefix { dev, rest },
+        None => ClusterPrefix { dev: None, rest },
+    })
+}

@@ -1,0 +1,363 @@
+//! What was written, as values: the statements of CometQL. No name here has been looked up yet.
+
+use std::borrow::Cow;
+
+use super::SyntaxError;
+
+/// A value as written. Digits stay the digits they were (`00012`, `-5`): columns decide what they mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// In quotes, or a bare word standing for itself.
+    Text(Cow<'a, str>),
+    /// A number with its sign, never in quotes.
+    Number(Cow<'a, str>),
+    /// Only a bound parameter can be NULL. It stands for a value that is not there.
+    Null,
+    /// The n-th `?`, counted from 0, before [`Statement::bind`].
+    Placeholder(usize),
+}
+
+impl Value<'_> {
+    /// The text it stands for; `None` for NULL and for a placeholder without a value.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Number(text) => Some(text),
+            Self::Null | Self::Placeholder(_) => None,
+        }
+    }
+
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Text(text) => Value::Text(text.into_owned().into()),
+            Self::Number(text) => Value::Number(text.into_owned().into()),
+            Self::Null => Value::Null,
+            Self::Placeholder(place) => Value::Placeholder(place),
+        }
+    }
+}
+
+/// A table as written, with its database if one was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName<'a> {
+    pub database: Option<Cow<'a, str>>,
+    pub name: Cow<'a, str>,
+}
+
+impl<'a> TableName<'a> {
+    pub fn new(name: impl Into<Cow<'a, str>>) -> Self {
+        Self { database: None, name: name.into() }
+    }
+
+    pub fn into_owned(self) -> TableName<'static> {
+        TableName {
+            database: self.database.map(|database| database.into_owned().into()),
+            name: self.name.into_owned().into(),
+        }
+    }
+}
+
+/// INSERT or REPLACE, which mean the same: a row with the same key is replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Insert<'a> {
+    pub table: TableName<'a>,
+    /// `None` when the columns are not named: then all of them, in their declared order.
+    pub columns: Option<Vec<Cow<'a, str>>>,
+    /// Row by row, [`Insert::width`] values each.
+    pub values: Vec<Value<'a>>,
+    /// Values of the first row.
+    pub width: usize,
+    /// Whether some row has another number of values; `values` is then of no use.
+    pub uneven: bool,
+}
+
+impl<'a> Insert<'a> {
+    pub fn into_owned(self) -> Insert<'static> {
+        Insert {
+            table: self.table.into_owned(),
+            columns: self.columns.map(|names| names.into_iter().map(|name| name.into_owned().into()).collect()),
+            values: self.values.into_iter().map(Value::into_owned).collect(),
+            width: self.width,
+            uneven: self.uneven,
+        }
+    }
+
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[Value<'a>]> {
+        self.values.chunks_exact(self.width.max(1))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// Nothing but blanks, comments and semicolons.
+    Empty,
+    Insert(Insert<'static>),
+    Select(Select),
+    Delete(Delete),
+    Update(Update),
+    Show(Show),
+    /// DESCRIBE, DESC or EXPLAIN of a table; with a column name or pattern only those columns.
+    Describe {
+        table: TableName<'static>,
+        filter: ShowFilter,
+    },
+    /// SET in any form: accepted, without effect.
+    Set,
+    /// BEGIN, COMMIT and the like: accepted, without effect; every statement is its own transaction.
+    Transaction,
+    Use(Box<str>),
+    /// KILL of a connection. KILL QUERY is [`Statement::KillQuery`].
+    Kill(Value<'static>),
+    /// Accepted, without effect: no statement runs long enough to be stopped.
+    KillQuery,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Select {
+    pub items: Vec<Item>,
+    pub from: Option<TableName<'static>>,
+    pub condition: Option<Condition>,
+    pub order: Vec<Order>,
+    pub limit: Option<Limit>,
+}
+
+/// One entry of a SELECT list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// `*`
+    All,
+    /// `heading` is the alias, or the expression as written.
+    One { expression: Expression, heading: Box<str> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expression {
+    /// A bare or quoted name.
+    Column(Box<str>),
+    /// A literal. In single or double quotes it may be the name of a column, if there is a table.
+    Value(Value<'static>),
+    /// `@@name` with or without its scope, `@name`; lower case, without scope, `@`s kept.
+    Variable(Box<str>),
+    /// A function, its name in upper case, with literal arguments or other functions as arguments.
+    Function { name: Box<str>, arguments: Vec<Expression> },
+    /// `COUNT(*)`, `COUNT(1)`.
+    CountRows,
+    /// `COUNT(column)`.
+    CountColumn(Box<str>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// A WHERE clause. Names are not looked up, values not converted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    All(Vec<Condition>),
+    Any(Vec<Condition>),
+    Not(Box<Condition>),
+    /// `1 = 1` and the like.
+    Constant(bool),
+    Compare {
+        column: Box<str>,
+        operator: Operator,
+        value: Value<'static>,
+    },
+    In {
+        column: Box<str>,
+        values: Vec<Value<'static>>,
+    },
+    Like {
+        column: Box<str>,
+        pattern: Value<'static>,
+    },
+    /// `IS NULL`; no column ever is.
+    IsNull {
+        column: Box<str>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub column: Box<str>,
+    pub descending: bool,
+}
+
+/// `LIMIT count`, `LIMIT offset, count`, `LIMIT count OFFSET offset`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    pub count: Value<'static>,
+    pub offset: Option<Value<'static>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delete {
+    pub table: TableName<'static>,
+    pub condition: Option<Condition>,
+    pub order: Vec<Order>,
+    pub limit: Option<Limit>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    pub table: TableName<'static>,
+    pub assignments: Vec<(Box<str>, Value<'static>)>,
+    pub condition: Option<Condition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Show {
+    pub subject: Subject,
+    pub filter: ShowFilter,
+}
+
+/// What SHOW is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    Databases,
+    Tables {
+        full: bool,
+    },
+    TableStatus,
+    Columns {
+        table: TableName<'static>,
+        full: bool,
+    },
+    Index {
+        table: TableName<'static>,
+    },
+    CreateTable {
+        table: TableName<'static>,
+    },
+    CreateDatabase {
+        name: Box<str>,
+    },
+    Status(StatusFlag),
+    Variables(StatusFlag),
+    Processlist,
+    /// Also SHOW ERRORS.
+    Warnings,
+    /// `SHOW COUNT(*) WARNINGS` and `ERRORS`; the text is the heading.
+    WarningCount(&'static str),
+    Engines,
+    Collation,
+    CharacterSet,
+    Plugins,
+    Triggers,
+}
+
+/// The word before STATUS or VARIABLES.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFlag {
+    Session,
+    Global,
+    Filesystem,
+    Ram,
+    Avg,
+    Uptime,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShowFilter {
+    None,
+    /// A pattern for the first column.
+    Like(Value<'static>),
+    Where(Condition),
+}
+
+impl Statement {
+    /// How many placeholders it has.
+    pub fn placeholders(&self) -> usize {
+        let mut count = 0;
+        self.clone().each_value(&mut |value| count += usize::from(matches!(value, Value::Placeholder(_))));
+        count
+    }
+
+    /// The statement with its placeholders replaced by `values`, in order. Whatever the values hold, they stay values.
+    /// Errors: as many values as placeholders, or [`SyntaxError::WrongParameters`].
+    pub fn bind(&self, values: &[Value<'static>]) -> Result<Self, SyntaxError> {
+        let wanted = self.placeholders();
+        if wanted != values.len() {
+            return Err(SyntaxError::WrongParameters { given: values.len(), wanted });
+        }
+        let mut bound = self.clone();
+        bound.each_value(&mut |value| {
+            if let Value::Placeholder(place) = *value {
+                *value = values.get(place).cloned().unwrap_or(Value::Null);
+            }
+        });
+        Ok(bound)
+    }
+
+    fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
+        match self {
+            Self::Empty | Self::Set | Self::Transaction | Self::Use(_) | Self::KillQuery => {}
+            Self::Insert(insert) => insert.values.iter_mut().for_each(visit),
+            Self::Select(select) => {
+                for item in &mut select.items {
+                    if let Item::One { expression, .. } = item {
+                        expression.each_value(visit);
+                    }
+                }
+                each_in(&mut select.condition, &mut select.limit, visit);
+            }
+            Self::Delete(delete) => each_in(&mut delete.condition, &mut delete.limit, visit),
+            Self::Update(update) => {
+                update.assignments.iter_mut().for_each(|(_, value)| visit(value));
+                each_in(&mut update.condition, &mut None, visit);
+            }
+            Self::Show(Show { filter, .. }) | Self::Describe { filter, .. } => match filter {
+                ShowFilter::None => {}
+                ShowFilter::Like(value) => visit(value),
+                ShowFilter::Where(condition) => condition.each_value(visit),
+            },
+            Self::Kill(value) => visit(value),
+        }
+    }
+}
+
+fn each_in(condition: &mut Option<Condition>, limit: &mut Option<Limit>, visit: &mut impl FnMut(&mut Value<'static>)) {
+    if let Some(condition) = condition {
+        condition.each_value(visit);
+    }
+    if let Some(limit) = limit {
+        visit(&mut limit.count);
+        limit.offset.iter_mut().for_each(visit);
+    }
+}
+
+impl Expression {
+    fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
+        match self {
+            Self::Value(value) => visit(value),
+            Self::Function { arguments, .. } => {
+                for argument in arguments {
+                    argument.each_value(visit);
+                }
+            }
+            Self::Column(_) | Self::Variable(_) | Self::CountRows | Self::CountColumn(_) => {}
+        }
+    }
+}
+
+impl Condition {
+    fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.each_value(visit);
+                }
+            }
+            Self::Not(part) => part.each_value(visit),
+            Self::Constant(_) | Self::IsNull { .. } => {}
+            Self::Compare { value, .. } => visit(value),
+            Self::In { values, .. } => values.iter_mut().for_each(visit),
+            Self::Like { pattern, .. } => visit(pattern),
+        }
+    }
+}

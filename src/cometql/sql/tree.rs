@@ -1,0 +1,426 @@
+//! SELECT, INSERT, REPLACE, DELETE and UPDATE: our tokens through sqlparser, its tree to our statements.
+//!
+//! Every struct of the tree is taken apart field by field: a clause that CometQL does not have is refused by
+//! name and never ignored, and a new field of a newer sqlparser does not compile until somebody has looked at it.
+
+mod expression;
+mod tokens;
+
+use sqlparser::ast::{self, Expr, Ident, ObjectName, ObjectNamePart};
+use sqlparser::dialect::MySqlDialect;
+use sqlparser::parser::{Parser, ParserError};
+
+use self::expression::{Scope, condition_of, item, value};
+use super::SyntaxError;
+use super::lexer::Token;
+use super::statement::{Condition, Delete, Insert, Limit, Order, Select, Statement, TableName, Update};
+
+/// How deep sqlparser may call itself. Our deepest statement needs a handful of levels; each costs kilobytes of stack.
+const RECURSION_MAX: usize = 32;
+
+/// The statement that these tokens are; the first is SELECT, INSERT, REPLACE, DELETE or UPDATE.
+pub(super) fn statement(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
+    let dialect = MySqlDialect {};
+    let mut parser = parser(&dialect, tokens)?;
+    let statement = parser.parse_statement().map_err(|error| grammar(&error))?;
+    at_end(&parser)?;
+    match statement {
+        ast::Statement::Query(query) => select(*query).map(Statement::Select),
+        ast::Statement::Insert(tree) => insert(tree).map(Statement::Insert),
+        ast::Statement::Delete(tree) => delete(tree).map(Statement::Delete),
+        ast::Statement::Update(tree) => update(tree).map(Statement::Update),
+        _ => Err(SyntaxError::Unsupported("this statement")),
+    }
+}
+
+/// The condition behind the WHERE of a SHOW.
+pub(super) fn condition(tokens: &[Token<'_>]) -> Result<Condition, SyntaxError> {
+    let dialect = MySqlDialect {};
+    let mut parser = parser(&dialect, tokens)?;
+    let tree = parser.parse_expr().map_err(|error| grammar(&error))?;
+    at_end(&parser)?;
+    condition_of(tree, &Scope::default())
+}
+
+fn parser<'d>(dialect: &'d MySqlDialect, tokens: &[Token<'_>]) -> Result<Parser<'d>, SyntaxError> {
+    Ok(Parser::new(dialect).with_recursion_limit(RECURSION_MAX).with_tokens(tokens::convert(tokens)?))
+}
+
+fn at_end(parser: &Parser<'_>) -> Result<(), SyntaxError> {
+    let next = &parser.peek_token_ref().token;
+    if *next == sqlparser::tokenizer::Token::EOF {
+        return Ok(());
+    }
+    Err(SyntaxError::Grammar(shortened(&format!("`{next}` was not expected here"))))
+}
+
+fn grammar(error: &ParserError) -> SyntaxError {
+    match error {
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => SyntaxError::Grammar(shortened(text)),
+        ParserError::RecursionLimitExceeded => SyntaxError::TooDeep,
+    }
+}
+
+/// At most this much of a parser's complaint is passed on: it may quote a long literal.
+const COMPLAINT_CHARACTERS_MAX: usize = 120;
+
+fn shortened(text: &str) -> Box<str> {
+    let text: String = text.chars().filter(|shown| !shown.is_control()).take(COMPLAINT_CHARACTERS_MAX).collect();
+    text.into()
+}
+
+fn refuse(present: bool, clause: &'static str) -> Result<(), SyntaxError> {
+    if present { Err(SyntaxError::Unsupported(clause)) } else { Ok(()) }
+}
+
+fn select(query: ast::Query) -> Result<Select, SyntaxError> {
+    let ast::Query {
+        with,
+        body,
+        order_by,
+        limit_clause,
+        fetch,
+        // FOR UPDATE locks nothing, as transactions change nothing.
+        locks: _,
+        for_clause,
+        settings,
+        format_clause,
+        pipe_operators,
+    } = query;
+    refuse(with.is_some(), "WITH")?;
+    refuse(fetch.is_some(), "FETCH")?;
+    refuse(for_clause.is_some(), "FOR")?;
+    refuse(settings.is_some() || format_clause.is_some() || !pipe_operators.is_empty(), "this clause")?;
+    let ast::SetExpr::Select(body) = *body else {
+        return Err(SyntaxError::Unsupported("a combination of queries"));
+    };
+    let ast::Select {
+        select_token: _,
+        // They come from comments, which the lexer drops.
+        optimizer_hints: _,
+        distinct,
+        select_modifiers,
+        top,
+        top_before_distinct: _,
+        projection,
+        exclude,
+        into,
+        from,
+        lateral_views,
+        prewhere,
+        selection,
+        connect_by,
+        group_by,
+        cluster_by,
+        distribute_by,
+        sort_by,
+        having,
+        named_window,
+        qualify,
+        window_before_qualify: _,
+        value_table_mode,
+        flavor,
+    } = *body;
+    refuse(distinct.is_some(), "DISTINCT")?;
+    refuse(select_modifiers.is_some(), "a modifier of SELECT")?;
+    refuse(into.is_some(), "SELECT INTO")?;
+    let grouped = match group_by {
+        ast::GroupByExpr::All(_) => true,
+        ast::GroupByExpr::Expressions(expressions, modifiers) => !expressions.is_empty() || !modifiers.is_empty(),
+    };
+    refuse(grouped, "GROUP BY")?;
+    refuse(having.is_some(), "HAVING")?;
+    refuse(!named_window.is_empty() || qualify.is_some(), "WINDOW")?;
+    let foreign = top.is_some()
+        || exclude.is_some()
+        || !lateral_views.is_empty()
+        || prewhere.is_some()
+        || !connect_by.is_empty()
+        || !cluster_by.is_empty()
+        || !distribute_by.is_empty()
+        || !sort_by.is_empty()
+        || value_table_mode.is_some()
+        || flavor != ast::SelectFlavor::Standard;
+    refuse(foreign, "this clause")?;
+
+    let (from, scope) = match one(from)? {
+        Some(relation) => single_table(relation).map(|(table, scope)| (Some(table), scope))?,
+        None => (None, Scope::default()),
+    };
+    Ok(Select {
+        items: projection.into_iter().map(|tree| item(tree, &scope, from.is_some())).collect::<Result<_, _>>()?,
+        condition: selection.map(|tree| condition_of(tree, &scope)).transpose()?,
+        order: order(order_by, &scope)?,
+        limit: limit(limit_clause)?,
+        from,
+    })
+}
+
+fn insert(tree: ast::Insert) -> Result<Insert<'static>, SyntaxError> {
+    let ast::Insert {
+        insert_token: _,
+        optimizer_hints: _,
+        or,
+        ignore,
+        into: _,
+        table,
+        table_alias,
+        columns,
+        overwrite,
+        source,
+        assignments,
+        partitioned,
+        after_columns,
+        has_table_keyword,
+        on,
+        returning,
+        output,
+        replace_into: _,
+        // How soon a row is written is not for the client to say.
+        priority: _,
+        insert_alias,
+        settings,
+        format_clause,
+        multi_table_insert_type,
+        multi_table_into_clauses,
+        multi_table_when_clauses,
+        multi_table_else_clause,
+    } = tree;
+    refuse(ignore || or.is_some(), "INSERT IGNORE")?;
+    refuse(on.is_some(), "ON DUPLICATE KEY UPDATE (an INSERT replaces the row)")?;
+    refuse(returning.is_some() || output.is_some(), "RETURNING")?;
+    refuse(partitioned.is_some() || !after_columns.is_empty(), "PARTITION")?;
+    let foreign = table_alias.is_some()
+        || overwrite
+        || has_table_keyword
+        || insert_alias.is_some()
+        || settings.is_some()
+        || format_clause.is_some()
+        || multi_table_insert_type.is_some()
+        || !multi_table_into_clauses.is_empty()
+        || !multi_table_when_clauses.is_empty()
+        || multi_table_else_clause.is_some();
+    refuse(foreign, "this form of INSERT")?;
+    let ast::TableObject::TableName(name) = table else {
+        return Err(SyntaxError::Unsupported("this form of INSERT"));
+    };
+    let table = table_name(name)?;
+    if !assignments.is_empty() {
+        let pairs = assignments_of(assignments, &Scope::default())?;
+        let (columns, values): (Vec<_>, Vec<_>) =
+            pairs.into_iter().map(|(name, value)| (name.into_string().into(), value)).unzip();
+        return Ok(Insert { table, width: columns.len(), columns: Some(columns), values, uneven: false });
+    }
+    let mut names = Vec::with_capacity(columns.len());
+    for name in columns {
+        names.push(table_name(name)?.name);
+    }
+    let rows = rows(source)?;
+    let width = rows.first().map_or(0, Vec::len);
+    let uneven = width == 0 || rows.iter().any(|row| row.len() != width);
+    let values = rows.into_iter().flatten().map(value).collect::<Result<_, _>>()?;
+    Ok(Insert { table, columns: (!names.is_empty()).then_some(names), values, width, uneven })
+}
+
+/// The rows behind VALUES; nothing else can be inserted.
+fn rows(source: Option<Box<ast::Query>>) -> Result<Vec<Vec<Expr>>, SyntaxError> {
+    let Some(query) = source else {
+        return Err(SyntaxError::Unsupported("INSERT without VALUES"));
+    };
+    let ast::Query {
+        with,
+        body,
+        order_by,
+        limit_clause,
+        fetch,
+        locks,
+        for_clause,
+        settings,
+        format_clause,
+        pipe_operators,
+    } = *query;
+    let more = with.is_some()
+        || order_by.is_some()
+        || limit_clause.is_some()
+        || fetch.is_some()
+        || !locks.is_empty()
+        || for_clause.is_some()
+        || settings.is_some()
+        || format_clause.is_some()
+        || !pipe_operators.is_empty();
+    refuse(more, "a clause behind VALUES")?;
+    match *body {
+        ast::SetExpr::Values(ast::Values { explicit_row: _, value_keyword: _, rows }) => {
+            Ok(rows.into_iter().map(|row| row.content).collect())
+        }
+        _ => Err(SyntaxError::Unsupported("INSERT of a query")),
+    }
+}
+
+fn delete(tree: ast::Delete) -> Result<Delete, SyntaxError> {
+    let ast::Delete {
+        delete_token: _,
+        optimizer_hints: _,
+        tables,
+        from: ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from),
+        using,
+        selection,
+        returning,
+        output,
+        order_by,
+        limit,
+    } = tree;
+    refuse(!tables.is_empty() || using.is_some(), "DELETE from several tables")?;
+    refuse(returning.is_some() || output.is_some(), "RETURNING")?;
+    let relation = one(from)?.ok_or(SyntaxError::Unsupported("DELETE without a table"))?;
+    let (table, scope) = single_table(relation)?;
+    Ok(Delete {
+        table,
+        condition: selection.map(|tree| condition_of(tree, &scope)).transpose()?,
+        order: order_list(order_by, &scope)?,
+        limit: limit.map(value).transpose()?.map(|count| Limit { count, offset: None }),
+    })
+}
+
+fn update(tree: ast::Update) -> Result<Update, SyntaxError> {
+    let ast::Update {
+        update_token: _,
+        optimizer_hints: _,
+        table,
+        assignments,
+        from,
+        selection,
+        returning,
+        output,
+        or,
+        order_by,
+        limit,
+    } = tree;
+    let foreign = from.is_some() || returning.is_some() || output.is_some() || or.is_some();
+    refuse(foreign || !order_by.is_empty() || limit.is_some(), "this form of UPDATE")?;
+    let (table, scope) = single_table(table)?;
+    Ok(Update {
+        table,
+        assignments: assignments_of(assignments, &scope)?,
+        condition: selection.map(|tree| condition_of(tree, &scope)).transpose()?,
+    })
+}
+
+type Assignments = Vec<(Box<str>, super::Value<'static>)>;
+
+fn assignments_of(assignments: Vec<ast::Assignment>, scope: &Scope) -> Result<Assignments, SyntaxError> {
+    assignments
+        .into_iter()
+        .map(|ast::Assignment { target, value: assigned }| {
+            let ast::AssignmentTarget::ColumnName(ObjectName(parts)) = target else {
+                return Err(SyntaxError::Unsupported("assignment to several columns"));
+            };
+            Ok((scope.column(identifiers(parts)?)?, value(assigned)?))
+        })
+        .collect()
+}
+
+/// The only element, or nothing; several tables are a join.
+fn one<T>(list: Vec<T>) -> Result<Option<T>, SyntaxError> {
+    let mut list = list.into_iter();
+    let first = list.next();
+    refuse(list.next().is_some(), "a join")?;
+    Ok(first)
+}
+
+fn single_table(relation: ast::TableWithJoins) -> Result<(TableName<'static>, Scope), SyntaxError> {
+    let ast::TableWithJoins { relation, joins } = relation;
+    refuse(!joins.is_empty(), "a join")?;
+    let ast::TableFactor::Table {
+        name,
+        alias,
+        args,
+        with_hints,
+        version,
+        with_ordinality,
+        partitions,
+        json_path,
+        sample,
+        // Which index to use is the table's business.
+        index_hints: _,
+    } = relation
+    else {
+        return Err(SyntaxError::Unsupported("a subquery"));
+    };
+    let foreign = args.is_some()
+        || !with_hints.is_empty()
+        || version.is_some()
+        || with_ordinality
+        || !partitions.is_empty()
+        || json_path.is_some()
+        || sample.is_some();
+    refuse(foreign, "this form of a table")?;
+    let table = table_name(name)?;
+    let mut scope = Scope { tables: vec![table.name.as_ref().into()] };
+    if let Some(ast::TableAlias { explicit: _, name, columns, at }) = alias {
+        refuse(!columns.is_empty() || at.is_some(), "this form of an alias")?;
+        scope.tables.push(name.value.into());
+    }
+    Ok((table, scope))
+}
+
+fn identifiers(parts: Vec<ObjectNamePart>) -> Result<Vec<Ident>, SyntaxError> {
+    parts
+        .into_iter()
+        .map(|part| match part {
+            ObjectNamePart::Identifier(name) => Ok(name),
+            ObjectNamePart::Function(_) => Err(SyntaxError::Unsupported("a function as a name")),
+        })
+        .collect()
+}
+
+/// `name` or `database.name`
+fn table_name(ObjectName(parts): ObjectName) -> Result<TableName<'static>, SyntaxError> {
+    let mut parts = identifiers(parts)?.into_iter().map(|name| name.value.into());
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(name), None, None) => Ok(TableName { database: None, name }),
+        (Some(database), Some(name), None) => Ok(TableName { database: Some(database), name }),
+        _ => Err(SyntaxError::Unsupported("a name of more than two parts")),
+    }
+}
+
+fn order(order_by: Option<ast::OrderBy>, scope: &Scope) -> Result<Vec<Order>, SyntaxError> {
+    match order_by {
+        None => Ok(Vec::new()),
+        Some(ast::OrderBy { kind: ast::OrderByKind::Expressions(list), interpolate: None }) => order_list(list, scope),
+        Some(_) => Err(SyntaxError::Unsupported("this form of ORDER BY")),
+    }
+}
+
+fn order_list(list: Vec<ast::OrderByExpr>, scope: &Scope) -> Result<Vec<Order>, SyntaxError> {
+    list.into_iter()
+        .map(|ast::OrderByExpr { expr, options: ast::OrderByOptions { sort, nulls_first }, with_fill }| {
+            refuse(nulls_first.is_some() || with_fill.is_some(), "this form of ORDER BY")?;
+            let descending = match sort {
+                None | Some(ast::OrderBySort::Asc) => false,
+                Some(ast::OrderBySort::Desc) => true,
+                Some(ast::OrderBySort::Using(_)) => return Err(SyntaxError::Unsupported("ORDER BY USING")),
+            };
+            Ok(Order { column: scope.column_of(expr)?, descending })
+        })
+        .collect()
+}
+
+fn limit(clause: Option<ast::LimitClause>) -> Result<Option<Limit>, SyntaxError> {
+    Ok(match clause {
+        None => None,
+        Some(ast::LimitClause::OffsetCommaLimit { offset, limit }) => {
+            Some(Limit { count: value(limit)?, offset: Some(value(offset)?) })
+        }
+        Some(ast::LimitClause::LimitOffset { limit: Some(count), offset, limit_by }) => {
+            refuse(!limit_by.is_empty(), "LIMIT BY")?;
+            let offset = match offset {
+                Some(ast::Offset { value: first, rows: ast::OffsetRows::None }) => Some(value(first)?),
+                Some(_) => return Err(SyntaxError::Unsupported("OFFSET ROWS")),
+                None => None,
+            };
+            Some(Limit { count: value(count)?, offset })
+        }
+        Some(ast::LimitClause::LimitOffset { .. }) => return Err(SyntaxError::Unsupported("OFFSET without LIMIT")),
+    })
+}

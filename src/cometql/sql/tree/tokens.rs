@@ -1,0 +1,103 @@
+//! Our tokens to those of sqlparser, with the old grammar's liberties made plain to it.
+
+use sqlparser::tokenizer::Token as Sql;
+
+use crate::cometql::sql::SyntaxError;
+use crate::cometql::sql::lexer::{Token, TokenKind};
+use crate::cometql::sql::session::unexpected;
+
+/// Words and operators that are not alone between commas and parentheses. Each may add a level to the tree, which is
+/// dropped recursively, and none occurs often in a statement of ours; lists of values may be long all the same.
+const JOINTS_MAX: usize = 400;
+
+/// The tokens as sqlparser wants them. A bare word that is a whole value becomes a string, a name in the column list
+/// of an INSERT a quoted name: so words that are keywords elsewhere may stand there.
+pub(super) fn convert(tokens: &[Token<'_>]) -> Result<Vec<Sql>, SyntaxError> {
+    let inserts = tokens.first().is_some_and(|verb| verb.is_any_word(&["INSERT", "REPLACE"]));
+    let mut converted = Vec::with_capacity(tokens.len());
+    let mut part = if inserts { Part::Names } else { Part::Clauses };
+    let mut depth = 0_usize;
+    let mut joints = 0_usize;
+    for (at, token) in tokens.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| tokens.get(at));
+        let after = tokens.get(at.saturating_add(1));
+        match token.kind {
+            TokenKind::Symbol if token.text == "(" => {
+                depth = depth.saturating_add(1);
+                if part == Part::Clauses && before.is_some_and(|word| word.is_word("IN")) {
+                    part = Part::InList { depth };
+                }
+            }
+            TokenKind::Symbol if token.text == ")" => {
+                if part == (Part::InList { depth }) {
+                    part = Part::Clauses;
+                }
+                depth = depth.saturating_sub(1);
+            }
+            TokenKind::Word if inserts && depth == 0 && token.is_any_word(&["VALUES", "VALUE"]) => part = Part::Values,
+            TokenKind::Word if inserts && depth == 0 && token.is_word("SET") => part = Part::Clauses,
+            _ => {}
+        }
+        let separates = |symbol: &Token<'_>| ["(", ")", ","].iter().any(|known| symbol.is_symbol(known));
+        let alone = before.is_some_and(separates) && after.is_some_and(separates);
+        if matches!(token.kind, TokenKind::Word | TokenKind::Name | TokenKind::Symbol) && !alone && !separates(token) {
+            joints = joints.saturating_add(1);
+            if joints > JOINTS_MAX {
+                return Err(SyntaxError::TooDeep);
+            }
+        }
+        let called = after.is_some_and(|next| next.is_symbol("("));
+        converted.push(match token.kind {
+            TokenKind::Word if alone && !called && depth > 0 => match part {
+                Part::Values | Part::InList { .. } => Sql::SingleQuotedString(token.text.to_string()),
+                Part::Names => Sql::make_word(&token.text, Some('`')),
+                Part::Clauses => Sql::make_word(&token.text, None),
+            },
+            TokenKind::Word => Sql::make_word(&token.text, None),
+            TokenKind::Name => Sql::make_word(&token.text, Some('`')),
+            TokenKind::Text => Sql::SingleQuotedString(token.text.to_string()),
+            TokenKind::Number => Sql::Number(token.text.to_string(), false),
+            TokenKind::Placeholder => Sql::Placeholder(token.text.to_string()),
+            TokenKind::Symbol => symbol(token)?,
+        });
+    }
+    Ok(converted)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The table and columns of an INSERT.
+    Names,
+    /// What follows its VALUES.
+    Values,
+    /// A list of values behind IN, which began at this depth.
+    InList {
+        depth: usize,
+    },
+    Clauses,
+}
+
+fn symbol(token: &Token<'_>) -> Result<Sql, SyntaxError> {
+    Ok(match token.text.as_ref() {
+        "(" => Sql::LParen,
+        ")" => Sql::RParen,
+        "," => Sql::Comma,
+        "." => Sql::Period,
+        "=" => Sql::Eq,
+        "<>" | "!=" => Sql::Neq,
+        "<" => Sql::Lt,
+        "<=" => Sql::LtEq,
+        ">" => Sql::Gt,
+        ">=" => Sql::GtEq,
+        "<=>" => Sql::Spaceship,
+        "+" => Sql::Plus,
+        "-" => Sql::Minus,
+        "*" => Sql::Mul,
+        "/" => Sql::Div,
+        "%" => Sql::Mod,
+        "!" => Sql::ExclamationMark,
+        "||" => Sql::StringConcat,
+        "&&" => Sql::Overlap,
+        _ => return Err(unexpected(Some(token))),
+    })
+}

@@ -1,0 +1,269 @@
+//! The virtual tables: their columns, their key, and which statements they take.
+//!
+//! One description per table (`cometql.md` section 3). A table that is described here is complete for SHOW, DESCRIBE
+//! and all checks that need no data; carrying out its reads and writes is one arm each in `plan`.
+
+use super::errors::Code;
+
+/// Columns in a SELECT list or an INSERT, values in one row.
+pub const COLUMNS_MAX: usize = 20;
+/// Conditions of a WHERE.
+pub const CONDITIONS_MAX: usize = 10;
+/// Values in the IN lists of one WHERE.
+pub const VALUES_MAX: usize = 4_000;
+/// Rows of one INSERT. They are accepted or refused together.
+pub const ROWS_MAX: usize = 1_000;
+/// Shortest pipe name that a backend may use.
+pub const PIPE_NAME_MIN: usize = 3;
+/// Longest login hash.
+pub const HASH_MAX: usize = 32;
+/// Longest token in `revoked_tokens`.
+pub const TOKEN_MAX: usize = 600;
+/// The one database, as clients write it. `db_<N>` also names tenants, see `plan::parse_database`.
+pub const DATABASE: &str = "CometQL_v1";
+
+/// A column as clients see it. All of them travel as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    pub name: &'static str,
+    /// The type that SHOW COLUMNS gives.
+    pub sql_type: &'static str,
+    /// Whether conditions and ORDER BY compare numbers rather than bytes.
+    pub number: bool,
+    /// Whether an INSERT must give it.
+    pub required: bool,
+}
+
+/// What the key column holds, hence which values can be looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Ids from this one on.
+    User {
+        least: u32,
+    },
+    Pipe,
+    Token,
+    /// Rows are not looked up by key.
+    None,
+}
+
+/// Whether a statement is taken by a table, or with which code it is refused before anything else is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Allowed,
+    Refused(Code),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableId {
+    UsersAuth,
+    UsersTime,
+    UsersMessages,
+    UsersData,
+    Pipes,
+    UsersInPipes,
+    PipesMessages,
+    PipesSettings,
+    RevokedTokens,
+    Conference,
+    ConferenceMembers,
+    Profiler,
+    Dialogs,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Table {
+    pub id: TableId,
+    pub name: &'static str,
+    pub columns: &'static [Column],
+    pub key: Key,
+    /// Place of the key column in `columns`.
+    pub key_column: usize,
+    /// A second column by which DELETE finds rows.
+    pub other_key: Option<usize>,
+    /// Whether SELECT may leave out the key and get all rows.
+    pub listable: bool,
+    pub select: Access,
+    pub insert: Access,
+    pub delete: Access,
+}
+
+impl Table {
+    /// The table of this name, in any case.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        TABLES.iter().find(|table| table.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The place of a column, by its name in any case.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The tables that SHOW TABLES lists: those that can be read.
+    pub fn listed() -> impl Iterator<Item = &'static Self> {
+        TABLES.iter().filter(|table| table.select == Access::Allowed)
+    }
+}
+
+const fn text(name: &'static str, sql_type: &'static str) -> Column {
+    Column { name, sql_type, number: false, required: false }
+}
+
+const fn number(name: &'static str) -> Column {
+    Column { name, sql_type: "int(11)", number: true, required: false }
+}
+
+const fn required(column: Column) -> Column {
+    Column { required: true, ..column }
+}
+
+const USER_ID: Column = number("id");
+const PIPE_NAME: Column = text("name", "varchar(64)");
+const EVENT: Column = text("event", "varchar(64)");
+const MESSAGE: Column = text("message", "mediumtext");
+
+const WRITABLE: Access = Access::Allowed;
+const READ_ONLY: Access = Access::Refused(Code::ReadOnly);
+const ABSENT: Access = Access::Refused(Code::NotFound);
+
+/// A table that takes all statements; the others say how they differ.
+const PLAIN: Table = Table {
+    id: TableId::Dialogs,
+    name: "",
+    columns: &[],
+    key: Key::None,
+    key_column: 0,
+    other_key: None,
+    listable: false,
+    select: Access::Allowed,
+    insert: WRITABLE,
+    delete: WRITABLE,
+};
+
+/// All tables, in the order in which SHOW TABLES lists them.
+pub static TABLES: [Table; 13] = [
+    Table {
+        id: TableId::UsersAuth,
+        name: "users_auth",
+        columns: &[required(USER_ID), required(text("hash", "varchar(32)"))],
+        key: Key::User { least: 1 },
+        ..PLAIN
+    },
+    Table {
+        id: TableId::UsersTime,
+        name: "users_time",
+        columns: &[USER_ID, number("time")],
+        key: Key::User { least: 0 },
+        insert: READ_ONLY,
+        delete: READ_ONLY,
+        ..PLAIN
+    },
+    Table {
+        id: TableId::UsersMessages,
+        name: "users_messages",
+        columns: &[required(USER_ID), text("index", "char(36)"), required(EVENT), required(MESSAGE)],
+        key: Key::User { least: 0 },
+        ..PLAIN
+    },
+    Table {
+        id: TableId::PipesMessages,
+        name: "pipes_messages",
+        columns: &[
+            text("id", "char(36)"),
+            number("time"),
+            required(PIPE_NAME),
+            number("index"),
+            required(EVENT),
+            required(MESSAGE),
+            number("user_id"),
+        ],
+        key: Key::Pipe,
+        key_column: 2,
+        other_key: Some(0),
+        ..PLAIN
+    },
+    Table {
+        id: TableId::UsersInPipes,
+        name: "users_in_pipes",
+        columns: &[
+            PIPE_NAME,
+            number("user_id"),
+            text("user_uuid", "varchar(32)"),
+            text("user_agent", "varchar(250)"),
+            text("ip", "varchar(64)"),
+            text("origin", "varchar(250)"),
+            text("language", "varchar(64)"),
+        ],
+        key: Key::Pipe,
+        insert: READ_ONLY,
+        delete: READ_ONLY,
+        ..PLAIN
+    },
+    Table {
+        id: TableId::Pipes,
+        name: "pipes",
+        columns: &[PIPE_NAME, number("users")],
+        key: Key::Pipe,
+        insert: READ_ONLY,
+        delete: READ_ONLY,
+        ..PLAIN
+    },
+    Table {
+        id: TableId::PipesSettings,
+        name: "pipes_settings",
+        columns: &[required(PIPE_NAME), number("length")],
+        key: Key::Pipe,
+        ..PLAIN
+    },
+    Table {
+        id: TableId::UsersData,
+        name: "users_data",
+        columns: &[required(USER_ID), required(text("data", "mediumtext"))],
+        key: Key::User { least: 1 },
+        ..PLAIN
+    },
+    Table {
+        id: TableId::RevokedTokens,
+        name: "revoked_tokens",
+        columns: &[required(text("token", "varchar(600)"))],
+        key: Key::Token,
+        listable: true,
+        ..PLAIN
+    },
+    Table {
+        id: TableId::Conference,
+        name: "conference",
+        columns: &[
+            required(PIPE_NAME),
+            required(number("user_id")),
+            number("caller_id"),
+            required(MESSAGE),
+            text("profile", "varchar(64)"),
+            text("stream", "varchar(64)"),
+            text("node", "varchar(64)"),
+        ],
+        key: Key::Pipe,
+        ..PLAIN
+    },
+    Table {
+        id: TableId::ConferenceMembers,
+        name: "conference_members",
+        columns: &[PIPE_NAME, number("user_id"), number("join_time"), number("last_talking")],
+        key: Key::Pipe,
+        listable: true,
+        insert: READ_ONLY,
+        delete: READ_ONLY,
+        ..PLAIN
+    },
+    Table {
+        id: TableId::Profiler,
+        name: "profiler",
+        columns: &[text("tag", "varchar(64)"), text("time", "varchar(32)"), number("calls")],
+        listable: true,
+        insert: ABSENT,
+        delete: ABSENT,
+        ..PLAIN
+    },
+    // Only its refusals are left of it.
+    Table { id: TableId::Dialogs, name: "dialogs", select: ABSENT, insert: READ_ONLY, delete: ABSENT, ..PLAIN },
+];
