@@ -107,7 +107,7 @@ pub fn drive(publisher: &mut dyn Publisher, round: &Round, listening: &Listening
     loop {
         let everywhere = progress.everywhere();
         let allowed = round.publications.min(everywhere.saturating_add(round.window.max(1)));
-        let due = round.interval.map_or(allowed, |interval| due(start, interval).min(allowed));
+        let due = round.interval.map_or(allowed, |interval| due(start.elapsed(), interval).min(allowed));
         if due > published && progress.done == 0 {
             for index in published..due {
                 // By the clock, the time that counts is when it should have gone out.
@@ -126,13 +126,19 @@ pub fn drive(publisher: &mut dyn Publisher, round: &Round, listening: &Listening
         }
         progress.take(&listening.reports, wait_for(round, start, published, allowed))?;
     }
+    if published > settled {
+        // Something was lost. The answers may say why, and must not be taken for those of a later round.
+        if let Err(error) = publisher.arrived(published - settled) {
+            progress.summary.tally.first_trouble = Some(error.to_string());
+        }
+    }
     let last = progress.summary.last_arrival.unwrap_or(start);
     Ok(Outcome { elapsed: last.saturating_duration_since(start), summary: progress.summary })
 }
 
-/// How many publications are due by the clock.
-fn due(start: Instant, interval: Duration) -> u32 {
-    let intervals = start.elapsed().as_nanos() / interval.as_nanos().max(1);
+/// How many publications are due by the clock: the first at once.
+fn due(elapsed: Duration, interval: Duration) -> u32 {
+    let intervals = elapsed.as_nanos() / interval.as_nanos().max(1);
     u32::try_from(intervals).unwrap_or(u32::MAX).saturating_add(1)
 }
 
