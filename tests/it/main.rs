@@ -1,1 +1,12 @@
-//! The one integration binary.
+//! The one integration binary: the whole program over loopback, and the checks that hold the sources in shape.
+//!
+//! A failed expectation fails the test wherever it stands, in a test or in what tests share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod browser;
+mod cli;
+mod conformance;
+mod php;
+mod server;
+mod tidy;
+mod tools;

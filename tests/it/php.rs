@@ -1,0 +1,85 @@
+//! A backend in PHP, as the manuals of comet servers show it: mysqli, an escaped JSON text, one INSERT.
+
+use crate::server::{PATIENCE, Server, Setup};
+use crate::tools;
+use std::process::Command;
+
+/// The address and the password come from the environment, so that the script is the one a page would have.
+const PUBLISH: &str = r#"<?php
+mysqli_report(MYSQLI_REPORT_OFF);
+$comet = mysqli_connect(getenv('COMET_HOST'), 'root', getenv('COMET_PASSWORD'), 'CometQL_v1', (int)getenv('COMET_PORT'));
+if (!$comet) {
+    echo 'connect: ', mysqli_connect_errno(), ' ', mysqli_connect_error();
+    exit(1);
+}
+$text = json_encode(['name' => 'Bob', 'text' => "It's \"quoted\", <b>bold</b>, Привет 😀\nnext line \\ end"]);
+$escaped = mysqli_real_escape_string($comet, $text);
+$query = "INSERT INTO pipes_messages (name, event, message) VALUES ('simplechat', 'newMessage', '" . $escaped . "')";
+if (!mysqli_query($comet, $query)) {
+    echo 'insert: ', mysqli_errno($comet), ' ', mysqli_error($comet);
+    exit(1);
+}
+echo $text;
+"#;
+
+const WRONG_PASSWORD: &str = r"<?php
+mysqli_report(MYSQLI_REPORT_OFF);
+$comet = @mysqli_connect(getenv('COMET_HOST'), 'root', 'wrong', 'CometQL_v1', (int)getenv('COMET_PORT'));
+echo $comet === false ? 'refused ' : 'connected ', mysqli_connect_errno();
+";
+
+fn php(server: &Server, name: &str, script: &str) -> tools::Finished {
+    let file = server.folder().join(name);
+    std::fs::write(&file, script).expect("a script for the test");
+    let mut command = Command::new("php");
+    command.arg(file).env("COMET_HOST", server.cometql.ip().to_string());
+    command.env("COMET_PORT", server.cometql.port().to_string()).env("COMET_PASSWORD", &server.password);
+    tools::run(&mut command, PATIENCE)
+}
+
+/// Whether PHP is here with its mysqli.
+fn have_php(test: &str) -> bool {
+    if tools::need(test, &["php"]).is_none() {
+        return false;
+    }
+    let modules = tools::run(Command::new("php").arg("-m"), PATIENCE).stdout;
+    let have = modules.lines().any(|line| line.trim() == "mysqli");
+    if !have {
+        tools::skip(test, "php", "php has no mysqli");
+    }
+    have
+}
+
+#[test]
+fn what_php_inserts_reaches_a_subscriber() {
+    if !have_php("what_php_inserts_reaches_a_subscriber") {
+        return;
+    }
+    for shards in [1, 2] {
+        let server = Server::start(&Setup { shards, ..Setup::default() });
+        let mut browsers = [server.browser(), server.browser(), server.browser()];
+        for browser in &mut browsers {
+            browser.send("subscription\nsimplechat");
+        }
+        server.await_subscribers("simplechat", 3);
+        let published = php(&server, "publish.php", PUBLISH);
+        assert!(published.status.success(), "{}{}", published.stdout, published.stderr);
+        for browser in &mut browsers {
+            let message = browser.receive();
+            assert_eq!(message["pipe"], "simplechat", "{message}");
+            assert_eq!(message["event"], "newMessage", "{message}");
+            // What arrives is, byte for byte, what PHP encoded.
+            assert_eq!(message["data"], published.stdout.as_str(), "{message}");
+        }
+    }
+}
+
+#[test]
+fn php_is_told_that_its_password_is_wrong() {
+    if !have_php("php_is_told_that_its_password_is_wrong") {
+        return;
+    }
+    let server = Server::start(&Setup::default());
+    let refused = php(&server, "wrong.php", WRONG_PASSWORD);
+    assert_eq!(refused.stdout, "refused 16", "{}", refused.stderr);
+}

@@ -1,0 +1,324 @@
+//! Holds the sources in shape: who may import whom, what a pure module must not name, what no file may contain.
+//!
+//! The table below is the architecture. Changing the architecture means changing it in the same commit.
+
+mod imports;
+mod source;
+
+use crate::tools::root;
+use imports::{Import, imports};
+use source::{Source, Token};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module of the server and what it may import of the others.
+struct Module {
+    /// Path in `src`, a folder or a file without its ending.
+    name: &'static str,
+    imports: &'static [&'static str],
+    /// Pure: no sockets, files, threads, clocks, random sources nor logging.
+    pure: bool,
+}
+
+const fn pure(name: &'static str, imports: &'static [&'static str]) -> Module {
+    Module { name, imports, pure: true }
+}
+
+const fn edge(name: &'static str, imports: &'static [&'static str]) -> Module {
+    Module { name, imports, pure: false }
+}
+
+const MODULES: &[Module] = &[
+    pure("model", &[]),
+    pure("config", &["model"]),
+    pure("ws", &["model"]),
+    pure("http", &["model"]),
+    pure("jsapi", &["model"]),
+    pure("metrics", &["model"]),
+    pure("storage", &["model"]),
+    // The engine, on the storage thread only.
+    edge("storage/sqlite", &["model", "storage"]),
+    pure("hub", &["model", "storage"]),
+    pure("cometql/wire", &["model"]),
+    pure("cometql/sql", &["model"]),
+    pure("cometql/errors", &["model", "storage", "cometql/sql"]),
+    pure("cometql/tables", &["model", "storage", "cometql/sql", "cometql/errors", "cometql/plan"]),
+    pure("cometql/plan", &["model", "storage", "cometql/sql", "cometql/errors", "cometql/tables"]),
+    pure(
+        "cometql/exec",
+        &["model", "storage", "hub", "cometql/wire", "cometql/sql", "cometql/errors", "cometql/tables", "cometql/plan"],
+    ),
+    // Declares its parts; what it offers is what they offer.
+    pure("cometql", &[]),
+    edge(
+        "run",
+        &[
+            "model",
+            "config",
+            "ws",
+            "http",
+            "jsapi",
+            "storage",
+            "storage/sqlite",
+            "hub",
+            "cometql",
+            "cometql/wire",
+            "cometql/sql",
+            "cometql/errors",
+            "cometql/tables",
+            "cometql/plan",
+            "cometql/exec",
+            "metrics",
+        ],
+    ),
+    // The program. It names the library by its crate, so what it takes from there is `encke::...`.
+    edge("main", &["cli", "config", "run"]),
+    edge("cli", &["config", "run"]),
+    // Declares the modules.
+    pure("lib", &[]),
+];
+
+/// Modules of the program, where `crate` is not the library.
+const PROGRAM: [&str; 2] = ["main", "cli"];
+
+/// Paths that a pure module must not name.
+const IMPURE_PATHS: &[&str] = &[
+    "std::net",
+    "std::fs",
+    "std::thread",
+    "std::process",
+    "std::env",
+    "std::os",
+    "std::io::stdin",
+    "std::io::stdout",
+    "std::io::stderr",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "std::sync::mpsc",
+];
+
+/// Exceptions from the list above: addresses are values, not sockets.
+const PURE_PATHS: &[&str] = &["std::net::IpAddr", "std::net::Ipv4Addr", "std::net::Ipv6Addr", "std::net::SocketAddr"];
+
+/// Crates and macros that a pure module must not name.
+const IMPURE_NAMES: &[&str] = &[
+    "rand",
+    "getrandom",
+    "tracing",
+    "println",
+    "eprintln",
+    "print",
+    "eprint",
+    "shards",
+    "mio",
+    "rustix",
+    "socket2",
+    "io_uring",
+    "rusqlite",
+    "crossbeam_channel",
+    "signal_hook",
+];
+
+/// No file is longer; one that grows so far holds two ideas.
+const LINES_MAX: usize = 1_000;
+
+#[test]
+fn modules_import_what_the_table_allows() {
+    let mut wrong = Vec::new();
+    for source in sources_of_the_server() {
+        let module = owner(&source);
+        for import in imports_of(&source) {
+            let Some(target) = target(&import) else { continue };
+            if target != module.name && !module.imports.contains(&target) {
+                wrong.push(format!("{}:{}: {} imports {target}", source.name(), import.line, module.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "not in the table of tests/it/tidy.rs:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn pure_modules_name_nothing_impure() {
+    let mut wrong = Vec::new();
+    for source in sources_of_the_server().filter(|source| owner(source).pure) {
+        for import in imports(source.tokens(), &["std"], &[]) {
+            let path = import.path();
+            let named = |list: &[&str]| list.iter().any(|name| path == *name || path.starts_with(&format!("{name}::")));
+            if named(IMPURE_PATHS) && !named(PURE_PATHS) {
+                wrong.push(format!("{}:{}: {path}", source.name(), import.line));
+            }
+        }
+        for token in source.tokens().iter().filter(|token| IMPURE_NAMES.contains(&token.text.as_str())) {
+            wrong.push(format!("{}:{}: {}", source.name(), token.line, token.text));
+        }
+    }
+    assert!(wrong.is_empty(), "named in a pure module:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn unsafe_code_is_in_shards_only() {
+    let mut wrong = Vec::new();
+    for source in rust_sources().into_iter().filter(|source| !source.path.starts_with(root().join("shards"))) {
+        wrong.extend(source.lines_naming(&["unsafe"]));
+    }
+    assert!(wrong.is_empty(), "unsafe outside shards:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let mut wrong = Vec::new();
+    for source in rust_sources() {
+        wrong.extend(source.lines_naming(&["todo", "unimplemented", "dbg"]));
+        let ignored = source
+            .tokens()
+            .windows(3)
+            .filter(|three| three[0].text == "#" && three[1].text == "[" && three[2].text == "ignore");
+        wrong.extend(ignored.map(|three| format!("{}:{}: ignored test", source.name(), three[0].line)));
+    }
+    assert!(wrong.is_empty(), "left for later:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_are_short_and_clean() {
+    let mut wrong = Vec::new();
+    for path in files(root(), &|path| has_ending(path, &TEXT_ENDINGS)) {
+        let Ok(text) = fs::read_to_string(&path) else {
+            wrong.push(format!("{}: not UTF-8", shown(&path)));
+            continue;
+        };
+        if has_ending(&path, &["rs"]) && text.lines().count() >= LINES_MAX {
+            wrong.push(format!("{}: {} lines", shown(&path), text.lines().count()));
+        }
+        for (index, line) in text.lines().enumerate() {
+            if line.contains('\t') || line.ends_with([' ', '\r']) {
+                wrong.push(format!("{}:{}: tab, carriage return or blank at the end", shown(&path), index + 1));
+            }
+        }
+        if !text.is_empty() && (!text.ends_with('\n') || text.ends_with("\n\n")) {
+            wrong.push(format!("{}: must end with one line end", shown(&path)));
+        }
+    }
+    assert!(wrong.is_empty(), "not clean:\n{}", wrong.join("\n"));
+}
+
+/// Whoever follows the README runs what the machines run.
+#[test]
+fn the_readme_names_the_command_that_ci_runs() {
+    let ci = fs::read_to_string(root().join(".ci/run")).expect(".ci/run");
+    let commands: Vec<&str> = ci
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            !line.is_empty() && !line.starts_with('#') && !line.starts_with("cd ") && !line.starts_with("set ")
+        })
+        .collect();
+    assert_eq!(commands, ["exec ./scripts/test"]);
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    assert!(readme.lines().any(|line| line.trim() == "./scripts/test"), "README.md does not show ./scripts/test");
+    assert!(readme.lines().any(|line| line.trim() == "./scripts/run"), "README.md does not show ./scripts/run");
+}
+
+#[test]
+fn every_file_of_the_server_has_an_owner() {
+    let used: BTreeSet<&str> = sources_of_the_server().map(|source| owner(&source).name).collect();
+    // At least the parts without which this test would check nothing.
+    for name in ["model", "config", "main", "cli", "lib", "hub", "metrics"] {
+        assert!(used.contains(name), "{name} has no files");
+    }
+}
+
+/// The files of `src` but their tests, which may use what they like.
+fn sources_of_the_server() -> impl Iterator<Item = Source> {
+    let is_test = |path: &Path| path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests");
+    files(&root().join("src"), &|path| has_ending(path, &["rs"]))
+        .into_iter()
+        .filter(move |path| !is_test(path))
+        .map(|path| Source::read(path).without_tests())
+}
+
+fn rust_sources() -> Vec<Source> {
+    files(root(), &|path| has_ending(path, &["rs"])).into_iter().map(Source::read).collect()
+}
+
+/// The module whose table entry covers this file: the longest name that fits.
+fn owner(source: &Source) -> &'static Module {
+    let path = source.path.strip_prefix(root().join("src")).expect("a file of src").with_extension("");
+    MODULES
+        .iter()
+        .filter(|module| path.starts_with(module.name))
+        .max_by_key(|module| module.name.len())
+        .unwrap_or_else(|| panic!("{} belongs to no module of the table in tests/it/tidy.rs", source.name()))
+}
+
+/// What a file takes from the library's other modules, each as a path within the library.
+fn imports_of(source: &Source) -> Vec<Import> {
+    let inside = source.module();
+    if PROGRAM.contains(&owner(source).name) {
+        return imports(source.tokens(), &["encke"], &[]);
+    }
+    imports(source.tokens(), &["crate", "super", "self"], &inside)
+}
+
+/// The module that a path within the library leads to: the longest name that fits; none for the library itself.
+fn target(import: &Import) -> Option<&'static str> {
+    let path: PathBuf = import.segments.iter().skip(1).collect();
+    MODULES.iter().map(|module| module.name).filter(|name| path.starts_with(name)).max_by_key(|name| name.len())
+}
+
+const TEXT_ENDINGS: [&str; 12] =
+    ["rs", "toml", "md", "ini", "json", "sql", "yml", "html", "js", "sh", "service", "xml"];
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    let name = path.extension().and_then(|ending| ending.to_str());
+    // The scripts have no ending; neither has anything else in these folders.
+    let is_script = name.is_none() && ["scripts", ".ci"].iter().any(|dir| path.starts_with(root().join(dir)));
+    name.is_some_and(|name| endings.contains(&name)) || (is_script && endings.contains(&"sh"))
+}
+
+/// All files below `dir` that `wanted` accepts, in order, without what builds and runs leave behind.
+fn files(dir: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    const LEFT_OUT: [&str; 7] = ["target", "data", ".git", "node_modules", ".test-deps", "corpus", "artifacts"];
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.expect("an entry of a folder").path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if path.is_dir() {
+                if !LEFT_OUT.contains(&name) {
+                    folders.push(path);
+                }
+            } else if wanted(&path) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+impl Source {
+    fn name(&self) -> String {
+        shown(&self.path)
+    }
+
+    /// Module path of the file within the crate, for example `cometql`, `exec`.
+    fn module(&self) -> Vec<String> {
+        let path = self.path.strip_prefix(root().join("src")).unwrap_or(&self.path).with_extension("");
+        let mut parts: Vec<String> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        if parts.last().is_some_and(|last| last == "mod" || last == "lib" || last == "main") {
+            parts.pop();
+        }
+        parts
+    }
+
+    fn lines_naming(&self, names: &[&str]) -> Vec<String> {
+        let named = self.tokens().iter().filter(|token: &&Token| names.contains(&token.text.as_str()));
+        named.map(|token| format!("{}:{}: {}", self.name(), token.line, token.text)).collect()
+    }
+}
