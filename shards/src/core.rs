@@ -1,0 +1,329 @@
+//! A shard without its host: connections, their timers and their ends. Sending is in `output`, the loop in `shard`.
+//!
+//! Nothing in here calls the host. What the host must be told is put into lists that the loop works off.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::entry::{Entry, Ext, Flags, TIMEOUT_TICKS_MAX};
+use crate::fan_out::FanOuts;
+use crate::host::{End, Host, Token};
+use crate::mesh::Endpoint;
+use crate::sender::Sender;
+use crate::settings::ShardSettings;
+use crate::slab::Slab;
+use crate::stats::{Counters, Memory};
+use crate::wheel::Wheel;
+
+pub(crate) struct Core<H: Host> {
+    pub(crate) number: u16,
+    pub(crate) settings: ShardSettings,
+    pub(crate) tick: Duration,
+    pub(crate) fan_out_slice: usize,
+    pub(crate) started: Instant,
+    /// Read once per turn.
+    pub(crate) turn_time: Instant,
+    pub(crate) slab: Slab<H::State>,
+    pub(crate) sender: Sender,
+    pub(crate) wheel: Wheel,
+    /// Connections whose timeout may have passed.
+    pub(crate) due: VecDeque<Token>,
+    pub(crate) random: Random,
+    /// Connections whose socket is closed and whose host must be told.
+    pub(crate) endings: VecDeque<(Token, End)>,
+    /// Connections with unread input, each once.
+    pub(crate) readers: VecDeque<Token>,
+    /// Connections whose queue can be flushed further, each once.
+    pub(crate) flushers: VecDeque<Token>,
+    pub(crate) fan_outs: FanOuts,
+    pub(crate) endpoint: Endpoint<H::Message>,
+    pub(crate) counters: Counters,
+    pub(crate) waiting: Waiting,
+    /// Bytes of the loop's own buffers.
+    pub(crate) buffer_bytes: usize,
+}
+
+impl<H: Host> Core<H> {
+    pub(crate) fn state(&mut self, conn: Token) -> Option<&mut H::State> {
+        self.slab.get_mut(conn).map(|entry| &mut entry.state)
+    }
+
+    pub(crate) fn is_open(&self, conn: Token) -> bool {
+        self.slab.get(conn).is_some_and(Entry::is_open)
+    }
+
+    /// Closes the socket and drops what waits; the host is told later in the turn. The reason of a connection that was
+    /// closing already is what made it close.
+    pub(crate) fn end(&mut self, conn: Token, end: End) {
+        let Some(entry) = self.slab.get_mut(conn) else { return };
+        if entry.flags.has(Flags::ENDING) {
+            return;
+        }
+        let end = match (entry.flags.has(Flags::CLOSING), entry.flags.has(Flags::ENDED_BY_PEER)) {
+            (true, true) => End::PeerClosed,
+            (true, false) => End::Local,
+            (false, _) => end,
+        };
+        entry.flags.set(Flags::ENDING);
+        entry.timeout = 0;
+        entry.socket = None;
+        self.waiting.subtract(entry.ext.take().as_deref());
+        self.endings.push_back((conn, end));
+    }
+
+    /// Changes what waits on a connection, keeping the books; the box is made and dropped as needed.
+    pub(crate) fn edit_ext<R>(&mut self, conn: Token, edit: impl FnOnce(&mut Ext) -> R) -> Option<R> {
+        let entry = self.slab.get_mut(conn)?;
+        self.waiting.subtract(entry.ext.as_deref());
+        let ext = entry.ext.get_or_insert_default();
+        let result = edit(ext);
+        if ext.is_empty() {
+            entry.ext = None;
+        }
+        self.waiting.add(entry.ext.as_deref());
+        Some(result)
+    }
+
+    /// Sees to it that the connection is read in this turn or the next.
+    pub(crate) fn list_reader(&mut self, conn: Token) {
+        if let Some(entry) = self.slab.get_mut(conn)
+            && !entry.flags.has(Flags::READ_LISTED)
+        {
+            entry.flags.set(Flags::READ_LISTED);
+            self.readers.push_back(conn);
+        }
+    }
+
+    /// Sees to it that the connection is flushed in this turn or the next.
+    pub(crate) fn list_flusher(&mut self, conn: Token) {
+        if let Some(entry) = self.slab.get_mut(conn)
+            && !entry.flags.has(Flags::FLUSH_LISTED)
+        {
+            entry.flags.set(Flags::FLUSH_LISTED);
+            self.flushers.push_back(conn);
+        }
+    }
+
+    pub(crate) fn pause(&mut self, conn: Token) {
+        if let Some(entry) = self.slab.get_mut(conn).filter(|entry| entry.is_open()) {
+            entry.flags.set(Flags::PAUSED);
+            entry.flags.clear(Flags::HAND_IN);
+        }
+    }
+
+    pub(crate) fn resume(&mut self, conn: Token) {
+        let Some(entry) = self.slab.get_mut(conn).filter(|entry| entry.is_open()) else { return };
+        if entry.flags.has(Flags::PAUSED) {
+            entry.flags.clear(Flags::PAUSED);
+            entry.flags.set(Flags::HAND_IN);
+            self.list_reader(conn);
+        }
+    }
+
+    /// The peer sent its last byte and all of it was handed in. What waits to be sent is still sent.
+    pub(crate) fn peer_closed(&mut self, conn: Token) {
+        let Some(entry) = self.slab.get_mut(conn).filter(|entry| entry.is_open()) else { return };
+        if entry.flags.has(Flags::BROKEN) {
+            return self.end(conn, End::Reset);
+        }
+        if !entry.has_queue() {
+            return self.end(conn, End::PeerClosed);
+        }
+        entry.flags.set(Flags::CLOSING | Flags::ENDED_BY_PEER);
+        self.set_deadline(conn, self.settings.close_time_max);
+    }
+
+    /// Activity: an idle timeout counts from now.
+    pub(crate) fn touch(&mut self, conn: Token) {
+        let now = self.wheel.now() as u16;
+        if let Some(entry) = self.slab.get_mut(conn)
+            && !entry.flags.has(Flags::DEADLINE)
+        {
+            entry.tick = now;
+        }
+    }
+
+    pub(crate) fn deadline_after(&mut self, conn: Token, after: Duration) {
+        if self.is_open(conn) {
+            self.set_deadline(conn, after);
+        }
+    }
+
+    pub(crate) fn set_deadline(&mut self, conn: Token, after: Duration) {
+        let (now, ticks) = (self.wheel.now() as u16, self.ticks(after));
+        let Some(entry) = self.slab.get_mut(conn) else { return };
+        entry.flags.set(Flags::DEADLINE);
+        entry.tick = now;
+        entry.timeout = ticks;
+        self.schedule(conn.index);
+    }
+
+    pub(crate) fn idle_timeout(&mut self, conn: Token, duration: Duration) {
+        let (now, ticks) = (self.wheel.now() as u16, self.ticks(duration));
+        let early = self.random.below(u32::from(ticks / 2).max(1)) as u16;
+        let Some(entry) = self.slab.get_mut(conn).filter(|entry| entry.is_open()) else { return };
+        entry.flags.clear(Flags::DEADLINE);
+        entry.timeout = ticks;
+        entry.tick = now;
+        if !entry.flags.has(Flags::SPREAD) {
+            // Connections that came together must not all be due together for the rest of their lives.
+            entry.flags.set(Flags::SPREAD);
+            entry.tick = now.wrapping_sub(early);
+        }
+        self.schedule(conn.index);
+    }
+
+    pub(crate) fn no_timeout(&mut self, conn: Token) {
+        if let Some(entry) = self.slab.get_mut(conn).filter(|entry| entry.is_open()) {
+            entry.timeout = 0;
+            entry.flags.clear(Flags::DEADLINE);
+        }
+    }
+
+    /// Ticks after which a duration that begins within the current tick has surely passed.
+    fn ticks(&self, duration: Duration) -> u16 {
+        let ticks = duration.as_nanos().div_ceil(self.tick.as_nanos().max(1)) + 1;
+        u16::try_from(ticks).unwrap_or(TIMEOUT_TICKS_MAX).min(TIMEOUT_TICKS_MAX)
+    }
+
+    /// Has the wheel visit the place when its timeout passes, unless it will be there before anyway.
+    fn schedule(&mut self, index: u32) {
+        let now = self.wheel.now();
+        let Some(entry) = self.slab.place_mut(index) else { return };
+        let ahead = (entry.remaining(now).max(1) as u64).min(Wheel::AHEAD_MAX);
+        let visited_before =
+            entry.flags.has(Flags::SCHEDULED) && u64::from(entry.scheduled.wrapping_sub(now as u16)) <= ahead;
+        if !visited_before {
+            entry.flags.set(Flags::SCHEDULED);
+            entry.scheduled = (now + ahead) as u16;
+            self.wheel.insert(index, ahead);
+        }
+    }
+
+    /// Moves the wheel to this turn's time and lists the connections whose timeout has passed.
+    pub(crate) fn advance_wheel(&mut self) {
+        let elapsed = self.turn_time.saturating_duration_since(self.started).as_nanos();
+        let tick = (elapsed / self.tick.as_nanos().max(1)) as u64;
+        while self.wheel.now() < tick && self.wheel.ticks_to_next().is_some() {
+            // After a long stop the wheel goes on in steps of one round, so that no 16-bit tick is overtaken.
+            let step = tick.min(self.wheel.now() + Wheel::AHEAD_MAX);
+            while let Some((visited, places)) = self.wheel.take_until(step) {
+                for index in places {
+                    self.visit(index, visited, step);
+                }
+            }
+        }
+        self.wheel.skip_to(tick);
+    }
+
+    fn visit(&mut self, index: u32, visited: u64, now: u64) {
+        let Some(entry) = self.slab.place_mut(index) else { return };
+        if !entry.flags.has(Flags::SCHEDULED) || entry.scheduled != visited as u16 {
+            return; // An older record: the place was put into an earlier slot since.
+        }
+        entry.flags.clear(Flags::SCHEDULED);
+        if !entry.flags.has(Flags::OCCUPIED) || entry.flags.has(Flags::ENDING) || entry.timeout == 0 {
+            return;
+        }
+        if entry.remaining(now) > 0 {
+            self.schedule(index);
+        } else {
+            self.due.push_back(Token { index, generation: entry.generation });
+        }
+    }
+
+    /// Whether a listed connection's timeout has passed; sees to its next visit.
+    pub(crate) fn expire(&mut self, conn: Token) -> Expired {
+        let now = self.wheel.now();
+        let Some(entry) = self.slab.get_mut(conn) else { return Expired::No };
+        if entry.timeout == 0 || entry.flags.has(Flags::ENDING) {
+            return Expired::No;
+        }
+        if entry.remaining(now) > 0 {
+            self.schedule(conn.index);
+            return Expired::No;
+        }
+        if entry.flags.has(Flags::CLOSING) {
+            return Expired::Closing;
+        }
+        if entry.flags.has(Flags::DEADLINE) {
+            entry.timeout = 0;
+            entry.flags.clear(Flags::DEADLINE);
+        } else {
+            entry.tick = now as u16;
+            self.schedule(conn.index);
+        }
+        Expired::Yes
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        let lists = (self.readers.capacity() + self.flushers.capacity() + self.due.capacity()) * size_of::<Token>();
+        let endings = self.endings.capacity() * size_of::<(Token, End)>();
+        Memory {
+            entries: self.slab.bytes(),
+            unread: self.waiting.unread,
+            write_queues: self.waiting.queues,
+            write_queues_shared: self.waiting.shared,
+            timers: self.wheel.bytes(),
+            rings: self.endpoint.ring_bytes(),
+            backlog: self.endpoint.backlog_bytes(),
+            fan_outs: self.fan_outs.bytes(),
+            buffers: self.buffer_bytes + lists + endings,
+        }
+    }
+}
+
+/// What the visit of a listed connection showed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expired {
+    /// Activity or the host has moved it.
+    No,
+    /// The host is to be told.
+    Yes,
+    /// The time for flushing and lingering is over.
+    Closing,
+}
+
+/// The books about all boxes of waiting bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    unread: usize,
+    queues: usize,
+    shared: usize,
+}
+
+impl Waiting {
+    fn add(&mut self, ext: Option<&Ext>) {
+        let Some(ext) = ext else { return };
+        let (owned, shared) = ext.queue.memory();
+        self.unread += ext.unread.capacity();
+        self.queues += owned + size_of::<Ext>();
+        self.shared += shared;
+    }
+
+    fn subtract(&mut self, ext: Option<&Ext>) {
+        let Some(ext) = ext else { return };
+        let (owned, shared) = ext.queue.memory();
+        self.unread -= ext.unread.capacity();
+        self.queues -= owned + size_of::<Ext>();
+        self.shared -= shared;
+    }
+}
+
+/// A small generator (xorshift) for spreading timers; nothing secret depends on it.
+#[derive(Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self((seed.wrapping_add(1)).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number from 0 to `limit` - 1; `limit` is at least 1.
+    pub(crate) fn below(&mut self, limit: u32) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (((self.0 >> 32) * u64::from(limit)) >> 32) as u32
+    }
+}

@@ -1,0 +1,77 @@
+//! What lives on a shard: the interface between this crate and the server.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::io::Io;
+
+/// Bytes that many connections share: one encoded frame, written to all its receivers.
+pub type SharedBytes = Arc<[u8]>;
+
+/// A connection on its shard: place in the slab and the generation of that place. A place is used again, a pair
+/// never is while anything can still name it. The default value names no connection: generations begin at 1.
+#[derive(Copy, Clone, Eq, PartialEq, Hash, Debug, Default, Ord, PartialOrd)]
+pub struct Token {
+    pub index: u32,
+    pub generation: u32,
+}
+
+/// Why a connection ended.
+#[derive(Copy, Clone, Eq, PartialEq, Hash, Debug)]
+pub enum End {
+    /// The peer closed its side; everything it had sent was handed in before.
+    PeerClosed,
+    /// The peer or the network broke the connection.
+    Reset,
+    /// More bytes waited to be sent than `queue_bytes_max`.
+    SlowConsumer,
+    /// The host left more bytes unused than `unread_bytes_max`.
+    TooMuchUnread,
+    /// The host called `close` or `close_after_flush`.
+    Local,
+    /// The grace time of a stopping server was over.
+    Stopped,
+}
+
+/// What lives on a shard: one value per thread, made in its thread and dropped there.
+///
+/// No method is called while another one runs. Whatever a method asks of [`Io`] that would need such a call is done
+/// later in the same turn; in particular [`ended`](Self::ended) never comes from inside `write` or `close`.
+pub trait Host: Sized {
+    /// What crosses the rings.
+    type Message: Send + 'static;
+    /// What the host keeps inline per connection: at most 8 bytes with an alignment of at most 8.
+    type State: Copy + Default + 'static;
+
+    /// A new connection, its state is the default.
+    fn accepted(&mut self, io: &mut Io<'_, Self>, conn: Token);
+
+    /// Everything unread so far: the rest kept from earlier and the new bytes, never empty. Returns how many bytes
+    /// are used up; the rest is kept and handed in again together with what comes next. May change the bytes in
+    /// place, but only those that it uses up.
+    fn received(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &mut [u8]) -> usize;
+
+    /// Exactly once per accepted connection, whoever ended it. The state can still be read; the token is dead
+    /// afterwards.
+    fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End);
+
+    /// The deadline or the idle timeout that the host had set has passed.
+    fn timed_out(&mut self, io: &mut Io<'_, Self>, conn: Token);
+
+    /// A message of another shard, or of this one to itself.
+    fn message(&mut self, io: &mut Io<'_, Self>, from: u16, message: Self::Message);
+
+    /// After every wake by an outside thread: take what is in your channels.
+    fn woken(&mut self, io: &mut Io<'_, Self>);
+
+    /// At the end of every turn, before the shard may sleep.
+    fn turn_ended(&mut self, io: &mut Io<'_, Self>);
+
+    /// When to call [`turn_ended`](Self::turn_ended) again without any input; at most a millisecond late on an idle
+    /// machine.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// The server stops: close what is open, flushing first. Called once. The shard ends when the connections of
+    /// all shards are gone and the messages that this caused have arrived, or when the grace time is over.
+    fn stopping(&mut self, io: &mut Io<'_, Self>);
+}

@@ -1,0 +1,166 @@
+//! What a host can do: the handle it gets with every call.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use crate::core::Core;
+use crate::host::{End, Host, SharedBytes, Token};
+use crate::mesh::Level;
+use crate::stats::{Counters, Engine, Memory};
+
+/// The shard as its host sees it. Calls about a connection that has ended, or that is being closed, do nothing.
+pub struct Io<'a, H: Host> {
+    core: &'a mut Core<H>,
+}
+
+impl<'a, H: Host> Io<'a, H> {
+    pub(crate) fn new(core: &'a mut Core<H>) -> Self {
+        Self { core }
+    }
+
+    /// This shard's number.
+    pub fn shard(&self) -> u16 {
+        self.core.number
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> u16 {
+        self.core.endpoint.shards()
+    }
+
+    /// The time at which this turn began, after its sleep; read once per turn.
+    pub fn turn_time(&self) -> Instant {
+        self.core.turn_time
+    }
+
+    /// The host's state of a connection, until its `ended` has returned.
+    pub fn state(&mut self, conn: Token) -> Option<&mut H::State> {
+        self.core.state(conn)
+    }
+
+    /// Whether the connection can still be written to: not ended, not closing.
+    pub fn is_open(&self, conn: Token) -> bool {
+        self.core.is_open(conn)
+    }
+
+    /// Sends at once if nothing is queued; what the socket does not take is copied to the queue.
+    ///
+    /// A connection whose queue would pass `queue_bytes_max` ends as [`End::SlowConsumer`]. Not ordered with a fan-out
+    /// that is still pending.
+    pub fn write(&mut self, conn: Token, bytes: &[u8]) {
+        self.core.write(conn, bytes);
+    }
+
+    /// As [`write`](Self::write), but the queue refers to the bytes instead of copying them.
+    pub fn write_shared(&mut self, conn: Token, bytes: &SharedBytes) {
+        self.core.write_shared(conn, bytes);
+    }
+
+    /// Sends the same bytes to many connections, later in this turn and the following ones: in slices, with looks at
+    /// readiness, rings and accepts in between. Fan-outs are sent in the order in which they were given; several for
+    /// one connection keep that order.
+    pub fn fan_out(&mut self, conns: Vec<Token>, bytes: SharedBytes) {
+        self.core.fan_outs.push(conns, bytes);
+    }
+
+    /// Whether receivers of fan-outs are still waiting. A host forms its next fan-outs only when none are: publications
+    /// that come meanwhile can be joined, and the pending ones stay bounded. `turn_ended` is called once more after
+    /// the last one.
+    pub fn fan_out_pending(&self) -> bool {
+        !self.core.fan_outs.is_empty()
+    }
+
+    /// Ends the connection at once. What is still queued is lost, and what the peer has not received yet may be.
+    pub fn close(&mut self, conn: Token) {
+        if self.core.is_open(conn) {
+            self.core.end(conn, End::Local);
+        }
+    }
+
+    /// Ends the connection when everything written so far has been sent and the peer has had the time to receive it;
+    /// after `close_time_max` in any case. Nothing more is handed in. `ended` comes at the real end.
+    pub fn close_after_flush(&mut self, conn: Token) {
+        self.core.close_after_flush(conn);
+    }
+
+    /// Hands in no more bytes of the connection, and reads none. Its end by the peer's closing is told after
+    /// [`resume`](Self::resume); its end by a broken connection at once.
+    pub fn pause(&mut self, conn: Token) {
+        self.core.pause(conn);
+    }
+
+    /// Hands in what was kept and reads on, later in this turn or in the next.
+    pub fn resume(&mut self, conn: Token) {
+        self.core.resume(conn);
+    }
+
+    /// `timed_out` comes once this time has passed, rounded up to ticks, unless the timeout is changed before. Replaces
+    /// an idle timeout.
+    pub fn deadline_after(&mut self, conn: Token, after: Duration) {
+        self.core.deadline_after(conn, after);
+    }
+
+    /// `timed_out` comes whenever nothing was received for this time, rounded up to ticks, again and again. The first
+    /// interval of a connection is cut short by up to a half, at random, so that connections that came together are
+    /// not all due together. Replaces a deadline.
+    pub fn idle_timeout(&mut self, conn: Token, duration: Duration) {
+        self.core.idle_timeout(conn, duration);
+    }
+
+    /// No deadline and no idle timeout.
+    pub fn no_timeout(&mut self, conn: Token) {
+        self.core.no_timeout(conn);
+    }
+
+    /// Sends a message to a shard (`to` is below [`shards`](Self::shards)), this one included. Never fails and never
+    /// waits: what the ring cannot take waits in this shard's backlog, and sockets are not read meanwhile. See
+    /// [`mesh`](crate::mesh) for what a level may cause.
+    pub fn send(&mut self, level: Level, to: u16, message: H::Message) {
+        self.core.counters.messages_out += 1;
+        self.core.endpoint.send(level, to, message);
+    }
+
+    /// Whether messages wait for room in rings: a host that takes work from outside by itself should wait too.
+    pub fn congested(&self) -> bool {
+        self.core.endpoint.congested()
+    }
+
+    /// Bytes that wait to be sent on a connection.
+    pub fn queued_bytes(&self, conn: Token) -> usize {
+        self.core.queued_bytes(conn)
+    }
+
+    /// Asks the system; `None` for a connection whose socket is closed.
+    pub fn peer_address(&self, conn: Token) -> Option<SocketAddr> {
+        rustix::net::getpeername(self.socket(conn)?).ok()??.try_into().ok()
+    }
+
+    /// Asks the system; `None` for a connection whose socket is closed.
+    pub fn local_address(&self, conn: Token) -> Option<SocketAddr> {
+        rustix::net::getsockname(self.socket(conn)?).ok()?.try_into().ok()
+    }
+
+    fn socket(&self, conn: Token) -> Option<&OwnedFd> {
+        self.core.slab.get(conn)?.socket.as_ref()
+    }
+
+    /// Connections whose `ended` has not been called.
+    pub fn connections(&self) -> u32 {
+        self.core.slab.len()
+    }
+
+    /// Bytes that this shard holds; a few sums, so it may be asked often.
+    pub fn memory(&self) -> Memory {
+        self.core.memory()
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.core.counters
+    }
+
+    /// How this shard sends its fan-outs.
+    pub fn engine(&self) -> Engine {
+        self.core.sender.engine()
+    }
+}

@@ -1,0 +1,87 @@
+//! Listeners: found free, opened in the shard's thread, shared by port.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+use crate::settings::ShardSettings;
+use crate::start::StartError;
+
+/// Fails if the address cannot be bound, in particular if anybody listens there.
+///
+/// `SO_REUSEPORT`, which the shards need among themselves, would let us share a port with another process of the same
+/// user without noticing. So the port is first bound without it.
+pub(crate) fn probe(address: SocketAddr) -> Result<(), StartError> {
+    let probe = || -> io::Result<()> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())
+    };
+    probe().map_err(|error| StartError::of_address(address, error))
+}
+
+/// Opens a listener that other shards can join, and tells its address with the real port.
+///
+/// Accepted connections inherit what is set here, so no connection costs a call for its options.
+pub(crate) fn open(address: SocketAddr, settings: &ShardSettings) -> Result<(OwnedFd, SocketAddr), StartError> {
+    let open = || -> io::Result<(OwnedFd, SocketAddr)> {
+        let kind = Type::STREAM.cloexec().nonblocking();
+        let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_tcp_nodelay(true)?;
+        if let Some(size) = settings.send_buffer {
+            socket.set_send_buffer_size(size)?;
+        }
+        if let Some(keep_alive) = settings.keep_alive {
+            let keep_alive = TcpKeepalive::new()
+                .with_time(keep_alive.idle)
+                .with_interval(keep_alive.interval)
+                .with_retries(keep_alive.probes);
+            socket.set_tcp_keepalive(&keep_alive)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(settings.backlog).unwrap_or(i32::MAX))?;
+        let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+        Ok((socket.into(), local))
+    };
+    open().map_err(|error| StartError::of_address(address, error))
+}
+
+/// What one accept brought.
+pub(crate) enum Accepted {
+    Connection(OwnedFd),
+    /// Nobody waits.
+    Nobody,
+    /// This one failed; the next may not.
+    Next,
+    /// The system has no descriptor or memory left: later.
+    Exhausted,
+}
+
+pub(crate) fn accept(listener: &OwnedFd) -> Accepted {
+    match rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+        Ok(socket) => Accepted::Connection(socket),
+        Err(Errno::AGAIN) => Accepted::Nobody,
+        // The peer is gone again, or a firewall or the network refused it.
+        Err(
+            Errno::CONNABORTED
+            | Errno::INTR
+            | Errno::PERM
+            | Errno::PROTO
+            | Errno::NOPROTOOPT
+            | Errno::OPNOTSUPP
+            | Errno::NETDOWN
+            | Errno::NETUNREACH
+            | Errno::HOSTDOWN
+            | Errno::HOSTUNREACH
+            | Errno::NONET,
+        ) => Accepted::Next,
+        // No descriptors, no memory, or something unheard of: in every case not at once again.
+        Err(_) => Accepted::Exhausted,
+    }
+}

@@ -1,0 +1,318 @@
+//! The mesh: bounded single-producer, single-consumer rings between all shards. Usable without threads and sockets.
+//!
+//! There is one ring per level, sender and receiver. Messages of one level from one shard to another arrive in the
+//! order in which they were sent; between levels and between senders there is no order.
+//!
+//! # Nothing is lost and nobody waits for ever
+//!
+//! A full ring puts the message into the sender's *backlog* for that ring; later messages to it queue behind. Two
+//! rules keep the backlogs small and the mesh alive:
+//!
+//! 1. a shard receives messages of level *k* only while it has no backlog at any level above *k*;
+//! 2. a shard takes no new work from outside (bytes, connections) while it has backlog at any level. This rule is
+//!    the user's to keep; [`Endpoint::congested`] tells.
+//!
+//! *Progress.* A message of level *k* causes only messages of levels above *k*. Level 2 causes nothing and rule 1
+//! never forbids to receive it: as long as shards take turns, rings of level 2 drain, so every backlog of level 2 does
+//! too. Once a shard has no backlog at level 2 it receives level 1, whose rings drain in the same way; each message
+//! of it causes finitely many of level 2, which drain again. The same argument gives level 0, and when level 0 has
+//! drained, rule 2 lets new work in. No cycle of full rings can stop this, since a shard never waits for a ring of
+//! level *k* in order to empty one of a level above *k*.
+//!
+//! *Bound.* While backlog of level *j* exists, no message of a level below *j* is received and no outside work is
+//! taken, and messages of level *j* or above cause none of level *j*. So the backlog of a level holds at most what one
+//! unit of work caused: one message of a lower level or one piece of outside work.
+//!
+//! Messages to the own shard take a local queue. What it holds beyond the capacity of a ring counts as backlog of its
+//! level, so the same rules and the same arguments hold for it.
+//!
+//! # Why a sender with backlog polls
+//!
+//! A shard with backlog looks again after [`BACKLOG_POLL`] at the latest instead of being woken by the receiver that
+//! made room. That keeps every receive free of a look at the sender's state, cannot lose a wake, and costs only in
+//! overload, when the shard is at work anyway. A ring of 1,024 places still passes a million messages per second.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
+
+/// How long a shard with backlog sleeps at most before it looks for room again.
+pub const BACKLOG_POLL: Duration = Duration::from_millis(1);
+
+/// What a message may cause: only messages of higher levels.
+#[derive(Copy, Clone, Eq, PartialEq, Hash, Debug, Ord, PartialOrd)]
+pub enum Level {
+    /// May cause messages of the two other levels.
+    Request = 0,
+    /// May cause replies.
+    Deliver = 1,
+    /// Causes no message.
+    Reply = 2,
+}
+
+impl Level {
+    pub const ALL: [Self; 3] = [Self::Request, Self::Deliver, Self::Reply];
+}
+
+/// Makes the endpoints of all shards.
+#[derive(Debug)]
+pub struct Mesh;
+
+impl Mesh {
+    /// One endpoint per shard, in their order. `capacity`: messages per ring, at least 1.
+    #[expect(clippy::new_ret_no_self, reason = "the mesh is nothing but its endpoints")]
+    pub fn new<M>(shards: u16, capacity: usize) -> Vec<Endpoint<M>> {
+        let capacity = capacity.max(1);
+        let mut endpoints: Vec<Endpoint<M>> = (0..shards).map(|shard| Endpoint::new(shard, shards, capacity)).collect();
+        for level in Level::ALL {
+            for from in 0..endpoints.len() {
+                for to in (0..endpoints.len()).filter(|to| *to != from) {
+                    let (producer, consumer) = RingBuffer::new(capacity);
+                    endpoints[from].lanes[level as usize].outgoing[to] = Some(producer);
+                    endpoints[to].lanes[level as usize].incoming[from] = Some(consumer);
+                }
+            }
+        }
+        endpoints
+    }
+}
+
+/// One shard's end of all its rings.
+#[derive(Debug)]
+pub struct Endpoint<M> {
+    shard: u16,
+    lanes: [Lane<M>; 3],
+    /// Shards whose rings got messages since [`Endpoint::take_targets`].
+    targets: Vec<u16>,
+    is_target: Vec<bool>,
+    /// Messages dropped because their receiver has ended.
+    undeliverable: u64,
+}
+
+/// All rings of one level at one shard.
+#[derive(Debug)]
+struct Lane<M> {
+    capacity: usize,
+    /// By shard; none to itself.
+    outgoing: Vec<Option<Producer<M>>>,
+    incoming: Vec<Option<Consumer<M>>>,
+    /// By receiver. Non-empty only while that ring is full or has not been looked at since.
+    backlog: Vec<VecDeque<M>>,
+    /// Messages in all of `backlog`.
+    waiting: usize,
+    local: VecDeque<M>,
+    /// The source to be asked first, so that every source gets its turn.
+    next: usize,
+}
+
+impl<M> Endpoint<M> {
+    fn new(shard: u16, shards: u16, capacity: usize) -> Self {
+        let count = usize::from(shards);
+        Self {
+            shard,
+            lanes: std::array::from_fn(|_| Lane::new(count, capacity)),
+            targets: Vec::with_capacity(count),
+            is_target: vec![false; count],
+            undeliverable: 0,
+        }
+    }
+
+    pub fn shard(&self) -> u16 {
+        self.shard
+    }
+
+    pub fn shards(&self) -> u16 {
+        self.is_target.len() as u16
+    }
+
+    /// Sends into the ring, or into the backlog if it is full. `to` is below [`shards`](Self::shards).
+    pub fn send(&mut self, level: Level, to: u16, message: M) {
+        let lane = &mut self.lanes[level as usize];
+        if to == self.shard {
+            lane.local.push_back(message);
+            return;
+        }
+        let target = usize::from(to);
+        if !lane.backlog[target].is_empty() {
+            lane.push_backlog(target, message);
+            return;
+        }
+        match lane.push(target, message) {
+            Ok(()) => self.mark_target(target),
+            Err(message) => lane.push_backlog(target, message),
+        }
+    }
+
+    /// The next message that may be received now, higher levels first, sources in rotation.
+    pub fn receive(&mut self) -> Option<(u16, M)> {
+        for lane in self.lanes.iter_mut().rev() {
+            if let Some(received) = lane.receive(usize::from(self.shard)) {
+                return Some(received);
+            }
+            if lane.has_backlog() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Whether [`receive`](Self::receive) would return a message.
+    pub fn can_receive(&self) -> bool {
+        for lane in self.lanes.iter().rev() {
+            if lane.can_receive() {
+                return true;
+            }
+            if lane.has_backlog() {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Whether messages of this level wait for room.
+    pub fn has_backlog(&self, level: Level) -> bool {
+        self.lanes[level as usize].has_backlog()
+    }
+
+    /// Whether messages of any level wait for room: then take no new work from outside.
+    pub fn congested(&self) -> bool {
+        self.lanes.iter().any(Lane::has_backlog)
+    }
+
+    /// Messages that wait for room in all rings.
+    pub fn backlog_len(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.waiting + lane.local.len().saturating_sub(lane.capacity)).sum()
+    }
+
+    /// Moves backlog into rings that have room again. Returns whether none is left.
+    pub fn flush(&mut self) -> bool {
+        for level in Level::ALL {
+            if self.lanes[level as usize].waiting > 0 {
+                self.flush_level(level);
+            }
+        }
+        !self.congested()
+    }
+
+    fn flush_level(&mut self, level: Level) {
+        for target in 0..self.is_target.len() {
+            let lane = &mut self.lanes[level as usize];
+            let mut moved = false;
+            while let Some(message) = lane.backlog[target].pop_front() {
+                match lane.push(target, message) {
+                    Ok(()) => {
+                        lane.waiting -= 1;
+                        moved = true;
+                    }
+                    Err(message) => {
+                        lane.backlog[target].push_front(message);
+                        break;
+                    }
+                }
+            }
+            if lane.is_abandoned(target) {
+                self.undeliverable += lane.drop_backlog(target);
+            }
+            if moved {
+                self.mark_target(target);
+            }
+        }
+    }
+
+    /// Hands out each shard whose rings got messages since the last call: these are to be woken, once each.
+    pub fn take_targets(&mut self, mut wake: impl FnMut(u16)) {
+        for target in self.targets.drain(..) {
+            self.is_target[usize::from(target)] = false;
+            wake(target);
+        }
+    }
+
+    fn mark_target(&mut self, target: usize) {
+        if !self.is_target[target] {
+            self.is_target[target] = true;
+            self.targets.push(target as u16);
+        }
+    }
+
+    /// Messages dropped because their receiver has ended.
+    pub fn undeliverable(&self) -> u64 {
+        self.undeliverable
+    }
+
+    /// Bytes of the rings that lead to this shard.
+    pub fn ring_bytes(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.incoming.iter().flatten().count() * lane.capacity * size_of::<M>()).sum()
+    }
+
+    /// Bytes of the backlogs and the local queues, without what the messages refer to.
+    pub fn backlog_bytes(&self) -> usize {
+        let queues = self.lanes.iter().flat_map(|lane| lane.backlog.iter().chain([&lane.local]));
+        queues.map(|queue| queue.capacity() * size_of::<M>()).sum()
+    }
+}
+
+impl<M> Lane<M> {
+    fn new(count: usize, capacity: usize) -> Self {
+        Self {
+            capacity,
+            outgoing: (0..count).map(|_| None).collect(),
+            incoming: (0..count).map(|_| None).collect(),
+            backlog: (0..count).map(|_| VecDeque::new()).collect(),
+            waiting: 0,
+            local: VecDeque::new(),
+            next: 0,
+        }
+    }
+
+    fn has_backlog(&self) -> bool {
+        self.waiting > 0 || self.local.len() > self.capacity
+    }
+
+    fn push(&mut self, target: usize, message: M) -> Result<(), M> {
+        match &mut self.outgoing[target] {
+            Some(producer) => producer.push(message).map_err(|PushError::Full(message)| message),
+            None => Err(message),
+        }
+    }
+
+    fn push_backlog(&mut self, target: usize, message: M) {
+        self.backlog[target].push_back(message);
+        self.waiting += 1;
+    }
+
+    /// Whether messages wait for a shard that has ended and will never make room.
+    fn is_abandoned(&self, target: usize) -> bool {
+        !self.backlog[target].is_empty() && self.outgoing[target].as_ref().is_none_or(Producer::is_abandoned)
+    }
+
+    fn drop_backlog(&mut self, target: usize) -> u64 {
+        let dropped = std::mem::take(&mut self.backlog[target]).len();
+        self.waiting -= dropped;
+        dropped as u64
+    }
+
+    fn receive(&mut self, own: usize) -> Option<(u16, M)> {
+        let count = self.incoming.len();
+        for step in 0..count {
+            let source = (self.next + step) % count;
+            let message = match &mut self.incoming[source] {
+                Some(consumer) => consumer.pop().ok(),
+                None if source == own => self.local.pop_front(),
+                None => None,
+            };
+            if let Some(message) = message {
+                self.next = source + 1;
+                return Some((source as u16, message));
+            }
+        }
+        None
+    }
+
+    fn can_receive(&self) -> bool {
+        !self.local.is_empty() || self.incoming.iter().flatten().any(|consumer| !consumer.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! What waits to be sent on one connection: own bytes and references to shared ones.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use crate::host::SharedBytes;
+
+/// Own bytes are joined up to this size, so that many small writes are few chunks.
+const JOINED_MAX: usize = 16 * 1024;
+
+/// Shared bytes below this size are copied: a reference would cost as much.
+const SHARED_MIN: usize = 512;
+
+/// Chunks given to the kernel in one call.
+pub(crate) const SLICES_MAX: usize = 32;
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    chunks: VecDeque<Chunk>,
+    /// Bytes of the first chunk that are sent already.
+    sent: usize,
+    /// Unsent bytes in all chunks.
+    unsent: usize,
+    /// Bytes allocated for own chunks.
+    owned: usize,
+    /// Bytes referred to by shared chunks.
+    shared: usize,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Owned(Vec<u8>),
+    Shared(SharedBytes),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unsent == 0
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.unsent
+    }
+
+    /// Bytes held, of which the second number is shared with other queues.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        (self.owned + self.chunks.capacity() * size_of::<Chunk>(), self.shared)
+    }
+
+    /// Copies `bytes` to the end.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.unsent += bytes.len();
+        if let Some(Chunk::Owned(last)) = self.chunks.back_mut()
+            && last.len() + bytes.len() <= JOINED_MAX
+        {
+            let before = last.capacity();
+            last.extend_from_slice(bytes);
+            self.owned += last.capacity() - before;
+            return;
+        }
+        self.owned += bytes.len();
+        self.chunks.push_back(Chunk::Owned(bytes.to_vec()));
+    }
+
+    /// Refers to `bytes` from `offset` on, which is 0 unless the queue is empty.
+    pub(crate) fn push_shared(&mut self, bytes: &SharedBytes, offset: usize) {
+        let rest = bytes.get(offset..).unwrap_or_default();
+        if rest.len() < SHARED_MIN || (offset > 0 && !self.is_empty()) {
+            self.push(rest);
+            return;
+        }
+        if self.is_empty() {
+            self.sent = offset;
+        }
+        self.unsent += rest.len();
+        self.shared += bytes.len();
+        self.chunks.push_back(Chunk::Shared(SharedBytes::clone(bytes)));
+    }
+
+    /// The first chunks, for one call to the kernel.
+    pub(crate) fn slices(&self) -> ([IoSlice<'_>; SLICES_MAX], usize) {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut skip = self.sent;
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+            *slice = IoSlice::new(chunk.bytes().get(skip..).unwrap_or_default());
+            skip = 0;
+            count += 1;
+        }
+        (slices, count)
+    }
+
+    /// Drops the first `count` bytes: they are sent.
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.unsent = self.unsent.saturating_sub(count);
+        self.sent += count;
+        while let Some(first) = self.chunks.front() {
+            let len = first.bytes().len();
+            if self.sent < len {
+                return;
+            }
+            self.sent -= len;
+            match first {
+                Chunk::Owned(bytes) => self.owned -= bytes.capacity(),
+                Chunk::Shared(_) => self.shared -= len,
+            }
+            self.chunks.pop_front();
+        }
+        self.sent = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests;

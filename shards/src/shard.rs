@@ -1,0 +1,360 @@
+//! The loop of one shard.
+//!
+//! ```text
+//!   sleep -> readiness -> timers -> wakes -> messages -> flushes -> reads -> accepts -> timeouts
+//!     ^                                                                                    |
+//!     +- stop? <- slice of a fan-out <- wake the shards that got messages <- turn_ended <--+
+//! ```
+//!
+//! Every step has a budget, so that no connection, shard or fan-out keeps the others waiting; what is left over makes
+//! the next turn begin without a sleep. A shard with nothing left over and nothing due sleeps without a limit of time.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll};
+
+use crate::core::{Core, Expired};
+use crate::entry::Flags;
+use crate::host::{End, Host, Token};
+use crate::io::Io;
+use crate::listen::{self, Accepted};
+use crate::mesh::BACKLOG_POLL;
+use crate::stop::Stop;
+use crate::waker::Waker;
+
+/// Events taken from the kernel at once.
+pub(crate) const EVENTS_MAX: usize = 1024;
+
+/// Messages handed in per turn.
+const MESSAGES_PER_TURN: usize = 4096;
+
+/// Accepts per turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// Timeouts handed in per turn.
+const TIMEOUTS_PER_TURN: usize = 1024;
+
+/// How long after the system ran out of descriptors or memory an accept is tried again; also when a connection ends.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// The marks of what is not a connection; the slab never gives out these indices.
+const LISTENER: mio::Token = mio::Token(usize::MAX);
+const WAKER: mio::Token = mio::Token(usize::MAX - 1);
+
+const _: () = assert!(usize::BITS == 64, "a token holds index and generation");
+
+pub(crate) struct Shard<H: Host> {
+    pub(crate) host: H,
+    pub(crate) core: Core<H>,
+    pub(crate) poll: Poll,
+    pub(crate) events: Events,
+    /// One for all connections; what is left in it after a read is copied to the connection.
+    pub(crate) buffer: Box<[u8]>,
+    pub(crate) acceptor: Acceptor,
+    /// Of all shards, by number.
+    pub(crate) wakers: Vec<Waker>,
+    pub(crate) stop: Stop,
+    pub(crate) busy_poll: Duration,
+    /// Another turn is needed before the host may be left alone: something happened after its `turn_ended`.
+    pub(crate) again: bool,
+}
+
+/// The listener and why it may not be asked at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Acceptor {
+    pub(crate) listener: Option<OwnedFd>,
+    /// The kernel reported connections and none of the accepts since said that there are no more.
+    pub(crate) ready: bool,
+    /// Full or out of descriptors: nothing before a connection has ended or, in the second case, this time has come.
+    pub(crate) blocked: Option<Blocked>,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    Full,
+    Until(Instant),
+}
+
+impl<H: Host> Shard<H> {
+    /// Registers what the loop itself watches.
+    pub(crate) fn register(&self) -> io::Result<()> {
+        if let Some(listener) = &self.acceptor.listener {
+            self.poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE)?;
+        }
+        if let Some(descriptor) = self.own_waker().and_then(Waker::descriptor) {
+            self.poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), WAKER, Interest::READABLE)?;
+        }
+        Ok(())
+    }
+
+    fn own_waker(&self) -> Option<&Waker> {
+        self.wakers.get(usize::from(self.core.number))
+    }
+
+    /// Turns until the server stops. An error is one of the poll itself, which nothing can go on without.
+    pub(crate) fn run(&mut self) -> io::Result<()> {
+        while !self.turn()? {}
+        Ok(())
+    }
+
+    /// One turn. Returns whether it was the last.
+    fn turn(&mut self) -> io::Result<bool> {
+        self.sleep()?;
+        let begun = Instant::now();
+        self.core.turn_time = begun;
+        self.core.counters.turns += 1;
+        self.again = false;
+        self.take_events();
+        self.core.advance_wheel();
+        self.call_woken();
+        self.tell_ends();
+        self.take_messages();
+        self.flush_listed();
+        self.read_listed();
+        self.accept();
+        self.tell_timeouts();
+        self.host.turn_ended(&mut Io::new(&mut self.core));
+        let ended_before = self.core.counters.ended;
+        self.tell_ends();
+        self.pass_messages();
+        if !self.core.fan_outs.is_empty() {
+            self.core.send_slice();
+            self.again = true;
+        }
+        self.tell_ends();
+        // Last of all, because it is the end of a turn that shows whether anything is left.
+        let last = self.follow_stop();
+        self.tell_ends();
+        self.pass_messages();
+        self.again |= self.core.counters.ended != ended_before;
+        let elapsed = begun.elapsed().as_micros() as u64;
+        self.core.counters.longest_turn_us = self.core.counters.longest_turn_us.max(elapsed);
+        Ok(last)
+    }
+
+    /// Waits for readiness, wakes and what is due; not at all if work is left.
+    fn sleep(&mut self) -> io::Result<()> {
+        let mut timeout = self.time_to_sleep();
+        if timeout != Some(Duration::ZERO) && !self.busy_poll.is_zero() {
+            if self.look_around(timeout)? {
+                return Ok(());
+            }
+            timeout = self.time_to_sleep();
+        }
+        if timeout == Some(Duration::ZERO) {
+            return self.poll(timeout);
+        }
+        let Some(waker) = self.own_waker().cloned() else { return self.poll(Some(Duration::ZERO)) };
+        if !waker.parking().announce() {
+            return self.poll(Some(Duration::ZERO));
+        }
+        if self.core.endpoint.can_receive() {
+            timeout = Some(Duration::ZERO);
+        } else {
+            self.core.counters.sleeps += 1;
+        }
+        let result = self.poll(timeout);
+        waker.parking().withdraw();
+        result
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Looks for input for the time of `busy_poll`. Returns whether there is any.
+    fn look_around(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        let limit = timeout.map_or(self.busy_poll, |timeout| timeout.min(self.busy_poll));
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
+            let notified = self.own_waker().is_some_and(|waker| waker.parking().is_notified());
+            self.poll(Some(Duration::ZERO))?;
+            if notified || !self.events.is_empty() || self.core.endpoint.can_receive() {
+                return Ok(true);
+            }
+            std::hint::spin_loop();
+        }
+        Ok(false)
+    }
+
+    /// `None`: nothing is due, sleep until something happens.
+    fn time_to_sleep(&self) -> Option<Duration> {
+        let core = &self.core;
+        let congested = core.endpoint.congested();
+        let can_read = !core.readers.is_empty() && !congested;
+        let can_accept = self.acceptor.ready && self.acceptor.blocked.is_none() && !congested;
+        let work = self.again || can_read || can_accept || !core.flushers.is_empty() || !core.due.is_empty();
+        if work || core.endpoint.can_receive() {
+            return Some(Duration::ZERO);
+        }
+        let timer = core.wheel.ticks_to_next().map(|ahead| {
+            let ticks = core.wheel.now() + ahead;
+            core.started + Duration::from_nanos((core.tick.as_nanos() as u64).saturating_mul(ticks))
+        });
+        let retry = match self.acceptor.blocked {
+            Some(Blocked::Until(time)) => Some(time),
+            _ => None,
+        };
+        let earliest = [timer, retry, self.host.deadline(), self.stop.deadline()].into_iter().flatten().min();
+        let time = earliest.map(|time| time.saturating_duration_since(Instant::now()));
+        if congested { Some(time.map_or(BACKLOG_POLL, |time| time.min(BACKLOG_POLL))) } else { time }
+    }
+
+    /// Notes what became ready; reads and accepts come later in the turn, flushes of writable queues at once.
+    fn take_events(&mut self) {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            match event.token() {
+                LISTENER => self.acceptor.ready = true,
+                WAKER => {}
+                mio::Token(value) => {
+                    let conn = Token { index: value as u32, generation: (value >> 32) as u32 };
+                    self.take_readiness(conn, event);
+                }
+            }
+        }
+        self.events = events;
+    }
+
+    fn take_readiness(&mut self, conn: Token, event: &mio::event::Event) {
+        let Some(entry) = self.core.slab.get_mut(conn) else {
+            self.core.counters.stale_events += 1;
+            return;
+        };
+        let closed = event.is_read_closed() || event.is_error();
+        let broken = event.is_error() || (event.is_read_closed() && event.is_write_closed());
+        if event.is_readable() || closed {
+            entry.flags.set(Flags::READABLE);
+        }
+        if closed {
+            entry.flags.set(Flags::FINISHED);
+        }
+        let (flags, has_queue) = (entry.flags, entry.has_queue());
+        if broken && flags.has(Flags::PAUSED) {
+            return self.core.end(conn, End::Reset);
+        }
+        if has_queue && (event.is_writable() || broken) {
+            self.core.flush(conn);
+        }
+        if flags.has(Flags::READABLE) && !flags.has(Flags::PAUSED) {
+            self.core.list_reader(conn);
+        }
+    }
+
+    fn call_woken(&mut self) {
+        if self.own_waker().is_some_and(|waker| waker.parking().take_notified()) {
+            self.core.counters.woken += 1;
+            self.host.woken(&mut Io::new(&mut self.core));
+        }
+    }
+
+    /// Tells the host of ends until there are none; what it does meanwhile may end more.
+    pub(crate) fn tell_ends(&mut self) {
+        while let Some((conn, end)) = self.core.endings.pop_front() {
+            self.core.counters.ended += 1;
+            self.host.ended(&mut Io::new(&mut self.core), conn, end);
+            self.core.slab.remove(conn);
+            self.acceptor.blocked = None;
+        }
+    }
+
+    fn take_messages(&mut self) {
+        self.core.endpoint.flush();
+        for _ in 0..MESSAGES_PER_TURN {
+            let Some((from, message)) = self.core.endpoint.receive() else { return };
+            self.core.counters.messages_in += 1;
+            self.host.message(&mut Io::new(&mut self.core), from, message);
+            self.tell_ends();
+        }
+    }
+
+    /// Wakes each shard that got messages since the last time, if it sleeps.
+    fn pass_messages(&mut self) {
+        self.core.endpoint.flush();
+        let (wakers, counters) = (&self.wakers, &mut self.core.counters);
+        self.core.endpoint.take_targets(|target| {
+            let written = wakers.get(usize::from(target)).is_some_and(Waker::wake_for_messages);
+            counters.wakes_out += u64::from(written);
+        });
+        counters.messages_undeliverable = self.core.endpoint.undeliverable();
+    }
+
+    fn flush_listed(&mut self) {
+        for _ in 0..self.core.flushers.len() {
+            let Some(conn) = self.core.flushers.pop_front() else { return };
+            if let Some(entry) = self.core.slab.get_mut(conn) {
+                entry.flags.clear(Flags::FLUSH_LISTED);
+                self.core.flush(conn);
+            }
+        }
+        self.tell_ends();
+    }
+
+    fn tell_timeouts(&mut self) {
+        for _ in 0..self.core.due.len().min(TIMEOUTS_PER_TURN) {
+            let Some(conn) = self.core.due.pop_front() else { return };
+            match self.core.expire(conn) {
+                Expired::No => {}
+                Expired::Closing => self.core.end(conn, End::Local),
+                Expired::Yes => {
+                    self.core.counters.timeouts += 1;
+                    self.host.timed_out(&mut Io::new(&mut self.core), conn);
+                }
+            }
+            self.tell_ends();
+        }
+    }
+
+    fn accept(&mut self) {
+        if let Some(Blocked::Until(time)) = self.acceptor.blocked
+            && time <= self.core.turn_time
+        {
+            self.acceptor.blocked = None;
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            if !self.acceptor.ready || self.acceptor.blocked.is_some() || self.core.endpoint.congested() {
+                return;
+            }
+            let Some(listener) = &self.acceptor.listener else { return };
+            if self.core.slab.is_full() {
+                self.core.counters.refused_full += 1;
+                self.acceptor.blocked = Some(Blocked::Full);
+                return;
+            }
+            match listen::accept(listener) {
+                Accepted::Connection(socket) => self.admit(socket),
+                Accepted::Nobody => self.acceptor.ready = false,
+                Accepted::Next => {}
+                Accepted::Exhausted => self.refused_by_system(),
+            }
+        }
+    }
+
+    fn refused_by_system(&mut self) {
+        self.core.counters.refused_by_system += 1;
+        self.acceptor.blocked = Some(Blocked::Until(self.core.turn_time + ACCEPT_RETRY));
+    }
+
+    fn admit(&mut self, socket: OwnedFd) {
+        let descriptor = socket.as_raw_fd();
+        let Some(conn) = self.core.slab.insert(socket) else { return };
+        let token = mio::Token(conn.index as usize | (conn.generation as usize) << 32);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut SourceFd(&descriptor), token, interest).is_err() {
+            self.core.slab.remove(conn);
+            return self.refused_by_system();
+        }
+        self.core.counters.accepted += 1;
+        self.host.accepted(&mut Io::new(&mut self.core), conn);
+        self.tell_ends();
+    }
+}
