@@ -387,7 +387,8 @@ impl Connection {
         RowWriter::resume(self.reply(paused.sequence, out), paused)
     }
 
-    /// Bytes that the session holds beyond its own size: a payload being collected, parameter types, long data.
+    /// Bytes that the session holds beyond its own size: a payload being collected, parameter types, long data. (Not
+    /// counted are the statements themselves, about a hundred bytes each.)
     pub fn held_bytes(&self) -> usize {
         self.payloads.held() + self.statements.as_ref().map_or(0, |statements| statements.held())
     }

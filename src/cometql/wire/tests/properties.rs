@@ -155,6 +155,18 @@ proptest! {
     }
 
     #[test]
+    fn random_bytes_after_login(input in prop::collection::vec(any::<u8>(), 0..200)) {
+        let small = Limits { packet_max: 150, ..limits() };
+        let mut connection = ready();
+        drive(&mut connection, &small, input.chunks(7));
+        prop_assert!(connection.held_bytes() <= small.packet_max);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
     fn random_logins(flags in any::<u32>(), input in prop::collection::vec(prop_oneof![Just(0_u8), any::<u8>()], 0..80)) {
         let payload = [flags.to_le_bytes().as_slice(), &[0; 28], &input].concat();
         let packet = client::packet(1, &payload);
@@ -184,18 +196,6 @@ proptest! {
         prop_assert!(held <= small.long_data_max);
         prop_assert_eq!((seen, held), run(&[input]));
     }
-
-    #[test]
-    fn random_bytes_after_login(input in prop::collection::vec(any::<u8>(), 0..200)) {
-        let small = Limits { packet_max: 150, ..limits() };
-        let mut connection = ready();
-        drive(&mut connection, &small, input.chunks(7));
-        prop_assert!(connection.held_bytes() <= small.packet_max);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn parameters_survive(bound in prop::collection::vec(bound(), 0..40), again in any::<bool>()) {
