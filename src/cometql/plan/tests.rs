@@ -1,7 +1,9 @@
 //! Statements to plans, as one table per area: the text of a query, and its plan in one line.
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::cometql::sql::{StringEscapes, fast, parse};
+use crate::cometql::sql::{StringEscapes, fast, parse, prepare};
 
 const LIMITS: StatementLimits =
     StatementLimits { query_bytes_max: 200_000, message_bytes_max: 100_000, user_data_bytes_max: 100, dev_max: 99_999 };
@@ -358,6 +360,7 @@ fn reading_refused() {
         ("SELECT COUNT(*)", "error 3"),
         ("SELECT nope", "error 14"),
         ("SELECT SLEEP(5)", "error 3"),
+        ("SELECT id FROM users_auth WHERE id = ?", "error 3"),
     ]);
 }
 
@@ -597,5 +600,285 @@ fn all_columns_in_all_clauses() {
         let values = table.columns.iter().map(|_| "100").collect::<Vec<_>>().join(",");
         let query = format!("INSERT INTO {} ({names}) VALUES ({values})", table.name);
         assert!(parse(&query, StringEscapes::Mysql).is_ok(), "{query}");
+    }
+}
+
+#[test]
+fn databases() {
+    for (name, expected) in [
+        (&b"CometQL_v1"[..], Ok(Database::CometQl)),
+        (b"db_0", Ok(Database::Tenant(DevId(0)))),
+        (b"db_99999", Ok(Database::Tenant(DevId(99_999)))),
+        (b"db_100000", Err(Code::NotFound)),
+        (b"db_99999999999", Err(Code::NotFound)),
+        (b"db_", Err(Code::NotFound)),
+        (b"db_+1", Err(Code::NotFound)),
+        (b"db_1x", Err(Code::NotFound)),
+        (b"DB_1", Err(Code::NotFound)),
+        (b"cometql_V1", Err(Code::NotFound)),
+        (b"\xff", Err(Code::NotFound)),
+        (b"", Err(Code::NotFound)),
+    ] {
+        assert_eq!(parse_database(name, 99_999).map_err(|error| error.code), expected);
+    }
+}
+
+#[test]
+fn before_parsing() {
+    let prefixed = |query: &'static str| take_cluster_prefix(query.as_bytes(), 5).map_err(|error| error.code);
+    assert_eq!(prefixed("SELECT 1"), Ok((None, &b"SELECT 1"[..])));
+    assert_eq!(prefixed("cometqlcluster_v1 set dev_id=5;SELECT 1"), Ok((Some(DevId(5)), &b"SELECT 1"[..])));
+    assert_eq!(prefixed("cometqlcluster_v1 set dev_id=6;SELECT 1"), Err(Code::Authentication));
+    assert_eq!(prefixed("cometqlcluster_v1 set dev_id=x;SELECT 1"), Err(Code::Authentication));
+    assert_eq!(check_text(b"SELECT 'bad \xff\xfe'").map_err(|error| error.code), Err(Code::Invalid));
+    assert_eq!(check_text("SELECT '😀'".as_bytes()), Ok("SELECT '😀'"));
+}
+
+#[test]
+fn columns_of_prepared_statements() {
+    for (query, expected) in [
+        ("SELECT name, users FROM pipes WHERE name = ?", "name users"),
+        ("SELECT COUNT(*) FROM users_auth WHERE id IN (?, ?) LIMIT ?", "COUNT(*)#"),
+        ("SELECT ?, 1, CONNECTION_ID()", "? 1# CONNECTION_ID()#"),
+        ("SHOW STATUS LIKE ?", "Variable_name Value"),
+        ("DESCRIBE users_auth", "Field Type Null Key Default Extra"),
+        ("INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)", ""),
+        ("DELETE FROM users_auth WHERE id = ?", ""),
+        ("SET NAMES utf8", ""),
+    ] {
+        let columns = result_columns(&prepare(query, StringEscapes::Mysql).unwrap(), &session()).unwrap();
+        let shown = join(columns, |column| format!("{}{}", column.name, if column.number { "#" } else { "" }));
+        assert_eq!(shown, expected, "{query}");
+    }
+    for (query, code) in [("SELECT nope FROM pipes WHERE name = ?", 14), ("SELECT * FROM nope WHERE name = ?", 15)] {
+        let error = result_columns(&prepare(query, StringEscapes::Mysql).unwrap(), &session()).unwrap_err();
+        assert_eq!(error.code.number(), code, "{query}");
+    }
+}
+
+/// NULL parameters: missing in an INSERT, equal to nothing in a WHERE.
+#[test]
+fn null_parameters() {
+    for (query, expected) in [
+        ("INSERT INTO users_data (id, data) VALUES (5, ?)", "error 12"),
+        ("INSERT INTO pipes_messages (name, event, message, user_id) VALUES ('pipe', 'ev', 'm', ?)", "pipe/ev/m"),
+        ("SELECT id FROM users_auth WHERE id = ?", "[id]"),
+        ("SELECT id FROM users_auth WHERE id IN (5, ?)", "read [id] [5]"),
+        ("SELECT id FROM users_auth WHERE id = 5 AND hash != ?", "read [id]"),
+        ("SELECT id FROM users_auth WHERE id = 5 AND NOT hash = ?", "read [id]"),
+        ("SELECT id FROM users_auth WHERE id = 5 AND hash NOT IN ('x', ?)", "read [id]"),
+        ("SELECT id FROM users_auth WHERE id = 5 AND (hash LIKE ? OR hash = 'h5')", "read [id] [5]"),
+        ("DELETE FROM users_auth WHERE id IN (5, 6) AND NOT id = ?", "ok 0 0"),
+        ("SELECT ?", "[?] [NULL]"),
+    ] {
+        let statement = prepare(query, StringEscapes::Mysql).unwrap().bind(&[Value::Null]).unwrap();
+        assert_eq!(show(plan(&statement, &session())), expected, "{query}");
+    }
+}
+
+#[test]
+fn like_patterns() {
+    for (pattern, text, expected) in [
+        ("", "", true),
+        ("", "a", false),
+        ("%", "", true),
+        ("a%", "abc", true),
+        ("%c", "abc", true),
+        ("%b%", "abc", true),
+        ("a_c", "abc", true),
+        ("a_c", "ac", false),
+        ("_", "ж", true),
+        ("%a%b", "xaxab", true),
+        ("%a%b", "xaxba", false),
+        ("a\\%", "a%", true),
+        ("a\\%", "ab", false),
+        ("a\\_c", "a_c", true),
+        ("a\\", "a\\", true),
+        ("A", "a", false),
+    ] {
+        assert_eq!(rows::like(pattern, text, false), expected, "{pattern} {text}");
+    }
+    assert!(rows::like("LoWer_%", "lower_case", true));
+    let long = format!("SHOW VARIABLES LIKE '{}'", "a".repeat(257));
+    assert_eq!(show(run(&long)), "error 11");
+}
+
+#[test]
+fn dates() {
+    for (unix, expected) in [
+        (0, "[NOW()] [1970-01-01 00:00:00]"),
+        (-1, "[NOW()] [1969-12-31 23:59:59]"),
+        (951_782_400, "[NOW()] [2000-02-29 00:00:00]"),
+        (1_709_251_199, "[NOW()] [2024-02-29 23:59:59]"),
+        (4_107_542_400, "[NOW()] [2100-03-01 00:00:00]"),
+        (i64::MAX, "[NOW()] [9999-12-31 23:59:59]"),
+        (i64::MIN, "[NOW()] [0000-01-01 00:00:00]"),
+    ] {
+        let session = SessionView { unix: UnixTime(unix), ..session() };
+        let statement = parse("SELECT NOW()", StringEscapes::Mysql).unwrap();
+        assert_eq!(show(plan(&statement, &session)), expected);
+    }
+}
+
+/// The codes are a contract; their order and doubling would go unnoticed otherwise.
+#[test]
+fn codes() {
+    let numbers: Vec<u16> = Code::ALL.iter().map(|code| code.number()).collect();
+    let contract = [2, 3, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 403, 500];
+    assert_eq!(numbers.get(..contract.len()), Some(&contract[..]));
+    assert!(numbers.is_sorted());
+}
+
+/// `text` as a literal in the way of a client that escapes with backslashes or doubles quotes.
+fn literal(text: &str, doubled: bool) -> String {
+    let text = text.replace('\\', "\\\\");
+    let text = if doubled {
+        text.replace('\'', "''")
+    } else {
+        text.replace('\'', "\\'").replace('"', "\\\"").replace('\0', "\\0")
+    };
+    format!("'{text}'")
+}
+
+fn hostile_text() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "'",
+        "\"",
+        "\\",
+        "`",
+        ";",
+        "-- ",
+        "#",
+        "/*",
+        "*/",
+        "/*!",
+        "(",
+        ")",
+        ",",
+        " OR ",
+        "1=1",
+        " id = 6",
+        "DELETE FROM users_auth",
+        "db_8.",
+        "USE db_8",
+        "cometqlcluster_v1 set dev_id=8;",
+        "%",
+        "_",
+        "?",
+        "\0",
+        "\n",
+        "5",
+        "6",
+        "pipe",
+        "ж",
+        " ",
+    ]);
+    prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+}
+
+/// Every tenant that a plan touches.
+fn tenants(plan: &Plan) -> Vec<DevId> {
+    use storage::Write as W;
+    match plan {
+        Plan::Write { writes, .. } => writes
+            .iter()
+            .map(|write| match write {
+                W::PutHash { dev, .. }
+                | W::DeleteHash { dev, .. }
+                | W::PutUserData { dev, .. }
+                | W::DeleteUserData { dev, .. }
+                | W::PutLastSeen { dev, .. } => *dev,
+            })
+            .collect(),
+        Plan::UseDatabase(Database::Tenant(dev)) => vec![*dev],
+        _ => Vec::new(),
+    }
+}
+
+proptest! {
+    /// A correctly escaped value is a value and nothing else: the plan is the one that the same text gives as a bound
+    /// parameter, whatever the text says.
+    #[test]
+    fn escaped_values_stay_values(
+        template in prop::sample::select(vec![
+            "INSERT INTO pipes_messages (name, event, message) VALUES ('pipe', 'ev', ?)",
+            "INSERT INTO pipes_messages (message, name, event) VALUES (?, 'pipe', ?)",
+            "INSERT INTO users_data (id, data) VALUES (5, ?), (6, ?);",
+            "INSERT INTO users_auth SET hash = ?, id = ?",
+            "REPLACE INTO users_auth (id, hash) VALUES (?, ?)",
+            "DELETE FROM users_auth WHERE id = ? AND id != ?",
+            "DELETE FROM users_data WHERE id IN (5, ?) -- tail\n",
+            "SELECT * FROM users_auth WHERE id IN (5, ?) AND hash = ?",
+            "SELECT * FROM pipes WHERE name = ? OR name = ? LIMIT 5",
+            "SHOW VARIABLES LIKE ?",
+        ]),
+        first in hostile_text(),
+        second in hostile_text(),
+        doubled: bool,
+    ) {
+        let prepared = prepare(template, StringEscapes::Mysql).unwrap();
+        let texts = [&first, &second];
+        let values: Vec<_> = texts.iter().take(prepared.placeholders()).map(|text| Value::Text((*text).clone().into())).collect();
+        let bound = plan(&prepared.bind(&values).unwrap(), &session());
+        let mut query = String::new();
+        let mut literals = texts.iter().take(values.len()).map(|text| literal(text, doubled));
+        for (at, piece) in template.split('?').enumerate() {
+            if at > 0 {
+                query.push_str(&literals.next().unwrap());
+            }
+            query.push_str(piece);
+        }
+        let written = run(&query);
+        prop_assert_eq!(&written, &bound, "{}", query);
+        if let Ok(plan) = &written {
+            prop_assert!(tenants(plan).iter().all(|dev| *dev == DevId(7)));
+        }
+        // Leaving escapes in changes what values say, never where they end.
+        if let Ok(plan) = run_with(&query, StringEscapes::Legacy) {
+            prop_assert!(tenants(&plan).iter().all(|dev| *dev == DevId(7)));
+        }
+    }
+
+    /// Plans of whatever can be parsed: no panic, no foreign tenant without USE, results as wide as their columns.
+    #[test]
+    fn plans_of_any_words(words in prop::collection::vec(
+        prop::sample::select(vec![
+            "SELECT", "*", "id", "hash", "name", "users", "COUNT(*)", "FROM", "users_auth", "pipes", "users_time", "pipes_messages", "WHERE",
+            "id = 5", "id IN (5, 6)", "name = 'abc'", "AND", "OR", "NOT", "hash = 'h5'", "id > 4", "name LIKE 'a%'", "ORDER BY id", "LIMIT 1",
+            "LIMIT 1, 2", "DELETE", "INSERT INTO", "(id, hash)", "(id, data)", "VALUES", "(5, 'x')", ",", "users_data", "SHOW", "TABLES",
+            "STATUS", "GLOBAL", "VARIABLES", "LIKE", "'%'", "DESCRIBE", "SET", "db_8.users_auth", "1", "NOW()", "@@version", "AS x", ";",
+        ]),
+        1..14,
+    )) {
+        let query = words.join(" ");
+        if query.len() < 4 {
+            return Ok(());
+        }
+        match run(&query) {
+            Err(error) => prop_assert!(!error.text.is_empty() && error.text.len() < 600),
+            Ok(Plan::Reply(Reply::Rows(set))) => prop_assert!(set.rows.iter().all(|row| row.len() == set.columns.len())),
+            Ok(Plan::Read { source, query }) => {
+                let set = query.apply(fetch(&source));
+                prop_assert!(set.rows.iter().all(|row| row.len() == set.columns.len()));
+            }
+            Ok(plan) => prop_assert!(tenants(&plan).iter().all(|dev| *dev == DevId(7))),
+        }
+    }
+
+    /// LIKE against the obvious recursive definition.
+    #[test]
+    fn like_is_like(pattern in "[ab%_\\\\]{0,6}", text in "[ab%_]{0,7}") {
+        fn slow(pattern: &[char], text: &[char]) -> bool {
+            match (pattern, text) {
+                ([], []) => true,
+                (['%', rest @ ..], _) => (0..=text.len()).any(|at| slow(rest, &text[at..])),
+                (['_', rest @ ..], [_, text @ ..]) => slow(rest, text),
+                (['\\', wanted, rest @ ..], [found, text @ ..]) => wanted == found && slow(rest, text),
+                ([wanted, rest @ ..], [found, text @ ..]) => wanted == found && slow(rest, text),
+                _ => false,
+            }
+        }
+        let letters = |text: &str| text.chars().collect::<Vec<_>>();
+        prop_assert_eq!(rows::like(&pattern, &text, false), slow(&letters(&pattern), &letters(&text)));
     }
 }

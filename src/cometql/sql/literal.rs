@@ -33,10 +33,7 @@ pub(super) fn quoted(bytes: &[u8], open: usize) -> Option<Quoted> {
     let mut from = open.checked_add(1)?;
     let mut plain = true;
     loop {
-        let rest = bytes.get(from..)?;
-        // A backslash is an ordinary character in a backticked name.
-        let hit = if quote == b'`' { memchr(quote, rest)? } else { memchr2(quote, b'\\', rest)? };
-        let at = from.checked_add(hit)?;
+        let at = next_special(bytes, from, quote)?;
         let escape = *bytes.get(at)? != quote;
         if !escape && bytes.get(at.checked_add(1)?) != Some(&quote) {
             return Some(Quoted { close: at, plain });
@@ -46,57 +43,74 @@ pub(super) fn quoted(bytes: &[u8], open: usize) -> Option<Quoted> {
     }
 }
 
+/// Where the next quote or backslash stands. In a backticked name a backslash is an ordinary character.
+fn next_special(bytes: &[u8], from: usize, quote: u8) -> Option<usize> {
+    // Escaped JSON has a special character every few bytes; a vector search pays only beyond them.
+    const NEAR: usize = 16;
+    let special = |byte: u8| byte == quote || byte == b'\\' && quote != b'`';
+    let rest = bytes.get(from..)?;
+    let hit = match rest.iter().take(NEAR).position(|byte| special(*byte)) {
+        Some(hit) => hit,
+        None => {
+            let far = rest.get(NEAR..)?;
+            let hit = if quote == b'`' { memchr(quote, far)? } else { memchr2(quote, b'\\', far)? };
+            hit.checked_add(NEAR)?
+        }
+    };
+    from.checked_add(hit)
+}
+
 /// The text that `inner`, the characters between two `quote`s, stands for.
 pub(super) fn decode(inner: &str, quote: u8, escapes: StringEscapes) -> Cow<'_, str> {
-    let mut text = String::new();
-    let mut rest = inner;
-    while let Some(at) = memchr2(quote, b'\\', rest.as_bytes()) {
-        let (before, special) = rest.split_at(at);
-        text.push_str(before);
-        let mut characters = special.chars();
-        let (first, second) = (characters.next(), characters.next());
-        match (first, second) {
-            (Some('\\'), Some(escaped)) if quote != b'`' => {
-                match escapes {
-                    StringEscapes::Legacy => text.extend(['\\', escaped]),
-                    StringEscapes::Mysql => match unescaped(escaped) {
-                        Some(character) => text.push(character),
-                        None => text.extend(['\\', escaped]),
-                    },
+    let bytes = inner.as_bytes();
+    let Some(mut special) = next_special(bytes, 0, quote) else {
+        return Cow::Borrowed(inner);
+    };
+    // Nothing that is decoded grows, not even under the old rules.
+    let mut text = String::with_capacity(inner.len());
+    let mut from = 0;
+    loop {
+        text.push_str(inner.get(from..special).unwrap_or_default());
+        let (first, second) = (bytes.get(special), bytes.get(special.saturating_add(1)).copied().unwrap_or_default());
+        // Where to look on, and from where to copy: what stays is copied with what follows it.
+        let next = special.saturating_add(2);
+        from = match (first, escapes) {
+            (Some(b'\\'), StringEscapes::Mysql) => match unescaped(second) {
+                Some(character) => {
+                    text.push(character);
+                    next
                 }
-                rest = characters.as_str();
-            }
-            (Some(first), Some(second)) if first == second && first != '\\' => {
+                None => special,
+            },
+            (Some(b'\\'), StringEscapes::Legacy) => special,
+            // A doubled quote.
+            (_, escapes) => {
                 if escapes == StringEscapes::Legacy && quote != b'`' {
                     text.push('\\');
                 }
-                text.push(first);
-                rest = characters.as_str();
+                special.saturating_add(1)
             }
-            (Some(first), _) => {
-                text.push(first);
-                rest = special.get(first.len_utf8()..).unwrap_or_default();
+        };
+        match next_special(bytes, next, quote) {
+            Some(found) => special = found,
+            None => {
+                text.push_str(inner.get(from..).unwrap_or_default());
+                return Cow::Owned(text);
             }
-            (None, _) => rest = "",
         }
     }
-    if text.is_empty() && rest.len() == inner.len() {
-        return Cow::Borrowed(inner);
-    }
-    text.push_str(rest);
-    Cow::Owned(text)
 }
 
 /// What a backslash and this character stand for in MySQL; `None` when the backslash stays.
-fn unescaped(escaped: char) -> Option<char> {
+fn unescaped(escaped: u8) -> Option<char> {
     Some(match escaped {
-        '0' => '\0',
-        '\'' | '"' | '\\' => escaped,
-        'b' => '\u{8}',
-        'n' => '\n',
-        'r' => '\r',
-        't' => '\t',
-        'Z' => '\u{1a}',
+        b'0' => '\0',
+        b'\'' | b'"' | b'\\' => char::from(escaped),
+        b'b' => '\u{8}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'Z' => '\u{1a}',
         _ => return None,
     })
 }
