@@ -873,8 +873,9 @@ proptest! {
                 ([], []) => true,
                 (['%', rest @ ..], _) => (0..=text.len()).any(|at| slow(rest, &text[at..])),
                 (['_', rest @ ..], [_, text @ ..]) => slow(rest, text),
-                (['\\', wanted, rest @ ..], [found, text @ ..]) => wanted == found && slow(rest, text),
-                ([wanted, rest @ ..], [found, text @ ..]) => wanted == found && slow(rest, text),
+                (['\\', wanted, rest @ ..] | [wanted, rest @ ..], [found, text @ ..]) => {
+                    wanted == found && slow(rest, text)
+                }
                 _ => false,
             }
         }

@@ -30,87 +30,87 @@ pub(super) struct Quoted {
 /// The quoted token whose opening quote (`'`, `"` or a backtick) stands at `open`; `None` if it is never closed.
 pub(super) fn quoted(bytes: &[u8], open: usize) -> Option<Quoted> {
     let quote = *bytes.get(open)?;
-    let mut from = open.checked_add(1)?;
+    let mut at = open.checked_add(1)?;
     let mut plain = true;
+    let mut run = 0;
     loop {
-        let at = next_special(bytes, from, quote)?;
-        let escape = *bytes.get(at)? != quote;
-        if !escape && bytes.get(at.checked_add(1)?) != Some(&quote) {
+        let byte = *bytes.get(at)?;
+        if !is_special(byte, quote) {
+            at = at.checked_add(1)?;
+            run += 1;
+            if run == NEAR {
+                at = at.checked_add(far_special(bytes.get(at..)?, quote)?)?;
+                run = 0;
+            }
+            continue;
+        }
+        run = 0;
+        if byte == quote && bytes.get(at.checked_add(1)?) != Some(&quote) {
             return Some(Quoted { close: at, plain });
         }
         plain = false;
-        from = at.checked_add(2)?;
+        at = at.checked_add(2)?;
     }
 }
 
-/// Where the next quote or backslash stands. In a backticked name a backslash is an ordinary character.
-fn next_special(bytes: &[u8], from: usize, quote: u8) -> Option<usize> {
-    // Escaped JSON has a special character every few bytes; a vector search pays only beyond them.
-    const NEAR: usize = 16;
-    let special = |byte: u8| byte == quote || byte == b'\\' && quote != b'`';
-    let rest = bytes.get(from..)?;
-    let hit = match rest.iter().take(NEAR).position(|byte| special(*byte)) {
-        Some(hit) => hit,
-        None => {
-            let far = rest.get(NEAR..)?;
-            let hit = if quote == b'`' { memchr(quote, far)? } else { memchr2(quote, b'\\', far)? };
-            hit.checked_add(NEAR)?
-        }
-    };
-    from.checked_add(hit)
+/// Escaped JSON has a special character every few bytes; a vector search pays only after so many without one.
+const NEAR: usize = 16;
+
+fn far_special(bytes: &[u8], quote: u8) -> Option<usize> {
+    if quote == b'`' { memchr(quote, bytes) } else { memchr2(quote, b'\\', bytes) }
+}
+
+/// Whether this byte may end or escape something. In a backticked name a backslash is an ordinary character.
+fn is_special(byte: u8, quote: u8) -> bool {
+    byte == quote || byte == b'\\' && quote != b'`'
 }
 
 /// The text that `inner`, the characters between two `quote`s, stands for.
 pub(super) fn decode(inner: &str, quote: u8, escapes: StringEscapes) -> Cow<'_, str> {
     let bytes = inner.as_bytes();
-    let Some(mut special) = next_special(bytes, 0, quote) else {
+    let Some(first) = far_special(bytes, quote) else {
         return Cow::Borrowed(inner);
     };
     // Nothing that is decoded grows, not even under the old rules.
-    let mut text = String::with_capacity(inner.len());
-    let mut from = 0;
-    loop {
-        text.push_str(inner.get(from..special).unwrap_or_default());
-        let (first, second) = (bytes.get(special), bytes.get(special.saturating_add(1)).copied().unwrap_or_default());
-        // Where to look on, and from where to copy: what stays is copied with what follows it.
-        let next = special.saturating_add(2);
-        from = match (first, escapes) {
-            (Some(b'\\'), StringEscapes::Mysql) => match unescaped(second) {
-                Some(character) => {
-                    text.push(character);
-                    next
-                }
-                None => special,
-            },
-            (Some(b'\\'), StringEscapes::Legacy) => special,
-            // A doubled quote.
-            (_, escapes) => {
-                if escapes == StringEscapes::Legacy && quote != b'`' {
-                    text.push('\\');
-                }
-                special.saturating_add(1)
-            }
+    let mut text = Vec::with_capacity(bytes.len());
+    text.extend_from_slice(bytes.get(..first).unwrap_or_default());
+    let mut rest = bytes.get(first..).unwrap_or_default();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        if !is_special(*byte, quote) {
+            text.push(*byte);
+            continue;
+        }
+        // What comes behind a quote is its twin, or the literal would have ended there.
+        let [second, tail @ ..] = rest else {
+            text.push(*byte);
+            continue;
         };
-        match next_special(bytes, next, quote) {
-            Some(found) => special = found,
-            None => {
-                text.push_str(inner.get(from..).unwrap_or_default());
-                return Cow::Owned(text);
-            }
+        rest = tail;
+        match (escapes, unescaped(*second)) {
+            (StringEscapes::Mysql, Some(decoded)) if *byte == b'\\' => text.push(decoded),
+            (StringEscapes::Legacy, _) if quote != b'`' => text.extend([b'\\', *second]),
+            _ if *byte == b'\\' => text.extend([b'\\', *second]),
+            _ => text.push(*second),
         }
     }
+    // Only ASCII was taken out, so what remains is the text it was.
+    Cow::Owned(match String::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
 }
 
 /// What a backslash and this character stand for in MySQL; `None` when the backslash stays.
-fn unescaped(escaped: u8) -> Option<char> {
+fn unescaped(escaped: u8) -> Option<u8> {
     Some(match escaped {
-        b'0' => '\0',
-        b'\'' | b'"' | b'\\' => char::from(escaped),
-        b'b' => '\u{8}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'Z' => '\u{1a}',
+        b'0' => 0,
+        b'\'' | b'"' | b'\\' => escaped,
+        b'b' => 0x08,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'Z' => 0x1a,
         _ => return None,
     })
 }
