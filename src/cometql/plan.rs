@@ -170,7 +170,7 @@ pub fn result_columns(prepared: &Prepared, session: &SessionView<'_>) -> Result<
     }
     Ok(match plan(&statement, session)? {
         Plan::Reply(Reply::Rows(rows)) => rows.columns,
-        Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.apply(Vec::new()).columns,
+        Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.columns(),
         _ => Vec::new(),
     })
 }

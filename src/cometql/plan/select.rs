@@ -1,7 +1,9 @@
 //! SELECT and DELETE to plans.
 
+use std::collections::BTreeSet;
+
 use super::keys::{self, Keys};
-use super::rows::{Cell, Projected, Row, RowQuery, SourceColumn, Test};
+use super::rows::{Cell, Effort, Projected, Row, RowQuery, SourceColumn, Test};
 use super::variables::evaluate;
 use super::{DONE, Plan, Reply, SessionView, Source, find_column, find_table, not_implemented};
 use crate::cometql::errors::{Code, Error};
@@ -28,7 +30,7 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
     window(&mut query, select.limit.as_ref())?;
     let keys = keys?;
     if keys.is_empty() || query.count == 0 {
-        return Ok(Plan::Reply(Reply::Rows(query.apply(Vec::new()))));
+        return Ok(Plan::Reply(Reply::Rows(query.apply(Vec::new())?)));
     }
     let source = match (table.id, keys) {
         (TableId::Pipes, Keys::Pipes(pipes)) => Source::PipeCounts(pipes),
@@ -50,7 +52,7 @@ fn select_expressions(select: &Select, session: &SessionView<'_>) -> Result<Plan
         query.test = keys::compile(condition, &none)?;
     }
     window(&mut query, select.limit.as_ref())?;
-    Ok(Plan::Reply(Reply::Rows(query.apply(vec![Row::new()]))))
+    Ok(Plan::Reply(Reply::Rows(query.apply(vec![Row::new()])?)))
 }
 
 /// DELETE looks at keys only: storage deletes by key, and a condition on another column would have to be ignored.
@@ -85,6 +87,7 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
         return Err(Error::new(Code::NotImplemented, text));
     }
     let mut users = users;
+    let mut effort = Effort::default();
     users.sort_unstable();
     users.dedup();
     users.retain(|user| {
@@ -93,8 +96,9 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
         if let Some(cell) = row.get_mut(table.key_column) {
             *cell = user.to_string().into();
         }
-        query.test.holds(&row, &query)
+        query.holds(&row, &mut effort)
     });
+    effort.check()?;
     if query.count == 0 || users.is_empty() {
         return Ok(DONE);
     }
@@ -172,10 +176,9 @@ fn project(
             }
         }
     }
-    let columns: Vec<usize> = output.iter().filter_map(Projected::column).collect();
-    if (1..columns.len())
-        .any(|at| columns.get(at).is_some_and(|column| columns.iter().take(at).any(|one| one == column)))
-    {
+    let mut columns = BTreeSet::new();
+    let twice = output.iter().filter_map(Projected::column).any(|column| !columns.insert(column));
+    if twice {
         return Err(Error::new(Code::Where, "A column is named twice in the SELECT"));
     }
     if !columns.is_empty() && output.iter().any(|column| column.cell == Cell::Count) {

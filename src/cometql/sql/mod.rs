@@ -2,8 +2,8 @@
 //!
 //! Every text passes the same scanner, so that all parts agree where a string literal or a comment ends: that
 //! agreement is what keeps a correctly escaped value from ever becoming a part of the statement. A plain INSERT
-//! takes the fast path ([`fast`]); session statements are parsed by hand ([`session`]); SELECT, INSERT, REPLACE,
-//! DELETE and UPDATE go as tokens through sqlparser and its tree becomes our [`Statement`] ([`tree`]).
+//! takes the fast path ([`fast`]); session statements are parsed by hand (`session`); SELECT, INSERT, REPLACE,
+//! DELETE and UPDATE go as tokens through sqlparser and its tree becomes our [`Statement`] (`tree`).
 
 pub mod fast;
 mod lexer;
