@@ -22,7 +22,10 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
     let keys = match &select.condition {
         Some(condition) => {
             query.test = keys::compile(condition, &|name: &str| table.column(name))?;
-            find_keys(condition, table)
+            match find_keys(condition, table, table.key_column) {
+                Err(error) if table.listable && error.code == Code::Where => Ok(Keys::All),
+                keys => keys,
+            }
         }
         None if table.listable => Ok(Keys::All),
         None => Err(keys::missing(key_name(table))),
@@ -66,13 +69,8 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
     };
     let mut query = RowQuery::all(source_columns(table));
     query.test = keys::compile(condition, &|name: &str| table.column(name))?;
-    let found = match (find_keys(condition, table), table.other_key) {
-        (Err(error), Some(other)) => {
-            let is_other = |name: &str| table.column(name) == Some(other);
-            keys::keys(condition, table.key, key_name(table), &is_other).map_err(|_| error)?
-        }
-        (found, _) => found?,
-    };
+    let found = find_keys(condition, table, table.key_column)
+        .or_else(|error| table.other_key.map_or(Err(error), |other| find_keys(condition, table, other)))?;
     window(&mut query, delete.limit.as_ref())?;
     let Keys::Users(users) = found else {
         return Err(not_implemented(table, "DELETE"));
@@ -118,12 +116,9 @@ fn source_columns(table: &Table) -> Vec<SourceColumn> {
     table.columns.iter().map(|column| SourceColumn { name: column.name, number: column.number }).collect()
 }
 
-fn find_keys(condition: &Condition, table: &Table) -> Result<Keys, Error> {
-    let is_key = |name: &str| table.column(name) == Some(table.key_column);
-    match keys::keys(condition, table.key, key_name(table), &is_key) {
-        Err(error) if table.listable && error.code == Code::Where => Ok(Keys::All),
-        keys => keys,
-    }
+fn find_keys(condition: &Condition, table: &Table, key_column: usize) -> Result<Keys, Error> {
+    let is_key = |name: &str| table.column(name) == Some(key_column);
+    keys::keys(condition, table.key, key_name(table), &is_key)
 }
 
 fn only_tests(test: &Test, key: usize) -> bool {

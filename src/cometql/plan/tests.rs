@@ -440,6 +440,8 @@ fn other_tables() {
         ("INSERT INTO revoked_tokens (token) VALUES ('x')", "error 2"),
         ("SELECT * FROM revoked_tokens", "error 2"),
         ("DELETE FROM revoked_tokens", "error 13"),
+        ("DELETE FROM revoked_tokens WHERE token > 'a'", "error 13"),
+        ("SELECT * FROM revoked_tokens WHERE token > 'a'", "error 2"),
         ("INSERT INTO conference (name, user_id) VALUES ('room', 1)", "error 12"),
         ("INSERT INTO conference (name, user_id, message) VALUES ('room', 'x', 'm')", "error 12"),
         ("INSERT INTO conference (name, user_id, message) VALUES ('room', 1, 'm')", "error 2"),
