@@ -12,7 +12,7 @@ mod session;
 mod variables;
 
 use super::errors::{Code, Error};
-use super::sql::{ClusterPrefix, Expression, Item, Statement, StatusFlag, Value, cluster_prefix};
+use super::sql::{ClusterPrefix, Prepared, Statement, StatusFlag, Value, cluster_prefix};
 use super::tables::{Access, DATABASE, Table};
 use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
 use crate::storage;
@@ -161,29 +161,18 @@ pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Er
 }
 
 /// The columns of a statement's result, for the answer to PREPARE; empty if it has none. Nothing is carried out.
-pub fn result_columns(statement: &Statement, session: &SessionView<'_>) -> Result<Vec<ResultColumn>, Error> {
+pub fn result_columns(prepared: &Prepared, session: &SessionView<'_>) -> Result<Vec<ResultColumn>, Error> {
+    // Digits in quotes can stand wherever a placeholder can in the statements that give rows.
+    let statement = prepared.bind(&vec![Value::Text("1".into()); prepared.placeholders()])?;
     let gives_rows = matches!(statement, Statement::Select(_) | Statement::Show(_) | Statement::Describe { .. });
     if !gives_rows {
         return Ok(Vec::new());
     }
-    // A number can stand wherever these statements have a placeholder.
-    let stand_ins = vec![Value::Number("1".into()); statement.placeholders()];
-    let mut columns = match plan(&statement.bind(&stand_ins)?, session)? {
+    Ok(match plan(&statement, session)? {
         Plan::Reply(Reply::Rows(rows)) => rows.columns,
-        Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.apply(Vec::new()).columns,
+        Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.columns(),
         _ => Vec::new(),
-    };
-    // What a placeholder in the SELECT list will hold is not known yet.
-    if let Statement::Select(select) = statement
-        && !select.items.contains(&Item::All)
-    {
-        for (column, item) in columns.iter_mut().zip(&select.items) {
-            if matches!(item, Item::One { expression: Expression::Value(Value::Placeholder(_)), .. }) {
-                column.number = false;
-            }
-        }
-    }
-    Ok(columns)
+    })
 }
 
 /// Errors 17 and 11: whether a query's length is allowed, before anything is parsed.

@@ -40,7 +40,8 @@ impl Keys {
 
 /// Which keys a condition names.
 enum Named<'c> {
-    Values(Vec<&'c Value<'static>>),
+    /// In the order written; `merged` when they come from several branches of an OR.
+    Values { values: Vec<&'c Value<'static>>, merged: bool },
     /// It does not say.
     Nothing,
     /// Only some branches of an OR say.
@@ -94,7 +95,7 @@ fn look_up(condition: &Condition, find: &impl Fn(&str) -> Option<usize>) -> Resu
         },
         Condition::In { column: name, values } => Test::In {
             column: column(name)?,
-            values: values.iter().filter_map(|value| value.text().map(Box::from)).collect(),
+            values: values.iter().filter_map(Value::text).collect(),
             unknown: values.iter().any(|value| value.text().is_none()),
         },
         Condition::Like { column: name, pattern: text } => pattern(column(name)?, text)?,
@@ -125,8 +126,8 @@ pub(super) fn keys(
     key_name: &str,
     is_key: &impl Fn(&str) -> bool,
 ) -> Result<Keys, Error> {
-    let values = match named(condition, is_key) {
-        Named::Values(values) => values,
+    let (values, merged) = match named(condition, is_key) {
+        Named::Values { values, merged } => (values, merged),
         Named::Nothing => return Err(missing(key_name)),
         Named::Partly => {
             let text = format!("Every branch of OR must name `{key_name}` with = or IN");
@@ -135,16 +136,22 @@ pub(super) fn keys(
     };
     let texts = values.into_iter().filter_map(Value::text);
     Ok(match key {
-        Key::User { least } => Keys::Users(texts.filter_map(user_id).filter(|user| user.get() >= least).collect()),
-        Key::Pipe => Keys::Pipes(
-            texts
-                .filter(|text| text.len() >= PIPE_NAME_MIN)
-                .filter_map(|text| PipeName::new(text.as_bytes()).ok())
-                .collect(),
-        ),
-        Key::Token => Keys::Tokens(texts.filter(|text| text.len() <= TOKEN_MAX).map(Box::from).collect()),
+        Key::User { least } => {
+            Keys::Users(collect(texts.filter_map(user_id).filter(|user| user.get() >= least), merged))
+        }
+        Key::Pipe => {
+            let names = texts.filter(|text| text.len() >= PIPE_NAME_MIN);
+            Keys::Pipes(collect(names.filter_map(|text| PipeName::new(text.as_bytes()).ok()), merged))
+        }
+        Key::Token => Keys::Tokens(collect(texts.filter(|text| text.len() <= TOKEN_MAX).map(Box::from), merged)),
         Key::None => Keys::All,
     })
+}
+
+/// The keys of one list as often as written; a row that several branches of an OR ask for is still one row.
+fn collect<K: Ord + Clone>(keys: impl Iterator<Item = K>, merged: bool) -> Vec<K> {
+    let mut seen = BTreeSet::new();
+    keys.filter(|key| !merged || seen.insert(key.clone())).collect()
 }
 
 /// Error 13: the statement does not say which rows.
@@ -154,16 +161,20 @@ pub(super) fn missing(key_name: &str) -> Error {
 
 fn named<'c>(condition: &'c Condition, is_key: &impl Fn(&str) -> bool) -> Named<'c> {
     match condition {
-        Condition::Compare { column, operator: Operator::Equal, value } if is_key(column) => Named::Values(vec![value]),
-        Condition::In { column, values } if is_key(column) => Named::Values(values.iter().collect()),
-        Condition::Constant(false) => Named::Values(Vec::new()),
+        Condition::Compare { column, operator: Operator::Equal, value } if is_key(column) => {
+            Named::Values { values: vec![value], merged: false }
+        }
+        Condition::In { column, values } if is_key(column) => {
+            Named::Values { values: values.iter().collect(), merged: false }
+        }
+        Condition::Constant(false) => Named::Values { values: Vec::new(), merged: false },
         Condition::All(parts) => {
             let mut best = Named::Nothing;
             for part in parts {
                 match named(part, is_key) {
                     Named::Nothing => {}
                     Named::Partly => best = Named::Partly,
-                    values @ Named::Values(_) => return values,
+                    values @ Named::Values { .. } => return values,
                 }
             }
             best
@@ -173,7 +184,7 @@ fn named<'c>(condition: &'c Condition, is_key: &impl Fn(&str) -> bool) -> Named<
             let (mut saying, mut silent) = (false, false);
             for part in parts {
                 match named(part, is_key) {
-                    Named::Values(values) => {
+                    Named::Values { values, .. } => {
                         saying = true;
                         all.extend(values);
                     }
@@ -181,11 +192,8 @@ fn named<'c>(condition: &'c Condition, is_key: &impl Fn(&str) -> bool) -> Named<
                     Named::Partly => return Named::Partly,
                 }
             }
-            // A row that two branches ask for is still one row.
-            let mut seen = BTreeSet::new();
-            all.retain(|value| seen.insert(value.text()));
             match (saying, silent) {
-                (true, false) => Named::Values(all),
+                (true, false) => Named::Values { values: all, merged: true },
                 (true, true) => Named::Partly,
                 (false, _) => Named::Nothing,
             }

@@ -4,7 +4,9 @@
 //! the source's columns and gets the answer.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
+use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::Operator;
 use crate::model::{PipeName, UserId};
 
@@ -50,13 +52,29 @@ pub(super) enum Test {
     /// `unknown` when NULL was among the values.
     In {
         column: usize,
-        values: Vec<Box<str>>,
+        values: Values,
         unknown: bool,
     },
     Like {
         column: usize,
         pattern: Box<str>,
     },
+}
+
+/// A list of values, prepared to be searched once per row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Values {
+    texts: BTreeSet<Box<str>>,
+    /// Those that are whole numbers, for columns of numbers.
+    numbers: BTreeSet<i128>,
+}
+
+impl<'v> FromIterator<&'v str> for Values {
+    fn from_iter<I: IntoIterator<Item = &'v str>>(values: I) -> Self {
+        let texts: BTreeSet<Box<str>> = values.into_iter().map(Box::from).collect();
+        let numbers = texts.iter().filter_map(|text| text.trim_ascii().parse().ok()).collect();
+        Self { texts, numbers }
+    }
 }
 
 /// One column of the answer.
@@ -113,9 +131,11 @@ impl RowQuery {
         }
     }
 
-    /// The answer from these rows, which have the source's columns in order.
-    pub fn apply(self, mut rows: Vec<Row>) -> ResultSet {
-        rows.retain(|row| self.test.holds(row, &self));
+    /// The answer from these rows, which have the source's columns in order. Error: 11 when LIKE would take too long.
+    pub fn apply(self, mut rows: Vec<Row>) -> Result<ResultSet, Error> {
+        let mut effort = Effort::default();
+        rows.retain(|row| self.holds(row, &mut effort));
+        effort.check()?;
         if !self.order.is_empty() {
             // Stable, so that rows which compare equal stay in the order asked.
             rows.sort_by(|left, right| self.compare_rows(left, right));
@@ -128,14 +148,18 @@ impl RowQuery {
         let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
         let rows = rows.into_iter().skip(offset).take(count).map(|row| self.project(row, total)).collect();
-        ResultSet {
-            columns: self
-                .output
-                .into_iter()
-                .map(|column| ResultColumn { name: column.heading, number: column.number })
-                .collect(),
-            rows,
-        }
+        Ok(ResultSet { columns: self.columns(), rows })
+    }
+
+    /// The columns of the answer.
+    pub fn columns(&self) -> Vec<ResultColumn> {
+        let column = |column: &Projected| ResultColumn { name: column.heading.clone(), number: column.number };
+        self.output.iter().map(column).collect()
+    }
+
+    /// Whether the condition is true for this row.
+    pub(super) fn holds(&self, row: &Row, effort: &mut Effort) -> bool {
+        self.test.truth(row, self, effort) == Some(true)
     }
 
     fn project(&self, mut row: Row, total: usize) -> Vec<Option<Box<[u8]>>> {
@@ -180,20 +204,50 @@ impl RowQuery {
         }
         Some(cell.cmp(value))
     }
+
+    fn is_among(&self, column: usize, cell: &str, values: &Values) -> bool {
+        if self.is_number(column) {
+            return cell.parse().is_ok_and(|number| values.numbers.contains(&number));
+        }
+        values.texts.contains(cell)
+            || self.ignore_case && values.texts.iter().any(|value| value.eq_ignore_ascii_case(cell))
+    }
+}
+
+/// How much longer LIKE may look, in characters. It can take the product of the lengths of text and pattern, and the
+/// session's shard serves nobody else meanwhile.
+pub(super) struct Effort(u32);
+
+impl Default for Effort {
+    fn default() -> Self {
+        /// Some hundredths of a second.
+        const LIKE_STEPS_MAX: u32 = 10_000_000;
+        Self(LIKE_STEPS_MAX)
+    }
+}
+
+impl Effort {
+    fn step(&mut self) -> bool {
+        self.0 = self.0.saturating_sub(1);
+        self.0 > 0
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.0 > 0 {
+            return Ok(());
+        }
+        Err(Error::new(Code::TooLong, "LIKE has too much text to look at: name fewer rows, or use a simpler pattern"))
+    }
 }
 
 impl Test {
-    pub(super) fn holds(&self, row: &Row, query: &RowQuery) -> bool {
-        self.truth(row, query) == Some(true)
-    }
-
     /// SQL's three-valued logic; `None` is unknown.
-    fn truth(&self, row: &Row, query: &RowQuery) -> Option<bool> {
+    fn truth(&self, row: &Row, query: &RowQuery, effort: &mut Effort) -> Option<bool> {
         let cell = |column: &usize| row.get(*column).map_or("", |cell| &**cell);
         Some(match self {
-            Self::All(parts) => return combine(parts.iter().map(|part| part.truth(row, query)), false),
-            Self::Any(parts) => return combine(parts.iter().map(|part| part.truth(row, query)), true),
-            Self::Not(part) => !part.truth(row, query)?,
+            Self::All(parts) => return combine(parts.iter().map(|part| part.truth(row, query, effort)), false),
+            Self::Any(parts) => return combine(parts.iter().map(|part| part.truth(row, query, effort)), true),
+            Self::Not(part) => !part.truth(row, query, effort)?,
             Self::Constant(truth) => *truth,
             Self::Unknown => return None,
             Self::Compare { column, operator, value } => {
@@ -207,14 +261,13 @@ impl Test {
                 })
             }
             Self::In { column, values, unknown } => {
-                let cell = cell(column);
-                let found = values.iter().any(|value| query.compare(*column, cell, value) == Some(Ordering::Equal));
+                let found = query.is_among(*column, cell(column), values);
                 if !found && *unknown {
                     return None;
                 }
                 found
             }
-            Self::Like { column, pattern } => like(pattern, cell(column), query.ignore_case),
+            Self::Like { column, pattern } => like(pattern, cell(column), query.ignore_case, effort),
         })
     }
 }
@@ -239,14 +292,14 @@ fn compare_numbers(left: &str, right: &str) -> Option<Ordering> {
     left.parse::<f64>().ok()?.partial_cmp(&right.parse::<f64>().ok()?)
 }
 
-/// SQL's LIKE: `%` any text, `_` any character, a backslash takes the next one literally. At worst the lengths of text
-/// and pattern multiply; the pattern's is bounded by [`super::keys::PATTERN_BYTES_MAX`].
-pub(super) fn like(pattern: &str, text: &str, ignore_case: bool) -> bool {
+/// SQL's LIKE: `%` any text, `_` any character, a backslash takes the next one literally. False when the effort is
+/// spent, which its owner has to check.
+pub(super) fn like(pattern: &str, text: &str, ignore_case: bool, effort: &mut Effort) -> bool {
     let same = |left: char, right: char| left == right || ignore_case && left.eq_ignore_ascii_case(&right);
     let (mut pattern, mut text) = (pattern.chars(), text.chars());
     // The pattern behind the last `%`, and the text from where it was tried.
     let mut retry = None;
-    loop {
+    while effort.step() {
         let mut rest = pattern.clone();
         match rest.next() {
             Some('%') => {
@@ -277,6 +330,7 @@ pub(super) fn like(pattern: &str, text: &str, ignore_case: bool) -> bool {
         }
         (pattern, text) = (pattern_from.clone(), text_from.clone());
     }
+    false
 }
 
 /// Rows of `pipes` from subscriber counts.

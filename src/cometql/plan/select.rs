@@ -1,7 +1,9 @@
 //! SELECT and DELETE to plans.
 
+use std::collections::BTreeSet;
+
 use super::keys::{self, Keys};
-use super::rows::{Cell, Projected, Row, RowQuery, SourceColumn, Test};
+use super::rows::{Cell, Effort, Projected, Row, RowQuery, SourceColumn, Test};
 use super::variables::evaluate;
 use super::{DONE, Plan, Reply, SessionView, Source, find_column, find_table, not_implemented};
 use crate::cometql::errors::{Code, Error};
@@ -20,7 +22,10 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
     let keys = match &select.condition {
         Some(condition) => {
             query.test = keys::compile(condition, &|name: &str| table.column(name))?;
-            find_keys(condition, table)
+            match find_keys(condition, table, table.key_column) {
+                Err(error) if table.listable && error.code == Code::Where => Ok(Keys::All),
+                keys => keys,
+            }
         }
         None if table.listable => Ok(Keys::All),
         None => Err(keys::missing(key_name(table))),
@@ -28,7 +33,7 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
     window(&mut query, select.limit.as_ref())?;
     let keys = keys?;
     if keys.is_empty() || query.count == 0 {
-        return Ok(Plan::Reply(Reply::Rows(query.apply(Vec::new()))));
+        return Ok(Plan::Reply(Reply::Rows(query.apply(Vec::new())?)));
     }
     let source = match (table.id, keys) {
         (TableId::Pipes, Keys::Pipes(pipes)) => Source::PipeCounts(pipes),
@@ -50,7 +55,7 @@ fn select_expressions(select: &Select, session: &SessionView<'_>) -> Result<Plan
         query.test = keys::compile(condition, &none)?;
     }
     window(&mut query, select.limit.as_ref())?;
-    Ok(Plan::Reply(Reply::Rows(query.apply(vec![Row::new()]))))
+    Ok(Plan::Reply(Reply::Rows(query.apply(vec![Row::new()])?)))
 }
 
 /// DELETE looks at keys only: storage deletes by key, and a condition on another column would have to be ignored.
@@ -64,13 +69,8 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
     };
     let mut query = RowQuery::all(source_columns(table));
     query.test = keys::compile(condition, &|name: &str| table.column(name))?;
-    let found = match (find_keys(condition, table), table.other_key) {
-        (Err(error), Some(other)) => {
-            let is_other = |name: &str| table.column(name) == Some(other);
-            keys::keys(condition, table.key, key_name(table), &is_other).map_err(|_| error)?
-        }
-        (found, _) => found?,
-    };
+    let found = find_keys(condition, table, table.key_column)
+        .or_else(|error| table.other_key.map_or(Err(error), |other| find_keys(condition, table, other)))?;
     window(&mut query, delete.limit.as_ref())?;
     let Keys::Users(users) = found else {
         return Err(not_implemented(table, "DELETE"));
@@ -85,6 +85,7 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
         return Err(Error::new(Code::NotImplemented, text));
     }
     let mut users = users;
+    let mut effort = Effort::default();
     users.sort_unstable();
     users.dedup();
     users.retain(|user| {
@@ -93,8 +94,9 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
         if let Some(cell) = row.get_mut(table.key_column) {
             *cell = user.to_string().into();
         }
-        query.test.holds(&row, &query)
+        query.holds(&row, &mut effort)
     });
+    effort.check()?;
     if query.count == 0 || users.is_empty() {
         return Ok(DONE);
     }
@@ -114,12 +116,9 @@ fn source_columns(table: &Table) -> Vec<SourceColumn> {
     table.columns.iter().map(|column| SourceColumn { name: column.name, number: column.number }).collect()
 }
 
-fn find_keys(condition: &Condition, table: &Table) -> Result<Keys, Error> {
-    let is_key = |name: &str| table.column(name) == Some(table.key_column);
-    match keys::keys(condition, table.key, key_name(table), &is_key) {
-        Err(error) if table.listable && error.code == Code::Where => Ok(Keys::All),
-        keys => keys,
-    }
+fn find_keys(condition: &Condition, table: &Table, key_column: usize) -> Result<Keys, Error> {
+    let is_key = |name: &str| table.column(name) == Some(key_column);
+    keys::keys(condition, table.key, key_name(table), &is_key)
 }
 
 fn only_tests(test: &Test, key: usize) -> bool {
@@ -172,10 +171,9 @@ fn project(
             }
         }
     }
-    let columns: Vec<usize> = output.iter().filter_map(Projected::column).collect();
-    if (1..columns.len())
-        .any(|at| columns.get(at).is_some_and(|column| columns.iter().take(at).any(|one| one == column)))
-    {
+    let mut columns = BTreeSet::new();
+    let twice = output.iter().filter_map(Projected::column).any(|column| !columns.insert(column));
+    if twice {
         return Err(Error::new(Code::Where, "A column is named twice in the SELECT"));
     }
     if !columns.is_empty() && output.iter().any(|column| column.cell == Cell::Count) {

@@ -77,7 +77,7 @@ fn row<const N: usize>(cells: [&str; N]) -> Row {
 }
 
 fn list(columns: &[&'static str], rows: Vec<Row>, filter: &ShowFilter) -> Result<Plan, Error> {
-    Ok(Plan::Reply(Reply::Rows(query(columns, filter)?.apply(rows))))
+    Ok(Plan::Reply(Reply::Rows(query(columns, filter)?.apply(rows)?)))
 }
 
 fn live(figures: Figures, columns: &[&'static str], filter: &ShowFilter) -> Result<Plan, Error> {

@@ -1,7 +1,9 @@
 //! Statements to plans, as one table per area: the text of a query, and its plan in one line.
 
+mod properties;
+
 use super::*;
-use crate::cometql::sql::{StringEscapes, fast, parse};
+use crate::cometql::sql::{StringEscapes, fast, parse, prepare};
 
 const LIMITS: StatementLimits =
     StatementLimits { query_bytes_max: 200_000, message_bytes_max: 100_000, user_data_bytes_max: 100, dev_max: 99_999 };
@@ -92,7 +94,10 @@ fn show(plan: Result<Plan, Error>) -> String {
         Ok(Plan::Publish(drafts)) => {
             join(drafts, |draft| format!("{}/{}/{}", draft.pipe, draft.event.as_str(), draft.message))
         }
-        Ok(Plan::Read { source, query }) => format!("read {}", show_set(&query.apply(fetch(&source)))),
+        Ok(Plan::Read { source, query }) => match query.apply(fetch(&source)) {
+            Ok(set) => format!("read {}", show_set(&set)),
+            Err(error) => format!("read, error {}", error.code.number()),
+        },
         Ok(Plan::Write { writes, reply }) => {
             format!("{}, {}", join(&writes, show_write), show_reply(&reply))
         }
@@ -294,6 +299,9 @@ fn reading() {
         ("SELECT id FROM users_auth WHERE id IN (5, 6) AND hash IS NOT NULL", "read [id] [5] [6]"),
         ("SELECT id FROM users_auth WHERE id = 5 AND hash IS NULL", "read [id]"),
         ("SELECT id FROM users_auth WHERE id = 5 AND id = 6", "read [id]"),
+        ("SELECT id FROM users_auth WHERE id = 5 OR id = '05' OR id IN (6, 6)", "read [id] [5] [6]"),
+        ("SELECT id FROM users_time WHERE id IN (5, 5)", "read [id] [5] [5]"),
+        ("SELECT id FROM users_time WHERE id IN (5, 6) AND time IN (' 0 ', x)", "read [id] [5]"),
         ("SELECT id FROM users_auth WHERE id = 5 OR (id = 6 AND hash = 'h6') OR id = 5", "read [id] [5] [6]"),
         ("SELECT id FROM users_auth WHERE 1 = 1 AND id = 5", "read [id] [5]"),
         ("SELECT * FROM users_auth WHERE 1 = 0", "[id hash]"),
@@ -358,6 +366,7 @@ fn reading_refused() {
         ("SELECT COUNT(*)", "error 3"),
         ("SELECT nope", "error 14"),
         ("SELECT SLEEP(5)", "error 3"),
+        ("SELECT id FROM users_auth WHERE id = ?", "error 3"),
     ]);
 }
 
@@ -431,6 +440,8 @@ fn other_tables() {
         ("INSERT INTO revoked_tokens (token) VALUES ('x')", "error 2"),
         ("SELECT * FROM revoked_tokens", "error 2"),
         ("DELETE FROM revoked_tokens", "error 13"),
+        ("DELETE FROM revoked_tokens WHERE token > 'a'", "error 13"),
+        ("SELECT * FROM revoked_tokens WHERE token > 'a'", "error 2"),
         ("INSERT INTO conference (name, user_id) VALUES ('room', 1)", "error 12"),
         ("INSERT INTO conference (name, user_id, message) VALUES ('room', 'x', 'm')", "error 12"),
         ("INSERT INTO conference (name, user_id, message) VALUES ('room', 1, 'm')", "error 2"),
@@ -573,7 +584,7 @@ fn session_statements() {
     ]);
     let Ok(Plan::Live(live)) = run("SHOW STATUS LIKE 'user%'") else { panic!("no live plan") };
     let rows = [["user_online", "3"], ["messages", "4"]].map(|row| row.map(Box::from).to_vec());
-    assert_eq!(show_set(&live.query.apply(rows.into())), "[Variable_name Value] [user_online 3]");
+    assert_eq!(show_set(&live.query.apply(rows.into()).unwrap()), "[Variable_name Value] [user_online 3]");
 }
 
 /// Every column of every table can be named bare in each clause, though many are keywords elsewhere.
@@ -598,4 +609,156 @@ fn all_columns_in_all_clauses() {
         let query = format!("INSERT INTO {} ({names}) VALUES ({values})", table.name);
         assert!(parse(&query, StringEscapes::Mysql).is_ok(), "{query}");
     }
+}
+
+#[test]
+fn databases() {
+    for (name, expected) in [
+        (&b"CometQL_v1"[..], Ok(Database::CometQl)),
+        (b"db_0", Ok(Database::Tenant(DevId(0)))),
+        (b"db_99999", Ok(Database::Tenant(DevId(99_999)))),
+        (b"db_100000", Err(Code::NotFound)),
+        (b"db_99999999999", Err(Code::NotFound)),
+        (b"db_", Err(Code::NotFound)),
+        (b"db_+1", Err(Code::NotFound)),
+        (b"db_1x", Err(Code::NotFound)),
+        (b"DB_1", Err(Code::NotFound)),
+        (b"cometql_V1", Err(Code::NotFound)),
+        (b"\xff", Err(Code::NotFound)),
+        (b"", Err(Code::NotFound)),
+    ] {
+        assert_eq!(parse_database(name, 99_999).map_err(|error| error.code), expected);
+    }
+}
+
+#[test]
+fn before_parsing() {
+    let prefixed = |query: &'static str| take_cluster_prefix(query.as_bytes(), 5).map_err(|error| error.code);
+    assert_eq!(prefixed("SELECT 1"), Ok((None, &b"SELECT 1"[..])));
+    assert_eq!(prefixed("cometqlcluster_v1 set dev_id=5;SELECT 1"), Ok((Some(DevId(5)), &b"SELECT 1"[..])));
+    assert_eq!(prefixed("cometqlcluster_v1 set dev_id=6;SELECT 1"), Err(Code::Authentication));
+    assert_eq!(prefixed("cometqlcluster_v1 set dev_id=x;SELECT 1"), Err(Code::Authentication));
+    assert_eq!(check_text(b"SELECT 'bad \xff\xfe'").map_err(|error| error.code), Err(Code::Invalid));
+    assert_eq!(check_text("SELECT '😀'".as_bytes()), Ok("SELECT '😀'"));
+}
+
+#[test]
+fn columns_of_prepared_statements() {
+    for (query, expected) in [
+        ("SELECT name, users FROM pipes WHERE name = ?", "name users"),
+        ("SELECT COUNT(*) FROM users_auth WHERE id IN (?, ?) LIMIT ?", "COUNT(*)#"),
+        ("SELECT ?, 1, CONNECTION_ID()", "? 1# CONNECTION_ID()#"),
+        ("SHOW STATUS LIKE ?", "Variable_name Value"),
+        ("DESCRIBE users_auth", "Field Type Null Key Default Extra"),
+        ("INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)", ""),
+        ("DELETE FROM users_auth WHERE id = ?", ""),
+        ("SET NAMES utf8", ""),
+    ] {
+        let columns = result_columns(&prepare(query, StringEscapes::Mysql).unwrap(), &session()).unwrap();
+        let shown = join(columns, |column| format!("{}{}", column.name, if column.number { "#" } else { "" }));
+        assert_eq!(shown, expected, "{query}");
+    }
+    for (query, code) in [("SELECT nope FROM pipes WHERE name = ?", 14), ("SELECT * FROM nope WHERE name = ?", 15)] {
+        let error = result_columns(&prepare(query, StringEscapes::Mysql).unwrap(), &session()).unwrap_err();
+        assert_eq!(error.code.number(), code, "{query}");
+    }
+}
+
+/// NULL parameters: missing in an INSERT, equal to nothing in a WHERE.
+#[test]
+fn null_parameters() {
+    for (query, expected) in [
+        ("INSERT INTO users_data (id, data) VALUES (5, ?)", "error 12"),
+        ("INSERT INTO pipes_messages (name, event, message, user_id) VALUES ('pipe', 'ev', 'm', ?)", "pipe/ev/m"),
+        ("SELECT id FROM users_auth WHERE id = ?", "[id]"),
+        ("SELECT id FROM users_auth WHERE id IN (5, ?)", "read [id] [5]"),
+        ("SELECT id FROM users_auth WHERE id = 5 AND hash != ?", "read [id]"),
+        ("SELECT id FROM users_auth WHERE id = 5 AND NOT hash = ?", "read [id]"),
+        ("SELECT id FROM users_auth WHERE id = 5 AND hash NOT IN ('x', ?)", "read [id]"),
+        ("SELECT id FROM users_auth WHERE id = 5 AND (hash LIKE ? OR hash = 'h5')", "read [id] [5]"),
+        ("DELETE FROM users_auth WHERE id IN (5, 6) AND NOT id = ?", "ok 0 0"),
+        ("SELECT ?", "[?] [NULL]"),
+    ] {
+        let statement = prepare(query, StringEscapes::Mysql).unwrap().bind(&[Value::Null]).unwrap();
+        assert_eq!(show(plan(&statement, &session())), expected, "{query}");
+    }
+}
+
+fn like(pattern: &str, text: &str, ignore_case: bool) -> bool {
+    rows::like(pattern, text, ignore_case, &mut rows::Effort::default())
+}
+
+fn row_query(query: &str) -> RowQuery {
+    match run(query) {
+        Ok(Plan::Read { query, .. }) => query,
+        other => panic!("{query:.100}: {other:?}"),
+    }
+}
+
+/// Long lists are searched, not walked, for every row; LIKE gives up before it holds the shard for long.
+#[test]
+fn expensive_conditions() {
+    let ids = (1..=4000).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+    let query = row_query(&format!("SELECT id FROM users_time WHERE id IN ({ids}) AND id != 7"));
+    let rows = rows_of_times((1..=4000).filter_map(UserId::new).map(|user| (user, -1)));
+    assert_eq!(query.apply(rows).unwrap().rows.len(), 3999);
+
+    let row = |text: String| vec![vec![Box::from("5"), text.into_boxed_str()]];
+    let many = row_query(&format!("SELECT id FROM users_data WHERE id = 5 AND data LIKE '%{}b'", "a%".repeat(100)));
+    assert_eq!(many.apply(row("a".repeat(1000) + "b")).unwrap().rows.len(), 1);
+    let slow = row_query(&format!("SELECT id FROM users_data WHERE id = 5 AND data LIKE '%{}b'", "a".repeat(200)));
+    assert_eq!(slow.apply(row("a".repeat(500_000))).unwrap_err().code, Code::TooLong);
+}
+
+#[test]
+fn like_patterns() {
+    for (pattern, text, expected) in [
+        ("", "", true),
+        ("", "a", false),
+        ("%", "", true),
+        ("a%", "abc", true),
+        ("%c", "abc", true),
+        ("%b%", "abc", true),
+        ("a_c", "abc", true),
+        ("a_c", "ac", false),
+        ("_", "ж", true),
+        ("%a%b", "xaxab", true),
+        ("%a%b", "xaxba", false),
+        ("a\\%", "a%", true),
+        ("a\\%", "ab", false),
+        ("a\\_c", "a_c", true),
+        ("a\\", "a\\", true),
+        ("A", "a", false),
+    ] {
+        assert_eq!(like(pattern, text, false), expected, "{pattern} {text}");
+    }
+    assert!(like("LoWer_%", "lower_case", true));
+    let long = format!("SHOW VARIABLES LIKE '{}'", "a".repeat(257));
+    assert_eq!(show(run(&long)), "error 11");
+}
+
+#[test]
+fn dates() {
+    for (unix, expected) in [
+        (0, "[NOW()] [1970-01-01 00:00:00]"),
+        (-1, "[NOW()] [1969-12-31 23:59:59]"),
+        (951_782_400, "[NOW()] [2000-02-29 00:00:00]"),
+        (1_709_251_199, "[NOW()] [2024-02-29 23:59:59]"),
+        (4_107_542_400, "[NOW()] [2100-03-01 00:00:00]"),
+        (i64::MAX, "[NOW()] [9999-12-31 23:59:59]"),
+        (i64::MIN, "[NOW()] [0000-01-01 00:00:00]"),
+    ] {
+        let session = SessionView { unix: UnixTime(unix), ..session() };
+        let statement = parse("SELECT NOW()", StringEscapes::Mysql).unwrap();
+        assert_eq!(show(plan(&statement, &session)), expected);
+    }
+}
+
+/// The codes are a contract; their order and doubling would go unnoticed otherwise.
+#[test]
+fn codes() {
+    let numbers: Vec<u16> = Code::ALL.iter().map(|code| code.number()).collect();
+    let contract = [2, 3, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 403, 500];
+    assert_eq!(numbers.get(..contract.len()), Some(&contract[..]));
+    assert!(numbers.is_sorted());
 }

@@ -90,6 +90,10 @@ pub(super) fn tokens(query: &str, escapes: StringEscapes) -> Result<Vec<Token<'_
     Ok(tokens)
 }
 
+pub(super) fn placeholders(tokens: &[Token<'_>]) -> usize {
+    tokens.iter().filter(|token| token.kind == TokenKind::Placeholder).count()
+}
+
 fn token(query: &str, element: Element, escapes: StringEscapes) -> Token<'_> {
     let written = query.get(element.start..element.end).unwrap_or_default();
     let kind = match element.kind {

@@ -30,73 +30,87 @@ pub(super) struct Quoted {
 /// The quoted token whose opening quote (`'`, `"` or a backtick) stands at `open`; `None` if it is never closed.
 pub(super) fn quoted(bytes: &[u8], open: usize) -> Option<Quoted> {
     let quote = *bytes.get(open)?;
-    let mut from = open.checked_add(1)?;
+    let mut at = open.checked_add(1)?;
     let mut plain = true;
+    let mut run = 0;
     loop {
-        let rest = bytes.get(from..)?;
-        // A backslash is an ordinary character in a backticked name.
-        let hit = if quote == b'`' { memchr(quote, rest)? } else { memchr2(quote, b'\\', rest)? };
-        let at = from.checked_add(hit)?;
-        let escape = *bytes.get(at)? != quote;
-        if !escape && bytes.get(at.checked_add(1)?) != Some(&quote) {
+        let byte = *bytes.get(at)?;
+        if !is_special(byte, quote) {
+            at = at.checked_add(1)?;
+            run += 1;
+            if run == NEAR {
+                at = at.checked_add(far_special(bytes.get(at..)?, quote)?)?;
+                run = 0;
+            }
+            continue;
+        }
+        run = 0;
+        if byte == quote && bytes.get(at.checked_add(1)?) != Some(&quote) {
             return Some(Quoted { close: at, plain });
         }
         plain = false;
-        from = at.checked_add(2)?;
+        at = at.checked_add(2)?;
     }
+}
+
+/// Escaped JSON has a special character every few bytes; a vector search pays only after so many without one.
+const NEAR: usize = 16;
+
+fn far_special(bytes: &[u8], quote: u8) -> Option<usize> {
+    if quote == b'`' { memchr(quote, bytes) } else { memchr2(quote, b'\\', bytes) }
+}
+
+/// Whether this byte may end or escape something. In a backticked name a backslash is an ordinary character.
+fn is_special(byte: u8, quote: u8) -> bool {
+    byte == quote || byte == b'\\' && quote != b'`'
 }
 
 /// The text that `inner`, the characters between two `quote`s, stands for.
 pub(super) fn decode(inner: &str, quote: u8, escapes: StringEscapes) -> Cow<'_, str> {
-    let mut text = String::new();
-    let mut rest = inner;
-    while let Some(at) = memchr2(quote, b'\\', rest.as_bytes()) {
-        let (before, special) = rest.split_at(at);
-        text.push_str(before);
-        let mut characters = special.chars();
-        let (first, second) = (characters.next(), characters.next());
-        match (first, second) {
-            (Some('\\'), Some(escaped)) if quote != b'`' => {
-                match escapes {
-                    StringEscapes::Legacy => text.extend(['\\', escaped]),
-                    StringEscapes::Mysql => match unescaped(escaped) {
-                        Some(character) => text.push(character),
-                        None => text.extend(['\\', escaped]),
-                    },
-                }
-                rest = characters.as_str();
-            }
-            (Some(first), Some(second)) if first == second && first != '\\' => {
-                if escapes == StringEscapes::Legacy && quote != b'`' {
-                    text.push('\\');
-                }
-                text.push(first);
-                rest = characters.as_str();
-            }
-            (Some(first), _) => {
-                text.push(first);
-                rest = special.get(first.len_utf8()..).unwrap_or_default();
-            }
-            (None, _) => rest = "",
+    let bytes = inner.as_bytes();
+    let Some(first) = far_special(bytes, quote) else {
+        return Cow::Borrowed(inner);
+    };
+    // Nothing that is decoded grows, not even under the old rules.
+    let mut text = Vec::with_capacity(bytes.len());
+    text.extend_from_slice(bytes.get(..first).unwrap_or_default());
+    let mut rest = bytes.get(first..).unwrap_or_default();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        if !is_special(*byte, quote) {
+            text.push(*byte);
+            continue;
+        }
+        // What comes behind a quote is its twin, or the literal would have ended there.
+        let [second, tail @ ..] = rest else {
+            text.push(*byte);
+            continue;
+        };
+        rest = tail;
+        match (escapes, unescaped(*second)) {
+            (StringEscapes::Mysql, Some(decoded)) if *byte == b'\\' => text.push(decoded),
+            (StringEscapes::Legacy, _) if quote != b'`' => text.extend([b'\\', *second]),
+            _ if *byte == b'\\' => text.extend([b'\\', *second]),
+            _ => text.push(*second),
         }
     }
-    if text.is_empty() && rest.len() == inner.len() {
-        return Cow::Borrowed(inner);
-    }
-    text.push_str(rest);
-    Cow::Owned(text)
+    // Only ASCII was taken out, so what remains is the text it was.
+    Cow::Owned(match String::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
 }
 
 /// What a backslash and this character stand for in MySQL; `None` when the backslash stays.
-fn unescaped(escaped: char) -> Option<char> {
+fn unescaped(escaped: u8) -> Option<u8> {
     Some(match escaped {
-        '0' => '\0',
-        '\'' | '"' | '\\' => escaped,
-        'b' => '\u{8}',
-        'n' => '\n',
-        'r' => '\r',
-        't' => '\t',
-        'Z' => '\u{1a}',
+        b'0' => 0,
+        b'\'' | b'"' | b'\\' => escaped,
+        b'b' => 0x08,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'Z' => 0x1a,
         _ => return None,
     })
 }

@@ -2,8 +2,8 @@
 //!
 //! Every text passes the same scanner, so that all parts agree where a string literal or a comment ends: that
 //! agreement is what keeps a correctly escaped value from ever becoming a part of the statement. A plain INSERT
-//! takes the fast path ([`fast`]); session statements are parsed by hand ([`session`]); SELECT, INSERT, REPLACE,
-//! DELETE and UPDATE go as tokens through sqlparser and its tree becomes our [`Statement`] ([`tree`]).
+//! takes the fast path ([`fast`]); session statements are parsed by hand (`session`); SELECT, INSERT, REPLACE,
+//! DELETE and UPDATE go as tokens through sqlparser and its tree becomes our [`Statement`] (`tree`).
 
 pub mod fast;
 mod lexer;
@@ -19,7 +19,7 @@ use std::fmt;
 pub use literal::StringEscapes;
 pub use split::{ClusterPrefix, Statements, cluster_prefix, statements};
 pub use statement::{
-    Condition, Delete, Expression, Insert, Item, Limit, Operator, Order, Select, Show, ShowFilter, Statement,
+    Condition, Delete, Expression, Insert, Item, Limit, Operator, Order, Prepared, Select, Show, ShowFilter, Statement,
     StatusFlag, Subject, TableName, Update, Value,
 };
 
@@ -37,6 +37,8 @@ pub enum SyntaxError {
     /// More than `lexer::TOKENS_MAX` tokens.
     TooManyTokens,
     SeveralStatements,
+    /// `?` in a statement that is not prepared.
+    Placeholder,
     /// A clause of SQL that this language does not have.
     Unsupported(&'static str),
     /// What the parser expected and found, shortened.
@@ -63,6 +65,7 @@ impl fmt::Display for SyntaxError {
             Self::SeveralStatements => {
                 f.write_str("one statement per query, unless the client asks for multi-statements")
             }
+            Self::Placeholder => f.write_str("`?` stands for a value in prepared statements only"),
             Self::Unsupported(clause) => write!(f, "{clause} is not part of CometQL"),
             Self::Grammar(text) => f.write_str(text),
             Self::WrongParameters { given, wanted } => write!(f, "{given} values for {wanted} placeholders"),
@@ -75,7 +78,27 @@ impl std::error::Error for SyntaxError {}
 /// One query text to one statement. Blanks, comments and a trailing `;` are ignored; a text of nothing else is
 /// [`Statement::Empty`]. A second statement is an error; see [`statements`] for clients that asked for several.
 pub fn parse(query: &str, escapes: StringEscapes) -> Result<Statement, SyntaxError> {
-    let mut tokens = lexer::tokens(query, escapes)?;
+    let tokens = lexer::tokens(query, escapes)?;
+    if lexer::placeholders(&tokens) > 0 {
+        return Err(SyntaxError::Placeholder);
+    }
+    statement_of(tokens)
+}
+
+/// Most placeholders of one statement: the protocol counts them in 16 bits.
+pub const PLACEHOLDERS_MAX: usize = 65_535;
+
+/// The same for a statement with placeholders, to be given values later.
+pub fn prepare(query: &str, escapes: StringEscapes) -> Result<Prepared, SyntaxError> {
+    let tokens = lexer::tokens(query, escapes)?;
+    let placeholders = lexer::placeholders(&tokens);
+    if placeholders > PLACEHOLDERS_MAX {
+        return Err(SyntaxError::TooManyTokens);
+    }
+    Ok(Prepared::new(statement_of(tokens)?, placeholders))
+}
+
+fn statement_of(mut tokens: Vec<lexer::Token<'_>>) -> Result<Statement, SyntaxError> {
     let end = tokens.iter().rposition(|token| !token.is_symbol(";")).map_or(0, |last| last.saturating_add(1));
     tokens.truncate(end);
     let begin = tokens.iter().position(|token| !token.is_symbol(";")).unwrap_or(0);

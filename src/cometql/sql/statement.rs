@@ -13,7 +13,7 @@ pub enum Value<'a> {
     Number(Cow<'a, str>),
     /// Only a bound parameter can be NULL. It stands for a value that is not there.
     Null,
-    /// The n-th `?`, counted from 0, before [`Statement::bind`].
+    /// The n-th `?`, counted from 0, before [`Prepared::bind`].
     Placeholder(usize),
 }
 
@@ -270,22 +270,30 @@ pub enum ShowFilter {
     Where(Condition),
 }
 
-impl Statement {
-    /// How many placeholders it has.
+/// A statement whose placeholders have no values yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    statement: Statement,
+    /// Every `?` of the text, also those whose value has no effect, as in SET.
+    placeholders: usize,
+}
+
+impl Prepared {
+    pub(super) fn new(statement: Statement, placeholders: usize) -> Self {
+        Self { statement, placeholders }
+    }
+
     pub fn placeholders(&self) -> usize {
-        let mut count = 0;
-        self.clone().each_value(&mut |value| count += usize::from(matches!(value, Value::Placeholder(_))));
-        count
+        self.placeholders
     }
 
     /// The statement with its placeholders replaced by `values`, in order. Whatever the values hold, they stay values.
-    /// Errors: as many values as placeholders, or [`SyntaxError::WrongParameters`].
-    pub fn bind(&self, values: &[Value<'static>]) -> Result<Self, SyntaxError> {
-        let wanted = self.placeholders();
-        if wanted != values.len() {
-            return Err(SyntaxError::WrongParameters { given: values.len(), wanted });
+    /// Errors: [`SyntaxError::WrongParameters`] when there are more or less values than placeholders.
+    pub fn bind(&self, values: &[Value<'static>]) -> Result<Statement, SyntaxError> {
+        if self.placeholders != values.len() {
+            return Err(SyntaxError::WrongParameters { given: values.len(), wanted: self.placeholders });
         }
-        let mut bound = self.clone();
+        let mut bound = self.statement.clone();
         bound.each_value(&mut |value| {
             if let Value::Placeholder(place) = *value {
                 *value = values.get(place).cloned().unwrap_or(Value::Null);
@@ -293,7 +301,9 @@ impl Statement {
         });
         Ok(bound)
     }
+}
 
+impl Statement {
     fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
         match self {
             Self::Empty | Self::Set | Self::Transaction | Self::Use(_) | Self::KillQuery => {}

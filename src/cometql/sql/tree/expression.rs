@@ -111,7 +111,10 @@ fn heading(tree: &Expr) -> Box<str> {
             ast::Value::Placeholder(_) => "?".into(),
             other => other.to_string().into(),
         },
-        other => other.to_string().into(),
+        Expr::CompoundIdentifier(_) | Expr::Function(_) => tree.to_string().into(),
+        Expr::Nested(inner) => heading(inner),
+        // Nothing else is computed, and writing down a deep tree takes as much stack as reading it.
+        _ => Box::default(),
     }
 }
 
@@ -194,15 +197,9 @@ pub(super) fn condition_of(tree: Expr, scope: &Scope) -> Result<Condition, Synta
         Expr::UnaryOp { op: ast::UnaryOperator::Not | ast::UnaryOperator::BangNot, expr } => {
             Condition::Not(Box::new(condition_of(*expr, scope)?))
         }
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-            let mut parts = parts_of(condition_of(*left, scope)?, true);
-            parts.extend(parts_of(condition_of(*right, scope)?, true));
-            Condition::All(parts)
-        }
-        Expr::BinaryOp { left, op: BinaryOperator::Or | BinaryOperator::StringConcat, right } => {
-            let mut parts = parts_of(condition_of(*left, scope)?, false);
-            parts.extend(parts_of(condition_of(*right, scope)?, false));
-            Condition::Any(parts)
+        Expr::BinaryOp { op: BinaryOperator::And, .. } => Condition::All(chain(tree, Link::And, scope)?),
+        Expr::BinaryOp { op: BinaryOperator::Or | BinaryOperator::StringConcat, .. } => {
+            Condition::Any(chain(tree, Link::Or, scope)?)
         }
         Expr::BinaryOp { left, op, right } => compare(*left, comparison(&op)?, *right, scope)?,
         Expr::InList { expr, list, negated } => {
@@ -233,12 +230,38 @@ pub(super) fn condition_of(tree: Expr, scope: &Scope) -> Result<Condition, Synta
     })
 }
 
-/// AND within AND and OR within OR are one list.
-fn parts_of(condition: Condition, all: bool) -> Vec<Condition> {
-    match condition {
-        Condition::All(parts) if all => parts,
-        Condition::Any(parts) if !all => parts,
-        other => vec![other],
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Link {
+    And,
+    Or,
+}
+
+impl Link {
+    fn of(operator: &BinaryOperator) -> Option<Self> {
+        match operator {
+            BinaryOperator::And => Some(Self::And),
+            // `||` is OR unless a server mode says otherwise.
+            BinaryOperator::Or | BinaryOperator::StringConcat => Some(Self::Or),
+            _ => None,
+        }
+    }
+}
+
+/// The parts of `a AND b AND c`, whose tree leans to the left: walked in a loop, for it may be deep.
+fn chain(mut tree: Expr, link: Link, scope: &Scope) -> Result<Vec<Condition>, SyntaxError> {
+    let mut parts = Vec::new();
+    loop {
+        match tree {
+            Expr::BinaryOp { left, op, right } if Link::of(&op) == Some(link) => {
+                parts.push(condition_of(*right, scope)?);
+                tree = *left;
+            }
+            first => {
+                parts.push(condition_of(first, scope)?);
+                parts.reverse();
+                return Ok(parts);
+            }
+        }
     }
 }
 
