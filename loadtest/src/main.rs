@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Load generator for the comet server: many browsers, one backend, everything counted.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_override_self = true)]
 struct Arguments {
     #[command(flatten)]
     target: Target,
@@ -91,6 +91,15 @@ mod tests {
         check("idle --password secret --pipe p", "idle --pipe p");
         check("--password=secret idle", "idle");
         check("idle --password", "idle");
+    }
+
+    #[test]
+    fn the_last_of_two_arguments_counts() {
+        // The drivers give their values first and the caller's after them.
+        let arguments =
+            Arguments::parse_from(["loadtest", "--tenant", "1", "--tenant=2", "idle", "--pipe=a", "--pipe=b"]);
+        assert_eq!(arguments.target.tenant, 2);
+        assert!(matches!(arguments.command, Command::Idle(options) if options.pipe == "b"));
     }
 
     #[test]

@@ -53,6 +53,8 @@ struct Costs {
     window_8: Vec<f64>,
     window_1_rate: Vec<f64>,
     window_8_rate: Vec<f64>,
+    /// Cores that others kept busy, in every measured stretch.
+    foreign: Vec<f64>,
 }
 
 /// Returns whether every delivery was right.
@@ -68,7 +70,7 @@ fn compare(target: &Target, options: &Options, subscribers: usize, report: &mut 
     let (single, joined) = (scaled(1), scaled(8));
     let mut costs = Costs::default();
     for round in 0..options.rounds.max(1) {
-        let mut sound = true;
+        let (mut sound, mut foreign) = (true, Vec::new());
         let mut tell = |name: &str, measured: &Measured, publications, window| {
             let mut record = Record::new(name);
             record.count("round", u64::from(round) + 1);
@@ -78,6 +80,7 @@ fn compare(target: &Target, options: &Options, subscribers: usize, report: &mut 
                 measured.tell(&mut record, subscribers as u64, publications, window);
             }
             sound &= !record.is_failed();
+            foreign.extend(measured.reading.foreign_share);
             report.add(record);
             measured.reading.server_us_per(measured.outcome.summary.tally.delivered)
         };
@@ -91,6 +94,7 @@ fn compare(target: &Target, options: &Options, subscribers: usize, report: &mut 
         let measured = audience.round(target, process, joined, 8)?;
         costs.window_8.extend(tell("server", &measured, joined, 8));
         costs.window_8_rate.push(measured.rate());
+        costs.foreign.append(&mut foreign);
         if !sound {
             return Ok(false);
         }
@@ -120,6 +124,9 @@ impl Costs {
             record.rounds(&format!("{name}_to_floor"), &ratios).number(&format!("{name}_bar"), bar);
             record.text(&format!("{name}_verdict"), if median(&ratios) <= bar { "met" } else { "missed" });
         }
+        if !self.foreign.is_empty() {
+            record.rounds("foreign_cores_busy", &self.foreign);
+        }
         record
     }
 }
@@ -137,6 +144,7 @@ mod tests {
             window_8: vec![1.6, 1.5, 1.2],
             window_1_rate: vec![1.0; 3],
             window_8_rate: vec![1.0; 3],
+            foreign: vec![0.1],
         };
         let line = costs.verdict(1000).line();
         assert!(line.contains("window_1_to_floor 1.2, window_1_to_floor_min 1.1, window_1_to_floor_max 2.0"), "{line}");

