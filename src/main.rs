@@ -10,6 +10,7 @@ use clap::Parser;
 use cli::args::{Args, Command};
 use cli::banner::{self, Facts};
 use cli::conf::{self, Loaded};
+use cli::fault;
 use cli::password::{self, Origin};
 use cli::signals;
 use encke::config::{LogLevel, Severity};
@@ -59,10 +60,12 @@ fn serve(loaded: Loaded) -> ExitCode {
 
 /// Serves until a signal comes. An error is one sentence for whoever started the program.
 fn start_and_wait(loaded: Loaded) -> Result<(), String> {
-    let Loaded { path, config, .. } = loaded;
+    let Loaded { path, mut config, .. } = loaded;
     // Caught before anything starts, so that a signal during the start stops the server as any other.
     let signals = signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
-    let dir = config.storage.dir.clone();
+    fault::stop_on_panic();
+    let dir = banner::plain(&config.storage.dir).to_owned();
+    config.storage.dir.clone_from(&dir);
     password::make_folder(&dir).map_err(|error| error.to_string())?;
     let configured = config.main.password.as_deref();
     let (password, origin) = password::load_or_draw(configured, &dir).map_err(|error| error.to_string())?;
@@ -85,6 +88,9 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     tracing::info!("ready");
     signals::wait(signals, &running);
     running.join().map_err(|fault| fault.to_string())?;
+    if fault::happened() {
+        return Err("a part of the server failed, see the log".to_owned());
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -70,8 +70,12 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// A path as people write it: no `./` in front.
+pub(crate) fn plain(path: &Path) -> &Path {
+    path.strip_prefix("./").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path)
+}
+
 pub(crate) fn shown(path: &Path) -> String {
-    path.strip_prefix("./").unwrap_or(path).display().to_string()
+    plain(path).display().to_string()
 }
 
 /// A word of a shell's command line; quoted only if it must be.
@@ -125,6 +129,15 @@ mod tests {
         let text = banner("[::]:8087", "[::1]:3300", &Origin::Configured, 1);
         assert!(text.contains("\n  open      http://[::1]:8087/\n"), "{text}");
         assert!(text.contains("mysql -h ::1 -P 3300 "), "{text}");
+    }
+
+    #[test]
+    fn plain_paths() {
+        for (path, expected) in
+            [("./data", "data"), ("data", "data"), (".", "."), ("./", "./"), ("../a", "../a"), ("/a", "/a")]
+        {
+            assert_eq!(plain(Path::new(path)), Path::new(expected), "{path}");
+        }
     }
 
     /// What `sh` makes of the line is what the server must get.

@@ -3,5 +3,6 @@
 pub(crate) mod args;
 pub(crate) mod banner;
 pub(crate) mod conf;
+pub(crate) mod fault;
 pub(crate) mod password;
 pub(crate) mod signals;

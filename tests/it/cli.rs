@@ -131,7 +131,7 @@ fn a_damaged_password_file_is_one_sentence() {
     folder.file("comet.ini", "[ws]\nport = 0\n[cometql]\nport = 0\n");
     fs::create_dir(folder.path().join("data")).unwrap();
     folder.file("data/cometql.password", "short");
-    let short = "encke: the password in ./data/cometql.password has fewer than 16 characters; \
+    let short = "encke: the password in data/cometql.password has fewer than 16 characters; \
                  remove the file and a new one is drawn\n";
     check(&folder, &["--conf", "comet.ini"], 1, short);
 }

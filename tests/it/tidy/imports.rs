@@ -16,21 +16,39 @@ impl Import {
     }
 }
 
-/// All paths that begin with one of `roots`. `inside` is the module of the file, by which `super` and `self` become
-/// paths from `crate`.
-pub(super) fn imports(tokens: &[Token], roots: &[&str], inside: &[String]) -> Vec<Import> {
+/// All paths that begin with one of `roots`, but those that only limit a visibility. `file` is the module of the
+/// file, by which `super` and `self` become paths from `crate`; modules within the file are followed.
+pub(super) fn imports(tokens: &[Token], roots: &[&str], file: &[String]) -> Vec<Import> {
     let mut found = Vec::new();
+    let mut depth = 0_usize;
+    // Modules within the file that are open, each with the depth of its braces.
+    let mut open: Vec<(usize, String)> = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
-        let continues = index > 0 && tokens[index - 1].text == "::";
-        if roots.contains(&token.text.as_str()) && !continues && text(tokens, index + 1) == "::" {
-            let mut reader = Reader { tokens, at: index, found: &mut found };
-            reader.path(&[]);
+        match token.text.as_str() {
+            "{" => depth += 1,
+            "}" => {
+                depth = depth.saturating_sub(1);
+                open.retain(|(outer, _)| *outer < depth);
+            }
+            "mod" if text(tokens, index + 2) == "{" => open.push((depth, text(tokens, index + 1).to_owned())),
+            root if roots.contains(&root) && text(tokens, index + 1) == "::" && begins_a_path(tokens, index) => {
+                let inside: Vec<String> = file.iter().chain(open.iter().map(|(_, name)| name)).cloned().collect();
+                let first = found.len();
+                Reader { tokens, at: index, found: &mut found }.path(&[]);
+                for import in found.iter_mut().skip(first) {
+                    resolve(import, &inside);
+                }
+            }
+            _ => {}
         }
     }
-    for import in &mut found {
-        resolve(import, inside);
-    }
     found
+}
+
+/// Neither in the middle of a path nor in `pub(in ...)`.
+fn begins_a_path(tokens: &[Token], index: usize) -> bool {
+    let before = |back: usize| index.checked_sub(back).map_or("", |place| text(tokens, place));
+    before(1) != "::" && !(before(1) == "in" && before(2) == "(")
 }
 
 struct Reader<'a> {
@@ -121,5 +139,10 @@ fn paths_are_found_wherever_they_stand() {
         "use super::{wire, sql::{Statement, self}};",
         &["crate::cometql::wire", "crate::cometql::sql::Statement", "crate::cometql::sql::self"],
     );
+    check(
+        "mod part { use super::other::O; mod deep { use super::super::P; } } use super::Q;",
+        &["crate::cometql::exec::other::O", "crate::cometql::exec::P", "crate::cometql::Q"],
+    );
+    check("pub(in super::super) const A: u8 = 1; pub(in crate::cometql) mod m;", &[]);
     check("// crate::hub\n\"crate::hub\" other::crate::x", &[]);
 }
