@@ -5,7 +5,6 @@
 
 use crate::model::CloseReason;
 use std::fmt::Write;
-use std::sync::LazyLock;
 
 /// Whether a number only grows, or says how much there is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,24 +58,40 @@ counters! {
     connections: Gauge, "Browser connections open now.";
     sessions: Gauge, "CometQL sessions open now.";
     accepted: Counter, "Browser connections and CometQL sessions accepted.";
-    refused: Counter, "Connections and sessions closed at accept because a maximum was reached.";
-    subscriptions: Gauge, "Subscriptions of open connections.";
-    pipes: Gauge, "Pipes this shard owns that have subscribers.";
+    ended: Counter, "Browser connections and CometQL sessions that ended.";
+    accept_stops: Counter, "Times that accepting stopped because a maximum was reached or the system had no descriptors left.";
+    handshakes: Counter, "Browser handshakes completed.";
+    http_requests: Counter, "Plain HTTP requests answered.";
+    commands: Counter, "Browser commands executed.";
+    answers: Counter, "Messages sent to browsers that are not publications.";
+    logins: Counter, "Browsers that proved to be their user.";
+    logins_refused: Counter, "Browsers whose key was wrong.";
+    names_refused: Counter, "Pipes that browsers could not subscribe to.";
     publications: Counter, "Publications accepted, counted by the owner of their pipe.";
     deliveries: Counter, "Publications handed to subscribers, one for each subscriber.";
-    sends: Counter, "Writes to sockets; one may carry several publications.";
-    received_bytes: Counter, "Bytes read from sockets.";
-    sent_bytes: Counter, "Bytes written to sockets.";
-    queued_bytes: Gauge, "Bytes accepted for sockets that could not take them yet.";
     statements: Counter, "CometQL statements executed, prepared ones included.";
     statement_errors: Counter, "CometQL statements answered with an error.";
     inserts: Counter, "Publications that CometQL inserted, rows and not statements.";
-    login_failures: Counter, "CometQL logins refused.";
-    commands: Counter, "Browser commands executed.";
-    http_requests: Counter, "Plain HTTP requests answered.";
-    storage_requests: Counter, "Requests handed to storage.";
-    storage_failures: Counter, "Requests that storage failed or refused.";
-    ring_stalls: Counter, "Turns in which a full ring stopped the reading of a source.";
+    session_logins: Counter, "CometQL logins.";
+    session_logins_refused: Counter, "CometQL logins refused.";
+    storage_refusals: Counter, "Requests that storage was too busy to take.";
+    reads: Counter, "Reads from sockets.";
+    received_bytes: Counter, "Bytes read from sockets.";
+    sent_bytes: Counter, "Bytes written to sockets.";
+    sends: Counter, "Writes to sockets outside of fan-outs.";
+    fan_out_sends: Counter, "Writes to sockets within fan-outs; one may carry several publications.";
+    short_sends: Counter, "Writes that the system took only in part or not at all.";
+    ring_messages: Counter, "Messages handed to shards.";
+    ring_stalls: Counter, "Turns in which a full ring stopped the reading of sources.";
+    wakes: Counter, "Wakes of other shards.";
+    turns: Counter, "Turns of the shards' loops.";
+    memory_connections: Gauge, "Bytes of connections, their unread input and timers.";
+    memory_queues: Gauge, "Bytes waiting to be sent, shared ones counted once for each connection.";
+    memory_rings: Gauge, "Bytes of rings and their backlog.";
+    memory_buffers: Gauge, "Bytes of buffers and pending fan-outs.";
+    memory_hub: Gauge, "Bytes of subscriptions, pipes and users.";
+    memory_edge: Gauge, "Bytes of open fragmented messages and deferred reports.";
+    memory_sessions: Gauge, "Bytes of CometQL sessions.";
 }
 
 impl Counters {
@@ -91,9 +106,9 @@ impl Counters {
     }
 
     /// Every number by name; those by close reason as `closed_<reason>`.
-    pub fn rows(&self) -> Vec<(&'static str, u64)> {
-        let named = METRICS.iter().map(|metric| metric.name).zip(self.values());
-        let closed = CLOSED_NAMES.iter().copied().zip(self.closed);
+    pub fn rows(&self) -> Vec<(String, u64)> {
+        let named = METRICS.iter().map(|metric| metric.name.to_owned()).zip(self.values());
+        let closed = CloseReason::ALL.iter().map(|reason| format!("closed_{}", reason.as_str())).zip(self.closed);
         named.chain(closed).collect()
     }
 
@@ -140,10 +155,6 @@ fn sample(text: &mut String, line: std::fmt::Arguments<'_>) {
 const CLOSED: Metric =
     Metric { name: "closed", kind: Kind::Counter, help: "Connections and sessions that ended, by reason." };
 
-/// `closed_` and the reason's name, in the order of [`CloseReason::ALL`]. Made once and kept for good: a few short texts.
-static CLOSED_NAMES: LazyLock<Vec<&'static str>> =
-    LazyLock::new(|| CloseReason::ALL.iter().map(|reason| &*format!("closed_{}", reason.as_str()).leak()).collect());
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,7 +184,7 @@ mod tests {
     #[test]
     fn rows_have_unique_names() {
         let rows = distinct().rows();
-        let names: BTreeSet<&str> = rows.iter().map(|row| row.0).collect();
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.0.as_str()).collect();
         assert_eq!(names.len(), rows.len());
         assert_eq!(rows.len(), METRICS.len() + CloseReason::ALL.len());
         let value = |name| rows.iter().find(|row| row.0 == name).map(|row| row.1);
@@ -184,7 +195,8 @@ mod tests {
     fn merging_adds_everything() {
         let mut sum = distinct();
         sum.merge(&distinct());
-        let doubled: Vec<(&str, u64)> = distinct().rows().into_iter().map(|(name, value)| (name, value * 2)).collect();
+        let doubled: Vec<(String, u64)> =
+            distinct().rows().into_iter().map(|(name, value)| (name, value * 2)).collect();
         assert_eq!(sum.rows(), doubled);
         let mut full = Counters { deliveries: u64::MAX, ..Counters::default() };
         full.merge(&Counters { deliveries: 1, ..Counters::default() });

@@ -57,6 +57,13 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.write_shared(conn, bytes);
     }
 
+    /// The last bytes of a connection: sent as by [`write_shared`](Self::write_shared), then closed as by
+    /// [`close_after_flush`](Self::close_after_flush). The queue may be as long as it takes, since nothing can follow;
+    /// the peer has the time `within` for all of it.
+    pub fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration) {
+        self.core.write_last(conn, bytes, within);
+    }
+
     /// Sends the same bytes to many connections, later in this turn and the following ones: in slices, with looks at
     /// readiness, rings and accepts in between. Fan-outs are sent in the order in which they were given; several for
     /// one connection keep that order.
@@ -69,6 +76,11 @@ impl<'a, H: Host> Io<'a, H> {
     /// the last one.
     pub fn fan_out_pending(&self) -> bool {
         !self.core.fan_outs.is_empty()
+    }
+
+    /// All connections that are open, for a host that is about to end them.
+    pub fn open_connections(&self) -> Vec<Token> {
+        self.core.slab.tokens().filter(|conn| self.core.is_open(*conn)).collect()
     }
 
     /// Ends the connection at once. What is still queued is lost, and what the peer has not received yet may be.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{SendAncillaryBuffer, Shutdown};
@@ -38,6 +39,13 @@ impl<H: Host> Core<H> {
         if let Some(sent) = self.send_now(conn, bytes) {
             self.enqueue_shared(conn, bytes, sent);
         }
+    }
+
+    pub(crate) fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration) {
+        if let Some(sent) = self.send_now(conn, bytes) {
+            self.edit_ext(conn, |ext| ext.queue.push_shared(bytes, sent));
+        }
+        self.close_flushed_within(conn, within);
     }
 
     /// Sends directly if nothing is queued. Returns how many bytes were taken if a rest must be queued.
@@ -160,6 +168,10 @@ impl<H: Host> Core<H> {
 
     /// Reads nothing more, sends what is queued, then sees to it that the peer gets it.
     pub(crate) fn close_after_flush(&mut self, conn: Token) {
+        self.close_flushed_within(conn, self.settings.close_time_max);
+    }
+
+    fn close_flushed_within(&mut self, conn: Token, within: Duration) {
         let Some(entry) = self.slab.get_mut(conn).filter(|entry| entry.is_open()) else { return };
         let has_queue = entry.has_queue();
         entry.flags.set(Flags::CLOSING);
@@ -167,7 +179,7 @@ impl<H: Host> Core<H> {
         if entry.flags.has(Flags::BROKEN) {
             return self.end(conn, End::Local);
         }
-        self.set_deadline(conn, self.settings.close_time_max);
+        self.set_deadline(conn, within);
         self.edit_ext(conn, |ext| ext.unread = Vec::new());
         if !has_queue {
             self.linger(conn);

@@ -34,7 +34,8 @@ impl Placement {
         self.place(self.hasher.hash_one((dev, user)))
     }
 
-    pub(super) fn hasher(&self) -> RandomState {
+    /// For maps whose keys come from outside.
+    pub fn hasher(&self) -> RandomState {
         self.hasher.clone()
     }
 

@@ -1,1 +1,311 @@
-//! Placeholder until the module lands.
+//! The edge: readiness, rings, timers and completions become inputs of the cores, their outputs become writes.
+//!
+//! Everything impure is here: threads, sockets, files, clocks, random numbers, logging. [`start`] opens storage, the
+//! connection shards and the CometQL shard; [`Running`] is the server as `main` sees it.
+
+mod browsers;
+mod files;
+mod host;
+mod live;
+mod pages;
+mod sessions;
+mod storage;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use shards::{Engine, EngineChoice, Settings, ShardSettings};
+use tracing::info;
+
+use crate::cometql::exec::ExecConfig;
+use crate::cometql::plan::StatementLimits;
+use crate::cometql::{sql, wire};
+use crate::config::{Config, SendEngine, StringEscapes};
+use crate::http::HeadLimits;
+use crate::hub::{HubConfig, Placement};
+use crate::metrics::Counters;
+use crate::model::ShardId;
+use crate::storage::Store;
+use crate::storage::sqlite::{OpenError, Sqlite};
+use crate::ws;
+
+use browsers::{BrowserConfig, Browsers};
+use host::{Board, Host};
+use pages::Pages;
+use sessions::{Sessions, SessionsConfig};
+use storage::StorageThread;
+
+/// What `serverInfo` tells browsers.
+const PRODUCT: &str = concat!("Encke ", env!("CARGO_PKG_VERSION"));
+
+/// Largest static file.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Pipes with subscribers on one shard.
+const PIPES_PER_SHARD_MAX: usize = 10_000_000;
+/// Fragmented messages that may be open on one shard at a time.
+const ASSEMBLERS_MAX: usize = 1024;
+/// Statements of one session under way.
+const PIPELINE_MAX: usize = 1024;
+/// How long a stopping server waits for what is still being sent.
+const STOP_GRACE: Duration = Duration::from_millis(1200);
+/// Resolution of timeouts. Coarse, so that eight hours of silence can be told in 16 bits of ticks.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Why the server did not start; `Display` is one sentence.
+#[derive(Debug)]
+pub enum StartError {
+    Storage(OpenError),
+    Shards(shards::StartError),
+    Thread(std::io::Error),
+    Random(getrandom::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Storage(error) => error.fmt(f),
+            Self::Shards(error) => error.fmt(f),
+            Self::Thread(error) => write!(f, "A thread cannot be started: {error}."),
+            Self::Random(error) => write!(f, "The system gives no random numbers: {error}."),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A part of the server ended by a fault of its own.
+#[derive(Debug)]
+pub struct Fault(String);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+pub struct Running {
+    shards: shards::Running,
+    connection_shards: usize,
+    browsers: SocketAddr,
+    cometql: SocketAddr,
+    engine: Engine,
+    storage: String,
+    storage_thread: StorageThread,
+    file_thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn browsers(&self) -> SocketAddr {
+        self.browsers
+    }
+
+    pub fn cometql(&self) -> SocketAddr {
+        self.cometql
+    }
+
+    /// Connection shards; the CometQL shard is one more.
+    pub fn shards(&self) -> usize {
+        self.connection_shards
+    }
+
+    pub fn engine(&self) -> &str {
+        match self.engine {
+            Engine::IoUring => "io_uring",
+            Engine::Plain => "plain send",
+        }
+    }
+
+    pub fn storage(&self) -> String {
+        self.storage.clone()
+    }
+
+    /// Ends the server: connections are closed, what storage was handed is committed.
+    pub fn stop(&self) {
+        self.shards.stop();
+    }
+
+    /// Waits for the end.
+    pub fn join(self) -> Result<(), Fault> {
+        let ended = self.shards.join();
+        // The shards' ends of the channels are gone, so these threads finish what they have and end.
+        self.storage_thread.join();
+        if let Some(files) = self.file_thread {
+            let _ = files.join();
+        }
+        ended.map_err(|panicked| Fault(panicked.to_string()))
+    }
+}
+
+/// Opens everything and returns when the server accepts connections.
+pub fn start(config: Config, password: String) -> Result<Running, StartError> {
+    let connection_shards = match config.ws.thread_num {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(usize::from(u16::MAX)) as u16),
+        number => number,
+    };
+    let all_shards = connection_shards + 1;
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(StartError::Random)?;
+    let placement = Placement::new(connection_shards, u64::from_le_bytes(seed));
+
+    let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
+    let (engine, wakers) = (prepared.engine(), prepared.wakers());
+
+    let store = Sqlite::open(&config.storage.dir).map_err(StartError::Storage)?;
+    let storage_description = store.describe();
+    let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
+    let storage_thread =
+        StorageThread::start(storage_setup, Box::new(store), wakers.clone()).map_err(StartError::Thread)?;
+
+    let (file_thread, file_clients) = match &config.main.base_dir {
+        Some(root) => {
+            let (setup, clients) = files::channels(connection_shards);
+            let thread = files::start(setup, root.clone(), FILE_BYTES_MAX, wakers).map_err(StartError::Thread)?;
+            (Some(thread), clients)
+        }
+        None => (None, Vec::new()),
+    };
+
+    let board: Board = (0..all_shards).map(|_| Mutex::new(Counters::default())).collect();
+    let ends = Ends {
+        storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
+        files: Mutex::new(file_clients.into_iter().map(Some).collect()),
+    };
+    let cometql_port = Arc::new(OnceLock::new());
+    let port_for_pages = cometql_port.clone();
+    let make = move |shard: u16| make_host(shard, &config, &password, &placement, &board, &ends, &port_for_pages);
+    let running = prepared.start(make).map_err(StartError::Shards)?;
+    let addresses = running.addresses();
+    let address = |shard: u16| addresses.get(usize::from(shard)).copied().flatten().unwrap_or(NO_ADDRESS);
+    let (browsers, cometql) = (address(0), address(connection_shards));
+    let _ = cometql_port.set(cometql.port());
+    info!(shards = connection_shards, engine = %engine, "started");
+    Ok(Running {
+        browsers,
+        cometql,
+        shards: running,
+        connection_shards: usize::from(connection_shards),
+        engine,
+        storage: storage_description,
+        storage_thread,
+        file_thread,
+    })
+}
+
+/// Stands for a listener that does not exist.
+const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
+/// The shards' ends of channels; each is taken once, in its shard's thread.
+struct Ends {
+    storage: Mutex<Vec<Option<storage::StorageClient>>>,
+    files: Mutex<Vec<Option<files::FileClient>>>,
+}
+
+fn settings(config: &Config, connection_shards: u16) -> Settings {
+    let browsers = SocketAddr::new(config.ws.ip, config.ws.port);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut shards: Vec<ShardSettings> = (0..connection_shards)
+        .map(|shard| ShardSettings {
+            connections_max: config.ws.connections_max as u32,
+            queue_bytes_max: config.ws.queue_bytes_max,
+            // A frame with its head, and as much again of what follows it.
+            unread_bytes_max: (2 * config.ws.message_bytes_max).max(UNREAD_BYTES_MIN),
+            pin_to_core: config.ws.pin_cores.then(|| usize::from(shard) % cores),
+            ..ShardSettings::new(format!("browsers-{shard}"), Some(browsers))
+        })
+        .collect();
+    shards.push(ShardSettings {
+        connections_max: config.cometql.sessions_max as u32,
+        queue_bytes_max: config.cometql.packet_bytes_max,
+        unread_bytes_max: wire::BORROWED_MAX * 2,
+        ..ShardSettings::new("cometql", Some(SocketAddr::new(config.cometql.ip, config.cometql.port)))
+    });
+    Settings {
+        shards,
+        engine: match config.ws.send_engine {
+            SendEngine::Auto => EngineChoice::Auto,
+            SendEngine::IoUring => EngineChoice::IoUring,
+            SendEngine::Plain => EngineChoice::Plain,
+        },
+        tick: TICK,
+        busy_poll: Duration::from_micros(u64::from(config.ws.busy_poll_us)),
+        stop_grace: STOP_GRACE,
+        ..Settings::default()
+    }
+}
+
+/// A request head of the largest size must fit.
+const UNREAD_BYTES_MIN: usize = 64 * 1024;
+
+fn make_host(
+    shard: u16,
+    config: &Config,
+    password: &str,
+    placement: &Placement,
+    board: &Board,
+    ends: &Ends,
+    cometql_port: &Arc<OnceLock<u16>>,
+) -> Host {
+    let storage = take(&ends.storage, shard).unwrap_or_else(storage::StorageClient::nowhere);
+    if shard == placement.connection_shards() {
+        let sessions = SessionsConfig {
+            exec: exec_config(config, password, placement),
+            login_timeout: Duration::from_millis(u64::from(config.cometql.login_timeout_ms)),
+            idle_timeout: Duration::from_secs(u64::from(config.cometql.idle_timeout_s)),
+        };
+        return Host::sessions(Sessions::new(sessions, storage, board.clone()), board.clone());
+    }
+    let content_types: HashMap<String, String> = match config.main.base_dir {
+        Some(_) => config.content_types.0.clone().into_iter().collect(),
+        None => HashMap::new(),
+    };
+    let frame_bytes_max = config.ws.message_bytes_max;
+    let browsers = BrowserConfig {
+        hub: HubConfig {
+            shard: ShardId(shard),
+            placement: placement.clone(),
+            pipes_per_connection_max: config.ws.pipes_max,
+            pipes_max: PIPES_PER_SHARD_MAX,
+            save_last_seen: config.main.save_users_last_online_time,
+        },
+        frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },
+        heads: HeadLimits::default(),
+        dev_max: config.main.dev_index_size,
+        origins: config.ws.hosts.clone(),
+        handshake_timeout: Duration::from_millis(u64::from(config.ws.handshake_timeout_ms)),
+        ping_interval: Duration::from_secs(u64::from(config.ws.ping_interval_s)),
+        assemblers_max: ASSEMBLERS_MAX,
+        pages: Arc::new(Pages::new(cometql_port.clone(), config.main.node_name.clone(), content_types)),
+    };
+    Host::browsers(Browsers::new(browsers, storage, take(&ends.files, shard)), board.clone())
+}
+
+fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecConfig {
+    let query_bytes_max = config.cometql.query_bytes_max;
+    ExecConfig {
+        placement: placement.clone(),
+        password: password.into(),
+        packets: wire::Limits { packet_max: config.cometql.packet_bytes_max, ..wire::Limits::default() },
+        statements: StatementLimits {
+            query_bytes_max,
+            message_bytes_max: query_bytes_max,
+            user_data_bytes_max: query_bytes_max,
+            dev_max: config.main.dev_index_size.saturating_sub(1),
+        },
+        escapes: match config.cometql.string_escapes {
+            StringEscapes::Mysql => sql::StringEscapes::Mysql,
+            StringEscapes::Legacy => sql::StringEscapes::Legacy,
+        },
+        pipeline_max: PIPELINE_MAX,
+    }
+}
+
+fn take<T>(ends: &Mutex<Vec<Option<T>>>, shard: u16) -> Option<T> {
+    let mut ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
+    ends.get_mut(usize::from(shard)).and_then(Option::take)
+}

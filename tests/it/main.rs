@@ -8,5 +8,6 @@ mod cli;
 mod conformance;
 mod php;
 mod server;
+mod sim;
 mod tidy;
 mod tools;

@@ -1,0 +1,736 @@
+//! The CometQL shard's core: sessions, and what their statements cause on the rings and in storage.
+//!
+//! Bytes of a session go in through [`Exec::receive`], answers come out as [`Output::Write`], one per session and
+//! turn. It lacks sockets, threads and clocks like the hub does, and the simulator runs both together.
+//!
+//! Answers leave in the order of the statements. Publications of one session overlap: a client that pipelines has many
+//! under way. Everything else waits until all before it is answered, and holds back what comes after it.
+//!
+//! ```text
+//!  bytes -> wire -> sql -> plan -> queue of entries -> bytes
+//!                                   |  Planned   not begun; begins at the front of the queue
+//!                                   |  Publishing  so many owners have yet to accept
+//!                                   |  Running   waits for owners or storage
+//!                                   v  Ready     encoded answer
+//! ```
+
+mod gather;
+mod session;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use ahash::RandomState;
+
+use crate::hub::{Answered, Ask, AskId, Placement, Question, RingMessage, StatementId};
+use crate::model::{CloseReason, ConnId, DevId, Now, PipeKey, Publication, ShardId};
+use crate::storage::{Completion, Job, Read, Request, Ticket};
+
+use super::errors::{Code, Error};
+use super::plan::{self, Draft, Figures, LiveQuery, Plan, Reply, Row, SessionView, Source, StatementLimits};
+use super::sql::{self, Statement, StringEscapes, Value};
+use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, ServerSettings, Verdict};
+
+use gather::Gather;
+use session::{Entry, Phase, Session, Stage, Start};
+
+#[derive(Clone, Debug)]
+pub struct ExecConfig {
+    pub placement: Placement,
+    /// The one password of all tenants.
+    pub password: Box<str>,
+    pub packets: wire::Limits,
+    pub statements: StatementLimits,
+    pub escapes: StringEscapes,
+    /// Statements of one session under way; a session with so many is not read.
+    pub pipeline_max: usize,
+}
+
+#[derive(Debug)]
+pub enum Output {
+    /// All answers of a turn to one session.
+    Write {
+        session: ConnId,
+        bytes: Vec<u8>,
+    },
+    Ring {
+        to: ShardId,
+        message: RingMessage,
+    },
+    Store(Job),
+    /// After what was written before has been sent.
+    Close {
+        session: ConnId,
+        reason: CloseReason,
+    },
+    /// The session may be read again.
+    Resume {
+        session: ConnId,
+    },
+    /// The password was proved: the session's time to log in is over.
+    LoggedIn {
+        session: ConnId,
+    },
+}
+
+/// Gives the rows of live figures for a tenant: what only the edge knows.
+pub type LiveRows<'a> = &'a dyn Fn(Figures, DevId) -> Vec<Row>;
+
+/// What a session's bytes led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Received {
+    /// The rest is to be handed in again with what follows it.
+    pub used: usize,
+    /// Nothing is to be handed in before [`Output::Resume`].
+    pub pause: bool,
+}
+
+/// What is counted; all since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExecCounters {
+    pub logins: u64,
+    pub logins_refused: u64,
+    pub statements: u64,
+    pub errors: u64,
+    /// Rows of INSERT INTO pipes_messages.
+    pub publications: u64,
+}
+
+pub struct Exec {
+    config: ExecConfig,
+    /// By place in the shard's slab.
+    sessions: Vec<Option<Box<Session>>>,
+    open: usize,
+    /// Sessions with something to write.
+    touched: Vec<ConnId>,
+    /// Who asked, and which of its keys the answer is for.
+    asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
+    jobs: HashMap<u64, ConnId, RandomState>,
+    next_number: u64,
+    outputs: VecDeque<Output>,
+    counters: ExecCounters,
+}
+
+impl Exec {
+    pub fn new(config: ExecConfig) -> Self {
+        let hasher = config.placement.hasher();
+        Self {
+            config,
+            sessions: Vec::new(),
+            open: 0,
+            touched: Vec::new(),
+            asks: HashMap::with_hasher(hasher.clone()),
+            jobs: HashMap::with_hasher(hasher),
+            next_number: 0,
+            outputs: VecDeque::new(),
+            counters: ExecCounters::default(),
+        }
+    }
+
+    pub fn sessions(&self) -> usize {
+        self.open
+    }
+
+    pub fn counters(&self) -> ExecCounters {
+        self.counters
+    }
+
+    /// Bytes of sessions and of what they wait for.
+    pub fn memory(&self) -> usize {
+        let sessions: usize = self.sessions.iter().flatten().map(|session| session.bytes()).sum();
+        sessions
+            + self.sessions.capacity() * size_of::<Option<Box<Session>>>()
+            + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
+            + self.jobs.capacity() * size_of::<(u64, ConnId)>()
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// A client has connected. `random` must come from a cryptographic source.
+    pub fn opened(&mut self, id: ConnId, random: [u8; Salt::LENGTH]) {
+        let place = id.index as usize;
+        if self.sessions.len() <= place {
+            self.sessions.resize_with(place + 1, || None);
+        }
+        let mut session = Box::new(Session::new(id, Connection::new(id.index + 1, Salt::from_random(random))));
+        session.wire.greeting(&ServerSettings::default(), &mut session.out);
+        self.touch(&mut session);
+        self.open += 1;
+        self.put_back(session);
+    }
+
+    pub fn closed(&mut self, id: ConnId) {
+        if self.take(id).is_some() {
+            self.open -= 1;
+        }
+    }
+
+    /// Everything of a session that was not used before, and what has arrived since.
+    pub fn receive(&mut self, id: ConnId, input: &[u8], now: Now, live: LiveRows<'_>) -> Received {
+        let Some(mut session) = self.take(id) else { return Received { used: input.len(), pause: false } };
+        let mut used = 0;
+        while !session.is_closing() && !session.holds_back(self.config.pipeline_max) {
+            match session.wire.next(&self.config.packets, input.get(used..).unwrap_or_default()) {
+                Ok(None) => break,
+                Ok(Some((taken, event))) => {
+                    used += taken;
+                    self.event(&mut session, event, now, live);
+                    self.advance(&mut session, live);
+                }
+                Err(fatal) => {
+                    let mut answer = Vec::new();
+                    session.wire.reply(fatal.sequence, &mut answer).error(fatal.code, fatal.text);
+                    session.push(Entry::ready(answer));
+                    session.close_when_answered(fatal.reason);
+                    self.advance(&mut session, live);
+                }
+            }
+        }
+        if session.is_closing() {
+            used = input.len();
+        }
+        session.paused = session.holds_back(self.config.pipeline_max);
+        let received = Received { used, pause: session.paused };
+        self.put_back(session);
+        received
+    }
+
+    /// What owners say.
+    pub fn ring(&mut self, message: RingMessage, live: LiveRows<'_>) {
+        match message {
+            RingMessage::Accepted { statement: StatementId { session, number } } => {
+                self.with(session, live, |session| session.accepted(number));
+            }
+            RingMessage::Answered(answered) => {
+                let Answered { id: AskId(id), replies } = *answered;
+                let Some((session, places)) = self.asks.remove(&id) else { return };
+                self.with(session, live, |session| session.gathered(|gather| gather.answered(&places, &replies)));
+            }
+            // Nothing else is ever sent to this shard.
+            _ => {}
+        }
+    }
+
+    pub fn stored(&mut self, completion: Completion, live: LiveRows<'_>) {
+        let Some(session) = self.jobs.remove(&completion.ticket.0) else { return };
+        self.with(session, live, |session| session.stored(completion.result));
+    }
+
+    /// Hands out what this turn wrote.
+    pub fn end_turn(&mut self) {
+        for id in std::mem::take(&mut self.touched) {
+            let Some(session) = self.sessions.get_mut(id.index as usize).and_then(Option::as_mut) else { continue };
+            if session.id != id {
+                continue;
+            }
+            session.touched = false;
+            if !session.out.is_empty() {
+                self.outputs.push_back(Output::Write { session: id, bytes: std::mem::take(&mut session.out) });
+            }
+            if let (Some(reason), true) = (session.closing, session.queue.is_empty()) {
+                self.outputs.push_back(Output::Close { session: id, reason });
+            } else if session.paused && !session.holds_back(self.config.pipeline_max) {
+                session.paused = false;
+                self.outputs.push_back(Output::Resume { session: id });
+            }
+        }
+    }
+
+    // Sessions
+
+    fn take(&mut self, id: ConnId) -> Option<Box<Session>> {
+        self.sessions.get_mut(id.index as usize)?.take_if(|session| session.id == id)
+    }
+
+    fn put_back(&mut self, session: Box<Session>) {
+        if let Some(place) = self.sessions.get_mut(session.id.index as usize) {
+            *place = Some(session);
+        }
+    }
+
+    fn touch(&mut self, session: &mut Session) {
+        if !session.touched {
+            session.touched = true;
+            self.touched.push(session.id);
+        }
+    }
+
+    fn with(&mut self, id: ConnId, live: LiveRows<'_>, change: impl FnOnce(&mut Session)) {
+        let Some(mut session) = self.take(id) else { return };
+        change(&mut session);
+        self.advance(&mut session, live);
+        self.put_back(session);
+    }
+
+    // Commands
+
+    fn event(&mut self, session: &mut Session, event: Event<'_>, now: Now, live: LiveRows<'_>) {
+        match event {
+            Event::Login(login) => self.login(session, &login),
+            Event::AuthSwitchResponse(auth) => {
+                let verdict = session.wire.verdict_after_switch(auth, self.config.password.as_bytes());
+                self.judge(session, verdict);
+            }
+            // Never offered, so the wire refuses it before it gets here.
+            Event::Tls => session.close_when_answered(CloseReason::ProtocolError),
+            Event::Partial => {}
+            Event::Command { sequence, command } => self.command(session, sequence, command, now, live),
+        }
+    }
+
+    fn login(&mut self, session: &mut Session, login: &Login<'_>) {
+        session.asked_user = login.user.into();
+        session.asked_database = login.database.map(Into::into);
+        let verdict = session.wire.verdict(login, self.config.password.as_bytes());
+        self.judge(session, verdict);
+    }
+
+    fn judge(&mut self, session: &mut Session, verdict: Verdict) {
+        let method = match verdict {
+            Verdict::SwitchPlugin(method) => {
+                session.wire.switch_plugin(method, &mut session.out);
+                self.touch(session);
+                return;
+            }
+            Verdict::Accepted(method) => method,
+            Verdict::Empty if session.asked_user.starts_with(b"haproxy_check") => {
+                session.phase = Phase::Probe;
+                session.wire.accept_unproved(&mut session.out);
+                self.touch(session);
+                return;
+            }
+            Verdict::Empty | Verdict::Wrong => {
+                let text = "Authentication failed: wrong user name or password";
+                return self.refuse(session, &Error::new(Code::Authentication, text));
+            }
+        };
+        match self.admit(session) {
+            Ok(()) => {
+                self.counters.logins += 1;
+                session.phase = Phase::Ready;
+                session.wire.accept(method, &mut session.out);
+                self.outputs.push_back(Output::LoggedIn { session: session.id });
+                self.touch(session);
+            }
+            Err(error) => self.refuse(session, &error),
+        }
+    }
+
+    /// The user name selects the tenant; a database named at login may change it.
+    fn admit(&self, session: &mut Session) -> Result<(), Error> {
+        let user = std::mem::take(&mut session.asked_user);
+        let database = session.asked_database.take();
+        session.dev = parse_user(&user, self.config.statements.dev_max)?;
+        session.user = String::from_utf8_lossy(&user).into();
+        session.database = None;
+        session.forget_all();
+        if let Some(name) = database {
+            let database = plan::parse_database(&name, self.config.statements.dev_max)?;
+            session.use_database(database);
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, session: &mut Session, error: &Error) {
+        self.counters.logins_refused += 1;
+        session.wire.refuse(error.code.number(), &error.text, &mut session.out);
+        session.close_when_answered(CloseReason::LoginRefused);
+        self.touch(session);
+    }
+
+    fn command(&mut self, session: &mut Session, sequence: u8, command: Command<'_>, now: Now, live: LiveRows<'_>) {
+        let mut answer = Vec::new();
+        let mut reply = session.wire.reply(sequence, &mut answer);
+        match command {
+            Command::Query(text) => return self.query(session, sequence, &text, now),
+            Command::Prepare(text) => return self.prepare(session, sequence, &text, now),
+            Command::Execute(execute) => return self.execute(session, sequence, &execute, now),
+            Command::ChangeUser(login) => {
+                session.phase = Phase::Login;
+                return self.login(session, &login);
+            }
+            Command::Quit => return session.close_when_answered(CloseReason::Quit),
+            Command::LongData { .. } => return,
+            Command::CloseStatement(id) => return session.forget(id),
+            Command::InitDatabase(name) => match plan::parse_database(name, self.config.statements.dev_max) {
+                Ok(_) if session.phase != Phase::Ready => reply.error(Code::AccessDenied.number(), NOT_LOGGED_IN),
+                Ok(database) => {
+                    reply.ok(0, 0, false);
+                    session.use_database(database);
+                }
+                Err(error) => reply.error(error.code.number(), &error.text),
+            },
+            Command::ResetConnection => {
+                session.forget_all();
+                reply.ok(0, 0, false);
+            }
+            Command::Ping | Command::ResetStatement(_) => reply.ok(0, 0, false),
+            Command::Statistics => reply.text(&self.statistics_line(live)),
+            // The command is old and clients use it for completing names only; no columns is a legal answer.
+            Command::FieldList { .. } | Command::SetOption(_) | Command::Debug => reply.eof(),
+            Command::Fetch { .. } => reply.error(wire::code::NO_CURSOR, "There is no open cursor"),
+            Command::KillProcess(id) => {
+                let plan = Plan::Kill(id);
+                session.push(Entry {
+                    start: Start::At(sequence),
+                    more: false,
+                    binary: false,
+                    stage: Stage::Planned(plan),
+                });
+                return;
+            }
+            Command::Refused(refusal) => reply.error(refusal.code, refusal.text),
+            Command::Unknown(code) => {
+                reply.error(Code::UnknownCommand.number(), &format!("Command {code} is not part of CometQL"));
+            }
+        }
+        session.push(Entry::ready(answer));
+    }
+
+    fn query(&mut self, session: &mut Session, sequence: u8, text: &[u8], now: Now) {
+        let mut start = Start::At(sequence);
+        let mut plans = self.plans(session, text, now).into_iter().peekable();
+        // Publications of a lone statement go out at once and overlap with those before them.
+        let alone = plans.len() == 1;
+        while let Some(planned) = plans.next() {
+            self.counters.statements += 1;
+            let more = plans.peek().is_some();
+            let stage = match planned {
+                Ok(Plan::Publish(drafts)) if alone && session.only_publishes() => {
+                    let number = session.next_number();
+                    Stage::Publishing { left: self.publish(session, number, drafts) }
+                }
+                Ok(plan) => Stage::Planned(plan),
+                Err(error) => Stage::Failed(error),
+            };
+            session.push(Entry { start, more, binary: false, stage });
+            start = Start::Continued;
+        }
+    }
+
+    /// The plans of a query; more than one only for clients that asked for multi-statements.
+    fn plans(&self, session: &mut Session, text: &[u8], now: Now) -> Vec<Result<Plan, Error>> {
+        if session.phase != Phase::Ready {
+            return vec![Err(Error::new(Code::AccessDenied, NOT_LOGGED_IN))];
+        }
+        if let Err(error) = plan::check_length(text, &self.config.statements) {
+            return vec![Err(error)];
+        }
+        let (dev, text) = match plan::take_cluster_prefix(text, self.config.statements.dev_max) {
+            Ok(prefixed) => prefixed,
+            Err(error) => return vec![Err(error)],
+        };
+        if let Some(dev) = dev {
+            session.dev = dev;
+        }
+        let view = session.view(now, &self.config.statements);
+        if let Some(insert) = sql::fast::insert(text, self.config.escapes) {
+            return vec![plan::plan_insert(&insert, &view)];
+        }
+        if session.wire.multi_statements() {
+            let mut statements: Vec<Cow<'_, [u8]>> = Vec::new();
+            for statement in sql::statements(text) {
+                match statement {
+                    Ok(_) if statements.len() >= STATEMENTS_PER_QUERY_MAX => {
+                        let text = format!("A query may hold {STATEMENTS_PER_QUERY_MAX} statements at the most");
+                        return vec![Err(Error::new(Code::TooManyValues, text))];
+                    }
+                    Ok(statement) => statements.push(Cow::Borrowed(statement)),
+                    Err(error) => return vec![Err(error.into())],
+                }
+            }
+            if statements.len() > 1 {
+                let mut plans = Vec::with_capacity(statements.len());
+                for statement in statements {
+                    let planned = self.plan(&statement, &view);
+                    let failed = planned.is_err();
+                    plans.push(planned);
+                    if failed {
+                        break;
+                    }
+                }
+                return plans;
+            }
+        }
+        vec![self.plan(text, &view)]
+    }
+
+    fn plan(&self, text: &[u8], view: &SessionView<'_>) -> Result<Plan, Error> {
+        let statement = self.parse(text)?;
+        plan::plan(&statement, view)
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<Statement, Error> {
+        Ok(sql::parse(plan::check_text(text)?, self.config.escapes)?)
+    }
+
+    fn prepare(&mut self, session: &mut Session, sequence: u8, text: &[u8], now: Now) {
+        let prepared = if session.phase == Phase::Ready {
+            plan::check_length(text, &self.config.statements)
+                .and_then(|()| Ok(sql::prepare(plan::check_text(text)?, self.config.escapes)?))
+        } else {
+            Err(Error::new(Code::AccessDenied, NOT_LOGGED_IN))
+        };
+        let registered = prepared.and_then(|statement| {
+            let columns = plan::result_columns(&statement, &session.view(now, &self.config.statements))?;
+            let parameters = u16::try_from(statement.placeholders())
+                .map_err(|_| Error::new(Code::TooManyValues, "The statement has too many placeholders"))?;
+            if session.prepared_bytes + text.len() > PREPARED_BYTES_MAX {
+                return Err(Error::new(Code::TooManyStatements, "The prepared statements are too long together"));
+            }
+            let id = session
+                .wire
+                .add_statement(&self.config.packets, parameters)
+                .ok_or_else(|| Error::new(Code::TooManyStatements, "Too many prepared statements: close some first"))?;
+            session.remember(id, statement, text.len());
+            Ok((id, columns, parameters))
+        });
+        let mut answer = Vec::new();
+        let mut reply = session.wire.reply(sequence, &mut answer);
+        match registered {
+            Ok((id, columns, parameters)) => reply.prepared(id, &session::columns(&columns), parameters),
+            Err(error) => {
+                self.counters.errors += 1;
+                reply.error(error.code.number(), &error.text);
+            }
+        }
+        session.push(Entry::ready(answer));
+    }
+
+    fn execute(&mut self, session: &mut Session, sequence: u8, execute: &wire::Execute<'_>, now: Now) {
+        self.counters.statements += 1;
+        let planned = self.plan_execution(session, execute, now);
+        let stage = match planned {
+            Ok(Plan::Publish(drafts)) if session.only_publishes() => {
+                let number = session.next_number();
+                Stage::Publishing { left: self.publish(session, number, drafts) }
+            }
+            Ok(plan) => Stage::Planned(plan),
+            Err(error) => Stage::Failed(error),
+        };
+        session.push(Entry { start: Start::At(sequence), more: false, binary: true, stage });
+    }
+
+    fn plan_execution(&self, session: &Session, execute: &wire::Execute<'_>, now: Now) -> Result<Plan, Error> {
+        let statement = session
+            .prepared
+            .get(&execute.statement)
+            .map(|(statement, _)| statement)
+            .ok_or_else(|| Error::new(Code::UnknownStatement, "There is no such prepared statement"))?;
+        let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
+        let bound = statement.bind(&values)?;
+        plan::plan(&bound, &session.view(now, &self.config.statements))
+    }
+
+    // Carrying out
+
+    /// Sends each draft to its owner; returns how many have to be accepted.
+    fn publish(&mut self, session: &Session, number: u32, drafts: Vec<Draft>) -> u32 {
+        let statement = StatementId { session: session.id, number };
+        let count = drafts.len() as u32;
+        self.counters.publications += u64::from(count);
+        for Draft { pipe, event, message } in drafts {
+            let key = Arc::new(PipeKey { dev: session.dev, name: pipe });
+            let to = self.config.placement.owner_of_pipe(&key);
+            let publication = Box::new(Publication::new(key, event, message));
+            let message = RingMessage::Publish { publication, statement: Some(statement) };
+            self.outputs.push_back(Output::Ring { to, message });
+        }
+        count
+    }
+
+    /// Answers what can be answered at the front of the queue, and begins what then stands there.
+    fn advance(&mut self, session: &mut Session, live: LiveRows<'_>) {
+        while let Some(entry) = session.queue.pop_front() {
+            let Entry { start, more, binary, stage } = entry;
+            let result = match stage {
+                Stage::Publishing { left: 0 } => Ok(Reply::Ok { affected: 0, insert_id: 0 }),
+                Stage::Ready(bytes) => {
+                    session.out.extend_from_slice(&bytes);
+                    session.popped();
+                    continue;
+                }
+                Stage::Failed(error) => Err(error),
+                Stage::Done(result) => result,
+                Stage::Planned(plan) => match self.begin(session, plan, live) {
+                    Stage::Done(result) => result,
+                    begun => {
+                        session.queue.push_front(Entry { start, more, binary, stage: begun });
+                        break;
+                    }
+                },
+                waiting => {
+                    session.queue.push_front(Entry { start, more, binary, stage: waiting });
+                    break;
+                }
+            };
+            self.counters.errors += u64::from(result.is_err());
+            session.answer(start, more, binary, result);
+        }
+        if !session.out.is_empty() || session.paused || session.is_closing() {
+            self.touch(session);
+        }
+    }
+
+    fn begin(&mut self, session: &mut Session, plan: Plan, live: LiveRows<'_>) -> Stage {
+        match plan {
+            Plan::Reply(reply) => Stage::Done(Ok(reply)),
+            Plan::Publish(drafts) => {
+                let number = session.front_number();
+                match self.publish(session, number, drafts) {
+                    0 => Stage::Done(Ok(Reply::Ok { affected: 0, insert_id: 0 })),
+                    left => Stage::Publishing { left },
+                }
+            }
+            Plan::Write { writes, reply } => {
+                self.store(session.id, Request::Write(writes));
+                Stage::Writing(reply)
+            }
+            Plan::Read { source, query } => {
+                let gather = self.ask(session, source, query);
+                Stage::Gathering(gather)
+            }
+            Plan::UseDatabase(database) => {
+                session.use_database(database);
+                Stage::Done(Ok(Reply::Ok { affected: 0, insert_id: 0 }))
+            }
+            Plan::Kill(id) => Stage::Done(self.kill(session, id)),
+            Plan::Live(LiveQuery { figures, query }) => {
+                Stage::Done(query.apply(live(figures, session.dev)).map(Reply::Rows))
+            }
+        }
+    }
+
+    fn ask(&mut self, session: &Session, source: Source, query: plan::RowQuery) -> Gather {
+        let dev = session.dev;
+        match source {
+            Source::PipeCounts(names) => {
+                let keys: Vec<PipeKey> = names.into_iter().map(|name| PipeKey { dev, name }).collect();
+                let parts = by_owner(&keys, |key| self.config.placement.owner_of_pipe(key));
+                for (to, places) in &parts {
+                    let asked = places.iter().filter_map(|place| keys.get(*place).cloned()).collect();
+                    self.send_question(session.id, *to, places.clone(), Question::PipeCounts(asked));
+                }
+                Gather::counts(keys, parts.len(), query)
+            }
+            Source::LastSeen(users) => {
+                let parts = by_owner(&users, |user| self.config.placement.owner_of_user(dev, *user));
+                for (to, places) in &parts {
+                    let asked = places.iter().filter_map(|place| users.get(*place).copied()).collect();
+                    self.send_question(session.id, *to, places.clone(), Question::Online(dev, asked));
+                }
+                self.store(session.id, Request::Read(Read::LastSeen { dev, users: users.clone() }));
+                Gather::last_seen(users, parts.len(), query)
+            }
+            Source::Hashes(users) => {
+                self.store(session.id, Request::Read(Read::Hashes { dev, users }));
+                Gather::texts(query)
+            }
+            Source::UserData(users) => {
+                self.store(session.id, Request::Read(Read::UserData { dev, users }));
+                Gather::texts(query)
+            }
+        }
+    }
+
+    fn send_question(&mut self, session: ConnId, to: ShardId, places: Vec<usize>, question: Question) {
+        let id = self.draw_number();
+        self.asks.insert(id, (session, places));
+        let message = RingMessage::Ask(Box::new(Ask { id: AskId(id), question }));
+        self.outputs.push_back(Output::Ring { to, message });
+    }
+
+    fn store(&mut self, session: ConnId, request: Request) {
+        let number = self.draw_number();
+        self.jobs.insert(number, session);
+        self.outputs.push_back(Output::Store(Job { ticket: Ticket(number), request }));
+    }
+
+    /// The answer to `COM_STATISTICS`, one line of names and numbers.
+    fn statistics_line(&self, live: LiveRows<'_>) -> String {
+        let status = live(Figures::Status(sql::StatusFlag::Global), DevId(0));
+        let uptime = status.iter().find(|row| row.first().is_some_and(|name| &**name == "uptime"));
+        let uptime = uptime.and_then(|row| row.get(1)).map_or("0", |value| value);
+        let ExecCounters { statements, errors, .. } = self.counters;
+        format!("Uptime: {uptime}  Threads: {}  Questions: {statements}  Errors: {errors}", self.open)
+    }
+
+    fn draw_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    /// Ends another session of the same tenant, or any if this one is of tenant 0.
+    fn kill(&mut self, session: &mut Session, id: u32) -> Result<Reply, Error> {
+        let done = Ok(Reply::Ok { affected: 0, insert_id: 0 });
+        if session.wire.id() == id {
+            session.close_when_answered(CloseReason::Killed);
+            return done;
+        }
+        let place = (id as usize).checked_sub(1);
+        let target = place.and_then(|place| self.sessions.get_mut(place)).and_then(Option::as_mut);
+        match target.filter(|target| session.dev == DevId(0) || target.dev == session.dev) {
+            Some(target) => {
+                self.outputs.push_back(Output::Close { session: target.id, reason: CloseReason::Killed });
+                done
+            }
+            None => Err(Error::new(Code::UnknownConnection, format!("There is no connection with the id {id}"))),
+        }
+    }
+}
+
+const NOT_LOGGED_IN: &str = "Access denied: this session did not log in with the password";
+
+/// Bytes of text of all prepared statements of a session.
+const PREPARED_BYTES_MAX: usize = 1024 * 1024;
+
+/// Statements in one query of a client that asked for multi-statements.
+const STATEMENTS_PER_QUERY_MAX: usize = 1000;
+
+/// The tenant that a user name selects: `root` is 0, digits are themselves. Error: 16 for every other name.
+fn parse_user(name: &[u8], dev_max: u32) -> Result<DevId, Error> {
+    let number = match name {
+        b"root" => Some(0),
+        digits if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+            std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok())
+        }
+        _ => None,
+    };
+    number.filter(|dev| *dev <= dev_max).map(DevId).ok_or_else(|| {
+        Error::new(Code::Authentication, "Authentication failed: the user is root or the number of a tenant")
+    })
+}
+
+/// Groups the places of keys by the shard that owns them.
+fn by_owner<K>(keys: &[K], owner: impl Fn(&K) -> ShardId) -> Vec<(ShardId, Vec<usize>)> {
+    let mut places: Vec<(ShardId, usize)> = keys.iter().enumerate().map(|(place, key)| (owner(key), place)).collect();
+    places.sort_unstable();
+    places
+        .chunk_by(|left, right| left.0 == right.0)
+        .map(|group| (group[0].0, group.iter().map(|(_, place)| *place).collect()))
+        .collect()
+}
+
+fn value_of(parameter: Parameter<'_>) -> Result<Value<'static>, Error> {
+    let number = |text: String| Value::Number(Cow::Owned(text));
+    Ok(match parameter {
+        Parameter::Null => Value::Null,
+        Parameter::Signed(value) => number(value.to_string()),
+        Parameter::Unsigned(value) => number(value.to_string()),
+        Parameter::Float(value) => number(value.to_string()),
+        Parameter::Double(value) => number(value.to_string()),
+        Parameter::Bytes(bytes) => {
+            let text = simdutf8::basic::from_utf8(bytes)
+                .map_err(|_| Error::new(Code::Invalid, "A parameter is not valid UTF-8"))?;
+            Value::Text(Cow::Owned(text.to_owned()))
+        }
+        Parameter::Temporal(text) => Value::Text(String::from_utf8_lossy(text.as_bytes()).into_owned().into()),
+    })
+}

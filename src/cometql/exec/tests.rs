@@ -1,0 +1,478 @@
+//! Whole sessions as bytes: a script of what arrives, and what must leave. Packets are written and read by hand here,
+//! so that a mistake of `wire` cannot hide.
+
+use super::*;
+use crate::hub::Replies;
+use crate::model::{Time, UnixTime, UserId};
+use crate::storage::{Outcome, StorageError, Write};
+use sha1::{Digest, Sha1};
+
+const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+const PASSWORD: &str = "correct horse";
+const SALT: [u8; 20] = [7; 20];
+
+struct Bench {
+    exec: Exec,
+    input: Vec<u8>,
+    paused: bool,
+    /// Answers as short texts: `ok 0 0`, `error 15`, `rows a,b: 1,2 | 3,4`, `bytes ...`.
+    answers: Vec<String>,
+    rings: Vec<(ShardId, RingMessage)>,
+    jobs: Vec<Job>,
+    closed: Vec<(ConnId, CloseReason)>,
+}
+
+fn id(index: u32) -> ConnId {
+    ConnId { index, generation: 1 }
+}
+
+impl Bench {
+    /// A session that has connected and has not logged in.
+    fn greeted() -> Self {
+        let config = ExecConfig {
+            placement: Placement::new(2, 1),
+            password: PASSWORD.into(),
+            packets: wire::Limits::default(),
+            statements: StatementLimits { query_bytes_max: 10_000, dev_max: 9, ..StatementLimits::default() },
+            escapes: StringEscapes::Mysql,
+            pipeline_max: 4,
+        };
+        let mut exec = Exec::new(config);
+        exec.opened(id(0), SALT);
+        let mut bench = Self {
+            exec,
+            input: Vec::new(),
+            paused: false,
+            answers: Vec::new(),
+            rings: Vec::new(),
+            jobs: Vec::new(),
+            closed: Vec::new(),
+        };
+        bench.turn();
+        bench.answers.clear();
+        bench
+    }
+
+    fn logged_in() -> Self {
+        let mut bench = Self::greeted();
+        bench.log_in("1", PASSWORD, Some("CometQL_v1"));
+        assert_eq!(bench.take(), ["ok 0 0"]);
+        bench
+    }
+
+    fn log_in(&mut self, user: &str, password: &str, database: Option<&str>) {
+        // A byte of 7 maps to the salt byte 8.
+        let salt = [8; 20];
+        let once = Sha1::digest(password);
+        let mask = Sha1::new().chain_update(salt).chain_update(Sha1::digest(once)).finalize();
+        let response: Vec<u8> = once.iter().zip(mask).map(|(left, right)| left ^ right).collect();
+        self.log_in_with(user, if password.is_empty() { &[] } else { &response }, database);
+    }
+
+    fn log_in_with(&mut self, user: &str, response: &[u8], database: Option<&str>) {
+        let flags: u32 = 0x200 | 0x8000 | 0x1_0000 | if database.is_some() { 8 } else { 0 };
+        let mut body = flags.to_le_bytes().to_vec();
+        body.extend([0, 0, 0, 1, 45]);
+        body.extend([0; 23]);
+        body.extend(user.bytes().chain([0]));
+        body.push(response.len() as u8);
+        body.extend(response);
+        body.extend(database.unwrap_or_default().bytes().chain([0]));
+        self.packet(1, &body);
+    }
+
+    fn packet(&mut self, sequence: u8, body: &[u8]) {
+        let length = body.len().to_le_bytes();
+        self.input.extend([length[0], length[1], length[2], sequence]);
+        self.input.extend(body);
+        self.feed();
+    }
+
+    fn query(&mut self, sql: &str) {
+        let body: Vec<u8> = [3].into_iter().chain(sql.bytes()).collect();
+        self.packet(0, &body);
+    }
+
+    fn feed(&mut self) {
+        if !self.paused {
+            let received = self.exec.receive(id(0), &self.input, NOW, &live);
+            self.input.drain(..received.used);
+            self.paused = received.pause;
+        }
+        self.turn();
+    }
+
+    fn turn(&mut self) {
+        self.exec.end_turn();
+        while let Some(output) = self.exec.poll_output() {
+            match output {
+                Output::Write { bytes, .. } => self.answers.extend(decode(&bytes)),
+                Output::Ring { to, message } => self.rings.push((to, message)),
+                Output::Store(job) => self.jobs.push(job),
+                Output::Close { session, reason } => self.closed.push((session, reason)),
+                Output::Resume { .. } => {
+                    self.paused = false;
+                    self.feed();
+                }
+                Output::LoggedIn { .. } => {}
+            }
+        }
+    }
+
+    /// The owner accepts the nth publication sent.
+    fn accept(&mut self, nth: usize) {
+        let RingMessage::Publish { statement: Some(statement), .. } = &self.rings[nth].1 else {
+            panic!("no publication")
+        };
+        let message = RingMessage::Accepted { statement: *statement };
+        self.exec.ring(message, &live);
+        self.turn();
+    }
+
+    fn complete(&mut self, result: Result<Outcome, StorageError>) {
+        let job = self.jobs.remove(0);
+        self.exec.stored(Completion { ticket: job.ticket, result }, &live);
+        self.turn();
+    }
+
+    fn take(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.answers)
+    }
+
+    fn check(&mut self, sql: &str, expected: &str) {
+        self.query(sql);
+        assert_eq!(self.take(), [expected], "{sql}");
+    }
+}
+
+fn live(figures: Figures, dev: DevId) -> Vec<Row> {
+    match figures {
+        Figures::Status(_) => vec![vec!["uptime".into(), "12".into()], vec!["id".into(), dev.to_string().into()]],
+        Figures::Processlist => Vec::new(),
+    }
+}
+
+/// Text results only; enough to say what a client would see.
+fn decode(bytes: &[u8]) -> Vec<String> {
+    let mut packets = Vec::new();
+    let mut rest = bytes;
+    while let [a, b, c, _, tail @ ..] = rest {
+        let length = usize::from(*a) | usize::from(*b) << 8 | usize::from(*c) << 16;
+        packets.push(&tail[..length]);
+        rest = &tail[length..];
+    }
+    let texts = |packet: &[u8]| {
+        let (mut texts, mut at) = (Vec::new(), 0);
+        while at < packet.len() {
+            let length = usize::from(packet[at]);
+            texts.push(String::from_utf8_lossy(&packet[at + 1..at + 1 + length]).into_owned());
+            at += 1 + length;
+        }
+        texts
+    };
+    let mut answers = Vec::new();
+    let mut packets = packets.into_iter();
+    while let Some(packet) = packets.next() {
+        match packet[0] {
+            0 => answers.push(format!("ok {} {}", packet[1], packet[2])),
+            0xff => answers.push(format!("error {}", u16::from_le_bytes([packet[1], packet[2]]))),
+            0xfe => answers.push("eof".to_owned()),
+            columns if packet.len() == 1 => {
+                let names: Vec<String> = packets
+                    .by_ref()
+                    .take(usize::from(columns))
+                    .map(|definition| texts(&definition[4..])[3].clone())
+                    .collect();
+                assert_eq!(packets.next().map(|packet| packet[0]), Some(0xfe));
+                let rows: Vec<String> =
+                    packets.by_ref().take_while(|packet| packet[0] != 0xfe).map(|row| texts(row).join(",")).collect();
+                answers.push(format!("rows {}: {}", names.join(","), rows.join(" | ")));
+            }
+            _ => answers.push(format!("bytes {}", String::from_utf8_lossy(packet))),
+        }
+    }
+    answers
+}
+
+const INSERT: &str = "INSERT INTO pipes_messages (name, event, message) VALUES ('pipe', 'e', 'm')";
+
+#[test]
+fn who_may_log_in() {
+    for (user, password, database, expected, open) in [
+        ("1", PASSWORD, Some("CometQL_v1"), "ok 0 0", true),
+        ("root", PASSWORD, None, "ok 0 0", true),
+        ("0", PASSWORD, Some("db_7"), "ok 0 0", true),
+        ("9", PASSWORD, None, "ok 0 0", true),
+        ("10", PASSWORD, None, "error 16", false),
+        ("bob", PASSWORD, None, "error 16", false),
+        ("1", "wrong", None, "error 16", false),
+        ("1", "", None, "error 16", false),
+        ("1", PASSWORD, Some("nothing"), "error 15", false),
+        ("1", PASSWORD, Some("db_10"), "error 15", false),
+        ("haproxy_check", "", None, "ok 0 0", true),
+        ("haproxy_check", "wrong", None, "error 16", false),
+    ] {
+        let mut bench = Bench::greeted();
+        bench.log_in(user, password, database);
+        assert_eq!(bench.take(), [expected], "{user} {password} {database:?}");
+        let closed: Vec<CloseReason> = bench.closed.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(closed, if open { vec![] } else { vec![CloseReason::LoginRefused] }, "{user}");
+    }
+}
+
+#[test]
+fn a_health_probe_may_ping_and_nothing_else() {
+    let mut bench = Bench::greeted();
+    bench.log_in("haproxy_check", "", None);
+    bench.take();
+    bench.packet(0, &[14]);
+    assert_eq!(bench.take(), ["ok 0 0"]);
+    bench.check("SHOW DATABASES", "error 403");
+    bench.packet(0, b"\x02db_3");
+    assert_eq!(bench.take(), ["error 403"]);
+    bench.packet(0, b"\x16SELECT 1");
+    assert_eq!(bench.take(), ["error 403"]);
+}
+
+#[test]
+fn an_insert_is_answered_when_every_owner_has_accepted() {
+    let mut bench = Bench::logged_in();
+    bench.query("INSERT INTO pipes_messages (name, event, message) VALUES ('one', 'e', 'a'), ('two', 'e', 'b')");
+    assert_eq!(bench.rings.len(), 2);
+    for (to, message) in &bench.rings {
+        let RingMessage::Publish { publication, .. } = message else { panic!("{message:?}") };
+        assert_eq!(bench.exec.config.placement.owner_of_pipe(&publication.pipe), *to);
+        assert_eq!(publication.pipe.dev, DevId(1));
+        assert_eq!(publication.sender, None);
+    }
+    bench.accept(1);
+    assert!(bench.take().is_empty());
+    bench.accept(0);
+    assert_eq!(bench.take(), ["ok 0 0"]);
+}
+
+#[test]
+fn publications_overlap_and_answers_keep_the_order() {
+    let mut bench = Bench::logged_in();
+    for _ in 0..3 {
+        bench.query(INSERT);
+    }
+    assert_eq!(bench.rings.len(), 3, "all three are under way");
+    bench.accept(2);
+    bench.accept(1);
+    assert!(bench.take().is_empty(), "the first one is not accepted yet");
+    bench.accept(0);
+    assert_eq!(bench.take(), ["ok 0 0", "ok 0 0", "ok 0 0"]);
+}
+
+#[test]
+fn a_full_pipeline_is_not_read() {
+    let mut bench = Bench::logged_in();
+    for _ in 0..6 {
+        bench.query(INSERT);
+    }
+    assert_eq!(bench.rings.len(), 4);
+    assert!(bench.paused && !bench.input.is_empty());
+    bench.accept(0);
+    assert_eq!(bench.rings.len(), 5, "one more was read");
+    for nth in 1..5 {
+        bench.accept(nth);
+    }
+    bench.accept(5);
+    assert_eq!(bench.take().len(), 6);
+    assert!(!bench.paused && bench.input.is_empty());
+}
+
+#[test]
+fn anything_else_waits_for_what_was_before_it() {
+    let mut bench = Bench::logged_in();
+    bench.query(INSERT);
+    bench.query("INSERT INTO users_auth (id, hash) VALUES (5, 'abc')");
+    bench.query(INSERT);
+    assert!(bench.jobs.is_empty(), "the write has not begun");
+    assert_eq!(bench.rings.len(), 1, "and holds back what comes after it");
+    bench.accept(0);
+    assert_eq!(bench.take(), ["ok 0 0"]);
+    let write = Write::PutHash { dev: DevId(1), user: UserId::new(5).unwrap(), hash: "abc".into() };
+    assert_eq!(bench.jobs[0].request, Request::Write(vec![write]));
+    bench.complete(Ok(Outcome::Written));
+    assert_eq!(bench.take(), ["ok 1 5"]);
+    assert_eq!(bench.rings.len(), 2);
+}
+
+#[test]
+fn storage_that_fails_is_told_and_the_session_goes_on() {
+    let mut bench = Bench::logged_in();
+    bench.query("INSERT INTO users_auth (id, hash) VALUES (5, 'abc')");
+    bench.complete(Err(StorageError::Failed("disk".into())));
+    assert_eq!(bench.take(), ["error 500"]);
+    bench.query("SELECT hash FROM users_auth WHERE id = 5");
+    bench.complete(Err(StorageError::Overloaded));
+    assert_eq!(bench.take(), ["error 500"]);
+    bench.check("SHOW DATABASES", "rows Database: CometQL_v1");
+}
+
+#[test]
+fn counts_are_gathered_from_their_owners() {
+    let mut bench = Bench::logged_in();
+    bench.query("SELECT users, name FROM pipes WHERE name IN ('pipe_a', 'pipe_b', 'pipe_c', 'pipe_a')");
+    let asks = std::mem::take(&mut bench.rings);
+    assert!(asks.len() > 1, "the names must fall to both owners for this test to mean anything");
+    for (_, message) in asks {
+        let RingMessage::Ask(ask) = message else { panic!("{message:?}") };
+        let Question::PipeCounts(keys) = ask.question else { panic!("not counts") };
+        let counts = keys.iter().map(|key| u32::from(key.name.as_str().as_bytes()[5])).collect();
+        let answered = Answered { id: ask.id, replies: Replies::Counts(counts) };
+        bench.exec.ring(RingMessage::Answered(Box::new(answered)), &live);
+    }
+    bench.turn();
+    assert_eq!(bench.take(), ["rows users,name: 97,pipe_a | 98,pipe_b | 99,pipe_c | 97,pipe_a"]);
+}
+
+#[test]
+fn last_seen_joins_owners_and_storage() {
+    let mut bench = Bench::logged_in();
+    bench.query("SELECT id, time FROM users_time WHERE id IN (1, 2, 3, 4)");
+    for (_, message) in std::mem::take(&mut bench.rings) {
+        let RingMessage::Ask(ask) = message else { panic!("{message:?}") };
+        let Question::Online(dev, users) = ask.question else { panic!("not users") };
+        assert_eq!(dev, DevId(1));
+        let online = users.iter().map(|user| user.get() == 2).collect();
+        let answered = Answered { id: ask.id, replies: Replies::Online(online) };
+        bench.exec.ring(RingMessage::Answered(Box::new(answered)), &live);
+    }
+    let user = |id| UserId::new(id).unwrap();
+    bench.complete(Ok(Outcome::Times(vec![(user(1), 1_600_000_000), (user(2), 5), (user(4), 0)])));
+    assert_eq!(bench.take(), ["rows id,time: 1,1600000000 | 2,0 | 3,-1 | 4,-1"]);
+}
+
+#[test]
+fn several_statements_of_one_query_answer_in_order_until_one_fails() {
+    let mut bench = Bench::logged_in();
+    bench.query(&format!("SELECT 1; {INSERT}; SHOW DATABASES"));
+    assert_eq!(bench.rings.len(), 1);
+    bench.accept(0);
+    assert_eq!(bench.take(), ["rows 1: 1", "ok 0 0", "rows Database: CometQL_v1"]);
+    bench.query("SELECT 1; SELECT nothing FROM nowhere; SELECT 2");
+    assert_eq!(bench.take(), ["rows 1: 1", "error 15"]);
+    bench.check("SELECT 2", "rows 2: 2");
+    // The option off: one statement per query.
+    bench.packet(0, &[27, 1, 0]);
+    assert_eq!(bench.take(), ["eof"]);
+    bench.check("SELECT 1; SELECT 2", "error 3");
+}
+
+#[test]
+fn tenants_are_chosen_by_database_and_prefix() {
+    let mut bench = Bench::logged_in();
+    let dev_of = |bench: &Bench| match &bench.rings.last().unwrap().1 {
+        RingMessage::Publish { publication, .. } => publication.pipe.dev,
+        other => panic!("{other:?}"),
+    };
+    bench.packet(0, b"\x02db_3");
+    bench.query(INSERT);
+    assert_eq!(dev_of(&bench), DevId(3));
+    bench.query("USE db_4");
+    bench.accept(0);
+    bench.query(INSERT);
+    assert_eq!(dev_of(&bench), DevId(4));
+    bench.accept(1);
+    bench.query(&format!("cometqlcluster_v1 set dev_id=6;{INSERT}"));
+    assert_eq!(dev_of(&bench), DevId(6));
+    bench.accept(2);
+    bench.take();
+    bench.check("cometqlcluster_v1 set dev_id=99; SELECT 1", "error 16");
+    bench.check("USE nothing", "error 15");
+    bench.check("SELECT DATABASE()", "rows DATABASE(): CometQL_v1");
+}
+
+#[test]
+fn lengths_and_bytes_that_are_no_statement() {
+    let mut bench = Bench::logged_in();
+    bench.check("abc", "error 17");
+    bench.check(&format!("{INSERT}{}", " ".repeat(10_000)), "error 11");
+    bench.packet(0, b"\x03SELECT '\xff\xfe'");
+    assert_eq!(bench.take(), ["error 12"]);
+    bench.packet(0, &[200]);
+    assert_eq!(bench.take(), ["error 1047"]);
+    bench.check("garbage in here", "error 3");
+    bench.check("SELECT 1", "rows 1: 1");
+}
+
+#[test]
+fn prepared_statements_publish_and_are_bounded() {
+    let mut bench = Bench::logged_in();
+    bench.packet(0, b"\x16INSERT INTO pipes_messages (name, event, message) VALUES ('pipe', ?, ?)");
+    let prepared = bench.take();
+    assert!(prepared[0].starts_with("ok 1 0"), "{prepared:?}");
+    // id 1, no cursor, once; no NULLs, types follow: two strings.
+    let mut execute = vec![0x17, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 253, 0, 253, 0];
+    execute.extend(b"\x02ev\x05it's!");
+    bench.packet(0, &execute);
+    let RingMessage::Publish { publication, .. } = &bench.rings[0].1 else { panic!("no publication") };
+    assert_eq!((publication.event.as_str(), &*publication.message), ("ev", "it's!"));
+    bench.accept(0);
+    assert_eq!(bench.take(), ["ok 0 0"]);
+    bench.packet(0, &[0x19, 1, 0, 0, 0]);
+    bench.packet(0, &execute);
+    assert_eq!(bench.take(), ["error 1243"]);
+    // Long texts are limited together.
+    let long = format!("\x16SELECT '{}'", "x".repeat(9_000));
+    let mut refused = 0;
+    for _ in 0..200 {
+        bench.packet(0, long.as_bytes());
+        refused += usize::from(bench.take() == ["error 1461"]);
+    }
+    assert!(refused > 50, "{refused}");
+    assert!(bench.exec.memory() < 3 * PREPARED_BYTES_MAX);
+}
+
+#[test]
+fn sessions_end_each_other() {
+    let mut bench = Bench::logged_in();
+    bench.exec.opened(id(4), SALT);
+    bench.turn();
+    bench.take();
+    bench.check("KILL 77", "error 1094");
+    bench.query("KILL 5");
+    assert!(bench.closed.is_empty(), "a session of another tenant is none of ours");
+    bench.packet(0, b"\x02db_0");
+    bench.query("KILL 5");
+    assert_eq!(bench.closed, [(id(4), CloseReason::Killed)]);
+    bench.closed.clear();
+    bench.query("KILL 1");
+    assert_eq!(bench.closed, [(id(0), CloseReason::Killed)]);
+}
+
+#[test]
+fn quitting_closes_after_everything_was_answered() {
+    let mut bench = Bench::logged_in();
+    bench.query(INSERT);
+    bench.packet(0, &[1]);
+    assert!(bench.closed.is_empty());
+    bench.accept(0);
+    assert_eq!(bench.take(), ["ok 0 0"]);
+    assert_eq!(bench.closed, [(id(0), CloseReason::Quit)]);
+}
+
+#[test]
+fn the_state_of_the_server_is_told() {
+    let mut bench = Bench::logged_in();
+    bench.check("SHOW STATUS", "rows Variable_name,Value: uptime,12 | id,1");
+    bench.packet(0, &[9]);
+    let line = bench.take();
+    assert!(line[0].contains("Uptime: 12  Threads: 1"), "{line:?}");
+    assert_eq!(bench.exec.sessions(), 1);
+    bench.exec.closed(id(0));
+    assert_eq!(bench.exec.sessions(), 0);
+}
+
+#[test]
+fn answers_for_sessions_that_are_gone_change_nothing() {
+    let mut bench = Bench::logged_in();
+    bench.query("SELECT hash FROM users_auth WHERE id = 5");
+    bench.exec.closed(id(0));
+    bench.complete(Ok(Outcome::Texts(vec![])));
+    assert!(bench.take().is_empty());
+    assert!(bench.exec.jobs.is_empty());
+}

@@ -1,0 +1,506 @@
+//! A connection shard's edge: bytes of browsers become inputs of the hub, its outputs become writes.
+//!
+//! ```text
+//!  Head --101--> Open --close, error--> (gone)
+//!    |            ^ frames, while the hub is not busy with the connection
+//!    +--static file--> File --answer--> (gone)
+//!    +--anything else: an answer--> (gone)
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use shards::{End, Io, Token};
+
+use crate::http::{self, HeadStep, Method, Route};
+use crate::hub::{Credentials, Hub, HubConfig, Input, Output, RingMessage};
+use crate::jsapi::{self, Command, HelloError};
+use crate::metrics::Counters;
+use crate::model::{Answer, ApiError, CloseReason, ConnId, Publication, ShardId, SharedBytes, WireForm};
+use crate::storage::Completion;
+use crate::ws::{self, Assembler, Received, Step};
+
+use super::files::{FileAnswer, FileClient};
+use super::host::{Host, clocks, count_end, id, level, token};
+use super::pages::Pages;
+use super::storage::StorageClient;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Head,
+    File,
+    Open,
+}
+
+/// What the edge keeps per connection, in the shard's slab.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Browser {
+    phase: Phase,
+    form: WireForm,
+    /// Its library reconnects only if the connection just drops: it must never see a close frame.
+    classic: bool,
+    /// A ping was sent and nothing has come since.
+    pinged: bool,
+    /// A fragmented message is open, see `assemblers`.
+    fragments: bool,
+}
+
+pub(super) struct BrowserConfig {
+    pub(super) hub: HubConfig,
+    pub(super) frames: ws::Limits,
+    pub(super) heads: http::HeadLimits,
+    /// Tenants are 0 to this minus one.
+    pub(super) dev_max: u32,
+    /// Hosts whose pages may connect; empty: all.
+    pub(super) origins: Vec<String>,
+    pub(super) handshake_timeout: Duration,
+    /// Zero: never ping.
+    pub(super) ping_interval: Duration,
+    /// Fragmented messages open at the same time; a further one ends its connection.
+    pub(super) assemblers_max: usize,
+    pub(super) pages: Arc<Pages>,
+}
+
+pub(super) struct Browsers {
+    config: BrowserConfig,
+    hub: Hub,
+    storage: StorageClient,
+    files: Option<FileClient>,
+    assemblers: HashMap<Token, Box<Assembler>, RandomState>,
+    /// Ring messages that wait until the fan-outs before them are out.
+    deferred: VecDeque<(ShardId, RingMessage)>,
+    scratch: Vec<u8>,
+    pub(super) counters: Counters,
+}
+
+impl Browsers {
+    pub(super) fn new(config: BrowserConfig, storage: StorageClient, files: Option<FileClient>) -> Self {
+        let hub = Hub::new(config.hub.clone());
+        let assemblers = HashMap::with_hasher(config.hub.placement.hasher());
+        let counters = Counters::default();
+        Self { config, hub, storage, files, assemblers, deferred: VecDeque::new(), scratch: Vec::new(), counters }
+    }
+
+    pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        io.deadline_after(conn, self.config.handshake_timeout);
+    }
+
+    pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
+        let mut used = 0;
+        while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
+            let Some(browser) = browser(io, conn) else { break };
+            let step = match browser.phase {
+                Phase::Head => self.head(io, conn, rest),
+                Phase::Open => self.frame(io, conn, browser, rest),
+                // Whatever a client sends behind a plain request is not looked at: the connection ends after it.
+                Phase::File => Progress::Used(rest.len()),
+            };
+            match step {
+                Progress::Used(count) => used += count,
+                Progress::Wait => break,
+                Progress::Over => return bytes.len(),
+            }
+            if self.hub.is_busy(id(conn)) {
+                io.pause(conn);
+                break;
+            }
+        }
+        used
+    }
+
+    pub(super) fn ended(&mut self, io: &mut Io<'_, Host>, conn: Token, end: End) {
+        count_end(&mut self.counters, end);
+        if browser(io, conn).is_some_and(|browser| browser.fragments) {
+            self.assemblers.remove(&conn);
+        }
+        self.input(io, Input::Disconnected { conn: id(conn) });
+    }
+
+    pub(super) fn timed_out(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        let Some(browser) = browser_mut(io, conn) else { return };
+        if browser.phase != Phase::Open || browser.pinged {
+            return self.drop_connection(io, conn, CloseReason::TimedOut);
+        }
+        browser.pinged = true;
+        self.scratch.clear();
+        ws::ping(&mut self.scratch);
+        io.write(conn, &self.scratch);
+    }
+
+    pub(super) fn message(&mut self, io: &mut Io<'_, Host>, from: ShardId, message: RingMessage) {
+        self.input(io, Input::Ring { from, message });
+    }
+
+    pub(super) fn woken(&mut self, io: &mut Io<'_, Host>) {
+        while let Some(completion) = self.storage.poll() {
+            self.input(io, Input::Stored(completion));
+        }
+        while let Some(answer) = self.files.as_ref().and_then(FileClient::poll) {
+            self.file_read(io, &answer);
+        }
+    }
+
+    pub(super) fn turn_ended(&mut self, io: &mut Io<'_, Host>) {
+        if io.fan_out_pending() {
+            return;
+        }
+        for (to, message) in std::mem::take(&mut self.deferred) {
+            io.send(level(message.level()), to.0, message);
+        }
+        if self.hub.has_arrivals() {
+            self.hub.end_turn();
+            self.carry_out(io);
+        }
+    }
+
+    pub(super) fn stopping(&mut self, io: &mut Io<'_, Host>) {
+        // Dropped without a close frame, so that the browsers come back to the next server by themselves.
+        for conn in io.open_connections() {
+            self.drop_connection(io, conn, CloseReason::ShuttingDown);
+        }
+    }
+
+    pub(super) fn snapshot(&self, io: &Io<'_, Host>) -> Counters {
+        let (hub, memory) = (self.hub.counters(), self.hub.memory());
+        let mut counters = self.counters.clone();
+        counters.connections = self.hub.connections() as u64;
+        counters.publications = hub.publications;
+        counters.deliveries = hub.deliveries;
+        counters.logins = hub.logins;
+        counters.logins_refused = hub.logins_refused;
+        counters.names_refused = hub.names_refused;
+        counters.memory_hub =
+            (memory.connections + memory.pipes + memory.owned_pipes + memory.users + memory.waiting + memory.arrivals)
+                as u64;
+        counters.memory_edge = (self.assemblers.values().map(|assembler| assembler.bytes()).sum::<usize>()
+            + self.scratch.capacity()
+            + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
+        super::host::add_runtime(&mut counters, io);
+        counters
+    }
+
+    // Requests
+
+    fn head(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &[u8]) -> Progress {
+        let head = match http::parse_head(bytes, &self.config.heads) {
+            Ok(HeadStep::Incomplete) => return Progress::Wait,
+            Ok(HeadStep::Head(head)) => head,
+            Err(error) => {
+                let answer = self.config.pages.bad_request(error);
+                return self.end_http(io, conn, &answer, CloseReason::BadRequest);
+            }
+        };
+        match http::route(&head) {
+            Route::WebSocket(target) => match http::upgrade(&head) {
+                Ok(answer) => {
+                    io.write(conn, &answer.bytes);
+                    let origin = head.header("Origin");
+                    let admitted = http::origin_allowed(&self.config.origins, true, origin);
+                    self.hello(io, conn, target, admitted);
+                    Progress::Used(head.used)
+                }
+                Err(refused) => {
+                    let answer = self.config.pages.refused_upgrade(refused);
+                    self.end_http(io, conn, &answer, CloseReason::BadRequest)
+                }
+            },
+            Route::Static(path) if self.config.pages.serves(&path) => {
+                self.file(io, conn, path, head.method != Method::Head)
+            }
+            route => {
+                let answer = self.config.pages.answer(&head, &route);
+                self.end_http(io, conn, &answer, CloseReason::HttpDone)
+            }
+        }
+    }
+
+    fn file(&mut self, io: &mut Io<'_, Host>, conn: Token, path: String, with_body: bool) -> Progress {
+        let asked = self.files.as_ref().is_some_and(|files| files.request(id(conn), path, with_body));
+        if !asked {
+            let answer = self.config.pages.busy();
+            return self.end_http(io, conn, &answer, CloseReason::NoRoom);
+        }
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.phase = Phase::File;
+        }
+        Progress::Over
+    }
+
+    fn end_http(&mut self, io: &mut Io<'_, Host>, conn: Token, answer: &SharedBytes, reason: CloseReason) -> Progress {
+        if io.is_open(conn) {
+            self.counters.add_closed(reason);
+            self.counters.http_requests += 1;
+            io.write_last(conn, answer, HTTP_ANSWER_TIME_MAX);
+        }
+        Progress::Over
+    }
+
+    fn file_read(&mut self, io: &mut Io<'_, Host>, answer: &FileAnswer) {
+        let conn = token(answer.conn);
+        let pages = &self.config.pages;
+        match &answer.content {
+            Some(content) if answer.with_body => {
+                io.write_shared(conn, &pages.file_head(&answer.path, content.len()));
+                self.end_http(io, conn, content, CloseReason::HttpDone);
+            }
+            Some(content) => {
+                let head = pages.file_head(&answer.path, content.len());
+                self.end_http(io, conn, &head, CloseReason::HttpDone);
+            }
+            None => {
+                let not_found = pages.not_found();
+                self.end_http(io, conn, &not_found, CloseReason::HttpDone);
+            }
+        }
+    }
+
+    /// The request line's fields say who it is.
+    fn hello(&mut self, io: &mut Io<'_, Host>, conn: Token, target: &str, admitted: bool) {
+        let Some(browser) = browser_mut(io, conn) else { return };
+        browser.phase = Phase::Open;
+        let hello = jsapi::parse_hello(target.as_bytes(), self.config.dev_max).and_then(|hello| {
+            if admitted { Ok(hello) } else { Err(HelloError { code: ORIGIN_REFUSED, form: hello.form }) }
+        });
+        match hello {
+            Ok(hello) => {
+                browser.form = hello.form;
+                browser.classic = hello.classic;
+                if self.config.ping_interval.is_zero() {
+                    io.no_timeout(conn);
+                } else {
+                    io.idle_timeout(conn, self.config.ping_interval);
+                }
+                self.counters.handshakes += 1;
+                let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key };
+                self.input(io, Input::Connected { conn: id(conn), credentials });
+            }
+            Err(error) => {
+                browser.form = error.form;
+                self.answer(io, conn, &Answer::Error(ApiError::Handshake(error.code)));
+                self.counters.add_closed(CloseReason::HandshakeError);
+                io.close_after_flush(conn);
+            }
+        }
+    }
+
+    // Frames
+
+    fn frame(&mut self, io: &mut Io<'_, Host>, conn: Token, browser: Browser, bytes: &mut [u8]) -> Progress {
+        let (used, head, payload) = match ws::next_frame(&self.config.frames, bytes) {
+            Ok(Step::Incomplete) => return Progress::Wait,
+            Ok(Step::Frame { used, head, payload }) => (used, head, payload),
+            Err(violation) => return self.violation(io, conn, browser, violation),
+        };
+        if browser.pinged
+            && let Some(browser) = browser_mut(io, conn)
+        {
+            browser.pinged = false;
+        }
+        let payload = bytes.get(payload).unwrap_or_default();
+        let mut open = if browser.fragments { self.assemblers.remove(&conn) } else { None };
+        let received = ws::receive(&mut open, &self.config.frames, head, payload);
+        if open.is_some() && !browser.fragments && self.assemblers.len() >= self.config.assemblers_max {
+            return self.violation(io, conn, browser, ws::Violation::TooLarge);
+        }
+        if browser.fragments != open.is_some()
+            && let Some(browser) = browser_mut(io, conn)
+        {
+            browser.fragments = open.is_some();
+        }
+        self.assemblers.extend(open.map(|assembler| (conn, assembler)));
+        match received {
+            Ok(Received::Message(text)) => self.command(io, conn, browser, &text),
+            Ok(Received::Fragment | Received::Pong) => {}
+            Ok(Received::Ping(payload)) => {
+                self.scratch.clear();
+                ws::pong(payload, &mut self.scratch);
+                io.write(conn, &self.scratch);
+            }
+            Ok(Received::Close(code)) => {
+                self.close(io, conn, browser, CloseReason::CloseFrame, code.unwrap_or(ws::CloseCode::Normal));
+                return Progress::Over;
+            }
+            Err(violation) => return self.violation(io, conn, browser, violation),
+        }
+        Progress::Used(used)
+    }
+
+    fn violation(
+        &mut self,
+        io: &mut Io<'_, Host>,
+        conn: Token,
+        browser: Browser,
+        violation: ws::Violation,
+    ) -> Progress {
+        self.close(io, conn, browser, violation.close_reason(), violation.close_code());
+        Progress::Over
+    }
+
+    fn command(&mut self, io: &mut Io<'_, Host>, conn: Token, browser: Browser, text: &str) {
+        self.counters.commands += 1;
+        let Ok(command) = jsapi::parse_command(text) else {
+            return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
+        };
+        let conn_id = id(conn);
+        let input = match command {
+            Command::Subscription(list) => {
+                let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
+                self.errors(io, conn, errors);
+                Ok(Input::Subscribe { conn: conn_id, pipes })
+            }
+            Command::WebPipe2(Ok(wanted)) => Ok(Input::Publish {
+                conn: conn_id,
+                pipe: wanted.pipe,
+                event: wanted.event,
+                message: wanted.body.into_owned().into(),
+                hide_sender: wanted.hide_sender,
+            }),
+            Command::PipeCount(Ok(wanted)) => {
+                Ok(Input::CountPipe { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
+            }
+            Command::UserData(Ok(wanted)) => {
+                Ok(Input::ReadUserData { conn: conn_id, user: wanted.user, marker: wanted.marker })
+            }
+            Command::PipeLog(Err(errors)) => Err(errors.to_vec()),
+            Command::WebPipe2(Err(error))
+            | Command::PipeCount(Err(error))
+            | Command::UserData(Err(error))
+            | Command::TrackPipeUsers(Err(error)) => Err(vec![error]),
+            // No history is kept and no presence is told yet, so there is nothing to answer; the rest never is.
+            Command::PipeLog(Ok(_))
+            | Command::TrackPipeUsers(Ok(_))
+            | Command::UserStatus(_)
+            | Command::Statistics
+            | Command::CgiCall
+            | Command::CometQlCall => return,
+        };
+        match input {
+            Ok(input) => self.input(io, input),
+            Err(errors) => self.errors(io, conn, errors),
+        }
+    }
+
+    fn errors(&mut self, io: &mut Io<'_, Host>, conn: Token, errors: Vec<ApiError>) {
+        for error in errors {
+            self.answer(io, conn, &Answer::Error(error));
+        }
+    }
+
+    // Outputs
+
+    fn input(&mut self, io: &mut Io<'_, Host>, input: Input) {
+        self.hub.handle(input, clocks(io));
+        self.carry_out(io);
+    }
+
+    fn carry_out(&mut self, io: &mut Io<'_, Host>) {
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
+                Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
+                Output::Ring { to, message } => io.send(level(message.level()), to.0, message),
+                Output::RingAfterFanOut { to, message } => self.deferred.push_back((to, message)),
+                Output::Store(job) => {
+                    if let Err(refused) = self.storage.send(job) {
+                        self.counters.storage_refusals += 1;
+                        self.stored(io, refused);
+                    }
+                }
+                Output::Close { conn, reason } => self.drop_connection(io, token(conn), reason),
+                Output::Resume { conn } => io.resume(token(conn)),
+            }
+        }
+    }
+
+    fn stored(&mut self, io: &Io<'_, Host>, completion: Completion) {
+        self.hub.handle(Input::Stored(completion), clocks(io));
+    }
+
+    fn answer(&mut self, io: &mut Io<'_, Host>, conn: Token, answer: &Answer) {
+        let Some(browser) = browser(io, conn) else { return };
+        self.scratch.clear();
+        jsapi::frame_answer(answer, browser.form, clocks(io).unix, super::PRODUCT, &mut self.scratch);
+        io.write(conn, &self.scratch);
+        self.counters.answers += 1;
+    }
+
+    /// Ends a connection as its client understands it.
+    fn close(
+        &mut self,
+        io: &mut Io<'_, Host>,
+        conn: Token,
+        browser: Browser,
+        reason: CloseReason,
+        code: ws::CloseCode,
+    ) {
+        if browser.classic {
+            return self.drop_connection(io, conn, reason);
+        }
+        self.counters.add_closed(reason);
+        self.scratch.clear();
+        ws::close(code, &mut self.scratch);
+        io.write(conn, &self.scratch);
+        io.close_after_flush(conn);
+    }
+
+    fn drop_connection(&mut self, io: &mut Io<'_, Host>, conn: Token, reason: CloseReason) {
+        if io.is_open(conn) {
+            self.counters.add_closed(reason);
+            io.close(conn);
+        }
+    }
+}
+
+/// How long a client may take for the answer to a plain request.
+const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// The protocol's number for a page of a host that is not on the list.
+const ORIGIN_REFUSED: u16 = 423;
+
+enum Progress {
+    Used(usize),
+    /// More bytes are needed.
+    Wait,
+    /// The connection ends; nothing more is looked at.
+    Over,
+}
+
+/// One write per connection and wire form, encoded once for all of them.
+fn fan_out(io: &mut Io<'_, Host>, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
+    let mut legacy = Vec::new();
+    let mut modern = Vec::with_capacity(conns.len());
+    for conn in conns {
+        let conn = token(conn);
+        match browser(io, conn) {
+            Some(Browser { form: WireForm::Modern, .. }) => modern.push(conn),
+            Some(_) => legacy.push(conn),
+            None => {}
+        }
+    }
+    for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy)] {
+        if !conns.is_empty() {
+            io.fan_out(conns, joined(publications, form));
+        }
+    }
+}
+
+fn joined(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
+    let frame = |publication: &Arc<Publication>| {
+        publication.frame(form, |publication| jsapi::frame_publication(publication, form)).clone()
+    };
+    match publications {
+        [only] => frame(only),
+        several => several.iter().flat_map(|publication| frame(publication).to_vec()).collect(),
+    }
+}
+
+fn browser(io: &mut Io<'_, Host>, conn: Token) -> Option<Browser> {
+    browser_mut(io, conn).copied()
+}
+
+fn browser_mut<'a>(io: &'a mut Io<'_, Host>, conn: Token) -> Option<&'a mut Browser> {
+    io.state(conn)
+}

@@ -1,0 +1,175 @@
+//! The two kinds of shards behind the one interface of the runtime, and what they share.
+
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use shards::{End, Io, Token};
+
+use crate::hub::{Level, RingMessage};
+use crate::metrics::Counters;
+use crate::model::{CloseReason, ConnId, Now, ShardId, Time, UnixTime};
+
+use super::browsers::{Browser, Browsers};
+use super::sessions::Sessions;
+
+/// What every shard has counted, by shard. Written once per turn, read by whoever reports.
+pub(super) type Board = Arc<[Mutex<Counters>]>;
+
+pub(super) struct Host {
+    kind: Kind,
+    board: Board,
+    /// When the board is to be written next; `None` while it says everything.
+    board_due: Option<Instant>,
+    board_written: Option<Instant>,
+}
+
+enum Kind {
+    Browsers(Box<Browsers>),
+    Sessions(Box<Sessions>),
+}
+
+impl Host {
+    pub(super) fn browsers(browsers: Browsers, board: Board) -> Self {
+        Self { kind: Kind::Browsers(Box::new(browsers)), board, board_due: None, board_written: None }
+    }
+
+    pub(super) fn sessions(sessions: Sessions, board: Board) -> Self {
+        Self { kind: Kind::Sessions(Box::new(sessions)), board, board_due: None, board_written: None }
+    }
+}
+
+macro_rules! each {
+    ($host:expr, $shard:ident => $call:expr) => {
+        match &mut $host.kind {
+            Kind::Browsers($shard) => $call,
+            Kind::Sessions($shard) => $call,
+        }
+    };
+}
+
+/// How old what the board says may be. Counting memory is too dear for every turn.
+const BOARD_INTERVAL: Duration = Duration::from_millis(100);
+
+impl Host {
+    fn write_board(&mut self, io: &Io<'_, Self>) {
+        let now = io.turn_time();
+        let due = self.board_written.map_or(now, |written| written + BOARD_INTERVAL);
+        if now < due {
+            self.board_due = Some(due);
+            return;
+        }
+        // The turn that only wrote the board changed nothing worth another one.
+        self.board_due = None;
+        self.board_written = Some(now);
+        let snapshot = each!(self, shard => shard.snapshot(io));
+        if let Some(place) = self.board.get(usize::from(io.shard())) {
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        }
+    }
+}
+
+impl shards::Host for Host {
+    type Message = RingMessage;
+    type State = Browser;
+
+    fn accepted(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        each!(self, shard => shard.accepted(io, conn));
+    }
+
+    fn received(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &mut [u8]) -> usize {
+        each!(self, shard => shard.received(io, conn, bytes))
+    }
+
+    fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End) {
+        each!(self, shard => shard.ended(io, conn, end));
+    }
+
+    fn timed_out(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        each!(self, shard => shard.timed_out(io, conn));
+    }
+
+    fn message(&mut self, io: &mut Io<'_, Self>, from: u16, message: RingMessage) {
+        each!(self, shard => shard.message(io, ShardId(from), message));
+    }
+
+    fn woken(&mut self, io: &mut Io<'_, Self>) {
+        each!(self, shard => shard.woken(io));
+    }
+
+    fn turn_ended(&mut self, io: &mut Io<'_, Self>) {
+        each!(self, shard => shard.turn_ended(io));
+        self.write_board(io);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.board_due
+    }
+
+    fn stopping(&mut self, io: &mut Io<'_, Self>) {
+        each!(self, shard => shard.stopping(io));
+    }
+}
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Both clocks; the monotonic one as it was when the turn began.
+pub(super) fn clocks(io: &Io<'_, Host>) -> Now {
+    let micros = io.turn_time().saturating_duration_since(*START).as_micros() as u64;
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+    Now { time: Time(micros), unix: UnixTime(unix) }
+}
+
+/// Seconds since the server started.
+pub(super) fn uptime() -> u64 {
+    START.elapsed().as_secs()
+}
+
+pub(super) fn id(conn: Token) -> ConnId {
+    ConnId { index: conn.index, generation: conn.generation }
+}
+
+pub(super) fn token(conn: ConnId) -> Token {
+    Token { index: conn.index, generation: conn.generation }
+}
+
+pub(super) fn level(level: Level) -> shards::Level {
+    match level {
+        Level::Request => shards::Level::Request,
+        Level::Deliver => shards::Level::Deliver,
+        Level::Reply => shards::Level::Reply,
+    }
+}
+
+/// Adds what the runtime of this shard has counted.
+pub(super) fn add_runtime(counters: &mut Counters, io: &Io<'_, Host>) {
+    let (runtime, memory) = (io.counters(), io.memory());
+    counters.accepted = runtime.accepted;
+    counters.ended = runtime.ended;
+    counters.accept_stops = runtime.refused_full + runtime.refused_by_system;
+    counters.reads = runtime.reads;
+    counters.received_bytes = runtime.bytes_in;
+    counters.sent_bytes = runtime.bytes_out;
+    counters.sends = runtime.sends;
+    counters.fan_out_sends = runtime.fan_out_sends;
+    counters.short_sends = runtime.short_sends;
+    counters.ring_messages = runtime.messages_out;
+    counters.ring_stalls = runtime.congested_turns;
+    counters.wakes = runtime.wakes_out;
+    counters.turns = runtime.turns;
+    counters.memory_connections = (memory.entries + memory.unread + memory.timers) as u64;
+    counters.memory_queues = (memory.write_queues + memory.write_queues_shared) as u64;
+    counters.memory_rings = (memory.rings + memory.backlog) as u64;
+    counters.memory_buffers = (memory.buffers + memory.fan_outs) as u64;
+}
+
+/// Counts why the runtime ended a connection; what the host itself ended was counted when it did.
+pub(super) fn count_end(counters: &mut Counters, end: End) {
+    let reason = match end {
+        End::PeerClosed | End::Reset => CloseReason::PeerClosed,
+        End::SlowConsumer => CloseReason::SlowConsumer,
+        End::TooMuchUnread => CloseReason::TooLarge,
+        End::Stopped => CloseReason::ShuttingDown,
+        End::Local => return,
+    };
+    counters.add_closed(reason);
+}

@@ -1,0 +1,186 @@
+//! A backend's side of a CometQL session: real packets out, real packets in, and which answers are still owed.
+
+use std::collections::VecDeque;
+
+use encke::model::ConnId;
+use sha1::{Digest, Sha1};
+
+pub(super) const PASSWORD: &str = "simulated";
+
+/// What an answer has to look like.
+#[derive(Debug)]
+pub(super) enum Owed {
+    Ok,
+    /// A result set; checked against the model if it is given.
+    Rows(Option<Vec<Vec<String>>>),
+    Error(u16),
+    /// OK, or error 500 because storage failed.
+    Stored,
+}
+
+pub(super) struct SessionClient {
+    pub(super) id: ConnId,
+    pub(super) alive: bool,
+    pub(super) ready: bool,
+    /// Bytes on the way to the server, and how much of the front the server has seen unused.
+    pub(super) to_server: VecDeque<u8>,
+    pub(super) unread: Vec<u8>,
+    pub(super) paused: bool,
+    from_server: VecDeque<u8>,
+    owed: VecDeque<Owed>,
+    pub(super) answered: usize,
+}
+
+impl SessionClient {
+    pub(super) fn new(id: ConnId) -> Self {
+        Self {
+            id,
+            alive: true,
+            ready: false,
+            to_server: VecDeque::new(),
+            unread: Vec::new(),
+            paused: false,
+            from_server: VecDeque::new(),
+            owed: VecDeque::new(),
+            answered: 0,
+        }
+    }
+
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    pub(super) fn outstanding(&self) -> usize {
+        self.owed.len()
+    }
+
+    pub(super) fn query(&mut self, sql: &str, owed: Owed) {
+        let length = (sql.len() + 1).to_le_bytes();
+        self.to_server.extend([length[0], length[1], length[2], 0, 3]);
+        self.to_server.extend(sql.as_bytes());
+        self.owed.push_back(owed);
+    }
+
+    pub(super) fn receive(&mut self, bytes: &[u8]) {
+        self.from_server.extend(bytes);
+        loop {
+            if !self.ready {
+                if !self.log_in() {
+                    return;
+                }
+            } else if !self.read_answer() {
+                return;
+            }
+        }
+    }
+
+    /// One step of the login; false if more bytes are needed.
+    fn log_in(&mut self) -> bool {
+        let Some(packet) = self.packet() else { return false };
+        if packet[0] == 0 {
+            self.ready = true;
+            return true;
+        }
+        assert_eq!(packet[0], 10, "a greeting or an OK");
+        let version_end = packet.iter().position(|byte| *byte == 0).expect("a version") + 1;
+        let mut salt = packet[version_end + 4..version_end + 12].to_vec();
+        let second = version_end + 12 + 1 + 2 + 1 + 2 + 2 + 1 + 10;
+        salt.extend_from_slice(&packet[second..second + 12]);
+        let once = Sha1::digest(PASSWORD);
+        let mask = Sha1::new().chain_update(&salt).chain_update(Sha1::digest(once)).finalize();
+        let response = once.iter().zip(mask).map(|(left, right)| left ^ right);
+        let flags: u32 = 0x1 | 0x200 | 0x8000;
+        let mut body = flags.to_le_bytes().to_vec();
+        body.extend([0, 0, 0, 1, 45]);
+        body.extend([0; 23]);
+        body.extend(b"1\0");
+        body.push(20);
+        body.extend(response);
+        self.to_server.extend([body.len() as u8, 0, 0, 1]);
+        self.to_server.extend(body);
+        true
+    }
+
+    fn read_answer(&mut self) -> bool {
+        let Some(first) = self.peek(0) else { return false };
+        match first[0] {
+            0 => {
+                self.drop_packets(1);
+                assert!(matches!(self.pay(), Owed::Ok | Owed::Stored), "an OK that nobody owed");
+            }
+            0xff => {
+                let code = u16::from_le_bytes([first[1], first[2]]);
+                self.drop_packets(1);
+                match self.pay() {
+                    Owed::Error(expected) => assert_eq!(code, expected),
+                    Owed::Stored => assert_eq!(code, 500),
+                    other => panic!("error {code} instead of {other:?}"),
+                }
+            }
+            columns => {
+                let Some(rows) = self.rows(usize::from(columns)) else { return false };
+                match self.pay() {
+                    Owed::Rows(Some(expected)) => assert_eq!(rows, expected),
+                    Owed::Rows(None) => {}
+                    other => panic!("rows instead of {other:?}"),
+                }
+            }
+        }
+        self.answered += 1;
+        true
+    }
+
+    fn pay(&mut self) -> Owed {
+        self.owed.pop_front().expect("an answer that nobody owed")
+    }
+
+    /// The rows of the result set at the front, if it is whole.
+    fn rows(&mut self, columns: usize) -> Option<Vec<Vec<String>>> {
+        let mut at = 1 + columns + 1;
+        let mut rows = Vec::new();
+        loop {
+            let packet = self.peek(at)?;
+            at += 1;
+            if packet[0] == 0xfe && packet.len() < 9 {
+                self.drop_packets(at);
+                return Some(rows);
+            }
+            let (mut row, mut place) = (Vec::new(), 0);
+            while place < packet.len() {
+                let length = usize::from(packet[place]);
+                row.push(String::from_utf8(packet[place + 1..place + 1 + length].to_vec()).expect("text"));
+                place += 1 + length;
+            }
+            rows.push(row);
+        }
+    }
+
+    fn packet(&mut self) -> Option<Vec<u8>> {
+        let packet = self.peek(0)?;
+        self.drop_packets(1);
+        Some(packet)
+    }
+
+    /// The payload of the nth packet from the front.
+    fn peek(&self, nth: usize) -> Option<Vec<u8>> {
+        let mut at = 0;
+        for _ in 0..nth {
+            at += 4 + self.length(at)?;
+        }
+        let length = self.length(at)?;
+        (self.from_server.len() >= at + 4 + length)
+            .then(|| self.from_server.range(at + 4..at + 4 + length).copied().collect())
+    }
+
+    fn length(&self, at: usize) -> Option<usize> {
+        let byte = |offset| self.from_server.get(at + offset).map(|byte| usize::from(*byte));
+        Some(byte(0)? | byte(1)? << 8 | byte(2)? << 16)
+    }
+
+    fn drop_packets(&mut self, count: usize) {
+        for _ in 0..count {
+            let length = self.length(0).expect("a packet that was looked at");
+            self.from_server.drain(..4 + length);
+        }
+    }
+}
