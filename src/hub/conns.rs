@@ -15,6 +15,7 @@ enum Memberships {
     #[default]
     None,
     One(Membership),
+    #[expect(clippy::box_collection, reason = "a Vec in line would make every connection larger")]
     Many(Box<Vec<Membership>>),
 }
 

@@ -367,10 +367,9 @@ impl Hub {
         let Some(entry) = self.conns.get(conn) else { return };
         let (dev, user) = (entry.dev, entry.user);
         let refused = match pipe.class() {
-            PipeClass::Web => None,
             PipeClass::WebAuthorised if hide_sender => Some(PipeError::WrongClass),
             PipeClass::WebAuthorised if user.is_anonymous() => Some(PipeError::NeedsAuthorisation),
-            PipeClass::WebAuthorised => None,
+            PipeClass::Web | PipeClass::WebAuthorised => None,
             _ => Some(PipeError::WrongClass),
         };
         if let Some(error) = refused {
@@ -428,7 +427,7 @@ impl Hub {
                 }
             }
             RingMessage::Interest { pipe, subscribers, interest } => {
-                self.owned.interest(pipe, from, subscribers, interest);
+                self.owned.interest(&pipe, from, subscribers, interest);
             }
             RingMessage::UserCame { dev, user } => self.owned.user_came(dev, user),
             RingMessage::UserWent { dev, user } => {

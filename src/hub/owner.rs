@@ -68,7 +68,7 @@ impl Owned {
     }
 
     /// A shard has so many subscribers now.
-    pub(super) fn interest(&mut self, key: Arc<PipeKey>, from: ShardId, subscribers: u32, interest: InterestId) {
+    pub(super) fn interest(&mut self, key: &Arc<PipeKey>, from: ShardId, subscribers: u32, interest: InterestId) {
         let pipe = self
             .pipes
             .entry(key.clone())
@@ -77,7 +77,7 @@ impl Owned {
             *shard = (subscribers, interest);
         }
         if pipe.shards.iter().all(|(subscribers, _)| *subscribers == 0) {
-            self.pipes.remove(&key);
+            self.pipes.remove(key);
             shrink(&mut self.pipes);
         }
     }

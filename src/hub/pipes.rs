@@ -24,7 +24,8 @@ struct LocalPipe {
 pub(super) struct Pipes {
     slab: Slab<LocalPipe>,
     index: HashMap<Arc<PipeKey>, u32, RandomState>,
-    pipes_max: usize,
+    /// Pipes at the same time.
+    most: usize,
     last_interest: u32,
     /// Bytes of keys and member lists.
     heap_bytes: usize,
@@ -49,7 +50,7 @@ impl Pipes {
         Self {
             slab: Slab::new(),
             index: HashMap::with_hasher(config.placement.hasher()),
-            pipes_max: config.pipes_max,
+            most: config.pipes_max,
             last_interest: 0,
             heap_bytes: 0,
         }
@@ -78,7 +79,7 @@ impl Pipes {
     pub(super) fn join(&mut self, key: PipeKey, conn: ConnId, conns: &mut Conns) -> Joined {
         let pipe = match self.index.get(&key) {
             Some(pipe) => *pipe,
-            None if self.slab.len() >= self.pipes_max => return Joined::Full,
+            None if self.slab.len() >= self.most => return Joined::Full,
             None => self.create(key),
         };
         let is_member =

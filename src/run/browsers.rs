@@ -24,7 +24,7 @@ use crate::ws::{self, Assembler, Received, Step};
 
 use super::files::{FileAnswer, FileClient};
 use super::host::{Host, clocks, count_end, id, level, token};
-use super::pages::Pages;
+use super::pages::{self, Pages};
 use super::storage::StorageClient;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,7 +189,7 @@ impl Browsers {
             Ok(HeadStep::Incomplete) => return Progress::Wait,
             Ok(HeadStep::Head(head)) => head,
             Err(error) => {
-                let answer = self.config.pages.bad_request(error);
+                let answer = error.answer().into();
                 return self.end_http(io, conn, &answer, CloseReason::BadRequest);
             }
         };
@@ -203,7 +203,7 @@ impl Browsers {
                     Progress::Used(head.used)
                 }
                 Err(refused) => {
-                    let answer = self.config.pages.refused_upgrade(refused);
+                    let answer = refused.answer().into();
                     self.end_http(io, conn, &answer, CloseReason::BadRequest)
                 }
             },
@@ -220,7 +220,7 @@ impl Browsers {
     fn file(&mut self, io: &mut Io<'_, Host>, conn: Token, path: String, with_body: bool) -> Progress {
         let asked = self.files.as_ref().is_some_and(|files| files.request(id(conn), path, with_body));
         if !asked {
-            let answer = self.config.pages.busy();
+            let answer = pages::busy();
             return self.end_http(io, conn, &answer, CloseReason::NoRoom);
         }
         if let Some(browser) = browser_mut(io, conn) {
@@ -455,7 +455,7 @@ impl Browsers {
 }
 
 /// How long a client may take for the answer to a plain request.
-const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// The protocol's number for a page of a host that is not on the list.
 const ORIGIN_REFUSED: u16 = 423;

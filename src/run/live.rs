@@ -38,7 +38,9 @@ fn global(board: &Board) -> Vec<Row> {
     let shards = counters(board);
     let mut browsers = Counters::default();
     let Some((backend, connection_shards)) = shards.split_last() else { return Vec::new() };
-    connection_shards.iter().for_each(|shard| browsers.merge(shard));
+    for shard in connection_shards {
+        browsers.merge(shard);
+    }
     let seconds = uptime();
     let per_second = |count: u64| format!("{:.2}", count as f64 / seconds.max(1) as f64);
     let mut values: Named = Vec::new();
@@ -82,7 +84,9 @@ fn global(board: &Board) -> Vec<Row> {
 
 fn session(board: &Board, dev: DevId) -> Vec<Row> {
     let mut all = Counters::default();
-    counters(board).iter().for_each(|shard| all.merge(shard));
+    for shard in &counters(board) {
+        all.merge(shard);
+    }
     flagged(
         "session",
         vec![

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::http::{self, Head, HeadError, Method, RefusedUpgrade, Route, Site};
+use crate::http::{self, Head, Method, Route, Site};
 use crate::model::SharedBytes;
 
 pub(super) struct Pages {
@@ -52,17 +52,9 @@ impl Pages {
         let content_type = http::content_type(&self.content_types, path).unwrap_or("application/octet-stream");
         http::static_head(length as u64, content_type).into()
     }
+}
 
-    pub(super) fn bad_request(&self, error: HeadError) -> SharedBytes {
-        error.answer().into()
-    }
-
-    pub(super) fn refused_upgrade(&self, refused: RefusedUpgrade) -> SharedBytes {
-        refused.answer().into()
-    }
-
-    /// Too many files are being read already.
-    pub(super) fn busy(&self) -> SharedBytes {
-        http::response(503, "text/plain", &[("Retry-After", "1")], b"Too busy, please try again.\n").into()
-    }
+/// Too many files are being read already.
+pub(super) fn busy() -> SharedBytes {
+    http::response(503, "text/plain", &[("Retry-After", "1")], b"Too busy, please try again.\n").into()
 }

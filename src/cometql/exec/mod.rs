@@ -97,7 +97,7 @@ pub struct ExecCounters {
     pub logins_refused: u64,
     pub statements: u64,
     pub errors: u64,
-    /// Rows of INSERT INTO pipes_messages.
+    /// Rows inserted into `pipes_messages`.
     pub publications: u64,
 }
 

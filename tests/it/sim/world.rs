@@ -284,7 +284,7 @@ impl World {
         if !self.sessions[at].alive || !self.sessions[at].ready || self.sessions[at].outstanding() > 20 {
             return;
         }
-        for _ in 0..1 + self.random.below(5) {
+        for _ in 0..=self.random.below(5) {
             let pipe = PIPES[self.random.below(PIPES.len())];
             let (sql, owed) = match self.random.below(20) {
                 0 => ("INSERT INTO nowhere (a) VALUES (1)".to_owned(), Owed::Error(15)),
