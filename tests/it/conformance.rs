@@ -125,7 +125,7 @@ fn check(test: &str, shards: u32) {
     command.arg("--cases").arg(&cases).arg("--static-dir").arg(server.folder().join("static"));
     command.arg("--known").arg(known_file());
     // Pauses of the suite are for a fast machine: a case that fails under load is run again, with patience.
-    command.args(["--jobs", "4", "--timeout", "15", "--retries", "2"]);
+    command.args(["--jobs", "4", "--timeout", "8", "--retries", "2"]);
     let finished = tools::run(&mut command, RUN_LIMIT);
     assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
     let summary = finished.stdout.lines().last().unwrap_or_default();
