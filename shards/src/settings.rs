@@ -62,9 +62,11 @@ impl Default for Settings {
 pub struct ShardSettings {
     /// The thread's name; the system shows 15 bytes of it.
     pub name: String,
-    /// Shards with the same address share its port. Port 0: the first shard gets any free port, the others with the same
-    /// address join it. `None`: no listener.
+    /// Shards of one service with the same address share its port. Port 0: the first such shard gets any free port, the
+    /// others join it. `None`: no listener.
     pub listen: Option<SocketAddr>,
+    /// Which service the listener belongs to; default 0. Keeps two services apart that both asked for port 0.
+    pub service: u16,
     /// Connections that may wait for accept; default 4,096 (the system's own limit may be lower).
     pub backlog: u32,
     /// More are not accepted until one ends; default 1,000,000.
@@ -103,6 +105,7 @@ impl Default for ShardSettings {
         Self {
             name: "shard".to_owned(),
             listen: None,
+            service: 0,
             backlog: 4096,
             connections_max: 1_000_000,
             queue_bytes_max: 1024 * 1024,

@@ -178,12 +178,13 @@ impl Prepared {
         let mut shards: Vec<Started> = Vec::with_capacity(usize::from(count));
         let endpoints = Mesh::new::<H::Message>(count, plan.settings.ring_capacity);
         for (number, endpoint) in (0..count).zip(endpoints) {
-            let configured = plan.settings.shards[usize::from(number)].listen;
-            let address = configured.map(|address| *joined_ports.get(&address).unwrap_or(&address));
+            let shard = &plan.settings.shards[usize::from(number)];
+            let (configured, service) = (shard.listen, shard.service);
+            let address = configured.map(|address| *joined_ports.get(&(service, address)).unwrap_or(&address));
             match launch(number, endpoint, address, &plan, &stopping) {
                 Ok(started) => {
                     if let (Some(configured), Some(local)) = (configured, started.report.address) {
-                        joined_ports.insert(configured, SocketAddr::new(configured.ip(), local.port()));
+                        joined_ports.insert((service, configured), SocketAddr::new(configured.ip(), local.port()));
                     }
                     shards.push(started);
                 }

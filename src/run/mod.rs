@@ -197,6 +197,9 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     })
 }
 
+/// The connection shards' listener is service 0.
+const COMETQL_SERVICE: u16 = 1;
+
 /// Stands for a listener that does not exist.
 const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
@@ -223,6 +226,7 @@ fn settings(config: &Config, connection_shards: u16) -> Settings {
         connections_max: config.cometql.sessions_max as u32,
         queue_bytes_max: config.cometql.packet_bytes_max,
         unread_bytes_max: wire::BORROWED_MAX * 2,
+        service: COMETQL_SERVICE,
         ..ShardSettings::new("cometql", Some(SocketAddr::new(config.cometql.ip, config.cometql.port)))
     });
     Settings {
