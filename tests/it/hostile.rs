@@ -1,0 +1,237 @@
+//! What bad clients do costs only themselves: they get a clear end, everybody else notices nothing, and memory stays
+//! where it was.
+
+use crate::server::{Browser, PATIENCE, Server, Setup};
+use loadtest::{Answer, CometQl};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const UPGRADE: &str = "GET /ws/sesion=&myid=&devid=0&v=4.09&uuid=&api=js HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a limit");
+    stream
+}
+
+/// Sends and reads until the server ends the connection; a reset is an end as well.
+fn until_the_end(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = connect(address);
+    // The server may have closed before it took everything.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut answer) {
+        assert!(!matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "it never ends");
+    }
+    answer
+}
+
+/// A browser and a backend that behave, and go on working whatever others do.
+struct Bystanders {
+    browser: Browser,
+    backend: CometQl,
+    count: usize,
+}
+
+impl Bystanders {
+    fn new(server: &Server) -> Self {
+        let mut browser = server.browser();
+        browser.send("subscription\nbystanders");
+        server.await_subscribers("bystanders", 1);
+        Self { browser, backend: server.backend(), count: 0 }
+    }
+
+    fn check(&mut self) {
+        self.count += 1;
+        let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('bystanders', 'e', '{}')", self.count);
+        assert_eq!(self.backend.query(&sql).unwrap(), Answer::Ok { affected: 0, insert_id: 0 });
+        assert_eq!(self.browser.receive()["data"], self.count.to_string());
+    }
+}
+
+/// A row of `SHOW GLOBAL STATUS`.
+fn status(backend: &mut CometQl, name: &str) -> u64 {
+    let Answer::Rows { rows, .. } = backend.query("SHOW GLOBAL STATUS").unwrap() else { panic!("no rows") };
+    let row = rows.iter().find(|row| row[0].as_deref() == Some(name)).unwrap_or_else(|| panic!("no row {name}"));
+    row[1].as_deref().unwrap().parse().unwrap()
+}
+
+fn await_status(backend: &mut CometQl, name: &str, least: u64) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let value = status(backend, name);
+        if value >= least {
+            return;
+        }
+        assert!(Instant::now() < end, "{name} is {value} and not {least}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..126 => frame.push(0x80 | length as u8),
+        length @ 126..65_536 => {
+            frame.push(0x80 | 126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend([1, 2, 3, 4]);
+    frame.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ (at as u8 % 4 + 1)));
+    frame
+}
+
+#[test]
+fn garbage_costs_only_its_sender() {
+    let server = Server::start(&Setup::default());
+    let mut bystanders = Bystanders::new(&server);
+    let noise: Vec<u8> = (0_u32..5000).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    let long_head = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    let after_upgrade = |frame: &[u8]| [UPGRADE.as_bytes(), frame].concat();
+    let requests: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("noise", noise.clone(), ""),
+        ("not HTTP", b"HELLO WORLD\r\n\r\n".to_vec(), "HTTP/1.1 400"),
+        ("a long head", long_head.into_bytes(), "HTTP/1.1 431"),
+        ("NULs in the head", b"GET /\0\0 HTTP/1.1\r\n\r\n".to_vec(), "HTTP/1.1 400"),
+        ("an unmasked frame", after_upgrade(b"\x81\x02hi"), "HTTP/1.1 101"),
+        ("a reserved bit", after_upgrade(&masked(0xc1, b"hi")), "HTTP/1.1 101"),
+        ("an unknown opcode", after_upgrade(&masked(0x83, b"hi")), "HTTP/1.1 101"),
+        ("a frame over the cap", after_upgrade(&masked(0x81, &[b'x'; 70_000])), "HTTP/1.1 101"),
+        ("text that is not UTF-8", after_upgrade(&masked(0x81, b"subscription\n\xff\xfe")), "HTTP/1.1 101"),
+        ("an unknown command", after_upgrade(&masked(0x81, b"nonsense")), "HTTP/1.1 101"),
+        ("a continuation of nothing", after_upgrade(&masked(0x80, b"hi")), "HTTP/1.1 101"),
+    ];
+    for (what, bytes, expected) in requests {
+        let answer = until_the_end(server.browsers, &bytes);
+        assert!(answer.starts_with(expected.as_bytes()), "{what}: {}", String::from_utf8_lossy(&answer));
+        bystanders.check();
+    }
+    let packets: Vec<(&str, Vec<u8>)> = vec![
+        ("noise", noise),
+        ("HTTP", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+        ("a packet over the cap", [&[0xff, 0xff, 0xff, 1][..], &[0; 20_000]].concat()),
+        ("an empty login", vec![0, 0, 0, 1]),
+        ("a login cut short", vec![4, 0, 0, 1, 0, 2, 0, 0]),
+        ("a request for TLS", [&[32, 0, 0, 1, 0, 0x8a, 0, 0][..], &[0; 28]].concat()),
+    ];
+    for (what, bytes) in packets {
+        let answer = until_the_end(server.cometql, &bytes);
+        assert_eq!(answer.get(4), Some(&10), "{what}: the greeting comes first");
+        bystanders.check();
+    }
+}
+
+#[test]
+fn wrong_passwords_are_error_16_and_nothing_else() {
+    let server = Server::start(&Setup::default());
+    for (user, password) in [("root", "wrong"), ("root", ""), ("bob", server.password.as_str()), ("100000", &server.password)] {
+        let error = CometQl::connect(server.cometql, user, password, Some("CometQL_v1")).err().expect("refused");
+        let text = error.to_string();
+        assert!(text.contains("16") && text.contains("HY000"), "{user}: {text}");
+    }
+    let mut backend = server.backend();
+    await_status(&mut backend, "encke_session_logins_refused", 4);
+    assert!(!server.log().contains(&server.password), "the password is in the log");
+}
+
+#[test]
+fn half_open_connections_end_by_themselves() {
+    let more = "[ws]\nhandshake_timeout_ms = 1000\n[cometql]\nlogin_timeout_ms = 1000\n".to_owned();
+    let server = Server::start(&Setup { more, ..Setup::default() });
+    let mut bystanders = Bystanders::new(&server);
+    let half_open: Vec<TcpStream> = (0..600)
+        .map(|number| {
+            let mut stream = connect(if number % 3 == 2 { server.cometql } else { server.browsers });
+            if number % 3 == 1 {
+                stream.write_all(&UPGRADE.as_bytes()[..UPGRADE.len() / 2]).expect("half a head");
+            }
+            stream
+        })
+        .collect();
+    bystanders.check();
+    for mut stream in half_open {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+    }
+    await_status(&mut bystanders.backend, "encke_closed_timed_out", 600);
+    bystanders.check();
+}
+
+#[test]
+fn a_reader_that_stops_is_closed_and_nobody_else_is_held_up() {
+    const PUBLICATIONS: usize = 200;
+    let more = "[ws]\nqueue_bytes_max = 200000\n".to_owned();
+    for shards in [1, 2] {
+        let server = Server::start(&Setup { shards, more: more.clone(), ..Setup::default() });
+        let mut reader = server.browser();
+        let mut stopped = connect(server.browsers);
+        stopped.write_all(UPGRADE.as_bytes()).expect("a head");
+        stopped.write_all(&masked(0x81, b"subscription\nbusy")).expect("a subscription");
+        reader.send("subscription\nbusy");
+        server.await_subscribers("busy", 2);
+        let mut backend = server.backend();
+        let body = "x".repeat(100_000);
+        for number in 0..PUBLICATIONS {
+            let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('busy', 'e{number}', '{body}')");
+            assert_eq!(backend.query(&sql).unwrap(), Answer::Ok { affected: 0, insert_id: 0 });
+            let publication = reader.receive();
+            assert_eq!(publication["event"], format!("e{number}"));
+        }
+        await_status(&mut backend, "encke_closed_slow_consumer", 1);
+        assert_eq!(backend.rows("SELECT users FROM pipes WHERE name = 'busy'").unwrap(), [[Some("1".to_owned())]]);
+        // What the server had sent it is whole up to the cut: an end, and no message that was never published.
+        let mut sent = Vec::new();
+        let _ = stopped.read_to_end(&mut sent);
+        assert!(sent.starts_with(b"HTTP/1.1 101"));
+    }
+}
+
+#[test]
+fn everything_may_arrive_byte_by_byte() {
+    let server = Server::start(&Setup::default());
+    let mut browser = connect(server.browsers);
+    browser.set_nodelay(true).expect("no delay");
+    for byte in [UPGRADE.as_bytes(), &masked(0x81, b"subscription\nslowly"), &masked(0x89, b"alive")].concat() {
+        browser.write_all(&[byte]).expect("a byte");
+    }
+    server.await_subscribers("slowly", 1);
+    let mut seen = Vec::new();
+    let mut chunk = [0; 1000];
+    while !seen.ends_with(b"\x8a\x05alive") {
+        let count = browser.read(&mut chunk).expect("the pong comes");
+        assert!(count > 0, "the connection ended");
+        seen.extend_from_slice(&chunk[..count]);
+    }
+}
+
+#[test]
+fn a_browser_that_half_closes_is_heard_to_the_end() {
+    let server = Server::start(&Setup::default());
+    let mut watcher = server.browser();
+    watcher.send("subscription\nweb_last");
+    server.await_subscribers("web_last", 1);
+    let mut leaver = connect(server.browsers);
+    let last = masked(0x81, b"web_pipe2\nweb_last\nbye\n*\n\"last words\"");
+    leaver.write_all(&[UPGRADE.as_bytes(), &last].concat()).expect("everything at once");
+    leaver.shutdown(Shutdown::Write).expect("half closed");
+    assert_eq!(watcher.receive()["data"], "\"last words\"");
+}
+
+#[test]
+fn a_server_with_open_connections_stops_cleanly() {
+    let server = Server::start(&Setup::default());
+    let browsers: Vec<Browser> = (0..50).map(|_| server.browser()).collect();
+    let sessions: Vec<CometQl> = (0..5).map(|_| server.backend()).collect();
+    let (status, _folder) = server.stop();
+    assert!(status.success(), "{status}");
+    drop((browsers, sessions));
+}
