@@ -15,7 +15,7 @@ const WAKES: usize = 2000;
 fn main() {
     println!("one thread, send and receive:  {:6.1} ns per message", one_thread());
     println!("two threads, one ring:         {:6.1} ns per message", two_threads());
-    for busy_poll in [Duration::ZERO, Duration::from_micros(100)] {
+    for busy_poll in [Duration::ZERO, Duration::from_millis(2)] {
         let mut times = wakes(busy_poll);
         times.sort_unstable();
         let percentile = |share: usize| times[times.len() * share / 1000].as_nanos() as f64 / 1000.0;

@@ -301,7 +301,8 @@ where
         Engine::IoUring => Sender::new(plan.settings.engine).map_err(StartError::IoUringRefused)?,
     };
     let (tick, slice) = (plan.settings.tick, plan.settings.fan_out_slice);
-    let core = Core::new(number, settings, tick, slice, sender, endpoint, Instant::now());
+    let mut core = Core::new(number, settings, tick, slice, sender, endpoint, Instant::now());
+    core.buffer_bytes += EVENTS_MAX * size_of::<mio::event::Event>();
     let shard = Shard {
         host: (plan.make)(number),
         buffer: vec![0; core.settings.read_buffer].into_boxed_slice(),
