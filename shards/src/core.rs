@@ -44,6 +44,38 @@ pub(crate) struct Core<H: Host> {
 }
 
 impl<H: Host> Core<H> {
+    pub(crate) fn new(
+        number: u16,
+        settings: ShardSettings,
+        tick: Duration,
+        fan_out_slice: usize,
+        sender: Sender,
+        endpoint: Endpoint<H::Message>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            number,
+            tick,
+            fan_out_slice,
+            started: now,
+            turn_time: now,
+            slab: Slab::new(settings.connections_max),
+            sender,
+            wheel: Wheel::new(),
+            due: VecDeque::new(),
+            random: Random::new(u64::from(number)),
+            endings: VecDeque::new(),
+            readers: VecDeque::new(),
+            flushers: VecDeque::new(),
+            fan_outs: FanOuts::default(),
+            endpoint,
+            counters: Counters::default(),
+            waiting: Waiting::default(),
+            buffer_bytes: settings.read_buffer,
+            settings,
+        }
+    }
+
     pub(crate) fn state(&mut self, conn: Token) -> Option<&mut H::State> {
         self.slab.get_mut(conn).map(|entry| &mut entry.state)
     }
@@ -327,3 +359,6 @@ impl Random {
         (((self.0 >> 32) * u64::from(limit)) >> 32) as u32
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@
 //! rules keep the backlogs small and the mesh alive:
 //!
 //! 1. a shard receives messages of level *k* only while it has no backlog at any level above *k*;
-//! 2. a shard takes no new work from outside (bytes, connections) while it has backlog at any level. This rule is
+//! 2. a shard takes no new work from outside (bytes, connections, timeouts) while it has backlog at any level. This rule is
 //!    the user's to keep; [`Endpoint::congested`] tells.
 //!
 //! *Progress.* A message of level *k* causes only messages of levels above *k*. Level 2 causes nothing and rule 1

@@ -14,7 +14,7 @@
 //! both sides by the same order: first the own store (the mark here, the message there), then a sequentially
 //! consistent fence, then the load of the other's. Of two fences one comes first, and the thread with the later one
 //! sees the other's store: either the shard sees the message, or the producer sees the mark. The loom tests below
-//! go through all interleavings.
+//! go through the interleavings.
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU32, Ordering, fence};

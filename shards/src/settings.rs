@@ -19,7 +19,8 @@ pub enum EngineChoice {
 pub struct Settings {
     /// One per shard, in the order of their numbers; at least one, at most [`SHARDS_MAX`].
     pub shards: Vec<ShardSettings>,
-    /// Messages per ring. Default 1,024. There are 3 rings for every ordered pair of shards.
+    /// Messages per ring. Default 1,024. There are 3 rings for every ordered pair of shards, allocated at the start; the
+    /// system gives them memory only as far as they are ever filled.
     pub ring_capacity: usize,
     /// Default [`EngineChoice::Auto`].
     pub engine: EngineChoice,

@@ -192,7 +192,8 @@ impl<H: Host> Shard<H> {
         let congested = core.endpoint.congested();
         let can_read = !core.readers.is_empty() && !congested;
         let can_accept = self.acceptor.ready && self.acceptor.blocked.is_none() && !congested;
-        let work = self.again || can_read || can_accept || !core.flushers.is_empty() || !core.due.is_empty();
+        let can_expire = !core.due.is_empty() && !congested;
+        let work = self.again || can_read || can_accept || can_expire || !core.flushers.is_empty();
         if work || core.endpoint.can_receive() {
             return Some(Duration::ZERO);
         }
@@ -299,8 +300,12 @@ impl<H: Host> Shard<H> {
         self.tell_ends();
     }
 
+    /// None while the rings are congested: what a host does then usually causes messages.
     fn tell_timeouts(&mut self) {
         for _ in 0..self.core.due.len().min(TIMEOUTS_PER_TURN) {
+            if self.core.endpoint.congested() {
+                return;
+            }
             let Some(conn) = self.core.due.pop_front() else { return };
             match self.core.expire(conn) {
                 Expired::No => {}

@@ -3,7 +3,7 @@
 //! Shards are started one after the other: each opens all that it needs in its own thread and reports, and only when
 //! all have done so does any of them begin to turn. So a start either succeeds as a whole or leaves nothing behind.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -12,8 +12,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crate::core::{Core, Random, Waiting};
-use crate::fan_out::FanOuts;
+use crate::core::Core;
 use crate::host::Host;
 use crate::listen;
 use crate::mesh::{Endpoint, Mesh};
@@ -22,12 +21,10 @@ use crate::settings::{
     EngineChoice, FAN_OUT_SLICE_MAX, READ_BUFFER_MAX, READ_BUFFER_MIN, SHARDS_MAX, Settings, TICK_MIN,
 };
 use crate::shard::{Acceptor, EVENTS_MAX, Shard};
-use crate::slab::Slab;
-use crate::stats::{Counters, Engine};
+use crate::stats::Engine;
 use crate::stop::{Leaving, Stop, Stopping};
 use crate::table;
 use crate::waker::Waker;
-use crate::wheel::Wheel;
 
 /// Why the runtime could not be started.
 #[derive(Debug)]
@@ -304,28 +301,9 @@ where
         Engine::Plain => Sender::Plain,
         Engine::IoUring => Sender::new(plan.settings.engine).map_err(StartError::IoUringRefused)?,
     };
-    let now = Instant::now();
-    let core = Core {
-        number,
-        tick: plan.settings.tick,
-        fan_out_slice: plan.settings.fan_out_slice,
-        started: now,
-        turn_time: now,
-        slab: Slab::new(settings.connections_max),
-        sender,
-        wheel: Wheel::new(),
-        due: VecDeque::new(),
-        random: Random::new(u64::from(number)),
-        endings: VecDeque::new(),
-        readers: VecDeque::new(),
-        flushers: VecDeque::new(),
-        fan_outs: FanOuts::default(),
-        endpoint,
-        counters: Counters::default(),
-        waiting: Waiting::default(),
-        buffer_bytes: settings.read_buffer,
-        settings,
-    };
+    let (tick, slice) = (plan.settings.tick, plan.settings.fan_out_slice);
+    let mut core = Core::new(number, settings, tick, slice, sender, endpoint, Instant::now());
+    core.buffer_bytes += EVENTS_MAX * size_of::<mio::event::Event>();
     let shard = Shard {
         host: (plan.make)(number),
         buffer: vec![0; core.settings.read_buffer].into_boxed_slice(),

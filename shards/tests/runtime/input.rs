@@ -35,7 +35,7 @@ fn a_line_longer_than_the_buffer_is_put_together() {
     client.expect(&format!("{long}\nbehind\n"));
     drop(client);
     assert_eq!(server.wait_for_ends(1), [End::PeerClosed]);
-    let memory = server.log.memory.lock().unwrap()[0];
+    let memory = server.log.memory(0);
     assert_eq!((memory.unread, memory.write_queues, memory.write_queues_shared), (0, 0, 0));
 }
 

@@ -14,7 +14,7 @@ fn a_full_shard_takes_the_next_when_one_leaves() {
     settings.shards[0].connections_max = 10;
     let server = Server::start(settings);
     let mut clients: Vec<Client> = (0..25).map(|_| server.connect()).collect();
-    wait_until(|| server.log.counters.lock().unwrap()[0].refused_full > 0);
+    wait_until(|| server.log.counters(0).refused_full > 0);
     assert_eq!(server.log.accepted.load(Ordering::Relaxed), 10);
     for mut client in clients.drain(..) {
         client.send("bye seen\n");
@@ -48,7 +48,7 @@ fn without_descriptors() {
         return;
     }
     let mut clients: Vec<Client> = (0..50).map(|_| server.connect()).collect();
-    wait_until(|| server.log.counters.lock().unwrap()[0].refused_by_system > 0);
+    wait_until(|| server.log.counters(0).refused_by_system > 0);
     assert!(server.log.accepted.load(Ordering::Relaxed) < 50);
     for mut client in clients.drain(..) {
         client.send("bye seen\n");

@@ -28,8 +28,7 @@ fn nothing_is_lost_under_full_rings() {
         drop(clients);
         let log = server.stop();
         assert_eq!(log.order_broken.load(Ordering::Relaxed), 0);
-        let undeliverable: u64 =
-            log.counters.lock().unwrap().iter().map(|counters| counters.messages_undeliverable).sum();
+        let undeliverable: u64 = log.all_counters().iter().map(|counters| counters.messages_undeliverable).sum();
         assert_eq!(undeliverable, 0);
     }
 }
@@ -48,7 +47,7 @@ fn a_cast_reaches_the_connections_of_all_shards() {
             client.expect_pattern(1000, seed);
         }
     }
-    let accepted: Vec<u64> = server.log.counters.lock().unwrap().iter().map(|counters| counters.accepted).collect();
+    let accepted: Vec<u64> = server.log.all_counters().iter().map(|counters| counters.accepted).collect();
     assert!(accepted.iter().all(|accepted| *accepted > 0), "the port must be shared: {accepted:?}");
 }
 
@@ -67,7 +66,7 @@ fn a_shard_with_nothing_to_do_takes_no_turns() {
     let mut client = server.connect();
     client.send("echo ready\n");
     client.expect("ready\n");
-    let turns = || -> u64 { server.log.counters.lock().unwrap().iter().map(|counters| counters.turns).sum() };
+    let turns = || -> u64 { server.log.all_counters().iter().map(|counters| counters.turns).sum() };
     let before = turns();
     std::thread::sleep(Duration::from_millis(300));
     // A loop that does not sleep takes thousands; what is left of the connect takes a few.

@@ -44,7 +44,7 @@ fn a_slow_reader_gets_every_byte() {
             assert_eq!(server.wait_for_ends(1), [End::Local]);
             other.send("echo still alive\n");
             other.expect("still alive\n");
-            let memory = server.log.memory.lock().unwrap()[0];
+            let memory = server.log.memory(0);
             assert_eq!((memory.write_queues, memory.write_queues_shared), (0, 0));
         }
     }
