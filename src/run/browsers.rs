@@ -73,6 +73,8 @@ pub(super) struct Browsers {
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     scratch: Vec<u8>,
+    /// A handshake's answer that is not written yet.
+    head_of: Option<(Token, Vec<u8>)>,
     pub(super) counters: Counters,
 }
 
@@ -81,7 +83,7 @@ impl Browsers {
         let hub = Hub::new(config.hub.clone());
         let assemblers = HashMap::with_hasher(config.hub.placement.hasher());
         let counters = Counters::default();
-        Self { config, hub, storage, files, assemblers, deferred: VecDeque::new(), scratch: Vec::new(), counters }
+        Self { config, hub, storage, files, assemblers, deferred: VecDeque::new(), scratch: Vec::new(), head_of: None, counters }
     }
 
     pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
@@ -196,10 +198,14 @@ impl Browsers {
         match http::route(&head) {
             Route::WebSocket(target) => match http::upgrade(&head) {
                 Ok(answer) => {
-                    io.write(conn, &answer.bytes);
+                    // Sent with the first message if that is known at once, as it is for everybody who is anonymous.
+                    self.head_of = Some((conn, answer.bytes));
                     let origin = head.header("Origin");
                     let admitted = http::origin_allowed(&self.config.origins, true, origin);
                     self.hello(io, conn, target, admitted);
+                    if let Some((conn, bytes)) = self.head_of.take() {
+                        io.write(conn, &bytes);
+                    }
                     Progress::Used(head.used)
                 }
                 Err(refused) => {
@@ -422,6 +428,9 @@ impl Browsers {
     fn answer(&mut self, io: &mut Io<'_, Host>, conn: Token, answer: &Answer) {
         let Some(browser) = browser(io, conn) else { return };
         self.scratch.clear();
+        if let Some((_, head)) = self.head_of.take_if(|(owner, _)| *owner == conn) {
+            self.scratch.extend_from_slice(&head);
+        }
         jsapi::frame_answer(answer, browser.form, clocks(io).unix, super::PRODUCT, &mut self.scratch);
         io.write(conn, &self.scratch);
         self.counters.answers += 1;
