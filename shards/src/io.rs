@@ -46,7 +46,7 @@ impl<'a, H: Host> Io<'a, H> {
 
     /// Sends at once if nothing is queued; what the socket does not take is copied to the queue.
     ///
-    /// A connection whose queue would pass `queue_bytes_max` ends as [`End::SlowConsumer`]. Not ordered with a fan-out
+    /// A connection whose queue is not empty and would pass `queue_bytes_max` ends as [`End::SlowConsumer`]. Not ordered with a fan-out
     /// that is still pending.
     pub fn write(&mut self, conn: Token, bytes: &[u8]) {
         self.core.write(conn, bytes);
@@ -131,6 +131,13 @@ impl<'a, H: Host> Io<'a, H> {
     pub fn send(&mut self, level: Level, to: u16, message: H::Message) {
         self.core.counters.messages_out += 1;
         self.core.endpoint.send(level, to, message);
+    }
+
+    /// Takes no new work while `held`: sockets are not read, and of messages only replies are handed in. For a host
+    /// that has as much to send as it should keep; it must come free by sending, and say so. See
+    /// [`Endpoint::hold`](crate::mesh::Endpoint::hold).
+    pub fn hold(&mut self, held: bool) {
+        self.core.endpoint.hold(held);
     }
 
     /// Whether messages wait for room in rings: a host that takes work from outside by itself should wait too.

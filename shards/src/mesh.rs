@@ -88,6 +88,8 @@ pub struct Endpoint<M> {
     is_target: Vec<bool>,
     /// Messages dropped because their receiver has ended.
     undeliverable: u64,
+    /// See [`Endpoint::hold`].
+    held: bool,
 }
 
 /// All rings of one level at one shard.
@@ -115,6 +117,7 @@ impl<M> Endpoint<M> {
             targets: Vec::with_capacity(count),
             is_target: vec![false; count],
             undeliverable: 0,
+            held: false,
         }
     }
 
@@ -150,7 +153,8 @@ impl<M> Endpoint<M> {
             if let Some(received) = lane.receive(usize::from(self.shard)) {
                 return Some(received);
             }
-            if lane.has_backlog() {
+            // The level of replies comes first, so a held shard stops behind it.
+            if self.held || lane.has_backlog() {
                 return None;
             }
         }
@@ -163,7 +167,7 @@ impl<M> Endpoint<M> {
             if lane.can_receive() {
                 return true;
             }
-            if lane.has_backlog() {
+            if self.held || lane.has_backlog() {
                 return false;
             }
         }
@@ -175,9 +179,16 @@ impl<M> Endpoint<M> {
         self.lanes[level as usize].has_backlog()
     }
 
-    /// Whether messages of any level wait for room: then take no new work from outside.
+    /// Whether messages of any level wait for room, or the shard is held: then take no new work from outside.
     pub fn congested(&self) -> bool {
-        self.lanes.iter().any(Lane::has_backlog)
+        self.held || self.lanes.iter().any(Lane::has_backlog)
+    }
+
+    /// A held shard receives replies only and counts as congested. For one that has more to do than it should keep:
+    /// its rings fill, and those who fill them stop in turn. It must come free by its own work, without a message of a
+    /// lower level; then the argument for progress holds as before.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// Messages that wait for room in all rings.

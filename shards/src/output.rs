@@ -105,7 +105,9 @@ impl<H: Host> Core<H> {
     }
 
     fn enqueue(&mut self, conn: Token, len: usize, push: impl FnOnce(&mut Queue)) {
-        if self.queued_bytes(conn).saturating_add(len) > self.settings.queue_bytes_max {
+        // One write is always taken: its size says nothing about the reader.
+        let queued = self.queued_bytes(conn);
+        if queued > 0 && queued.saturating_add(len) > self.settings.queue_bytes_max {
             return self.end(conn, End::SlowConsumer);
         }
         self.edit_ext(conn, |ext| push(&mut ext.queue));

@@ -73,6 +73,7 @@ pub struct ShardSettings {
     /// More are not accepted until one ends; default 1,000,000.
     pub connections_max: u32,
     /// Unsent bytes per connection, above which it ends as [`End::SlowConsumer`](crate::End::SlowConsumer); default 1 MiB.
+    /// A single write may be larger while nothing else waits.
     pub queue_bytes_max: usize,
     /// Bytes per connection that the host may leave unused, above which it ends as
     /// [`End::TooMuchUnread`](crate::End::TooMuchUnread); default 1 MiB. Does not hold for a paused connection, which

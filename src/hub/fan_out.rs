@@ -51,6 +51,10 @@ impl Arrivals {
         self.publications.is_empty()
     }
 
+    pub(super) fn message_bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.publications.capacity() * size_of::<(InterestId, Arc<Publication>)>()
     }

@@ -54,6 +54,8 @@ pub struct HubConfig {
     pub pipes_per_connection_max: usize,
     /// Pipes with subscribers on this shard; beyond, new names are refused.
     pub pipes_max: usize,
+    /// Bytes of messages that may wait for [`Hub::end_turn`]; with more the hub is full.
+    pub arrivals_bytes_max: usize,
     /// Whether the time of a user's last connection is stored when it closes.
     pub save_last_seen: bool,
 }
@@ -256,6 +258,12 @@ impl Hub {
     /// Whether publications wait for [`Hub::end_turn`].
     pub fn has_arrivals(&self) -> bool {
         !self.arrivals.is_empty()
+    }
+
+    /// Whether so much waits for [`Hub::end_turn`] that the edge should take in nothing that adds to it: publications
+    /// come faster than they leave. What is handed in all the same is kept.
+    pub fn is_full(&self) -> bool {
+        self.arrivals.message_bytes() >= self.config.arrivals_bytes_max
     }
 
     pub fn counters(&self) -> HubCounters {

@@ -31,6 +31,7 @@ impl Net {
             placement: placement.clone(),
             pipes_per_connection_max: 4,
             pipes_max: 100,
+            arrivals_bytes_max: 1000,
             save_last_seen: true,
         };
         Self {
@@ -214,6 +215,22 @@ fn the_publications_of_a_turn_are_joined_in_the_order_of_arrival() {
     assert_eq!(net.seen(0, 2), ["1+2+3"]);
     assert_eq!(net.seen(0, 3), ["2"]);
     assert_eq!(net.seen(0, 4), ["1+3"]);
+}
+
+#[test]
+fn a_hub_says_when_publications_come_faster_than_they_leave() {
+    let mut net = Net::new(1);
+    net.open(0, 1);
+    net.subscribe(0, 1, &["aa"]);
+    for number in 0..3 {
+        assert!(!net.hubs[0].is_full());
+        net.insert("aa", &"x".repeat(400), number);
+        let (from, _, message) = net.rings.pop_front().unwrap();
+        net.input(0, Input::Ring { from, message });
+    }
+    assert!(net.hubs[0].is_full());
+    net.settle();
+    assert!(!net.hubs[0].is_full());
 }
 
 #[test]

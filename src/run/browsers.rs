@@ -83,7 +83,17 @@ impl Browsers {
         let hub = Hub::new(config.hub.clone());
         let assemblers = HashMap::with_hasher(config.hub.placement.hasher());
         let counters = Counters::default();
-        Self { config, hub, storage, files, assemblers, deferred: VecDeque::new(), scratch: Vec::new(), head_of: None, counters }
+        Self {
+            config,
+            hub,
+            storage,
+            files,
+            assemblers,
+            deferred: VecDeque::new(),
+            scratch: Vec::new(),
+            head_of: None,
+            counters,
+        }
     }
 
     pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
@@ -155,6 +165,7 @@ impl Browsers {
         if self.hub.has_arrivals() {
             self.hub.end_turn();
             self.carry_out(io);
+            io.hold(self.hub.is_full());
         }
     }
 
@@ -400,6 +411,9 @@ impl Browsers {
     fn input(&mut self, io: &mut Io<'_, Host>, input: Input) {
         self.hub.handle(input, clocks(io));
         self.carry_out(io);
+        if self.hub.is_full() {
+            io.hold(true);
+        }
     }
 
     fn carry_out(&mut self, io: &mut Io<'_, Host>) {

@@ -19,7 +19,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use shards::{Engine, EngineChoice, Settings, ShardSettings};
-use tracing::info;
 
 use crate::cometql::exec::ExecConfig;
 use crate::cometql::plan::StatementLimits;
@@ -184,7 +183,6 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let address = |shard: u16| addresses.get(usize::from(shard)).copied().flatten().unwrap_or(NO_ADDRESS);
     let (browsers, cometql) = (address(0), address(connection_shards));
     let _ = cometql_port.set(cometql.port());
-    info!(shards = connection_shards, engine = %engine, "started");
     Ok(Running {
         browsers,
         cometql,
@@ -275,6 +273,8 @@ fn make_host(
             placement: placement.clone(),
             pipes_per_connection_max: config.ws.pipes_max,
             pipes_max: PIPES_PER_SHARD_MAX,
+            // A joined write is far below what makes a consumer slow.
+            arrivals_bytes_max: config.ws.queue_bytes_max / 8,
             save_last_seen: config.main.save_users_last_online_time,
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },

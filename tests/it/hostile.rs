@@ -25,7 +25,10 @@ fn until_the_end(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
     if let Err(error) = stream.read_to_end(&mut answer) {
-        assert!(!matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "it never ends");
+        assert!(
+            !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+            "it never ends"
+        );
     }
     answer
 }
@@ -47,7 +50,8 @@ impl Bystanders {
 
     fn check(&mut self) {
         self.count += 1;
-        let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('bystanders', 'e', '{}')", self.count);
+        let sql =
+            format!("INSERT INTO pipes_messages (name, event, message) VALUES ('bystanders', 'e', '{}')", self.count);
         assert_eq!(self.backend.query(&sql).unwrap(), Answer::Ok { affected: 0, insert_id: 0 });
         assert_eq!(self.browser.receive()["data"], self.count.to_string());
     }
@@ -133,7 +137,9 @@ fn garbage_costs_only_its_sender() {
 #[test]
 fn wrong_passwords_are_error_16_and_nothing_else() {
     let server = Server::start(&Setup::default());
-    for (user, password) in [("root", "wrong"), ("root", ""), ("bob", server.password.as_str()), ("100000", &server.password)] {
+    for (user, password) in
+        [("root", "wrong"), ("root", ""), ("bob", server.password.as_str()), ("100000", &server.password)]
+    {
         let error = CometQl::connect(server.cometql, user, password, Some("CometQL_v1")).err().expect("refused");
         let text = error.to_string();
         assert!(text.contains("16") && text.contains("HY000"), "{user}: {text}");
@@ -181,7 +187,8 @@ fn a_reader_that_stops_is_closed_and_nobody_else_is_held_up() {
         let mut backend = server.backend();
         let body = "x".repeat(100_000);
         for number in 0..PUBLICATIONS {
-            let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('busy', 'e{number}', '{body}')");
+            let sql =
+                format!("INSERT INTO pipes_messages (name, event, message) VALUES ('busy', 'e{number}', '{body}')");
             assert_eq!(backend.query(&sql).unwrap(), Answer::Ok { affected: 0, insert_id: 0 });
             let publication = reader.receive();
             assert_eq!(publication["event"], format!("e{number}"));
@@ -234,4 +241,43 @@ fn a_server_with_open_connections_stops_cleanly() {
     let (status, _folder) = server.stop();
     assert!(status.success(), "{status}");
     drop((browsers, sessions));
+}
+
+#[test]
+fn a_publisher_faster_than_its_subscribers_is_slowed_and_nothing_is_lost() {
+    const PUBLICATIONS: usize = 20_000;
+    for shards in [1, 3] {
+        let server = Server::start(&Setup { shards, ..Setup::default() });
+        let readers: Vec<thread::JoinHandle<()>> = (0..3)
+            .map(|_| {
+                let mut browser = server.browser();
+                browser.send("subscription\nflood");
+                thread::spawn(move || {
+                    for number in 0..PUBLICATIONS {
+                        assert_eq!(browser.receive()["event"], format!("e{number}"));
+                    }
+                })
+            })
+            .collect();
+        server.await_subscribers("flood", 3);
+        let mut backend = server.backend();
+        let body = "x".repeat(2000);
+        let mut answered = 0;
+        for number in 0..PUBLICATIONS {
+            let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('flood', 'e{number}', '{body}')");
+            backend.send_query(&sql).unwrap();
+            // As many under way as fit between; the server stops reading when it has enough.
+            if number >= 500 {
+                assert_eq!(backend.read_answer().unwrap(), Answer::Ok { affected: 0, insert_id: 0 });
+                answered += 1;
+            }
+        }
+        for _ in answered..PUBLICATIONS {
+            assert_eq!(backend.read_answer().unwrap(), Answer::Ok { affected: 0, insert_id: 0 });
+        }
+        for reader in readers {
+            reader.join().expect("every publication came, in order");
+        }
+        assert_eq!(status(&mut backend, "encke_closed_slow_consumer"), 0);
+    }
 }

@@ -225,3 +225,21 @@ proptest! {
         prop_assert_eq!(requests, u64::from(work) * u64::from(shards) * u64::from(shards));
     }
 }
+
+#[test]
+fn a_held_shard_receives_replies_only() {
+    let mut endpoints = Mesh::new::<&str>(2, 4);
+    for (level, message) in [(Level::Request, "request"), (Level::Deliver, "delivery"), (Level::Reply, "reply")] {
+        endpoints[0].send(level, 1, message);
+    }
+    let held = &mut endpoints[1];
+    held.hold(true);
+    assert!(held.congested() && held.can_receive());
+    assert_eq!(held.receive(), Some((0, "reply")));
+    assert!(!held.can_receive());
+    assert_eq!(held.receive(), None);
+    held.hold(false);
+    assert!(!held.congested());
+    assert_eq!(held.receive(), Some((0, "delivery")));
+    assert_eq!(held.receive(), Some((0, "request")));
+}

@@ -30,6 +30,7 @@ pub(super) struct Totals {
     vanished: usize,
     slow: usize,
     backlogs: usize,
+    held: usize,
     joined: usize,
     storage_failures: usize,
 }
@@ -42,13 +43,14 @@ impl Totals {
         self.vanished += run.vanished;
         self.slow += run.slow;
         self.backlogs += run.backlogs;
+        self.held += run.held;
         self.joined += run.joined;
         self.storage_failures += run.storage_failures;
     }
 
     /// A simulation in which nothing bad happens proves nothing.
     pub(super) fn assert_that_everything_was_exercised(&self) {
-        let Self { received, answered, reports, vanished, slow, backlogs, joined, storage_failures } = self;
+        let Self { received, answered, reports, vanished, slow, backlogs, held, joined, storage_failures } = self;
         for (what, count) in [
             ("publications received", received),
             ("statements answered", answered),
@@ -56,6 +58,7 @@ impl Totals {
             ("vanished clients", vanished),
             ("slow consumers", slow),
             ("full rings", backlogs),
+            ("full hubs", held),
             ("joined publications", joined),
             ("storage failures", storage_failures),
         ] {
@@ -91,12 +94,14 @@ impl World {
         let mut random = Random::new(seed);
         let shards = 1 + random.below(4) as u16;
         let placement = Placement::new(shards, random.next());
+        let arrivals_bytes_max = [100, 1000, 1_000_000][random.below(3)];
         let hub = |shard| {
             Hub::new(HubConfig {
                 shard: ShardId(shard),
                 placement: placement.clone(),
                 pipes_per_connection_max: 16,
                 pipes_max: 100,
+                arrivals_bytes_max,
                 save_last_seen: true,
             })
         };
@@ -405,7 +410,7 @@ impl World {
                 self.carry_out_exec();
             }
         }
-        self.totals.backlogs += usize::from(self.endpoints[shard].congested());
+        self.totals.backlogs += usize::from(self.endpoints[shard].backlog_len() > 0);
         if shard == self.hubs.len() {
             self.exec.end_turn();
             self.carry_out_exec();
@@ -415,6 +420,7 @@ impl World {
             }
             self.hubs[shard].end_turn();
             self.carry_out_hub(shard);
+            self.endpoints[shard].hold(false);
         }
         self.endpoints[shard].take_targets(|_| {});
     }
@@ -422,6 +428,10 @@ impl World {
     fn hub_input(&mut self, shard: usize, input: Input) {
         self.hubs[shard].handle(input, self.now);
         self.carry_out_hub(shard);
+        if self.hubs[shard].is_full() {
+            self.totals.held += 1;
+            self.endpoints[shard].hold(true);
+        }
     }
 
     fn carry_out_hub(&mut self, shard: usize) {
