@@ -81,11 +81,11 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     match payload.len() {
         length @ 0..126 => frame.push(0x80 | length as u8),
         length @ 126..65_536 => {
-            frame.push(0x80 | 126);
+            frame.push(0xfe);
             frame.extend((length as u16).to_be_bytes());
         }
         length => {
-            frame.push(0x80 | 127);
+            frame.push(0xff);
             frame.extend((length as u64).to_be_bytes());
         }
     }
@@ -140,7 +140,7 @@ fn wrong_passwords_are_error_16_and_nothing_else() {
     for (user, password) in
         [("root", "wrong"), ("root", ""), ("bob", server.password.as_str()), ("100000", &server.password)]
     {
-        let error = CometQl::connect(server.cometql, user, password, Some("CometQL_v1")).err().expect("refused");
+        let error = CometQl::connect(server.cometql, user, password, Some("CometQL_v1")).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("16") && text.contains("HY000"), "{user}: {text}");
     }
@@ -264,7 +264,8 @@ fn a_publisher_faster_than_its_subscribers_is_slowed_and_nothing_is_lost() {
         let body = "x".repeat(2000);
         let mut answered = 0;
         for number in 0..PUBLICATIONS {
-            let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('flood', 'e{number}', '{body}')");
+            let sql =
+                format!("INSERT INTO pipes_messages (name, event, message) VALUES ('flood', 'e{number}', '{body}')");
             backend.send_query(&sql).unwrap();
             // As many under way as fit between; the server stops reading when it has enough.
             if number >= 500 {
