@@ -292,7 +292,19 @@ pub enum Answer {
         user: u32,
         data: Box<str>,
     },
+    UserStatus {
+        user: UserId,
+        last_seen: LastSeen,
+    },
     Error(ApiError),
+}
+
+/// When a user was last here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastSeen {
+    Online,
+    Unknown,
+    SecondsAgo(u32),
 }
 
 /// Why a browser's command failed; always the peer's fault except where said.
@@ -359,6 +371,8 @@ pub enum CloseReason {
     LoginRefused,
     /// COM_QUIT.
     Quit,
+    /// The user's hash was deleted.
+    HashDeleted,
     /// Another CometQL session asked for its end.
     Killed,
     /// Accepted, but no place for it: a limit on connections.
@@ -370,7 +384,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::PeerClosed,
         Self::CloseFrame,
         Self::HttpDone,
@@ -383,6 +397,7 @@ impl CloseReason {
         Self::TimedOut,
         Self::LoginRefused,
         Self::Quit,
+        Self::HashDeleted,
         Self::Killed,
         Self::NoRoom,
         Self::StorageUnavailable,
@@ -404,6 +419,7 @@ impl CloseReason {
             Self::TimedOut => "timed_out",
             Self::LoginRefused => "login_refused",
             Self::Quit => "quit",
+            Self::HashDeleted => "hash_deleted",
             Self::Killed => "killed",
             Self::NoRoom => "no_room",
             Self::StorageUnavailable => "storage_unavailable",

@@ -23,6 +23,7 @@ mod owner;
 mod pipes;
 mod placement;
 mod ring;
+mod users;
 
 #[cfg(test)]
 mod tests;
@@ -33,8 +34,8 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, DevId, EventName, Marker, Now, PipeClass, PipeError, PipeKey, PipeName,
-    Publication, ShardId, SubscriptionError, UserId,
+    Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, Now, PipeClass, PipeError, PipeKey,
+    PipeName, Publication, ShardId, SubscriptionError, UserId,
 };
 use crate::storage::{Completion, Job, Outcome, Read, Request, Ticket};
 
@@ -44,6 +45,7 @@ use owner::Owned;
 use pipes::Pipes;
 pub use placement::Placement;
 pub use ring::{Answered, Ask, AskId, InterestId, Level, Question, Replies, RingMessage, StatementId};
+use users::Users;
 
 /// What a hub must know of the server around it.
 #[derive(Clone, Debug)]
@@ -102,6 +104,10 @@ pub enum Input {
         user: UserId,
         marker: Marker,
     },
+    ReadUserStatus {
+        conn: ConnId,
+        user: UserId,
+    },
     Ring {
         from: ShardId,
         message: RingMessage,
@@ -143,9 +149,30 @@ pub enum Output {
 /// What a connection waits for. It has at most one of these, so none of the maps below outgrows the connections.
 #[derive(Debug)]
 enum Waiting {
-    Login { conn: ConnId, user: UserId, key: Box<str> },
-    UserData { conn: ConnId, user: UserId, marker: Marker },
-    Count { conn: ConnId, marker: Marker },
+    /// `outdated`: a hash of the user was deleted since storage was asked, so it must be asked again.
+    Login {
+        conn: ConnId,
+        user: UserId,
+        key: Box<str>,
+        outdated: bool,
+    },
+    UserData {
+        conn: ConnId,
+        user: UserId,
+        marker: Marker,
+    },
+    Count {
+        conn: ConnId,
+        marker: Marker,
+    },
+    Online {
+        conn: ConnId,
+        user: UserId,
+    },
+    LastSeen {
+        conn: ConnId,
+        user: UserId,
+    },
 }
 
 /// A delivery report that is not complete yet.
@@ -185,6 +212,7 @@ pub struct Hub {
     conns: Conns,
     pipes: Pipes,
     owned: Owned,
+    users: Users,
     arrivals: Arrivals,
     reports: HashMap<ConnId, Report, RandomState>,
     waiting: HashMap<u64, Waiting, RandomState>,
@@ -203,6 +231,7 @@ impl Hub {
             conns: Conns::default(),
             pipes,
             owned,
+            users: Users::new(hasher.clone()),
             arrivals: Arrivals::default(),
             reports: HashMap::with_hasher(hasher.clone()),
             waiting: HashMap::with_hasher(hasher),
@@ -224,8 +253,9 @@ impl Hub {
             }
             Input::CountPipe { conn, pipe, marker } => self.count_pipe(conn, pipe, marker),
             Input::ReadUserData { conn, user, marker } => self.read_user_data(conn, user, marker),
+            Input::ReadUserStatus { conn, user } => self.read_user_status(conn, user),
             Input::Ring { from, message } => self.ring(from, message, now),
-            Input::Stored(completion) => self.stored(completion),
+            Input::Stored(completion) => self.stored(completion, now),
         }
         while let Some(message) = self.local.pop_front() {
             self.ring(self.config.shard, message, now);
@@ -279,7 +309,7 @@ impl Hub {
             connections: self.conns.bytes(),
             pipes: self.pipes.bytes(),
             owned_pipes: self.owned.pipe_bytes(),
-            users: self.owned.user_bytes(),
+            users: self.owned.user_bytes() + self.users.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
                 + self.reports.capacity() * size_of::<(ConnId, Report)>(),
             arrivals: self.arrivals.bytes(),
@@ -295,7 +325,12 @@ impl Hub {
             self.answer(conn, Answer::ServerInfo { authorised: false, key: "".into() });
             return;
         }
-        let ticket = self.wait(conn, Waiting::Login { conn, user, key });
+        self.check_login(conn, user, key);
+    }
+
+    fn check_login(&mut self, conn: ConnId, user: UserId, key: Box<str>) {
+        let Some(dev) = self.conns.get(conn).map(|entry| entry.dev) else { return };
+        let ticket = self.wait(conn, Waiting::Login { conn, user, key, outdated: false });
         self.store(ticket, Read::Hashes { dev, users: vec![user] });
     }
 
@@ -307,6 +342,7 @@ impl Hub {
         }
         self.reports.remove(&conn);
         if !gone.user.is_anonymous() {
+            self.users.went(gone.dev, gone.user, conn);
             self.tell_owner_of_user(gone.dev, gone.user, false);
         }
     }
@@ -317,6 +353,7 @@ impl Hub {
         if authorised {
             self.counters.logins += 1;
             self.conns.authorise(conn, user);
+            self.users.came(dev, user, conn);
             self.tell_owner_of_user(dev, user, true);
         } else {
             self.counters.logins_refused += 1;
@@ -414,6 +451,27 @@ impl Hub {
         self.store(ticket, Read::UserData { dev, users: vec![user] });
     }
 
+    /// The owner knows who is here; only for the others storage is asked.
+    fn read_user_status(&mut self, conn: ConnId, user: UserId) {
+        let Some(entry) = self.conns.get(conn) else { return };
+        let dev = entry.dev;
+        let to = self.config.placement.owner_of_user(dev, user);
+        let Ticket(ask) = self.wait(conn, Waiting::Online { conn, user });
+        let ask = Ask { id: AskId(ask), question: Question::Online(dev, vec![user]) };
+        self.send(to, RingMessage::Ask(Box::new(ask)));
+    }
+
+    fn online_known(&mut self, conn: ConnId, user: UserId, online: bool) {
+        let Some(entry) = self.conns.get(conn) else { return };
+        let dev = entry.dev;
+        if online {
+            self.answer(conn, Answer::UserStatus { user, last_seen: LastSeen::Online });
+            return self.resume(conn);
+        }
+        let ticket = self.wait(conn, Waiting::LastSeen { conn, user });
+        self.store(ticket, Read::LastSeen { dev, users: vec![user] });
+    }
+
     // What comes from elsewhere
 
     fn ring(&mut self, from: ShardId, message: RingMessage, now: Now) {
@@ -445,6 +503,18 @@ impl Hub {
                     // Nobody waits for it: the ticket is drawn and never looked up again.
                     let ticket = self.draw_ticket();
                     self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
+                }
+            }
+            RingMessage::EndUser { dev, user } => {
+                let reason = CloseReason::HashDeleted;
+                self.outputs.extend(self.users.connections(dev, user).map(|conn| Output::Close { conn, reason }));
+                for waiting in self.waiting.values_mut() {
+                    if let Waiting::Login { conn, user: asked, outdated, .. } = waiting
+                        && *asked == user
+                        && self.conns.get(*conn).is_some_and(|entry| entry.dev == dev)
+                    {
+                        *outdated = true;
+                    }
                 }
             }
             RingMessage::Ask(ask) => {
@@ -479,23 +549,27 @@ impl Hub {
                     self.finish_report(conn);
                 }
             }
-            RingMessage::Answered(answered) => {
-                let waiting = self.waiting.remove(&answered.id.0);
-                if let (Some(Waiting::Count { conn, marker }), Replies::Counts(counts)) = (waiting, answered.replies) {
+            RingMessage::Answered(answered) => match (self.waiting.remove(&answered.id.0), answered.replies) {
+                (Some(Waiting::Count { conn, marker }), Replies::Counts(counts)) => {
                     let count = counts.first().copied().unwrap_or(0);
                     self.answer(conn, Answer::PipeCount { marker, count });
                     self.resume(conn);
                 }
-            }
+                (Some(Waiting::Online { conn, user }), Replies::Online(online)) => {
+                    self.online_known(conn, user, online.first().copied().unwrap_or(false));
+                }
+                _ => {}
+            },
             // Only the CometQL shard publishes for statements.
             RingMessage::Accepted { .. } => {}
         }
     }
 
-    fn stored(&mut self, completion: Completion) {
+    fn stored(&mut self, completion: Completion, now: Now) {
         let Some(waiting) = self.waiting.remove(&completion.ticket.0) else { return };
         match (waiting, completion.result) {
-            (Waiting::Login { conn, user, key }, Ok(Outcome::Texts(rows))) => {
+            (Waiting::Login { conn, user, key, outdated: true }, Ok(_)) => self.check_login(conn, user, key),
+            (Waiting::Login { conn, user, key, .. }, Ok(Outcome::Texts(rows))) => {
                 self.login_checked(conn, user, key, rows.first().map(|(_, hash)| &**hash));
             }
             // No answer from storage is never a login; a drop makes the browser come back and ask again.
@@ -507,6 +581,16 @@ impl Hub {
                 self.answer(conn, Answer::UserData { marker, user: user.get(), data });
                 self.resume(conn);
             }
+            (Waiting::LastSeen { conn, user }, Ok(Outcome::Times(rows))) => {
+                // A stored 0 is what a crash left behind: nobody knows.
+                let seen = rows.first().filter(|(_, time)| *time > 0);
+                let ago = |time: i64| now.unix.0.saturating_sub(time).clamp(0, u32::MAX.into()) as u32;
+                let last_seen = seen.map_or(LastSeen::Unknown, |(_, time)| LastSeen::SecondsAgo(ago(*time)));
+                self.answer(conn, Answer::UserStatus { user, last_seen });
+                self.resume(conn);
+            }
+            // The answer has no form for a failure, and the question may be asked again.
+            (Waiting::LastSeen { conn, .. } | Waiting::Online { conn, .. }, _) => self.resume(conn),
             (Waiting::UserData { conn, marker, .. } | Waiting::Count { conn, marker }, _) => {
                 self.answer(conn, Answer::Error(ApiError::Unavailable { marker }));
                 self.resume(conn);

@@ -41,6 +41,8 @@ pub enum RingMessage {
     UserCame { dev: DevId, user: UserId },
     /// To the owner of the user: one connection less.
     UserWent { dev: DevId, user: UserId },
+    /// To every connection shard: the user's hash is gone, and with it what let its connections in.
+    EndUser { dev: DevId, user: UserId },
     /// To an owner.
     Ask(Box<Ask>),
     /// From the owner of the pipe to a shard with subscribers, for the interest that the owner knew then.
@@ -62,6 +64,7 @@ impl RingMessage {
         match self {
             Self::Publish { .. }
             | Self::Interest { .. }
+            | Self::EndUser { .. }
             | Self::UserCame { .. }
             | Self::UserWent { .. }
             | Self::Ask(_) => Level::Request,

@@ -15,6 +15,7 @@ struct Net {
     hubs: Vec<Hub>,
     rings: VecDeque<(ShardId, ShardId, RingMessage)>,
     hashes: BTreeMap<u32, &'static str>,
+    times: BTreeMap<u32, i64>,
     storage_fails: bool,
     writes: Vec<Write>,
     seen: BTreeMap<(u16, u32), Vec<String>>,
@@ -38,6 +39,7 @@ impl Net {
             hubs: (0..shards).map(|shard| Hub::new(config(shard))).collect(),
             rings: VecDeque::new(),
             hashes: BTreeMap::new(),
+            times: BTreeMap::new(),
             storage_fails: false,
             writes: Vec::new(),
             seen: BTreeMap::new(),
@@ -163,7 +165,9 @@ impl Net {
             Request::Read(Read::Hashes { users, .. } | Read::UserData { users, .. }) => Ok(Outcome::Texts(
                 users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
             )),
-            Request::Read(Read::LastSeen { .. }) => Ok(Outcome::Times(vec![])),
+            Request::Read(Read::LastSeen { users, .. }) => Ok(Outcome::Times(
+                users.iter().filter_map(|user| Some((*user, *self.times.get(&user.get())?))).collect(),
+            )),
         }
     }
 
@@ -367,6 +371,61 @@ fn a_key_is_checked_against_storage() {
             server_info(authorised, if authorised { key } else { "" }),
             "{user} {key}"
         );
+    }
+}
+
+#[test]
+fn a_deleted_hash_ends_the_users_connections_on_every_shard() {
+    let mut net = Net::new(2);
+    net.hashes.extend([(5, "key"), (6, "key")]);
+    for (shard, index, user) in [(0, 1, 5), (0, 2, 5), (1, 1, 5), (1, 2, 6)] {
+        net.login(shard, index, user, "key");
+        net.seen(shard, index);
+    }
+    let cometql = net.hubs[0].config.placement.cometql_shard();
+    let end = |net: &mut Net| {
+        for shard in 0..2 {
+            let message = RingMessage::EndUser { dev: DevId(1), user: UserId::new(5).unwrap() };
+            net.rings.push_back((cometql, ShardId(shard), message));
+        }
+        net.settle();
+    };
+    end(&mut net);
+    for (shard, index) in [(0, 1), (0, 2), (1, 1)] {
+        assert_eq!(net.seen(shard, index), ["closed: hash_deleted"]);
+    }
+    assert!(net.seen(1, 2).is_empty());
+    assert!(net.hubs.iter().all(|hub| hub.users.connections(DevId(1), UserId::new(5).unwrap()).next().is_none()));
+
+    // A login whose answer from storage is older than the deletion does not slip through.
+    let credentials = Credentials { dev: DevId(1), user: UserId::new(5).unwrap(), key: "key".into() };
+    net.input(0, Input::Connected { conn: id(7), credentials });
+    let Some(Output::Store(job)) = net.hubs[0].poll_output() else { panic!("storage is asked") };
+    let result = net.store(job.request);
+    net.hashes.remove(&5);
+    end(&mut net);
+    net.input(0, Input::Stored(Completion { ticket: job.ticket, result }));
+    net.settle();
+    assert_eq!(net.seen(0, 7), [format!("{:?}", Answer::ServerInfo { authorised: false, key: "".into() })]);
+}
+
+#[test]
+fn a_users_status_comes_from_the_owner_or_from_storage() {
+    let mut net = Net::new(2);
+    net.hashes.insert(5, "key");
+    net.login(0, 1, 5, "key");
+    net.open(1, 1);
+    net.times.insert(6, NOW.unix.0 - 90);
+    net.times.insert(7, 0);
+    for (user, last_seen) in
+        [(5, LastSeen::Online), (6, LastSeen::SecondsAgo(90)), (7, LastSeen::Unknown), (8, LastSeen::Unknown)]
+    {
+        net.seen(1, 1);
+        let user = UserId::new(user).unwrap();
+        net.input(1, Input::ReadUserStatus { conn: id(1), user });
+        net.settle();
+        assert_eq!(net.seen(1, 1), [format!("{:?}", Answer::UserStatus { user, last_seen })]);
+        assert!(!net.hubs[1].is_busy(id(1)));
     }
 }
 

@@ -4,6 +4,7 @@ use crate::model::{Answer, ApiError, PipeError, SubscriptionError, UnixTime, Wir
 use crate::ws;
 
 use super::json::{Data, Envelope, Member, Name, Value};
+use super::notice::encode_user_status;
 
 /// Appends one answer. `server` is the product text for `serverInfo`.
 pub fn encode_answer(answer: &Answer, form: WireForm, now: UnixTime, server: &str, out: &mut Vec<u8>) {
@@ -44,6 +45,7 @@ pub fn encode_answer(answer: &Answer, form: WireForm, now: UnixTime, server: &st
             ..dated
         }
         .write(form, out),
+        Answer::UserStatus { user, last_seen } => encode_user_status(*user, *last_seen, now, form, out),
         Answer::Error(error) => encode_error(error, form, now, out),
     }
 }

@@ -27,7 +27,7 @@ pub use command::{
 };
 pub use hello::{Hello, HelloError, parse_hello};
 pub use notice::{
-    HistoryEntry, LastSeen, Presence, TrackChange, encode_history, encode_personal, encode_presence,
-    encode_track_change, encode_track_users, encode_user_status,
+    HistoryEntry, Presence, TrackChange, encode_history, encode_personal, encode_presence, encode_track_change,
+    encode_track_users, encode_user_status,
 };
 pub use publication::{encode_publication, frame_publication};

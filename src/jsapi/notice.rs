@@ -2,7 +2,7 @@
 //!
 //! All functions append one JSON object to `out`; [`crate::ws::append_text_frame`] makes a frame of it.
 
-use crate::model::{EventName, Marker, PipeName, UnixTime, UserId, WireForm};
+use crate::model::{EventName, LastSeen, Marker, PipeName, UnixTime, UserId, WireForm};
 
 use super::json::{Data, Envelope, Name, Value};
 
@@ -69,14 +69,6 @@ pub fn encode_track_users<'a>(
 
 fn subscriber(user: UserId, uuid: &str) -> [(&'static str, Value<'_>); 2] {
     [("user_id", Value::Number(user.get().into())), ("uuid", Value::Text(uuid))]
-}
-
-/// Since when a user is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LastSeen {
-    Online,
-    Unknown,
-    SecondsAgo(u32),
 }
 
 /// The answer to `user_status`. Shape: `data` holds the seconds twice, 0 when online, -1 when unknown.

@@ -386,10 +386,10 @@ impl Browsers {
             | Command::PipeCount(Err(error))
             | Command::UserData(Err(error))
             | Command::TrackPipeUsers(Err(error)) => Err(vec![error]),
+            Command::UserStatus(user) => Ok(Input::ReadUserStatus { conn: conn_id, user }),
             // No history is kept and no presence is told yet, so there is nothing to answer; the rest never is.
             Command::PipeLog(Ok(_))
             | Command::TrackPipeUsers(Ok(_))
-            | Command::UserStatus(_)
             | Command::Statistics
             | Command::CgiCall
             | Command::CometQlCall => return,

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::hub::{Answered, Ask, AskId, Placement, Question, RingMessage, StatementId};
-use crate::model::{CloseReason, ConnId, DevId, Now, PipeKey, Publication, ShardId};
-use crate::storage::{Completion, Job, Read, Request, Ticket};
+use crate::model::{CloseReason, ConnId, DevId, Now, PipeKey, Publication, ShardId, UserId};
+use crate::storage::{Completion, Job, Read, Request, Ticket, Write};
 
 use super::errors::{Code, Error};
 use super::plan::{self, Draft, Figures, LiveQuery, Plan, Reply, Row, SessionView, Source, StatementLimits};
@@ -101,6 +101,15 @@ pub struct ExecCounters {
     pub publications: u64,
 }
 
+/// Whose a storage request is.
+#[derive(Debug)]
+struct StoredFor {
+    session: ConnId,
+    dev: DevId,
+    /// Users who lose their connections when it is committed.
+    hashes_deleted: Vec<UserId>,
+}
+
 pub struct Exec {
     config: ExecConfig,
     /// By place in the shard's slab.
@@ -110,7 +119,7 @@ pub struct Exec {
     touched: Vec<ConnId>,
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
-    jobs: HashMap<u64, ConnId, RandomState>,
+    jobs: HashMap<u64, StoredFor, RandomState>,
     next_number: u64,
     outputs: VecDeque<Output>,
     counters: ExecCounters,
@@ -146,7 +155,7 @@ impl Exec {
         sessions
             + self.sessions.capacity() * size_of::<Option<Box<Session>>>()
             + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
-            + self.jobs.capacity() * size_of::<(u64, ConnId)>()
+            + self.jobs.capacity() * size_of::<(u64, StoredFor)>()
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
@@ -219,7 +228,16 @@ impl Exec {
     }
 
     pub fn stored(&mut self, completion: Completion, live: LiveRows<'_>) {
-        let Some(session) = self.jobs.remove(&completion.ticket.0) else { return };
+        let Some(StoredFor { session, dev, hashes_deleted }) = self.jobs.remove(&completion.ticket.0) else { return };
+        // Also if the session is gone by now: what is committed holds.
+        if completion.result.is_ok() {
+            for user in hashes_deleted {
+                for shard in 0..self.config.placement.connection_shards() {
+                    let message = RingMessage::EndUser { dev, user };
+                    self.outputs.push_back(Output::Ring { to: ShardId(shard), message });
+                }
+            }
+        }
         self.with(session, live, |session| session.stored(completion.result));
     }
 
@@ -590,7 +608,7 @@ impl Exec {
                 }
             }
             Plan::Write { writes, reply } => {
-                self.store(session.id, Request::Write(writes));
+                self.store(session, Request::Write(writes));
                 Stage::Writing(reply)
             }
             Plan::Read { source, query } => {
@@ -626,15 +644,15 @@ impl Exec {
                     let asked = places.iter().filter_map(|place| users.get(*place).copied()).collect();
                     self.send_question(session.id, *to, places.clone(), Question::Online(dev, asked));
                 }
-                self.store(session.id, Request::Read(Read::LastSeen { dev, users: users.clone() }));
+                self.store(session, Request::Read(Read::LastSeen { dev, users: users.clone() }));
                 Gather::last_seen(users, parts.len(), query)
             }
             Source::Hashes(users) => {
-                self.store(session.id, Request::Read(Read::Hashes { dev, users }));
+                self.store(session, Request::Read(Read::Hashes { dev, users }));
                 Gather::texts(query)
             }
             Source::UserData(users) => {
-                self.store(session.id, Request::Read(Read::UserData { dev, users }));
+                self.store(session, Request::Read(Read::UserData { dev, users }));
                 Gather::texts(query)
             }
         }
@@ -647,9 +665,17 @@ impl Exec {
         self.outputs.push_back(Output::Ring { to, message });
     }
 
-    fn store(&mut self, session: ConnId, request: Request) {
+    fn store(&mut self, session: &Session, request: Request) {
+        let deleted = |write: &Write| match write {
+            Write::DeleteHash { user, .. } => Some(*user),
+            _ => None,
+        };
+        let hashes_deleted = match &request {
+            Request::Write(writes) => writes.iter().filter_map(deleted).collect(),
+            Request::Read(_) => Vec::new(),
+        };
         let number = self.draw_number();
-        self.jobs.insert(number, session);
+        self.jobs.insert(number, StoredFor { session: session.id, dev: session.dev, hashes_deleted });
         self.outputs.push_back(Output::Store(Job { ticket: Ticket(number), request }));
     }
 

@@ -301,6 +301,28 @@ fn anything_else_waits_for_what_was_before_it() {
 }
 
 #[test]
+fn a_deleted_hash_is_told_to_every_shard_once_it_is_committed() {
+    let mut bench = Bench::logged_in();
+    bench.query("DELETE FROM users_auth WHERE id IN (5, 6)");
+    assert!(bench.rings.is_empty());
+    bench.complete(Ok(Outcome::Written));
+    assert_eq!(bench.take(), ["ok 0 0"]);
+    let told: Vec<(u16, u32)> = bench
+        .rings
+        .iter()
+        .map(|(to, message)| match message {
+            RingMessage::EndUser { dev: DevId(1), user } => (to.0, user.get()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(told, [(0, 5), (1, 5), (0, 6), (1, 6)]);
+    bench.rings.clear();
+    bench.query("DELETE FROM users_auth WHERE id = 5");
+    bench.complete(Err(StorageError::Overloaded));
+    assert!(bench.rings.is_empty(), "nothing was deleted");
+}
+
+#[test]
 fn storage_that_fails_is_told_and_the_session_goes_on() {
     let mut bench = Bench::logged_in();
     bench.query("INSERT INTO users_auth (id, hash) VALUES (5, 'abc')");

@@ -3,13 +3,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::jsapi::{
-    HistoryEntry, LastSeen, Presence, TrackChange, encode_answer, encode_history, encode_personal, encode_presence,
+    HistoryEntry, Presence, TrackChange, encode_answer, encode_history, encode_personal, encode_presence,
     encode_publication, encode_track_change, encode_track_users, encode_user_status, frame_answer, frame_publication,
     json,
 };
 use crate::model::{
-    Answer, ApiError, DevId, EventName, Marker, PipeError, PipeKey, PipeName, Publication, SubscriptionError, UnixTime,
-    UserId, WireForm,
+    Answer, ApiError, DevId, EventName, LastSeen, Marker, PipeError, PipeKey, PipeName, Publication, SubscriptionError,
+    UnixTime, UserId, WireForm,
 };
 use crate::ws;
 
