@@ -1,0 +1,113 @@
+//! What the codecs and the hub cost per message, in nanoseconds: `cargo bench --bench codecs`.
+//!
+//! Each figure is the best of several batches, which other work on the machine blurs least. The rings' are in
+//! `shards/benches`.
+#![allow(clippy::unwrap_used)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use encke::cometql::sql::{self, StringEscapes};
+use encke::hub::{Credentials, Hub, HubConfig, Input, Placement, RingMessage, StatementId};
+use encke::model::{
+    ConnId, DevId, EventName, Now, PipeKey, PipeName, Publication, ShardId, Time, UnixTime, UserId, WireForm,
+};
+use encke::{http, jsapi, ws};
+
+const BATCHES: usize = 15;
+const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+const COMMAND: &str = "subscription\nsimplechat\nuser_status_15\nweb_room";
+const MESSAGE: &str =
+    r#"{"name":"Bob","text":"a message of usual length, as chats have them, with nothing in it to escape"}"#;
+const HANDSHAKE: &str = "GET /ws/sesion=&myid=&devid=0&v=4.09&uuid=abcdefghijklmnopqrstuvwxyz012345&api=js HTTP/1.1\r\n\
+    Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nOrigin: https://example.com\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+fn main() {
+    let insert =
+        format!("INSERT INTO pipes_messages (name, event, message) VALUES ('simplechat', 'newMessage', '{MESSAGE}')");
+    let escaped = insert.replace('"', "\\\"");
+    let mysql = StringEscapes::Mysql;
+    report("sql: plain INSERT, fast path", 20_000, || {
+        black_box(sql::fast::insert(black_box(insert.as_bytes()), mysql)).unwrap();
+    });
+    report("sql: the same with its quotes escaped, fast path", 20_000, || {
+        black_box(sql::fast::insert(black_box(escaped.as_bytes()), mysql)).unwrap();
+    });
+    report("sql: the plain one through the general parser", 2_000, || {
+        black_box(sql::parse(black_box(&insert), mysql)).unwrap();
+    });
+    report("jsapi: a publication to a frame", 20_000, || {
+        black_box(jsapi::frame_publication(&publication(MESSAGE), WireForm::Modern));
+    });
+    let frame = masked_text(COMMAND.as_bytes());
+    let limits = ws::Limits::default();
+    report("ws: a masked command to text", 20_000, || {
+        let mut bytes = frame.clone();
+        let Ok(ws::Step::Frame { head, payload, .. }) = ws::next_frame(&limits, &mut bytes) else { unreachable!() };
+        black_box(ws::receive(&mut None, &limits, head, &bytes[payload])).unwrap();
+    });
+    report("jsapi: a subscription to three pipes", 20_000, || {
+        black_box(jsapi::parse_command(black_box(COMMAND))).unwrap();
+    });
+    report("http: a handshake to its answer", 20_000, || {
+        let parsed = http::parse_head(black_box(HANDSHAKE.as_bytes()), &http::HeadLimits::default()).unwrap();
+        let http::HeadStep::Head(head) = parsed else { unreachable!() };
+        black_box(http::upgrade(&head)).unwrap();
+    });
+    hub();
+}
+
+/// From the ring to the finished fan-out, without the sockets.
+fn hub() {
+    const SUBSCRIBERS: u32 = 1000;
+    let mut hub = Hub::new(HubConfig {
+        shard: ShardId(0),
+        placement: Placement::new(1, 7),
+        pipes_per_connection_max: 10,
+        pipes_max: 1000,
+        arrivals_bytes_max: usize::MAX,
+        save_last_seen: false,
+    });
+    let pipe = PipeName::new(b"simplechat").unwrap();
+    for index in 0..SUBSCRIBERS {
+        let conn = ConnId { index, generation: 1 };
+        let credentials = Credentials { dev: DevId(0), user: UserId::ANONYMOUS, key: "".into() };
+        hub.handle(Input::Connected { conn, credentials }, NOW);
+        hub.handle(Input::Subscribe { conn, pipes: vec![pipe.clone()] }, NOW);
+    }
+    while hub.poll_output().is_some() {}
+    let statement = Some(StatementId { session: ConnId::default(), number: 0 });
+    report("hub: a publication to its fan-out of 1,000", 200, || {
+        let message = RingMessage::Publish { publication: Box::new(publication("hello")), statement };
+        hub.handle(Input::Ring { from: ShardId(1), message }, NOW);
+        hub.end_turn();
+        while let Some(output) = hub.poll_output() {
+            black_box(output);
+        }
+    });
+}
+
+fn publication(message: &str) -> Publication {
+    let pipe = Arc::new(PipeKey { dev: DevId(0), name: PipeName::new(b"simplechat").unwrap() });
+    Publication::new(pipe, EventName::new(b"newMessage").unwrap(), message.into())
+}
+
+fn masked_text(text: &[u8]) -> Vec<u8> {
+    let mask = [1, 2, 3, 4];
+    let mut frame = vec![0x81, 0x80 | text.len() as u8];
+    frame.extend(mask);
+    frame.extend(text.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+fn report(what: &str, count: usize, mut run: impl FnMut()) {
+    let mut batch = || {
+        let start = Instant::now();
+        (0..count).for_each(|_| run());
+        start.elapsed().as_nanos() as f64 / count as f64
+    };
+    let best = (0..BATCHES).map(|_| batch()).fold(f64::INFINITY, f64::min);
+    println!("{what:<55} {best:>10.0} ns");
+}
