@@ -74,6 +74,7 @@ counters! {
     inserts: Counter, "Publications that CometQL inserted, rows and not statements.";
     session_logins: Counter, "CometQL logins.";
     session_logins_refused: Counter, "CometQL logins refused.";
+    session_logins_held_off: Counter, "CometQL logins refused because their address had to wait after wrong passwords.";
     storage_refusals: Counter, "Requests that storage was too busy to take.";
     reads: Counter, "Reads from sockets.";
     received_bytes: Counter, "Bytes read from sockets.";

@@ -1,5 +1,6 @@
 //! CometQL: the backend API over the MySQL protocol. Bytes to packets (`wire`), text to statements (`sql`),
-//! statements to plans (`tables`, `plan`, `errors`), and the sessions that carry them out (`exec`).
+//! statements to plans (`tables`, `plan`, `errors`), the wait after wrong passwords (`back_off`), and the sessions that carry
+//! statements out (`exec`).
 
 pub mod wire;
 
@@ -10,5 +11,7 @@ pub mod errors;
 pub mod tables;
 
 pub mod plan;
+
+pub mod back_off;
 
 pub mod exec;

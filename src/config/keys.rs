@@ -437,6 +437,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "cometql",
+        name: "login_attempts_max",
+        shipped: false,
+        doc: "Wrong passwords from one address after which its logins are refused with error 16, for 1 second at first and 60 at last; a right one ends that. 0 never refuses.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 1_000,
+            get: |config| config.cometql.login_attempts_max.into(),
+            set: |config, number| config.cometql.login_attempts_max = number as u32,
+        },
+    },
+    Key {
+        section: "cometql",
         name: "idle_timeout_s",
         shipped: false,
         doc: "Seconds without a statement after which a session ends; 0 never.",

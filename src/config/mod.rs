@@ -112,6 +112,8 @@ pub struct CometQl {
     pub sessions_max: usize,
     /// Milliseconds from accept to a complete login. Default 10,000.
     pub login_timeout_ms: u32,
+    /// Wrong passwords from one address after which its logins have to wait; 0: never. Default 20.
+    pub login_attempts_max: u32,
     /// Seconds without a statement after which a session ends; 0 never. Default 28,800.
     pub idle_timeout_s: u32,
     /// How backslashes in string literals are read. Default `mysql`.
@@ -223,6 +225,7 @@ impl Default for CometQl {
             packet_bytes_max: 64 * 1024 * 1024,
             sessions_max: 10_000,
             login_timeout_ms: 10_000,
+            login_attempts_max: 20,
             idle_timeout_s: 8 * 60 * 60,
             string_escapes: StringEscapes::Mysql,
         }

@@ -306,6 +306,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
             StringEscapes::Legacy => sql::StringEscapes::Legacy,
         },
         pipeline_max: PIPELINE_MAX,
+        login_attempts_max: config.cometql.login_attempts_max,
     }
 }
 

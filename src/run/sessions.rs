@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shards::{End, Io, Token};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::cometql::exec::{Exec, ExecConfig, Output};
 use crate::hub::RingMessage;
@@ -42,8 +42,10 @@ impl Sessions {
             error!(%error, "the system gives no random numbers");
             return io.close(conn);
         }
+        // A client that is gone already has no address.
+        let Some(peer) = io.peer_address(conn) else { return io.close(conn) };
         io.deadline_after(conn, self.config.login_timeout);
-        self.exec.opened(id(conn), random);
+        self.exec.opened(id(conn), peer.ip(), random);
         self.carry_out(io);
     }
 
@@ -103,6 +105,7 @@ impl Sessions {
         counters.inserts = exec.publications;
         counters.session_logins = exec.logins;
         counters.session_logins_refused = exec.logins_refused;
+        counters.session_logins_held_off = exec.logins_held_off;
         counters.memory_sessions = self.exec.memory() as u64;
         super::host::add_runtime(&mut counters, io);
         counters
@@ -125,6 +128,9 @@ impl Sessions {
                     io.close_after_flush(token(session));
                 }
                 Output::Resume { session } => io.resume(token(session)),
+                Output::HeldOff { address } => {
+                    warn!(%address, "wrong passwords: logins from this address have to wait");
+                }
                 Output::LoggedIn { session } if self.config.idle_timeout.is_zero() => io.no_timeout(token(session)),
                 Output::LoggedIn { session } => io.idle_timeout(token(session), self.config.idle_timeout),
             }

@@ -2,6 +2,7 @@
 //! where it was.
 
 use crate::server::{Browser, PATIENCE, Server, Setup};
+use crate::tools;
 use loadtest::{Answer, CometQl};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -147,6 +148,41 @@ fn wrong_passwords_are_error_16_and_nothing_else() {
     let mut backend = server.backend();
     await_status(&mut backend, "encke_session_logins_refused", 4);
     assert!(!server.log().contains(&server.password), "the password is in the log");
+}
+
+/// The address is the same for all, so this is the one test that lets it happen.
+#[test]
+fn guessing_passwords_has_to_wait() {
+    let server = Server::start(&Setup { more: "[cometql]\nlogin_attempts_max = 2\n".to_owned(), ..Setup::default() });
+    let mut backend = server.backend();
+    let refusal = |password: &str| {
+        let refused = CometQl::connect(server.cometql, "root", password, None).err();
+        refused.map(|error| error.to_string())
+    };
+    for _ in 0..2 {
+        let text = refusal("wrong").expect("refused");
+        assert!(text.contains("16") && !text.contains("wait"), "{text}");
+    }
+    // Within the first second; a machine that needs longer for one more login only makes the next wait longer.
+    let mut held_off = false;
+    for _ in 0..8 {
+        let text = refusal("wrong").expect("refused");
+        held_off = text.contains("16") && text.contains("wait");
+        if held_off {
+            break;
+        }
+    }
+    assert!(held_off, "nobody has to wait");
+    await_status(&mut backend, "encke_session_logins_held_off", 1);
+    let line = server.await_line(|line| line.contains("logins from this address have to wait"), "who has to wait");
+    assert!(line.contains("127.0.0.1"), "{line}");
+    // Whoever is logged in goes on working, and the right password is heard in the end.
+    assert_eq!(
+        backend.query("SELECT 1").unwrap(),
+        Answer::Rows { columns: vec!["1".into()], rows: vec![vec![Some("1".into())]] }
+    );
+    assert!(tools::until(PATIENCE, || refusal(&server.password).is_none().then_some(())).is_some());
+    assert!(refusal("wrong").is_some_and(|text| !text.contains("wait")), "a right password ends the count");
 }
 
 #[test]

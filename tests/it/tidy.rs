@@ -46,9 +46,20 @@ const MODULES: &[Module] = &[
     pure("cometql/errors", &["model", "storage", "cometql/sql"]),
     pure("cometql/tables", &["model", "storage", "cometql/sql", "cometql/errors", "cometql/plan"]),
     pure("cometql/plan", &["model", "storage", "cometql/sql", "cometql/errors", "cometql/tables"]),
+    pure("cometql/back_off", &["model"]),
     pure(
         "cometql/exec",
-        &["model", "storage", "hub", "cometql/wire", "cometql/sql", "cometql/errors", "cometql/tables", "cometql/plan"],
+        &[
+            "model",
+            "storage",
+            "hub",
+            "cometql/wire",
+            "cometql/sql",
+            "cometql/errors",
+            "cometql/tables",
+            "cometql/plan",
+            "cometql/back_off",
+        ],
     ),
     // Declares its parts; what it offers is what they offer.
     pure("cometql", &[]),

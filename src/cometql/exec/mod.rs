@@ -22,14 +22,16 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
 use crate::hub::{Answered, Ask, AskId, Placement, Question, RingMessage, StatementId};
-use crate::model::{CloseReason, ConnId, DevId, Now, PipeKey, Publication, ShardId, UserId};
+use crate::model::{CloseReason, ConnId, DevId, Now, PipeKey, Publication, ShardId, Time, UserId};
 use crate::storage::{Completion, Job, Read, Request, Ticket, Write};
 
+use super::back_off::{self, BackOff};
 use super::errors::{Code, Error};
 use super::plan::{self, Draft, Figures, LiveQuery, Plan, Reply, Row, SessionView, Source, StatementLimits};
 use super::sql::{self, Statement, StringEscapes, Value};
@@ -48,6 +50,8 @@ pub struct ExecConfig {
     pub escapes: StringEscapes,
     /// Statements of one session under way; a session with so many is not read.
     pub pipeline_max: usize,
+    /// Wrong passwords from one address after which its logins have to wait; 0: never.
+    pub login_attempts_max: u32,
 }
 
 #[derive(Debug)]
@@ -75,6 +79,10 @@ pub enum Output {
     LoggedIn {
         session: ConnId,
     },
+    /// Logins from this address are refused for a time that grows from now on.
+    HeldOff {
+        address: IpAddr,
+    },
 }
 
 /// Gives the rows of live figures for a tenant: what only the edge knows.
@@ -95,6 +103,8 @@ pub struct Received {
 pub struct ExecCounters {
     pub logins: u64,
     pub logins_refused: u64,
+    /// Those among them whose address had to wait.
+    pub logins_held_off: u64,
     pub statements: u64,
     pub errors: u64,
     /// Rows inserted into `pipes_messages`.
@@ -121,6 +131,7 @@ pub struct Exec {
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
     next_number: u64,
+    back_off: BackOff,
     outputs: VecDeque<Output>,
     counters: ExecCounters,
 }
@@ -128,6 +139,7 @@ pub struct Exec {
 impl Exec {
     pub fn new(config: ExecConfig) -> Self {
         let hasher = config.placement.hasher();
+        let back_off = BackOff::new(config.login_attempts_max, back_off::ADDRESSES_MAX, hasher.clone());
         Self {
             config,
             sessions: Vec::new(),
@@ -136,6 +148,7 @@ impl Exec {
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
+            back_off,
             outputs: VecDeque::new(),
             counters: ExecCounters::default(),
         }
@@ -149,26 +162,27 @@ impl Exec {
         self.counters
     }
 
-    /// Bytes of sessions and of what they wait for.
+    /// Bytes of sessions, of what they wait for, and of addresses that sent wrong passwords.
     pub fn memory(&self) -> usize {
         let sessions: usize = self.sessions.iter().flatten().map(|session| session.bytes()).sum();
         sessions
             + self.sessions.capacity() * size_of::<Option<Box<Session>>>()
             + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
             + self.jobs.capacity() * size_of::<(u64, StoredFor)>()
+            + self.back_off.bytes()
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// A client has connected. `random` must come from a cryptographic source.
-    pub fn opened(&mut self, id: ConnId, random: [u8; Salt::LENGTH]) {
+    /// A client has connected from this address. `random` must come from a cryptographic source.
+    pub fn opened(&mut self, id: ConnId, address: IpAddr, random: [u8; Salt::LENGTH]) {
         let place = id.index as usize;
         if self.sessions.len() <= place {
             self.sessions.resize_with(place + 1, || None);
         }
-        let mut session = Box::new(Session::new(id, Connection::new(id.index + 1, Salt::from_random(random))));
+        let mut session = Box::new(Session::new(id, address, Connection::new(id.index + 1, Salt::from_random(random))));
         session.wire.greeting(&ServerSettings::default(), &mut session.out);
         self.touch(&mut session);
         self.open += 1;
@@ -291,10 +305,10 @@ impl Exec {
 
     fn event(&mut self, session: &mut Session, event: Event<'_>, now: Now, live: LiveRows<'_>) {
         match event {
-            Event::Login(login) => self.login(session, &login),
+            Event::Login(login) => self.login(session, &login, now.time),
             Event::AuthSwitchResponse(auth) => {
                 let verdict = session.wire.verdict_after_switch(auth, self.config.password.as_bytes());
-                self.judge(session, verdict);
+                self.judge(session, verdict, now.time);
             }
             // Never offered, so the wire refuses it before it gets here.
             Event::Tls => session.close_when_answered(CloseReason::ProtocolError),
@@ -303,34 +317,46 @@ impl Exec {
         }
     }
 
-    fn login(&mut self, session: &mut Session, login: &Login<'_>) {
+    fn login(&mut self, session: &mut Session, login: &Login<'_>, now: Time) {
         session.asked_user = login.user.into();
         session.asked_database = login.database.map(Into::into);
         let verdict = session.wire.verdict(login, self.config.password.as_bytes());
-        self.judge(session, verdict);
+        self.judge(session, verdict, now);
     }
 
-    fn judge(&mut self, session: &mut Session, verdict: Verdict) {
+    fn judge(&mut self, session: &mut Session, verdict: Verdict, now: Time) {
         let method = match verdict {
             Verdict::SwitchPlugin(method) => {
                 session.wire.switch_plugin(method, &mut session.out);
                 self.touch(session);
                 return;
             }
-            Verdict::Accepted(method) => method,
+            // A probe tries no password, so it neither waits nor makes anybody wait.
             Verdict::Empty if session.asked_user.starts_with(b"haproxy_check") => {
                 session.phase = Phase::Probe;
                 session.wire.accept_unproved(&mut session.out);
                 self.touch(session);
                 return;
             }
+            // Whether the password is right is not told, or guessing would go on.
+            _ if let Some(left) = self.back_off.wait(session.address, now) => {
+                self.counters.logins_held_off += 1;
+                let seconds = left.div_ceil(1_000_000);
+                let text = format!("Too many wrong passwords from this address: wait {seconds} s and log in again");
+                return self.refuse(session, &Error::new(Code::Authentication, text));
+            }
+            Verdict::Accepted(method) => method,
             Verdict::Empty | Verdict::Wrong => {
+                if self.back_off.failed(session.address, now) == Some(back_off::WAIT_MIN) {
+                    self.outputs.push_back(Output::HeldOff { address: session.address });
+                }
                 let text = "Authentication failed: wrong user name or password";
                 return self.refuse(session, &Error::new(Code::Authentication, text));
             }
         };
         match self.admit(session) {
             Ok(()) => {
+                self.back_off.succeeded(session.address);
                 self.counters.logins += 1;
                 session.phase = Phase::Ready;
                 session.wire.accept(method, &mut session.out);
@@ -372,7 +398,7 @@ impl Exec {
             Command::Execute(execute) => return self.execute(session, sequence, &execute, now),
             Command::ChangeUser(login) => {
                 session.phase = Phase::Login;
-                return self.login(session, &login);
+                return self.login(session, &login, now.time);
             }
             Command::Quit => return session.close_when_answered(CloseReason::Quit),
             Command::LongData { .. } => return,

@@ -1,6 +1,7 @@
 //! One CometQL session: who it is, and its statements that are not answered yet.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, SessionView, StatementLimits};
@@ -62,6 +63,8 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: ConnId,
+    /// Where it came from.
+    pub(super) address: IpAddr,
     pub(super) wire: Connection,
     pub(super) phase: Phase,
     /// User and database of a login that is not decided yet.
@@ -90,9 +93,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(id: ConnId, wire: Connection) -> Self {
+    pub(super) fn new(id: ConnId, address: IpAddr, wire: Connection) -> Self {
         Self {
             id,
+            address,
             wire,
             phase: Phase::Login,
             asked_user: Box::default(),

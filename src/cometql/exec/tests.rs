@@ -6,10 +6,12 @@ use crate::hub::Replies;
 use crate::model::{Time, UnixTime, UserId};
 use crate::storage::{Outcome, StorageError, Write};
 use sha1::{Digest, Sha1};
+use std::net::Ipv4Addr;
 
 const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
 const PASSWORD: &str = "correct horse";
 const SALT: [u8; 20] = [7; 20];
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 struct Bench {
     exec: Exec,
@@ -20,6 +22,10 @@ struct Bench {
     rings: Vec<(ShardId, RingMessage)>,
     jobs: Vec<Job>,
     closed: Vec<(ConnId, CloseReason)>,
+    held_off: Vec<IpAddr>,
+    /// The last write.
+    written: Vec<u8>,
+    now: Now,
 }
 
 fn id(index: u32) -> ConnId {
@@ -36,9 +42,10 @@ impl Bench {
             statements: StatementLimits { query_bytes_max: 10_000, dev_max: 9, ..StatementLimits::default() },
             escapes: StringEscapes::Mysql,
             pipeline_max: 4,
+            login_attempts_max: 3,
         };
         let mut exec = Exec::new(config);
-        exec.opened(id(0), SALT);
+        exec.opened(id(0), HERE, SALT);
         let mut bench = Self {
             exec,
             input: Vec::new(),
@@ -47,6 +54,9 @@ impl Bench {
             rings: Vec::new(),
             jobs: Vec::new(),
             closed: Vec::new(),
+            held_off: Vec::new(),
+            written: Vec::new(),
+            now: NOW,
         };
         bench.turn();
         bench.answers.clear();
@@ -61,12 +71,8 @@ impl Bench {
     }
 
     fn log_in(&mut self, user: &str, password: &str, database: Option<&str>) {
-        // A byte of 7 maps to the salt byte 8.
-        let salt = [8; 20];
-        let once = Sha1::digest(password);
-        let mask = Sha1::new().chain_update(salt).chain_update(Sha1::digest(once)).finalize();
-        let response: Vec<u8> = once.iter().zip(mask).map(|(left, right)| left ^ right).collect();
-        self.log_in_with(user, if password.is_empty() { &[] } else { &response }, database);
+        let response = if password.is_empty() { Vec::new() } else { response(password) };
+        self.log_in_with(user, &response, database);
     }
 
     fn log_in_with(&mut self, user: &str, response: &[u8], database: Option<&str>) {
@@ -95,7 +101,7 @@ impl Bench {
 
     fn feed(&mut self) {
         if !self.paused {
-            let received = self.exec.receive(id(0), &self.input, NOW, &live);
+            let received = self.exec.receive(id(0), &self.input, self.now, &live);
             self.input.drain(..received.used);
             self.paused = received.pause;
         }
@@ -106,7 +112,10 @@ impl Bench {
         self.exec.end_turn();
         while let Some(output) = self.exec.poll_output() {
             match output {
-                Output::Write { bytes, .. } => self.answers.extend(decode(&bytes)),
+                Output::Write { bytes, .. } => {
+                    self.answers.extend(decode(&bytes));
+                    self.written = bytes;
+                }
                 Output::Ring { to, message } => self.rings.push((to, message)),
                 Output::Store(job) => self.jobs.push(job),
                 Output::Close { session, reason } => self.closed.push((session, reason)),
@@ -114,6 +123,7 @@ impl Bench {
                     self.paused = false;
                     self.feed();
                 }
+                Output::HeldOff { address } => self.held_off.push(address),
                 Output::LoggedIn { .. } => {}
             }
         }
@@ -143,6 +153,14 @@ impl Bench {
         self.query(sql);
         assert_eq!(self.take(), [expected], "{sql}");
     }
+}
+
+fn response(password: &str) -> Vec<u8> {
+    // A byte of 7 maps to the salt byte 8.
+    let salt = [8; 20];
+    let once = Sha1::digest(password);
+    let mask = Sha1::new().chain_update(salt).chain_update(Sha1::digest(once)).finalize();
+    once.iter().zip(mask).map(|(left, right)| left ^ right).collect()
 }
 
 fn live(figures: Figures, dev: DevId) -> Vec<Row> {
@@ -218,6 +236,78 @@ fn who_may_log_in() {
         let closed: Vec<CloseReason> = bench.closed.iter().map(|(_, reason)| *reason).collect();
         assert_eq!(closed, if open { vec![] } else { vec![CloseReason::LoginRefused] }, "{user}");
     }
+}
+
+impl Bench {
+    /// Another client in the place of the one before, which is gone.
+    fn next_client(&mut self, address: IpAddr) {
+        self.exec.closed(id(0));
+        self.input.clear();
+        self.exec.opened(id(0), address, SALT);
+        self.turn();
+        self.answers.clear();
+    }
+}
+
+#[test]
+fn wrong_passwords_make_their_address_wait() {
+    let elsewhere = IpAddr::from([192, 0, 2, 1]);
+    let mut bench = Bench::greeted();
+    let mut check = |after_ms: u64, address: IpAddr, user: &str, password: &str, expected: &str, held_off: u64| {
+        bench.now.time = bench.now.time + after_ms * 1000;
+        bench.next_client(address);
+        bench.log_in(user, password, None);
+        assert_eq!(bench.take(), [expected], "{user} {password}");
+        assert_eq!(bench.exec.counters().logins_held_off, held_off, "{user} {password}");
+        bench.held_off.len()
+    };
+    for _ in 0..2 {
+        check(0, HERE, "1", "wrong", "error 16", 0);
+    }
+    // The right password in between ends the count.
+    check(0, HERE, "1", PASSWORD, "ok 0 0", 0);
+    for _ in 0..2 {
+        assert_eq!(check(0, HERE, "1", "wrong", "error 16", 0), 0);
+    }
+    // A right password for a wrong user is neither.
+    assert_eq!(check(0, HERE, "bob", PASSWORD, "error 16", 0), 0);
+    assert_eq!(check(0, HERE, "1", "", "error 16", 0), 1);
+    // From here on nobody from there is heard, but everybody else and probes are.
+    check(0, HERE, "1", PASSWORD, "error 16", 1);
+    check(999, HERE, "1", "wrong", "error 16", 2);
+    check(0, HERE, "haproxy_check", "", "ok 0 0", 2);
+    check(0, elsewhere, "1", PASSWORD, "ok 0 0", 2);
+    // Being refused did not make the wait longer; another wrong password does.
+    check(1, HERE, "1", "wrong", "error 16", 2);
+    check(1999, HERE, "1", PASSWORD, "error 16", 3);
+    check(1, HERE, "1", PASSWORD, "ok 0 0", 3);
+    assert_eq!(check(0, HERE, "1", "wrong", "error 16", 3), 1, "it was told once");
+}
+
+#[test]
+fn whoever_must_wait_is_told_how_long() {
+    let mut bench = Bench::greeted();
+    for _ in 0..3 {
+        bench.next_client(HERE);
+        bench.log_in("1", "wrong", None);
+    }
+    bench.next_client(HERE);
+    bench.log_in("1", PASSWORD, None);
+    let text = String::from_utf8_lossy(&bench.written).into_owned();
+    assert!(text.ends_with("Too many wrong passwords from this address: wait 1 s and log in again"), "{text}");
+}
+
+#[test]
+fn a_change_of_user_waits_as_a_login_does() {
+    let mut bench = Bench::logged_in();
+    let change = [b"\x111\0\x14", &response(PASSWORD)[..], b"\0"].concat();
+    bench.packet(0, &change);
+    assert_eq!(bench.take(), ["ok 0 0"]);
+    let waits = [(); 3].map(|()| bench.exec.back_off.failed(HERE, NOW.time).is_some());
+    assert_eq!(waits, [false, false, true]);
+    bench.packet(0, &change);
+    assert_eq!(bench.take(), ["error 16"]);
+    assert_eq!(bench.exec.counters().logins_held_off, 1);
 }
 
 #[test]
@@ -452,7 +542,7 @@ fn prepared_statements_publish_and_are_bounded() {
 #[test]
 fn sessions_end_each_other() {
     let mut bench = Bench::logged_in();
-    bench.exec.opened(id(4), SALT);
+    bench.exec.opened(id(4), HERE, SALT);
     bench.turn();
     bench.take();
     bench.check("KILL 77", "error 1094");

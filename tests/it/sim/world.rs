@@ -1,6 +1,7 @@
 //! The simulated machine: shards that take turns, rings that are full, storage that is slow, clients that vanish.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use encke::cometql::exec::{Exec, ExecConfig, Output as ExecOutput};
@@ -112,6 +113,7 @@ impl World {
             statements: StatementLimits::default(),
             escapes: StringEscapes::Mysql,
             pipeline_max: 1 + random.below(8),
+            login_attempts_max: 5,
         };
         let capacity = 1 + random.below(4);
         let mut world = Self {
@@ -218,7 +220,7 @@ impl World {
         let shard = self.hubs.len();
         let id = self.open_place(shard);
         self.sessions.push(SessionClient::new(id));
-        self.exec.opened(id, [7; 20]);
+        self.exec.opened(id, IpAddr::V4(Ipv4Addr::LOCALHOST), [7; 20]);
     }
 
     fn end_session(&mut self) {
@@ -498,7 +500,7 @@ impl World {
                         self.sessions[at].paused = false;
                     }
                 }
-                ExecOutput::LoggedIn { .. } => {}
+                ExecOutput::LoggedIn { .. } | ExecOutput::HeldOff { .. } => {}
             }
         }
     }
