@@ -6,6 +6,7 @@
 mod browser;
 mod cli;
 mod conformance;
+mod corpus;
 mod hostile;
 mod php;
 mod server;

@@ -298,7 +298,8 @@ fn has_ending(path: &Path, endings: &[&str]) -> bool {
 
 /// All files below `dir` that `wanted` accepts, in order, without what builds and runs leave behind.
 fn files(dir: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
-    const LEFT_OUT: [&str; 7] = ["target", "data", ".git", "node_modules", ".test-deps", "corpus", "artifacts"];
+    const LEFT_OUT: [&str; 8] =
+        ["target", "data", ".git", "node_modules", ".test-deps", "corpus", "artifacts", "found"];
     let mut found = Vec::new();
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {

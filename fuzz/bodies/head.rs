@@ -1,0 +1,28 @@
+//! A request's bytes, as far as they are answered without a file or a hub: head, route, upgrade, hello.
+
+use encke::http::{HeadLimits, HeadStep, Route, Site, origin_allowed, parse_head, plain_answer, route, upgrade};
+use encke::jsapi::parse_hello;
+
+pub(crate) fn check(bytes: &[u8]) {
+    let limits = HeadLimits { head_bytes_max: 2048 };
+    let Ok(HeadStep::Head(head)) = parse_head(bytes, &limits) else { return };
+    // One byte less is not yet a head: nothing is answered before the empty line.
+    assert!(matches!(parse_head(&bytes[..head.used - 1], &limits), Ok(HeadStep::Incomplete)));
+    origin_allowed(&["a.example", "*.b.example"], false, head.header("Origin"));
+    if let Ok(answer) = upgrade(&head) {
+        assert!(answer.bytes.starts_with(b"HTTP/1.1 101 ") && answer.bytes.ends_with(b"\r\n\r\n"));
+        assert_eq!(answer.bytes.windows(4).filter(|four| *four == b"\r\n\r\n").count(), 1);
+    }
+    match route(&head) {
+        Route::WebSocket(target) => {
+            if let Ok(hello) = parse_hello(target.as_bytes(), 100) {
+                assert!(hello.dev.0 < 100 && hello.key.len() <= 600 && hello.uuid.len() <= 32);
+            }
+        }
+        Route::Static(path) => {
+            assert!(path.split('/').all(|segment| !segment.is_empty() && !segment.starts_with('.')));
+            assert!(!path.contains(['\\', '\0', '\n', '\r']));
+        }
+        plain => assert!(plain_answer(&plain, head.wants_body(), &Site { start_page: "", node_name: "n" }).is_some()),
+    }
+}

@@ -1,0 +1,79 @@
+//! A query's whole way from bytes to a plan: nothing panics, both INSERT paths agree, no plan leaves its tenant, and a
+//! value stays a value however it is escaped.
+
+use encke::cometql::plan::{
+    Database, Plan, Reply, SessionView, StatementLimits, check_length, check_text, parse_database, plan, plan_insert,
+    result_columns, take_cluster_prefix,
+};
+use encke::cometql::sql::{Statement, StringEscapes, Value, fast, parse, prepare, statements};
+use encke::model::{DevId, UnixTime};
+use encke::storage::Write;
+
+fn check_plan(plan: &Plan, uses: bool) {
+    match plan {
+        Plan::Reply(Reply::Rows(set)) => assert!(set.rows.iter().all(|row| row.len() == set.columns.len())),
+        Plan::Write { writes, .. } => {
+            assert!(!writes.is_empty());
+            for write in writes {
+                let (Write::PutHash { dev, .. }
+                | Write::DeleteHash { dev, .. }
+                | Write::PutUserData { dev, .. }
+                | Write::DeleteUserData { dev, .. }
+                | Write::PutLastSeen { dev, .. }) = write;
+                assert_eq!(*dev, DevId(7));
+            }
+        }
+        Plan::UseDatabase(Database::Tenant(_)) => assert!(uses),
+        _ => {}
+    }
+}
+
+pub(crate) fn check(bytes: &[u8]) {
+    let limits = StatementLimits::default();
+    let session = SessionView {
+        dev: DevId(7),
+        database: None,
+        user: "7",
+        connection: 1,
+        unix: UnixTime(1_700_000_000),
+        limits: &limits,
+        version: "8.0.35-encke",
+    };
+    let _ = check_length(bytes, &limits);
+    let _ = parse_database(bytes, limits.dev_max);
+    let _ = take_cluster_prefix(bytes, limits.dev_max);
+    assert!(statements(bytes).filter_map(Result::ok).map(<[u8]>::len).sum::<usize>() <= bytes.len());
+    let Ok(query) = check_text(bytes) else {
+        assert_eq!(fast::insert(bytes, StringEscapes::Mysql), None);
+        return;
+    };
+    for escapes in [StringEscapes::Mysql, StringEscapes::Legacy] {
+        let parsed = parse(query, escapes);
+        if let Some(insert) = fast::insert(bytes, escapes) {
+            if let Ok(plan) = plan_insert(&insert, &session) {
+                check_plan(&plan, false);
+            }
+            assert_eq!(parsed, Ok(Statement::Insert(insert.into_owned())));
+        }
+        if let Ok(statement) = &parsed
+            && let Ok(plan) = plan(statement, &session)
+        {
+            check_plan(&plan, matches!(statement, Statement::Use(_)));
+        }
+        if let Ok(prepared) = prepare(query, escapes) {
+            let _ = result_columns(&prepared, &session);
+            let values = vec![Value::Text("x' OR '1".into()); prepared.placeholders()];
+            let bound = prepared.bind(&values).expect("as many values as placeholders");
+            if let Ok(plan) = plan(&bound, &session) {
+                check_plan(&plan, matches!(bound, Statement::Use(_)));
+            }
+        }
+    }
+    // Any text, escaped by MySQL's rules, is one value.
+    let literal = query.replace('\\', "\\\\").replace('\'', "\\'");
+    let written = parse(&format!("INSERT INTO t (a) VALUES ('{literal}')"), StringEscapes::Mysql);
+    match written {
+        Ok(Statement::Insert(insert)) => assert_eq!(insert.values, [Value::Text(query.into())]),
+        other => panic!("{other:?}"),
+    }
+}
