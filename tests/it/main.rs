@@ -5,6 +5,7 @@
 
 mod browser;
 mod cli;
+mod clients;
 mod conformance;
 mod hostile;
 mod php;
