@@ -7,6 +7,7 @@ mod browser;
 mod cli;
 mod clients;
 mod conformance;
+mod crash;
 mod hostile;
 mod php;
 mod server;

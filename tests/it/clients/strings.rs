@@ -1,5 +1,7 @@
 //! The strings that every client must carry unchanged, and random ones.
 
+use crate::sim::random::Random;
+
 /// What clients escape, what statements are made of, and what looks like something else.
 pub(super) fn table() -> Vec<String> {
     let mut table: Vec<String> = AWKWARD.iter().map(|&text| text.to_owned()).collect();
@@ -52,25 +54,12 @@ pub(super) fn random(count: usize) -> Vec<String> {
         '\'', '"', '`', '\\', '\\', '\0', '\n', '\r', '\t', '\u{8}', '\u{1a}', '%', '_', '?', ':', ';', '-', '#', '/',
         '*', '@', 'n', 'r', 't', 'b', '0', 'Z', 'u', ' ', 'é', '世', '😀',
     ];
-    let mut numbers = Numbers(0x5eed);
-    let character = |numbers: &mut Numbers| match numbers.below(8) {
+    let mut random = Random::new(0x5eed);
+    let character = |random: &mut Random| match random.below(8) {
         // Any character there is; what falls among the surrogates is replaced.
-        0 => char::from_u32(numbers.below(0x11_0000)).unwrap_or('\u{fffd}'),
-        _ => MEANINGFUL[numbers.below(32) as usize],
+        0 => char::from_u32(random.below(0x11_0000) as u32).unwrap_or('\u{fffd}'),
+        _ => MEANINGFUL[random.below(32)],
     };
-    let mut string = || (0..numbers.below(40)).map(|_| character(&mut numbers)).collect();
+    let mut string = || (0..random.below(40)).map(|_| character(&mut random)).collect();
     (0..count).map(|_| string()).collect()
-}
-
-/// Splitmix64: enough for a choice of strings.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed >> 33) % u64::from(limit)) as u32
-    }
 }

@@ -12,7 +12,7 @@
 //! A failure prints its seed; `ENCKE_SIM_SEED=n` runs that one alone, `ENCKE_SIM_SEEDS=n` sets how many are run.
 
 mod browser;
-mod random;
+pub(crate) mod random;
 mod session;
 mod world;
 
