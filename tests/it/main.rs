@@ -5,8 +5,10 @@
 
 mod browser;
 mod cli;
+mod clients;
 mod conformance;
 mod corpus;
+mod crash;
 mod hostile;
 mod php;
 mod server;

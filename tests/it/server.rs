@@ -147,6 +147,13 @@ impl Server {
         (status.unwrap_or_else(|| panic!("no end after SIGTERM\n{}", self.log())), folder)
     }
 
+    /// Ends it as a crash does, without a chance to put anything in order.
+    pub(crate) fn crash(mut self) -> Folder {
+        self.signal(Signal::KILL);
+        self.wait();
+        self.folder.take().expect("a running server has its folder")
+    }
+
     /// Waits for the end that something else causes.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         tools::wait(&mut self.child, PATIENCE).unwrap_or_else(|| panic!("no end\n{}", self.log()))

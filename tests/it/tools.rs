@@ -40,8 +40,17 @@ pub(crate) struct Finished {
 
 /// Runs a program to its end; one that takes longer than `limit` is killed and fails the test.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Finished {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    run_with_input(command, "", limit)
+}
+
+/// As `run`, with this on standard input.
+pub(crate) fn run_with_input(command: &mut Command, input: &str, limit: Duration) -> Finished {
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let stdin = child.stdin.take();
+    let input = input.to_owned();
+    // Beside the readers, because a program may print before it has read everything; it may also end without reading.
+    let feeder = thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
     let status = wait(&mut child, limit);
@@ -49,6 +58,7 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Finished {
         let _ = child.kill();
         let _ = child.wait();
     }
+    let _ = feeder.join();
     let [stdout, stderr] = [stdout, stderr].map(|reader| reader.join().unwrap_or_default());
     let Some(status) = status else { panic!("{command:?} still runs after {limit:?}\n{stdout}{stderr}") };
     Finished { status, stdout, stderr }
