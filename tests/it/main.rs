@@ -11,4 +11,5 @@ mod php;
 mod server;
 mod sim;
 mod tidy;
+mod tls;
 mod tools;
