@@ -74,6 +74,7 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
         version: env!("CARGO_PKG_VERSION"),
         browsers: running.browsers(),
         cometql: running.cometql(),
+        tls: running.tls(),
         shards: running.shards(),
         engine: running.engine(),
         storage: &running.storage(),

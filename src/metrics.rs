@@ -57,6 +57,7 @@ macro_rules! counters {
 counters! {
     connections: Gauge, "Browser connections open now.";
     sessions: Gauge, "CometQL sessions open now.";
+    sessions_tls: Gauge, "CometQL sessions with TLS open now.";
     accepted: Counter, "Browser connections and CometQL sessions accepted.";
     ended: Counter, "Browser connections and CometQL sessions that ended.";
     accept_stops: Counter, "Times that accepting stopped because a maximum was reached or the system had no descriptors left.";
@@ -93,6 +94,7 @@ counters! {
     memory_hub: Gauge, "Bytes of subscriptions, pipes and users.";
     memory_edge: Gauge, "Bytes of open fragmented messages and deferred reports.";
     memory_sessions: Gauge, "Bytes of CometQL sessions.";
+    memory_tls: Gauge, "Bytes of TLS on CometQL sessions, by measurement.";
 }
 
 impl Counters {

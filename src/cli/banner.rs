@@ -1,6 +1,7 @@
 //! The few lines that a start prints: what listens where, and how to try it.
 
 use super::password::Origin;
+use encke::config::Tls;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -9,6 +10,7 @@ pub(crate) struct Facts<'a> {
     pub version: &'a str,
     pub browsers: SocketAddr,
     pub cometql: SocketAddr,
+    pub tls: Tls,
     pub shards: usize,
     pub engine: &'a str,
     pub storage: &'a str,
@@ -21,7 +23,7 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
     let mut text = format!("encke {}, configured by {}\n", facts.version, shown(facts.conf));
     let shards = if facts.shards == 1 { "1 shard".to_owned() } else { format!("{} shards", facts.shards) };
     row(&mut text, "browsers", format_args!("{} ({shards}, {})", facts.browsers, facts.engine));
-    row(&mut text, "CometQL", format_args!("{} (the MySQL protocol)", facts.cometql));
+    row(&mut text, "CometQL", format_args!("{} (the MySQL protocol{})", facts.cometql, tls(facts.tls)));
     row(&mut text, "storage", format_args!("{}", facts.storage));
     row(&mut text, "password", format_args!("{}", password(facts)));
     row(&mut text, "open", format_args!("http://{}/", reachable(facts.browsers)));
@@ -33,6 +35,14 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
 fn row(text: &mut String, name: &str, value: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "  {name:<9} {value}");
+}
+
+fn tls(tls: Tls) -> &'static str {
+    match tls {
+        Tls::Off => "",
+        Tls::On => ", TLS for those that ask",
+        Tls::Required => ", TLS required",
+    }
 }
 
 fn password(facts: &Facts<'_>) -> String {
@@ -96,6 +106,7 @@ mod tests {
             version: "1.2.3",
             browsers: browsers.parse().unwrap(),
             cometql: cometql.parse().unwrap(),
+            tls: Tls::Off,
             shards,
             engine: "io_uring",
             storage: "SQLite, data/encke.db",

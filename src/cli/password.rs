@@ -1,12 +1,12 @@
 //! The CometQL password: from the configuration, else from a file in the data folder, else drawn and kept there.
 //!
-//! The password itself is never printed nor logged. Its file is never readable by others, not even for a moment, and
-//! is there either whole or not at all.
+//! The password itself is never printed nor logged. How its file is written is a matter of `encke::run::kept`.
 
+use encke::run::kept;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where a password is to be found.
@@ -49,7 +49,7 @@ pub(crate) fn load_or_draw(configured: Option<&str>, dir: &Path) -> Result<(Stri
         return Ok((password, Origin::Kept(path)));
     }
     let drawn = draw(&mut |bytes| getrandom::fill(bytes)).map_err(PasswordError::NoRandomness)?;
-    if keep(dir, &path, &drawn).map_err(|error| PasswordError::Unwritable { path: path.clone(), error })? {
+    if kept::keep(&path, &drawn).map_err(|error| PasswordError::Unwritable { path: path.clone(), error })? {
         return Ok((drawn, Origin::Drawn(path)));
     }
     // Another start was faster; its password counts.
@@ -97,40 +97,6 @@ fn draw<E>(fill: &mut dyn FnMut(&mut [u8]) -> Result<(), E>) -> Result<String, E
         password.extend(fair.take(CHARS_DRAWN - password.len()));
     }
     Ok(password)
-}
-
-/// Puts the password at `path` unless something is there already, which answers false.
-///
-/// It is written under another name first and appears at `path` whole, by a link, which never replaces anything.
-fn keep(dir: &Path, path: &Path, password: &str) -> io::Result<bool> {
-    let draft = dir.join(format!("{FILE_NAME}.{}.new", std::process::id()));
-    // Left over by a process of this number that was killed in between; nothing else uses this name.
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let linked = write_new(&draft, password).and_then(|()| match fs::hard_link(&draft, path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        // Some file systems have no links; there the file is moved, at the price of the race that a link avoids.
-        Err(_) => fs::rename(&draft, path).map(|()| true),
-    });
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    if linked? {
-        // Without this a power cut could take the new name away, and backends would know a password that is gone.
-        File::open(dir)?.sync_all()?;
-        return Ok(true);
-    }
-    Ok(false)
-}
-
-fn write_new(path: &Path, password: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(password.as_bytes())?;
-    file.sync_all()
 }
 
 /// The password file's name in the data folder.

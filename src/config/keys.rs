@@ -1,7 +1,7 @@
 //! The one table of keys: section, name, type, bounds and the sentence that documents it. Reading, writing, the
 //! sample file and the suggestions for misspelt keys all come from here; defaults come from `Config::default()`.
 
-use super::{Config, LogLevel, SendEngine, StringEscapes};
+use super::{Config, LogLevel, SendEngine, StringEscapes, Tls};
 use core::net::IpAddr;
 use std::path::PathBuf;
 
@@ -108,6 +108,7 @@ pub(super) const CONTENT_TYPE: &str = "content-type";
 const PRESENCE: &str = "presence events come with a later release";
 const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
+const TLS_MODES: &[&str] = &["off", "on", "required"];
 const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -366,7 +367,7 @@ pub const KEYS: &[Key] = &[
         section: "cometql",
         name: "ip",
         shipped: true,
-        doc: "Address to listen on. Whoever reaches it and knows the password can publish; there is no TLS yet.",
+        doc: "Address to listen on. Whoever reaches it and knows the password can publish; see tls below.",
         without_effect: None,
         field: Field::Address { get: |config| config.cometql.ip, set: |config, ip| config.cometql.ip = ip },
     },
@@ -479,6 +480,54 @@ pub const KEYS: &[Key] = &[
                     _ => StringEscapes::Mysql,
                 }
             },
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "tls",
+        shipped: false,
+        doc: "TLS for backends: on offers it to those that ask, required refuses logins without it with error 16.",
+        without_effect: None,
+        field: Field::Word {
+            words: TLS_MODES,
+            get: |config| match config.cometql.tls {
+                Tls::Off => "off",
+                Tls::On => "on",
+                Tls::Required => "required",
+            },
+            set: |config, word| {
+                config.cometql.tls = match word {
+                    "on" => Tls::On,
+                    "required" => Tls::Required,
+                    _ => Tls::Off,
+                }
+            },
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "tls_cert",
+        shipped: false,
+        doc: "Certificate in PEM, with those that lead to its CA behind it, relative to the working directory. Without it a self-signed one is made at the first start with TLS and kept as cometql.crt in the data folder, its key as cometql.key.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 4096,
+            secret: false,
+            get: |config| config.cometql.tls_cert.as_ref().map(|path| path.display().to_string()),
+            set: |config, text| config.cometql.tls_cert = Some(PathBuf::from(text)),
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "tls_key",
+        shipped: false,
+        doc: "Private key of tls_cert in PEM, relative to the working directory.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 4096,
+            secret: false,
+            get: |config| config.cometql.tls_key.as_ref().map(|path| path.display().to_string()),
+            set: |config, text| config.cometql.tls_key = Some(PathBuf::from(text)),
         },
     },
     Key {

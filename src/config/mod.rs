@@ -118,6 +118,24 @@ pub struct CometQl {
     pub idle_timeout_s: u32,
     /// How backslashes in string literals are read. Default `mysql`.
     pub string_escapes: StringEscapes,
+    /// Whether sessions can or must be enciphered. Default `off`.
+    pub tls: Tls,
+    /// Chain of certificates in PEM, the server's first. `None`, and `tls` is not off: one is made at the first start.
+    pub tls_cert: Option<PathBuf>,
+    /// Private key in PEM. Given together with `tls_cert` only.
+    pub tls_key: Option<PathBuf>,
+}
+
+/// Whether CometQL is enciphered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// Not even offered.
+    #[default]
+    Off,
+    /// For clients that ask for it.
+    On,
+    /// Logins without it are refused with error 16.
+    Required,
 }
 
 /// How backslashes in string literals are read.
@@ -228,6 +246,9 @@ impl Default for CometQl {
             login_attempts_max: 20,
             idle_timeout_s: 8 * 60 * 60,
             string_escapes: StringEscapes::Mysql,
+            tls: Tls::Off,
+            tls_cert: None,
+            tls_key: None,
         }
     }
 }

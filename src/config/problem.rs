@@ -78,6 +78,11 @@ pub enum ProblemKind {
     SamePort {
         port: u16,
     },
+    /// Two keys that belong together.
+    Alone {
+        given: &'static str,
+        missing: &'static str,
+    },
     /// An old numeric level.
     LogLevel {
         number: u64,
@@ -102,6 +107,7 @@ impl Problem {
             | ProblemKind::KeyOutsideSection
             | ProblemKind::BadValue { .. }
             | ProblemKind::SamePort { .. }
+            | ProblemKind::Alone { .. }
             | ProblemKind::More => Severity::Error,
             ProblemKind::UnknownSection { .. }
             | ProblemKind::UnknownKey { .. }
@@ -175,6 +181,7 @@ impl fmt::Display for ProblemKind {
             }
             Self::Smaller { smaller, larger, .. } => write!(f, "{smaller} is smaller than {larger}"),
             Self::SamePort { port } => write!(f, "browsers and CometQL cannot both listen on port {port}"),
+            Self::Alone { given, missing } => write!(f, "{given} needs {missing}: give both or neither"),
             Self::LogLevel { number, word } => write!(f, "level {number} is read as {word}"),
             Self::More => f.write_str("more problems than are worth listing; mend these first"),
         }

@@ -183,6 +183,14 @@ impl<'a> Reader<'a> {
                 },
             ));
         }
+        let alone = match (&cometql.tls_cert, &cometql.tls_key) {
+            (Some(_), None) => Some(("tls_cert", "tls_key")),
+            (None, Some(_)) => Some(("tls_key", "tls_cert")),
+            _ => None,
+        };
+        if let Some((given, missing)) = alone {
+            found.push((self.line_of(&[("cometql", given)]), ProblemKind::Alone { given, missing }));
+        }
         if ws.queue_bytes_max < cometql.query_bytes_max {
             found.push((
                 self.line_of(&[("ws", "queue_bytes_max"), ("cometql", "query_bytes_max")]),

@@ -126,6 +126,19 @@ fn numbers() {
 }
 
 #[test]
+fn a_certificate_needs_its_key() {
+    check("[cometql]\ntls = required\ntls_cert = a.pem\ntls_key = b.pem\n", |config| {
+        config.cometql.tls = Tls::Required;
+        config.cometql.tls_cert = Some(PathBuf::from("a.pem"));
+        config.cometql.tls_key = Some(PathBuf::from("b.pem"));
+    });
+    check("[cometql]\ntls = on\n", |config| config.cometql.tls = Tls::On);
+    check_said("[cometql]\ntls_cert = a\n", &["2 error: tls_cert needs tls_key: give both or neither"]);
+    check_said("[cometql]\n\ntls_key = a\n", &["3 error: tls_key needs tls_cert: give both or neither"]);
+    check_said("[cometql]\ntls = true\n", &["2 error: tls = true: write one of: off, on, required"]);
+}
+
+#[test]
 fn booleans_have_six_spellings() {
     for text in ["true", "True", "TRUE"] {
         check(&format!("[ws]\npin_cores = {text}"), |config| config.ws.pin_cores = true);

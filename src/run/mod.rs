@@ -4,12 +4,15 @@
 //! connection shards and the CometQL shard; [`Running`] is the server as `main` sees it.
 
 mod browsers;
+mod certificate;
 mod files;
 mod host;
+pub mod kept;
 mod live;
 mod pages;
 mod sessions;
 mod storage;
+mod tls;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,11 +22,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use shards::{Engine, EngineChoice, Settings, ShardSettings};
+use tracing::info;
 
-use crate::cometql::exec::ExecConfig;
+use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
-use crate::config::{Config, SendEngine, StringEscapes};
+use crate::config::{Config, SendEngine, StringEscapes, Tls};
 use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement};
 use crate::metrics::Counters;
@@ -33,6 +37,7 @@ use crate::storage::sqlite::{OpenError, Sqlite};
 use crate::ws;
 
 use browsers::{BrowserConfig, Browsers};
+use certificate::{CertificateError, Place};
 use host::{Board, Host};
 use pages::Pages;
 use sessions::{Sessions, SessionsConfig};
@@ -57,6 +62,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Why the server did not start; `Display` is one sentence.
 #[derive(Debug)]
 pub enum StartError {
+    Certificate(CertificateError),
     Storage(OpenError),
     Shards(shards::StartError),
     Thread(std::io::Error),
@@ -66,6 +72,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Certificate(error) => error.fmt(f),
             Self::Storage(error) => error.fmt(f),
             Self::Shards(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "A thread cannot be started: {error}."),
@@ -93,6 +100,7 @@ pub struct Running {
     connection_shards: usize,
     browsers: SocketAddr,
     cometql: SocketAddr,
+    tls: Tls,
     engine: Engine,
     storage: String,
     storage_thread: StorageThread,
@@ -106,6 +114,11 @@ impl Running {
 
     pub fn cometql(&self) -> SocketAddr {
         self.cometql
+    }
+
+    /// Whether CometQL has TLS.
+    pub fn tls(&self) -> Tls {
+        self.tls
     }
 
     /// Connection shards; the CometQL shard is one more.
@@ -152,6 +165,17 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
     let placement = Placement::new(connection_shards, u64::from_le_bytes(seed));
 
+    let tls = config.cometql.tls;
+    let tls_config = match tls {
+        Tls::Off => None,
+        Tls::On | Tls::Required => {
+            let place = place_of_certificate(&config);
+            let loaded = certificate::load(&place, &names_of_certificate(&config)).map_err(StartError::Certificate)?;
+            info!(certificate = %place.certificate.display(), "CometQL has TLS");
+            Some(loaded)
+        }
+    };
+
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
@@ -174,6 +198,7 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let ends = Ends {
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),
+        tls: tls_config,
     };
     let cometql_port = Arc::new(OnceLock::new());
     let port_for_pages = cometql_port.clone();
@@ -186,6 +211,7 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     Ok(Running {
         browsers,
         cometql,
+        tls,
         shards: running,
         connection_shards: usize::from(connection_shards),
         engine,
@@ -201,10 +227,11 @@ const COMETQL_SERVICE: u16 = 1;
 /// Stands for a listener that does not exist.
 const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
-/// The shards' ends of channels; each is taken once, in its shard's thread.
+/// The shards' ends of channels, each taken once, in its shard's thread; and what TLS sessions are made from.
 struct Ends {
     storage: Mutex<Vec<Option<storage::StorageClient>>>,
     files: Mutex<Vec<Option<files::FileClient>>>,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 fn settings(config: &Config, connection_shards: u16) -> Settings {
@@ -259,6 +286,7 @@ fn make_host(
             exec: exec_config(config, password, placement),
             login_timeout: Duration::from_millis(u64::from(config.cometql.login_timeout_ms)),
             idle_timeout: Duration::from_secs(u64::from(config.cometql.idle_timeout_s)),
+            tls: ends.tls.clone(),
         };
         return Host::sessions(Sessions::new(sessions, storage, board.clone()), board.clone());
     }
@@ -307,7 +335,36 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
         },
         pipeline_max: PIPELINE_MAX,
         login_attempts_max: config.cometql.login_attempts_max,
+        tls: match config.cometql.tls {
+            Tls::Off => exec::Tls::Off,
+            Tls::On => exec::Tls::Offered,
+            Tls::Required => exec::Tls::Required,
+        },
     }
+}
+
+/// The configured files, else our own in the data folder.
+fn place_of_certificate(config: &Config) -> Place {
+    let own = |name| config.storage.dir.join(name);
+    match (&config.cometql.tls_cert, &config.cometql.tls_key) {
+        (Some(certificate), Some(key)) => Place { certificate: certificate.clone(), key: key.clone(), own: false },
+        _ => Place { certificate: own(certificate::CERTIFICATE_FILE), key: own(certificate::KEY_FILE), own: true },
+    }
+}
+
+/// Where clients of this machine and of others may find CometQL, for a certificate of our own.
+fn names_of_certificate(config: &Config) -> Vec<String> {
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+    if !config.cometql.ip.is_unspecified() && !config.cometql.ip.is_loopback() {
+        names.push(config.cometql.ip.to_string());
+    }
+    let host = rustix::system::uname();
+    let host = host.nodename().to_str().unwrap_or_default();
+    let is_name = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    if is_name && host != "localhost" {
+        names.push(host.to_owned());
+    }
+    names
 }
 
 fn take<T>(ends: &Mutex<Vec<Option<T>>>, shard: u16) -> Option<T> {

@@ -1,30 +1,39 @@
 //! The CometQL shard's edge: bytes of backends go to [`Exec`], its outputs become writes.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::RandomState;
+use rustls::ServerConfig;
 use shards::{End, Io, Token};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
-use crate::cometql::exec::{Exec, ExecConfig, Output};
+use crate::cometql::exec::{Exec, ExecConfig, Output, Received};
 use crate::hub::RingMessage;
 use crate::metrics::Counters;
-use crate::model::{CloseReason, ShardId};
+use crate::model::{CloseReason, ConnId, ShardId};
 
 use super::host::{Board, Host, clocks, count_end, id, level, token};
 use super::live;
 use super::storage::StorageClient;
+use super::tls::{State, Tls};
 
 pub(super) struct SessionsConfig {
     pub(super) exec: ExecConfig,
     pub(super) login_timeout: Duration,
     /// Zero: never.
     pub(super) idle_timeout: Duration,
+    /// `None`: TLS is not offered.
+    pub(super) tls: Option<Arc<ServerConfig>>,
 }
 
 pub(super) struct Sessions {
     config: SessionsConfig,
     exec: Exec,
     storage: StorageClient,
+    /// Sessions that asked for TLS; the others are not in here.
+    tls: HashMap<ConnId, Tls, RandomState>,
     board: Board,
     pub(super) counters: Counters,
 }
@@ -32,7 +41,8 @@ pub(super) struct Sessions {
 impl Sessions {
     pub(super) fn new(config: SessionsConfig, storage: StorageClient, board: Board) -> Self {
         let exec = Exec::new(config.exec.clone());
-        Self { config, exec, storage, board, counters: Counters::default() }
+        let tls = HashMap::with_hasher(config.exec.placement.hasher());
+        Self { config, exec, storage, tls, board, counters: Counters::default() }
     }
 
     pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
@@ -50,17 +60,74 @@ impl Sessions {
     }
 
     pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
-        let board = self.board.clone();
-        let received = self.exec.receive(id(conn), bytes, clocks(io), &|figures, dev| live::rows(&board, figures, dev));
-        if received.pause {
+        let used =
+            if self.tls.contains_key(&id(conn)) { self.decipher(io, conn, bytes) } else { self.plain(io, conn, bytes) };
+        self.carry_out(io);
+        used
+    }
+
+    fn plain(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &[u8]) -> usize {
+        let Received { used, pause, start_tls } = self.hand_in(io, conn, bytes);
+        if pause {
             io.pause(conn);
         }
-        self.carry_out(io);
-        received.used
+        let Some(config) = self.config.tls.as_ref().filter(|_| start_tls) else { return used };
+        match Tls::new(config) {
+            Ok(tls) => {
+                // What is there so far goes out in plain text: the client reads the greeting before it begins.
+                self.carry_out(io);
+                self.tls.insert(id(conn), tls);
+                self.exec.tls_started(id(conn));
+                used + self.decipher(io, conn, bytes.get(used..).unwrap_or_default())
+            }
+            Err(error) => {
+                error!(%error, "TLS cannot be started");
+                io.close(conn);
+                bytes.len()
+            }
+        }
+    }
+
+    /// Deciphers as long as the session takes what it holds; returns how much of the ciphertext was used.
+    fn decipher(&mut self, io: &mut Io<'_, Host>, conn: Token, cipher: &[u8]) -> usize {
+        let mut rest = cipher;
+        while !self.hand_in_deciphered(io, conn) && !rest.is_empty() {
+            let Some(tls) = self.tls.get_mut(&id(conn)) else { break };
+            if let Err(error) = tls.decipher(&mut rest) {
+                debug!(%error, "a TLS session failed");
+                self.exec.end(id(conn), CloseReason::ProtocolError);
+            }
+            tls.flush(|bytes| io.write(conn, bytes));
+        }
+        cipher.len() - rest.len()
+    }
+
+    /// Hands in what is deciphered. Whether the session has to wait before it takes more.
+    fn hand_in_deciphered(&mut self, io: &mut Io<'_, Host>, conn: Token) -> bool {
+        let Some(mut tls) = self.tls.remove(&id(conn)) else { return false };
+        let mut pause = false;
+        if !tls.plain().is_empty() {
+            let received = self.hand_in(io, conn, tls.plain());
+            tls.use_plain(received.used);
+            pause = received.pause;
+        }
+        if pause {
+            io.pause(conn);
+        } else if tls.state() == State::Ended {
+            self.exec.end(id(conn), CloseReason::PeerClosed);
+        }
+        self.tls.insert(id(conn), tls);
+        pause
+    }
+
+    fn hand_in(&mut self, io: &Io<'_, Host>, conn: Token, bytes: &[u8]) -> Received {
+        let board = self.board.clone();
+        self.exec.receive(id(conn), bytes, clocks(io), &|figures, dev| live::rows(&board, figures, dev))
     }
 
     pub(super) fn ended(&mut self, io: &mut Io<'_, Host>, conn: Token, end: End) {
         count_end(&mut self.counters, end);
+        self.tls.remove(&id(conn));
         self.exec.closed(id(conn));
         self.carry_out(io);
     }
@@ -85,14 +152,19 @@ impl Sessions {
     }
 
     pub(super) fn turn_ended(&mut self, io: &mut Io<'_, Host>) {
-        self.exec.end_turn();
-        self.carry_out(io);
+        // What a session that goes on had deciphered already is not heard of again by itself.
+        loop {
+            self.exec.end_turn();
+            if !self.carry_out(io) {
+                break;
+            }
+        }
     }
 
     pub(super) fn stopping(&mut self, io: &mut Io<'_, Host>) {
         for conn in io.open_connections() {
             self.counters.add_closed(CloseReason::ShuttingDown);
-            io.close_after_flush(conn);
+            self.close_after_flush(io, conn);
         }
     }
 
@@ -107,14 +179,42 @@ impl Sessions {
         counters.session_logins_refused = exec.logins_refused;
         counters.session_logins_held_off = exec.logins_held_off;
         counters.memory_sessions = self.exec.memory() as u64;
+        counters.sessions_tls = self.tls.len() as u64;
+        let places = self.tls.capacity() * size_of::<(ConnId, Tls)>();
+        counters.memory_tls = (places + self.tls.values().map(Tls::bytes).sum::<usize>()) as u64;
         super::host::add_runtime(&mut counters, io);
         counters
     }
 
-    fn carry_out(&mut self, io: &mut Io<'_, Host>) {
+    fn write(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &[u8]) {
+        match self.tls.get_mut(&id(conn)) {
+            Some(tls) => tls.encipher(bytes, |bytes| io.write(conn, bytes)),
+            None => io.write(conn, bytes),
+        }
+    }
+
+    fn close_after_flush(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        if let Some(tls) = self.tls.get_mut(&id(conn)) {
+            tls.end(|bytes| io.write(conn, bytes));
+        }
+        io.close_after_flush(conn);
+    }
+
+    /// The session may be read again. Whether anything was handed in.
+    fn resume(&mut self, io: &mut Io<'_, Host>, conn: Token) -> bool {
+        let waiting = self.tls.get(&id(conn)).is_some_and(|tls| !tls.plain().is_empty());
+        if !self.hand_in_deciphered(io, conn) {
+            io.resume(conn);
+        }
+        waiting
+    }
+
+    /// Whether sessions were handed something meanwhile, to which answers may be due in the same turn.
+    fn carry_out(&mut self, io: &mut Io<'_, Host>) -> bool {
+        let mut handed_in = false;
         while let Some(output) = self.exec.poll_output() {
             match output {
-                Output::Write { session, bytes } => io.write(token(session), &bytes),
+                Output::Write { session, bytes } => self.write(io, token(session), &bytes),
                 Output::Ring { to, message } => io.send(level(message.level()), to.0, message),
                 Output::Store(job) => {
                     if let Err(refused) = self.storage.send(job) {
@@ -125,9 +225,9 @@ impl Sessions {
                 }
                 Output::Close { session, reason } => {
                     self.counters.add_closed(reason);
-                    io.close_after_flush(token(session));
+                    self.close_after_flush(io, token(session));
                 }
-                Output::Resume { session } => io.resume(token(session)),
+                Output::Resume { session } => handed_in |= self.resume(io, token(session)),
                 Output::HeldOff { address } => {
                     warn!(%address, "wrong passwords: logins from this address have to wait");
                 }
@@ -135,5 +235,6 @@ impl Sessions {
                 Output::LoggedIn { session } => io.idle_timeout(token(session), self.config.idle_timeout),
             }
         }
+        handed_in
     }
 }

@@ -20,7 +20,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Sends and reads until the server ends the connection; a reset is an end as well.
-fn until_the_end(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn until_the_end(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = connect(address);
     // The server may have closed before it took everything.
     let _ = stream.write_all(bytes);

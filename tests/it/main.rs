@@ -14,4 +14,5 @@ mod php;
 mod server;
 mod sim;
 mod tidy;
+mod tls;
 mod tools;

@@ -28,17 +28,17 @@ $comet = @mysqli_connect(getenv('COMET_HOST'), 'root', 'wrong', 'CometQL_v1', (i
 echo $comet === false ? 'refused ' : 'connected ', mysqli_connect_errno();
 ";
 
-fn php(server: &Server, name: &str, script: &str) -> tools::Finished {
+pub(crate) fn php(server: &Server, name: &str, script: &str) -> tools::Finished {
     let file = server.folder().join(name);
     std::fs::write(&file, script).expect("a script for the test");
     let mut command = Command::new("php");
-    command.arg(file).env("COMET_HOST", server.cometql.ip().to_string());
+    command.arg(file).current_dir(server.folder()).env("COMET_HOST", server.cometql.ip().to_string());
     command.env("COMET_PORT", server.cometql.port().to_string()).env("COMET_PASSWORD", &server.password);
     tools::run(&mut command, PATIENCE)
 }
 
 /// Whether PHP is here with its mysqli.
-fn have_php(test: &str) -> bool {
+pub(crate) fn have_php(test: &str) -> bool {
     if tools::need(test, &["php"]).is_none() {
         return false;
     }

@@ -63,7 +63,7 @@ fn a_password_that_is_there_is_never_replaced() {
     let folder = Folder::new();
     let (drawn, _) = load_or_draw(None, &folder.0).unwrap();
     // What a start does that found no file a moment before another one put it there.
-    assert!(!keep(&folder.0, &folder.file(), "another password, also long").unwrap());
+    assert!(!kept::keep(&folder.file(), "another password, also long").unwrap());
     assert_eq!(fs::read_to_string(folder.file()).unwrap(), drawn);
     assert_eq!(folder.names(), [FILE_NAME]);
 }

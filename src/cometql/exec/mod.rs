@@ -52,6 +52,18 @@ pub struct ExecConfig {
     pub pipeline_max: usize,
     /// Wrong passwords from one address after which its logins have to wait; 0: never.
     pub login_attempts_max: u32,
+    pub tls: Tls,
+}
+
+/// Whether sessions are enciphered. The edge does it; here it is offered and demanded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    #[default]
+    Off,
+    /// For clients that ask for it.
+    Offered,
+    /// Nobody logs in without it.
+    Required,
 }
 
 #[derive(Debug)]
@@ -96,6 +108,9 @@ pub struct Received {
     pub used: usize,
     /// Nothing is to be handed in before [`Output::Resume`].
     pub pause: bool,
+    /// What follows the used bytes is ciphertext: after [`Exec::tls_started`] its plain text is to be handed in. What
+    /// was polled before that is written as it is, all that comes later enciphered.
+    pub start_tls: bool,
 }
 
 /// What is counted; all since the start.
@@ -183,7 +198,8 @@ impl Exec {
             self.sessions.resize_with(place + 1, || None);
         }
         let mut session = Box::new(Session::new(id, address, Connection::new(id.index + 1, Salt::from_random(random))));
-        session.wire.greeting(&ServerSettings::default(), &mut session.out);
+        let tls = self.config.tls != Tls::Off;
+        session.wire.greeting(&ServerSettings { tls, ..ServerSettings::default() }, &mut session.out);
         self.touch(&mut session);
         self.open += 1;
         self.put_back(session);
@@ -197,13 +213,17 @@ impl Exec {
 
     /// Everything of a session that was not used before, and what has arrived since.
     pub fn receive(&mut self, id: ConnId, input: &[u8], now: Now, live: LiveRows<'_>) -> Received {
-        let Some(mut session) = self.take(id) else { return Received { used: input.len(), pause: false } };
+        let Some(mut session) = self.take(id) else {
+            return Received { used: input.len(), pause: false, start_tls: false };
+        };
         let mut used = 0;
+        let mut start_tls = false;
         while !session.is_closing() && !session.holds_back(self.config.pipeline_max) {
             match session.wire.next(&self.config.packets, input.get(used..).unwrap_or_default()) {
                 Ok(None) => break,
                 Ok(Some((taken, event))) => {
                     used += taken;
+                    start_tls |= event == Event::Tls;
                     self.event(&mut session, event, now, live);
                     self.advance(&mut session, live);
                 }
@@ -220,9 +240,26 @@ impl Exec {
             used = input.len();
         }
         session.paused = session.holds_back(self.config.pipeline_max);
-        let received = Received { used, pause: session.paused };
+        let received = Received { used, pause: session.paused, start_tls };
         self.put_back(session);
         received
+    }
+
+    /// The bytes handed in from now on are deciphered.
+    pub fn tls_started(&mut self, id: ConnId) {
+        if let Some(mut session) = self.take(id) {
+            session.wire.tls_started();
+            self.put_back(session);
+        }
+    }
+
+    /// The edge knows that nothing more comes from the session. What was asked before is still answered.
+    pub fn end(&mut self, id: ConnId, reason: CloseReason) {
+        if let Some(mut session) = self.take(id) {
+            session.close_when_answered(reason);
+            self.touch(&mut session);
+            self.put_back(session);
+        }
     }
 
     /// What owners say.
@@ -310,9 +347,12 @@ impl Exec {
                 let verdict = session.wire.verdict_after_switch(auth, self.config.password.as_bytes());
                 self.judge(session, verdict, now.time);
             }
-            // Never offered, so the wire refuses it before it gets here.
-            Event::Tls => session.close_when_answered(CloseReason::ProtocolError),
-            Event::Partial => {}
+            // A greeting that has not left yet is the last thing in plain text.
+            Event::Tls if !session.out.is_empty() => {
+                let bytes = std::mem::take(&mut session.out);
+                self.outputs.push_back(Output::Write { session: session.id, bytes });
+            }
+            Event::Tls | Event::Partial => {}
             Event::Command { sequence, command } => self.command(session, sequence, command, now, live),
         }
     }
@@ -326,15 +366,18 @@ impl Exec {
 
     fn judge(&mut self, session: &mut Session, verdict: Verdict, now: Time) {
         let method = match verdict {
-            Verdict::SwitchPlugin(method) => {
-                session.wire.switch_plugin(method, &mut session.out);
-                self.touch(session);
-                return;
-            }
-            // A probe tries no password, so it neither waits nor makes anybody wait.
+            // A probe tries no password, so it neither waits nor makes anybody wait; nor has it anything to encipher.
             Verdict::Empty if session.asked_user.starts_with(b"haproxy_check") => {
                 session.phase = Phase::Probe;
                 session.wire.accept_unproved(&mut session.out);
+                self.touch(session);
+                return;
+            }
+            _ if self.config.tls == Tls::Required && !session.wire.is_tls() => {
+                return self.refuse(session, &Error::new(Code::Authentication, TLS_REQUIRED));
+            }
+            Verdict::SwitchPlugin(method) => {
+                session.wire.switch_plugin(method, &mut session.out);
                 self.touch(session);
                 return;
             }
@@ -737,6 +780,8 @@ impl Exec {
         }
     }
 }
+
+const TLS_REQUIRED: &str = "Logins are accepted over TLS only: connect with --ssl (mysql) or MYSQLI_CLIENT_SSL (PHP)";
 
 const NOT_LOGGED_IN: &str = "Access denied: this session did not log in with the password";
 

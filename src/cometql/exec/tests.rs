@@ -35,6 +35,10 @@ fn id(index: u32) -> ConnId {
 impl Bench {
     /// A session that has connected and has not logged in.
     fn greeted() -> Self {
+        Self::greeted_with(Tls::Off)
+    }
+
+    fn greeted_with(tls: Tls) -> Self {
         let config = ExecConfig {
             placement: Placement::new(2, 1),
             password: PASSWORD.into(),
@@ -43,6 +47,7 @@ impl Bench {
             escapes: StringEscapes::Mysql,
             pipeline_max: 4,
             login_attempts_max: 3,
+            tls,
         };
         let mut exec = Exec::new(config);
         exec.opened(id(0), HERE, SALT);
@@ -308,6 +313,66 @@ fn a_change_of_user_waits_as_a_login_does() {
     bench.packet(0, &change);
     assert_eq!(bench.take(), ["error 16"]);
     assert_eq!(bench.exec.counters().logins_held_off, 1);
+}
+
+/// An SSL request, and what is the client's hello to somebody else.
+const SSL_REQUEST: [u8; 36] = {
+    let mut packet = [0; 36];
+    (packet[0], packet[3]) = (32, 1);
+    (packet[5], packet[6]) = (0x8a, 1);
+    packet
+};
+
+#[test]
+fn tls_begins_behind_the_request() {
+    for offered in [Tls::Offered, Tls::Required] {
+        let mut bench = Bench::greeted_with(offered);
+        // Even if it comes so early that the greeting is still here, that one goes first.
+        bench.exec.closed(id(0));
+        bench.exec.opened(id(0), HERE, SALT);
+        let input = [&SSL_REQUEST[..], b"\x16\x03\x01hello"].concat();
+        let received = bench.exec.receive(id(0), &input, NOW, &live);
+        assert_eq!(received, Received { used: 36, pause: false, start_tls: true });
+        assert!(matches!(bench.exec.poll_output(), Some(Output::Write { bytes, .. }) if bytes[4] == 10));
+        assert!(bench.exec.poll_output().is_none());
+        bench.exec.tls_started(id(0));
+        bench.log_in("1", PASSWORD, None);
+        assert_eq!(bench.take(), ["ok 0 0"]);
+    }
+    let mut bench = Bench::greeted();
+    let received = bench.exec.receive(id(0), &SSL_REQUEST, NOW, &live);
+    assert!(!received.start_tls);
+    bench.turn();
+    assert_eq!(bench.take(), ["error 16"]);
+}
+
+#[test]
+fn plain_logins_are_refused_where_tls_is_required() {
+    let mut bench = Bench::greeted_with(Tls::Required);
+    bench.log_in("1", PASSWORD, None);
+    assert_eq!(bench.take(), ["error 16"]);
+    assert!(String::from_utf8_lossy(&bench.written).contains("over TLS only"));
+    assert_eq!(bench.closed, [(id(0), CloseReason::LoginRefused)]);
+    // It tried no password, so nobody has to wait; and a probe has nothing to hide.
+    assert_eq!(bench.exec.back_off.addresses(), 0);
+    bench.next_client(HERE);
+    bench.log_in("haproxy_check", "", None);
+    assert_eq!(bench.take(), ["ok 0 0"]);
+    let mut bench = Bench::greeted_with(Tls::Offered);
+    bench.log_in("1", PASSWORD, None);
+    assert_eq!(bench.take(), ["ok 0 0"]);
+}
+
+#[test]
+fn an_end_that_the_edge_found_comes_after_the_answers() {
+    let mut bench = Bench::logged_in();
+    bench.query(INSERT);
+    bench.exec.end(id(0), CloseReason::PeerClosed);
+    bench.turn();
+    assert!(bench.closed.is_empty());
+    bench.accept(0);
+    assert_eq!(bench.take(), ["ok 0 0"]);
+    assert_eq!(bench.closed, [(id(0), CloseReason::PeerClosed)]);
 }
 
 #[test]

@@ -361,6 +361,11 @@ impl Connection {
         self.state = State::Login;
     }
 
+    /// Whether the bytes given to [`Self::next`] are deciphered.
+    pub fn is_tls(&self) -> bool {
+        self.tls_started
+    }
+
     /// Whether a query may hold several statements.
     pub fn multi_statements(&self) -> bool {
         self.capabilities.has(Capabilities::MULTI_STATEMENTS)

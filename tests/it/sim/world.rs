@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use encke::cometql::exec::{Exec, ExecConfig, Output as ExecOutput};
+use encke::cometql::exec::{Exec, ExecConfig, Output as ExecOutput, Tls};
 use encke::cometql::plan::{Figures, Row, StatementLimits};
 use encke::cometql::sql::StringEscapes;
 use encke::cometql::wire;
@@ -114,6 +114,7 @@ impl World {
             escapes: StringEscapes::Mysql,
             pipeline_max: 1 + random.below(8),
             login_attempts_max: 5,
+            tls: Tls::Off,
         };
         let capacity = 1 + random.below(4);
         let mut world = Self {

@@ -1,0 +1,47 @@
+//! Files that hold a secret: never readable by others, not even for a moment, and there either whole or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Puts the content at `path`, in a folder that exists, unless something is there already, which answers false.
+///
+/// It is written under another name first and appears at `path` whole, by a link, which never replaces anything.
+pub fn keep(path: &Path, content: &str) -> io::Result<bool> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let mut draft = OsString::from(name);
+    draft.push(format!(".{}.new", std::process::id()));
+    let draft = dir.join(draft);
+    // Left over by a process of this number that was killed in between; nothing else uses this name.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let linked = write_new(&draft, content).and_then(|()| match fs::hard_link(&draft, path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // Some file systems have no links; there the file is moved, at the price of the race that a link avoids.
+        Err(_) => fs::rename(&draft, path).map(|()| true),
+    });
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if linked? {
+        // Without this a power cut could take the new name away, and others would know a secret that is gone.
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        File::open(dir)?.sync_all()?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+fn write_new(path: &Path, content: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()
+}
