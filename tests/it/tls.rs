@@ -357,7 +357,10 @@ fn php_publishes_over_tls() {
 
 #[test]
 fn the_mariadb_client_speaks_tls() {
-    let Some(client) = tools::need("the_mariadb_client_speaks_tls", &["mariadb"]) else { return };
+    // MySQL's own client of the same purpose has other options.
+    let Some(client) = tools::find(&["mariadb"]) else {
+        return tools::skip("the_mariadb_client_speaks_tls", "mariadb-client", "mariadb is not installed");
+    };
     let server = server("required");
     let run = |options: &[&str]| {
         let mut command = Command::new(&client);
