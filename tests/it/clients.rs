@@ -5,6 +5,7 @@
 //! saw as JSON, which is compared as a whole with what is right.
 
 mod mariadb;
+mod rust;
 mod strings;
 
 use crate::server::{PATIENCE, Server, Setup};
@@ -155,20 +156,26 @@ fn node(test: &str, library: &str) -> Option<Command> {
     Some(command)
 }
 
-/// Runs a client's script against a server of its own and judges what the client saw and what a subscriber received.
-/// `modes` are the client's ways of running a statement; each is also the event it publishes with.
+/// Runs a client's script against a server of its own and judges what it saw.
 fn check(command: &mut Command, modes: &[&str], strings: &[String]) {
+    let is_java = command.get_args().any(|argument| Path::new(argument).extension().is_some_and(|end| end == "java"));
+    judge(modes, strings, |server| {
+        let job = if is_java { lines(server, strings) } else { json_job(server, strings) };
+        let finished = tools::run_with_input(command, &job, LIMIT);
+        assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
+        serde_json::from_str(&finished.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}{}", finished.stdout, finished.stderr))
+    });
+}
+
+/// Judges what a client saw and what a subscriber received from it. `modes` are the client's ways of running a
+/// statement; each is also the event it publishes with.
+fn judge(modes: &[&str], strings: &[String], client: impl FnOnce(&Server) -> Value) {
     let server = Server::start(&Setup::default());
     let mut browser = server.browser();
     browser.send(&format!("subscription\n{PIPE}"));
     server.await_subscribers(PIPE, 1);
-
-    let is_java = command.get_args().any(|argument| Path::new(argument).extension().is_some_and(|end| end == "java"));
-    let job = if is_java { lines(&server, strings) } else { json_job(&server, strings) };
-    let finished = tools::run_with_input(command, &job, LIMIT);
-    assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
-    let seen: Value = serde_json::from_str(&finished.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}{}", finished.stdout, finished.stderr));
+    let seen = client(&server);
     for mode in modes {
         for (string, read) in strings.iter().zip(seen[mode]["read"].as_array().into_iter().flatten()) {
             assert_eq!(read.as_str(), Some(string.as_str()), "{mode}: read back");
