@@ -1,6 +1,6 @@
 //! The command line client, fed with a file and typed into on a terminal.
 
-use super::{PIPE, script, strings};
+use super::{LIMIT, PIPE, script, strings};
 use crate::server::{PATIENCE, Server, Setup};
 use crate::tools;
 use serde_json::json;
@@ -52,7 +52,7 @@ fn mariadb_batch() {
     let input = statements.collect::<String>();
     let mut batch = command(&program, &server, &server.password);
     batch.args(["--batch", "--skip-column-names"]);
-    let finished = tools::run_with_input(&mut batch, &input, PATIENCE);
+    let finished = tools::run_with_input(&mut batch, &input, LIMIT);
     assert!(finished.status.success(), "{}", finished.stderr);
     let read: Vec<String> = finished.stdout.split_terminator('\n').map(unescape).collect();
     assert_eq!(read, strings);
@@ -106,7 +106,7 @@ fn mariadb_on_a_terminal() {
         "SHOW TABLES;",
     ]);
     let job = json!({ "prompt": r"(MySQL|MariaDB) \[CometQL_v1\]> ", "lines": lines });
-    let finished = tools::run_with_input(&mut typing, &job.to_string(), PATIENCE);
+    let finished = tools::run_with_input(&mut typing, &job.to_string(), LIMIT);
     assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
     let screens: Vec<String> = serde_json::from_str(&finished.stdout).expect("what was on the screen");
     let expected: [&[&str]; 8] = [
