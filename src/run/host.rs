@@ -112,6 +112,11 @@ impl shards::Host for Host {
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// From now on time counts.
+pub(super) fn start_clock() {
+    LazyLock::force(&START);
+}
+
 /// Both clocks; the monotonic one as it was when the turn began.
 pub(super) fn clocks(io: &Io<'_, Host>) -> Now {
     let micros = io.turn_time().saturating_duration_since(*START).as_micros() as u64;

@@ -156,6 +156,7 @@ impl Running {
 
 /// Opens everything and returns when the server accepts connections.
 pub fn start(config: Config, password: String) -> Result<Running, StartError> {
+    host::start_clock();
     let connection_shards = match config.ws.thread_num {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(usize::from(u16::MAX)) as u16),
         number => number,

@@ -105,7 +105,9 @@ pub(super) fn decode(inner: &str, quote: u8, escapes: StringEscapes) -> Cow<'_, 
 fn unescaped(escaped: u8) -> Option<u8> {
     Some(match escaped {
         b'0' => 0,
-        b'\'' | b'"' | b'\\' => escaped,
+        // Some clients put the backslash before the character itself: Connector/J and the Node driver of MariaDB before
+        // NUL, Connector/Python before 0x1a. JSON cannot hold either, so pasted JSON loses nothing.
+        b'\'' | b'"' | b'\\' | 0 | 0x1a => escaped,
         b'b' => 0x08,
         b'n' => b'\n',
         b'r' => b'\r',

@@ -10,11 +10,6 @@ pub(super) fn table() -> Vec<String> {
     table
 }
 
-/// The table for a client whose escaping the server does not understand for one character.
-pub(super) fn table_without(character: char) -> Vec<String> {
-    table().iter().map(|string| string.replace(character, "")).collect()
-}
-
 const AWKWARD: [&str; 30] = [
     "plain",
     "it's",
