@@ -1,7 +1,7 @@
 //! The loop of one shard.
 //!
 //! ```text
-//!   sleep -> readiness -> timers -> wakes -> messages -> flushes -> reads -> accepts -> timeouts
+//!   sleep -> readiness -> timers -> wakes -> flushes -> reads -> accepts -> timeouts -> messages
 //!     ^                                                                                    |
 //!     +- stop? <- slice of a fan-out <- wake the shards that got messages <- turn_ended <--+
 //! ```
@@ -111,11 +111,12 @@ impl<H: Host> Shard<H> {
         self.core.advance_wheel();
         self.call_woken();
         self.tell_ends();
-        self.take_messages();
+        // What sockets bring comes before messages: a host that messages keep held would otherwise never read.
         self.flush_listed();
         self.read_listed();
         self.accept();
         self.tell_timeouts();
+        self.take_messages();
         self.host.turn_ended(&mut Io::new(&mut self.core));
         let ended_before = self.core.counters.ended;
         self.tell_ends();

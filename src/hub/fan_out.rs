@@ -15,12 +15,16 @@ use super::conns::Conns;
 use super::pipes::Pipes;
 use super::ring::InterestId;
 
-/// Pipes in one round: as many as a set has bits. More are formed in further rounds, in order.
-const PIPES_PER_ROUND: usize = 64;
+/// Pipes in one round. Every set of them may need a buffer of its own, so they are few.
+const PIPES_PER_ROUND: usize = 8;
+/// Senders in one round that are connections of this shard. Each of them needs a buffer of its own.
+const SENDERS_PER_ROUND: usize = 16;
+/// Bytes in one round, the last publication excepted; times the two above that is what one turn may build.
+const BYTES_PER_ROUND: usize = 128 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
-    publications: Vec<(InterestId, Arc<Publication>)>,
+    publications: VecDeque<(InterestId, Arc<Publication>)>,
     bytes: usize,
 }
 
@@ -39,12 +43,13 @@ struct Round {
     arrivals: Vec<Arrival>,
     /// Sorted places of senders that are connections of this shard.
     senders: Vec<u32>,
+    bytes: usize,
 }
 
 impl Arrivals {
     pub(super) fn push(&mut self, interest: InterestId, publication: Arc<Publication>) {
-        self.bytes += publication.message.len();
-        self.publications.push((interest, publication));
+        self.bytes += weight(&publication);
+        self.publications.push_back((interest, publication));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -59,8 +64,8 @@ impl Arrivals {
         self.bytes + self.publications.capacity() * size_of::<(InterestId, Arc<Publication>)>()
     }
 
-    /// Turns everything that arrived into [`Output::FanOut`]s. Returns each publication with the number of
-    /// connections that get it.
+    /// Turns what arrived into [`Output::FanOut`]s, one round of it; the rest stays for the next turn. Returns each
+    /// publication with the number of connections that get it.
     pub(super) fn form(
         &mut self,
         pipes: &Pipes,
@@ -68,19 +73,26 @@ impl Arrivals {
         shard: ShardId,
         outputs: &mut VecDeque<Output>,
     ) -> Vec<(Arc<Publication>, u32)> {
-        self.bytes = 0;
-        let mut delivered = Vec::with_capacity(self.publications.len());
+        let mut delivered = Vec::new();
         let mut round = Round::default();
-        for (interest, publication) in std::mem::take(&mut self.publications) {
+        while let Some((interest, publication)) = self.publications.front() {
             // Looked up now: the last subscriber may have left since the publication arrived, and a new one come.
-            let Some(pipe) = pipes.find(&publication.pipe, interest) else {
+            let found = pipes.find(&publication.pipe, *interest);
+            let is_new = found.is_some_and(|pipe| !round.pipes.contains(&pipe));
+            if is_new && round.pipes.len() == PIPES_PER_ROUND
+                || round.senders.len() == SENDERS_PER_ROUND
+                || round.bytes >= BYTES_PER_ROUND
+            {
+                break;
+            }
+            let Some((_, publication)) = self.publications.pop_front() else { break };
+            let weight = weight(&publication);
+            self.bytes -= weight;
+            round.bytes += weight;
+            let Some(pipe) = found else {
                 delivered.push((publication, 0));
                 continue;
             };
-            let known = round.pipes.iter().position(|touched| *touched == pipe);
-            if known.is_none() && round.pipes.len() == PIPES_PER_ROUND {
-                std::mem::take(&mut round).form(pipes, conns, outputs, &mut delivered);
-            }
             let bit = round.pipes.iter().position(|touched| *touched == pipe).unwrap_or_else(|| {
                 round.pipes.push(pipe);
                 round.pipes.len() - 1
@@ -93,8 +105,20 @@ impl Arrivals {
             round.arrivals.push(Arrival { bit, sender, publication });
         }
         round.form(pipes, conns, outputs, &mut delivered);
+        if self.publications.is_empty() {
+            self.publications.shrink_to(ARRIVALS_KEPT);
+        }
         delivered
     }
+}
+
+/// Room that stays when a busy moment is over, in publications.
+const ARRIVALS_KEPT: usize = 1024;
+
+/// What a publication counts: about its frame. An empty message is not free.
+fn weight(publication: &Publication) -> usize {
+    const ENVELOPE: usize = 128;
+    ENVELOPE + publication.message.len() + publication.event.as_str().len() + publication.pipe.name.as_str().len()
 }
 
 impl Round {

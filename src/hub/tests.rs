@@ -115,7 +115,7 @@ impl Net {
             }
             self.hubs.iter_mut().for_each(Hub::end_turn);
             self.drain();
-            if self.rings.is_empty() {
+            if self.rings.is_empty() && !self.hubs.iter().any(Hub::has_arrivals) {
                 return;
             }
         }
@@ -228,7 +228,7 @@ fn a_hub_says_when_publications_come_faster_than_they_leave() {
     net.subscribe(0, 1, &["aa"]);
     for number in 0..3 {
         assert!(!net.hubs[0].is_full());
-        net.insert("aa", &"x".repeat(400), number);
+        net.insert("aa", &"x".repeat(300), number);
         let (from, _, message) = net.rings.pop_front().unwrap();
         net.input(0, Input::Ring { from, message });
     }

@@ -102,6 +102,7 @@ impl Browsers {
 
     pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
         let mut used = 0;
+        let mut budget = FRAMES_PER_TURN;
         while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
             let Some(browser) = browser(io, conn) else { break };
             let step = match browser.phase {
@@ -115,8 +116,18 @@ impl Browsers {
                 Progress::Wait => break,
                 Progress::Over => return bytes.len(),
             }
+            if !io.is_open(conn) {
+                return bytes.len();
+            }
             if self.hub.is_busy(id(conn)) {
                 io.pause(conn);
+                break;
+            }
+            budget -= 1;
+            if budget == 0 {
+                // The rest comes in the next turn, after everybody else.
+                io.pause(conn);
+                io.resume(conn);
                 break;
             }
         }
@@ -156,16 +167,21 @@ impl Browsers {
     }
 
     pub(super) fn turn_ended(&mut self, io: &mut Io<'_, Host>) {
-        if io.fan_out_pending() {
-            return;
-        }
-        for (to, message) in std::mem::take(&mut self.deferred) {
-            io.send(level(message.level()), to.0, message);
-        }
-        if self.hub.has_arrivals() {
+        self.send_deferred(io);
+        while self.hub.has_arrivals() && !io.fan_out_pending() {
             self.hub.end_turn();
             self.carry_out(io);
+            // A turn without receivers has nothing to wait for.
+            self.send_deferred(io);
             io.hold(self.hub.is_full());
+        }
+    }
+
+    fn send_deferred(&mut self, io: &mut Io<'_, Host>) {
+        if !io.fan_out_pending() {
+            for (to, message) in std::mem::take(&mut self.deferred) {
+                io.send(level(message.level()), to.0, message);
+            }
         }
     }
 
@@ -476,6 +492,9 @@ impl Browsers {
         }
     }
 }
+
+/// Frames of one connection that are looked at in one turn; more must wait for the others.
+const FRAMES_PER_TURN: usize = 64;
 
 /// How long a client may take for the answer to a plain request.
 const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_mins(1);

@@ -435,6 +435,13 @@ impl Exec {
     fn command(&mut self, session: &mut Session, sequence: u8, command: Command<'_>, now: Now, live: LiveRows<'_>) {
         let mut answer = Vec::new();
         let mut reply = session.wire.reply(sequence, &mut answer);
+        // A probe has proved nothing; queries, statements and databases say so themselves.
+        let forbidden = matches!(command, Command::KillProcess(_) | Command::Statistics | Command::FieldList { .. });
+        if forbidden && session.phase != Phase::Ready {
+            reply.error(Code::AccessDenied.number(), NOT_LOGGED_IN);
+            session.push(Entry::ready(answer));
+            return;
+        }
         match command {
             Command::Query(text) => return self.query(session, sequence, &text, now),
             Command::Prepare(text) => return self.prepare(session, sequence, &text, now),

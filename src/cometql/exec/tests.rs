@@ -387,6 +387,9 @@ fn a_health_probe_may_ping_and_nothing_else() {
     assert_eq!(bench.take(), ["error 403"]);
     bench.packet(0, b"\x16SELECT 1");
     assert_eq!(bench.take(), ["error 403"]);
+    bench.packet(0, &[0x0c, 5, 0, 0, 0]);
+    assert_eq!(bench.take(), ["error 403"], "a probe must not end sessions");
+    assert!(bench.closed.is_empty());
 }
 
 #[test]
