@@ -33,7 +33,7 @@ use crate::storage::{Completion, Job, Read, Request, Ticket, Write};
 
 use super::back_off::{self, BackOff};
 use super::errors::{Code, Error};
-use super::plan::{self, Draft, Figures, LiveQuery, Plan, Reply, Row, SessionView, Source, StatementLimits};
+use super::plan::{self, Database, Draft, Figures, LiveQuery, Plan, Reply, Row, SessionView, Source, StatementLimits};
 use super::sql::{self, Statement, StringEscapes, Value};
 use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, ServerSettings, Verdict};
 
@@ -524,7 +524,7 @@ impl Exec {
         if let Some(dev) = dev {
             session.dev = dev;
         }
-        let view = session.view(now, &self.config.statements);
+        let mut view = session.view(now, &self.config.statements);
         if let Some(insert) = sql::fast::insert(text, self.config.escapes) {
             return vec![plan::plan_insert(&insert, &view)];
         }
@@ -545,6 +545,10 @@ impl Exec {
                 for statement in statements {
                     let planned = self.plan(&statement, &view);
                     let failed = planned.is_err();
+                    // What follows a USE is planned for the tenant it chose.
+                    if let Ok(Plan::UseDatabase(Database::Tenant(dev))) = &planned {
+                        view.dev = *dev;
+                    }
                     plans.push(planned);
                     if failed {
                         break;

@@ -567,6 +567,14 @@ fn tenants_are_chosen_by_database_and_prefix() {
 }
 
 #[test]
+fn what_follows_a_use_in_the_same_query_goes_to_its_tenant() {
+    let mut bench = Bench::logged_in();
+    bench.query("USE db_5; INSERT INTO users_auth (id, hash) VALUES (7, 'abc')");
+    let write = Write::PutHash { dev: DevId(5), user: UserId::new(7).unwrap(), hash: "abc".into() };
+    assert_eq!(bench.jobs[0].request, Request::Write(vec![write]));
+}
+
+#[test]
 fn lengths_and_bytes_that_are_no_statement() {
     let mut bench = Bench::logged_in();
     bench.check("abc", "error 17");
