@@ -7,6 +7,8 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::{Arc, OnceLock};
 
+use uuid::Uuid;
+
 /// Bytes that many connections share: one encoded frame, written to all its receivers.
 pub type SharedBytes = Arc<[u8]>;
 
@@ -201,6 +203,59 @@ impl Sub for Time {
 /// Seconds since 1970, as they travel on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnixTime(pub i64);
+
+/// A place in the order of a pipe or of a user's queue, unique and growing there: the time in 4096ths of a millisecond, or
+/// one more than the last one if that is later. 60 bits, enough until the year 10889.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position(pub u64);
+
+impl Position {
+    const UNITS_PER_MILLI: u64 = 4096;
+
+    /// The next position after this one at a time, in microseconds since 1970.
+    #[must_use]
+    pub fn next(self, unix_micros: u64) -> Self {
+        let now = unix_micros / 1000 * Self::UNITS_PER_MILLI + unix_micros % 1000 * Self::UNITS_PER_MILLI / 1000;
+        Self(now.max(self.0 + 1))
+    }
+
+    /// The time it stands for: when it was drawn, but never before an earlier position's.
+    pub fn time(self) -> UnixTime {
+        UnixTime((self.0 / (Self::UNITS_PER_MILLI * 1000)) as i64)
+    }
+}
+
+/// A stored message's name: a UUID. Ours are of version 7 and hold the [`Position`], so their order is the order of the
+/// messages; those of a database that CppComet wrote may be anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(Uuid);
+
+impl MessageId {
+    /// `random` tells apart what was sent to different pipes at the same time.
+    pub fn new(position: Position, random: u64) -> Self {
+        let (millis, fraction) = (position.0 >> 12, position.0 & 0xfff);
+        let high = millis << 16 | 0x7000 | fraction;
+        let low = random >> 2 | 1 << 63;
+        Self(Uuid::from_u64_pair(high, low))
+    }
+
+    /// Errors: `None` for what is not a UUID.
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+
+    /// The place that was given to it, if it is one of ours.
+    pub fn position(self) -> Option<Position> {
+        let (high, _) = self.0.as_u64_pair();
+        (self.0.get_version_num() == 7).then_some(Position(high >> 16 << 12 | high & 0xfff))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Both clocks at the start of a turn: one reading serves all inputs of the turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

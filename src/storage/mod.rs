@@ -3,7 +3,7 @@
 //! A shard hands over a [`Job`] and goes on; the answer comes back as a [`Completion`] with the same ticket. A write
 //! is acknowledged only when it is committed.
 
-use crate::model::{DevId, UserId};
+use crate::model::{DevId, EventName, MessageId, PipeKey, PipeName, UserId};
 
 /// Chosen by whoever asks; comes back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,21 +22,173 @@ pub enum Request {
     Write(Vec<Write>),
 }
 
-/// Rows come back in the order of the ids asked for; ids without a row are left out.
+/// Rows come back in the order of the keys asked for; keys without a row are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
+    /// [`Outcome::Texts`].
     Hashes { dev: DevId, users: Vec<UserId> },
+    /// [`Outcome::Texts`].
     UserData { dev: DevId, users: Vec<UserId> },
+    /// [`Outcome::Times`].
     LastSeen { dev: DevId, users: Vec<UserId> },
+    /// What a login needs: [`Outcome::Login`].
+    Login { dev: DevId, user: UserId, token: Option<Box<str>> },
+    /// The personal messages that wait for a user, oldest first, from behind a place on: [`Outcome::Messages`].
+    Queue { dev: DevId, user: UserId, after: Option<Place>, page: Page },
+    /// A pipe's history, oldest first, from behind a place on; at most as many as its setting says:
+    /// [`Outcome::Messages`].
+    History { pipe: PipeKey, after: Option<Place>, page: Page },
+    /// The newest of a pipe's history, oldest first among them: [`Outcome::Messages`]. Beyond the page's bytes the oldest
+    /// are left out.
+    NewestHistory { pipe: PipeKey, page: Page },
+    /// [`Outcome::Lengths`].
+    Settings { dev: DevId, pipes: Vec<PipeName> },
+    /// Those of these tokens that are revoked: [`Outcome::Tokens`].
+    Revoked { dev: DevId, tokens: Vec<Box<str>> },
+    /// All revoked tokens of a tenant in their order, from behind one on: [`Outcome::Tokens`].
+    AllRevoked { dev: DevId, after: Option<Box<str>>, page: Page },
+    /// The invitations to these calls: [`Outcome::Calls`].
+    Calls { dev: DevId, names: Vec<Box<str>> },
+}
+
+/// How much of a long list is read at once: as many rows and about as many bytes of text, but one row at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    pub rows: u32,
+    pub bytes: usize,
+}
+
+/// Where a message stands in its queue or history. Rows that CppComet wrote have ids without order, so the time comes
+/// first; ids of ours are in the order of their times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Unix seconds.
+    pub time: i64,
+    pub id: MessageId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    PutHash { dev: DevId, user: UserId, hash: Box<str> },
-    DeleteHash { dev: DevId, user: UserId },
-    PutUserData { dev: DevId, user: UserId, data: Box<str> },
-    DeleteUserData { dev: DevId, user: UserId },
-    PutLastSeen { dev: DevId, user: UserId, time: i64 },
+    PutHash {
+        dev: DevId,
+        user: UserId,
+        hash: Box<str>,
+    },
+    DeleteHash {
+        dev: DevId,
+        user: UserId,
+    },
+    PutUserData {
+        dev: DevId,
+        user: UserId,
+        data: Box<str>,
+    },
+    DeleteUserData {
+        dev: DevId,
+        user: UserId,
+    },
+    /// Unix seconds.
+    PutLastSeen {
+        dev: DevId,
+        user: UserId,
+        time: i64,
+    },
+    /// A personal message nobody took. Of more than the configured number the oldest go.
+    PutQueued {
+        dev: DevId,
+        user: UserId,
+        message: StoredMessage,
+    },
+    /// The whole queue of a user.
+    DeleteQueue {
+        dev: DevId,
+        user: UserId,
+    },
+    /// Those that a connection has taken.
+    DeleteQueued {
+        dev: DevId,
+        user: UserId,
+        ids: Vec<MessageId>,
+    },
+    /// `trim`: remove what is beyond the pipe's length. Not asked for each time, since reads never give more anyway.
+    PutHistory {
+        pipe: PipeKey,
+        message: StoredMessage,
+        trim: bool,
+    },
+    DeleteHistory {
+        pipe: PipeKey,
+    },
+    /// These messages; of this pipe only, if one is named.
+    DeleteFromHistory {
+        dev: DevId,
+        pipes: Option<Vec<PipeName>>,
+        ids: Vec<MessageId>,
+    },
+    /// A shorter length takes effect at once.
+    PutSetting {
+        pipe: PipeKey,
+        length: u32,
+    },
+    /// And the history with it.
+    DeleteSetting {
+        pipe: PipeKey,
+    },
+    /// `expires`: unix seconds after which the token is worth nothing anyway; `None` keeps it for ever.
+    PutRevoked {
+        dev: DevId,
+        token: Box<str>,
+        expires: Option<i64>,
+    },
+    DeleteRevoked {
+        dev: DevId,
+        token: Box<str>,
+    },
+    PutCall {
+        dev: DevId,
+        call: Call,
+    },
+    DeleteCall {
+        dev: DevId,
+        name: Box<str>,
+        user: UserId,
+    },
+}
+
+/// A message in a queue or in a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMessage {
+    pub id: MessageId,
+    /// Unix seconds.
+    pub time: i64,
+    pub event: EventName,
+    pub message: Box<str>,
+    /// Anonymous for backends, and always in a queue.
+    pub sender: UserId,
+}
+
+impl StoredMessage {
+    pub fn place(&self) -> Place {
+        Place { time: self.time, id: self.id }
+    }
+
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.event.as_str().len() + self.message.len()
+    }
+}
+
+/// A user's invitation to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub name: Box<str>,
+    pub user: UserId,
+    pub caller: UserId,
+    pub message: Box<str>,
+    pub profile: Box<str>,
+    pub stream: Box<str>,
+    pub node: Box<str>,
+    /// Unix seconds.
+    pub time: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +199,46 @@ pub struct Completion {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Written,
+    /// How many rows there are less or more, or have new values.
+    Written { rows: u64 },
     Texts(Vec<(UserId, Box<str>)>),
     Times(Vec<(UserId, i64)>),
+    Login { hash: Option<Box<str>>, revoked: bool },
+    /// `more`: further rows follow behind the last one.
+    Messages { rows: Vec<StoredMessage>, more: bool },
+    Lengths(Vec<(PipeName, u32)>),
+    /// `more`: further rows follow behind the last one.
+    Tokens { rows: Vec<Box<str>>, more: bool },
+    Calls(Vec<Call>),
+}
+
+/// What a hub has to know of a pipe with history when the server starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipeSetting {
+    pub pipe: PipeKey,
+    /// Publications kept.
+    pub length: u32,
+}
+
+/// What the retention has removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    pub queued: u64,
+    pub history: u64,
+    pub tokens: u64,
+}
+
+/// What storage keeps at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Personal messages older than this are removed. Zero: never.
+    pub queue_seconds: u64,
+    /// Personal messages of one user; with more the oldest are removed.
+    pub queue_messages_max: u32,
+    /// History of `trust_` pipes without a setting: older messages are removed. Zero: never.
+    pub trust_seconds: u64,
+    /// Messages of one such pipe; with more the oldest are removed.
+    pub trust_messages_max: u32,
 }
 
 /// Always the environment's fault; the text is for the log and the backend, never for browsers.
@@ -59,6 +248,8 @@ pub enum StorageError {
     Failed(String),
     /// Too many requests wait already; nothing was done.
     Overloaded,
+    /// The database cannot be reached at the moment; nothing was done, and nothing may be known.
+    Unavailable(String),
 }
 
 pub mod sqlite;
@@ -71,6 +262,13 @@ pub trait Store {
     /// Carries out a batch in order and commits it as one group: every [`Outcome::Written`] among the completions is
     /// on disk when this returns. If the group cannot be committed, every job of it fails and nothing of it is kept.
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion>;
+
+    /// The settings of all pipes that have one.
+    fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError>;
+
+    /// Removes what is too old at `now`, unix seconds. A bounded piece of it per call; `Ok` with nothing removed says
+    /// that all is done.
+    fn expire(&mut self, now: i64) -> Result<Expired, StorageError>;
 
     /// For the banner and `SHOW STATUS`: engine and place.
     fn describe(&self) -> String;
