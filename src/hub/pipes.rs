@@ -76,6 +76,11 @@ impl Pipes {
         self.slab.get(pipe as usize).map(|pipe| pipe.members.as_slice()).unwrap_or_default()
     }
 
+    /// As above, by name; nobody, if there is no such pipe here.
+    pub(super) fn members_of(&self, key: &PipeKey) -> &[u32] {
+        self.index.get(key).map(|pipe| self.members(*pipe)).unwrap_or_default()
+    }
+
     pub(super) fn join(&mut self, key: PipeKey, conn: ConnId, conns: &mut Conns) -> Joined {
         let pipe = match self.index.get(&key) {
             Some(pipe) => *pipe,
