@@ -140,7 +140,8 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.endpoint.hold(held);
     }
 
-    /// Whether messages wait for room in rings: a host that takes work from outside by itself should wait too.
+    /// Whether messages wait for room in rings: a host that takes work from outside by itself should wait too. When they
+    /// have found it, `turn_ended` is called once more.
     pub fn congested(&self) -> bool {
         self.core.endpoint.congested()
     }

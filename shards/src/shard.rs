@@ -281,7 +281,10 @@ impl<H: Host> Shard<H> {
 
     /// Wakes each shard that got messages since the last time, if it sleeps.
     fn pass_messages(&mut self) {
+        let congested = self.core.endpoint.congested();
         self.core.endpoint.flush();
+        // The host may have waited for that in its `turn_ended`.
+        self.again |= congested && !self.core.endpoint.congested();
         let (wakers, counters) = (&self.wakers, &mut self.core.counters);
         self.core.endpoint.take_targets(|target| {
             let written = wakers.get(usize::from(target)).is_some_and(Waker::wake_for_messages);

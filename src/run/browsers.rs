@@ -158,9 +158,7 @@ impl Browsers {
     }
 
     pub(super) fn woken(&mut self, io: &mut Io<'_, Host>) {
-        while let Some(completion) = self.storage.poll() {
-            self.input(io, Input::Stored(completion));
-        }
+        self.take_completions(io);
         while let Some(answer) = self.files.as_ref().and_then(FileClient::poll) {
             self.file_read(io, &answer);
         }
@@ -174,6 +172,16 @@ impl Browsers {
             // A turn without receivers has nothing to wait for.
             self.send_deferred(io);
             io.hold(self.hub.is_full());
+        }
+        self.take_completions(io);
+    }
+
+    /// Completions may cause messages, so they wait as bytes do while the rings are congested.
+    fn take_completions(&mut self, io: &mut Io<'_, Host>) {
+        while !io.congested()
+            && let Some(completion) = self.storage.poll()
+        {
+            self.input(io, Input::Stored(completion));
         }
     }
 

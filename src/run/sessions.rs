@@ -1,6 +1,6 @@
 //! The CometQL shard's edge: bytes of backends go to [`Exec`], its outputs become writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct Sessions {
     storage: StorageClient,
     /// Sessions that asked for TLS; the others are not in here.
     tls: HashMap<ConnId, Tls, RandomState>,
+    /// Those among them that go on with what they hold deciphered.
+    resumed: VecDeque<Token>,
     board: Board,
     pub(super) counters: Counters,
 }
@@ -42,7 +44,7 @@ impl Sessions {
     pub(super) fn new(config: SessionsConfig, storage: StorageClient, board: Board) -> Self {
         let exec = Exec::new(config.exec.clone());
         let tls = HashMap::with_hasher(config.exec.placement.hasher());
-        Self { config, exec, storage, tls, board, counters: Counters::default() }
+        Self { config, exec, storage, tls, resumed: VecDeque::new(), board, counters: Counters::default() }
     }
 
     pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
@@ -138,27 +140,57 @@ impl Sessions {
     }
 
     pub(super) fn message(&mut self, io: &mut Io<'_, Host>, _from: ShardId, message: RingMessage) {
-        let board = self.board.clone();
-        self.exec.ring(message, &|figures, dev| live::rows(&board, figures, dev));
+        self.exec.ring(message);
         self.carry_out(io);
     }
 
     pub(super) fn woken(&mut self, io: &mut Io<'_, Host>) {
-        let board = self.board.clone();
-        while let Some(completion) = self.storage.poll() {
-            self.exec.stored(completion, &|figures, dev| live::rows(&board, figures, dev));
+        self.take_completions(io);
+    }
+
+    /// Completions and what sessions go on with are work from outside as bytes are: not while the rings are congested.
+    fn take_completions(&mut self, io: &mut Io<'_, Host>) {
+        while !io.congested()
+            && let Some(completion) = self.storage.poll()
+        {
+            self.exec.stored(completion);
+            self.carry_out(io);
         }
-        self.carry_out(io);
     }
 
     pub(super) fn turn_ended(&mut self, io: &mut Io<'_, Host>) {
-        // What a session that goes on had deciphered already is not heard of again by itself.
+        self.take_completions(io);
         loop {
+            self.begin_statements(io);
             self.exec.end_turn();
-            if !self.carry_out(io) {
+            self.carry_out(io);
+            // What a session that goes on had deciphered already is not heard of again by itself.
+            if !self.hand_in_resumed(io) {
                 break;
             }
         }
+    }
+
+    fn begin_statements(&mut self, io: &mut Io<'_, Host>) {
+        let board = self.board.clone();
+        while !io.congested() && self.exec.go_on(&|figures, dev| live::rows(&board, figures, dev)) {
+            self.carry_out(io);
+        }
+    }
+
+    /// Whether any session was handed something, to which answers may be due in the same turn.
+    fn hand_in_resumed(&mut self, io: &mut Io<'_, Host>) -> bool {
+        let mut handed_in = false;
+        while !io.congested()
+            && let Some(conn) = self.resumed.pop_front()
+        {
+            handed_in = true;
+            if !self.hand_in_deciphered(io, conn) {
+                io.resume(conn);
+            }
+            self.carry_out(io);
+        }
+        handed_in
     }
 
     pub(super) fn stopping(&mut self, io: &mut Io<'_, Host>) {
@@ -200,18 +232,16 @@ impl Sessions {
         io.close_after_flush(conn);
     }
 
-    /// The session may be read again. Whether anything was handed in.
-    fn resume(&mut self, io: &mut Io<'_, Host>, conn: Token) -> bool {
-        let waiting = self.tls.get(&id(conn)).is_some_and(|tls| !tls.plain().is_empty());
-        if !self.hand_in_deciphered(io, conn) {
+    /// The session may be read again, after what it holds deciphered.
+    fn resume(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        if self.tls.contains_key(&id(conn)) {
+            self.resumed.push_back(conn);
+        } else {
             io.resume(conn);
         }
-        waiting
     }
 
-    /// Whether sessions were handed something meanwhile, to which answers may be due in the same turn.
-    fn carry_out(&mut self, io: &mut Io<'_, Host>) -> bool {
-        let mut handed_in = false;
+    fn carry_out(&mut self, io: &mut Io<'_, Host>) {
         while let Some(output) = self.exec.poll_output() {
             match output {
                 Output::Write { session, bytes } => self.write(io, token(session), &bytes),
@@ -219,15 +249,14 @@ impl Sessions {
                 Output::Store(job) => {
                     if let Err(refused) = self.storage.send(job) {
                         self.counters.storage_refusals += 1;
-                        let board = self.board.clone();
-                        self.exec.stored(refused, &|figures, dev| live::rows(&board, figures, dev));
+                        self.exec.stored(refused);
                     }
                 }
                 Output::Close { session, reason } => {
                     self.counters.add_closed(reason);
                     self.close_after_flush(io, token(session));
                 }
-                Output::Resume { session } => handed_in |= self.resume(io, token(session)),
+                Output::Resume { session } => self.resume(io, token(session)),
                 Output::HeldOff { address } => {
                     warn!(%address, "wrong passwords: logins from this address have to wait");
                 }
@@ -235,6 +264,5 @@ impl Sessions {
                 Output::LoggedIn { session } => io.idle_timeout(token(session), self.config.idle_timeout),
             }
         }
-        handed_in
     }
 }

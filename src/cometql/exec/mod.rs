@@ -142,6 +142,8 @@ pub struct Exec {
     open: usize,
     /// Sessions with something to write.
     touched: Vec<ConnId>,
+    /// Sessions whose next statement may begin.
+    startable: VecDeque<ConnId>,
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
@@ -160,6 +162,7 @@ impl Exec {
             sessions: Vec::new(),
             open: 0,
             touched: Vec::new(),
+            startable: VecDeque::new(),
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
@@ -262,23 +265,24 @@ impl Exec {
         }
     }
 
-    /// What owners say.
-    pub fn ring(&mut self, message: RingMessage, live: LiveRows<'_>) {
+    /// What owners say. Causes no [`Output::Ring`]: what can begin now waits for [`Exec::go_on`].
+    pub fn ring(&mut self, message: RingMessage) {
         match message {
             RingMessage::Accepted { statement: StatementId { session, number } } => {
-                self.with(session, live, |session| session.accepted(number));
+                self.with(session, |session| session.accepted(number));
             }
             RingMessage::Answered(answered) => {
                 let Answered { id: AskId(id), replies } = *answered;
                 let Some((session, places)) = self.asks.remove(&id) else { return };
-                self.with(session, live, |session| session.gathered(|gather| gather.answered(&places, &replies)));
+                self.with(session, |session| session.gathered(|gather| gather.answered(&places, &replies)));
             }
             // Nothing else is ever sent to this shard.
             _ => {}
         }
     }
 
-    pub fn stored(&mut self, completion: Completion, live: LiveRows<'_>) {
+    /// What storage says. A committed deletion is told to the shards; what can begin now waits for [`Exec::go_on`].
+    pub fn stored(&mut self, completion: Completion) {
         let Some(StoredFor { session, dev, hashes_deleted }) = self.jobs.remove(&completion.ticket.0) else { return };
         // Also if the session is gone by now: what is committed holds.
         if completion.result.is_ok() {
@@ -289,7 +293,19 @@ impl Exec {
                 }
             }
         }
-        self.with(session, live, |session| session.stored(completion.result));
+        self.with(session, |session| session.stored(completion.result));
+    }
+
+    /// Begins what waits in one session for nothing but its turn; false: in none. To be called until then at the end of
+    /// each turn, but not while the rings are congested: it is new work as the bytes of a socket are.
+    pub fn go_on(&mut self, live: LiveRows<'_>) -> bool {
+        let Some(id) = self.startable.pop_front() else { return false };
+        if let Some(mut session) = self.take(id) {
+            session.startable = false;
+            self.advance(&mut session, live);
+            self.put_back(session);
+        }
+        true
     }
 
     /// Hands out what this turn wrote.
@@ -331,10 +347,14 @@ impl Exec {
         }
     }
 
-    fn with(&mut self, id: ConnId, live: LiveRows<'_>, change: impl FnOnce(&mut Session)) {
+    fn with(&mut self, id: ConnId, change: impl FnOnce(&mut Session)) {
         let Some(mut session) = self.take(id) else { return };
         change(&mut session);
-        self.advance(&mut session, live);
+        self.answer_front(&mut session);
+        if session.has_planned() && !session.startable {
+            session.startable = true;
+            self.startable.push_back(id);
+        }
         self.put_back(session);
     }
 
@@ -646,6 +666,16 @@ impl Exec {
 
     /// Answers what can be answered at the front of the queue, and begins what then stands there.
     fn advance(&mut self, session: &mut Session, live: LiveRows<'_>) {
+        self.answer_front(session);
+        while let Some(plan) = session.take_planned() {
+            let stage = self.begin(session, plan, live);
+            session.begun(stage);
+            self.answer_front(session);
+        }
+    }
+
+    /// Answers what can be answered at the front of the queue, and begins nothing.
+    fn answer_front(&mut self, session: &mut Session) {
         while let Some(entry) = session.queue.pop_front() {
             let Entry { start, more, binary, stage } = entry;
             let result = match stage {
@@ -657,13 +687,6 @@ impl Exec {
                 }
                 Stage::Failed(error) => Err(error),
                 Stage::Done(result) => result,
-                Stage::Planned(plan) => match self.begin(session, plan, live) {
-                    Stage::Done(result) => result,
-                    begun => {
-                        session.queue.push_front(Entry { start, more, binary, stage: begun });
-                        break;
-                    }
-                },
                 waiting => {
                     session.queue.push_front(Entry { start, more, binary, stage: waiting });
                     break;
