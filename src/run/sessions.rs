@@ -14,6 +14,8 @@ use crate::hub::RingMessage;
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, ShardId};
 
+use super::browsers::Phase;
+use super::half_open::HalfOpen;
 use super::host::{Board, Host, clocks, count_end, id, level, token};
 use super::live;
 use super::storage::StorageClient;
@@ -36,6 +38,7 @@ pub(super) struct Sessions {
     tls: HashMap<ConnId, Tls, RandomState>,
     /// Those among them that go on with what they hold deciphered.
     resumed: VecDeque<Token>,
+    half_open: HalfOpen,
     board: Board,
     pub(super) counters: Counters,
 }
@@ -44,7 +47,16 @@ impl Sessions {
     pub(super) fn new(config: SessionsConfig, storage: StorageClient, board: Board) -> Self {
         let exec = Exec::new(config.exec.clone());
         let tls = HashMap::with_hasher(config.exec.placement.hasher());
-        Self { config, exec, storage, tls, resumed: VecDeque::new(), board, counters: Counters::default() }
+        Self {
+            config,
+            exec,
+            storage,
+            tls,
+            resumed: VecDeque::new(),
+            half_open: HalfOpen::default(),
+            board,
+            counters: Counters::default(),
+        }
     }
 
     pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
@@ -57,8 +69,19 @@ impl Sessions {
         // A client that is gone already has no address.
         let Some(peer) = io.peer_address(conn) else { return io.close(conn) };
         io.deadline_after(conn, self.config.login_timeout);
+        self.half_open.push(io, conn);
         self.exec.opened(id(conn), peer.ip(), random);
         self.carry_out(io);
+    }
+
+    /// Whoever has not logged in longest makes room.
+    pub(super) fn full(&mut self, io: &mut Io<'_, Host>) {
+        if let Some(conn) = self.half_open.take_oldest(io) {
+            if io.is_open(conn) {
+                self.counters.add_closed(CloseReason::NoRoom);
+            }
+            io.close(conn);
+        }
     }
 
     pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
@@ -210,7 +233,7 @@ impl Sessions {
         counters.session_logins = exec.logins;
         counters.session_logins_refused = exec.logins_refused;
         counters.session_logins_held_off = exec.logins_held_off;
-        counters.memory_sessions = self.exec.memory() as u64;
+        counters.memory_sessions = (self.exec.memory() + self.half_open.bytes()) as u64;
         counters.sessions_tls = self.tls.len() as u64;
         let places = self.tls.capacity() * size_of::<(ConnId, Tls)>();
         counters.memory_tls = (places + self.tls.values().map(Tls::bytes).sum::<usize>()) as u64;
@@ -230,6 +253,17 @@ impl Sessions {
             tls.end(|bytes| io.write(conn, bytes));
         }
         io.close_after_flush(conn);
+    }
+
+    fn logged_in(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        if let Some(state) = io.state(conn) {
+            state.phase = Phase::Open;
+        }
+        if self.config.idle_timeout.is_zero() {
+            io.no_timeout(conn);
+        } else {
+            io.idle_timeout(conn, self.config.idle_timeout);
+        }
     }
 
     /// The session may be read again, after what it holds deciphered.
@@ -260,8 +294,7 @@ impl Sessions {
                 Output::HeldOff { address } => {
                     warn!(%address, "wrong passwords: logins from this address have to wait");
                 }
-                Output::LoggedIn { session } if self.config.idle_timeout.is_zero() => io.no_timeout(token(session)),
-                Output::LoggedIn { session } => io.idle_timeout(token(session), self.config.idle_timeout),
+                Output::LoggedIn { session } => self.logged_in(io, token(session)),
             }
         }
     }
