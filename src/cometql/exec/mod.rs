@@ -139,6 +139,10 @@ pub struct Exec {
     config: ExecConfig,
     /// By place in the shard's slab.
     sessions: Vec<Option<Box<Session>>>,
+    /// By the id that clients know. Places are used again at once, and whoever ends a session by its id must not hit the
+    /// next one in its place; so these are drawn one after the other.
+    connections: HashMap<u32, ConnId, RandomState>,
+    last_connection: u32,
     open: usize,
     /// Sessions with something to write.
     touched: Vec<ConnId>,
@@ -160,6 +164,8 @@ impl Exec {
         Self {
             config,
             sessions: Vec::new(),
+            connections: HashMap::with_hasher(hasher.clone()),
+            last_connection: 0,
             open: 0,
             touched: Vec::new(),
             startable: VecDeque::new(),
@@ -185,6 +191,7 @@ impl Exec {
         let sessions: usize = self.sessions.iter().flatten().map(|session| session.bytes()).sum();
         sessions
             + self.sessions.capacity() * size_of::<Option<Box<Session>>>()
+            + self.connections.capacity() * size_of::<(u32, ConnId)>()
             + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
             + self.jobs.capacity() * size_of::<(u64, StoredFor)>()
             + self.back_off.bytes()
@@ -200,7 +207,8 @@ impl Exec {
         if self.sessions.len() <= place {
             self.sessions.resize_with(place + 1, || None);
         }
-        let mut session = Box::new(Session::new(id, address, Connection::new(id.index + 1, Salt::from_random(random))));
+        let connection = self.draw_connection(id);
+        let mut session = Box::new(Session::new(id, address, Connection::new(connection, Salt::from_random(random))));
         let tls = self.config.tls != Tls::Off;
         session.wire.greeting(&ServerSettings { tls, ..ServerSettings::default() }, &mut session.out);
         self.touch(&mut session);
@@ -209,7 +217,8 @@ impl Exec {
     }
 
     pub fn closed(&mut self, id: ConnId) {
-        if self.take(id).is_some() {
+        if let Some(session) = self.take(id) {
+            self.connections.remove(&session.wire.id());
             self.open -= 1;
         }
     }
@@ -791,6 +800,17 @@ impl Exec {
         format!("Uptime: {uptime}  Threads: {}  Questions: {statements}  Errors: {errors}", self.open)
     }
 
+    /// The next id that no open session has; never 0.
+    fn draw_connection(&mut self, session: ConnId) -> u32 {
+        loop {
+            self.last_connection = self.last_connection.wrapping_add(1).max(1);
+            if !self.connections.contains_key(&self.last_connection) {
+                self.connections.insert(self.last_connection, session);
+                return self.last_connection;
+            }
+        }
+    }
+
     fn draw_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -803,8 +823,8 @@ impl Exec {
             session.close_when_answered(CloseReason::Killed);
             return done;
         }
-        let place = (id as usize).checked_sub(1);
-        let target = place.and_then(|place| self.sessions.get_mut(place)).and_then(Option::as_mut);
+        let place = self.connections.get(&id).map(|target| target.index as usize);
+        let target = place.and_then(|place| self.sessions.get(place)).and_then(Option::as_ref);
         match target.filter(|target| session.dev == DevId(0) || target.dev == session.dev) {
             Some(target) => {
                 self.outputs.push_back(Output::Close { session: target.id, reason: CloseReason::Killed });

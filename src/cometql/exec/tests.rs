@@ -644,14 +644,29 @@ fn sessions_end_each_other() {
     bench.turn();
     bench.take();
     bench.check("KILL 77", "error 1094");
-    bench.query("KILL 5");
+    bench.query("KILL 2");
     assert!(bench.closed.is_empty(), "a session of another tenant is none of ours");
     bench.packet(0, b"\x02db_0");
-    bench.query("KILL 5");
+    bench.query("KILL 2");
     assert_eq!(bench.closed, [(id(4), CloseReason::Killed)]);
     bench.closed.clear();
     bench.query("KILL 1");
     assert_eq!(bench.closed, [(id(0), CloseReason::Killed)]);
+}
+
+#[test]
+fn the_next_session_in_a_place_is_not_killed_for_the_last_one() {
+    let mut bench = Bench::logged_in();
+    bench.packet(0, b"\x02db_0");
+    let again = ConnId { index: 4, generation: 2 };
+    bench.exec.opened(id(4), HERE, SALT);
+    bench.exec.closed(id(4));
+    bench.exec.opened(again, HERE, SALT);
+    bench.turn();
+    bench.take();
+    bench.check("KILL 2", "error 1094");
+    bench.query("KILL 3");
+    assert_eq!(bench.closed, [(again, CloseReason::Killed)]);
 }
 
 #[test]
