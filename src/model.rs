@@ -485,7 +485,7 @@ pub enum CloseReason {
     TokenExpired,
     /// Another CometQL session asked for its end.
     Killed,
-    /// Accepted, but no place for it: a limit on connections.
+    /// A limit on connections: no place for it, or it was half-open and made room for the next.
     NoRoom,
     /// Storage could not say who the browser is; it comes back by itself.
     StorageUnavailable,

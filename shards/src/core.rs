@@ -328,7 +328,7 @@ impl Waiting {
     fn add(&mut self, ext: Option<&Ext>) {
         let Some(ext) = ext else { return };
         let (owned, shared) = ext.queue.memory();
-        self.unread += ext.unread.capacity();
+        self.unread += ext.unread.memory();
         self.queues += owned + size_of::<Ext>();
         self.shared += shared;
     }
@@ -336,7 +336,7 @@ impl Waiting {
     fn subtract(&mut self, ext: Option<&Ext>) {
         let Some(ext) = ext else { return };
         let (owned, shared) = ext.queue.memory();
-        self.unread -= ext.unread.capacity();
+        self.unread -= ext.unread.memory();
         self.queues -= owned + size_of::<Ext>();
         self.shared -= shared;
     }

@@ -46,6 +46,10 @@ pub trait Host: Sized {
     /// A new connection, its state is the default.
     fn accepted(&mut self, io: &mut Io<'_, Self>, conn: Token);
 
+    /// Somebody waits for an accept, and there is no place or no descriptor for another connection. A host that ends one
+    /// with [`Io::close`] makes room; otherwise accepting stops until one ends.
+    fn full(&mut self, _io: &mut Io<'_, Self>) {}
+
     /// Everything unread so far: the rest kept from earlier and the new bytes, never empty. Returns how many bytes
     /// are used up; the rest is kept and handed in again together with what comes next. May change the bytes in
     /// place, but only those that it uses up.

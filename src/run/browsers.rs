@@ -23,22 +23,24 @@ use crate::storage::Completion;
 use crate::ws::{self, Assembler, Received, Step};
 
 use super::files::{FileAnswer, FileClient};
+use super::half_open::HalfOpen;
 use super::host::{Host, clocks, count_end, id, level, token};
 use super::pages::{self, Pages};
 use super::storage::StorageClient;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Its request, or the login of a session, is not complete.
     #[default]
     Head,
     File,
     Open,
 }
 
-/// What the edge keeps per connection, in the shard's slab.
+/// What the edge keeps per connection, in the shard's slab. Of a session it is the phase only.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Browser {
-    phase: Phase,
+    pub(super) phase: Phase,
     form: WireForm,
     /// Its library reconnects only if the connection just drops: it must never see a close frame.
     classic: bool,
@@ -73,6 +75,7 @@ pub(super) struct Browsers {
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     scratch: Vec<u8>,
+    half_open: HalfOpen,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
     pub(super) counters: Counters,
@@ -91,6 +94,7 @@ impl Browsers {
             assemblers,
             deferred: VecDeque::new(),
             scratch: Vec::new(),
+            half_open: HalfOpen::default(),
             head_of: None,
             counters,
         }
@@ -98,6 +102,14 @@ impl Browsers {
 
     pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
         io.deadline_after(conn, self.config.handshake_timeout);
+        self.half_open.push(io, conn);
+    }
+
+    /// Whoever has not finished a handshake longest makes room.
+    pub(super) fn full(&mut self, io: &mut Io<'_, Host>) {
+        if let Some(conn) = self.half_open.take_oldest(io) {
+            self.drop_connection(io, conn, CloseReason::NoRoom);
+        }
     }
 
     pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
@@ -158,9 +170,7 @@ impl Browsers {
     }
 
     pub(super) fn woken(&mut self, io: &mut Io<'_, Host>) {
-        while let Some(completion) = self.storage.poll() {
-            self.input(io, Input::Stored(completion));
-        }
+        self.take_completions(io);
         while let Some(answer) = self.files.as_ref().and_then(FileClient::poll) {
             self.file_read(io, &answer);
         }
@@ -174,6 +184,16 @@ impl Browsers {
             // A turn without receivers has nothing to wait for.
             self.send_deferred(io);
             io.hold(self.hub.is_full());
+        }
+        self.take_completions(io);
+    }
+
+    /// Completions may cause messages, so they wait as bytes do while the rings are congested.
+    fn take_completions(&mut self, io: &mut Io<'_, Host>) {
+        while !io.congested()
+            && let Some(completion) = self.storage.poll()
+        {
+            self.input(io, Input::Stored(completion));
         }
     }
 
@@ -206,6 +226,7 @@ impl Browsers {
                 as u64;
         counters.memory_edge = (self.assemblers.values().map(|assembler| assembler.bytes()).sum::<usize>()
             + self.scratch.capacity()
+            + self.half_open.bytes()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         super::host::add_runtime(&mut counters, io);
         counters
@@ -488,8 +509,8 @@ impl Browsers {
     fn drop_connection(&mut self, io: &mut Io<'_, Host>, conn: Token, reason: CloseReason) {
         if io.is_open(conn) {
             self.counters.add_closed(reason);
-            io.close(conn);
         }
+        io.close(conn);
     }
 }
 

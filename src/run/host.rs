@@ -76,6 +76,10 @@ impl shards::Host for Host {
         each!(self, shard => shard.accepted(io, conn));
     }
 
+    fn full(&mut self, io: &mut Io<'_, Self>) {
+        each!(self, shard => shard.full(io));
+    }
+
     fn received(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &mut [u8]) -> usize {
         each!(self, shard => shard.received(io, conn, bytes))
     }

@@ -6,6 +6,7 @@
 mod browsers;
 mod certificate;
 mod files;
+mod half_open;
 mod host;
 pub mod kept;
 mod live;

@@ -209,6 +209,41 @@ fn half_open_connections_end_by_themselves() {
 }
 
 #[test]
+fn half_open_connections_make_room_for_the_next() {
+    let more = "[ws]\nconnections_max = 8\nhandshake_timeout_ms = 600000\n\
+                [cometql]\nsessions_max = 4\nlogin_timeout_ms = 600000\n";
+    let server = Server::start(&Setup { shards: 1, more: more.to_owned(), ..Setup::default() });
+    let mut bystanders = Bystanders::new(&server);
+    let fill = |address: SocketAddr, count: usize| -> Vec<TcpStream> { (0..count).map(|_| connect(address)).collect() };
+    let mut sessions = fill(server.cometql, 12);
+    let mut browsers = fill(server.browsers, 24);
+    server.backend().query("SELECT 1").expect("a session");
+    server.browser().send("subscription\nroom");
+    // Whoever has come furthest stays; of the others the oldest went first.
+    bystanders.check();
+    for streams in [&mut sessions, &mut browsers] {
+        let mut rest = Vec::new();
+        streams[0]
+            .read_to_end(&mut rest)
+            .or_else(|error| match error.kind() {
+                std::io::ErrorKind::ConnectionReset => Ok(0),
+                _ => Err(error),
+            })
+            .expect("the oldest is ended");
+    }
+    let mut newest = sessions.pop().expect("the newest");
+    let mut greeting = [0; 5];
+    newest.read_exact(&mut greeting).expect("the newest stays");
+    await_status(&mut bystanders.backend, "encke_closed_no_room", 12 - 3 + 1 + 24 - 7 + 1);
+    // Wrong passwords linger for their clients to read the answer, and do not keep anybody out either.
+    for _ in 0..4 {
+        let refused = CometQl::connect(server.cometql, "nobody", "wrong", None);
+        assert!(refused.is_err());
+    }
+    server.backend().query("SELECT 1").expect("a session");
+}
+
+#[test]
 fn a_reader_that_stops_is_closed_and_nobody_else_is_held_up() {
     const PUBLICATIONS: usize = 200;
     let more = "[ws]\nqueue_bytes_max = 200000\n".to_owned();

@@ -100,6 +100,8 @@ pub(crate) struct Lines {
     replies_in: Vec<u64>,
     /// Whether `stopping` closes the connections.
     obedient: bool,
+    /// Whether the oldest connection goes when another one waits.
+    gives_way: bool,
 }
 
 impl Lines {
@@ -115,11 +117,17 @@ impl Lines {
             numbers_in: vec![0; 16],
             replies_in: vec![0; 16],
             obedient: true,
+            gives_way: false,
         }
     }
 
     pub(crate) fn disobedient(mut self) -> Self {
         self.obedient = false;
+        self
+    }
+
+    pub(crate) fn giving_way(mut self) -> Self {
+        self.gives_way = true;
         self
     }
 
@@ -176,6 +184,12 @@ impl Host for Lines {
         *io.state(conn).unwrap() = u64::from(conn.index) + 1;
         self.conns.push(conn);
         self.log.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn full(&mut self, io: &mut Io<'_, Self>) {
+        if let (true, Some(oldest)) = (self.gives_way, self.conns.first()) {
+            io.close(*oldest);
+        }
     }
 
     fn received(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &mut [u8]) -> usize {

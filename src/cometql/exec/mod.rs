@@ -139,9 +139,15 @@ pub struct Exec {
     config: ExecConfig,
     /// By place in the shard's slab.
     sessions: Vec<Option<Box<Session>>>,
+    /// By the id that clients know. Places are used again at once, and whoever ends a session by its id must not hit the
+    /// next one in its place; so these are drawn one after the other.
+    connections: HashMap<u32, ConnId, RandomState>,
+    last_connection: u32,
     open: usize,
     /// Sessions with something to write.
     touched: Vec<ConnId>,
+    /// Sessions whose next statement may begin.
+    startable: VecDeque<ConnId>,
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
@@ -158,8 +164,11 @@ impl Exec {
         Self {
             config,
             sessions: Vec::new(),
+            connections: HashMap::with_hasher(hasher.clone()),
+            last_connection: 0,
             open: 0,
             touched: Vec::new(),
+            startable: VecDeque::new(),
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
@@ -182,6 +191,7 @@ impl Exec {
         let sessions: usize = self.sessions.iter().flatten().map(|session| session.bytes()).sum();
         sessions
             + self.sessions.capacity() * size_of::<Option<Box<Session>>>()
+            + self.connections.capacity() * size_of::<(u32, ConnId)>()
             + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
             + self.jobs.capacity() * size_of::<(u64, StoredFor)>()
             + self.back_off.bytes()
@@ -197,7 +207,8 @@ impl Exec {
         if self.sessions.len() <= place {
             self.sessions.resize_with(place + 1, || None);
         }
-        let mut session = Box::new(Session::new(id, address, Connection::new(id.index + 1, Salt::from_random(random))));
+        let connection = self.draw_connection(id);
+        let mut session = Box::new(Session::new(id, address, Connection::new(connection, Salt::from_random(random))));
         let tls = self.config.tls != Tls::Off;
         session.wire.greeting(&ServerSettings { tls, ..ServerSettings::default() }, &mut session.out);
         self.touch(&mut session);
@@ -206,7 +217,8 @@ impl Exec {
     }
 
     pub fn closed(&mut self, id: ConnId) {
-        if self.take(id).is_some() {
+        if let Some(session) = self.take(id) {
+            self.connections.remove(&session.wire.id());
             self.open -= 1;
         }
     }
@@ -262,23 +274,24 @@ impl Exec {
         }
     }
 
-    /// What owners say.
-    pub fn ring(&mut self, message: RingMessage, live: LiveRows<'_>) {
+    /// What owners say. Causes no [`Output::Ring`]: what can begin now waits for [`Exec::go_on`].
+    pub fn ring(&mut self, message: RingMessage) {
         match message {
             RingMessage::Accepted { statement: StatementId { session, number } } => {
-                self.with(session, live, |session| session.accepted(number));
+                self.with(session, |session| session.accepted(number));
             }
             RingMessage::Answered(answered) => {
                 let Answered { id: AskId(id), replies } = *answered;
                 let Some((session, places)) = self.asks.remove(&id) else { return };
-                self.with(session, live, |session| session.gathered(|gather| gather.answered(&places, &replies)));
+                self.with(session, |session| session.gathered(|gather| gather.answered(&places, &replies)));
             }
             // Nothing else is ever sent to this shard.
             _ => {}
         }
     }
 
-    pub fn stored(&mut self, completion: Completion, live: LiveRows<'_>) {
+    /// What storage says. A committed deletion is told to the shards; what can begin now waits for [`Exec::go_on`].
+    pub fn stored(&mut self, completion: Completion) {
         let Some(StoredFor { session, dev, hashes_deleted }) = self.jobs.remove(&completion.ticket.0) else { return };
         // Also if the session is gone by now: what is committed holds.
         if completion.result.is_ok() {
@@ -289,7 +302,19 @@ impl Exec {
                 }
             }
         }
-        self.with(session, live, |session| session.stored(completion.result));
+        self.with(session, |session| session.stored(completion.result));
+    }
+
+    /// Begins what waits in one session for nothing but its turn; false: in none. To be called until then at the end of
+    /// each turn, but not while the rings are congested: it is new work as the bytes of a socket are.
+    pub fn go_on(&mut self, live: LiveRows<'_>) -> bool {
+        let Some(id) = self.startable.pop_front() else { return false };
+        if let Some(mut session) = self.take(id) {
+            session.startable = false;
+            self.advance(&mut session, live);
+            self.put_back(session);
+        }
+        true
     }
 
     /// Hands out what this turn wrote.
@@ -331,10 +356,14 @@ impl Exec {
         }
     }
 
-    fn with(&mut self, id: ConnId, live: LiveRows<'_>, change: impl FnOnce(&mut Session)) {
+    fn with(&mut self, id: ConnId, change: impl FnOnce(&mut Session)) {
         let Some(mut session) = self.take(id) else { return };
         change(&mut session);
-        self.advance(&mut session, live);
+        self.answer_front(&mut session);
+        if session.has_planned() && !session.startable {
+            session.startable = true;
+            self.startable.push_back(id);
+        }
         self.put_back(session);
     }
 
@@ -646,6 +675,16 @@ impl Exec {
 
     /// Answers what can be answered at the front of the queue, and begins what then stands there.
     fn advance(&mut self, session: &mut Session, live: LiveRows<'_>) {
+        self.answer_front(session);
+        while let Some(plan) = session.take_planned() {
+            let stage = self.begin(session, plan, live);
+            session.begun(stage);
+            self.answer_front(session);
+        }
+    }
+
+    /// Answers what can be answered at the front of the queue, and begins nothing.
+    fn answer_front(&mut self, session: &mut Session) {
         while let Some(entry) = session.queue.pop_front() {
             let Entry { start, more, binary, stage } = entry;
             let result = match stage {
@@ -657,13 +696,6 @@ impl Exec {
                 }
                 Stage::Failed(error) => Err(error),
                 Stage::Done(result) => result,
-                Stage::Planned(plan) => match self.begin(session, plan, live) {
-                    Stage::Done(result) => result,
-                    begun => {
-                        session.queue.push_front(Entry { start, more, binary, stage: begun });
-                        break;
-                    }
-                },
                 waiting => {
                     session.queue.push_front(Entry { start, more, binary, stage: waiting });
                     break;
@@ -768,6 +800,17 @@ impl Exec {
         format!("Uptime: {uptime}  Threads: {}  Questions: {statements}  Errors: {errors}", self.open)
     }
 
+    /// The next id that no open session has; never 0.
+    fn draw_connection(&mut self, session: ConnId) -> u32 {
+        loop {
+            self.last_connection = self.last_connection.wrapping_add(1).max(1);
+            if !self.connections.contains_key(&self.last_connection) {
+                self.connections.insert(self.last_connection, session);
+                return self.last_connection;
+            }
+        }
+    }
+
     fn draw_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -780,8 +823,8 @@ impl Exec {
             session.close_when_answered(CloseReason::Killed);
             return done;
         }
-        let place = (id as usize).checked_sub(1);
-        let target = place.and_then(|place| self.sessions.get_mut(place)).and_then(Option::as_mut);
+        let place = self.connections.get(&id).map(|target| target.index as usize);
+        let target = place.and_then(|place| self.sessions.get(place)).and_then(Option::as_ref);
         match target.filter(|target| session.dev == DevId(0) || target.dev == session.dev) {
             Some(target) => {
                 self.outputs.push_back(Output::Close { session: target.id, reason: CloseReason::Killed });

@@ -87,6 +87,8 @@ pub(super) struct Session {
     pub(super) out: Vec<u8>,
     /// In the list of sessions with something to write.
     pub(super) touched: bool,
+    /// In the list of sessions whose next statement may begin.
+    pub(super) startable: bool,
     /// The edge hands in nothing until it is told.
     pub(super) paused: bool,
     pub(super) closing: Option<CloseReason>,
@@ -111,6 +113,7 @@ impl Session {
             prepared_bytes: 0,
             out: Vec::new(),
             touched: false,
+            startable: false,
             paused: false,
             closing: None,
         }
@@ -178,6 +181,26 @@ impl Session {
     pub(super) fn only_publishes(&self) -> bool {
         // What was pushed last tells: nothing but a publication lets anything be pushed after it.
         self.queue.back().is_none_or(|entry| matches!(entry.stage, Stage::Publishing { .. } | Stage::Ready(_)))
+    }
+
+    /// Whether the statement at the front waits for nothing but its beginning.
+    pub(super) fn has_planned(&self) -> bool {
+        matches!(self.queue.front(), Some(Entry { stage: Stage::Planned(_), .. }))
+    }
+
+    /// The plan of the statement at the front if that is not begun; [`Session::begun`] says what it has become.
+    pub(super) fn take_planned(&mut self) -> Option<Plan> {
+        let front = self.queue.front_mut().filter(|front| matches!(front.stage, Stage::Planned(_)))?;
+        match std::mem::replace(&mut front.stage, Stage::Ready(Vec::new())) {
+            Stage::Planned(plan) => Some(plan),
+            _ => None,
+        }
+    }
+
+    pub(super) fn begun(&mut self, stage: Stage) {
+        if let Some(front) = self.queue.front_mut() {
+            front.stage = stage;
+        }
     }
 
     pub(super) fn push(&mut self, entry: Entry) {

@@ -114,6 +114,11 @@ impl Bench {
     }
 
     fn turn(&mut self) {
+        while self.exec.go_on(&live) {}
+        self.end_turn();
+    }
+
+    fn end_turn(&mut self) {
         self.exec.end_turn();
         while let Some(output) = self.exec.poll_output() {
             match output {
@@ -140,13 +145,13 @@ impl Bench {
             panic!("no publication")
         };
         let message = RingMessage::Accepted { statement: *statement };
-        self.exec.ring(message, &live);
+        self.exec.ring(message);
         self.turn();
     }
 
     fn complete(&mut self, result: Result<Outcome, StorageError>) {
         let job = self.jobs.remove(0);
-        self.exec.stored(Completion { ticket: job.ticket, result }, &live);
+        self.exec.stored(Completion { ticket: job.ticket, result });
         self.turn();
     }
 
@@ -459,6 +464,23 @@ fn anything_else_waits_for_what_was_before_it() {
 }
 
 #[test]
+fn a_reply_causes_no_message_and_what_it_lets_begin_waits_for_its_turn() {
+    let mut bench = Bench::logged_in();
+    bench.query(INSERT);
+    bench.query("SELECT users, name FROM pipes WHERE name = 'pipe_a'");
+    let RingMessage::Publish { statement: Some(statement), .. } = &bench.rings[0].1 else { panic!("no publication") };
+    let message = RingMessage::Accepted { statement: *statement };
+    bench.exec.ring(message);
+    bench.end_turn();
+    assert_eq!(bench.take(), ["ok 0 0"], "what is accepted is answered at once");
+    assert_eq!(bench.rings.len(), 1, "the question would be a message caused by a reply");
+    assert!(bench.exec.go_on(&live));
+    assert!(!bench.exec.go_on(&live), "once is enough");
+    bench.end_turn();
+    assert!(matches!(bench.rings[1].1, RingMessage::Ask(_)));
+}
+
+#[test]
 fn a_deleted_hash_is_told_to_every_shard_once_it_is_committed() {
     let mut bench = Bench::logged_in();
     bench.query("DELETE FROM users_auth WHERE id IN (5, 6)");
@@ -503,7 +525,7 @@ fn counts_are_gathered_from_their_owners() {
         let Question::PipeCounts(keys) = ask.question else { panic!("not counts") };
         let counts = keys.iter().map(|key| u32::from(key.name.as_str().as_bytes()[5])).collect();
         let answered = Answered { id: ask.id, replies: Replies::Counts(counts) };
-        bench.exec.ring(RingMessage::Answered(Box::new(answered)), &live);
+        bench.exec.ring(RingMessage::Answered(Box::new(answered)));
     }
     bench.turn();
     assert_eq!(bench.take(), ["rows users,name: 97,pipe_a | 98,pipe_b | 99,pipe_c | 97,pipe_a"]);
@@ -519,7 +541,7 @@ fn last_seen_joins_owners_and_storage() {
         assert_eq!(dev, DevId(1));
         let online = users.iter().map(|user| user.get() == 2).collect();
         let answered = Answered { id: ask.id, replies: Replies::Online(online) };
-        bench.exec.ring(RingMessage::Answered(Box::new(answered)), &live);
+        bench.exec.ring(RingMessage::Answered(Box::new(answered)));
     }
     let user = |id| UserId::new(id).unwrap();
     bench.complete(Ok(Outcome::Times(vec![(user(1), 1_600_000_000), (user(2), 5), (user(4), 0)])));
@@ -622,14 +644,29 @@ fn sessions_end_each_other() {
     bench.turn();
     bench.take();
     bench.check("KILL 77", "error 1094");
-    bench.query("KILL 5");
+    bench.query("KILL 2");
     assert!(bench.closed.is_empty(), "a session of another tenant is none of ours");
     bench.packet(0, b"\x02db_0");
-    bench.query("KILL 5");
+    bench.query("KILL 2");
     assert_eq!(bench.closed, [(id(4), CloseReason::Killed)]);
     bench.closed.clear();
     bench.query("KILL 1");
     assert_eq!(bench.closed, [(id(0), CloseReason::Killed)]);
+}
+
+#[test]
+fn the_next_session_in_a_place_is_not_killed_for_the_last_one() {
+    let mut bench = Bench::logged_in();
+    bench.packet(0, b"\x02db_0");
+    let again = ConnId { index: 4, generation: 2 };
+    bench.exec.opened(id(4), HERE, SALT);
+    bench.exec.closed(id(4));
+    bench.exec.opened(again, HERE, SALT);
+    bench.turn();
+    bench.take();
+    bench.check("KILL 2", "error 1094");
+    bench.query("KILL 3");
+    assert_eq!(bench.closed, [(again, CloseReason::Killed)]);
 }
 
 #[test]

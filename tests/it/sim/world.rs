@@ -373,7 +373,7 @@ impl World {
             if shard < self.hubs.len() {
                 self.hub_input(shard, Input::Stored(completion));
             } else {
-                self.exec.stored(completion, &no_figures);
+                self.exec.stored(completion);
                 self.carry_out_exec();
             }
         }
@@ -409,12 +409,15 @@ impl World {
             if shard < self.hubs.len() {
                 self.hub_input(shard, Input::Ring { from: ShardId(from), message });
             } else {
-                self.exec.ring(message, &no_figures);
+                self.exec.ring(message);
                 self.carry_out_exec();
             }
         }
         self.totals.backlogs += usize::from(self.endpoints[shard].backlog_len() > 0);
         if shard == self.hubs.len() {
+            while !self.endpoints[shard].congested() && self.exec.go_on(&no_figures) {
+                self.carry_out_exec();
+            }
             self.exec.end_turn();
             self.carry_out_exec();
         } else if !fan_out_pending {
