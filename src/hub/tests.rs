@@ -162,10 +162,12 @@ impl Net {
                 self.writes.extend(writes);
                 Ok(Outcome::Written)
             }
-            Request::Read(Read::Hashes { users, .. } | Read::UserData { users, .. }) => Ok(Outcome::Texts(
-                users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
-            )),
-            Request::Read(Read::LastSeen { users, .. }) => Ok(Outcome::Times(
+            Request::Read { read: Read::Hashes { users, .. } | Read::UserData { users, .. }, .. } => {
+                Ok(Outcome::Texts(
+                    users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
+                ))
+            }
+            Request::Read { read: Read::LastSeen { users, .. }, .. } => Ok(Outcome::Times(
                 users.iter().filter_map(|user| Some((*user, *self.times.get(&user.get())?))).collect(),
             )),
         }

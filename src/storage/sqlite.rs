@@ -3,9 +3,9 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::{Completion, Job, Outcome, Read, Request, StorageError, Store, Write};
+use super::{Completion, GROUP_BYTES_MAX, Job, Outcome, Read, Request, StorageError, Store, Write};
 use crate::model::UserId;
 
 /// Schema changes in order; `user_version` of the file counts how many of them it has seen.
@@ -74,18 +74,27 @@ impl Sqlite {
         Ok(Self { connection, file, _lock: lock })
     }
 
-    fn run_group(&mut self, jobs: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
+    /// The results of the first jobs, as many as their weight allows.
+    fn run_group(&mut self, jobs: &[Job]) -> rusqlite::Result<Vec<Result<Outcome, StorageError>>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let outcomes = jobs.iter().map(|job| run(&transaction, &job.request)).collect::<rusqlite::Result<_>>()?;
+        let (mut results, mut bytes) = (Vec::with_capacity(jobs.len()), 0);
+        for job in jobs {
+            let result = run(&transaction, &job.request)?;
+            bytes += result.as_ref().map_or(0, weight);
+            results.push(result);
+            if bytes >= GROUP_BYTES_MAX {
+                break;
+            }
+        }
         transaction.commit()?;
-        Ok(outcomes)
+        Ok(results)
     }
 }
 
 impl Store for Sqlite {
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion> {
         let results = match self.run_group(jobs) {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Ok(results) => results,
             Err(error) => vec![Err(StorageError::Failed(error.to_string())); jobs.len()],
         };
         jobs.iter().zip(results).map(|(job, result)| Completion { ticket: job.ticket, result }).collect()
@@ -117,42 +126,66 @@ fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn run(transaction: &Transaction<'_>, request: &Request) -> rusqlite::Result<Outcome> {
+/// What a result weighs: its texts, as its budget counts them, and its places.
+fn weight(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Written => 0,
+        Outcome::Texts(rows) => rows.iter().map(|(_, text)| size_of::<(UserId, Box<str>)>() + text.len()).sum(),
+        Outcome::Times(rows) => rows.len() * size_of::<(UserId, i64)>(),
+    }
+}
+
+/// The outer error is the engine's, the inner one the request's own.
+fn run(transaction: &Transaction<'_>, request: &Request) -> rusqlite::Result<Result<Outcome, StorageError>> {
     match request {
-        Request::Read(read) => run_read(transaction, read),
+        Request::Read { read, bytes_max } => run_read(transaction, read, *bytes_max),
         Request::Write(writes) => {
-            writes.iter().try_for_each(|write| run_write(transaction, write)).map(|()| Outcome::Written)
+            writes.iter().try_for_each(|write| run_write(transaction, write)).map(|()| Ok(Outcome::Written))
         }
     }
 }
 
-fn run_read(transaction: &Transaction<'_>, read: &Read) -> rusqlite::Result<Outcome> {
-    fn rows<T: rusqlite::types::FromSql>(
-        transaction: &Transaction<'_>,
-        sql: &str,
-        dev: u32,
-        users: &[UserId],
-    ) -> rusqlite::Result<Vec<(UserId, T)>> {
+fn run_read(
+    transaction: &Transaction<'_>,
+    read: &Read,
+    bytes_max: usize,
+) -> rusqlite::Result<Result<Outcome, StorageError>> {
+    let texts = |sql: &str, dev: u32, users: &[UserId]| {
         let mut statement = transaction.prepare_cached(sql)?;
-        let mut rows = Vec::new();
+        let (mut rows, mut left) = (Vec::new(), bytes_max);
         for user in users {
-            let value = statement.query_row(params![dev, user.get()], |row| row.get(0)).optional()?;
-            rows.extend(value.map(|value| (*user, value)));
+            // The length is looked at before the text is copied.
+            let text = |row: &Row<'_>| {
+                let text = row.get_ref(0)?.as_str()?;
+                Ok(left.checked_sub(text.len()).map(|left| (left, Box::from(text))))
+            };
+            match statement.query_row(params![dev, user.get()], text).optional()? {
+                None => {}
+                Some(None) => return Ok(Err(StorageError::TooLarge { bytes_max })),
+                Some(Some((still_left, text))) => {
+                    left = still_left;
+                    rows.push((*user, text));
+                }
+            }
         }
-        Ok(rows)
-    }
+        Ok(Ok(Outcome::Texts(rows)))
+    };
     match read {
         Read::Hashes { dev, users } => {
-            let sql = "SELECT hash FROM users_auth WHERE dev_id = ?1 AND user_id = ?2";
-            rows(transaction, sql, dev.0, users).map(Outcome::Texts)
+            texts("SELECT hash FROM users_auth WHERE dev_id = ?1 AND user_id = ?2", dev.0, users)
         }
         Read::UserData { dev, users } => {
-            let sql = "SELECT data FROM users_data WHERE dev_id = ?1 AND user_id = ?2";
-            rows(transaction, sql, dev.0, users).map(Outcome::Texts)
+            texts("SELECT data FROM users_data WHERE dev_id = ?1 AND user_id = ?2", dev.0, users)
         }
         Read::LastSeen { dev, users } => {
             let sql = "SELECT time FROM users_time WHERE dev_id = ?1 AND user_id = ?2";
-            rows(transaction, sql, dev.0, users).map(Outcome::Times)
+            let mut statement = transaction.prepare_cached(sql)?;
+            let mut times = Vec::new();
+            for user in users {
+                let time = statement.query_row(params![dev.0, user.get()], |row| row.get(0)).optional()?;
+                times.extend(time.map(|time| (*user, time)));
+            }
+            Ok(Ok(Outcome::Times(times)))
         }
     }
 }

@@ -724,15 +724,15 @@ impl Exec {
                     let asked = places.iter().filter_map(|place| users.get(*place).copied()).collect();
                     self.send_question(session.id, *to, places.clone(), Question::Online(dev, asked));
                 }
-                self.store(session, Request::Read(Read::LastSeen { dev, users: users.clone() }));
+                self.read(session, Read::LastSeen { dev, users: users.clone() });
                 Gather::last_seen(users, parts.len(), query)
             }
             Source::Hashes(users) => {
-                self.store(session, Request::Read(Read::Hashes { dev, users }));
+                self.read(session, Read::Hashes { dev, users });
                 Gather::texts(query)
             }
             Source::UserData(users) => {
-                self.store(session, Request::Read(Read::UserData { dev, users }));
+                self.read(session, Read::UserData { dev, users });
                 Gather::texts(query)
             }
         }
@@ -745,6 +745,11 @@ impl Exec {
         self.outputs.push_back(Output::Ring { to, message });
     }
 
+    fn read(&mut self, session: &Session, read: Read) {
+        let bytes_max = self.config.statements.result_bytes_max;
+        self.store(session, Request::Read { read, bytes_max });
+    }
+
     fn store(&mut self, session: &Session, request: Request) {
         let deleted = |write: &Write| match write {
             Write::DeleteHash { user, .. } => Some(*user),
@@ -752,7 +757,7 @@ impl Exec {
         };
         let hashes_deleted = match &request {
             Request::Write(writes) => writes.iter().filter_map(deleted).collect(),
-            Request::Read(_) => Vec::new(),
+            Request::Read { .. } => Vec::new(),
         };
         let number = self.draw_number();
         self.jobs.insert(number, StoredFor { session: session.id, dev: session.dev, hashes_deleted });

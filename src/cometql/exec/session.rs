@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, SessionView, StatementLimits};
+use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, SessionView, StatementLimits, too_large};
 use crate::cometql::sql::Prepared;
 use crate::cometql::wire::{self, Column, Connection};
 use crate::model::{CloseReason, ConnId, DevId, Now};
@@ -286,6 +286,7 @@ fn write_rows(reply: wire::Reply<'_>, rows: &ResultSet, more: bool, binary: bool
 
 pub(super) fn storage_failure(error: &StorageError) -> Error {
     match error {
+        StorageError::TooLarge { bytes_max } => too_large(*bytes_max),
         StorageError::Failed(text) => Error::new(Code::Internal, format!("Storage failed: {text}")),
         StorageError::Overloaded => Error::new(Code::Internal, "Storage has too much to do: try again"),
     }

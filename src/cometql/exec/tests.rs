@@ -43,7 +43,12 @@ impl Bench {
             placement: Placement::new(2, 1),
             password: PASSWORD.into(),
             packets: wire::Limits::default(),
-            statements: StatementLimits { query_bytes_max: 10_000, dev_max: 9, ..StatementLimits::default() },
+            statements: StatementLimits {
+                query_bytes_max: 10_000,
+                result_bytes_max: 50_000,
+                dev_max: 9,
+                ..StatementLimits::default()
+            },
             escapes: StringEscapes::Mysql,
             pipeline_max: 4,
             login_attempts_max: 3,
@@ -492,6 +497,29 @@ fn storage_that_fails_is_told_and_the_session_goes_on() {
     bench.check("SHOW DATABASES", "rows Database: CometQL_v1");
 }
 
+/// A row is asked for once, however often it is named, and what is read has a budget.
+#[test]
+fn large_results_are_refused_where_they_would_arise() {
+    let mut bench = Bench::logged_in();
+    bench.query(&format!("SELECT data FROM users_data WHERE id IN ({})", ["5"; 1000].join(",")));
+    let read = Read::UserData { dev: DevId(1), users: vec![UserId::new(5).unwrap()] };
+    assert_eq!(bench.jobs[0].request, Request::Read { read, bytes_max: 50_000 });
+    bench.complete(Err(StorageError::TooLarge { bytes_max: 50_000 }));
+    assert_eq!(bench.take(), ["error 11"]);
+    assert!(String::from_utf8_lossy(&bench.written).contains("larger than 50000 bytes"));
+    // What a statement brings itself comes with every row.
+    let rows = |count: u32| (1..=count).map(|id| (UserId::new(id).unwrap(), "d".into())).collect();
+    let literal = "7".repeat(200);
+    for (count, refused) in [(250, false), (251, true)] {
+        let ids: Vec<String> = (1..=count).map(|id: u32| id.to_string()).collect();
+        bench.query(&format!("SELECT {literal} AS x FROM users_data WHERE id IN ({})", ids.join(",")));
+        bench.complete(Ok(Outcome::Texts(rows(count))));
+        let answers = bench.take();
+        assert_eq!(answers == ["error 11"], refused, "{answers:?}");
+    }
+    bench.check("SELECT 1", "rows 1: 1");
+}
+
 #[test]
 fn counts_are_gathered_from_their_owners() {
     let mut bench = Bench::logged_in();
@@ -506,7 +534,7 @@ fn counts_are_gathered_from_their_owners() {
         bench.exec.ring(RingMessage::Answered(Box::new(answered)), &live);
     }
     bench.turn();
-    assert_eq!(bench.take(), ["rows users,name: 97,pipe_a | 98,pipe_b | 99,pipe_c | 97,pipe_a"]);
+    assert_eq!(bench.take(), ["rows users,name: 97,pipe_a | 98,pipe_b | 99,pipe_c"]);
 }
 
 #[test]
