@@ -75,7 +75,7 @@ mod tests;
 /// An engine, on the storage thread. It may block; nobody waits for it but those who asked.
 pub trait Store {
     /// Carries out jobs in order and commits them as one group: every [`Outcome::Written`] among the completions is
-    /// on disk when this returns. A group ends early when its results weigh [`GROUP_BYTES_MAX`]: there are completions
+    /// on disk when this returns. A job that fails leaves nothing behind and does not harm the others. A group ends early when its results weigh [`GROUP_BYTES_MAX`]: there are completions
     /// for the first jobs then, for one at least, and the others are to be handed in again.
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion>;
 

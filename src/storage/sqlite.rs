@@ -2,8 +2,9 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::{Completion, GROUP_BYTES_MAX, Job, Outcome, Read, Request, StorageError, Store, Write};
 use crate::model::UserId;
@@ -63,6 +64,7 @@ impl Sqlite {
         let file = folder.join("encke.db");
         let sqlite = |source| OpenError::Sqlite { file: file.clone(), source };
         let mut connection = Connection::open(&file).map_err(sqlite)?;
+        connection.busy_timeout(LOCK_WAIT).map_err(sqlite)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
         // FULL: a commit returns when the log is on disk; an acknowledged write survives a power cut.
         connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
@@ -74,35 +76,86 @@ impl Sqlite {
         Ok(Self { connection, file, _lock: lock })
     }
 
-    /// The results of the first jobs, as many as their weight allows.
-    fn run_group(&mut self, jobs: &[Job]) -> rusqlite::Result<Vec<Result<Outcome, StorageError>>> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let (mut results, mut bytes) = (Vec::with_capacity(jobs.len()), 0);
+    /// Runs the jobs as one group, or if that cannot be as two, and so on: a job that fails alone has failed, and takes
+    /// nothing with it. A failure is rare, so it may cost some groups more; savepoints would cost every write.
+    fn run_jobs(&mut self, jobs: &[Job], budget: &mut usize) -> Results {
+        let error = match self.run_group(jobs, budget) {
+            Ok(results) => return results,
+            Err(error) => error,
+        };
+        let failed = StorageError::Failed(error.to_string());
+        if jobs.len() <= 1 {
+            return vec![Err(failed)];
+        }
+        if is_locked(&error) {
+            // Whoever has locked the file keeps every writer waiting: one wait is enough.
+            return self.run_reads(jobs, &failed, budget);
+        }
+        let (first, rest) = jobs.split_at(jobs.len() / 2);
+        let mut results = self.run_jobs(first, budget);
+        if results.len() == first.len() && *budget > 0 {
+            results.extend(self.run_jobs(rest, budget));
+        }
+        results
+    }
+
+    /// The reads of these jobs; no write is tried.
+    fn run_reads(&mut self, jobs: &[Job], failed: &StorageError, budget: &mut usize) -> Results {
+        let mut results = Results::new();
+        for job in jobs {
+            if *budget == 0 {
+                break;
+            }
+            match job.request {
+                Request::Read { .. } => results.extend(self.run_jobs(std::slice::from_ref(job), budget)),
+                Request::Write(_) => results.push(Err(failed.clone())),
+            }
+        }
+        results
+    }
+
+    /// The results of the first jobs, as many as the budget of bytes allows; one at least. After an error nothing of
+    /// them is kept.
+    fn run_group(&mut self, jobs: &[Job], budget: &mut usize) -> rusqlite::Result<Results> {
+        let writes = jobs.iter().any(|job| matches!(job.request, Request::Write(_)));
+        // Reads alone need no lock, and no disk that can be written.
+        let behavior = if writes { TransactionBehavior::Immediate } else { TransactionBehavior::Deferred };
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        let (mut results, mut left) = (Results::with_capacity(jobs.len()), *budget);
         for job in jobs {
             let result = run(&transaction, &job.request)?;
-            bytes += result.as_ref().map_or(0, weight);
+            left = left.saturating_sub(result.as_ref().map_or(0, weight));
             results.push(result);
-            if bytes >= GROUP_BYTES_MAX {
+            if left == 0 {
                 break;
             }
         }
         transaction.commit()?;
+        *budget = left;
         Ok(results)
     }
 }
 
 impl Store for Sqlite {
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion> {
-        let results = match self.run_group(jobs) {
-            Ok(results) => results,
-            Err(error) => vec![Err(StorageError::Failed(error.to_string())); jobs.len()],
-        };
+        let results = if jobs.is_empty() { Results::new() } else { self.run_jobs(jobs, &mut { GROUP_BYTES_MAX }) };
         jobs.iter().zip(results).map(|(job, result)| Completion { ticket: job.ticket, result }).collect()
     }
 
     fn describe(&self) -> String {
         format!("SQLite {} in {}", rusqlite::version(), self.file.display())
     }
+}
+
+/// One per job.
+type Results = Vec<Result<Outcome, StorageError>>;
+
+/// How long a group with writes waits for another program that has locked the file; no job runs meanwhile.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+
+/// Whether the waiting for another program was in vain.
+fn is_locked(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::sqlite::{OpenError, Sqlite};
 use super::{GROUP_BYTES_MAX, Job, Outcome, Read, Request, StorageError, Store, Ticket, Write};
@@ -151,6 +152,73 @@ fn a_group_ends_when_its_results_weigh_enough() {
         left = &left[completions.len()..];
     }
     assert_eq!(sizes, [4, 4, 3]);
+}
+
+/// The file as another program opens it.
+fn other_program(folder: &Folder) -> rusqlite::Connection {
+    rusqlite::Connection::open(folder.0.join("encke.db")).unwrap()
+}
+
+#[test]
+fn a_write_that_fails_takes_nothing_with_it() {
+    // Also when the failure ends the whole transaction, as that of a full disk may.
+    for harm in ["ABORT", "ROLLBACK"] {
+        let folder = Folder::new(harm);
+        let mut store = Sqlite::open(&folder.0).unwrap();
+        let trigger = format!(
+            "CREATE TRIGGER harm BEFORE INSERT ON users_auth WHEN NEW.hash = 'bad' BEGIN SELECT RAISE({harm}, 'no'); END"
+        );
+        other_program(&folder).execute_batch(&trigger).unwrap();
+        let group = (1..=50).flat_map(|id| {
+            let write = match id {
+                7 | 8 | 31 => vec![put(1, 100 + id, "lost"), put(1, id, "bad")],
+                _ => vec![put(1, id, "good")],
+            };
+            [Request::Write(write), hashes(1, &[id, 100 + id])]
+        });
+        let completions = store.run(&jobs(group.collect()));
+        assert_eq!(completions.len(), 100);
+        for (id, pair) in (1..=50).zip(completions.chunks(2)) {
+            let (written, read) = (&pair[0].result, &pair[1].result);
+            if [7, 8, 31].contains(&id) {
+                assert_eq!(*written, Err(StorageError::Failed("no".to_owned())), "{harm} {id}");
+                assert_eq!(*read, Ok(Outcome::Texts(Vec::new())), "{harm} {id}: nothing of it is kept");
+            } else {
+                assert_eq!(*written, Ok(Outcome::Written), "{harm} {id}");
+                assert_eq!(*read, Ok(Outcome::Texts(vec![(user(id), "good".into())])), "{harm} {id}");
+            }
+        }
+        drop(store);
+        let mut store = Sqlite::open(&folder.0).unwrap();
+        let ids: Vec<u32> = (1..=150).collect();
+        let found = check(&mut store, vec![hashes(1, &ids)]);
+        assert!(matches!(&found[0], Outcome::Texts(rows) if rows.len() == 47), "{harm}: {found:?}");
+    }
+}
+
+#[test]
+fn reads_are_answered_while_another_program_holds_the_file() {
+    let folder = Folder::new("held");
+    let mut store = Sqlite::open(&folder.0).unwrap();
+    check(&mut store, vec![Request::Write(vec![put(1, 5, "before")])]);
+    let other = other_program(&folder);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = Instant::now();
+    let mut group = vec![hashes(1, &[5])];
+    group.extend((0..20).map(|id| Request::Write(vec![put(1, 5 + id, "after")])));
+    group.push(hashes(1, &[5, 6]));
+    let completions = store.run(&jobs(group.clone()));
+    assert!(begun.elapsed() < Duration::from_secs(10), "one wait and not one for each write");
+    for (job, completion) in group.iter().zip(&completions) {
+        match job {
+            Request::Read { .. } => {
+                assert_eq!(completion.result, Ok(Outcome::Texts(vec![(user(5), "before".into())])));
+            }
+            Request::Write(_) => assert!(matches!(completion.result, Err(StorageError::Failed(_)))),
+        }
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(store.run(&jobs(group)).iter().all(|completion| completion.result.is_ok()));
 }
 
 #[test]
