@@ -369,17 +369,13 @@ impl Exec {
             // A probe tries no password, so it neither waits nor makes anybody wait; nor has it anything to encipher.
             Verdict::Empty if session.asked_user.starts_with(b"haproxy_check") => {
                 session.phase = Phase::Probe;
-                session.wire.accept_unproved(&mut session.out);
-                self.touch(session);
-                return;
+                return answer_login(session, Connection::accept_unproved);
             }
             _ if self.config.tls == Tls::Required && !session.wire.is_tls() => {
                 return self.refuse(session, &Error::new(Code::Authentication, TLS_REQUIRED));
             }
             Verdict::SwitchPlugin(method) => {
-                session.wire.switch_plugin(method, &mut session.out);
-                self.touch(session);
-                return;
+                return answer_login(session, |wire, answer| wire.switch_plugin(method, answer));
             }
             // Whether the password is right is not told, or guessing would go on.
             _ if let Some(left) = self.back_off.wait(session.address, now) => {
@@ -402,9 +398,8 @@ impl Exec {
                 self.back_off.succeeded(session.address);
                 self.counters.logins += 1;
                 session.phase = Phase::Ready;
-                session.wire.accept(method, &mut session.out);
+                answer_login(session, |wire, answer| wire.accept(method, answer));
                 self.outputs.push_back(Output::LoggedIn { session: session.id });
-                self.touch(session);
             }
             Err(error) => self.refuse(session, &error),
         }
@@ -427,9 +422,8 @@ impl Exec {
 
     fn refuse(&mut self, session: &mut Session, error: &Error) {
         self.counters.logins_refused += 1;
-        session.wire.refuse(error.code.number(), &error.text, &mut session.out);
+        answer_login(session, |wire, answer| wire.refuse(error.code.number(), &error.text, answer));
         session.close_when_answered(CloseReason::LoginRefused);
-        self.touch(session);
     }
 
     fn command(&mut self, session: &mut Session, sequence: u8, command: Command<'_>, now: Now, live: LiveRows<'_>) {
@@ -795,6 +789,13 @@ impl Exec {
             None => Err(Error::new(Code::UnknownConnection, format!("There is no connection with the id {id}"))),
         }
     }
+}
+
+/// Behind the answers to what came before: a change of user may follow publications that are still under way.
+fn answer_login(session: &mut Session, write: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
+    let mut answer = Vec::new();
+    write(&mut session.wire, &mut answer);
+    session.push(Entry::ready(answer));
 }
 
 const TLS_REQUIRED: &str = "Logins are accepted over TLS only: connect with --ssl (mysql) or MYSQLI_CLIENT_SSL (PHP)";

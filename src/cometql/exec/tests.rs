@@ -86,7 +86,7 @@ impl Bench {
     }
 
     fn log_in_with(&mut self, user: &str, response: &[u8], database: Option<&str>) {
-        let flags: u32 = 0x200 | 0x8000 | 0x1_0000 | if database.is_some() { 8 } else { 0 };
+        let flags: u32 = 0x200 | 0x8000 | 0x1_0000 | 0x8_0000 | if database.is_some() { 8 } else { 0 };
         let mut body = flags.to_le_bytes().to_vec();
         body.extend([0, 0, 0, 1, 45]);
         body.extend([0; 23]);
@@ -426,6 +426,47 @@ fn publications_overlap_and_answers_keep_the_order() {
     assert!(bench.take().is_empty(), "the first one is not accepted yet");
     bench.accept(0);
     assert_eq!(bench.take(), ["ok 0 0", "ok 0 0", "ok 0 0"]);
+}
+
+/// Whatever is answered at once waits for the publications sent in front of it, which go to the tenant they were
+/// sent by.
+#[test]
+fn commands_are_answered_behind_the_publications_before_them() {
+    let right = [b"\x112\0\x14", &response(PASSWORD)[..], b"\0"].concat();
+    let wrong = [b"\x112\0\x14", &response("wrong")[..], b"\0"].concat();
+    // Another plugin, so it is asked again.
+    let switched = [&right[..], b"\x2d\0dialog\0"].concat();
+    for (command, expected) in [
+        (&right[..], "ok 0 0"),
+        (&wrong, "error 16"),
+        (&switched, "eof"),
+        (b"\x0e", "ok 0 0"),
+        (b"\x02db_3", "ok 0 0"),
+        (b"\x02nowhere", "error 15"),
+        (b"\x1f", "ok 0 0"),
+        (b"\x1b\x01\0", "eof"),
+        (b"\x09", "bytes Uptime: 12  Threads: 1  Questions: 2  Errors: 0"),
+        (b"\x1a\x07\0\0\0", "error 1243"),
+        (b"\x0d", "eof"),
+        (b"\x04users_auth\0", "eof"),
+        (b"\xc8", "error 1047"),
+        (b"\x16SELECT nothing FROM nowhere", "error 15"),
+    ] {
+        let mut bench = Bench::logged_in();
+        bench.query(INSERT);
+        bench.query(INSERT);
+        bench.packet(0, command);
+        assert!(bench.take().is_empty(), "{command:?}: nothing is accepted yet");
+        bench.accept(1);
+        bench.accept(0);
+        assert_eq!(bench.take(), ["ok 0 0", "ok 0 0", expected], "{command:?}");
+        let devs = bench.rings.iter().map(|(_, message)| match message {
+            RingMessage::Publish { publication, .. } => publication.pipe.dev,
+            other => panic!("{other:?}"),
+        });
+        assert!(devs.eq([DevId(1), DevId(1)]));
+        assert_eq!(bench.closed.is_empty(), expected != "error 16");
+    }
 }
 
 #[test]
