@@ -574,14 +574,17 @@ impl Exec {
             let columns = plan::result_columns(&statement, &session.view(now, &self.config.statements))?;
             let parameters = u16::try_from(statement.placeholders())
                 .map_err(|_| Error::new(Code::TooManyValues, "The statement has too many placeholders"))?;
-            if session.prepared_bytes + text.len() > PREPARED_BYTES_MAX {
-                return Err(Error::new(Code::TooManyStatements, "The prepared statements are too long together"));
+            if session.prepared_bytes + statement.bytes() > PREPARED_BYTES_MAX {
+                return Err(Error::new(
+                    Code::TooManyStatements,
+                    "The prepared statements are too large together: close some first",
+                ));
             }
             let id = session
                 .wire
                 .add_statement(&self.config.packets, parameters)
                 .ok_or_else(|| Error::new(Code::TooManyStatements, "Too many prepared statements: close some first"))?;
-            session.remember(id, statement, text.len());
+            session.remember(id, statement);
             Ok((id, columns, parameters))
         });
         let mut answer = Vec::new();
@@ -614,7 +617,6 @@ impl Exec {
         let statement = session
             .prepared
             .get(&execute.statement)
-            .map(|(statement, _)| statement)
             .ok_or_else(|| Error::new(Code::UnknownStatement, "There is no such prepared statement"))?;
         let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
         let bound = statement.bind(&values)?;
@@ -802,8 +804,8 @@ const TLS_REQUIRED: &str = "Logins are accepted over TLS only: connect with --ss
 
 const NOT_LOGGED_IN: &str = "Access denied: this session did not log in with the password";
 
-/// Bytes of text of all prepared statements of a session.
-const PREPARED_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of memory of all prepared statements of a session, as [`sql::Prepared::bytes`] estimates them.
+const PREPARED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Statements in one query of a client that asked for multi-statements.
 const STATEMENTS_PER_QUERY_MAX: usize = 1000;
