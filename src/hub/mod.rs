@@ -44,7 +44,7 @@ use fan_out::Arrivals;
 use owner::Owned;
 use pipes::Pipes;
 pub use placement::Placement;
-pub use ring::{Answered, Ask, AskId, InterestId, Level, Question, Replies, RingMessage, StatementId};
+pub use ring::{Answered, Ask, AskId, EndedUsers, InterestId, Level, Question, Replies, RingMessage, StatementId};
 use users::Users;
 
 /// What a hub must know of the server around it.
@@ -505,13 +505,14 @@ impl Hub {
                     self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
                 }
             }
-            RingMessage::EndUser { dev, user } => {
+            RingMessage::EndUsers(ended) => {
                 let reason = CloseReason::HashDeleted;
-                self.outputs.extend(self.users.connections(dev, user).map(|conn| Output::Close { conn, reason }));
+                let conns = ended.users().iter().flat_map(|user| self.users.connections(ended.dev, *user));
+                self.outputs.extend(conns.map(|conn| Output::Close { conn, reason }));
                 for waiting in self.waiting.values_mut() {
-                    if let Waiting::Login { conn, user: asked, outdated, .. } = waiting
-                        && *asked == user
-                        && self.conns.get(*conn).is_some_and(|entry| entry.dev == dev)
+                    if let Waiting::Login { conn, user, outdated, .. } = waiting
+                        && ended.contains(*user)
+                        && self.conns.get(*conn).is_some_and(|entry| entry.dev == ended.dev)
                     {
                         *outdated = true;
                     }

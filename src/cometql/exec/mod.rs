@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
-use crate::hub::{Answered, Ask, AskId, Placement, Question, RingMessage, StatementId};
+use crate::hub::{Answered, Ask, AskId, EndedUsers, Placement, Question, RingMessage, StatementId};
 use crate::model::{CloseReason, ConnId, DevId, Now, PipeKey, Publication, ShardId, Time, UserId};
 use crate::storage::{Completion, Job, Read, Request, Ticket, Write};
 
@@ -281,12 +281,11 @@ impl Exec {
     pub fn stored(&mut self, completion: Completion, live: LiveRows<'_>) {
         let Some(StoredFor { session, dev, hashes_deleted }) = self.jobs.remove(&completion.ticket.0) else { return };
         // Also if the session is gone by now: what is committed holds.
-        if completion.result.is_ok() {
-            for user in hashes_deleted {
-                for shard in 0..self.config.placement.connection_shards() {
-                    let message = RingMessage::EndUser { dev, user };
-                    self.outputs.push_back(Output::Ring { to: ShardId(shard), message });
-                }
+        if completion.result.is_ok() && !hashes_deleted.is_empty() {
+            let ended = Arc::new(EndedUsers::new(dev, hashes_deleted));
+            for shard in 0..self.config.placement.connection_shards() {
+                let message = RingMessage::EndUsers(ended.clone());
+                self.outputs.push_back(Output::Ring { to: ShardId(shard), message });
             }
         }
         self.with(session, live, |session| session.stored(completion.result));

@@ -511,15 +511,17 @@ fn a_deleted_hash_is_told_to_every_shard_once_it_is_committed() {
     assert!(bench.rings.is_empty());
     bench.complete(Ok(Outcome::Written));
     assert_eq!(bench.take(), ["ok 0 0"]);
-    let told: Vec<(u16, u32)> = bench
+    let told: Vec<(u16, Vec<u32>)> = bench
         .rings
         .iter()
         .map(|(to, message)| match message {
-            RingMessage::EndUser { dev: DevId(1), user } => (to.0, user.get()),
+            RingMessage::EndUsers(ended) if ended.dev == DevId(1) => {
+                (to.0, ended.users().iter().map(|user| user.get()).collect())
+            }
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(told, [(0, 5), (1, 5), (0, 6), (1, 6)]);
+    assert_eq!(told, [(0, vec![5, 6]), (1, vec![5, 6])], "all users in one message for each shard");
     bench.rings.clear();
     bench.query("DELETE FROM users_auth WHERE id = 5");
     bench.complete(Err(StorageError::Overloaded));
