@@ -22,6 +22,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, Serv
 use gather::Gather;
 use session::{Entry, Phase, Session, Stage, Start};
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ExecConfig {
     pub placement: Placement,
     /// The one password of all tenants.
@@ -53,6 +54,23 @@ pub struct ExecConfig {
     /// Wrong passwords from one address after which its logins have to wait; 0: never.
     pub login_attempts_max: u32,
     pub tls: Tls,
+}
+
+/// All but the password, so that no log and no panic can tell it.
+impl fmt::Debug for ExecConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Taken apart, so that a new field is either shown or hidden on purpose.
+        let Self { placement, password: _, packets, statements, escapes, pipeline_max, login_attempts_max, tls } = self;
+        f.debug_struct("ExecConfig")
+            .field("placement", placement)
+            .field("packets", packets)
+            .field("statements", statements)
+            .field("escapes", escapes)
+            .field("pipeline_max", pipeline_max)
+            .field("login_attempts_max", login_attempts_max)
+            .field("tls", tls)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether sessions are enciphered. The edge does it; here it is offered and demanded.

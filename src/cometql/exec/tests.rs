@@ -260,6 +260,14 @@ impl Bench {
 }
 
 #[test]
+fn the_password_is_not_shown() {
+    let bench = Bench::greeted();
+    for shown in [format!("{:?}", bench.exec.config), format!("{:#?}", bench.exec.config)] {
+        assert!(shown.contains("pipeline_max") && !shown.contains(PASSWORD), "{shown}");
+    }
+}
+
+#[test]
 fn wrong_passwords_make_their_address_wait() {
     let elsewhere = IpAddr::from([192, 0, 2, 1]);
     let mut bench = Bench::greeted();
