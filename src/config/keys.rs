@@ -412,6 +412,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "cometql",
+        name: "result_bytes_max",
+        shipped: false,
+        doc: "What the values of one answer may weigh in bytes; a statement that asks for more is refused with error 11 (CppComet dropped the rows beyond 1,000,000).",
+        without_effect: None,
+        field: Field::Number {
+            min: 64 * KIB,
+            max: 1024 * MIB,
+            get: |config| config.cometql.result_bytes_max as u64,
+            set: |config, number| config.cometql.result_bytes_max = number as usize,
+        },
+    },
+    Key {
+        section: "cometql",
         name: "sessions_max",
         shipped: false,
         doc: "Sessions at the same time; more are refused.",

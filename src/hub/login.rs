@@ -7,7 +7,7 @@ use ahash::RandomState;
 use crate::model::{Answer, CloseReason, ConnId, DevId, Now, UnixTime, UserId};
 use crate::storage::Read;
 
-use super::{Credentials, Hub, Output, RingMessage, Waiting};
+use super::{Credentials, EndedUsers, Hub, Output, RingMessage, Waiting};
 
 /// A login that storage has yet to confirm.
 #[derive(Debug)]
@@ -118,11 +118,12 @@ impl Hub {
         self.resume(conn);
     }
 
-    /// The user's hash is gone.
-    pub(super) fn end_user(&mut self, dev: DevId, user: UserId) {
+    /// The users' hashes are gone.
+    pub(super) fn end_users(&mut self, ended: &EndedUsers) {
         let reason = CloseReason::HashDeleted;
-        self.outputs.extend(self.users.connections(dev, user).map(|conn| Output::Close { conn, reason }));
-        self.outdate(dev, |login| login.user == user);
+        let conns = ended.users().iter().flat_map(|user| self.users.connections(ended.dev, *user));
+        self.outputs.extend(conns.map(|conn| Output::Close { conn, reason }));
+        self.outdate(ended.dev, |login| ended.contains(login.user));
     }
 
     pub(super) fn end_token(&mut self, dev: DevId, token: &str) {

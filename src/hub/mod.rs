@@ -57,7 +57,7 @@ use owner::Owned;
 use pipes::Pipes;
 pub use placement::Placement;
 pub use ring::{
-    Answered, Ask, AskId, ConnectionInfo, Flush, Headers, InterestId, Level, Member, Question, Refusal, Replies,
+    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member, Question, Refusal, Replies,
     RingMessage, Send, SetLength, StatementId,
 };
 pub use token::{TokenSecret, claimed_expiry};
@@ -612,7 +612,7 @@ impl Hub {
             RingMessage::UserCame { dev, user, conn } => self.user_came(dev, user, from, conn, now),
             RingMessage::UserWent { dev, user, conn } => self.user_went(dev, user, from, conn, now),
             RingMessage::Send(send) => self.send_personal(from, *send, now),
-            RingMessage::EndUser { dev, user } => self.end_user(dev, user),
+            RingMessage::EndUsers(ended) => self.end_users(&ended),
             RingMessage::EndToken { dev, token } => self.end_token(dev, &token),
             RingMessage::Ask(ask) => {
                 let replies = match ask.question {
@@ -786,7 +786,7 @@ impl Hub {
     }
 
     fn store(&mut self, ticket: Ticket, read: Read) {
-        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read(read) }));
+        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read { read, bytes_max: ONE_ROW } }));
     }
 
     fn tell_interest(&mut self, interest: pipes::Interest) {
@@ -813,3 +813,6 @@ fn send(
         outputs.push_back(Output::Ring { to, message });
     }
 }
+
+/// A hub reads single rows only, and what one may weigh was settled when it was written.
+const ONE_ROW: usize = usize::MAX;

@@ -34,6 +34,30 @@ pub struct InterestId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AskId(pub u64);
 
+/// Users of one tenant whose hashes were deleted by one statement.
+#[derive(Debug)]
+pub struct EndedUsers {
+    pub dev: DevId,
+    /// Sorted, each once.
+    users: Box<[UserId]>,
+}
+
+impl EndedUsers {
+    pub fn new(dev: DevId, mut users: Vec<UserId>) -> Self {
+        users.sort_unstable();
+        users.dedup();
+        Self { dev, users: users.into() }
+    }
+
+    pub fn users(&self) -> &[UserId] {
+        &self.users
+    }
+
+    pub fn contains(&self, user: UserId) -> bool {
+        self.users.binary_search(&user).is_ok()
+    }
+}
+
 #[derive(Debug)]
 pub enum RingMessage {
     /// To the owner of the pipe. `statement` wants an [`RingMessage::Accepted`] or [`RingMessage::Refused`].
@@ -48,8 +72,8 @@ pub enum RingMessage {
     UserWent { dev: DevId, user: UserId, conn: ConnId },
     /// To the owner of the user: a personal message.
     Send(Box<Send>),
-    /// To every connection shard: the user's hash is gone, and with it what let its connections in.
-    EndUser { dev: DevId, user: UserId },
+    /// To every connection shard: the hashes of these users are gone, and with them what let their connections in.
+    EndUsers(Arc<EndedUsers>),
     /// To every connection shard: nobody may be here with this token any longer.
     EndToken { dev: DevId, token: Arc<str> },
     /// To an owner, or to a shard about its own connections.

@@ -330,6 +330,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
             query_bytes_max,
             message_bytes_max: query_bytes_max,
             user_data_bytes_max: query_bytes_max,
+            result_bytes_max: config.cometql.result_bytes_max,
             dev_max: config.main.dev_index_size.saturating_sub(1),
         },
         escapes: match config.cometql.string_escapes {
