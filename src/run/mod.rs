@@ -27,7 +27,7 @@ use tracing::info;
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
-use crate::config::{Config, SendEngine, StringEscapes, Tls};
+use crate::config::{self, Config, SendEngine, StringEscapes, Tls};
 use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement};
 use crate::metrics::Counters;
@@ -59,6 +59,7 @@ const PIPELINE_MAX: usize = 1024;
 const STOP_GRACE: Duration = Duration::from_millis(500);
 /// Resolution of timeouts. Coarse, so that eight hours of silence can be told in 16 bits of ticks.
 const TICK: Duration = Duration::from_secs(1);
+const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, "else the wheel would cut them");
 
 /// Why the server did not start; `Display` is one sentence.
 #[derive(Debug)]
