@@ -44,7 +44,7 @@ use fan_out::Arrivals;
 use owner::Owned;
 use pipes::Pipes;
 pub use placement::Placement;
-pub use ring::{Answered, Ask, AskId, InterestId, Level, Question, Replies, RingMessage, StatementId};
+pub use ring::{Answered, Ask, AskId, EndedUsers, InterestId, Level, Question, Replies, RingMessage, StatementId};
 use users::Users;
 
 /// What a hub must know of the server around it.
@@ -505,13 +505,14 @@ impl Hub {
                     self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
                 }
             }
-            RingMessage::EndUser { dev, user } => {
+            RingMessage::EndUsers(ended) => {
                 let reason = CloseReason::HashDeleted;
-                self.outputs.extend(self.users.connections(dev, user).map(|conn| Output::Close { conn, reason }));
+                let conns = ended.users().iter().flat_map(|user| self.users.connections(ended.dev, *user));
+                self.outputs.extend(conns.map(|conn| Output::Close { conn, reason }));
                 for waiting in self.waiting.values_mut() {
-                    if let Waiting::Login { conn, user: asked, outdated, .. } = waiting
-                        && *asked == user
-                        && self.conns.get(*conn).is_some_and(|entry| entry.dev == dev)
+                    if let Waiting::Login { conn, user, outdated, .. } = waiting
+                        && ended.contains(*user)
+                        && self.conns.get(*conn).is_some_and(|entry| entry.dev == ended.dev)
                     {
                         *outdated = true;
                     }
@@ -639,7 +640,7 @@ impl Hub {
     }
 
     fn store(&mut self, ticket: Ticket, read: Read) {
-        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read(read) }));
+        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read { read, bytes_max: ONE_ROW } }));
     }
 
     fn tell_interest(&mut self, interest: pipes::Interest) {
@@ -672,6 +673,9 @@ fn send(
         outputs.push_back(Output::Ring { to, message });
     }
 }
+
+/// A hub reads single rows only, and what one may weigh was settled when it was written.
+const ONE_ROW: usize = usize::MAX;
 
 /// Compares two secrets in time that depends on their lengths only.
 fn same_secret(left: &str, right: &str) -> bool {

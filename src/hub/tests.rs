@@ -162,10 +162,12 @@ impl Net {
                 self.writes.extend(writes);
                 Ok(Outcome::Written)
             }
-            Request::Read(Read::Hashes { users, .. } | Read::UserData { users, .. }) => Ok(Outcome::Texts(
-                users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
-            )),
-            Request::Read(Read::LastSeen { users, .. }) => Ok(Outcome::Times(
+            Request::Read { read: Read::Hashes { users, .. } | Read::UserData { users, .. }, .. } => {
+                Ok(Outcome::Texts(
+                    users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
+                ))
+            }
+            Request::Read { read: Read::LastSeen { users, .. }, .. } => Ok(Outcome::Times(
                 users.iter().filter_map(|user| Some((*user, *self.times.get(&user.get())?))).collect(),
             )),
         }
@@ -377,21 +379,22 @@ fn a_key_is_checked_against_storage() {
 #[test]
 fn a_deleted_hash_ends_the_users_connections_on_every_shard() {
     let mut net = Net::new(2);
-    net.hashes.extend([(5, "key"), (6, "key")]);
-    for (shard, index, user) in [(0, 1, 5), (0, 2, 5), (1, 1, 5), (1, 2, 6)] {
+    net.hashes.extend([(5, "key"), (6, "key"), (7, "key")]);
+    for (shard, index, user) in [(0, 1, 5), (0, 2, 5), (1, 1, 5), (1, 2, 6), (0, 3, 7)] {
         net.login(shard, index, user, "key");
         net.seen(shard, index);
     }
     let cometql = net.hubs[0].config.placement.cometql_shard();
     let end = |net: &mut Net| {
         for shard in 0..2 {
-            let message = RingMessage::EndUser { dev: DevId(1), user: UserId::new(5).unwrap() };
+            let users = [9, 5, 7, 5].map(|id| UserId::new(id).unwrap()).to_vec();
+            let message = RingMessage::EndUsers(Arc::new(EndedUsers::new(DevId(1), users)));
             net.rings.push_back((cometql, ShardId(shard), message));
         }
         net.settle();
     };
     end(&mut net);
-    for (shard, index) in [(0, 1), (0, 2), (1, 1)] {
+    for (shard, index) in [(0, 1), (0, 2), (1, 1), (0, 3)] {
         assert_eq!(net.seen(shard, index), ["closed: hash_deleted"]);
     }
     assert!(net.seen(1, 2).is_empty());

@@ -28,7 +28,7 @@ use tracing::info;
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
-use crate::config::{Config, SendEngine, StringEscapes, Tls};
+use crate::config::{self, Config, SendEngine, StringEscapes, Tls};
 use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement};
 use crate::metrics::Counters;
@@ -60,6 +60,7 @@ const PIPELINE_MAX: usize = 1024;
 const STOP_GRACE: Duration = Duration::from_millis(500);
 /// Resolution of timeouts. Coarse, so that eight hours of silence can be told in 16 bits of ticks.
 const TICK: Duration = Duration::from_secs(1);
+const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, "else the wheel would cut them");
 
 /// Why the server did not start; `Display` is one sentence.
 #[derive(Debug)]
@@ -330,6 +331,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
             query_bytes_max,
             message_bytes_max: query_bytes_max,
             user_data_bytes_max: query_bytes_max,
+            result_bytes_max: config.cometql.result_bytes_max,
             dev_max: config.main.dev_index_size.saturating_sub(1),
         },
         escapes: match config.cometql.string_escapes {

@@ -185,6 +185,27 @@ fn guessing_passwords_has_to_wait() {
     assert!(refusal("wrong").is_some_and(|text| !text.contains("wait")), "a right password ends the count");
 }
 
+/// A question of a few kilobytes cannot make the server gather a gigabyte.
+#[test]
+fn large_results_are_refused_and_repeated_keys_cost_nothing() {
+    let more = "[cometql]\nresult_bytes_max = 3000000\n".to_owned();
+    let server = Server::start(&Setup { more, ..Setup::default() });
+    let mut bystanders = Bystanders::new(&server);
+    let mut backend = server.backend();
+    let data = "x".repeat(1_000_000);
+    for id in 1..=4 {
+        let sql = format!("INSERT INTO users_data (id, data) VALUES ({id}, '{data}')");
+        assert_eq!(backend.query(&sql).unwrap(), Answer::Ok { affected: 1, insert_id: id });
+    }
+    let select = |ids: &[&str]| format!("SELECT data FROM users_data WHERE id IN ({})", ids.join(","));
+    assert_eq!(backend.rows(&select(&["3"; 1000])).unwrap(), [[Some(data)]]);
+    assert_eq!(backend.rows(&select(&["1", "2", "3"])).unwrap().len(), 3);
+    let refused = backend.rows(&select(&["1", "2", "3", "4"])).unwrap_err().to_string();
+    assert!(refused.contains("11") && refused.contains("3000000 bytes"), "{refused}");
+    assert_eq!(backend.rows(&select(&["4", "2"])).unwrap().len(), 2, "the session goes on");
+    bystanders.check();
+}
+
 #[test]
 fn half_open_connections_end_by_themselves() {
     let more = "[ws]\nhandshake_timeout_ms = 1000\n[cometql]\nlogin_timeout_ms = 1000\n".to_owned();

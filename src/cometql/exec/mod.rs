@@ -22,12 +22,13 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
-use crate::hub::{Answered, Ask, AskId, Placement, Question, RingMessage, StatementId};
+use crate::hub::{Answered, Ask, AskId, EndedUsers, Placement, Question, RingMessage, StatementId};
 use crate::model::{CloseReason, ConnId, DevId, Now, PipeKey, Publication, ShardId, Time, UserId};
 use crate::storage::{Completion, Job, Read, Request, Ticket, Write};
 
@@ -40,7 +41,7 @@ use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, Serv
 use gather::Gather;
 use session::{Entry, Phase, Session, Stage, Start};
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ExecConfig {
     pub placement: Placement,
     /// The one password of all tenants.
@@ -53,6 +54,23 @@ pub struct ExecConfig {
     /// Wrong passwords from one address after which its logins have to wait; 0: never.
     pub login_attempts_max: u32,
     pub tls: Tls,
+}
+
+/// All but the password, so that no log and no panic can tell it.
+impl fmt::Debug for ExecConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Taken apart, so that a new field is either shown or hidden on purpose.
+        let Self { placement, password: _, packets, statements, escapes, pipeline_max, login_attempts_max, tls } = self;
+        f.debug_struct("ExecConfig")
+            .field("placement", placement)
+            .field("packets", packets)
+            .field("statements", statements)
+            .field("escapes", escapes)
+            .field("pipeline_max", pipeline_max)
+            .field("login_attempts_max", login_attempts_max)
+            .field("tls", tls)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether sessions are enciphered. The edge does it; here it is offered and demanded.
@@ -294,12 +312,11 @@ impl Exec {
     pub fn stored(&mut self, completion: Completion) {
         let Some(StoredFor { session, dev, hashes_deleted }) = self.jobs.remove(&completion.ticket.0) else { return };
         // Also if the session is gone by now: what is committed holds.
-        if completion.result.is_ok() {
-            for user in hashes_deleted {
-                for shard in 0..self.config.placement.connection_shards() {
-                    let message = RingMessage::EndUser { dev, user };
-                    self.outputs.push_back(Output::Ring { to: ShardId(shard), message });
-                }
+        if completion.result.is_ok() && !hashes_deleted.is_empty() {
+            let ended = Arc::new(EndedUsers::new(dev, hashes_deleted));
+            for shard in 0..self.config.placement.connection_shards() {
+                let message = RingMessage::EndUsers(ended.clone());
+                self.outputs.push_back(Output::Ring { to: ShardId(shard), message });
             }
         }
         self.with(session, |session| session.stored(completion.result));
@@ -398,17 +415,13 @@ impl Exec {
             // A probe tries no password, so it neither waits nor makes anybody wait; nor has it anything to encipher.
             Verdict::Empty if session.asked_user.starts_with(b"haproxy_check") => {
                 session.phase = Phase::Probe;
-                session.wire.accept_unproved(&mut session.out);
-                self.touch(session);
-                return;
+                return answer_login(session, Connection::accept_unproved);
             }
             _ if self.config.tls == Tls::Required && !session.wire.is_tls() => {
                 return self.refuse(session, &Error::new(Code::Authentication, TLS_REQUIRED));
             }
             Verdict::SwitchPlugin(method) => {
-                session.wire.switch_plugin(method, &mut session.out);
-                self.touch(session);
-                return;
+                return answer_login(session, |wire, answer| wire.switch_plugin(method, answer));
             }
             // Whether the password is right is not told, or guessing would go on.
             _ if let Some(left) = self.back_off.wait(session.address, now) => {
@@ -431,9 +444,8 @@ impl Exec {
                 self.back_off.succeeded(session.address);
                 self.counters.logins += 1;
                 session.phase = Phase::Ready;
-                session.wire.accept(method, &mut session.out);
+                answer_login(session, |wire, answer| wire.accept(method, answer));
                 self.outputs.push_back(Output::LoggedIn { session: session.id });
-                self.touch(session);
             }
             Err(error) => self.refuse(session, &error),
         }
@@ -456,9 +468,8 @@ impl Exec {
 
     fn refuse(&mut self, session: &mut Session, error: &Error) {
         self.counters.logins_refused += 1;
-        session.wire.refuse(error.code.number(), &error.text, &mut session.out);
+        answer_login(session, |wire, answer| wire.refuse(error.code.number(), &error.text, answer));
         session.close_when_answered(CloseReason::LoginRefused);
-        self.touch(session);
     }
 
     fn command(&mut self, session: &mut Session, sequence: u8, command: Command<'_>, now: Now, live: LiveRows<'_>) {
@@ -609,14 +620,17 @@ impl Exec {
             let columns = plan::result_columns(&statement, &session.view(now, &self.config.statements))?;
             let parameters = u16::try_from(statement.placeholders())
                 .map_err(|_| Error::new(Code::TooManyValues, "The statement has too many placeholders"))?;
-            if session.prepared_bytes + text.len() > PREPARED_BYTES_MAX {
-                return Err(Error::new(Code::TooManyStatements, "The prepared statements are too long together"));
+            if session.prepared_bytes + statement.bytes() > PREPARED_BYTES_MAX {
+                return Err(Error::new(
+                    Code::TooManyStatements,
+                    "The prepared statements are too large together: close some first",
+                ));
             }
             let id = session
                 .wire
                 .add_statement(&self.config.packets, parameters)
                 .ok_or_else(|| Error::new(Code::TooManyStatements, "Too many prepared statements: close some first"))?;
-            session.remember(id, statement, text.len());
+            session.remember(id, statement);
             Ok((id, columns, parameters))
         });
         let mut answer = Vec::new();
@@ -649,7 +663,6 @@ impl Exec {
         let statement = session
             .prepared
             .get(&execute.statement)
-            .map(|(statement, _)| statement)
             .ok_or_else(|| Error::new(Code::UnknownStatement, "There is no such prepared statement"))?;
         let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
         let bound = statement.bind(&values)?;
@@ -756,15 +769,15 @@ impl Exec {
                     let asked = places.iter().filter_map(|place| users.get(*place).copied()).collect();
                     self.send_question(session.id, *to, places.clone(), Question::Online(dev, asked));
                 }
-                self.store(session, Request::Read(Read::LastSeen { dev, users: users.clone() }));
+                self.read(session, Read::LastSeen { dev, users: users.clone() });
                 Gather::last_seen(users, parts.len(), query)
             }
             Source::Hashes(users) => {
-                self.store(session, Request::Read(Read::Hashes { dev, users }));
+                self.read(session, Read::Hashes { dev, users });
                 Gather::texts(query)
             }
             Source::UserData(users) => {
-                self.store(session, Request::Read(Read::UserData { dev, users }));
+                self.read(session, Read::UserData { dev, users });
                 Gather::texts(query)
             }
         }
@@ -777,6 +790,11 @@ impl Exec {
         self.outputs.push_back(Output::Ring { to, message });
     }
 
+    fn read(&mut self, session: &Session, read: Read) {
+        let bytes_max = self.config.statements.result_bytes_max;
+        self.store(session, Request::Read { read, bytes_max });
+    }
+
     fn store(&mut self, session: &Session, request: Request) {
         let deleted = |write: &Write| match write {
             Write::DeleteHash { user, .. } => Some(*user),
@@ -784,7 +802,7 @@ impl Exec {
         };
         let hashes_deleted = match &request {
             Request::Write(writes) => writes.iter().filter_map(deleted).collect(),
-            Request::Read(_) => Vec::new(),
+            Request::Read { .. } => Vec::new(),
         };
         let number = self.draw_number();
         self.jobs.insert(number, StoredFor { session: session.id, dev: session.dev, hashes_deleted });
@@ -835,12 +853,19 @@ impl Exec {
     }
 }
 
+/// Behind the answers to what came before: a change of user may follow publications that are still under way.
+fn answer_login(session: &mut Session, write: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
+    let mut answer = Vec::new();
+    write(&mut session.wire, &mut answer);
+    session.push(Entry::ready(answer));
+}
+
 const TLS_REQUIRED: &str = "Logins are accepted over TLS only: connect with --ssl (mysql) or MYSQLI_CLIENT_SSL (PHP)";
 
 const NOT_LOGGED_IN: &str = "Access denied: this session did not log in with the password";
 
-/// Bytes of text of all prepared statements of a session.
-const PREPARED_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of memory of all prepared statements of a session, as [`sql::Prepared::bytes`] estimates them.
+const PREPARED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Statements in one query of a client that asked for multi-statements.
 const STATEMENTS_PER_QUERY_MAX: usize = 1000;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, SessionView, StatementLimits};
+use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, SessionView, StatementLimits, too_large};
 use crate::cometql::sql::Prepared;
 use crate::cometql::wire::{self, Column, Connection};
 use crate::model::{CloseReason, ConnId, DevId, Now};
@@ -79,9 +79,8 @@ pub(super) struct Session {
     first: u32,
     /// The last sequence number written.
     sequence: u8,
-    /// With the length of the text.
-    pub(super) prepared: BTreeMap<u32, (Prepared, usize)>,
-    /// Bytes of text of all of them.
+    pub(super) prepared: BTreeMap<u32, Prepared>,
+    /// Bytes of all of them, estimated.
     pub(super) prepared_bytes: usize,
     /// Answers of this turn.
     pub(super) out: Vec<u8>,
@@ -124,18 +123,17 @@ impl Session {
             + self.wire.held_bytes()
             + self.out.capacity()
             + self.queue.capacity() * size_of::<Entry>()
-            + self.prepared.len() * size_of::<(u32, (Prepared, usize))>()
             + self.prepared_bytes
     }
 
-    pub(super) fn remember(&mut self, id: u32, statement: Prepared, bytes: usize) {
-        self.prepared_bytes += bytes;
-        self.prepared.insert(id, (statement, bytes));
+    pub(super) fn remember(&mut self, id: u32, statement: Prepared) {
+        self.prepared_bytes += statement.bytes();
+        self.prepared.insert(id, statement);
     }
 
     pub(super) fn forget(&mut self, id: u32) {
-        if let Some((_, bytes)) = self.prepared.remove(&id) {
-            self.prepared_bytes -= bytes;
+        if let Some(statement) = self.prepared.remove(&id) {
+            self.prepared_bytes -= statement.bytes();
         }
     }
 
@@ -309,6 +307,7 @@ fn write_rows(reply: wire::Reply<'_>, rows: &ResultSet, more: bool, binary: bool
 
 pub(super) fn storage_failure(error: &StorageError) -> Error {
     match error {
+        StorageError::TooLarge { bytes_max } => too_large(*bytes_max),
         StorageError::Failed(text) => Error::new(Code::Internal, format!("Storage failed: {text}")),
         StorageError::Overloaded => Error::new(Code::Internal, "Storage has too much to do: try again"),
     }

@@ -389,14 +389,14 @@ impl World {
                 }
                 Outcome::Written
             }
-            Request::Read(Read::Hashes { users, .. }) => Outcome::Texts(
+            Request::Read { read: Read::Hashes { users, .. }, .. } => Outcome::Texts(
                 users
                     .into_iter()
                     .filter_map(|user| Some((user, self.hashes.get(&user.get())?.as_str().into())))
                     .collect(),
             ),
-            Request::Read(Read::UserData { .. }) => Outcome::Texts(Vec::new()),
-            Request::Read(Read::LastSeen { .. }) => Outcome::Times(Vec::new()),
+            Request::Read { read: Read::UserData { .. }, .. } => Outcome::Texts(Vec::new()),
+            Request::Read { read: Read::LastSeen { .. }, .. } => Outcome::Times(Vec::new()),
         }
     }
 
