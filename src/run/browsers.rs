@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ahash::RandomState;
 use shards::{End, Io, Token};
@@ -72,6 +72,7 @@ pub(super) struct Browsers {
     assemblers: HashMap<Token, Box<Assembler>, RandomState>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
+    turn_budget: TurnBudget,
     scratch: Vec<u8>,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
@@ -90,6 +91,7 @@ impl Browsers {
             files,
             assemblers,
             deferred: VecDeque::new(),
+            turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
             head_of: None,
             counters,
@@ -102,9 +104,9 @@ impl Browsers {
 
     pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
         let mut used = 0;
-        let mut budget = FRAMES_PER_TURN;
         while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
             let Some(browser) = browser(io, conn) else { break };
+            self.turn_budget.charge(io.turn_time(), conn, 1);
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
@@ -123,9 +125,8 @@ impl Browsers {
                 io.pause(conn);
                 break;
             }
-            budget -= 1;
-            if budget == 0 {
-                // The rest comes in the next turn, after everybody else.
+            // The rest comes in the next turn, after everybody else, and not before the rings have room.
+            if self.turn_budget.is_used_up() || io.congested() {
                 io.pause(conn);
                 io.resume(conn);
                 break;
@@ -382,6 +383,8 @@ impl Browsers {
             Command::Subscription(list) => {
                 let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
                 self.errors(io, conn, errors);
+                let names = self.hub.subscriptions(conn_id) + pipes.len();
+                self.turn_budget.charge(io.turn_time(), conn, names / NAMES_PER_FRAME);
                 Ok(Input::Subscribe { conn: conn_id, pipes })
             }
             Command::WebPipe2(Ok(wanted)) => Ok(Input::Publish {
@@ -495,6 +498,30 @@ impl Browsers {
 
 /// Frames of one connection that are looked at in one turn; more must wait for the others.
 const FRAMES_PER_TURN: usize = 64;
+
+/// So many names that a subscription leaves or comes to count as one frame more.
+const NAMES_PER_FRAME: usize = 16;
+
+/// What one connection has used of its turn. A connection is read several times in a row, but never after others of the
+/// same turn, so one count serves all.
+#[derive(Debug, Default)]
+struct TurnBudget {
+    of: Option<(Instant, Token)>,
+    frames: usize,
+}
+
+impl TurnBudget {
+    fn charge(&mut self, turn: Instant, conn: Token, frames: usize) {
+        if self.of != Some((turn, conn)) {
+            *self = Self { of: Some((turn, conn)), frames: 0 };
+        }
+        self.frames += frames;
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.frames >= FRAMES_PER_TURN
+    }
+}
 
 /// How long a client may take for the answer to a plain request.
 const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_mins(1);

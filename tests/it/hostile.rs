@@ -318,3 +318,49 @@ fn a_publisher_faster_than_its_subscribers_is_slowed_and_nothing_is_lost() {
         assert_eq!(status(&mut backend, "encke_closed_slow_consumer"), 0);
     }
 }
+
+/// Turns of all shards so far, once this many browser commands were carried out.
+fn turns_after(backend: &mut CometQl, commands: u64) -> u64 {
+    await_status(backend, "encke_commands", commands);
+    status(backend, "encke_turns")
+}
+
+#[test]
+fn the_frames_of_one_connection_cannot_fill_a_turn() {
+    const FRAMES: u64 = 64_000;
+    let server = Server::start(&Setup { shards: 1, ..Setup::default() });
+    let mut bystanders = Bystanders::new(&server);
+    let mut busy = connect(server.browsers);
+    busy.write_all(UPGRADE.as_bytes()).expect("a head");
+    let (commands, turns) =
+        (status(&mut bystanders.backend, "encke_commands"), status(&mut bystanders.backend, "encke_turns"));
+    busy.write_all(&masked(0x81, b"statistics\n").repeat(FRAMES as usize)).expect("the server reads on");
+    bystanders.check();
+    let turns = turns_after(&mut bystanders.backend, commands + FRAMES) - turns;
+    assert!(turns >= FRAMES / 64, "{FRAMES} frames in {turns} turns");
+    bystanders.check();
+}
+
+#[test]
+fn long_lists_that_replace_each_other_take_a_turn_each() {
+    const LISTS: usize = 200;
+    for shards in [1, 3] {
+        let server = Server::start(&Setup { shards, ..Setup::default() });
+        let mut bystanders = Bystanders::new(&server);
+        let list = |letter: &str| {
+            let names: Vec<String> = (0..1024).map(|number| format!("{letter}{number:x}")).collect();
+            masked(0x81, format!("subscription\n{}", names.join("\n")).as_bytes())
+        };
+        let mut swapper = connect(server.browsers);
+        swapper.write_all(UPGRADE.as_bytes()).expect("a head");
+        let backend = &mut bystanders.backend;
+        let (commands, turns) = (status(backend, "encke_commands"), status(backend, "encke_turns"));
+        swapper.write_all(&[list("a"), list("b")].concat().repeat(LISTS / 2)).expect("the server reads on");
+        bystanders.check();
+        let turns = turns_after(&mut bystanders.backend, commands + LISTS as u64) - turns;
+        assert!(turns >= LISTS as u64, "{LISTS} lists in {turns} turns");
+        server.await_subscribers("a3ff", 0);
+        server.await_subscribers("b3ff", 1);
+        bystanders.check();
+    }
+}
