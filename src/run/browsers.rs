@@ -135,6 +135,11 @@ impl Browsers {
         used
     }
 
+    /// A browser that half-closes is gone: what waits for it may still arrive, but it is nobody's subscriber.
+    pub(super) fn half_closed(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        self.input(io, Input::Disconnected { conn: id(conn) });
+    }
+
     pub(super) fn ended(&mut self, io: &mut Io<'_, Host>, conn: Token, end: End) {
         count_end(&mut self.counters, end);
         if browser(io, conn).is_some_and(|browser| browser.fragments) {
@@ -469,7 +474,9 @@ impl Browsers {
         self.counters.answers += 1;
     }
 
-    /// Ends a connection as its client understands it.
+    /// Ends a connection as its client understands it. The hub hears of it at once: a client that keeps its side open
+    /// must not count as a subscriber meanwhile. What `ended` says later changes nothing, because a place is not taken
+    /// again before, and then under another generation.
     fn close(
         &mut self,
         io: &mut Io<'_, Host>,
@@ -486,6 +493,7 @@ impl Browsers {
         ws::close(code, &mut self.scratch);
         io.write(conn, &self.scratch);
         io.close_after_flush(conn);
+        self.input(io, Input::Disconnected { conn: id(conn) });
     }
 
     fn drop_connection(&mut self, io: &mut Io<'_, Host>, conn: Token, reason: CloseReason) {

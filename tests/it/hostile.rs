@@ -364,3 +364,54 @@ fn long_lists_that_replace_each_other_take_a_turn_each() {
         bystanders.check();
     }
 }
+
+/// A subscriber of the pipe that speaks the newer protocol, in which connections end with a handshake.
+fn modern_subscriber(server: &Server, pipe: &str) -> TcpStream {
+    let mut stream = connect(server.browsers);
+    stream.write_all(UPGRADE.replace("api=js", "api=js2").as_bytes()).expect("a head");
+    stream.write_all(&masked(0x81, format!("subscription\n{pipe}").as_bytes())).expect("a subscription");
+    server.await_subscribers(pipe, 1);
+    stream
+}
+
+/// Below the time that the server gives a closing connection.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+#[test]
+fn whoever_says_goodbye_is_no_subscriber_any_more() {
+    let server = Server::start(&Setup::default());
+    let mut leaver = modern_subscriber(&server, "goodbye");
+    let said = Instant::now();
+    leaver.write_all(&masked(0x88, &1000_u16.to_be_bytes())).expect("a close frame");
+    server.await_subscribers("goodbye", 0);
+    assert!(said.elapsed() < AT_ONCE, "{:?}", said.elapsed());
+    // The server goes on waiting for the other side, and then the place is used again.
+    let mut rest = Vec::new();
+    leaver.read_to_end(&mut rest).expect("a close frame comes back");
+    assert!(rest.ends_with(&[0x88, 2, 0x03, 0xe8]));
+    let _next = modern_subscriber(&server, "goodbye");
+    drop(leaver);
+    await_status(&mut server.backend(), "encke_ended", 1);
+    server.await_subscribers("goodbye", 1);
+}
+
+#[test]
+fn whoever_half_closes_is_no_subscriber_any_more() {
+    let more = "[ws]\nqueue_bytes_max = 100000000\n".to_owned();
+    let server = Server::start(&Setup { more, ..Setup::default() });
+    let leaver = modern_subscriber(&server, "half");
+    let mut backend = server.backend();
+    let insert =
+        format!("INSERT INTO pipes_messages (name, event, message) VALUES ('half', 'e', '{}')", "x".repeat(100_000));
+    // More than the system keeps for a reader that does not read.
+    let mut number = 0;
+    while status(&mut backend, "encke_memory_queues") < 1_000_000 {
+        backend.query(&insert).expect("it is published");
+        number += 1;
+        assert!(number < 1000, "nothing is queued");
+    }
+    let said = Instant::now();
+    leaver.shutdown(Shutdown::Write).expect("half closed");
+    server.await_subscribers("half", 0);
+    assert!(said.elapsed() < AT_ONCE, "{:?}", said.elapsed());
+}
