@@ -375,7 +375,7 @@ pub enum CloseReason {
     HashDeleted,
     /// Another CometQL session asked for its end.
     Killed,
-    /// Accepted, but no place for it: a limit on connections.
+    /// No place for it or for what it asked for: a limit that all connections of a shard share.
     NoRoom,
     /// Storage could not say who the browser is; it comes back by itself.
     StorageUnavailable,

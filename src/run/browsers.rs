@@ -7,11 +7,10 @@
 //!    +--anything else: an answer--> (gone)
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ahash::RandomState;
 use shards::{End, Io, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
@@ -23,6 +22,7 @@ use crate::storage::Completion;
 use crate::ws::{self, Assembler, Received, Step};
 
 use super::files::{FileAnswer, FileClient};
+use super::fragments::Fragments;
 use super::host::{Host, clocks, count_end, id, level, token};
 use super::pages::{self, Pages};
 use super::storage::StorageClient;
@@ -44,7 +44,7 @@ pub(super) struct Browser {
     classic: bool,
     /// A ping was sent and nothing has come since.
     pinged: bool,
-    /// A fragmented message is open, see `assemblers`.
+    /// A fragmented message is open, see `Browsers::fragments`.
     fragments: bool,
 }
 
@@ -59,8 +59,10 @@ pub(super) struct BrowserConfig {
     pub(super) handshake_timeout: Duration,
     /// Zero: never ping.
     pub(super) ping_interval: Duration,
-    /// Fragmented messages open at the same time; a further one ends its connection.
-    pub(super) assemblers_max: usize,
+    /// Fragmented messages open at the same time; with a further one the oldest ends its connection.
+    pub(super) fragments_max: usize,
+    /// Bytes of all of them; with more the same happens.
+    pub(super) fragments_bytes_max: usize,
     pub(super) pages: Arc<Pages>,
 }
 
@@ -69,7 +71,7 @@ pub(super) struct Browsers {
     hub: Hub,
     storage: StorageClient,
     files: Option<FileClient>,
-    assemblers: HashMap<Token, Box<Assembler>, RandomState>,
+    fragments: Fragments,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
@@ -82,14 +84,15 @@ pub(super) struct Browsers {
 impl Browsers {
     pub(super) fn new(config: BrowserConfig, storage: StorageClient, files: Option<FileClient>) -> Self {
         let hub = Hub::new(config.hub.clone());
-        let assemblers = HashMap::with_hasher(config.hub.placement.hasher());
+        let hasher = config.hub.placement.hasher();
+        let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher);
         let counters = Counters::default();
         Self {
             config,
             hub,
             storage,
             files,
-            assemblers,
+            fragments,
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
@@ -137,15 +140,12 @@ impl Browsers {
 
     /// A browser that half-closes is gone: what waits for it may still arrive, but it is nobody's subscriber.
     pub(super) fn half_closed(&mut self, io: &mut Io<'_, Host>, conn: Token) {
-        self.input(io, Input::Disconnected { conn: id(conn) });
+        self.let_go(io, conn);
     }
 
     pub(super) fn ended(&mut self, io: &mut Io<'_, Host>, conn: Token, end: End) {
         count_end(&mut self.counters, end);
-        if browser(io, conn).is_some_and(|browser| browser.fragments) {
-            self.assemblers.remove(&conn);
-        }
-        self.input(io, Input::Disconnected { conn: id(conn) });
+        self.let_go(io, conn);
     }
 
     pub(super) fn timed_out(&mut self, io: &mut Io<'_, Host>, conn: Token) {
@@ -210,7 +210,7 @@ impl Browsers {
         counters.memory_hub =
             (memory.connections + memory.pipes + memory.owned_pipes + memory.users + memory.waiting + memory.arrivals)
                 as u64;
-        counters.memory_edge = (self.assemblers.values().map(|assembler| assembler.bytes()).sum::<usize>()
+        counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         super::host::add_runtime(&mut counters, io);
@@ -339,17 +339,14 @@ impl Browsers {
             browser.pinged = false;
         }
         let payload = bytes.get(payload).unwrap_or_default();
-        let mut open = if browser.fragments { self.assemblers.remove(&conn) } else { None };
+        let mut open = if browser.fragments { self.fragments.take(conn) } else { None };
         let received = ws::receive(&mut open, &self.config.frames, head, payload);
-        if open.is_some() && !browser.fragments && self.assemblers.len() >= self.config.assemblers_max {
-            return self.violation(io, conn, browser, ws::Violation::TooLarge);
+        if browser.fragments || open.is_some() {
+            self.put_fragments(io, conn, open);
+            if !io.is_open(conn) {
+                return Progress::Over;
+            }
         }
-        if browser.fragments != open.is_some()
-            && let Some(browser) = browser_mut(io, conn)
-        {
-            browser.fragments = open.is_some();
-        }
-        self.assemblers.extend(open.map(|assembler| (conn, assembler)));
         match received {
             Ok(Received::Message(text)) => self.command(io, conn, browser, &text),
             Ok(Received::Fragment | Received::Pong) => {}
@@ -365,6 +362,24 @@ impl Browsers {
             Err(violation) => return self.violation(io, conn, browser, violation),
         }
         Progress::Used(used)
+    }
+
+    /// Keeps what the connection has open, and ends the connections whose messages are open longest while all of them
+    /// are too much.
+    fn put_fragments(&mut self, io: &mut Io<'_, Host>, conn: Token, open: Option<Box<Assembler>>) {
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.fragments = open.is_some();
+        }
+        match open {
+            Some(assembler) => self.fragments.put(conn, assembler),
+            None => self.fragments.forget(conn),
+        }
+        while let Some(oldest) = self.fragments.excess() {
+            self.fragments.forget(oldest);
+            if let Some(browser) = browser(io, oldest) {
+                self.close(io, oldest, browser, CloseReason::NoRoom, ws::CloseCode::Again);
+            }
+        }
     }
 
     fn violation(
@@ -474,9 +489,7 @@ impl Browsers {
         self.counters.answers += 1;
     }
 
-    /// Ends a connection as its client understands it. The hub hears of it at once: a client that keeps its side open
-    /// must not count as a subscriber meanwhile. What `ended` says later changes nothing, because a place is not taken
-    /// again before, and then under another generation.
+    /// Ends a connection as its client understands it.
     fn close(
         &mut self,
         io: &mut Io<'_, Host>,
@@ -493,6 +506,18 @@ impl Browsers {
         ws::close(code, &mut self.scratch);
         io.write(conn, &self.scratch);
         io.close_after_flush(conn);
+        self.let_go(io, conn);
+    }
+
+    /// The connection will say nothing more. The hub hears of it at once: a client that keeps its side open must not
+    /// count as a subscriber meanwhile. A second time changes nothing, because a place is not taken again before `ended`
+    /// has returned, and then under another generation.
+    fn let_go(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        if let Some(browser) = browser_mut(io, conn)
+            && std::mem::take(&mut browser.fragments)
+        {
+            self.fragments.forget(conn);
+        }
         self.input(io, Input::Disconnected { conn: id(conn) });
     }
 

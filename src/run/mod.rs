@@ -6,6 +6,7 @@
 mod browsers;
 mod certificate;
 mod files;
+mod fragments;
 mod host;
 pub mod kept;
 mod live;
@@ -51,7 +52,9 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Pipes with subscribers on one shard.
 const PIPES_PER_SHARD_MAX: usize = 10_000_000;
 /// Fragmented messages that may be open on one shard at a time.
-const ASSEMBLERS_MAX: usize = 1024;
+const FRAGMENTS_MAX: usize = 1024;
+/// What they may hold together; two messages of the largest size fit in any case.
+const FRAGMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Statements of one session under way.
 const PIPELINE_MAX: usize = 1024;
 /// How long a stopping server waits for what is still being sent, and for peers to close. Far enough below the two
@@ -313,7 +316,9 @@ fn make_host(
         origins: config.ws.hosts.clone(),
         handshake_timeout: Duration::from_millis(u64::from(config.ws.handshake_timeout_ms)),
         ping_interval: Duration::from_secs(u64::from(config.ws.ping_interval_s)),
-        assemblers_max: ASSEMBLERS_MAX,
+        fragments_max: FRAGMENTS_MAX,
+        // An assembler grows by doubling.
+        fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
         pages: Arc::new(Pages::new(cometql_port.clone(), config.main.node_name.clone(), content_types)),
     };
     Host::browsers(Browsers::new(browsers, storage, take(&ends.files, shard)), board.clone())

@@ -415,3 +415,29 @@ fn whoever_half_closes_is_no_subscriber_any_more() {
     server.await_subscribers("half", 0);
     assert!(said.elapsed() < AT_ONCE, "{:?}", said.elapsed());
 }
+
+#[test]
+fn messages_left_open_make_room_for_those_that_end() {
+    // All open messages of a shard may hold 64 MiB together.
+    const PART: usize = 8_000_000;
+    let more = format!("[ws]\nmessage_bytes_max = {}\n", 2 * PART);
+    let server = Server::start(&Setup { shards: 1, more, ..Setup::default() });
+    let mut bystanders = Bystanders::new(&server);
+    let part = masked(0x01, &vec![b'x'; PART]);
+    let mut idle: Vec<TcpStream> = (0..9)
+        .map(|_| {
+            let mut stream = connect(server.browsers);
+            stream.write_all(&[UPGRADE.as_bytes(), &part].concat()).expect("half a message");
+            stream
+        })
+        .collect();
+    let mut rest = Vec::new();
+    idle[0].read_to_end(&mut rest).expect("the one that is open longest ends");
+    await_status(&mut bystanders.backend, "encke_closed_no_room", 1);
+    let mut whole = connect(server.browsers);
+    let parts = [masked(0x01, b"subscription\nin_pa"), masked(0x80, b"rts")].concat();
+    whole.write_all(&[UPGRADE.as_bytes(), &parts].concat()).expect("a message in two parts");
+    server.await_subscribers("in_parts", 1);
+    assert!(status(&mut bystanders.backend, "encke_memory_edge") < 80_000_000);
+    bystanders.check();
+}
