@@ -21,7 +21,7 @@ use crate::model::{Answer, ApiError, CloseReason, ConnId, Publication, ShardId, 
 use crate::storage::Completion;
 use crate::ws::{self, Assembler, Received, Step};
 
-use super::files::{FileAnswer, FileClient};
+use super::files::{FileAnswer, FileClient, Found};
 use super::fragments::Fragments;
 use super::host::{Host, clocks, count_end, id, level, token};
 use super::pages::{self, Pages};
@@ -280,18 +280,21 @@ impl Browsers {
     fn file_read(&mut self, io: &mut Io<'_, Host>, answer: &FileAnswer) {
         let conn = token(answer.conn);
         let pages = &self.config.pages;
-        match &answer.content {
-            Some(content) if answer.with_body => {
-                io.write_shared(conn, &pages.file_head(&answer.path, content.len()));
+        match &answer.found {
+            Found::Content(content) => {
+                io.write_shared(conn, &pages.file_head(&answer.path, content.len() as u64));
                 self.end_http(io, conn, content, CloseReason::HttpDone);
             }
-            Some(content) => {
-                let head = pages.file_head(&answer.path, content.len());
+            Found::Length(length) => {
+                let head = pages.file_head(&answer.path, *length);
                 self.end_http(io, conn, &head, CloseReason::HttpDone);
             }
-            None => {
+            Found::Missing => {
                 let not_found = pages.not_found();
                 self.end_http(io, conn, &not_found, CloseReason::HttpDone);
+            }
+            Found::Busy => {
+                self.end_http(io, conn, &pages::busy(), CloseReason::NoRoom);
             }
         }
     }

@@ -39,6 +39,7 @@ use crate::ws;
 
 use browsers::{BrowserConfig, Browsers};
 use certificate::{CertificateError, Place};
+use files::FileLimits;
 use host::{Board, Host};
 use pages::Pages;
 use sessions::{Sessions, SessionsConfig};
@@ -49,6 +50,8 @@ const PRODUCT: &str = concat!("Encke ", env!("CARGO_PKG_VERSION"));
 
 /// Largest static file.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Contents of static files that are being sent, each counted once.
+const FILE_CONTENTS_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Pipes with subscribers on one shard.
 const PIPES_PER_SHARD_MAX: usize = 10_000_000;
 /// Fragmented messages that may be open on one shard at a time.
@@ -193,7 +196,8 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let (file_thread, file_clients) = match &config.main.base_dir {
         Some(root) => {
             let (setup, clients) = files::channels(connection_shards);
-            let thread = files::start(setup, root.clone(), FILE_BYTES_MAX, wakers).map_err(StartError::Thread)?;
+            let limits = FileLimits { bytes_max: FILE_BYTES_MAX, contents_bytes_max: FILE_CONTENTS_BYTES_MAX };
+            let thread = files::start(setup, root.clone(), limits, wakers).map_err(StartError::Thread)?;
             (Some(thread), clients)
         }
         None => (None, Vec::new()),

@@ -441,3 +441,58 @@ fn messages_left_open_make_room_for_those_that_end() {
     assert!(status(&mut bystanders.backend, "encke_memory_edge") < 80_000_000);
     bystanders.check();
 }
+
+/// Asks for a file and reads the beginning of the answer only.
+fn ask_for(server: &Server, file: &str) -> (TcpStream, String) {
+    let mut stream = connect(server.browsers);
+    stream.write_all(format!("GET /{file} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).expect("a request");
+    let mut beginning = [0; 12];
+    stream.read_exact(&mut beginning).expect("an answer");
+    (stream, String::from_utf8_lossy(&beginning).into_owned())
+}
+
+#[test]
+fn files_that_nobody_reads_take_a_bounded_amount_of_memory() {
+    const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+    let server = Server::start(&Setup::default());
+    let mut bystanders = Bystanders::new(&server);
+    for number in 0..8 {
+        let file = std::fs::File::create(server.folder().join(format!("static/{number}.js"))).expect("a file");
+        file.set_len(FILE_BYTES_MAX).expect("room on the disk");
+    }
+    // All of them have the same content in memory: it would not fit so often.
+    let same: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let (stream, status) = ask_for(&server, "0.js");
+            assert_eq!(status, "HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    bystanders.check();
+    let mut others: Vec<TcpStream> = Vec::new();
+    for number in 1..8 {
+        let (stream, status) = ask_for(&server, &format!("{number}.js"));
+        assert_eq!(status, if number < 7 { "HTTP/1.1 200" } else { "HTTP/1.1 503" }, "file {number}");
+        others.push(stream);
+    }
+    assert_eq!(ask_for(&server, "0.js").1, "HTTP/1.1 200", "what is being sent anyway costs nothing more");
+    bystanders.check();
+    drop((same, others));
+    let found = tools::until(PATIENCE, || (ask_for(&server, "7.js").1 == "HTTP/1.1 200").then_some(()));
+    assert!(found.is_some(), "contents that nobody is sent any more take room");
+}
+
+#[test]
+fn an_answered_request_does_not_hold_its_connection() {
+    let server = Server::start(&Setup::default());
+    let mut backend = server.backend();
+    let mut stream = connect(server.browsers);
+    stream.write_all(b"GET /info HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
+    let begun = Instant::now();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer and its end");
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    // The client has not closed.
+    await_status(&mut backend, "encke_ended", 1);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
