@@ -485,7 +485,8 @@ pub enum CloseReason {
     TokenExpired,
     /// Another CometQL session asked for its end.
     Killed,
-    /// A limit on connections: no place for it, or it was half-open and made room for the next.
+    /// No place for it or for what it asked for: a limit that all connections of a shard share. Or it was half-open and
+    /// made room for the next.
     NoRoom,
     /// Storage could not say who the browser is; it comes back by itself.
     StorageUnavailable,

@@ -60,7 +60,7 @@ impl<'a, H: Host> Io<'a, H> {
 
     /// The last bytes of a connection: sent as by [`write_shared`](Self::write_shared), then closed as by
     /// [`close_after_flush`](Self::close_after_flush). The queue may be as long as it takes, since nothing can follow;
-    /// the peer has the time `within` for all of it.
+    /// the peer has the time `within` for all of it, and `close_time_max` to close once it is sent.
     pub fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration) {
         self.core.write_last(conn, bytes, within);
     }

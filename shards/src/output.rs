@@ -201,6 +201,8 @@ impl<H: Host> Core<H> {
             return self.end(conn, End::Local);
         }
         entry.flags.set(Flags::LINGERING);
+        // However long flushing might have taken: a peer that has everything only has to close.
+        self.deadline_within(conn, self.settings.close_time_max);
         // The kernel may have reported input that nobody read since.
         self.list_reader(conn);
     }

@@ -110,6 +110,9 @@ const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];
 const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+/// Longest silence that can be measured, in seconds: the shards count ticks of a second in 15 bits, and one more for the
+/// tick that has begun. Handshakes and logins, in milliseconds, are far below.
+pub const TIMEOUT_S_MAX: u64 = 32_766;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
@@ -250,7 +253,7 @@ pub const KEYS: &[Key] = &[
         without_effect: None,
         field: Field::Number {
             min: 0,
-            max: 86_400,
+            max: TIMEOUT_S_MAX,
             get: |config| config.ws.ping_interval_s.into(),
             set: |config, number| config.ws.ping_interval_s = number as u32,
         },
@@ -470,7 +473,7 @@ pub const KEYS: &[Key] = &[
         without_effect: None,
         field: Field::Number {
             min: 0,
-            max: 31_536_000,
+            max: TIMEOUT_S_MAX,
             get: |config| config.cometql.idle_timeout_s.into(),
             set: |config, number| config.cometql.idle_timeout_s = number as u32,
         },

@@ -11,7 +11,7 @@ mod read;
 mod sample;
 mod values;
 
-pub use keys::{Field, KEYS, Key, SECTIONS};
+pub use keys::{Field, KEYS, Key, SECTIONS, TIMEOUT_S_MAX};
 pub use problem::{Problem, ProblemKind, Severity};
 pub use read::parse;
 pub use sample::{sample, to_text};

@@ -47,7 +47,7 @@ use crate::storage::{
     Completion, Job, MessageId, Outcome, Page, PipeSetting, Read, Request, StoredMessage, Ticket, Write,
 };
 
-use conns::Conns;
+use conns::{Conns, Membership};
 use details::AllDetails;
 pub use details::Details;
 use fan_out::Arrivals;
@@ -436,6 +436,12 @@ impl Hub {
         self.conns.get(conn).is_some_and(|entry| entry.busy)
     }
 
+    /// Pipes that the connection is subscribed to. A further [`Input::Subscribe`] costs as many steps, and one for each
+    /// name in it; up to as many ring messages.
+    pub fn subscriptions(&self, conn: ConnId) -> usize {
+        self.conns.memberships(conn).len()
+    }
+
     /// Whether publications wait for [`Hub::end_turn`].
     pub fn has_arrivals(&self) -> bool {
         !self.arrivals.is_empty()
@@ -480,8 +486,7 @@ impl Hub {
             self.send(to, RingMessage::UserWent { dev, user, conn });
         }
         for membership in gone.memberships() {
-            let interest = self.pipes.leave(*membership, &mut self.conns);
-            self.left(conn, gone.user, interest);
+            self.leave(conn, gone.user, *membership);
         }
         self.details.remove(conn);
     }
@@ -490,7 +495,7 @@ impl Hub {
 
     fn subscribe(&mut self, conn: ConnId, names: Vec<PipeName>) {
         let Some(entry) = self.conns.get(conn) else { return };
-        let (dev, user, anything_before) = (entry.dev, entry.user, entry.has_memberships());
+        let (dev, user) = (entry.dev, entry.user);
         let mut wanted: Vec<PipeName> = Vec::with_capacity(names.len().min(self.config.pipes_per_connection_max));
         let mut refused = None;
         for name in names {
@@ -506,27 +511,33 @@ impl Hub {
         wanted.sort_unstable();
         wanted.dedup();
 
-        // Leave first: a connection at its limit may exchange one pipe for another.
-        if anything_before {
-            for membership in self.conns.memberships(conn) {
-                if wanted.binary_search_by(|name| name.cmp(&self.pipes.key(membership.pipe).name)).is_err() {
-                    self.conns.forget(conn, membership.pipe);
-                    let interest = self.pipes.leave(membership, &mut self.conns);
-                    self.left(conn, user, interest);
-                }
-            }
-        }
+        // Both lists are sorted by name: one pass over them tells what stays, what goes and what comes.
+        let mut held = self.conns.memberships(conn).to_vec();
+        held.sort_unstable_by(|left, right| self.pipes.key(left.pipe).name.cmp(&self.pipes.key(right.pipe).name));
+        let mut held = held.into_iter().peekable();
+        let mut memberships = Vec::with_capacity(wanted.len());
+        let mut coming = Vec::new();
         for name in wanted {
-            let key = PipeKey { dev, name };
-            match self.pipes.join(key, conn, &mut self.conns) {
-                pipes::Joined::New(interest) => self.joined(conn, user, interest),
-                pipes::Joined::Already => {}
-                pipes::Joined::Full => {
-                    self.counters.names_refused += 1;
-                    refused = Some(SubscriptionError::TooManyPipes);
-                }
+            while let Some(gone) = held.next_if(|membership| self.pipes.key(membership.pipe).name < name) {
+                self.leave(conn, user, gone);
+            }
+            match held.next_if(|membership| self.pipes.key(membership.pipe).name == name) {
+                Some(kept) => memberships.push(kept),
+                None => coming.push(name),
             }
         }
+        held.for_each(|gone| self.leave(conn, user, gone));
+        // After all leaving: a shard at its limit may exchange one pipe for another.
+        for name in coming {
+            let Some((membership, interest)) = self.pipes.join(PipeKey { dev, name }, conn.index) else {
+                self.counters.names_refused += 1;
+                refused = Some(SubscriptionError::TooManyPipes);
+                continue;
+            };
+            memberships.push(membership);
+            self.joined(conn, user, interest);
+        }
+        self.conns.replace(conn, memberships);
         if let Some(error) = refused {
             self.answer(conn, Answer::Error(ApiError::Subscription(error)));
         }
@@ -787,6 +798,11 @@ impl Hub {
 
     fn store(&mut self, ticket: Ticket, read: Read) {
         self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read { read, bytes_max: ONE_ROW } }));
+    }
+
+    fn leave(&mut self, conn: ConnId, user: UserId, membership: Membership) {
+        let interest = self.pipes.leave(membership, &mut self.conns);
+        self.left(conn, user, interest);
     }
 
     fn tell_interest(&mut self, interest: pipes::Interest) {

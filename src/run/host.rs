@@ -84,6 +84,13 @@ impl shards::Host for Host {
         each!(self, shard => shard.received(io, conn, bytes))
     }
 
+    fn half_closed(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        // A backend that half-closes is answered to the end.
+        if let Kind::Browsers(browsers) = &mut self.kind {
+            browsers.half_closed(io, conn);
+        }
+    }
+
     fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End) {
         each!(self, shard => shard.ended(io, conn, end));
     }

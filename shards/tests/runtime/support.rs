@@ -85,6 +85,7 @@ pub(crate) enum Message {
 /// * `join`, `cast N SEED`: everybody who joined, on all shards, gets N bytes of a pattern. `joined` answers.
 /// * `pause`: pauses this connection. `resume`: resumes all that are paused on this shard.
 /// * `close`, `bye TEXT`: ends this connection at once, or after the text was sent.
+/// * `last N SEED`: N bytes of a pattern, then the end, within a minute.
 /// * `deadline MS`, `idle MS`: `timeout` is written when it passes.
 /// * `spread N`: N messages of level 0 to every shard.
 /// * `panic`: breaks the shard.
@@ -159,6 +160,7 @@ impl Lines {
                 io.write(conn, format!("{rest}\n").as_bytes());
                 io.close_after_flush(conn);
             }
+            ("last", [len, seed]) => io.write_last(conn, &pattern(*len, *seed).into(), Duration::from_mins(1)),
             ("deadline", [ms]) => io.deadline_after(conn, Duration::from_millis(*ms as u64)),
             ("idle", [ms]) => io.idle_timeout(conn, Duration::from_millis(*ms as u64)),
             ("spread", [count]) => {
