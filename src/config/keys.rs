@@ -175,7 +175,7 @@ pub const KEYS: &[Key] = &[
         name: "send_user_online_events",
         shipped: false,
         doc: "Publish `online` in user_status_<id> when a user's first connection comes.",
-        without_effect: Some(PRESENCE),
+        without_effect: None,
         field: Field::Switch {
             get: |config| config.main.send_user_online_events,
             set: |config, on| config.main.send_user_online_events = on,
@@ -186,7 +186,7 @@ pub const KEYS: &[Key] = &[
         name: "send_user_offline_events",
         shipped: false,
         doc: "Publish `offline` in user_status_<id> when a user's last connection goes.",
-        without_effect: Some(PRESENCE),
+        without_effect: None,
         field: Field::Switch {
             get: |config| config.main.send_user_offline_events,
             set: |config, on| config.main.send_user_offline_events = on,
@@ -295,6 +295,19 @@ pub const KEYS: &[Key] = &[
             max: 65_535,
             get: |config| config.ws.pipes_max as u64,
             set: |config, number| config.ws.pipes_max = number as usize,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "devices_max",
+        shipped: false,
+        doc: "Connections of one user that get personal messages; further ones stay and wait for a place.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 10_000,
+            get: |config| config.ws.devices_max as u64,
+            set: |config, value| config.ws.devices_max = value as usize,
         },
     },
     Key {

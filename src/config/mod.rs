@@ -73,6 +73,8 @@ pub struct Ws {
     pub message_bytes_max: usize,
     /// Pipes that one connection may be subscribed to. Default 1,024 (CppComet: 32).
     pub pipes_max: usize,
+    /// Connections of one user that get personal messages. Default 16.
+    pub devices_max: usize,
     /// Connections per shard; more are refused. Default 1,000,000.
     pub connections_max: usize,
     /// Unsent bytes at which a connection counts as slow and is closed. Default 1 MiB.
@@ -227,6 +229,7 @@ impl Default for Ws {
             handshake_timeout_ms: 10_000,
             message_bytes_max: 65_535,
             pipes_max: 1_024,
+            devices_max: 16,
             connections_max: 1_000_000,
             queue_bytes_max: 1024 * 1024,
             send_engine: SendEngine::Auto,

@@ -19,7 +19,8 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::model::{
-    ConnId, DevId, EventName, MessageId, Now, Personal, PipeKey, PipeName, Publication, PublicationKind, ShardId, UserId,
+    ConnId, DevId, EventName, MessageId, Now, Personal, PipeKey, PipeName, Publication, PublicationKind, ShardId,
+    UserId,
 };
 use crate::storage::{Job, Outcome, Page, Place, Read, Request, StorageError, StoredMessage, Write};
 

@@ -40,11 +40,11 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, Now, PipeClass, PipeError, PipeKey,
-    Personal, PipeName, Publication, PublicationKind, ShardId, SubscriptionError, UserId,
+    Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, MessageId, Now, Personal, PipeClass, PipeError,
+    PipeKey, PipeName, Publication, PublicationKind, ShardId, SubscriptionError, UserId,
 };
 use crate::storage::{
-    Completion, Job, MessageId, Outcome, Page, PipeSetting, Read, Request, StoredMessage, Ticket, Write,
+    Completion, Job, Outcome, PipeSetting, Read, Request, StoredMessage, Ticket, Write,
 };
 
 use conns::{Conns, Membership};
@@ -57,8 +57,8 @@ use owner::Owned;
 use pipes::Pipes;
 pub use placement::Placement;
 pub use ring::{
-    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member, Question, Refusal, Replies,
-    RingMessage, Send, SetLength, StatementId,
+    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member, Question, Refusal,
+    Replies, RingMessage, Send, SetLength, StatementId,
 };
 pub use token::{TokenSecret, claimed_expiry};
 use users::Users;

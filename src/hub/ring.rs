@@ -113,7 +113,7 @@ impl RingMessage {
             | Self::UserCame { .. }
             | Self::UserWent { .. }
             | Self::Send(_)
-            | Self::EndUser { .. }
+            | Self::EndUsers(_)
             | Self::EndToken { .. }
             | Self::Ask(_) => Level::Request,
             Self::Announce { .. } => Level::Announce,
@@ -195,9 +195,15 @@ pub enum Replies {
     Counts(Vec<u32>),
     Online(Vec<bool>),
     /// `next`: where to go on, if there are more.
-    Members { members: Vec<Member>, next: Option<u32> },
+    Members {
+        members: Vec<Member>,
+        next: Option<u32>,
+    },
     /// `next`: where to go on, if there are more.
-    Connections { connections: Vec<ConnectionInfo>, next: Option<u32> },
+    Connections {
+        connections: Vec<ConnectionInfo>,
+        next: Option<u32>,
+    },
     /// Whether there was such a connection.
     Killed(bool),
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::model::{Time, UnixTime};
 use crate::storage::Write;
 
-const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 
 /// What connections and the CometQL shard have seen.
 struct Net {

@@ -8,17 +8,21 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shards::{End, Io, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
-use crate::hub::{Credentials, Hub, HubConfig, Input, Output, RingMessage};
-use crate::jsapi::{self, Command, HelloError};
+use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, RingMessage};
+use crate::jsapi::{self, Command, HelloError, HistoryEntry};
 use crate::metrics::Counters;
-use crate::model::{Answer, ApiError, CloseReason, ConnId, Publication, ShardId, SharedBytes, WireForm};
-use crate::storage::Completion;
+use crate::model::{
+    Answer, ApiError, CloseReason, ConnId, Marker, Personal, PipeName, Publication, ShardId, SharedBytes, UnixTime,
+    WireForm,
+};
+use crate::storage::{Completion, StoredMessage};
 use crate::ws::{self, Assembler, Received, Step};
 
 use super::files::{FileAnswer, FileClient, Found};
@@ -183,6 +187,7 @@ impl Browsers {
     }
 
     pub(super) fn turn_ended(&mut self, io: &mut Io<'_, Host>) {
+        self.hub.end_expired(clocks(io));
         self.send_deferred(io);
         while self.hub.has_arrivals() && !io.fan_out_pending() {
             self.hub.end_turn();
@@ -256,7 +261,13 @@ impl Browsers {
                     self.head_of = Some((conn, answer.bytes));
                     let origin = head.header("Origin");
                     let admitted = http::origin_allowed(&self.config.origins, true, origin);
-                    self.hello(io, conn, target, admitted);
+                    let header = |name, bytes_max| cut(head.header(name).unwrap_or_default(), bytes_max);
+                    let headers = Headers {
+                        agent: header("User-Agent", 250),
+                        origin: header("Origin", 250),
+                        language: header("Accept-Language", 64),
+                    };
+                    self.hello(io, conn, target, admitted, headers);
                     if let Some((conn, bytes)) = self.head_of.take() {
                         io.write(conn, &bytes);
                     }
@@ -321,7 +332,7 @@ impl Browsers {
     }
 
     /// The request line's fields say who it is.
-    fn hello(&mut self, io: &mut Io<'_, Host>, conn: Token, target: &str, admitted: bool) {
+    fn hello(&mut self, io: &mut Io<'_, Host>, conn: Token, target: &str, admitted: bool, headers: Headers) {
         let Some(browser) = browser_mut(io, conn) else { return };
         browser.phase = Phase::Open;
         let hello = jsapi::parse_hello(target.as_bytes(), self.config.dev_max).and_then(|hello| {
@@ -337,7 +348,9 @@ impl Browsers {
                     io.idle_timeout(conn, self.config.ping_interval);
                 }
                 self.counters.handshakes += 1;
-                let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key };
+                let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
+                let details = Details { uuid: hello.uuid, address, headers, since: clocks(io).unix };
+                let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key, details };
                 self.input(io, Input::Connected { conn: id(conn), credentials });
             }
             Err(error) => {
@@ -450,12 +463,13 @@ impl Browsers {
             | Command::UserData(Err(error))
             | Command::TrackPipeUsers(Err(error)) => Err(vec![error]),
             Command::UserStatus(user) => Ok(Input::ReadUserStatus { conn: conn_id, user }),
-            // No history is kept and no presence is told yet, so there is nothing to answer; the rest never is.
-            Command::PipeLog(Ok(_))
-            | Command::TrackPipeUsers(Ok(_))
-            | Command::Statistics
-            | Command::CgiCall
-            | Command::CometQlCall => return,
+            Command::PipeLog(Ok(wanted)) => {
+                Ok(Input::ReadHistory { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
+            }
+            Command::TrackPipeUsers(Ok(wanted)) => {
+                Ok(Input::ListTrackUsers { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
+            }
+            Command::Statistics | Command::CgiCall | Command::CometQlCall => return,
         };
         match input {
             Ok(input) => self.input(io, input),
@@ -485,6 +499,11 @@ impl Browsers {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
                 Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
                 Output::Ring { to, message } => io.send(level(message.level()), to.0, message),
+                Output::Queue { flush, to } => self.write_queue(io, flush, to),
+                Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
+                Output::History { conn, pipe, marker, messages } => {
+                    self.write_history(io, token(conn), &pipe, &marker, &messages);
+                }
                 Output::RingAfterFanOut { to, message } => self.deferred.push_back((to, message)),
                 Output::Store(job) => {
                     if let Err(refused) = self.storage.send(job) {
@@ -511,6 +530,56 @@ impl Browsers {
         jsapi::frame_answer(answer, browser.form, clocks(io).unix, super::PRODUCT, &mut self.scratch);
         io.write(conn, &self.scratch);
         self.counters.answers += 1;
+    }
+
+    fn write_queue(&mut self, io: &mut Io<'_, Host>, flush: Box<Flush>, to: ShardId) {
+        let conn = token(flush.conn);
+        if let Some(browser) = browser(io, conn) {
+            self.scratch.clear();
+            for StoredMessage { time, event, message, .. } in &flush.messages {
+                ws::append_text_frame(&mut self.scratch, |out| {
+                    jsapi::encode_personal(event, message, Some(UnixTime(*time)), browser.form, out);
+                });
+            }
+            io.write(conn, &self.scratch);
+        }
+        let taken = io.is_open(conn);
+        self.hub.handle(Input::QueueWritten { flush, to, taken }, clocks(io));
+    }
+
+    fn write_personal(
+        &mut self,
+        io: &mut Io<'_, Host>,
+        personal: &Personal,
+        conns: Vec<ConnId>,
+        ask: AskId,
+        to: ShardId,
+    ) {
+        let mut connections = 0;
+        for conn in conns.into_iter().map(token) {
+            let Some(Browser { form, .. }) = browser(io, conn) else { continue };
+            io.write_shared(conn, personal.frame(form, |personal| jsapi::frame_personal(personal, form)));
+            connections += u32::from(io.is_open(conn));
+        }
+        self.hub.handle(Input::PersonalWritten { ask, to, connections }, clocks(io));
+    }
+
+    fn write_history(
+        &mut self,
+        io: &mut Io<'_, Host>,
+        conn: Token,
+        pipe: &PipeName,
+        marker: &Marker,
+        messages: &[StoredMessage],
+    ) {
+        let Some(Browser { form, .. }) = browser(io, conn) else { return };
+        self.scratch.clear();
+        for StoredMessage { time, event, message, sender, .. } in messages {
+            let (event, time) = (event.as_str(), UnixTime(*time));
+            let entry = HistoryEntry { pipe, event, message, sender: *sender, time };
+            ws::append_text_frame(&mut self.scratch, |out| jsapi::encode_history(&entry, marker, form, out));
+        }
+        io.write(conn, &self.scratch);
     }
 
     /// Ends a connection as its client understands it.
@@ -582,6 +651,15 @@ impl TurnBudget {
 
 /// How long a client may take for the answer to a plain request.
 const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
+
+/// Of a client that is gone already.
+const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// At most so many bytes of a header's text, whole characters of it.
+fn cut(text: &[u8], bytes_max: usize) -> Box<str> {
+    let text = simdutf8::basic::from_utf8(text).unwrap_or_default();
+    text[..text.floor_char_boundary(bytes_max)].into()
+}
 
 /// The protocol's number for a page of a host that is not on the list.
 const ORIGIN_REFUSED: u16 = 423;

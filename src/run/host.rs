@@ -131,8 +131,8 @@ pub(super) fn start_clock() {
 /// Both clocks; the monotonic one as it was when the turn began.
 pub(super) fn clocks(io: &Io<'_, Host>) -> Now {
     let micros = io.turn_time().saturating_duration_since(*START).as_micros() as u64;
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-    Now { time: Time(micros), unix: UnixTime(unix) }
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { time: Time(micros), unix: UnixTime(unix.as_secs() as i64), micros: unix.subsec_micros() }
 }
 
 /// Seconds since the server started.
@@ -151,7 +151,9 @@ pub(super) fn token(conn: ConnId) -> Token {
 pub(super) fn level(level: Level) -> shards::Level {
     match level {
         Level::Request => shards::Level::Request,
+        Level::Announce => shards::Level::Announce,
         Level::Deliver => shards::Level::Deliver,
+        Level::Report => shards::Level::Report,
         Level::Reply => shards::Level::Reply,
     }
 }

@@ -31,7 +31,7 @@ use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
 use crate::config::{self, Config, SendEngine, StringEscapes, Tls};
 use crate::http::HeadLimits;
-use crate::hub::{HubConfig, Placement};
+use crate::hub::{HubConfig, Placement, TokenSecret};
 use crate::metrics::Counters;
 use crate::model::ShardId;
 use crate::storage::Store;
@@ -59,6 +59,8 @@ const PIPES_PER_SHARD_MAX: usize = 10_000_000;
 const FRAGMENTS_MAX: usize = 1024;
 /// What they may hold together; two messages of the largest size fit in any case.
 const FRAGMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Pipes with a setting that one shard owns.
+const SETTINGS_PER_SHARD_MAX: usize = 1_000_000;
 /// Statements of one session under way.
 const PIPELINE_MAX: usize = 1024;
 /// How long a stopping server waits for what is still being sent, and for peers to close. Far enough below the two
@@ -315,6 +317,13 @@ fn make_host(
             // A joined write is far below what makes a consumer slow.
             arrivals_bytes_max: config.ws.queue_bytes_max / 8,
             save_last_seen: config.main.save_users_last_online_time,
+            announce_online: config.main.send_user_online_events,
+            announce_offline: config.main.send_user_offline_events,
+            devices_max: config.ws.devices_max,
+            settings_max: SETTINGS_PER_SHARD_MAX,
+            history_bytes_max: config.ws.queue_bytes_max / 2,
+            tokens: TokenSecret::new(password),
+            seed,
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },
         heads: HeadLimits::default(),

@@ -201,15 +201,26 @@ pub struct Completion {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// How many rows there are less or more, or have new values.
-    Written { rows: u64 },
+    Written {
+        rows: u64,
+    },
     Texts(Vec<(UserId, Box<str>)>),
     Times(Vec<(UserId, i64)>),
-    Login { hash: Option<Box<str>>, revoked: bool },
+    Login {
+        hash: Option<Box<str>>,
+        revoked: bool,
+    },
     /// `more`: further rows follow behind the last one.
-    Messages { rows: Vec<StoredMessage>, more: bool },
+    Messages {
+        rows: Vec<StoredMessage>,
+        more: bool,
+    },
     Lengths(Vec<(PipeName, u32)>),
     /// `more`: further rows follow behind the last one.
-    Tokens { rows: Vec<Box<str>>, more: bool },
+    Tokens {
+        rows: Vec<Box<str>>,
+        more: bool,
+    },
     Calls(Vec<Call>),
 }
 

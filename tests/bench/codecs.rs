@@ -16,7 +16,7 @@ use encke::model::{
 use encke::{http, jsapi, ws};
 
 const BATCHES: usize = 15;
-const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 const COMMAND: &str = "subscription\nsimplechat\nuser_status_15\nweb_room";
 const MESSAGE: &str =
     r#"{"name":"Bob","text":"a message of usual length, as chats have them, with nothing in it to escape"}"#;

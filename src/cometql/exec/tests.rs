@@ -8,7 +8,7 @@ use crate::storage::{Outcome, StorageError, Write};
 use sha1::{Digest, Sha1};
 use std::net::Ipv4Addr;
 
-const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 const PASSWORD: &str = "correct horse";
 const SALT: [u8; 20] = [7; 20];
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -132,7 +132,7 @@ impl World {
             deliveries: HashMap::new(),
             queue_bytes_max: if random.chance(20) { 2000 } else { 1_000_000 },
             next_message: 0,
-            now: Now { time: Time(0), unix: UnixTime(1_700_000_000) },
+            now: Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 },
             totals: Totals::default(),
             random,
         };
