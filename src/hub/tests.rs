@@ -159,8 +159,9 @@ impl Net {
         }
         match request {
             Request::Write(writes) => {
+                let rows = writes.len() as u64;
                 self.writes.extend(writes);
-                Ok(Outcome::Written)
+                Ok(Outcome::Written { rows })
             }
             Request::Read(Read::Hashes { users, .. } | Read::UserData { users, .. }) => Ok(Outcome::Texts(
                 users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
@@ -168,6 +169,7 @@ impl Net {
             Request::Read(Read::LastSeen { users, .. }) => Ok(Outcome::Times(
                 users.iter().filter_map(|user| Some((*user, *self.times.get(&user.get())?))).collect(),
             )),
+            Request::Read(read) => unreachable!("{read:?}"),
         }
     }
 

@@ -32,8 +32,8 @@ use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement};
 use crate::metrics::Counters;
 use crate::model::ShardId;
-use crate::storage::Store;
 use crate::storage::sqlite::{OpenError, Sqlite};
+use crate::storage::{Durability, Retention, Store};
 use crate::ws;
 
 use browsers::{BrowserConfig, Browsers};
@@ -181,7 +181,8 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
-    let store = Sqlite::open(&config.storage.dir).map_err(StartError::Storage)?;
+    let store =
+        Sqlite::open(&config.storage.dir, Durability::Full, Retention::default()).map_err(StartError::Storage)?;
     let storage_description = store.describe();
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
     let storage_thread =

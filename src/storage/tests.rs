@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::sqlite::{OpenError, Sqlite};
-use super::{Job, Outcome, Read, Request, Store, Ticket, Write};
+use super::{Durability, Job, Outcome, Read, Request, Retention, Store, Ticket, Write};
 use crate::model::{DevId, UserId};
 
 struct Folder(PathBuf);
@@ -18,6 +18,10 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+fn open(folder: &Folder) -> Result<Sqlite, OpenError> {
+    Sqlite::open(&folder.0, Durability::Full, Retention::default())
 }
 
 fn user(id: u32) -> UserId {
@@ -43,13 +47,13 @@ fn hashes(dev: u32, ids: &[u32]) -> Request {
 #[test]
 fn rows_survive_a_reopening_and_tenants_stay_apart() {
     let folder = Folder::new("reopen");
-    let mut store = Sqlite::open(&folder.0).unwrap();
+    let mut store = open(&folder).unwrap();
     let written =
         check(&mut store, vec![Request::Write(vec![put(1, 5, "first"), put(2, 5, "other"), put(1, 6, "six")])]);
-    assert_eq!(written, [Outcome::Written]);
+    assert_eq!(written, [Outcome::Written { rows: 3 }]);
     check(&mut store, vec![Request::Write(vec![put(1, 5, "second")])]);
     drop(store);
-    let mut store = Sqlite::open(&folder.0).unwrap();
+    let mut store = open(&folder).unwrap();
     assert_eq!(
         check(&mut store, vec![hashes(1, &[6, 7, 5])]),
         [Outcome::Texts(vec![(user(6), "six".into()), (user(5), "second".into())])]
@@ -64,7 +68,7 @@ fn rows_survive_a_reopening_and_tenants_stay_apart() {
 #[test]
 fn a_group_sees_its_own_writes_in_order() {
     let folder = Folder::new("order");
-    let mut store = Sqlite::open(&folder.0).unwrap();
+    let mut store = open(&folder).unwrap();
     let outcomes = check(
         &mut store,
         vec![
@@ -81,7 +85,7 @@ fn a_group_sees_its_own_writes_in_order() {
 #[test]
 fn public_texts_and_last_seen_times_are_kept_whole() {
     let folder = Folder::new("texts");
-    let mut store = Sqlite::open(&folder.0).unwrap();
+    let mut store = open(&folder).unwrap();
     let text: Box<str> = "\u{1f600} \"'\\ \0 \n".into();
     let (dev, nine) = (DevId(3), user(9));
     let writes = vec![
@@ -102,16 +106,16 @@ fn public_texts_and_last_seen_times_are_kept_whole() {
 #[test]
 fn a_second_server_on_the_same_folder_is_refused() {
     let folder = Folder::new("lock");
-    let _first = Sqlite::open(&folder.0).unwrap();
-    assert!(matches!(Sqlite::open(&folder.0), Err(OpenError::InUse { .. })));
+    let _first = open(&folder).unwrap();
+    assert!(matches!(open(&folder), Err(OpenError::InUse { .. })));
 }
 
 #[test]
 fn a_file_of_a_newer_version_is_refused() {
     let folder = Folder::new("newer");
-    drop(Sqlite::open(&folder.0).unwrap());
+    drop(open(&folder).unwrap());
     let connection = rusqlite::Connection::open(folder.0.join("encke.db")).unwrap();
     connection.pragma_update(None, "user_version", 1000).unwrap();
     drop(connection);
-    assert!(matches!(Sqlite::open(&folder.0), Err(OpenError::TooNew { version: 1000, .. })));
+    assert!(matches!(open(&folder), Err(OpenError::TooNew { version: 1000, .. })));
 }

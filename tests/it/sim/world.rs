@@ -382,12 +382,13 @@ impl World {
     fn store(&mut self, request: Request) -> Outcome {
         match request {
             Request::Write(writes) => {
+                let rows = writes.len() as u64;
                 for write in writes {
                     if let Write::PutHash { user, hash, .. } = write {
                         self.hashes.insert(user.get(), hash.into());
                     }
                 }
-                Outcome::Written
+                Outcome::Written { rows }
             }
             Request::Read(Read::Hashes { users, .. }) => Outcome::Texts(
                 users
@@ -397,6 +398,7 @@ impl World {
             ),
             Request::Read(Read::UserData { .. }) => Outcome::Texts(Vec::new()),
             Request::Read(Read::LastSeen { .. }) => Outcome::Times(Vec::new()),
+            Request::Read(read) => unreachable!("{read:?}"),
         }
     }
 
