@@ -231,6 +231,9 @@ impl Position {
 pub struct MessageId(Uuid);
 
 impl MessageId {
+    /// Before all others.
+    pub const NIL: Self = Self(Uuid::nil());
+
     /// `random` tells apart what was sent to different pipes at the same time.
     pub fn new(position: Position, random: u64) -> Self {
         let (millis, fraction) = (position.0 >> 12, position.0 & 0xfff);
@@ -242,6 +245,15 @@ impl MessageId {
     /// Errors: `None` for what is not a UUID.
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::try_parse(text).ok().map(Self)
+    }
+
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// In the order of ids.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
     }
 
     /// The place that was given to it, if it is one of ours.

@@ -40,12 +40,10 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, MessageId, Now, Personal, PipeClass, PipeError,
-    PipeKey, PipeName, Publication, PublicationKind, ShardId, SubscriptionError, UserId,
+    Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, MessageId, Now, Personal, PipeClass,
+    PipeError, PipeKey, PipeName, Publication, PublicationKind, ShardId, SubscriptionError, UserId,
 };
-use crate::storage::{
-    Completion, Job, Outcome, PipeSetting, Read, Request, StoredMessage, Ticket, Write,
-};
+use crate::storage::{Completion, Job, Outcome, PipeSetting, Read, Request, StoredMessage, Ticket, Write};
 
 use conns::{Conns, Membership};
 use details::AllDetails;

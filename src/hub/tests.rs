@@ -159,8 +159,9 @@ impl Net {
         }
         match request {
             Request::Write(writes) => {
+                let rows = writes.len() as u64;
                 self.writes.extend(writes);
-                Ok(Outcome::Written)
+                Ok(Outcome::Written { rows })
             }
             Request::Read { read: Read::Hashes { users, .. } | Read::UserData { users, .. }, .. } => {
                 Ok(Outcome::Texts(
@@ -170,6 +171,7 @@ impl Net {
             Request::Read { read: Read::LastSeen { users, .. }, .. } => Ok(Outcome::Times(
                 users.iter().filter_map(|user| Some((*user, *self.times.get(&user.get())?))).collect(),
             )),
+            Request::Read(read) => unreachable!("{read:?}"),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::model::{
     Answer, ApiError, CloseReason, ConnId, Marker, Personal, PipeName, Publication, ShardId, SharedBytes, UnixTime,
     WireForm,
 };
-use crate::storage::{Completion, StoredMessage};
+use crate::storage::{Completion, PipeSetting, StoredMessage};
 use crate::ws::{self, Assembler, Received, Step};
 
 use super::files::{FileAnswer, FileClient, Found};
@@ -89,8 +89,14 @@ pub(super) struct Browsers {
 }
 
 impl Browsers {
-    pub(super) fn new(config: BrowserConfig, storage: StorageClient, files: Option<FileClient>) -> Self {
-        let hub = Hub::new(config.hub.clone());
+    pub(super) fn new(
+        config: BrowserConfig,
+        settings: Vec<PipeSetting>,
+        storage: StorageClient,
+        files: Option<FileClient>,
+    ) -> Self {
+        let mut hub = Hub::new(config.hub.clone());
+        settings.into_iter().for_each(|setting| hub.handle(Input::Setting(setting), Now::default()));
         let hasher = config.hub.placement.hasher();
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher);
         let counters = Counters::default();

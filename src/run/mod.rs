@@ -34,8 +34,8 @@ use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement, TokenSecret};
 use crate::metrics::Counters;
 use crate::model::ShardId;
-use crate::storage::Store;
 use crate::storage::sqlite::{OpenError, Sqlite};
+use crate::storage::{Durability, PipeSetting, Retention, StorageError, Store};
 use crate::ws;
 
 use browsers::{BrowserConfig, Browsers};
@@ -75,6 +75,7 @@ const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, 
 pub enum StartError {
     Certificate(CertificateError),
     Storage(OpenError),
+    Settings(StorageError),
     Shards(shards::StartError),
     Thread(std::io::Error),
     Random(getrandom::Error),
@@ -85,6 +86,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Certificate(error) => error.fmt(f),
             Self::Storage(error) => error.fmt(f),
+            Self::Settings(error) => write!(f, "The settings of the pipes cannot be read from storage: {error}."),
             Self::Shards(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "A thread cannot be started: {error}."),
             Self::Random(error) => write!(f, "The system gives no random numbers: {error}."),
@@ -175,7 +177,8 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let all_shards = connection_shards + 1;
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
-    let placement = Placement::new(connection_shards, u64::from_le_bytes(seed));
+    let seed = u64::from_le_bytes(seed);
+    let placement = Placement::new(connection_shards, seed);
 
     let tls = config.cometql.tls;
     let tls_config = match tls {
@@ -191,8 +194,14 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
-    let store = Sqlite::open(&config.storage.dir).map_err(StartError::Storage)?;
+    let mut store =
+        Sqlite::open(&config.storage.dir, Durability::Full, Retention::default()).map_err(StartError::Storage)?;
     let storage_description = store.describe();
+    let mut settings: Vec<Vec<PipeSetting>> = vec![Vec::new(); usize::from(connection_shards)];
+    for setting in store.settings().map_err(StartError::Settings)? {
+        let owner = placement.owner_of_pipe(&setting.pipe).0;
+        settings.get_mut(usize::from(owner)).map(|settings| settings.push(setting));
+    }
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
     let storage_thread =
         StorageThread::start(storage_setup, Box::new(store), wakers.clone()).map_err(StartError::Thread)?;
@@ -211,11 +220,12 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let ends = Ends {
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),
+        settings: Mutex::new(settings.into_iter().map(Some).collect()),
         tls: tls_config,
     };
     let cometql_port = Arc::new(OnceLock::new());
     let port_for_pages = cometql_port.clone();
-    let make = move |shard: u16| make_host(shard, &config, &password, &placement, &board, &ends, &port_for_pages);
+    let make = move |shard: u16| make_host(shard, &config, &password, seed, &placement, &board, &ends, &port_for_pages);
     let running = prepared.start(make).map_err(StartError::Shards)?;
     let addresses = running.addresses();
     let address = |shard: u16| addresses.get(usize::from(shard)).copied().flatten().unwrap_or(NO_ADDRESS);
@@ -244,6 +254,7 @@ const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ip
 struct Ends {
     storage: Mutex<Vec<Option<storage::StorageClient>>>,
     files: Mutex<Vec<Option<files::FileClient>>>,
+    settings: Mutex<Vec<Option<Vec<PipeSetting>>>>,
     tls: Option<Arc<rustls::ServerConfig>>,
 }
 
@@ -288,6 +299,7 @@ fn make_host(
     shard: u16,
     config: &Config,
     password: &str,
+    seed: u64,
     placement: &Placement,
     board: &Board,
     ends: &Ends,
@@ -323,7 +335,8 @@ fn make_host(
             settings_max: SETTINGS_PER_SHARD_MAX,
             history_bytes_max: config.ws.queue_bytes_max / 2,
             tokens: TokenSecret::new(password),
-            seed,
+            // Told from the others of this start by its number.
+            seed: placement.hasher().hash_one((seed, shard)),
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },
         heads: HeadLimits::default(),
@@ -336,7 +349,8 @@ fn make_host(
         fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
         pages: Arc::new(Pages::new(cometql_port.clone(), config.main.node_name.clone(), content_types)),
     };
-    Host::browsers(Browsers::new(browsers, storage, take(&ends.files, shard)), board.clone())
+    let settings = take(&ends.settings, shard).unwrap_or_default();
+    Host::browsers(Browsers::new(browsers, settings, storage, take(&ends.files, shard)), board.clone())
 }
 
 fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecConfig {

@@ -111,7 +111,8 @@ pub enum Write {
         user: UserId,
         ids: Vec<MessageId>,
     },
-    /// `trim`: remove what is beyond the pipe's length. Not asked for each time, since reads never give more anyway.
+    /// `trim`: remove what is beyond the pipe's length. Not asked for each time, since reads never give more anyway. A
+    /// pipe without a setting keeps nothing, unless it is a `trust_` pipe; nor does one of length 0.
     PutHistory {
         pipe: PipeKey,
         message: StoredMessage,
@@ -154,6 +155,31 @@ pub enum Write {
         name: Box<str>,
         user: UserId,
     },
+}
+
+impl Write {
+    /// Whose rows it touches.
+    pub fn dev(&self) -> DevId {
+        match self {
+            Self::PutHash { dev, .. }
+            | Self::DeleteHash { dev, .. }
+            | Self::PutUserData { dev, .. }
+            | Self::DeleteUserData { dev, .. }
+            | Self::PutLastSeen { dev, .. }
+            | Self::PutQueued { dev, .. }
+            | Self::DeleteQueue { dev, .. }
+            | Self::DeleteQueued { dev, .. }
+            | Self::DeleteFromHistory { dev, .. }
+            | Self::PutRevoked { dev, .. }
+            | Self::DeleteRevoked { dev, .. }
+            | Self::PutCall { dev, .. }
+            | Self::DeleteCall { dev, .. } => *dev,
+            Self::PutHistory { pipe, .. }
+            | Self::DeleteHistory { pipe }
+            | Self::PutSetting { pipe, .. }
+            | Self::DeleteSetting { pipe } => pipe.dev,
+        }
+    }
 }
 
 /// A message in a queue or in a history.
@@ -200,7 +226,8 @@ pub struct Completion {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// How many rows there are less or more, or have new values.
+    /// How many rows there are less or more, or have new values. What goes along - a trimmed history, that of a deleted
+    /// setting - does not count.
     Written {
         rows: u64,
     },
@@ -232,12 +259,14 @@ pub struct PipeSetting {
     pub length: u32,
 }
 
-/// What the retention has removed.
+/// What one piece of the retention's work has removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
     pub queued: u64,
     pub history: u64,
     pub tokens: u64,
+    /// Whether there is more to look at; the next call goes on.
+    pub more: bool,
 }
 
 /// What storage keeps at most.
@@ -251,6 +280,24 @@ pub struct Retention {
     pub trust_seconds: u64,
     /// Messages of one such pipe; with more the oldest are removed.
     pub trust_messages_max: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self { queue_seconds: 7 * DAY, queue_messages_max: 1_000, trust_seconds: 30 * DAY, trust_messages_max: 10_000 }
+    }
+}
+
+/// When a commit counts as done, in the embedded engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is on disk: what was acknowledged survives a power cut.
+    #[default]
+    Full,
+    /// When the system has it: what was acknowledged survives the end of the process, but a power cut may take the last
+    /// of it.
+    Lazy,
 }
 
 /// The text is for the log and the backend, never for browsers.
@@ -270,6 +317,7 @@ pub enum StorageError {
 pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub mod sqlite;
+mod statements;
 
 #[cfg(test)]
 mod tests;
@@ -284,8 +332,8 @@ pub trait Store {
     /// The settings of all pipes that have one.
     fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError>;
 
-    /// Removes what is too old at `now`, unix seconds. A bounded piece of it per call; `Ok` with nothing removed says
-    /// that all is done.
+    /// Removes what is too old at `now`, unix seconds. A bounded piece of it per call; what it returns says whether there
+    /// is more.
     fn expire(&mut self, now: i64) -> Result<Expired, StorageError>;
 
     /// For the banner and `SHOW STATUS`: engine and place.

@@ -310,5 +310,6 @@ pub(super) fn storage_failure(error: &StorageError) -> Error {
         StorageError::TooLarge { bytes_max } => too_large(*bytes_max),
         StorageError::Failed(text) => Error::new(Code::Internal, format!("Storage failed: {text}")),
         StorageError::Overloaded => Error::new(Code::Internal, "Storage has too much to do: try again"),
+        StorageError::Unavailable(text) => Error::new(Code::Internal, format!("Storage cannot be reached: {text}")),
     }
 }

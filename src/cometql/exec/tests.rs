@@ -512,7 +512,7 @@ fn anything_else_waits_for_what_was_before_it() {
     assert_eq!(bench.take(), ["ok 0 0"]);
     let write = Write::PutHash { dev: DevId(1), user: UserId::new(5).unwrap(), hash: "abc".into() };
     assert_eq!(bench.jobs[0].request, Request::Write(vec![write]));
-    bench.complete(Ok(Outcome::Written));
+    bench.complete(Ok(Outcome::Written { rows: 1 }));
     assert_eq!(bench.take(), ["ok 1 5"]);
     assert_eq!(bench.rings.len(), 2);
 }
@@ -539,7 +539,7 @@ fn a_deleted_hash_is_told_to_every_shard_once_it_is_committed() {
     let mut bench = Bench::logged_in();
     bench.query("DELETE FROM users_auth WHERE id IN (5, 6)");
     assert!(bench.rings.is_empty());
-    bench.complete(Ok(Outcome::Written));
+    bench.complete(Ok(Outcome::Written { rows: 1 }));
     assert_eq!(bench.take(), ["ok 0 0"]);
     let told: Vec<(u16, Vec<u32>)> = bench
         .rings

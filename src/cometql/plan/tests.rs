@@ -70,6 +70,7 @@ fn show_write(write: &storage::Write) -> String {
         W::PutUserData { dev, user, data } => format!("data {dev}:{user}={data}"),
         W::DeleteUserData { dev, user } => format!("-data {dev}:{user}"),
         W::PutLastSeen { .. } => "time".to_owned(),
+        other => format!("{other:?}"),
     }
 }
 

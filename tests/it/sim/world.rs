@@ -382,12 +382,13 @@ impl World {
     fn store(&mut self, request: Request) -> Outcome {
         match request {
             Request::Write(writes) => {
+                let rows = writes.len() as u64;
                 for write in writes {
                     if let Write::PutHash { user, hash, .. } = write {
                         self.hashes.insert(user.get(), hash.into());
                     }
                 }
-                Outcome::Written
+                Outcome::Written { rows }
             }
             Request::Read { read: Read::Hashes { users, .. }, .. } => Outcome::Texts(
                 users
@@ -397,6 +398,11 @@ impl World {
             ),
             Request::Read { read: Read::UserData { .. }, .. } => Outcome::Texts(Vec::new()),
             Request::Read { read: Read::LastSeen { .. }, .. } => Outcome::Times(Vec::new()),
+            Request::Read { read: Read::Login { user, .. }, .. } => {
+                Outcome::Login { hash: self.hashes.get(&user.get()).map(|hash| hash.as_str().into()), revoked: false }
+            }
+            Request::Read { read: Read::Queue { .. }, .. } => Outcome::Messages { rows: Vec::new(), more: false },
+            Request::Read { read, .. } => unreachable!("{read:?}"),
         }
     }
 
