@@ -19,8 +19,8 @@ use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, In
 use crate::jsapi::{self, Command, HelloError, HistoryEntry};
 use crate::metrics::Counters;
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, Marker, Personal, PipeName, Publication, ShardId, SharedBytes, UnixTime,
-    WireForm,
+    Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Publication, ShardId, SharedBytes,
+    UnixTime, WireForm,
 };
 use crate::storage::{Completion, PipeSetting, StoredMessage};
 use crate::ws::{self, Assembler, Received, Step};

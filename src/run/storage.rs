@@ -130,7 +130,9 @@ impl StorageThread {
 fn report_health(completions: &[Completion], failing: &mut bool) {
     let error = |completion: &Completion| match &completion.result {
         Ok(_) | Err(StorageError::TooLarge { .. }) => None,
-        Err(error @ (StorageError::Failed(_) | StorageError::Overloaded)) => Some(error.clone()),
+        Err(error @ (StorageError::Failed(_) | StorageError::Overloaded | StorageError::Unavailable(_))) => {
+            Some(error.clone())
+        }
     };
     let failure = completions.iter().find_map(error);
     if let Some(error) = &failure {
