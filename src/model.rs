@@ -324,6 +324,9 @@ pub struct Publication {
     pub time: UnixTime,
     /// Place in the pipe's order; zero before its owner accepted it.
     pub position: Position,
+    /// Counted by the owner from 1, without gaps, for as long as the pipe has subscribers: a receiver that misses one can
+    /// be told so. Zero before it was accepted, and where nobody hears it.
+    pub number: u64,
     /// Whether the origin awaits a count of deliveries.
     pub report: bool,
     /// Encoded frames by wire form, made by the first shard that needs one.
@@ -341,6 +344,7 @@ impl Publication {
             origin: None,
             time: UnixTime::default(),
             position: Position::default(),
+            number: 0,
             report: false,
             frames: [OnceLock::new(), OnceLock::new()],
         }

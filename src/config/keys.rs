@@ -105,7 +105,6 @@ pub const SECTIONS: [(&str, &str); 6] = [
 /// The one section whose keys are not in the table: each is a file extension.
 pub(super) const CONTENT_TYPE: &str = "content-type";
 
-const PRESENCE: &str = "presence events come with a later release";
 const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];

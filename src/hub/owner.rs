@@ -10,8 +10,14 @@ use crate::model::{MessageId, Now, PipeClass, PipeKey, Position, Publication, Pu
 use super::HubConfig;
 use super::ring::InterestId;
 
-/// By shard: subscribers and the interest they belong to. Exists while there are any.
-type OwnedPipe = Box<[(u32, InterestId)]>;
+/// Exists while there are subscribers.
+#[derive(Debug)]
+struct OwnedPipe {
+    /// By shard: subscribers and the interest they belong to.
+    shards: Box<[(u32, InterestId)]>,
+    /// Publications so far.
+    number: u64,
+}
 
 /// Of a pipe that keeps history.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +77,10 @@ impl Owned {
     pub(super) fn accept(&mut self, mut publication: Box<Publication>, now: Now) -> Arc<Publication> {
         publication.position = self.next_position(now);
         publication.time = publication.position.time();
+        if let Some(pipe) = self.pipes.get_mut(&publication.pipe) {
+            pipe.number += 1;
+            publication.number = pipe.number;
+        }
         Arc::from(publication)
     }
 
@@ -113,7 +123,7 @@ impl Owned {
     }
 
     pub(super) fn interested_shards(&self, key: &PipeKey) -> impl Iterator<Item = (ShardId, InterestId)> {
-        let shards = self.pipes.get(key).map(|shards| &**shards).unwrap_or_default();
+        let shards = self.pipes.get(key).map(|pipe| &*pipe.shards).unwrap_or_default();
         shards
             .iter()
             .enumerate()
@@ -122,19 +132,19 @@ impl Owned {
     }
 
     pub(super) fn subscribers(&self, key: &PipeKey) -> u32 {
-        self.pipes.get(key).map_or(0, |shards| shards.iter().map(|(subscribers, _)| subscribers).sum())
+        self.pipes.get(key).map_or(0, |pipe| pipe.shards.iter().map(|(subscribers, _)| subscribers).sum())
     }
 
     /// A shard has so many subscribers now.
     pub(super) fn interest(&mut self, key: &Arc<PipeKey>, from: ShardId, subscribers: u32, interest: InterestId) {
-        let shards = self
+        let pipe = self
             .pipes
             .entry(key.clone())
-            .or_insert_with(|| vec![(0, InterestId::default()); self.shards].into_boxed_slice());
-        if let Some(shard) = shards.get_mut(from.0 as usize) {
+            .or_insert_with(|| OwnedPipe { shards: vec![(0, InterestId::default()); self.shards].into(), number: 0 });
+        if let Some(shard) = pipe.shards.get_mut(from.0 as usize) {
             *shard = (subscribers, interest);
         }
-        if shards.iter().all(|(subscribers, _)| *subscribers == 0) {
+        if pipe.shards.iter().all(|(subscribers, _)| *subscribers == 0) {
             self.pipes.remove(key);
             shrink(&mut self.pipes);
         }

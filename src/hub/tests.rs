@@ -1,7 +1,7 @@
 //! A few hubs joined by plain queues; the edge is played by `Net::settle`. The simulator does the same with real
 //! rings, full rings and a hostile order of events; here each behaviour is told by one short script.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::*;
@@ -18,6 +18,10 @@ struct Net {
     times: BTreeMap<u32, i64>,
     storage_fails: bool,
     writes: Vec<Write>,
+    queue: Vec<(UserId, StoredMessage)>,
+    history: Vec<(PipeKey, StoredMessage)>,
+    revoked: BTreeSet<Box<str>>,
+    refused: Vec<Refusal>,
     seen: BTreeMap<(u16, u32), Vec<String>>,
     accepted: Vec<StatementId>,
     answered: Vec<Replies>,
@@ -34,6 +38,13 @@ impl Net {
             pipes_max: 100,
             arrivals_bytes_max: 1000,
             save_last_seen: true,
+            announce_online: true,
+            announce_offline: true,
+            devices_max: 2,
+            settings_max: 3,
+            history_bytes_max: 1_000_000,
+            tokens: TokenSecret::new("secret"),
+            seed: u64::from(shard),
         };
         Self {
             hubs: (0..shards).map(|shard| Hub::new(config(shard))).collect(),
@@ -42,6 +53,10 @@ impl Net {
             times: BTreeMap::new(),
             storage_fails: false,
             writes: Vec::new(),
+            queue: Vec::new(),
+            history: Vec::new(),
+            revoked: BTreeSet::new(),
+            refused: Vec::new(),
             seen: BTreeMap::new(),
             accepted: Vec::new(),
             answered: Vec::new(),
@@ -58,7 +73,12 @@ impl Net {
     }
 
     fn login(&mut self, shard: u16, index: u32, user: u32, key: &str) {
-        let credentials = Credentials { dev: DevId(1), user: UserId::new(user).unwrap(), key: key.into() };
+        let credentials = Credentials {
+            dev: DevId(1),
+            user: UserId::new(user).unwrap(),
+            key: key.into(),
+            details: Details::default(),
+        };
         self.input(shard, Input::Connected { conn: id(index), credentials });
         self.settle();
     }
@@ -108,6 +128,7 @@ impl Net {
                 match (self.hubs.get_mut(to.0 as usize), message) {
                     (Some(hub), message) => hub.handle(Input::Ring { from, message }, NOW),
                     (None, RingMessage::Accepted { statement }) => self.accepted.push(statement),
+                    (None, RingMessage::Refused { refusal, .. }) => self.refused.push(*refusal),
                     (None, RingMessage::Answered(answered)) => self.answered.push(answered.replies),
                     (None, other) => panic!("the CometQL shard got {other:?}"),
                 }
@@ -133,9 +154,27 @@ impl Net {
         match output {
             Output::Answer { conn, answer } => self.saw(shard, conn, format!("{answer:?}")),
             Output::FanOut { publications, conns } => {
-                let joined: Vec<&str> = publications.iter().map(|publication| &*publication.message).collect();
+                let joined: Vec<String> = publications.iter().map(|publication| text_of(publication)).collect();
                 for conn in conns {
                     self.saw(shard, conn, joined.join("+"));
+                }
+            }
+            Output::Queue { flush, to } => {
+                for message in &flush.messages {
+                    self.saw(shard, flush.conn, format!("queued {}", message.message));
+                }
+                self.input(shard, Input::QueueWritten { flush, to, taken: true });
+            }
+            Output::Personal { personal, conns, ask, to } => {
+                for conn in &conns {
+                    self.saw(shard, *conn, format!("personal {}", personal.message));
+                }
+                self.input(shard, Input::PersonalWritten { ask, to, connections: conns.len() as u32 });
+            }
+            Output::History { conn, messages, .. } => {
+                for message in messages {
+                    let text = format!("history {} {} {}", message.event.as_str(), message.message, message.sender);
+                    self.saw(shard, conn, text);
                 }
             }
             Output::Ring { to, message } | Output::RingAfterFanOut { to, message } => {
@@ -160,6 +199,15 @@ impl Net {
         match request {
             Request::Write(writes) => {
                 let rows = writes.len() as u64;
+                for write in &writes {
+                    match write {
+                        Write::PutQueued { user, message, .. } => self.queue.push((*user, message.clone())),
+                        Write::DeleteQueued { ids, .. } => self.queue.retain(|(_, message)| !ids.contains(&message.id)),
+                        Write::PutHistory { pipe, message, .. } => self.history.push((pipe.clone(), message.clone())),
+                        Write::DeleteSetting { pipe } => self.history.retain(|(kept, _)| kept != pipe),
+                        _ => {}
+                    }
+                }
                 self.writes.extend(writes);
                 Ok(Outcome::Written { rows })
             }
@@ -171,7 +219,25 @@ impl Net {
             Request::Read { read: Read::LastSeen { users, .. }, .. } => Ok(Outcome::Times(
                 users.iter().filter_map(|user| Some((*user, *self.times.get(&user.get())?))).collect(),
             )),
-            Request::Read(read) => unreachable!("{read:?}"),
+            Request::Read { read: Read::Login { user, token, .. }, .. } => Ok(Outcome::Login {
+                hash: self.hashes.get(&user.get()).map(|hash| (*hash).into()),
+                revoked: token.is_some_and(|token| self.revoked.contains(&token)),
+            }),
+            Request::Read { read: Read::Queue { user, after, page, .. }, .. } => {
+                let mut rows: Vec<StoredMessage> = (self.queue.iter())
+                    .filter(|(of, message)| *of == user && after.is_none_or(|after| message.place() > after))
+                    .map(|(_, message)| message.clone())
+                    .collect();
+                rows.sort_by_key(StoredMessage::place);
+                let more = rows.len() > page.rows as usize;
+                rows.truncate(page.rows as usize);
+                Ok(Outcome::Messages { rows, more })
+            }
+            Request::Read { read: Read::NewestHistory { pipe, .. }, .. } => {
+                let rows = self.history.iter().filter(|(of, _)| *of == pipe).map(|(_, message)| message.clone());
+                Ok(Outcome::Messages { rows: rows.collect(), more: false })
+            }
+            Request::Read { read, .. } => unreachable!("{read:?}"),
         }
     }
 
@@ -182,6 +248,14 @@ impl Net {
     /// What the connection saw since the last look.
     fn seen(&mut self, shard: u16, index: u32) -> Vec<String> {
         std::mem::take(self.seen.entry((shard, index)).or_default())
+    }
+}
+
+fn text_of(publication: &Publication) -> String {
+    match &publication.kind {
+        PublicationKind::Message => publication.message.to_string(),
+        PublicationKind::Presence => format!("{} {}", publication.pipe.name, publication.event.as_str()),
+        PublicationKind::Track { user, uuid } => format!("{} {user} {uuid}", publication.event.as_str()),
     }
 }
 
@@ -454,7 +528,8 @@ fn a_deleted_hash_ends_the_users_connections_on_every_shard() {
     assert!(net.hubs.iter().all(|hub| hub.users.connections(DevId(1), UserId::new(5).unwrap()).next().is_none()));
 
     // A login whose answer from storage is older than the deletion does not slip through.
-    let credentials = Credentials { dev: DevId(1), user: UserId::new(5).unwrap(), key: "key".into() };
+    let credentials =
+        Credentials { dev: DevId(1), user: UserId::new(5).unwrap(), key: "key".into(), details: Details::default() };
     net.input(0, Input::Connected { conn: id(7), credentials });
     let Some(Output::Store(job)) = net.hubs[0].poll_output() else { panic!("storage is asked") };
     let result = net.store(job.request);
@@ -538,7 +613,8 @@ fn a_place_that_was_taken_again_is_another_connection() {
     net.subscribe(0, 1, &["aa"]);
     net.input(0, Input::Disconnected { conn: id(1) });
     let second = ConnId { index: 1, generation: 2 };
-    let credentials = Credentials { dev: DevId(1), user: UserId::ANONYMOUS, key: "".into() };
+    let credentials =
+        Credentials { dev: DevId(1), user: UserId::ANONYMOUS, key: "".into(), details: Details::default() };
     net.input(0, Input::Connected { conn: second, credentials });
     net.subscribe(0, 1, &["aa"]);
     assert_eq!(net.ask_counts(&["aa"]), [0], "a stale id changes nothing");

@@ -8,7 +8,7 @@ use encke::cometql::exec::{Exec, ExecConfig, Output as ExecOutput, Tls};
 use encke::cometql::plan::{Figures, Row, StatementLimits};
 use encke::cometql::sql::StringEscapes;
 use encke::cometql::wire;
-use encke::hub::{Credentials, Hub, HubConfig, Input, Level, Output, Placement, RingMessage};
+use encke::hub::{Credentials, Details, Hub, HubConfig, Input, Level, Output, Placement, RingMessage, TokenSecret};
 use encke::jsapi;
 use encke::model::{ConnId, DevId, EventName, Now, PipeName, Publication, ShardId, Time, UnixTime, UserId, WireForm};
 use encke::storage::{Completion, Job, Outcome, Read, Request, StorageError, Write};
@@ -104,6 +104,13 @@ impl World {
                 pipes_max: 100,
                 arrivals_bytes_max,
                 save_last_seen: true,
+                announce_online: true,
+                announce_offline: true,
+                devices_max: 2,
+                settings_max: 100,
+                history_bytes_max: 1_000_000,
+                tokens: TokenSecret::default(),
+                seed: u64::from(shard),
             })
         };
         let exec = ExecConfig {
@@ -196,7 +203,7 @@ impl World {
         let user = UserId::new(self.random.below(USERS as usize + 2) as u32).unwrap();
         let key = if self.random.chance(80) { format!("key{user}") } else { "wrong".to_owned() };
         self.browsers.push(BrowserClient::new(id, shard));
-        let credentials = Credentials { dev: DEV, user, key: key.into() };
+        let credentials = Credentials { dev: DEV, user, key: key.into(), details: Details::default() };
         self.hub_input(shard, Input::Connected { conn: id, credentials });
     }
 
@@ -468,6 +475,15 @@ impl World {
                         }
                     }
                 }
+                Output::Queue { flush, to } => {
+                    let input = Input::QueueWritten { flush, to, taken: true };
+                    self.hubs[shard].handle(input, self.now);
+                }
+                Output::Personal { conns, ask, to, .. } => {
+                    let input = Input::PersonalWritten { ask, to, connections: conns.len() as u32 };
+                    self.hubs[shard].handle(input, self.now);
+                }
+                Output::History { .. } => {}
                 Output::Ring { to, message } => self.send(shard, to, message),
                 Output::RingAfterFanOut { to, message } => self.deferred[shard].push_back((to, message)),
                 Output::Store(job) => self.jobs.push_back((shard, job)),
@@ -518,6 +534,8 @@ impl World {
     fn send(&mut self, from: usize, to: ShardId, message: RingMessage) {
         let level = match message.level() {
             Level::Request => shards::Level::Request,
+            Level::Announce => shards::Level::Announce,
+            Level::Report => shards::Level::Report,
             Level::Deliver => shards::Level::Deliver,
             Level::Reply => shards::Level::Reply,
         };
