@@ -90,6 +90,8 @@ pub(super) trait Connection {
     type Error;
     /// Ends an INSERT that leaves a row with the same key as it is, and then changes none.
     const OR_KEEP: &'static str;
+    /// Column `time` where a condition on it must not keep the engine from searching by `(time, id)`.
+    const TIME: &'static str;
     /// Removes at most [`EXPIRED_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
     /// Whether nobody else changes the tables.
@@ -263,12 +265,15 @@ fn queue<C: Connection>(
     after: Option<Place>,
     page: Page,
 ) -> Result<Outcome, C::Error> {
-    let sql = "SELECT id, time, event, message, 0 FROM users_messages \
-         WHERE dev_id = ? AND user_id = ? AND time >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?";
+    let sql = format!(
+        "SELECT id, time, event, message, 0 FROM users_messages \
+         WHERE dev_id = ? AND user_id = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        C::TIME
+    );
     let Place { time, id } = after.unwrap_or(BEGINNING);
     let mut filling = Filling::new(page);
     let values = values![dev, user, time, time, id, filling.limit()];
-    db.query(sql, values, &mut |row| filling.add(|| message(row)))?;
+    db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
 
@@ -301,11 +306,14 @@ fn history<C: Connection>(
     let mut filling = Filling::new(page);
     let length = length(db, pipe, retention)?;
     if length > 0 {
-        let sql = "SELECT id, time, event, message, user_id FROM pipe_messages \
-             WHERE dev_id = ? AND pipe_name = ? AND time >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?";
+        let sql = format!(
+            "SELECT id, time, event, message, user_id FROM pipe_messages \
+             WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+            C::TIME
+        );
         let Place { time, id } = after.max(last_beyond(db, pipe, length)?).unwrap_or(BEGINNING);
         let values = values![pipe.dev, &pipe.name, time, time, id, filling.limit()];
-        db.query(sql, values, &mut |row| filling.add(|| message(row)))?;
+        db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
     }
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
@@ -597,11 +605,13 @@ fn delete_history<C: Connection>(db: &mut C, pipe: &PipeKey) -> Result<u64, C::E
 /// Where the look at the `trust_` pipes has come to.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
-    after: Option<(DevId, String)>,
+    dev: DevId,
+    /// The last pipe of this tenant that was looked at.
+    after: Option<String>,
 }
 
-/// The first part of the names of pipes with history but without a setting, and what follows all such names.
-const TRUST: (&str, &str) = ("trust_", "trust`");
+/// How the names of pipes begin that have history without a setting.
+const TRUST: &str = "trust_";
 
 pub(super) fn expire<C: Connection>(
     db: &mut C,
@@ -622,38 +632,51 @@ pub(super) fn expire<C: Connection>(
     expired.more = expired.queued >= EXPIRED_MAX as u64;
     if retention.trust_seconds > 0 {
         let before = before(retention.trust_seconds);
-        expired.history = sweep_trust(db, before, sweep)?;
-        expired.more |= sweep.after.is_some();
+        let more;
+        (expired.history, more) = sweep_trust(db, before, sweep)?;
+        expired.more |= more;
     }
     Ok(expired)
 }
 
-/// Looks at some pipes, in their order; tables have no index by age that would leave out the pipes with a setting.
-fn sweep_trust<C: Connection>(db: &mut C, before: i64, sweep: &mut Sweep) -> Result<u64, C::Error> {
-    let next_tenant = "SELECT MIN(dev_id) FROM pipe_messages WHERE dev_id > ?";
-    let next_pipe = "SELECT MIN(pipe_name) FROM pipe_messages WHERE dev_id = ? AND pipe_name > ? AND pipe_name < ?";
+/// Looks at some pipes, in their order; tables have no index by age that would leave out the pipes with a setting. Returns
+/// how many messages went, and whether there are more pipes.
+fn sweep_trust<C: Connection>(db: &mut C, before: i64, sweep: &mut Sweep) -> Result<(u64, bool), C::Error> {
     let mut removed = 0;
     for _ in 0..SWEPT_MAX {
-        let (dev, name) = match sweep.after.take() {
-            Some(after) => after,
-            None => (DevId::default(), String::from(TRUST.0)),
-        };
-        let pipe = first(db, next_pipe, values![dev, name.as_str(), TRUST.1], |row| row.text(0).map(str::to_owned))?;
-        let Some(pipe) = pipe else {
-            let tenant = first(db, next_tenant, values![dev], |row| row.int(0))?;
-            let Some(tenant) = tenant.and_then(|tenant| u32::try_from(tenant).ok()) else { return Ok(removed) };
-            sweep.after = Some((DevId(tenant), String::from(TRUST.0)));
-            continue;
-        };
-        let set = "SELECT 1 FROM pipes_settings WHERE dev_id = ? AND name = ?";
-        if first(db, set, values![dev, pipe.as_str()], |_| Some(()))?.is_none() {
-            let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND time < ?";
-            removed += db.execute(sql, values![dev, pipe.as_str(), before])?;
+        if let Some(name) = next_trusted(db, sweep)? {
+            // Where names compare without case, one that we do not mean may come along.
+            let set = "SELECT 1 FROM pipes_settings WHERE dev_id = ? AND name = ?";
+            let of_pipe = values![sweep.dev, name.as_str()];
+            if name.starts_with(TRUST) && first(db, set, of_pipe, |_| Some(()))?.is_none() {
+                let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND time < ?";
+                removed += db.execute(sql, values![sweep.dev, name.as_str(), before])?;
+            }
+            sweep.after = Some(name);
+        } else {
+            let sql = "SELECT MIN(dev_id) FROM pipe_messages WHERE dev_id > ?";
+            let next = first(db, sql, values![sweep.dev], |row| u32::try_from(row.int(0)?).ok())?;
+            *sweep = Sweep { dev: next.map(DevId).unwrap_or_default(), after: None };
+            if next.is_none() {
+                return Ok((removed, false));
+            }
         }
-        sweep.after = Some((dev, pipe));
         if removed >= EXPIRED_MAX as u64 {
             break;
         }
     }
-    Ok(removed)
+    Ok((removed, true))
+}
+
+fn next_trusted<C: Connection>(db: &mut C, sweep: &Sweep) -> Result<Option<String>, C::Error> {
+    let name = |row: &dyn Row| row.text(0).map(str::to_owned);
+    let next = if let Some(after) = &sweep.after {
+        let sql = "SELECT MIN(pipe_name) FROM pipe_messages WHERE dev_id = ? AND pipe_name > ?";
+        first(db, sql, values![sweep.dev, after.as_str()], name)?
+    } else {
+        let sql = "SELECT MIN(pipe_name) FROM pipe_messages WHERE dev_id = ? AND pipe_name >= ?";
+        first(db, sql, values![sweep.dev, TRUST], name)?
+    };
+    let begins = |name: &String| name.get(..TRUST.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TRUST));
+    Ok(next.filter(begins))
 }
