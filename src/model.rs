@@ -442,7 +442,8 @@ pub enum CloseReason {
     HashDeleted,
     /// Another CometQL session asked for its end.
     Killed,
-    /// Accepted, but no place for it: a limit on connections.
+    /// No place for it or for what it asked for: a limit that all connections of a shard share. Or it was half-open and
+    /// made room for the next.
     NoRoom,
     /// Storage could not say who the browser is; it comes back by itself.
     StorageUnavailable,

@@ -190,6 +190,14 @@ impl<H: Host> Core<H> {
         self.schedule(conn.index);
     }
 
+    /// Brings a deadline that is further ahead than this forward.
+    pub(crate) fn deadline_within(&mut self, conn: Token, within: Duration) {
+        let (now, ticks) = (self.wheel.now(), self.ticks(within));
+        if self.slab.get(conn).is_some_and(|entry| i32::from(entry.remaining(now)) > i32::from(ticks)) {
+            self.set_deadline(conn, within);
+        }
+    }
+
     pub(crate) fn idle_timeout(&mut self, conn: Token, duration: Duration) {
         let (now, ticks) = (self.wheel.now() as u16, self.ticks(duration));
         let early = self.random.below(u32::from(ticks / 2).max(1)) as u16;
@@ -328,7 +336,7 @@ impl Waiting {
     fn add(&mut self, ext: Option<&Ext>) {
         let Some(ext) = ext else { return };
         let (owned, shared) = ext.queue.memory();
-        self.unread += ext.unread.capacity();
+        self.unread += ext.unread.memory();
         self.queues += owned + size_of::<Ext>();
         self.shared += shared;
     }
@@ -336,7 +344,7 @@ impl Waiting {
     fn subtract(&mut self, ext: Option<&Ext>) {
         let Some(ext) = ext else { return };
         let (owned, shared) = ext.queue.memory();
-        self.unread -= ext.unread.capacity();
+        self.unread -= ext.unread.memory();
         self.queues -= owned + size_of::<Ext>();
         self.shared -= shared;
     }

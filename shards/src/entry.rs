@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::queue::Queue;
+use crate::unread::Unread;
 
 /// One place of the slab.
 pub(crate) struct Entry<S> {
@@ -26,7 +27,7 @@ pub(crate) struct Entry<S> {
 }
 
 /// Ticks are compared in 16 bits, so a timeout may span half of their range at most.
-pub(crate) const TIMEOUT_TICKS_MAX: u16 = i16::MAX as u16;
+pub const TIMEOUT_TICKS_MAX: u16 = i16::MAX as u16;
 
 impl<S: Default> Entry<S> {
     pub(crate) fn vacant() -> Self {
@@ -75,7 +76,7 @@ impl<S> Entry<S> {
 #[derive(Debug, Default)]
 pub(crate) struct Ext {
     /// What the host left unused.
-    pub(crate) unread: Vec<u8>,
+    pub(crate) unread: Unread,
     pub(crate) queue: Queue,
     /// Input thrown away while the connection lingers.
     pub(crate) drained: usize,

@@ -46,10 +46,20 @@ pub trait Host: Sized {
     /// A new connection, its state is the default.
     fn accepted(&mut self, io: &mut Io<'_, Self>, conn: Token);
 
+    /// Somebody waits for an accept, and there is no place or no descriptor for another connection. A host that ends one
+    /// with [`Io::close`] makes room; otherwise accepting stops until one ends.
+    fn full(&mut self, _io: &mut Io<'_, Self>) {}
+
     /// Everything unread so far: the rest kept from earlier and the new bytes, never empty. Returns how many bytes
     /// are used up; the rest is kept and handed in again together with what comes next. May change the bytes in
     /// place, but only those that it uses up.
     fn received(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &mut [u8]) -> usize;
+
+    /// The peer closed its side while bytes wait to be sent to it. They are sent, but nothing can be written any more;
+    /// `ended` comes when they are out, after `close_time_max` in any case.
+    fn half_closed(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        let _ = (io, conn);
+    }
 
     /// Exactly once per accepted connection, whoever ended it. The state can still be read; the token is dead
     /// afterwards.

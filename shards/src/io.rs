@@ -9,7 +9,8 @@ use crate::host::{End, Host, SharedBytes, Token};
 use crate::mesh::Level;
 use crate::stats::{Counters, Engine, Memory};
 
-/// The shard as its host sees it. Calls about a connection that has ended, or that is being closed, do nothing.
+/// The shard as its host sees it. Calls about a connection that has ended do nothing, nor do those about one that is
+/// being closed, except [`close`](Self::close).
 pub struct Io<'a, H: Host> {
     core: &'a mut Core<H>,
 }
@@ -59,7 +60,7 @@ impl<'a, H: Host> Io<'a, H> {
 
     /// The last bytes of a connection: sent as by [`write_shared`](Self::write_shared), then closed as by
     /// [`close_after_flush`](Self::close_after_flush). The queue may be as long as it takes, since nothing can follow;
-    /// the peer has the time `within` for all of it.
+    /// the peer has the time `within` for all of it, and `close_time_max` to close once it is sent.
     pub fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration) {
         self.core.write_last(conn, bytes, within);
     }
@@ -83,11 +84,10 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.slab.tokens().filter(|conn| self.core.is_open(*conn)).collect()
     }
 
-    /// Ends the connection at once. What is still queued is lost, and what the peer has not received yet may be.
+    /// Ends the connection at once, also one that [`close_after_flush`](Self::close_after_flush) left to its flushing.
+    /// What is still queued is lost, and what the peer has not received yet may be.
     pub fn close(&mut self, conn: Token) {
-        if self.core.is_open(conn) {
-            self.core.end(conn, End::Local);
-        }
+        self.core.end(conn, End::Local);
     }
 
     /// Ends the connection when everything written so far has been sent and the peer has had the time to receive it;
@@ -140,7 +140,8 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.endpoint.hold(held);
     }
 
-    /// Whether messages wait for room in rings: a host that takes work from outside by itself should wait too.
+    /// Whether messages wait for room in rings: a host that takes work from outside by itself should wait too. When they
+    /// have found it, `turn_ended` is called once more.
     pub fn congested(&self) -> bool {
         self.core.endpoint.congested()
     }

@@ -9,7 +9,7 @@
 //!
 //! * [`host`]: what a server implements; [`io`]: what it can do.
 //! * `settings`, `start`, `stop`: from settings to running threads and back.
-//! * `shard`: the loop; `read`: input; `output`, `queue`, `fan_out`, `sender`: output.
+//! * `shard`: the loop; `read`, `unread`: input; `output`, `queue`, `fan_out`, `sender`: output.
 //! * `core`: connections, their timers and ends; `slab`, `entry`: where they live; `wheel`: their timers.
 //! * [`mesh`]: the rings, usable alone; `park`, `waker`: sleeping and waking.
 //! * `listen`, `table`: ports and descriptor tables. `stats`: what a shard tells about itself.
@@ -43,9 +43,11 @@ mod start;
 mod stats;
 mod stop;
 mod table;
+mod unread;
 mod waker;
 mod wheel;
 
+pub use entry::TIMEOUT_TICKS_MAX;
 pub use host::{End, Host, SharedBytes, Token};
 pub use io::Io;
 pub use mesh::{Endpoint, Level, Mesh};

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
@@ -61,6 +62,13 @@ pub(crate) enum Accepted {
     Next,
     /// The system has no descriptor or memory left: later.
     Exhausted,
+}
+
+/// Whether an accept would find a client, if there were a place for it.
+pub(crate) fn somebody_waits(listener: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(listener, PollFlags::IN)];
+    // If the system does not say, the accept will.
+    rustix::event::poll(&mut polled, Some(&Timespec::default())) != Ok(0)
 }
 
 pub(crate) fn accept(listener: &OwnedFd) -> Accepted {

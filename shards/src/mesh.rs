@@ -9,8 +9,11 @@
 //! rules keep the backlogs small and the mesh alive:
 //!
 //! 1. a shard receives messages of level *k* only while it has no backlog at any level above *k*;
-//! 2. a shard takes no new work from outside (bytes, connections, timeouts) while it has backlog at any level. This rule is
-//!    the user's to keep; [`Endpoint::congested`] tells.
+//! 2. a shard takes no new work from outside (bytes, connections, timeouts, completions) while it has backlog at any
+//!    level. This rule is the user's to keep; [`Endpoint::congested`] tells.
+//!
+//! What a message lets begin without causing it, such as the next statement of a session whose last one a reply has
+//! answered, counts as work from outside: it is noted, and begun under rule 2 when no message is being handled.
 //!
 //! *Progress.* A message of level *k* causes only messages of levels above *k*. Level 2 causes nothing and rule 1
 //! never forbids to receive it: as long as shards take turns, rings of level 2 drain, so every backlog of level 2 does
@@ -21,7 +24,9 @@
 //!
 //! *Bound.* While backlog of level *j* exists, no message of a level below *j* is received and no outside work is
 //! taken, and messages of level *j* or above cause none of level *j*. So the backlog of a level holds at most what one
-//! unit of work caused: one message of a lower level or one piece of outside work.
+//! unit of work caused: one message of a lower level or one piece of outside work. One thing cannot be put off: that a
+//! connection ends, for whatever reason. Each ends once, so what the ends say comes on top and is bounded by what the
+//! connections had; it delays progress and does not prevent it.
 //!
 //! Messages to the own shard take a local queue. What it holds beyond the capacity of a ring counts as backlog of its
 //! level, so the same rules and the same arguments hold for it.
@@ -47,7 +52,7 @@ pub enum Level {
     Request = 0,
     /// May cause replies.
     Deliver = 1,
-    /// Causes no message.
+    /// Causes no message; what it lets begin is work from outside.
     Reply = 2,
 }
 

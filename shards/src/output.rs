@@ -13,6 +13,7 @@ use crate::fan_out::FanOut;
 use crate::host::{End, Host, SharedBytes, Token};
 use crate::queue::Queue;
 use crate::sender::{Incomplete, Item, classify, send_flags};
+use crate::unread::Unread;
 
 /// Calls to the kernel in one flush of one queue; a reader that is faster waits for the next turn.
 const FLUSH_CALLS_MAX: usize = 4;
@@ -182,7 +183,7 @@ impl<H: Host> Core<H> {
             return self.end(conn, End::Local);
         }
         self.set_deadline(conn, within);
-        self.edit_ext(conn, |ext| ext.unread = Vec::new());
+        self.edit_ext(conn, |ext| ext.unread = Unread::default());
         if !has_queue {
             self.linger(conn);
         }
@@ -200,6 +201,8 @@ impl<H: Host> Core<H> {
             return self.end(conn, End::Local);
         }
         entry.flags.set(Flags::LINGERING);
+        // However long flushing might have taken: a peer that has everything only has to close.
+        self.deadline_within(conn, self.settings.close_time_max);
         // The kernel may have reported input that nobody read since.
         self.list_reader(conn);
     }

@@ -8,15 +8,13 @@ use crate::host::{End, Host, Token};
 use crate::io::Io;
 use crate::output::is_passing;
 use crate::shard::Shard;
+use crate::unread::Unread;
 
 /// Reads of one connection before the others get their turn.
 const READS_PER_VISIT: usize = 4;
 
 /// Input thrown away while a connection lingers, before it is closed anyway.
 const DRAINED_MAX: usize = 1024 * 1024;
-
-/// An unread rest below this size keeps its allocation.
-const SHRINK_MIN: usize = 4096;
 
 impl<H: Host> Shard<H> {
     /// Reads the listed connections, each at most once. None while the rings are congested: what a connection sends
@@ -57,7 +55,13 @@ impl<H: Host> Shard<H> {
             }
             let Some(socket) = &entry.socket else { return };
             match rustix::net::recv(socket, &mut *self.buffer, RecvFlags::DONTWAIT) {
-                Ok((_, 0)) => return self.core.peer_closed(conn),
+                Ok((_, 0)) => {
+                    self.core.peer_closed(conn);
+                    if self.core.slab.get(conn).is_some_and(|entry| entry.flags.has(Flags::CLOSING)) {
+                        self.host.half_closed(&mut Io::new(&mut self.core), conn);
+                    }
+                    return;
+                }
                 Ok((_, count)) => {
                     if count < self.buffer.len() && !entry.flags.has(Flags::FINISHED) {
                         entry.flags.clear(Flags::READABLE);
@@ -89,23 +93,22 @@ impl<H: Host> Shard<H> {
         let rest = if has_rest {
             let kept = self.core.edit_ext(conn, |ext| std::mem::take(&mut ext.unread));
             let mut unread = kept.unwrap_or_default();
-            unread.extend_from_slice(fresh);
-            let used = self.host.received(&mut Io::new(&mut self.core), conn, &mut unread).min(unread.len());
-            unread.drain(..used);
-            if unread.capacity() > SHRINK_MIN && unread.len() < unread.capacity() / 4 {
-                unread.shrink_to_fit();
-            }
+            unread.push(fresh);
+            let used = self.host.received(&mut Io::new(&mut self.core), conn, unread.rest_mut());
+            unread.advance(used);
             unread
         } else if fresh.is_empty() {
             return;
         } else {
             let used = self.host.received(&mut Io::new(&mut self.core), conn, fresh);
-            fresh.get(used..).unwrap_or_default().to_vec()
+            let mut unread = Unread::default();
+            unread.push(fresh.get(used..).unwrap_or_default());
+            unread
         };
         self.keep(conn, rest);
     }
 
-    fn keep(&mut self, conn: Token, rest: Vec<u8>) {
+    fn keep(&mut self, conn: Token, rest: Unread) {
         if rest.is_empty() {
             return;
         }

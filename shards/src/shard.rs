@@ -281,7 +281,10 @@ impl<H: Host> Shard<H> {
 
     /// Wakes each shard that got messages since the last time, if it sleeps.
     fn pass_messages(&mut self) {
+        let congested = self.core.endpoint.congested();
         self.core.endpoint.flush();
+        // The host may have waited for that in its `turn_ended`.
+        self.again |= congested && !self.core.endpoint.congested();
         let (wakers, counters) = (&self.wakers, &mut self.core.counters);
         self.core.endpoint.take_targets(|target| {
             let written = wakers.get(usize::from(target)).is_some_and(Waker::wake_for_messages);
@@ -332,17 +335,34 @@ impl<H: Host> Shard<H> {
             }
             let Some(listener) = &self.acceptor.listener else { return };
             if self.core.slab.is_full() {
-                self.core.counters.refused_full += 1;
-                self.acceptor.blocked = Some(Blocked::Full);
-                return;
+                if !listen::somebody_waits(listener) {
+                    self.acceptor.ready = false;
+                    return;
+                }
+                if !self.make_room() {
+                    self.core.counters.refused_full += 1;
+                    self.acceptor.blocked = Some(Blocked::Full);
+                }
+                continue;
             }
             match listen::accept(listener) {
                 Accepted::Connection(socket) => self.admit(socket),
                 Accepted::Nobody => self.acceptor.ready = false,
                 Accepted::Next => {}
+                // The system looks for a descriptor first, whether anybody waits or not.
+                Accepted::Exhausted if !listen::somebody_waits(listener) => self.acceptor.ready = false,
+                Accepted::Exhausted if self.make_room() => {}
                 Accepted::Exhausted => self.refused_by_system(),
             }
         }
+    }
+
+    /// Whether the host has ended a connection for one that waits.
+    fn make_room(&mut self) -> bool {
+        let before = self.core.counters.ended;
+        self.host.full(&mut Io::new(&mut self.core));
+        self.tell_ends();
+        self.core.counters.ended > before
     }
 
     fn refused_by_system(&mut self) {

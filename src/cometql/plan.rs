@@ -18,7 +18,7 @@ use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
 use crate::storage;
 
 pub use insert::plan_insert;
-pub use rows::{ResultColumn, ResultSet, Row, RowQuery, rows_of_counts, rows_of_texts, rows_of_times};
+pub use rows::{ResultColumn, ResultSet, Row, RowQuery, rows_of_counts, rows_of_texts, rows_of_times, too_large};
 
 /// Shortest query, in bytes; a relic of CppComet that clients test.
 pub const QUERY_BYTES_MIN: usize = 4;
@@ -48,6 +48,8 @@ pub struct StatementLimits {
     pub message_bytes_max: usize,
     /// The text of one row of `users_data`. Beyond it: error 11.
     pub user_data_bytes_max: usize,
+    /// The values of one answer together. Beyond it: error 11.
+    pub result_bytes_max: usize,
     /// The largest tenant number.
     pub dev_max: u32,
 }
@@ -58,6 +60,7 @@ impl Default for StatementLimits {
             query_bytes_max: 1024 * 1024,
             message_bytes_max: 1024 * 1024,
             user_data_bytes_max: 1024 * 1024,
+            result_bytes_max: 64 * 1024 * 1024,
             dev_max: 99_999,
         }
     }
@@ -94,7 +97,7 @@ pub enum Plan {
     Live(LiveQuery),
 }
 
-/// Which rows a SELECT needs; never empty. Keys in the order asked, as often as asked.
+/// Which rows a SELECT needs; never empty. Keys in the order asked, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// One row per name: [`rows_of_counts`].

@@ -110,6 +110,9 @@ const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];
 const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+/// Longest silence that can be measured, in seconds: the shards count ticks of a second in 15 bits, and one more for the
+/// tick that has begun. Handshakes and logins, in milliseconds, are far below.
+pub const TIMEOUT_S_MAX: u64 = 32_766;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
@@ -250,7 +253,7 @@ pub const KEYS: &[Key] = &[
         without_effect: None,
         field: Field::Number {
             min: 0,
-            max: 86_400,
+            max: TIMEOUT_S_MAX,
             get: |config| config.ws.ping_interval_s.into(),
             set: |config, number| config.ws.ping_interval_s = number as u32,
         },
@@ -412,6 +415,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "cometql",
+        name: "result_bytes_max",
+        shipped: false,
+        doc: "What the values of one answer may weigh in bytes; a statement that asks for more is refused with error 11 (CppComet dropped the rows beyond 1,000,000).",
+        without_effect: None,
+        field: Field::Number {
+            min: 64 * KIB,
+            max: 1024 * MIB,
+            get: |config| config.cometql.result_bytes_max as u64,
+            set: |config, number| config.cometql.result_bytes_max = number as usize,
+        },
+    },
+    Key {
+        section: "cometql",
         name: "sessions_max",
         shipped: false,
         doc: "Sessions at the same time; more are refused.",
@@ -457,7 +473,7 @@ pub const KEYS: &[Key] = &[
         without_effect: None,
         field: Field::Number {
             min: 0,
-            max: 31_536_000,
+            max: TIMEOUT_S_MAX,
             get: |config| config.cometql.idle_timeout_s.into(),
             set: |config, number| config.cometql.idle_timeout_s = number as u32,
         },

@@ -11,7 +11,7 @@ mod read;
 mod sample;
 mod values;
 
-pub use keys::{Field, KEYS, Key, SECTIONS};
+pub use keys::{Field, KEYS, Key, SECTIONS, TIMEOUT_S_MAX};
 pub use problem::{Problem, ProblemKind, Severity};
 pub use read::parse;
 pub use sample::{sample, to_text};
@@ -108,6 +108,8 @@ pub struct CometQl {
     pub query_bytes_max: usize,
     /// Longest packet in bytes, all its parts together; a longer one ends the session. Default 64 MiB.
     pub packet_bytes_max: usize,
+    /// What the values of one answer may weigh in bytes; more is refused with error 11. Default 64 MiB.
+    pub result_bytes_max: usize,
     /// Sessions at the same time; more are refused. Default 10,000.
     pub sessions_max: usize,
     /// Milliseconds from accept to a complete login. Default 10,000.
@@ -241,6 +243,7 @@ impl Default for CometQl {
             port: 3300,
             query_bytes_max: 1024 * 1024,
             packet_bytes_max: 64 * 1024 * 1024,
+            result_bytes_max: 64 * 1024 * 1024,
             sessions_max: 10_000,
             login_timeout_ms: 10_000,
             login_attempts_max: 20,

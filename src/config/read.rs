@@ -183,6 +183,16 @@ impl<'a> Reader<'a> {
                 },
             ));
         }
+        if cometql.result_bytes_max < cometql.query_bytes_max {
+            found.push((
+                self.line_of(&[("cometql", "result_bytes_max"), ("cometql", "query_bytes_max")]),
+                ProblemKind::Smaller {
+                    smaller: "result_bytes_max",
+                    larger: "query_bytes_max, so a row of users_data can be stored that cannot be read",
+                    severity: Severity::Warning,
+                },
+            ));
+        }
         let alone = match (&cometql.tls_cert, &cometql.tls_key) {
             (Some(_), None) => Some(("tls_cert", "tls_key")),
             (None, Some(_)) => Some(("tls_key", "tls_cert")),

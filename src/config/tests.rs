@@ -102,6 +102,25 @@ fn all_problems_at_once_with_their_lines() {
     assert_eq!(same_port.in_file("f"), "f: error: browsers and CometQL cannot both listen on port 1");
 }
 
+/// The wheel of timeouts would cut what is longer, and nobody would know.
+#[test]
+fn silences_that_cannot_be_measured_are_refused() {
+    for key in ["[cometql]\nidle_timeout_s", "[ws]\nping_interval_s"] {
+        let (_, problems) = parse(&format!("{key} = 32766\n"));
+        assert_eq!(problems, []);
+        let (_, problems) = parse(&format!("{key} = 86400\n"));
+        assert_eq!(problems[0].severity(), Severity::Error);
+        let text = problems[0].in_file("comet.ini");
+        assert!(text.ends_with("= 86400: out of range; 0 to 32766 is allowed"), "{text}");
+    }
+    // The others are in milliseconds, and there the table's bounds are enough.
+    for key in KEYS.iter().filter(|key| key.name.ends_with("_s") || key.name.ends_with("_ms")) {
+        let Field::Number { max, .. } = key.field else { panic!("{} is no number", key.name) };
+        let seconds = if key.name.ends_with("_ms") { max.div_ceil(1000) } else { max };
+        assert!(seconds <= TIMEOUT_S_MAX, "{}", key.name);
+    }
+}
+
 #[test]
 fn numbers() {
     for (text, good) in [

@@ -39,12 +39,12 @@ use crate::model::{
 };
 use crate::storage::{Completion, Job, Outcome, Read, Request, Ticket};
 
-use conns::Conns;
+use conns::{Conns, Membership};
 use fan_out::Arrivals;
 use owner::Owned;
 use pipes::Pipes;
 pub use placement::Placement;
-pub use ring::{Answered, Ask, AskId, InterestId, Level, Question, Replies, RingMessage, StatementId};
+pub use ring::{Answered, Ask, AskId, EndedUsers, InterestId, Level, Question, Replies, RingMessage, StatementId};
 use users::Users;
 
 /// What a hub must know of the server around it.
@@ -285,6 +285,12 @@ impl Hub {
         self.conns.get(conn).is_some_and(|entry| entry.busy)
     }
 
+    /// Pipes that the connection is subscribed to. A further [`Input::Subscribe`] costs as many steps, and one for each
+    /// name in it; up to as many ring messages.
+    pub fn subscriptions(&self, conn: ConnId) -> usize {
+        self.conns.memberships(conn).len()
+    }
+
     /// Whether publications wait for [`Hub::end_turn`].
     pub fn has_arrivals(&self) -> bool {
         !self.arrivals.is_empty()
@@ -337,8 +343,7 @@ impl Hub {
     fn disconnected(&mut self, conn: ConnId) {
         let Some(gone) = self.conns.remove(conn) else { return };
         for membership in gone.memberships() {
-            let interest = self.pipes.leave(*membership, &mut self.conns);
-            self.tell_interest(interest);
+            self.leave(*membership);
         }
         self.reports.remove(&conn);
         if !gone.user.is_anonymous() {
@@ -366,7 +371,7 @@ impl Hub {
 
     fn subscribe(&mut self, conn: ConnId, names: Vec<PipeName>) {
         let Some(entry) = self.conns.get(conn) else { return };
-        let (dev, anonymous, anything_before) = (entry.dev, entry.user.is_anonymous(), entry.has_memberships());
+        let (dev, anonymous) = (entry.dev, entry.user.is_anonymous());
         let mut wanted: Vec<PipeName> = Vec::with_capacity(names.len().min(self.config.pipes_per_connection_max));
         let mut refused = None;
         for name in names {
@@ -382,27 +387,33 @@ impl Hub {
         wanted.sort_unstable();
         wanted.dedup();
 
-        // Leave first: a connection at its limit may exchange one pipe for another.
-        if anything_before {
-            for membership in self.conns.memberships(conn) {
-                if wanted.binary_search_by(|name| name.cmp(&self.pipes.key(membership.pipe).name)).is_err() {
-                    self.conns.forget(conn, membership.pipe);
-                    let interest = self.pipes.leave(membership, &mut self.conns);
-                    self.tell_interest(interest);
-                }
-            }
-        }
+        // Both lists are sorted by name: one pass over them tells what stays, what goes and what comes.
+        let mut held = self.conns.memberships(conn).to_vec();
+        held.sort_unstable_by(|left, right| self.pipes.key(left.pipe).name.cmp(&self.pipes.key(right.pipe).name));
+        let mut held = held.into_iter().peekable();
+        let mut memberships = Vec::with_capacity(wanted.len());
+        let mut coming = Vec::new();
         for name in wanted {
-            let key = PipeKey { dev, name };
-            match self.pipes.join(key, conn, &mut self.conns) {
-                pipes::Joined::New(interest) => self.tell_interest(interest),
-                pipes::Joined::Already => {}
-                pipes::Joined::Full => {
-                    self.counters.names_refused += 1;
-                    refused = Some(SubscriptionError::TooManyPipes);
-                }
+            while let Some(gone) = held.next_if(|membership| self.pipes.key(membership.pipe).name < name) {
+                self.leave(gone);
+            }
+            match held.next_if(|membership| self.pipes.key(membership.pipe).name == name) {
+                Some(kept) => memberships.push(kept),
+                None => coming.push(name),
             }
         }
+        held.for_each(|gone| self.leave(gone));
+        // After all leaving: a shard at its limit may exchange one pipe for another.
+        for name in coming {
+            let Some((membership, interest)) = self.pipes.join(PipeKey { dev, name }, conn.index) else {
+                self.counters.names_refused += 1;
+                refused = Some(SubscriptionError::TooManyPipes);
+                continue;
+            };
+            memberships.push(membership);
+            self.tell_interest(interest);
+        }
+        self.conns.replace(conn, memberships);
         if let Some(error) = refused {
             self.answer(conn, Answer::Error(ApiError::Subscription(error)));
         }
@@ -505,13 +516,14 @@ impl Hub {
                     self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
                 }
             }
-            RingMessage::EndUser { dev, user } => {
+            RingMessage::EndUsers(ended) => {
                 let reason = CloseReason::HashDeleted;
-                self.outputs.extend(self.users.connections(dev, user).map(|conn| Output::Close { conn, reason }));
+                let conns = ended.users().iter().flat_map(|user| self.users.connections(ended.dev, *user));
+                self.outputs.extend(conns.map(|conn| Output::Close { conn, reason }));
                 for waiting in self.waiting.values_mut() {
-                    if let Waiting::Login { conn, user: asked, outdated, .. } = waiting
-                        && *asked == user
-                        && self.conns.get(*conn).is_some_and(|entry| entry.dev == dev)
+                    if let Waiting::Login { conn, user, outdated, .. } = waiting
+                        && ended.contains(*user)
+                        && self.conns.get(*conn).is_some_and(|entry| entry.dev == ended.dev)
                     {
                         *outdated = true;
                     }
@@ -639,7 +651,12 @@ impl Hub {
     }
 
     fn store(&mut self, ticket: Ticket, read: Read) {
-        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read(read) }));
+        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read { read, bytes_max: ONE_ROW } }));
+    }
+
+    fn leave(&mut self, membership: Membership) {
+        let interest = self.pipes.leave(membership, &mut self.conns);
+        self.tell_interest(interest);
     }
 
     fn tell_interest(&mut self, interest: pipes::Interest) {
@@ -672,6 +689,9 @@ fn send(
         outputs.push_back(Output::Ring { to, message });
     }
 }
+
+/// A hub reads single rows only, and what one may weigh was settled when it was written.
+const ONE_ROW: usize = usize::MAX;
 
 /// Compares two secrets in time that depends on their lengths only.
 fn same_secret(left: &str, right: &str) -> bool {

@@ -31,6 +31,30 @@ pub struct InterestId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AskId(pub u64);
 
+/// Users of one tenant whose hashes were deleted by one statement.
+#[derive(Debug)]
+pub struct EndedUsers {
+    pub dev: DevId,
+    /// Sorted, each once.
+    users: Box<[UserId]>,
+}
+
+impl EndedUsers {
+    pub fn new(dev: DevId, mut users: Vec<UserId>) -> Self {
+        users.sort_unstable();
+        users.dedup();
+        Self { dev, users: users.into() }
+    }
+
+    pub fn users(&self) -> &[UserId] {
+        &self.users
+    }
+
+    pub fn contains(&self, user: UserId) -> bool {
+        self.users.binary_search(&user).is_ok()
+    }
+}
+
 #[derive(Debug)]
 pub enum RingMessage {
     /// To the owner of the pipe. `statement` wants an [`RingMessage::Accepted`].
@@ -41,8 +65,8 @@ pub enum RingMessage {
     UserCame { dev: DevId, user: UserId },
     /// To the owner of the user: one connection less.
     UserWent { dev: DevId, user: UserId },
-    /// To every connection shard: the user's hash is gone, and with it what let its connections in.
-    EndUser { dev: DevId, user: UserId },
+    /// To every connection shard: the hashes of these users are gone, and with them what let their connections in.
+    EndUsers(Arc<EndedUsers>),
     /// To an owner.
     Ask(Box<Ask>),
     /// From the owner of the pipe to a shard with subscribers, for the interest that the owner knew then.
@@ -64,7 +88,7 @@ impl RingMessage {
         match self {
             Self::Publish { .. }
             | Self::Interest { .. }
-            | Self::EndUser { .. }
+            | Self::EndUsers(_)
             | Self::UserCame { .. }
             | Self::UserWent { .. }
             | Self::Ask(_) => Level::Request,

@@ -163,13 +163,15 @@ impl Net {
                 self.writes.extend(writes);
                 Ok(Outcome::Written { rows })
             }
-            Request::Read(Read::Hashes { users, .. } | Read::UserData { users, .. }) => Ok(Outcome::Texts(
-                users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
-            )),
-            Request::Read(Read::LastSeen { users, .. }) => Ok(Outcome::Times(
+            Request::Read { read: Read::Hashes { users, .. } | Read::UserData { users, .. }, .. } => {
+                Ok(Outcome::Texts(
+                    users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
+                ))
+            }
+            Request::Read { read: Read::LastSeen { users, .. }, .. } => Ok(Outcome::Times(
                 users.iter().filter_map(|user| Some((*user, *self.times.get(&user.get())?))).collect(),
             )),
-            Request::Read(read) => unreachable!("{read:?}"),
+            Request::Read { read, .. } => unreachable!("{read:?}"),
         }
     }
 
@@ -345,6 +347,57 @@ fn a_new_list_replaces_the_old_one_and_only_differences_count() {
 }
 
 #[test]
+fn only_the_differences_of_a_new_list_are_told() {
+    let mut net = Net::new(2);
+    net.open(0, 1);
+    let key =
+        |number: u32| PipeKey { dev: DevId(1), name: PipeName::new(format!("pipe_{number}").as_bytes()).unwrap() };
+    let placement = net.hubs[0].config.placement.clone();
+    let elsewhere: Vec<PipeName> =
+        (0..).map(key).filter(|key| placement.owner_of_pipe(key) == ShardId(1)).map(|key| key.name).take(6).collect();
+    for (list, messages) in [(&[0, 1, 2][..], 3), (&[2, 0, 1, 0], 0), (&[3, 0, 2], 2), (&[4, 5, 1], 6), (&[], 3)] {
+        let pipes = list.iter().map(|number: &usize| elsewhere[*number].clone()).collect();
+        net.input(0, Input::Subscribe { conn: id(1), pipes });
+        let told = std::iter::from_fn(|| net.hubs[0].poll_output())
+            .filter(|output| matches!(output, Output::Ring { message: RingMessage::Interest { .. }, .. }));
+        assert_eq!(told.count(), messages, "{list:?}");
+        assert_eq!(net.hubs[0].subscriptions(id(1)), list.len().min(3));
+    }
+}
+
+/// Whatever lists follow each other: every member knows its slot, and the slot knows its member.
+#[test]
+fn members_and_slots_agree_after_any_lists() {
+    let mut net = Net::new(1);
+    net.hubs[0].config.pipes_per_connection_max = 20;
+    let names: Vec<String> = (0..20).map(|number| format!("pipe_{number}")).collect();
+    (0..8).for_each(|index| net.open(0, index));
+    let mut bits = 1_u64;
+    for round in 0..500 {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(round);
+        let wanted: Vec<&str> =
+            names.iter().enumerate().filter(|(at, _)| bits >> (20 + at) & 1 == 1).map(|(_, name)| &**name).collect();
+        net.subscribe(0, (bits >> 50) as u32 % 8, &wanted);
+        let hub = &net.hubs[0];
+        let mut members = 0;
+        for index in 0..8 {
+            let memberships = hub.conns.memberships(id(index));
+            members += memberships.len();
+            assert!(memberships.is_sorted_by(|left, right| left.pipe < right.pipe));
+            for membership in memberships {
+                assert_eq!(hub.pipes.members(membership.pipe)[membership.slot as usize], index);
+            }
+        }
+        let counted: u32 = names
+            .iter()
+            .map(|name| PipeKey { dev: DevId(1), name: PipeName::new(name.as_bytes()).unwrap() })
+            .map(|key| hub.owned.subscribers(&key))
+            .sum();
+        assert_eq!(counted as usize, members);
+    }
+}
+
+#[test]
 fn private_pipes_are_skipped_for_anonymous_connections_only() {
     let mut net = Net::new(1);
     net.hashes.insert(5, "key");
@@ -379,21 +432,22 @@ fn a_key_is_checked_against_storage() {
 #[test]
 fn a_deleted_hash_ends_the_users_connections_on_every_shard() {
     let mut net = Net::new(2);
-    net.hashes.extend([(5, "key"), (6, "key")]);
-    for (shard, index, user) in [(0, 1, 5), (0, 2, 5), (1, 1, 5), (1, 2, 6)] {
+    net.hashes.extend([(5, "key"), (6, "key"), (7, "key")]);
+    for (shard, index, user) in [(0, 1, 5), (0, 2, 5), (1, 1, 5), (1, 2, 6), (0, 3, 7)] {
         net.login(shard, index, user, "key");
         net.seen(shard, index);
     }
     let cometql = net.hubs[0].config.placement.cometql_shard();
     let end = |net: &mut Net| {
         for shard in 0..2 {
-            let message = RingMessage::EndUser { dev: DevId(1), user: UserId::new(5).unwrap() };
+            let users = [9, 5, 7, 5].map(|id| UserId::new(id).unwrap()).to_vec();
+            let message = RingMessage::EndUsers(Arc::new(EndedUsers::new(DevId(1), users)));
             net.rings.push_back((cometql, ShardId(shard), message));
         }
         net.settle();
     };
     end(&mut net);
-    for (shard, index) in [(0, 1), (0, 2), (1, 1)] {
+    for (shard, index) in [(0, 1), (0, 2), (1, 1), (0, 3)] {
         assert_eq!(net.seen(shard, index), ["closed: hash_deleted"]);
     }
     assert!(net.seen(1, 2).is_empty());

@@ -7,11 +7,10 @@
 //!    +--anything else: an answer--> (gone)
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ahash::RandomState;
 use shards::{End, Io, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
@@ -22,29 +21,32 @@ use crate::model::{Answer, ApiError, CloseReason, ConnId, Publication, ShardId, 
 use crate::storage::Completion;
 use crate::ws::{self, Assembler, Received, Step};
 
-use super::files::{FileAnswer, FileClient};
+use super::files::{FileAnswer, FileClient, Found};
+use super::fragments::Fragments;
+use super::half_open::HalfOpen;
 use super::host::{Host, clocks, count_end, id, level, token};
 use super::pages::{self, Pages};
 use super::storage::StorageClient;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Its request, or the login of a session, is not complete.
     #[default]
     Head,
     File,
     Open,
 }
 
-/// What the edge keeps per connection, in the shard's slab.
+/// What the edge keeps per connection, in the shard's slab. Of a session it is the phase only.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Browser {
-    phase: Phase,
+    pub(super) phase: Phase,
     form: WireForm,
     /// Its library reconnects only if the connection just drops: it must never see a close frame.
     classic: bool,
     /// A ping was sent and nothing has come since.
     pinged: bool,
-    /// A fragmented message is open, see `assemblers`.
+    /// A fragmented message is open, see `Browsers::fragments`.
     fragments: bool,
 }
 
@@ -59,8 +61,10 @@ pub(super) struct BrowserConfig {
     pub(super) handshake_timeout: Duration,
     /// Zero: never ping.
     pub(super) ping_interval: Duration,
-    /// Fragmented messages open at the same time; a further one ends its connection.
-    pub(super) assemblers_max: usize,
+    /// Fragmented messages open at the same time; with a further one the oldest ends its connection.
+    pub(super) fragments_max: usize,
+    /// Bytes of all of them; with more the same happens.
+    pub(super) fragments_bytes_max: usize,
     pub(super) pages: Arc<Pages>,
 }
 
@@ -69,10 +73,12 @@ pub(super) struct Browsers {
     hub: Hub,
     storage: StorageClient,
     files: Option<FileClient>,
-    assemblers: HashMap<Token, Box<Assembler>, RandomState>,
+    fragments: Fragments,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
+    turn_budget: TurnBudget,
     scratch: Vec<u8>,
+    half_open: HalfOpen,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
     pub(super) counters: Counters,
@@ -81,16 +87,19 @@ pub(super) struct Browsers {
 impl Browsers {
     pub(super) fn new(config: BrowserConfig, storage: StorageClient, files: Option<FileClient>) -> Self {
         let hub = Hub::new(config.hub.clone());
-        let assemblers = HashMap::with_hasher(config.hub.placement.hasher());
+        let hasher = config.hub.placement.hasher();
+        let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher);
         let counters = Counters::default();
         Self {
             config,
             hub,
             storage,
             files,
-            assemblers,
+            fragments,
             deferred: VecDeque::new(),
+            turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
+            half_open: HalfOpen::default(),
             head_of: None,
             counters,
         }
@@ -98,13 +107,21 @@ impl Browsers {
 
     pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
         io.deadline_after(conn, self.config.handshake_timeout);
+        self.half_open.push(io, conn);
+    }
+
+    /// Whoever has not finished a handshake longest makes room.
+    pub(super) fn full(&mut self, io: &mut Io<'_, Host>) {
+        if let Some(conn) = self.half_open.take_oldest(io) {
+            self.drop_connection(io, conn, CloseReason::NoRoom);
+        }
     }
 
     pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
         let mut used = 0;
-        let mut budget = FRAMES_PER_TURN;
         while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
             let Some(browser) = browser(io, conn) else { break };
+            self.turn_budget.charge(io.turn_time(), conn, 1);
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
@@ -123,9 +140,8 @@ impl Browsers {
                 io.pause(conn);
                 break;
             }
-            budget -= 1;
-            if budget == 0 {
-                // The rest comes in the next turn, after everybody else.
+            // The rest comes in the next turn, after everybody else, and not before the rings have room.
+            if self.turn_budget.is_used_up() || io.congested() {
                 io.pause(conn);
                 io.resume(conn);
                 break;
@@ -134,12 +150,14 @@ impl Browsers {
         used
     }
 
+    /// A browser that half-closes is gone: what waits for it may still arrive, but it is nobody's subscriber.
+    pub(super) fn half_closed(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        self.let_go(io, conn);
+    }
+
     pub(super) fn ended(&mut self, io: &mut Io<'_, Host>, conn: Token, end: End) {
         count_end(&mut self.counters, end);
-        if browser(io, conn).is_some_and(|browser| browser.fragments) {
-            self.assemblers.remove(&conn);
-        }
-        self.input(io, Input::Disconnected { conn: id(conn) });
+        self.let_go(io, conn);
     }
 
     pub(super) fn timed_out(&mut self, io: &mut Io<'_, Host>, conn: Token) {
@@ -158,9 +176,7 @@ impl Browsers {
     }
 
     pub(super) fn woken(&mut self, io: &mut Io<'_, Host>) {
-        while let Some(completion) = self.storage.poll() {
-            self.input(io, Input::Stored(completion));
-        }
+        self.take_completions(io);
         while let Some(answer) = self.files.as_ref().and_then(FileClient::poll) {
             self.file_read(io, &answer);
         }
@@ -174,6 +190,16 @@ impl Browsers {
             // A turn without receivers has nothing to wait for.
             self.send_deferred(io);
             io.hold(self.hub.is_full());
+        }
+        self.take_completions(io);
+    }
+
+    /// Completions may cause messages, so they wait as bytes do while the rings are congested.
+    fn take_completions(&mut self, io: &mut Io<'_, Host>) {
+        while !io.congested()
+            && let Some(completion) = self.storage.poll()
+        {
+            self.input(io, Input::Stored(completion));
         }
     }
 
@@ -204,8 +230,9 @@ impl Browsers {
         counters.memory_hub =
             (memory.connections + memory.pipes + memory.owned_pipes + memory.users + memory.waiting + memory.arrivals)
                 as u64;
-        counters.memory_edge = (self.assemblers.values().map(|assembler| assembler.bytes()).sum::<usize>()
+        counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
+            + self.half_open.bytes()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         super::host::add_runtime(&mut counters, io);
         counters
@@ -274,18 +301,21 @@ impl Browsers {
     fn file_read(&mut self, io: &mut Io<'_, Host>, answer: &FileAnswer) {
         let conn = token(answer.conn);
         let pages = &self.config.pages;
-        match &answer.content {
-            Some(content) if answer.with_body => {
-                io.write_shared(conn, &pages.file_head(&answer.path, content.len()));
+        match &answer.found {
+            Found::Content(content) => {
+                io.write_shared(conn, &pages.file_head(&answer.path, content.len() as u64));
                 self.end_http(io, conn, content, CloseReason::HttpDone);
             }
-            Some(content) => {
-                let head = pages.file_head(&answer.path, content.len());
+            Found::Length(length) => {
+                let head = pages.file_head(&answer.path, *length);
                 self.end_http(io, conn, &head, CloseReason::HttpDone);
             }
-            None => {
+            Found::Missing => {
                 let not_found = pages.not_found();
                 self.end_http(io, conn, &not_found, CloseReason::HttpDone);
+            }
+            Found::Busy => {
+                self.end_http(io, conn, &pages::busy(), CloseReason::NoRoom);
             }
         }
     }
@@ -333,17 +363,14 @@ impl Browsers {
             browser.pinged = false;
         }
         let payload = bytes.get(payload).unwrap_or_default();
-        let mut open = if browser.fragments { self.assemblers.remove(&conn) } else { None };
+        let mut open = if browser.fragments { self.fragments.take(conn) } else { None };
         let received = ws::receive(&mut open, &self.config.frames, head, payload);
-        if open.is_some() && !browser.fragments && self.assemblers.len() >= self.config.assemblers_max {
-            return self.violation(io, conn, browser, ws::Violation::TooLarge);
+        if browser.fragments || open.is_some() {
+            self.put_fragments(io, conn, open);
+            if !io.is_open(conn) {
+                return Progress::Over;
+            }
         }
-        if browser.fragments != open.is_some()
-            && let Some(browser) = browser_mut(io, conn)
-        {
-            browser.fragments = open.is_some();
-        }
-        self.assemblers.extend(open.map(|assembler| (conn, assembler)));
         match received {
             Ok(Received::Message(text)) => self.command(io, conn, browser, &text),
             Ok(Received::Fragment | Received::Pong) => {}
@@ -359,6 +386,24 @@ impl Browsers {
             Err(violation) => return self.violation(io, conn, browser, violation),
         }
         Progress::Used(used)
+    }
+
+    /// Keeps what the connection has open, and ends the connections whose messages are open longest while all of them
+    /// are too much.
+    fn put_fragments(&mut self, io: &mut Io<'_, Host>, conn: Token, open: Option<Box<Assembler>>) {
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.fragments = open.is_some();
+        }
+        match open {
+            Some(assembler) => self.fragments.put(conn, assembler),
+            None => self.fragments.forget(conn),
+        }
+        while let Some(oldest) = self.fragments.excess() {
+            self.fragments.forget(oldest);
+            if let Some(browser) = browser(io, oldest) {
+                self.close(io, oldest, browser, CloseReason::NoRoom, ws::CloseCode::Again);
+            }
+        }
     }
 
     fn violation(
@@ -382,6 +427,8 @@ impl Browsers {
             Command::Subscription(list) => {
                 let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
                 self.errors(io, conn, errors);
+                let names = self.hub.subscriptions(conn_id) + pipes.len();
+                self.turn_budget.charge(io.turn_time(), conn, names / NAMES_PER_FRAME);
                 Ok(Input::Subscribe { conn: conn_id, pipes })
             }
             Command::WebPipe2(Ok(wanted)) => Ok(Input::Publish {
@@ -483,18 +530,55 @@ impl Browsers {
         ws::close(code, &mut self.scratch);
         io.write(conn, &self.scratch);
         io.close_after_flush(conn);
+        self.let_go(io, conn);
+    }
+
+    /// The connection will say nothing more. The hub hears of it at once: a client that keeps its side open must not
+    /// count as a subscriber meanwhile. A second time changes nothing, because a place is not taken again before `ended`
+    /// has returned, and then under another generation.
+    fn let_go(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        if let Some(browser) = browser_mut(io, conn)
+            && std::mem::take(&mut browser.fragments)
+        {
+            self.fragments.forget(conn);
+        }
+        self.input(io, Input::Disconnected { conn: id(conn) });
     }
 
     fn drop_connection(&mut self, io: &mut Io<'_, Host>, conn: Token, reason: CloseReason) {
         if io.is_open(conn) {
             self.counters.add_closed(reason);
-            io.close(conn);
         }
+        io.close(conn);
     }
 }
 
 /// Frames of one connection that are looked at in one turn; more must wait for the others.
 const FRAMES_PER_TURN: usize = 64;
+
+/// So many names that a subscription leaves or comes to count as one frame more.
+const NAMES_PER_FRAME: usize = 16;
+
+/// What one connection has used of its turn. A connection is read several times in a row, but never after others of the
+/// same turn, so one count serves all.
+#[derive(Debug, Default)]
+struct TurnBudget {
+    of: Option<(Instant, Token)>,
+    frames: usize,
+}
+
+impl TurnBudget {
+    fn charge(&mut self, turn: Instant, conn: Token, frames: usize) {
+        if self.of != Some((turn, conn)) {
+            *self = Self { of: Some((turn, conn)), frames: 0 };
+        }
+        self.frames += frames;
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.frames >= FRAMES_PER_TURN
+    }
+}
 
 /// How long a client may take for the answer to a plain request.
 const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_mins(1);

@@ -76,8 +76,19 @@ impl shards::Host for Host {
         each!(self, shard => shard.accepted(io, conn));
     }
 
+    fn full(&mut self, io: &mut Io<'_, Self>) {
+        each!(self, shard => shard.full(io));
+    }
+
     fn received(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &mut [u8]) -> usize {
         each!(self, shard => shard.received(io, conn, bytes))
+    }
+
+    fn half_closed(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        // A backend that half-closes is answered to the end.
+        if let Kind::Browsers(browsers) = &mut self.kind {
+            browsers.half_closed(io, conn);
+        }
     }
 
     fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End) {

@@ -6,6 +6,8 @@
 mod browsers;
 mod certificate;
 mod files;
+mod fragments;
+mod half_open;
 mod host;
 pub mod kept;
 mod live;
@@ -27,7 +29,7 @@ use tracing::info;
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
-use crate::config::{Config, SendEngine, StringEscapes, Tls};
+use crate::config::{self, Config, SendEngine, StringEscapes, Tls};
 use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement};
 use crate::metrics::Counters;
@@ -38,6 +40,7 @@ use crate::ws;
 
 use browsers::{BrowserConfig, Browsers};
 use certificate::{CertificateError, Place};
+use files::FileLimits;
 use host::{Board, Host};
 use pages::Pages;
 use sessions::{Sessions, SessionsConfig};
@@ -48,10 +51,14 @@ const PRODUCT: &str = concat!("Encke ", env!("CARGO_PKG_VERSION"));
 
 /// Largest static file.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Contents of static files that are being sent, each counted once.
+const FILE_CONTENTS_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Pipes with subscribers on one shard.
 const PIPES_PER_SHARD_MAX: usize = 10_000_000;
 /// Fragmented messages that may be open on one shard at a time.
-const ASSEMBLERS_MAX: usize = 1024;
+const FRAGMENTS_MAX: usize = 1024;
+/// What they may hold together; two messages of the largest size fit in any case.
+const FRAGMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Statements of one session under way.
 const PIPELINE_MAX: usize = 1024;
 /// How long a stopping server waits for what is still being sent, and for peers to close. Far enough below the two
@@ -59,6 +66,7 @@ const PIPELINE_MAX: usize = 1024;
 const STOP_GRACE: Duration = Duration::from_millis(500);
 /// Resolution of timeouts. Coarse, so that eight hours of silence can be told in 16 bits of ticks.
 const TICK: Duration = Duration::from_secs(1);
+const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, "else the wheel would cut them");
 
 /// Why the server did not start; `Display` is one sentence.
 #[derive(Debug)]
@@ -191,7 +199,8 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let (file_thread, file_clients) = match &config.main.base_dir {
         Some(root) => {
             let (setup, clients) = files::channels(connection_shards);
-            let thread = files::start(setup, root.clone(), FILE_BYTES_MAX, wakers).map_err(StartError::Thread)?;
+            let limits = FileLimits { bytes_max: FILE_BYTES_MAX, contents_bytes_max: FILE_CONTENTS_BYTES_MAX };
+            let thread = files::start(setup, root.clone(), limits, wakers).map_err(StartError::Thread)?;
             (Some(thread), clients)
         }
         None => (None, Vec::new()),
@@ -314,7 +323,9 @@ fn make_host(
         origins: config.ws.hosts.clone(),
         handshake_timeout: Duration::from_millis(u64::from(config.ws.handshake_timeout_ms)),
         ping_interval: Duration::from_secs(u64::from(config.ws.ping_interval_s)),
-        assemblers_max: ASSEMBLERS_MAX,
+        fragments_max: FRAGMENTS_MAX,
+        // An assembler grows by doubling.
+        fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
         pages: Arc::new(Pages::new(cometql_port.clone(), config.main.node_name.clone(), content_types)),
     };
     Host::browsers(Browsers::new(browsers, storage, take(&ends.files, shard)), board.clone())
@@ -330,6 +341,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
             query_bytes_max,
             message_bytes_max: query_bytes_max,
             user_data_bytes_max: query_bytes_max,
+            result_bytes_max: config.cometql.result_bytes_max,
             dev_max: config.main.dev_index_size.saturating_sub(1),
         },
         escapes: match config.cometql.string_escapes {

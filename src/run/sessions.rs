@@ -1,6 +1,6 @@
 //! The CometQL shard's edge: bytes of backends go to [`Exec`], its outputs become writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use crate::hub::RingMessage;
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, ShardId};
 
+use super::browsers::Phase;
+use super::half_open::HalfOpen;
 use super::host::{Board, Host, clocks, count_end, id, level, token};
 use super::live;
 use super::storage::StorageClient;
@@ -34,6 +36,9 @@ pub(super) struct Sessions {
     storage: StorageClient,
     /// Sessions that asked for TLS; the others are not in here.
     tls: HashMap<ConnId, Tls, RandomState>,
+    /// Those among them that go on with what they hold deciphered.
+    resumed: VecDeque<Token>,
+    half_open: HalfOpen,
     board: Board,
     pub(super) counters: Counters,
 }
@@ -42,7 +47,16 @@ impl Sessions {
     pub(super) fn new(config: SessionsConfig, storage: StorageClient, board: Board) -> Self {
         let exec = Exec::new(config.exec.clone());
         let tls = HashMap::with_hasher(config.exec.placement.hasher());
-        Self { config, exec, storage, tls, board, counters: Counters::default() }
+        Self {
+            config,
+            exec,
+            storage,
+            tls,
+            resumed: VecDeque::new(),
+            half_open: HalfOpen::default(),
+            board,
+            counters: Counters::default(),
+        }
     }
 
     pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
@@ -55,8 +69,19 @@ impl Sessions {
         // A client that is gone already has no address.
         let Some(peer) = io.peer_address(conn) else { return io.close(conn) };
         io.deadline_after(conn, self.config.login_timeout);
+        self.half_open.push(io, conn);
         self.exec.opened(id(conn), peer.ip(), random);
         self.carry_out(io);
+    }
+
+    /// Whoever has not logged in longest makes room.
+    pub(super) fn full(&mut self, io: &mut Io<'_, Host>) {
+        if let Some(conn) = self.half_open.take_oldest(io) {
+            if io.is_open(conn) {
+                self.counters.add_closed(CloseReason::NoRoom);
+            }
+            io.close(conn);
+        }
     }
 
     pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
@@ -138,27 +163,57 @@ impl Sessions {
     }
 
     pub(super) fn message(&mut self, io: &mut Io<'_, Host>, _from: ShardId, message: RingMessage) {
-        let board = self.board.clone();
-        self.exec.ring(message, &|figures, dev| live::rows(&board, figures, dev));
+        self.exec.ring(message);
         self.carry_out(io);
     }
 
     pub(super) fn woken(&mut self, io: &mut Io<'_, Host>) {
-        let board = self.board.clone();
-        while let Some(completion) = self.storage.poll() {
-            self.exec.stored(completion, &|figures, dev| live::rows(&board, figures, dev));
+        self.take_completions(io);
+    }
+
+    /// Completions and what sessions go on with are work from outside as bytes are: not while the rings are congested.
+    fn take_completions(&mut self, io: &mut Io<'_, Host>) {
+        while !io.congested()
+            && let Some(completion) = self.storage.poll()
+        {
+            self.exec.stored(completion);
+            self.carry_out(io);
         }
-        self.carry_out(io);
     }
 
     pub(super) fn turn_ended(&mut self, io: &mut Io<'_, Host>) {
-        // What a session that goes on had deciphered already is not heard of again by itself.
+        self.take_completions(io);
         loop {
+            self.begin_statements(io);
             self.exec.end_turn();
-            if !self.carry_out(io) {
+            self.carry_out(io);
+            // What a session that goes on had deciphered already is not heard of again by itself.
+            if !self.hand_in_resumed(io) {
                 break;
             }
         }
+    }
+
+    fn begin_statements(&mut self, io: &mut Io<'_, Host>) {
+        let board = self.board.clone();
+        while !io.congested() && self.exec.go_on(&|figures, dev| live::rows(&board, figures, dev)) {
+            self.carry_out(io);
+        }
+    }
+
+    /// Whether any session was handed something, to which answers may be due in the same turn.
+    fn hand_in_resumed(&mut self, io: &mut Io<'_, Host>) -> bool {
+        let mut handed_in = false;
+        while !io.congested()
+            && let Some(conn) = self.resumed.pop_front()
+        {
+            handed_in = true;
+            if !self.hand_in_deciphered(io, conn) {
+                io.resume(conn);
+            }
+            self.carry_out(io);
+        }
+        handed_in
     }
 
     pub(super) fn stopping(&mut self, io: &mut Io<'_, Host>) {
@@ -178,7 +233,7 @@ impl Sessions {
         counters.session_logins = exec.logins;
         counters.session_logins_refused = exec.logins_refused;
         counters.session_logins_held_off = exec.logins_held_off;
-        counters.memory_sessions = self.exec.memory() as u64;
+        counters.memory_sessions = (self.exec.memory() + self.half_open.bytes()) as u64;
         counters.sessions_tls = self.tls.len() as u64;
         let places = self.tls.capacity() * size_of::<(ConnId, Tls)>();
         counters.memory_tls = (places + self.tls.values().map(Tls::bytes).sum::<usize>()) as u64;
@@ -200,18 +255,27 @@ impl Sessions {
         io.close_after_flush(conn);
     }
 
-    /// The session may be read again. Whether anything was handed in.
-    fn resume(&mut self, io: &mut Io<'_, Host>, conn: Token) -> bool {
-        let waiting = self.tls.get(&id(conn)).is_some_and(|tls| !tls.plain().is_empty());
-        if !self.hand_in_deciphered(io, conn) {
-            io.resume(conn);
+    fn logged_in(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        if let Some(state) = io.state(conn) {
+            state.phase = Phase::Open;
         }
-        waiting
+        if self.config.idle_timeout.is_zero() {
+            io.no_timeout(conn);
+        } else {
+            io.idle_timeout(conn, self.config.idle_timeout);
+        }
     }
 
-    /// Whether sessions were handed something meanwhile, to which answers may be due in the same turn.
-    fn carry_out(&mut self, io: &mut Io<'_, Host>) -> bool {
-        let mut handed_in = false;
+    /// The session may be read again, after what it holds deciphered.
+    fn resume(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+        if self.tls.contains_key(&id(conn)) {
+            self.resumed.push_back(conn);
+        } else {
+            io.resume(conn);
+        }
+    }
+
+    fn carry_out(&mut self, io: &mut Io<'_, Host>) {
         while let Some(output) = self.exec.poll_output() {
             match output {
                 Output::Write { session, bytes } => self.write(io, token(session), &bytes),
@@ -219,22 +283,19 @@ impl Sessions {
                 Output::Store(job) => {
                     if let Err(refused) = self.storage.send(job) {
                         self.counters.storage_refusals += 1;
-                        let board = self.board.clone();
-                        self.exec.stored(refused, &|figures, dev| live::rows(&board, figures, dev));
+                        self.exec.stored(refused);
                     }
                 }
                 Output::Close { session, reason } => {
                     self.counters.add_closed(reason);
                     self.close_after_flush(io, token(session));
                 }
-                Output::Resume { session } => handed_in |= self.resume(io, token(session)),
+                Output::Resume { session } => self.resume(io, token(session)),
                 Output::HeldOff { address } => {
                     warn!(%address, "wrong passwords: logins from this address have to wait");
                 }
-                Output::LoggedIn { session } if self.config.idle_timeout.is_zero() => io.no_timeout(token(session)),
-                Output::LoggedIn { session } => io.idle_timeout(token(session), self.config.idle_timeout),
+                Output::LoggedIn { session } => self.logged_in(io, token(session)),
             }
         }
-        handed_in
     }
 }

@@ -97,18 +97,23 @@ impl StorageThread {
                 group.push(first);
                 group.extend(setup.jobs.try_iter().take(GROUP_MAX - 1));
                 let (shards, jobs): (Vec<ShardId>, Vec<Job>) = group.drain(..).unzip();
-                let completions = store.run(&jobs);
-                report_health(&completions, &mut failing);
-                let mut woken = vec![false; wakers.len()];
-                for (shard, completion) in shards.into_iter().zip(completions) {
-                    let shard = shard.0 as usize;
-                    // A shard that is gone needs no answer.
-                    let sent = setup.completions.get(shard).is_some_and(|sender| sender.send(completion).is_ok());
-                    if let (true, Some(woken)) = (sent, woken.get_mut(shard)) {
-                        *woken = true;
+                let mut done = 0;
+                // More than once when results are large: those there are go out before the rest is read.
+                while let (Some(shards @ [_, ..]), Some(jobs)) = (shards.get(done..), jobs.get(done..)) {
+                    let completions = store.run(jobs);
+                    done += completions.len().max(1);
+                    report_health(&completions, &mut failing);
+                    let mut woken = vec![false; wakers.len()];
+                    for (shard, completion) in shards.iter().zip(completions) {
+                        let shard = shard.0 as usize;
+                        // A shard that is gone needs no answer.
+                        let sent = setup.completions.get(shard).is_some_and(|sender| sender.send(completion).is_ok());
+                        if let (true, Some(woken)) = (sent, woken.get_mut(shard)) {
+                            *woken = true;
+                        }
                     }
+                    wakers.iter().zip(woken).filter(|(_, woken)| *woken).for_each(|(waker, _)| waker.wake());
                 }
-                wakers.iter().zip(woken).filter(|(_, woken)| *woken).for_each(|(waker, _)| waker.wake());
             }
         })?;
         Ok(Self { handle })
@@ -123,8 +128,12 @@ impl StorageThread {
 
 /// One line when storage begins to fail and one when it works again.
 fn report_health(completions: &[Completion], failing: &mut bool) {
-    let failure = completions.iter().find_map(|completion| completion.result.as_ref().err());
-    if let Some(error) = failure {
+    let error = |completion: &Completion| match &completion.result {
+        Ok(_) | Err(StorageError::TooLarge { .. }) => None,
+        Err(error) => Some(error.clone()),
+    };
+    let failure = completions.iter().find_map(error);
+    if let Some(error) = &failure {
         if !*failing {
             error!(?error, "storage fails; what needs it is refused until it works again");
         }

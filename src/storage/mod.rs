@@ -17,7 +17,8 @@ pub struct Job {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    Read(Read),
+    /// `bytes_max`: what the rows may weigh together, texts only; beyond it: [`StorageError::TooLarge`].
+    Read { read: Read, bytes_max: usize },
     /// All of them in one transaction.
     Write(Vec<Write>),
 }
@@ -217,6 +218,13 @@ pub struct Call {
     pub time: i64,
 }
 
+impl Call {
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.name, &self.message, &self.profile, &self.stream, &self.node];
+        size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
     pub ticket: Ticket,
@@ -299,17 +307,23 @@ pub enum Durability {
     Lazy,
 }
 
-/// Always the environment's fault; the text is for the log and the backend, never for browsers.
+/// The text is for the log and the backend, never for browsers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageError {
-    /// The engine refused or lost the request.
+    /// Peer: the rows of a read weigh more than it may have. What was read of them is dropped.
+    TooLarge { bytes_max: usize },
+    /// Environment: the engine refused or lost the request.
     Failed(String),
-    /// Too many requests wait already; nothing was done.
+    /// Environment: too many requests wait already; nothing was done.
     Overloaded,
     /// The database cannot be reached at the moment; nothing was done, and nothing may be known.
     Unavailable(String),
 }
 
+/// What the results of one group may weigh before it ends; the last result comes on top.
+pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+mod groups;
 pub mod sqlite;
 mod statements;
 
@@ -318,8 +332,9 @@ mod tests;
 
 /// An engine, on the storage thread. It may block; nobody waits for it but those who asked.
 pub trait Store {
-    /// Carries out a batch in order and commits it as one group: every [`Outcome::Written`] among the completions is
-    /// on disk when this returns. If the group cannot be committed, every job of it fails and nothing of it is kept.
+    /// Carries out jobs in order and commits them as one group: every [`Outcome::Written`] among the completions is
+    /// on disk when this returns. A job that fails leaves nothing behind and does not harm the others. A group ends early when its results weigh [`GROUP_BYTES_MAX`]: there are completions
+    /// for the first jobs then, for one at least, and the others are to be handed in again.
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion>;
 
     /// The settings of all pipes that have one.

@@ -7,7 +7,10 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use super::{Call, Expired, Outcome, Page, PipeSetting, Place, Read, Retention, StoredMessage, Write};
+use super::groups::{Results, weight};
+use super::{
+    Call, Expired, Job, Outcome, Page, PipeSetting, Place, Read, Request, Retention, StorageError, StoredMessage, Write,
+};
 use crate::model::{DevId, EventName, MessageId, PipeClass, PipeKey, PipeName, UserId};
 
 /// What stands for "never" in column `time` of `revoked_tokens`, as CppComet wrote it into every row.
@@ -143,14 +146,49 @@ fn first<C: Connection, T>(
     Ok(found)
 }
 
+/// The results of the first jobs, as many as the budget of bytes allows, and what is left of it then.
+pub(super) fn run_jobs<C: Connection>(
+    db: &mut C,
+    jobs: &[Job],
+    mut budget: usize,
+    retention: &Retention,
+    lengths: &mut QueueLengths,
+) -> Result<(Results, usize), C::Error> {
+    let mut results = Results::with_capacity(jobs.len());
+    for job in jobs {
+        let result = match &job.request {
+            Request::Read { read, bytes_max } => match run_read(db, read, *bytes_max, retention)? {
+                Some(outcome) => Ok(outcome),
+                None => Err(StorageError::TooLarge { bytes_max: *bytes_max }),
+            },
+            Request::Write(writes) => Ok(run_writes(db, writes, retention, lengths)?),
+        };
+        budget = budget.saturating_sub(result.as_ref().map_or(0, weight));
+        results.push(result);
+        if budget == 0 {
+            break;
+        }
+    }
+    Ok((results, budget))
+}
+
 // Reads
 
-pub(super) fn run_read<C: Connection>(db: &mut C, read: &Read, retention: &Retention) -> Result<Outcome, C::Error> {
+/// `None` if the texts weigh more than `bytes_max`; lists that come in pages have pages no larger.
+fn run_read<C: Connection>(
+    db: &mut C,
+    read: &Read,
+    bytes_max: usize,
+    retention: &Retention,
+) -> Result<Option<Outcome>, C::Error> {
+    let page_of = |page: &Page| Page { rows: page.rows, bytes: page.bytes.min(bytes_max) };
     match read {
-        Read::Hashes { dev, users } => texts(db, HASH, *dev, users),
+        Read::Hashes { dev, users } => return texts(db, HASH, *dev, users, bytes_max),
         Read::UserData { dev, users } => {
-            texts(db, "SELECT data FROM users_data WHERE dev_id = ? AND user_id = ?", *dev, users)
+            let sql = "SELECT data FROM users_data WHERE dev_id = ? AND user_id = ?";
+            return texts(db, sql, *dev, users, bytes_max);
         }
+        Read::Calls { dev, names } => return calls(db, *dev, names, bytes_max),
         Read::LastSeen { dev, users } => {
             let sql = "SELECT time FROM users_time WHERE dev_id = ? AND user_id = ?";
             let mut rows = Vec::new();
@@ -168,9 +206,9 @@ pub(super) fn run_read<C: Connection>(db: &mut C, read: &Read, retention: &Reten
             };
             Ok(Outcome::Login { hash, revoked })
         }
-        Read::Queue { dev, user, after, page } => queue(db, *dev, *user, *after, *page),
-        Read::History { pipe, after, page } => history(db, pipe, *after, *page, retention),
-        Read::NewestHistory { pipe, page } => newest_history(db, pipe, *page, retention),
+        Read::Queue { dev, user, after, page } => queue(db, *dev, *user, *after, page_of(page)),
+        Read::History { pipe, after, page } => history(db, pipe, *after, page_of(page), retention),
+        Read::NewestHistory { pipe, page } => newest_history(db, pipe, page_of(page), retention),
         Read::Settings { dev, pipes } => {
             let mut rows = Vec::new();
             for name in pipes {
@@ -187,20 +225,37 @@ pub(super) fn run_read<C: Connection>(db: &mut C, read: &Read, retention: &Reten
             }
             Ok(Outcome::Tokens { rows, more: false })
         }
-        Read::AllRevoked { dev, after, page } => all_revoked(db, *dev, after.as_deref(), *page),
-        Read::Calls { dev, names } => calls(db, *dev, names),
+        Read::AllRevoked { dev, after, page } => all_revoked(db, *dev, after.as_deref(), page_of(page)),
     }
+    .map(Some)
 }
 
 const HASH: &str = "SELECT hash FROM users_auth WHERE dev_id = ? AND user_id = ?";
 
-fn texts<C: Connection>(db: &mut C, sql: &str, dev: DevId, users: &[UserId]) -> Result<Outcome, C::Error> {
-    let mut rows = Vec::new();
+fn texts<C: Connection>(
+    db: &mut C,
+    sql: &str,
+    dev: DevId,
+    users: &[UserId],
+    bytes_max: usize,
+) -> Result<Option<Outcome>, C::Error> {
+    let (mut rows, mut left) = (Vec::new(), bytes_max);
     for user in users {
-        let text = first(db, sql, values![dev, *user], |row| row.text(0).map(Box::from))?;
-        rows.extend(text.map(|text| (*user, text)));
+        // The length is looked at before the text is copied.
+        let text = first(db, sql, values![dev, *user], |row| {
+            let text = row.text(0)?;
+            Some(left.checked_sub(text.len()).map(|left| (left, Box::from(text))))
+        })?;
+        match text {
+            None => {}
+            Some(None) => return Ok(None),
+            Some(Some((still_left, text))) => {
+                left = still_left;
+                rows.push((*user, text));
+            }
+        }
     }
-    Ok(Outcome::Texts(rows))
+    Ok(Some(Outcome::Texts(rows)))
 }
 
 fn is_revoked<C: Connection>(db: &mut C, dev: DevId, token: &str) -> Result<bool, C::Error> {
@@ -351,11 +406,16 @@ fn all_revoked<C: Connection>(db: &mut C, dev: DevId, after: Option<&str>, page:
     Ok(Outcome::Tokens { rows: filling.rows, more: filling.more })
 }
 
-fn calls<C: Connection>(db: &mut C, dev: DevId, names: &[Box<str>]) -> Result<Outcome, C::Error> {
+fn calls<C: Connection>(
+    db: &mut C,
+    dev: DevId,
+    names: &[Box<str>],
+    bytes_max: usize,
+) -> Result<Option<Outcome>, C::Error> {
     let sql = "SELECT user_id, caller_id, message, profile, stream, node, time FROM conference \
          WHERE dev_id = ? AND name = ? ORDER BY user_id";
     let user = |number: Option<i64>| UserId::new(u32::try_from(number?).ok()?);
-    let mut rows = Vec::new();
+    let (mut rows, mut bytes) = (Vec::new(), 0);
     for name in names {
         let call = |row: &dyn Row| {
             Some(Call {
@@ -370,11 +430,16 @@ fn calls<C: Connection>(db: &mut C, dev: DevId, names: &[Box<str>]) -> Result<Ou
             })
         };
         db.query(sql, values![dev, &**name], &mut |row| {
-            rows.extend(call(row));
-            Continue(())
+            let call = call(row);
+            bytes += call.as_ref().map_or(0, |call| call.message.len());
+            rows.extend(call);
+            if bytes > bytes_max { Break(()) } else { Continue(()) }
         })?;
+        if bytes > bytes_max {
+            return Ok(None);
+        }
     }
-    Ok(Outcome::Calls(rows))
+    Ok(Some(Outcome::Calls(rows)))
 }
 
 pub(super) fn settings<C: Connection>(db: &mut C) -> Result<Vec<PipeSetting>, C::Error> {
@@ -393,7 +458,7 @@ pub(super) fn settings<C: Connection>(db: &mut C) -> Result<Vec<PipeSetting>, C:
 
 // Writes
 
-pub(super) fn run_writes<C: Connection>(
+fn run_writes<C: Connection>(
     db: &mut C,
     writes: &[Write],
     retention: &Retention,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::support::{Client, Server, settings, wait_until};
+use crate::support::{Client, Lines, Server, settings, wait_until};
 
 #[test]
 fn a_full_shard_takes_the_next_when_one_leaves() {
@@ -21,6 +21,30 @@ fn a_full_shard_takes_the_next_when_one_leaves() {
         client.expect("seen\n");
     }
     wait_until(|| server.log.accepted.load(Ordering::Relaxed) == 25);
+}
+
+#[test]
+fn a_full_shard_may_give_way_to_the_next() {
+    let mut settings = settings(1);
+    settings.shards[0].connections_max = 2;
+    let server = Server::start_with(settings, |shard, log| Lines::new(shard, log).giving_way());
+    let mut clients: Vec<Client> = Vec::new();
+    for number in 0..10 {
+        let mut client = server.connect();
+        client.send("echo here\n");
+        client.expect("here\n");
+        assert_eq!(server.log.ends().len(), usize::saturating_sub(number + 1, 2), "nobody goes before somebody waits");
+        clients.push(client);
+    }
+    // Its last words take a place as well, until somebody waits for it.
+    clients[8].send("bye seen\n");
+    clients[8].expect("seen\n");
+    let mut last = server.connect();
+    last.send("echo here\n");
+    last.expect("here\n");
+    clients[9].send("echo still\n");
+    clients[9].expect("still\n");
+    assert_eq!(server.log.counters(0).refused_full, 0);
 }
 
 /// The limit belongs to a process, so the test runs itself again in one of its own.

@@ -85,6 +85,7 @@ pub(crate) enum Message {
 /// * `join`, `cast N SEED`: everybody who joined, on all shards, gets N bytes of a pattern. `joined` answers.
 /// * `pause`: pauses this connection. `resume`: resumes all that are paused on this shard.
 /// * `close`, `bye TEXT`: ends this connection at once, or after the text was sent.
+/// * `last N SEED`: N bytes of a pattern, then the end, within a minute.
 /// * `deadline MS`, `idle MS`: `timeout` is written when it passes.
 /// * `spread N`: N messages of level 0 to every shard.
 /// * `panic`: breaks the shard.
@@ -100,6 +101,8 @@ pub(crate) struct Lines {
     replies_in: Vec<u64>,
     /// Whether `stopping` closes the connections.
     obedient: bool,
+    /// Whether the oldest connection goes when another one waits.
+    gives_way: bool,
 }
 
 impl Lines {
@@ -115,11 +118,17 @@ impl Lines {
             numbers_in: vec![0; 16],
             replies_in: vec![0; 16],
             obedient: true,
+            gives_way: false,
         }
     }
 
     pub(crate) fn disobedient(mut self) -> Self {
         self.obedient = false;
+        self
+    }
+
+    pub(crate) fn giving_way(mut self) -> Self {
+        self.gives_way = true;
         self
     }
 
@@ -151,6 +160,7 @@ impl Lines {
                 io.write(conn, format!("{rest}\n").as_bytes());
                 io.close_after_flush(conn);
             }
+            ("last", [len, seed]) => io.write_last(conn, &pattern(*len, *seed).into(), Duration::from_mins(1)),
             ("deadline", [ms]) => io.deadline_after(conn, Duration::from_millis(*ms as u64)),
             ("idle", [ms]) => io.idle_timeout(conn, Duration::from_millis(*ms as u64)),
             ("spread", [count]) => {
@@ -176,6 +186,12 @@ impl Host for Lines {
         *io.state(conn).unwrap() = u64::from(conn.index) + 1;
         self.conns.push(conn);
         self.log.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn full(&mut self, io: &mut Io<'_, Self>) {
+        if let (true, Some(oldest)) = (self.gives_way, self.conns.first()) {
+            io.close(*oldest);
+        }
     }
 
     fn received(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &mut [u8]) -> usize {

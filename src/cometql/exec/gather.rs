@@ -1,5 +1,7 @@
 //! Rows of live state, while owners and storage are still answering.
 
+use std::collections::BTreeMap;
+
 use crate::cometql::errors::Error;
 use crate::cometql::plan::{ResultSet, RowQuery, rows_of_counts, rows_of_texts, rows_of_times};
 use crate::hub::Replies;
@@ -63,10 +65,10 @@ impl Gather {
         match (&mut self.rows, result) {
             (Rows::Texts(rows), Ok(Outcome::Texts(found))) => *rows = found,
             (Rows::LastSeen { users, times, .. }, Ok(Outcome::Times(found))) => {
+                let found: BTreeMap<UserId, i64> = found.into_iter().collect();
                 for (user, time) in users.iter().zip(times) {
                     // A stored 0 is what a crash left behind: nobody knows.
-                    let known = found.iter().find(|(id, seen)| id == user && *seen > 0);
-                    *time = known.map_or(-1, |(_, seen)| *seen);
+                    *time = found.get(user).copied().filter(|seen| *seen > 0).unwrap_or(-1);
                 }
             }
             (_, Err(error)) => self.failure = Some(storage_failure(&error)),

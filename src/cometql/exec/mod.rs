@@ -22,12 +22,13 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
-use crate::hub::{Answered, Ask, AskId, Placement, Question, RingMessage, StatementId};
+use crate::hub::{Answered, Ask, AskId, EndedUsers, Placement, Question, RingMessage, StatementId};
 use crate::model::{CloseReason, ConnId, DevId, Now, PipeKey, Publication, ShardId, Time, UserId};
 use crate::storage::{Completion, Job, Read, Request, Ticket, Write};
 
@@ -40,7 +41,7 @@ use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, Serv
 use gather::Gather;
 use session::{Entry, Phase, Session, Stage, Start};
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ExecConfig {
     pub placement: Placement,
     /// The one password of all tenants.
@@ -53,6 +54,23 @@ pub struct ExecConfig {
     /// Wrong passwords from one address after which its logins have to wait; 0: never.
     pub login_attempts_max: u32,
     pub tls: Tls,
+}
+
+/// All but the password, so that no log and no panic can tell it.
+impl fmt::Debug for ExecConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Taken apart, so that a new field is either shown or hidden on purpose.
+        let Self { placement, password: _, packets, statements, escapes, pipeline_max, login_attempts_max, tls } = self;
+        f.debug_struct("ExecConfig")
+            .field("placement", placement)
+            .field("packets", packets)
+            .field("statements", statements)
+            .field("escapes", escapes)
+            .field("pipeline_max", pipeline_max)
+            .field("login_attempts_max", login_attempts_max)
+            .field("tls", tls)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether sessions are enciphered. The edge does it; here it is offered and demanded.
@@ -139,9 +157,15 @@ pub struct Exec {
     config: ExecConfig,
     /// By place in the shard's slab.
     sessions: Vec<Option<Box<Session>>>,
+    /// By the id that clients know. Places are used again at once, and whoever ends a session by its id must not hit the
+    /// next one in its place; so these are drawn one after the other.
+    connections: HashMap<u32, ConnId, RandomState>,
+    last_connection: u32,
     open: usize,
     /// Sessions with something to write.
     touched: Vec<ConnId>,
+    /// Sessions whose next statement may begin.
+    startable: VecDeque<ConnId>,
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
@@ -158,8 +182,11 @@ impl Exec {
         Self {
             config,
             sessions: Vec::new(),
+            connections: HashMap::with_hasher(hasher.clone()),
+            last_connection: 0,
             open: 0,
             touched: Vec::new(),
+            startable: VecDeque::new(),
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
@@ -182,6 +209,7 @@ impl Exec {
         let sessions: usize = self.sessions.iter().flatten().map(|session| session.bytes()).sum();
         sessions
             + self.sessions.capacity() * size_of::<Option<Box<Session>>>()
+            + self.connections.capacity() * size_of::<(u32, ConnId)>()
             + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
             + self.jobs.capacity() * size_of::<(u64, StoredFor)>()
             + self.back_off.bytes()
@@ -197,7 +225,8 @@ impl Exec {
         if self.sessions.len() <= place {
             self.sessions.resize_with(place + 1, || None);
         }
-        let mut session = Box::new(Session::new(id, address, Connection::new(id.index + 1, Salt::from_random(random))));
+        let connection = self.draw_connection(id);
+        let mut session = Box::new(Session::new(id, address, Connection::new(connection, Salt::from_random(random))));
         let tls = self.config.tls != Tls::Off;
         session.wire.greeting(&ServerSettings { tls, ..ServerSettings::default() }, &mut session.out);
         self.touch(&mut session);
@@ -206,7 +235,8 @@ impl Exec {
     }
 
     pub fn closed(&mut self, id: ConnId) {
-        if self.take(id).is_some() {
+        if let Some(session) = self.take(id) {
+            self.connections.remove(&session.wire.id());
             self.open -= 1;
         }
     }
@@ -262,34 +292,46 @@ impl Exec {
         }
     }
 
-    /// What owners say.
-    pub fn ring(&mut self, message: RingMessage, live: LiveRows<'_>) {
+    /// What owners say. Causes no [`Output::Ring`]: what can begin now waits for [`Exec::go_on`].
+    pub fn ring(&mut self, message: RingMessage) {
         match message {
             RingMessage::Accepted { statement: StatementId { session, number } } => {
-                self.with(session, live, |session| session.accepted(number));
+                self.with(session, |session| session.accepted(number));
             }
             RingMessage::Answered(answered) => {
                 let Answered { id: AskId(id), replies } = *answered;
                 let Some((session, places)) = self.asks.remove(&id) else { return };
-                self.with(session, live, |session| session.gathered(|gather| gather.answered(&places, &replies)));
+                self.with(session, |session| session.gathered(|gather| gather.answered(&places, &replies)));
             }
             // Nothing else is ever sent to this shard.
             _ => {}
         }
     }
 
-    pub fn stored(&mut self, completion: Completion, live: LiveRows<'_>) {
+    /// What storage says. A committed deletion is told to the shards; what can begin now waits for [`Exec::go_on`].
+    pub fn stored(&mut self, completion: Completion) {
         let Some(StoredFor { session, dev, hashes_deleted }) = self.jobs.remove(&completion.ticket.0) else { return };
         // Also if the session is gone by now: what is committed holds.
-        if completion.result.is_ok() {
-            for user in hashes_deleted {
-                for shard in 0..self.config.placement.connection_shards() {
-                    let message = RingMessage::EndUser { dev, user };
-                    self.outputs.push_back(Output::Ring { to: ShardId(shard), message });
-                }
+        if completion.result.is_ok() && !hashes_deleted.is_empty() {
+            let ended = Arc::new(EndedUsers::new(dev, hashes_deleted));
+            for shard in 0..self.config.placement.connection_shards() {
+                let message = RingMessage::EndUsers(ended.clone());
+                self.outputs.push_back(Output::Ring { to: ShardId(shard), message });
             }
         }
-        self.with(session, live, |session| session.stored(completion.result));
+        self.with(session, |session| session.stored(completion.result));
+    }
+
+    /// Begins what waits in one session for nothing but its turn; false: in none. To be called until then at the end of
+    /// each turn, but not while the rings are congested: it is new work as the bytes of a socket are.
+    pub fn go_on(&mut self, live: LiveRows<'_>) -> bool {
+        let Some(id) = self.startable.pop_front() else { return false };
+        if let Some(mut session) = self.take(id) {
+            session.startable = false;
+            self.advance(&mut session, live);
+            self.put_back(session);
+        }
+        true
     }
 
     /// Hands out what this turn wrote.
@@ -331,10 +373,14 @@ impl Exec {
         }
     }
 
-    fn with(&mut self, id: ConnId, live: LiveRows<'_>, change: impl FnOnce(&mut Session)) {
+    fn with(&mut self, id: ConnId, change: impl FnOnce(&mut Session)) {
         let Some(mut session) = self.take(id) else { return };
         change(&mut session);
-        self.advance(&mut session, live);
+        self.answer_front(&mut session);
+        if session.has_planned() && !session.startable {
+            session.startable = true;
+            self.startable.push_back(id);
+        }
         self.put_back(session);
     }
 
@@ -369,17 +415,13 @@ impl Exec {
             // A probe tries no password, so it neither waits nor makes anybody wait; nor has it anything to encipher.
             Verdict::Empty if session.asked_user.starts_with(b"haproxy_check") => {
                 session.phase = Phase::Probe;
-                session.wire.accept_unproved(&mut session.out);
-                self.touch(session);
-                return;
+                return answer_login(session, Connection::accept_unproved);
             }
             _ if self.config.tls == Tls::Required && !session.wire.is_tls() => {
                 return self.refuse(session, &Error::new(Code::Authentication, TLS_REQUIRED));
             }
             Verdict::SwitchPlugin(method) => {
-                session.wire.switch_plugin(method, &mut session.out);
-                self.touch(session);
-                return;
+                return answer_login(session, |wire, answer| wire.switch_plugin(method, answer));
             }
             // Whether the password is right is not told, or guessing would go on.
             _ if let Some(left) = self.back_off.wait(session.address, now) => {
@@ -402,9 +444,8 @@ impl Exec {
                 self.back_off.succeeded(session.address);
                 self.counters.logins += 1;
                 session.phase = Phase::Ready;
-                session.wire.accept(method, &mut session.out);
+                answer_login(session, |wire, answer| wire.accept(method, answer));
                 self.outputs.push_back(Output::LoggedIn { session: session.id });
-                self.touch(session);
             }
             Err(error) => self.refuse(session, &error),
         }
@@ -427,9 +468,8 @@ impl Exec {
 
     fn refuse(&mut self, session: &mut Session, error: &Error) {
         self.counters.logins_refused += 1;
-        session.wire.refuse(error.code.number(), &error.text, &mut session.out);
+        answer_login(session, |wire, answer| wire.refuse(error.code.number(), &error.text, answer));
         session.close_when_answered(CloseReason::LoginRefused);
-        self.touch(session);
     }
 
     fn command(&mut self, session: &mut Session, sequence: u8, command: Command<'_>, now: Now, live: LiveRows<'_>) {
@@ -580,14 +620,17 @@ impl Exec {
             let columns = plan::result_columns(&statement, &session.view(now, &self.config.statements))?;
             let parameters = u16::try_from(statement.placeholders())
                 .map_err(|_| Error::new(Code::TooManyValues, "The statement has too many placeholders"))?;
-            if session.prepared_bytes + text.len() > PREPARED_BYTES_MAX {
-                return Err(Error::new(Code::TooManyStatements, "The prepared statements are too long together"));
+            if session.prepared_bytes + statement.bytes() > PREPARED_BYTES_MAX {
+                return Err(Error::new(
+                    Code::TooManyStatements,
+                    "The prepared statements are too large together: close some first",
+                ));
             }
             let id = session
                 .wire
                 .add_statement(&self.config.packets, parameters)
                 .ok_or_else(|| Error::new(Code::TooManyStatements, "Too many prepared statements: close some first"))?;
-            session.remember(id, statement, text.len());
+            session.remember(id, statement);
             Ok((id, columns, parameters))
         });
         let mut answer = Vec::new();
@@ -620,7 +663,6 @@ impl Exec {
         let statement = session
             .prepared
             .get(&execute.statement)
-            .map(|(statement, _)| statement)
             .ok_or_else(|| Error::new(Code::UnknownStatement, "There is no such prepared statement"))?;
         let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
         let bound = statement.bind(&values)?;
@@ -646,6 +688,16 @@ impl Exec {
 
     /// Answers what can be answered at the front of the queue, and begins what then stands there.
     fn advance(&mut self, session: &mut Session, live: LiveRows<'_>) {
+        self.answer_front(session);
+        while let Some(plan) = session.take_planned() {
+            let stage = self.begin(session, plan, live);
+            session.begun(stage);
+            self.answer_front(session);
+        }
+    }
+
+    /// Answers what can be answered at the front of the queue, and begins nothing.
+    fn answer_front(&mut self, session: &mut Session) {
         while let Some(entry) = session.queue.pop_front() {
             let Entry { start, more, binary, stage } = entry;
             let result = match stage {
@@ -657,13 +709,6 @@ impl Exec {
                 }
                 Stage::Failed(error) => Err(error),
                 Stage::Done(result) => result,
-                Stage::Planned(plan) => match self.begin(session, plan, live) {
-                    Stage::Done(result) => result,
-                    begun => {
-                        session.queue.push_front(Entry { start, more, binary, stage: begun });
-                        break;
-                    }
-                },
                 waiting => {
                     session.queue.push_front(Entry { start, more, binary, stage: waiting });
                     break;
@@ -724,15 +769,15 @@ impl Exec {
                     let asked = places.iter().filter_map(|place| users.get(*place).copied()).collect();
                     self.send_question(session.id, *to, places.clone(), Question::Online(dev, asked));
                 }
-                self.store(session, Request::Read(Read::LastSeen { dev, users: users.clone() }));
+                self.read(session, Read::LastSeen { dev, users: users.clone() });
                 Gather::last_seen(users, parts.len(), query)
             }
             Source::Hashes(users) => {
-                self.store(session, Request::Read(Read::Hashes { dev, users }));
+                self.read(session, Read::Hashes { dev, users });
                 Gather::texts(query)
             }
             Source::UserData(users) => {
-                self.store(session, Request::Read(Read::UserData { dev, users }));
+                self.read(session, Read::UserData { dev, users });
                 Gather::texts(query)
             }
         }
@@ -745,6 +790,11 @@ impl Exec {
         self.outputs.push_back(Output::Ring { to, message });
     }
 
+    fn read(&mut self, session: &Session, read: Read) {
+        let bytes_max = self.config.statements.result_bytes_max;
+        self.store(session, Request::Read { read, bytes_max });
+    }
+
     fn store(&mut self, session: &Session, request: Request) {
         let deleted = |write: &Write| match write {
             Write::DeleteHash { user, .. } => Some(*user),
@@ -752,7 +802,7 @@ impl Exec {
         };
         let hashes_deleted = match &request {
             Request::Write(writes) => writes.iter().filter_map(deleted).collect(),
-            Request::Read(_) => Vec::new(),
+            Request::Read { .. } => Vec::new(),
         };
         let number = self.draw_number();
         self.jobs.insert(number, StoredFor { session: session.id, dev: session.dev, hashes_deleted });
@@ -768,6 +818,17 @@ impl Exec {
         format!("Uptime: {uptime}  Threads: {}  Questions: {statements}  Errors: {errors}", self.open)
     }
 
+    /// The next id that no open session has; never 0.
+    fn draw_connection(&mut self, session: ConnId) -> u32 {
+        loop {
+            self.last_connection = self.last_connection.wrapping_add(1).max(1);
+            if !self.connections.contains_key(&self.last_connection) {
+                self.connections.insert(self.last_connection, session);
+                return self.last_connection;
+            }
+        }
+    }
+
     fn draw_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -780,8 +841,8 @@ impl Exec {
             session.close_when_answered(CloseReason::Killed);
             return done;
         }
-        let place = (id as usize).checked_sub(1);
-        let target = place.and_then(|place| self.sessions.get_mut(place)).and_then(Option::as_mut);
+        let place = self.connections.get(&id).map(|target| target.index as usize);
+        let target = place.and_then(|place| self.sessions.get(place)).and_then(Option::as_ref);
         match target.filter(|target| session.dev == DevId(0) || target.dev == session.dev) {
             Some(target) => {
                 self.outputs.push_back(Output::Close { session: target.id, reason: CloseReason::Killed });
@@ -792,12 +853,19 @@ impl Exec {
     }
 }
 
+/// Behind the answers to what came before: a change of user may follow publications that are still under way.
+fn answer_login(session: &mut Session, write: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
+    let mut answer = Vec::new();
+    write(&mut session.wire, &mut answer);
+    session.push(Entry::ready(answer));
+}
+
 const TLS_REQUIRED: &str = "Logins are accepted over TLS only: connect with --ssl (mysql) or MYSQLI_CLIENT_SSL (PHP)";
 
 const NOT_LOGGED_IN: &str = "Access denied: this session did not log in with the password";
 
-/// Bytes of text of all prepared statements of a session.
-const PREPARED_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of memory of all prepared statements of a session, as [`sql::Prepared::bytes`] estimates them.
+const PREPARED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Statements in one query of a client that asked for multi-statements.
 const STATEMENTS_PER_QUERY_MAX: usize = 1000;

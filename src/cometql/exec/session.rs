@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, SessionView, StatementLimits};
+use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, SessionView, StatementLimits, too_large};
 use crate::cometql::sql::Prepared;
 use crate::cometql::wire::{self, Column, Connection};
 use crate::model::{CloseReason, ConnId, DevId, Now};
@@ -79,14 +79,15 @@ pub(super) struct Session {
     first: u32,
     /// The last sequence number written.
     sequence: u8,
-    /// With the length of the text.
-    pub(super) prepared: BTreeMap<u32, (Prepared, usize)>,
-    /// Bytes of text of all of them.
+    pub(super) prepared: BTreeMap<u32, Prepared>,
+    /// Bytes of all of them, estimated.
     pub(super) prepared_bytes: usize,
     /// Answers of this turn.
     pub(super) out: Vec<u8>,
     /// In the list of sessions with something to write.
     pub(super) touched: bool,
+    /// In the list of sessions whose next statement may begin.
+    pub(super) startable: bool,
     /// The edge hands in nothing until it is told.
     pub(super) paused: bool,
     pub(super) closing: Option<CloseReason>,
@@ -111,6 +112,7 @@ impl Session {
             prepared_bytes: 0,
             out: Vec::new(),
             touched: false,
+            startable: false,
             paused: false,
             closing: None,
         }
@@ -121,18 +123,17 @@ impl Session {
             + self.wire.held_bytes()
             + self.out.capacity()
             + self.queue.capacity() * size_of::<Entry>()
-            + self.prepared.len() * size_of::<(u32, (Prepared, usize))>()
             + self.prepared_bytes
     }
 
-    pub(super) fn remember(&mut self, id: u32, statement: Prepared, bytes: usize) {
-        self.prepared_bytes += bytes;
-        self.prepared.insert(id, (statement, bytes));
+    pub(super) fn remember(&mut self, id: u32, statement: Prepared) {
+        self.prepared_bytes += statement.bytes();
+        self.prepared.insert(id, statement);
     }
 
     pub(super) fn forget(&mut self, id: u32) {
-        if let Some((_, bytes)) = self.prepared.remove(&id) {
-            self.prepared_bytes -= bytes;
+        if let Some(statement) = self.prepared.remove(&id) {
+            self.prepared_bytes -= statement.bytes();
         }
     }
 
@@ -178,6 +179,26 @@ impl Session {
     pub(super) fn only_publishes(&self) -> bool {
         // What was pushed last tells: nothing but a publication lets anything be pushed after it.
         self.queue.back().is_none_or(|entry| matches!(entry.stage, Stage::Publishing { .. } | Stage::Ready(_)))
+    }
+
+    /// Whether the statement at the front waits for nothing but its beginning.
+    pub(super) fn has_planned(&self) -> bool {
+        matches!(self.queue.front(), Some(Entry { stage: Stage::Planned(_), .. }))
+    }
+
+    /// The plan of the statement at the front if that is not begun; [`Session::begun`] says what it has become.
+    pub(super) fn take_planned(&mut self) -> Option<Plan> {
+        let front = self.queue.front_mut().filter(|front| matches!(front.stage, Stage::Planned(_)))?;
+        match std::mem::replace(&mut front.stage, Stage::Ready(Vec::new())) {
+            Stage::Planned(plan) => Some(plan),
+            _ => None,
+        }
+    }
+
+    pub(super) fn begun(&mut self, stage: Stage) {
+        if let Some(front) = self.queue.front_mut() {
+            front.stage = stage;
+        }
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
@@ -286,6 +307,7 @@ fn write_rows(reply: wire::Reply<'_>, rows: &ResultSet, more: bool, binary: bool
 
 pub(super) fn storage_failure(error: &StorageError) -> Error {
     match error {
+        StorageError::TooLarge { bytes_max } => too_large(*bytes_max),
         StorageError::Failed(text) => Error::new(Code::Internal, format!("Storage failed: {text}")),
         StorageError::Overloaded => Error::new(Code::Internal, "Storage has too much to do: try again"),
         StorageError::Unavailable(text) => Error::new(Code::Internal, format!("Storage cannot be reached: {text}")),

@@ -106,6 +106,8 @@ pub struct RowQuery {
     pub(super) count: u64,
     /// Whether `=` and LIKE ignore ASCII case, as MySQL's lists of SHOW do. Tables compare bytes.
     pub(super) ignore_case: bool,
+    /// What the values of the answer may weigh together.
+    pub(super) bytes_max: usize,
 }
 
 impl RowQuery {
@@ -128,10 +130,12 @@ impl RowQuery {
             offset: 0,
             count: u64::MAX,
             ignore_case: false,
+            bytes_max: usize::MAX,
         }
     }
 
-    /// The answer from these rows, which have the source's columns in order. Error: 11 when LIKE would take too long.
+    /// The answer from these rows, which have the source's columns in order. Error: 11 when LIKE would take too long, or
+    /// when the answer weighs too much.
     pub fn apply(self, mut rows: Vec<Row>) -> Result<ResultSet, Error> {
         let mut effort = Effort::default();
         rows.retain(|row| self.holds(row, &mut effort));
@@ -147,7 +151,18 @@ impl RowQuery {
         }
         let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
         let count = usize::try_from(self.count).unwrap_or(usize::MAX);
-        let rows = rows.into_iter().skip(offset).take(count).map(|row| self.project(row, total)).collect();
+        let mut bytes = 0_usize;
+        let rows = rows
+            .into_iter()
+            .skip(offset)
+            .take(count)
+            .map(|row| {
+                // A constant comes again with every row, so the rows say little about the answer.
+                let row = self.project(row, total);
+                bytes = row.iter().flatten().fold(bytes, |sum, cell| sum.saturating_add(cell.len()));
+                if bytes > self.bytes_max { Err(too_large(self.bytes_max)) } else { Ok(row) }
+            })
+            .collect::<Result<_, _>>()?;
         Ok(ResultSet { columns: self.columns(), rows })
     }
 
@@ -212,6 +227,12 @@ impl RowQuery {
         values.texts.contains(cell)
             || self.ignore_case && values.texts.iter().any(|value| value.eq_ignore_ascii_case(cell))
     }
+}
+
+/// Error 11: what a statement asks for is more than one answer may hold.
+pub fn too_large(bytes_max: usize) -> Error {
+    let text = format!("The result is larger than {bytes_max} bytes, the configured maximum: ask for fewer rows");
+    Error::new(Code::TooLong, text)
 }
 
 /// How much longer LIKE may look, in characters. It can take the product of the lengths of text and pattern, and the

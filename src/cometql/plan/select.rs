@@ -17,6 +17,7 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
     };
     let table = find_table(name, "SELECT", |table| table.select)?;
     let mut query = RowQuery::all(source_columns(table));
+    query.bytes_max = session.limits.result_bytes_max;
     project(&mut query, &select.items, |name| table.column(name), session)?;
     query.order = order(&select.order, &query, |name| table.column(name))?;
     let keys = match &select.condition {
@@ -87,7 +88,6 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
     let mut users = users;
     let mut effort = Effort::default();
     users.sort_unstable();
-    users.dedup();
     users.retain(|user| {
         let mut row = Row::new();
         row.resize_with(table.key_column.saturating_add(1), Box::default);

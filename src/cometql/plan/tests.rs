@@ -5,8 +5,13 @@ mod properties;
 use super::*;
 use crate::cometql::sql::{StringEscapes, fast, parse, prepare};
 
-const LIMITS: StatementLimits =
-    StatementLimits { query_bytes_max: 200_000, message_bytes_max: 100_000, user_data_bytes_max: 100, dev_max: 99_999 };
+const LIMITS: StatementLimits = StatementLimits {
+    query_bytes_max: 200_000,
+    message_bytes_max: 100_000,
+    user_data_bytes_max: 100,
+    result_bytes_max: 1 << 20,
+    dev_max: 99_999,
+};
 
 fn session() -> SessionView<'static> {
     SessionView {
@@ -301,7 +306,7 @@ fn reading() {
         ("SELECT id FROM users_auth WHERE id = 5 AND hash IS NULL", "read [id]"),
         ("SELECT id FROM users_auth WHERE id = 5 AND id = 6", "read [id]"),
         ("SELECT id FROM users_auth WHERE id = 5 OR id = '05' OR id IN (6, 6)", "read [id] [5] [6]"),
-        ("SELECT id FROM users_time WHERE id IN (5, 5)", "read [id] [5] [5]"),
+        ("SELECT id FROM users_time WHERE id IN (6, 5, 6, '05')", "read [id] [6] [5]"),
         ("SELECT id FROM users_time WHERE id IN (5, 6) AND time IN (' 0 ', x)", "read [id] [5]"),
         ("SELECT id FROM users_auth WHERE id = 5 OR (id = 6 AND hash = 'h6') OR id = 5", "read [id] [5] [6]"),
         ("SELECT id FROM users_auth WHERE 1 = 1 AND id = 5", "read [id] [5]"),

@@ -76,7 +76,7 @@ fn run(store: &mut dyn Store, requests: Vec<Request>) -> Vec<Outcome> {
 }
 
 fn read(store: &mut dyn Store, read: Read) -> Outcome {
-    run(store, vec![Request::Read(read)]).remove(0)
+    run(store, vec![Request::Read { read, bytes_max: usize::MAX }]).remove(0)
 }
 
 fn write(store: &mut dyn Store, write: Write) -> u64 {
@@ -95,7 +95,8 @@ fn put_hash(dev: u32, id: u32, hash: &str) -> Write {
 }
 
 fn hashes(dev: u32, ids: &[u32]) -> Request {
-    Request::Read(Read::Hashes { dev: DevId(dev), users: ids.iter().copied().map(user).collect() })
+    let users = ids.iter().copied().map(user).collect();
+    Request::Read { read: Read::Hashes { dev: DevId(dev), users }, bytes_max: usize::MAX }
 }
 
 fn queued(id: u32, number: u64) -> Write {

@@ -373,7 +373,7 @@ impl World {
             if shard < self.hubs.len() {
                 self.hub_input(shard, Input::Stored(completion));
             } else {
-                self.exec.stored(completion, &no_figures);
+                self.exec.stored(completion);
                 self.carry_out_exec();
             }
         }
@@ -390,15 +390,15 @@ impl World {
                 }
                 Outcome::Written { rows }
             }
-            Request::Read(Read::Hashes { users, .. }) => Outcome::Texts(
+            Request::Read { read: Read::Hashes { users, .. }, .. } => Outcome::Texts(
                 users
                     .into_iter()
                     .filter_map(|user| Some((user, self.hashes.get(&user.get())?.as_str().into())))
                     .collect(),
             ),
-            Request::Read(Read::UserData { .. }) => Outcome::Texts(Vec::new()),
-            Request::Read(Read::LastSeen { .. }) => Outcome::Times(Vec::new()),
-            Request::Read(read) => unreachable!("{read:?}"),
+            Request::Read { read: Read::UserData { .. }, .. } => Outcome::Texts(Vec::new()),
+            Request::Read { read: Read::LastSeen { .. }, .. } => Outcome::Times(Vec::new()),
+            Request::Read { read, .. } => unreachable!("{read:?}"),
         }
     }
 
@@ -411,12 +411,15 @@ impl World {
             if shard < self.hubs.len() {
                 self.hub_input(shard, Input::Ring { from: ShardId(from), message });
             } else {
-                self.exec.ring(message, &no_figures);
+                self.exec.ring(message);
                 self.carry_out_exec();
             }
         }
         self.totals.backlogs += usize::from(self.endpoints[shard].backlog_len() > 0);
         if shard == self.hubs.len() {
+            while !self.endpoints[shard].congested() && self.exec.go_on(&no_figures) {
+                self.carry_out_exec();
+            }
             self.exec.end_turn();
             self.carry_out_exec();
         } else if !fan_out_pending {
