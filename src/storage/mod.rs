@@ -218,6 +218,13 @@ pub struct Call {
     pub time: i64,
 }
 
+impl Call {
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.name, &self.message, &self.profile, &self.stream, &self.node];
+        size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
     pub ticket: Ticket,
@@ -326,6 +333,7 @@ impl std::fmt::Display for StorageError {
 /// What the results of one group may weigh before it ends; the last result comes on top.
 pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+mod groups;
 pub mod sqlite;
 mod statements;
 

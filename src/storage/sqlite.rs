@@ -3,12 +3,14 @@
 use std::fs::{self, File, TryLockError};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 
+use super::groups::{self, Failure, Groups, Results};
 use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
-use super::{Completion, Durability, Expired, Job, Outcome, PipeSetting, Request, Retention, StorageError, Store};
+use super::{Completion, Durability, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
 use crate::model::MessageId;
 
 /// Schema changes in order; `user_version` of the file counts how many of them it has seen.
@@ -92,6 +94,7 @@ impl Sqlite {
         let file = folder.join("encke.db");
         let sqlite = |source| OpenError::Sqlite { file: file.clone(), source };
         let mut connection = Connection::open(&file).map_err(sqlite)?;
+        connection.busy_timeout(LOCK_WAIT).map_err(sqlite)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
         let synchronous = match durability {
             // A commit returns when the log is on disk; an acknowledged write survives a power cut.
@@ -110,55 +113,66 @@ impl Sqlite {
         Ok(Self { connection, file, retention, lengths, sweep, _lock: lock })
     }
 
-    fn run_group(&mut self, jobs: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let run = |job: &Job| match &job.request {
-            Request::Read { read, .. } => statements::run_read(&mut &*transaction, read, &self.retention),
-            Request::Write(writes) => {
-                let (retention, lengths) = (&self.retention, &mut self.lengths);
-                statements::run_writes(&mut &*transaction, writes, retention, lengths)
-            }
-        };
-        let outcomes = jobs.iter().map(run).collect::<rusqlite::Result<_>>()?;
-        transaction.commit()?;
-        Ok(outcomes)
-    }
-
     fn expire_piece(&mut self, now: i64) -> rusqlite::Result<Expired> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let expired = statements::expire(&mut &*transaction, now, &self.retention, &mut self.sweep, &mut self.lengths)?;
         transaction.commit()?;
         Ok(expired)
     }
+}
 
-    /// What failed was not committed, so what was counted on the way is wrong.
-    fn failed(&mut self, error: &rusqlite::Error) -> StorageError {
-        self.lengths.forget();
-        StorageError::Failed(error.to_string())
+impl Groups for Sqlite {
+    type Error = rusqlite::Error;
+
+    fn run_group(&mut self, jobs: &[Job], budget: &mut usize) -> rusqlite::Result<Results> {
+        let writes = jobs.iter().any(|job| matches!(job.request, Request::Write(_)));
+        // Reads alone need no lock, and no disk that can be written.
+        let behavior = if writes { TransactionBehavior::Immediate } else { TransactionBehavior::Deferred };
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        let (mut db, lengths) = (&*transaction, &mut self.lengths);
+        let (results, left) = statements::run_jobs(&mut db, jobs, *budget, &self.retention, lengths)?;
+        transaction.commit()?;
+        *budget = left;
+        Ok(results)
     }
+
+    fn failure(&mut self, error: rusqlite::Error) -> Failure {
+        // What failed was not committed, so what was counted on the way is wrong.
+        self.lengths.forget();
+        // The waiting for another program was in vain.
+        let locked = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+        let failed = failed(&error);
+        if locked { Failure::Writes(failed) } else { Failure::Job(failed) }
+    }
+}
+
+fn failed(error: &rusqlite::Error) -> StorageError {
+    StorageError::Failed(error.to_string())
 }
 
 impl Store for Sqlite {
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion> {
-        let results = match self.run_group(jobs) {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(self.failed(&error)); jobs.len()],
-        };
-        jobs.iter().zip(results).map(|(job, result)| Completion { ticket: job.ticket, result }).collect()
+        groups::run(self, jobs)
     }
 
     fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError> {
-        statements::settings(&mut &self.connection).map_err(|error| self.failed(&error))
+        statements::settings(&mut &self.connection).map_err(|error| failed(&error))
     }
 
     fn expire(&mut self, now: i64) -> Result<Expired, StorageError> {
-        self.expire_piece(now).map_err(|error| self.failed(&error))
+        self.expire_piece(now).map_err(|error| {
+            self.lengths.forget();
+            failed(&error)
+        })
     }
 
     fn describe(&self) -> String {
         format!("SQLite {} in {}", rusqlite::version(), self.file.display())
     }
 }
+
+/// How long a group with writes waits for another program that has locked the file; no job runs meanwhile.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let unusable = |source| OpenError::Folder { folder: folder.to_owned(), source };
@@ -184,6 +198,8 @@ fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
 impl statements::Connection for &Connection {
     type Error = rusqlite::Error;
     const OR_KEEP: &'static str = "ON CONFLICT DO NOTHING";
+    // The sign takes the condition out of the choice of an index, which then has both columns in the other condition.
+    const TIME: &'static str = "+time";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE (dev_id, user_id, time, id) IN \
          (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";
     // The lock on the folder keeps others out.

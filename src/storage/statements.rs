@@ -7,7 +7,10 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use super::{Call, Expired, Outcome, Page, PipeSetting, Place, Read, Retention, StoredMessage, Write};
+use super::groups::{Results, weight};
+use super::{
+    Call, Expired, Job, Outcome, Page, PipeSetting, Place, Read, Request, Retention, StorageError, StoredMessage, Write,
+};
 use crate::model::{DevId, EventName, MessageId, PipeClass, PipeKey, PipeName, UserId};
 
 /// What stands for "never" in column `time` of `revoked_tokens`, as CppComet wrote it into every row.
@@ -90,6 +93,8 @@ pub(super) trait Connection {
     type Error;
     /// Ends an INSERT that leaves a row with the same key as it is, and then changes none.
     const OR_KEEP: &'static str;
+    /// Column `time` where a condition on it must not keep the engine from searching by `(time, id)`.
+    const TIME: &'static str;
     /// Removes at most [`EXPIRED_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
     /// Whether nobody else changes the tables.
@@ -141,14 +146,49 @@ fn first<C: Connection, T>(
     Ok(found)
 }
 
+/// The results of the first jobs, as many as the budget of bytes allows, and what is left of it then.
+pub(super) fn run_jobs<C: Connection>(
+    db: &mut C,
+    jobs: &[Job],
+    mut budget: usize,
+    retention: &Retention,
+    lengths: &mut QueueLengths,
+) -> Result<(Results, usize), C::Error> {
+    let mut results = Results::with_capacity(jobs.len());
+    for job in jobs {
+        let result = match &job.request {
+            Request::Read { read, bytes_max } => match run_read(db, read, *bytes_max, retention)? {
+                Some(outcome) => Ok(outcome),
+                None => Err(StorageError::TooLarge { bytes_max: *bytes_max }),
+            },
+            Request::Write(writes) => Ok(run_writes(db, writes, retention, lengths)?),
+        };
+        budget = budget.saturating_sub(result.as_ref().map_or(0, weight));
+        results.push(result);
+        if budget == 0 {
+            break;
+        }
+    }
+    Ok((results, budget))
+}
+
 // Reads
 
-pub(super) fn run_read<C: Connection>(db: &mut C, read: &Read, retention: &Retention) -> Result<Outcome, C::Error> {
+/// `None` if the texts weigh more than `bytes_max`; lists that come in pages have pages no larger.
+fn run_read<C: Connection>(
+    db: &mut C,
+    read: &Read,
+    bytes_max: usize,
+    retention: &Retention,
+) -> Result<Option<Outcome>, C::Error> {
+    let page_of = |page: &Page| Page { rows: page.rows, bytes: page.bytes.min(bytes_max) };
     match read {
-        Read::Hashes { dev, users } => texts(db, HASH, *dev, users),
+        Read::Hashes { dev, users } => return texts(db, HASH, *dev, users, bytes_max),
         Read::UserData { dev, users } => {
-            texts(db, "SELECT data FROM users_data WHERE dev_id = ? AND user_id = ?", *dev, users)
+            let sql = "SELECT data FROM users_data WHERE dev_id = ? AND user_id = ?";
+            return texts(db, sql, *dev, users, bytes_max);
         }
+        Read::Calls { dev, names } => return calls(db, *dev, names, bytes_max),
         Read::LastSeen { dev, users } => {
             let sql = "SELECT time FROM users_time WHERE dev_id = ? AND user_id = ?";
             let mut rows = Vec::new();
@@ -166,9 +206,9 @@ pub(super) fn run_read<C: Connection>(db: &mut C, read: &Read, retention: &Reten
             };
             Ok(Outcome::Login { hash, revoked })
         }
-        Read::Queue { dev, user, after, page } => queue(db, *dev, *user, *after, *page),
-        Read::History { pipe, after, page } => history(db, pipe, *after, *page, retention),
-        Read::NewestHistory { pipe, page } => newest_history(db, pipe, *page, retention),
+        Read::Queue { dev, user, after, page } => queue(db, *dev, *user, *after, page_of(page)),
+        Read::History { pipe, after, page } => history(db, pipe, *after, page_of(page), retention),
+        Read::NewestHistory { pipe, page } => newest_history(db, pipe, page_of(page), retention),
         Read::Settings { dev, pipes } => {
             let mut rows = Vec::new();
             for name in pipes {
@@ -185,20 +225,37 @@ pub(super) fn run_read<C: Connection>(db: &mut C, read: &Read, retention: &Reten
             }
             Ok(Outcome::Tokens { rows, more: false })
         }
-        Read::AllRevoked { dev, after, page } => all_revoked(db, *dev, after.as_deref(), *page),
-        Read::Calls { dev, names } => calls(db, *dev, names),
+        Read::AllRevoked { dev, after, page } => all_revoked(db, *dev, after.as_deref(), page_of(page)),
     }
+    .map(Some)
 }
 
 const HASH: &str = "SELECT hash FROM users_auth WHERE dev_id = ? AND user_id = ?";
 
-fn texts<C: Connection>(db: &mut C, sql: &str, dev: DevId, users: &[UserId]) -> Result<Outcome, C::Error> {
-    let mut rows = Vec::new();
+fn texts<C: Connection>(
+    db: &mut C,
+    sql: &str,
+    dev: DevId,
+    users: &[UserId],
+    bytes_max: usize,
+) -> Result<Option<Outcome>, C::Error> {
+    let (mut rows, mut left) = (Vec::new(), bytes_max);
     for user in users {
-        let text = first(db, sql, values![dev, *user], |row| row.text(0).map(Box::from))?;
-        rows.extend(text.map(|text| (*user, text)));
+        // The length is looked at before the text is copied.
+        let text = first(db, sql, values![dev, *user], |row| {
+            let text = row.text(0)?;
+            Some(left.checked_sub(text.len()).map(|left| (left, Box::from(text))))
+        })?;
+        match text {
+            None => {}
+            Some(None) => return Ok(None),
+            Some(Some((still_left, text))) => {
+                left = still_left;
+                rows.push((*user, text));
+            }
+        }
     }
-    Ok(Outcome::Texts(rows))
+    Ok(Some(Outcome::Texts(rows)))
 }
 
 fn is_revoked<C: Connection>(db: &mut C, dev: DevId, token: &str) -> Result<bool, C::Error> {
@@ -263,12 +320,15 @@ fn queue<C: Connection>(
     after: Option<Place>,
     page: Page,
 ) -> Result<Outcome, C::Error> {
-    let sql = "SELECT id, time, event, message, 0 FROM users_messages \
-         WHERE dev_id = ? AND user_id = ? AND time >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?";
+    let sql = format!(
+        "SELECT id, time, event, message, 0 FROM users_messages \
+         WHERE dev_id = ? AND user_id = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        C::TIME
+    );
     let Place { time, id } = after.unwrap_or(BEGINNING);
     let mut filling = Filling::new(page);
     let values = values![dev, user, time, time, id, filling.limit()];
-    db.query(sql, values, &mut |row| filling.add(|| message(row)))?;
+    db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
 
@@ -301,11 +361,14 @@ fn history<C: Connection>(
     let mut filling = Filling::new(page);
     let length = length(db, pipe, retention)?;
     if length > 0 {
-        let sql = "SELECT id, time, event, message, user_id FROM pipe_messages \
-             WHERE dev_id = ? AND pipe_name = ? AND time >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?";
+        let sql = format!(
+            "SELECT id, time, event, message, user_id FROM pipe_messages \
+             WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+            C::TIME
+        );
         let Place { time, id } = after.max(last_beyond(db, pipe, length)?).unwrap_or(BEGINNING);
         let values = values![pipe.dev, &pipe.name, time, time, id, filling.limit()];
-        db.query(sql, values, &mut |row| filling.add(|| message(row)))?;
+        db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
     }
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
@@ -343,11 +406,16 @@ fn all_revoked<C: Connection>(db: &mut C, dev: DevId, after: Option<&str>, page:
     Ok(Outcome::Tokens { rows: filling.rows, more: filling.more })
 }
 
-fn calls<C: Connection>(db: &mut C, dev: DevId, names: &[Box<str>]) -> Result<Outcome, C::Error> {
+fn calls<C: Connection>(
+    db: &mut C,
+    dev: DevId,
+    names: &[Box<str>],
+    bytes_max: usize,
+) -> Result<Option<Outcome>, C::Error> {
     let sql = "SELECT user_id, caller_id, message, profile, stream, node, time FROM conference \
          WHERE dev_id = ? AND name = ? ORDER BY user_id";
     let user = |number: Option<i64>| UserId::new(u32::try_from(number?).ok()?);
-    let mut rows = Vec::new();
+    let (mut rows, mut bytes) = (Vec::new(), 0);
     for name in names {
         let call = |row: &dyn Row| {
             Some(Call {
@@ -362,11 +430,16 @@ fn calls<C: Connection>(db: &mut C, dev: DevId, names: &[Box<str>]) -> Result<Ou
             })
         };
         db.query(sql, values![dev, &**name], &mut |row| {
-            rows.extend(call(row));
-            Continue(())
+            let call = call(row);
+            bytes += call.as_ref().map_or(0, |call| call.message.len());
+            rows.extend(call);
+            if bytes > bytes_max { Break(()) } else { Continue(()) }
         })?;
+        if bytes > bytes_max {
+            return Ok(None);
+        }
     }
-    Ok(Outcome::Calls(rows))
+    Ok(Some(Outcome::Calls(rows)))
 }
 
 pub(super) fn settings<C: Connection>(db: &mut C) -> Result<Vec<PipeSetting>, C::Error> {
@@ -385,7 +458,7 @@ pub(super) fn settings<C: Connection>(db: &mut C) -> Result<Vec<PipeSetting>, C:
 
 // Writes
 
-pub(super) fn run_writes<C: Connection>(
+fn run_writes<C: Connection>(
     db: &mut C,
     writes: &[Write],
     retention: &Retention,
@@ -597,11 +670,13 @@ fn delete_history<C: Connection>(db: &mut C, pipe: &PipeKey) -> Result<u64, C::E
 /// Where the look at the `trust_` pipes has come to.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
-    after: Option<(DevId, String)>,
+    dev: DevId,
+    /// The last pipe of this tenant that was looked at.
+    after: Option<String>,
 }
 
-/// The first part of the names of pipes with history but without a setting, and what follows all such names.
-const TRUST: (&str, &str) = ("trust_", "trust`");
+/// How the names of pipes begin that have history without a setting.
+const TRUST: &str = "trust_";
 
 pub(super) fn expire<C: Connection>(
     db: &mut C,
@@ -622,38 +697,51 @@ pub(super) fn expire<C: Connection>(
     expired.more = expired.queued >= EXPIRED_MAX as u64;
     if retention.trust_seconds > 0 {
         let before = before(retention.trust_seconds);
-        expired.history = sweep_trust(db, before, sweep)?;
-        expired.more |= sweep.after.is_some();
+        let more;
+        (expired.history, more) = sweep_trust(db, before, sweep)?;
+        expired.more |= more;
     }
     Ok(expired)
 }
 
-/// Looks at some pipes, in their order; tables have no index by age that would leave out the pipes with a setting.
-fn sweep_trust<C: Connection>(db: &mut C, before: i64, sweep: &mut Sweep) -> Result<u64, C::Error> {
-    let next_tenant = "SELECT MIN(dev_id) FROM pipe_messages WHERE dev_id > ?";
-    let next_pipe = "SELECT MIN(pipe_name) FROM pipe_messages WHERE dev_id = ? AND pipe_name > ? AND pipe_name < ?";
+/// Looks at some pipes, in their order; tables have no index by age that would leave out the pipes with a setting. Returns
+/// how many messages went, and whether there are more pipes.
+fn sweep_trust<C: Connection>(db: &mut C, before: i64, sweep: &mut Sweep) -> Result<(u64, bool), C::Error> {
     let mut removed = 0;
     for _ in 0..SWEPT_MAX {
-        let (dev, name) = match sweep.after.take() {
-            Some(after) => after,
-            None => (DevId::default(), String::from(TRUST.0)),
-        };
-        let pipe = first(db, next_pipe, values![dev, name.as_str(), TRUST.1], |row| row.text(0).map(str::to_owned))?;
-        let Some(pipe) = pipe else {
-            let tenant = first(db, next_tenant, values![dev], |row| row.int(0))?;
-            let Some(tenant) = tenant.and_then(|tenant| u32::try_from(tenant).ok()) else { return Ok(removed) };
-            sweep.after = Some((DevId(tenant), String::from(TRUST.0)));
-            continue;
-        };
-        let set = "SELECT 1 FROM pipes_settings WHERE dev_id = ? AND name = ?";
-        if first(db, set, values![dev, pipe.as_str()], |_| Some(()))?.is_none() {
-            let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND time < ?";
-            removed += db.execute(sql, values![dev, pipe.as_str(), before])?;
+        if let Some(name) = next_trusted(db, sweep)? {
+            // Where names compare without case, one that we do not mean may come along.
+            let set = "SELECT 1 FROM pipes_settings WHERE dev_id = ? AND name = ?";
+            let of_pipe = values![sweep.dev, name.as_str()];
+            if name.starts_with(TRUST) && first(db, set, of_pipe, |_| Some(()))?.is_none() {
+                let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND time < ?";
+                removed += db.execute(sql, values![sweep.dev, name.as_str(), before])?;
+            }
+            sweep.after = Some(name);
+        } else {
+            let sql = "SELECT MIN(dev_id) FROM pipe_messages WHERE dev_id > ?";
+            let next = first(db, sql, values![sweep.dev], |row| u32::try_from(row.int(0)?).ok())?;
+            *sweep = Sweep { dev: next.map(DevId).unwrap_or_default(), after: None };
+            if next.is_none() {
+                return Ok((removed, false));
+            }
         }
-        sweep.after = Some((dev, pipe));
         if removed >= EXPIRED_MAX as u64 {
             break;
         }
     }
-    Ok(removed)
+    Ok((removed, true))
+}
+
+fn next_trusted<C: Connection>(db: &mut C, sweep: &Sweep) -> Result<Option<String>, C::Error> {
+    let name = |row: &dyn Row| row.text(0).map(str::to_owned);
+    let next = if let Some(after) = &sweep.after {
+        let sql = "SELECT MIN(pipe_name) FROM pipe_messages WHERE dev_id = ? AND pipe_name > ?";
+        first(db, sql, values![sweep.dev, after.as_str()], name)?
+    } else {
+        let sql = "SELECT MIN(pipe_name) FROM pipe_messages WHERE dev_id = ? AND pipe_name >= ?";
+        first(db, sql, values![sweep.dev, TRUST], name)?
+    };
+    let begins = |name: &String| name.get(..TRUST.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TRUST));
+    Ok(next.filter(begins))
 }
