@@ -622,3 +622,6 @@ fn a_place_that_was_taken_again_is_another_connection() {
     net.settle();
     assert_eq!(net.ask_counts(&["aa"]), [1]);
 }
+
+mod people;
+mod storm;
