@@ -142,3 +142,6 @@ fn report_health(completions: &[Completion], failing: &mut bool) {
     }
     *failing = failure.is_some();
 }
+
+#[cfg(test)]
+mod tests;
