@@ -242,6 +242,23 @@ fn a_hub_says_when_publications_come_faster_than_they_leave() {
 }
 
 #[test]
+fn messages_without_content_fill_a_hub_as_well() {
+    let mut net = Net::new(1);
+    net.open(0, 1);
+    net.subscribe(0, 1, &["aa"]);
+    let mut count = 0;
+    while !net.hubs[0].is_full() {
+        assert!(count < 100, "a thousand bytes are never reached");
+        net.insert("aa", "", count);
+        let (from, _, message) = net.rings.pop_front().unwrap();
+        net.input(0, Input::Ring { from, message });
+        count += 1;
+    }
+    net.settle();
+    assert!(!net.hubs[0].is_full());
+}
+
+#[test]
 fn more_pipes_than_a_round_holds_keep_their_order() {
     let mut net = Net::new(1);
     net.hubs[0].config.pipes_per_connection_max = 200;
@@ -303,6 +320,39 @@ fn two_senders_of_one_turn_each_get_the_others_message() {
     assert_eq!(net.seen(0, 3), ["one+two"]);
     assert!(net.seen(0, 1).contains(&"two".to_owned()));
     assert!(net.seen(0, 2).contains(&"one".to_owned()));
+}
+
+/// Each sender needs a buffer of its own, with everybody else's messages in it.
+#[test]
+fn many_senders_of_one_pipe_do_not_multiply_what_a_turn_builds() {
+    for (senders, length) in [(300, 1024), (40, 50_000)] {
+        let mut net = Net::new(1);
+        net.hubs[0].config.arrivals_bytes_max = usize::MAX;
+        for index in 0..senders {
+            net.open(0, index);
+            net.subscribe(0, index, &["web_room"]);
+        }
+        let message = "x".repeat(length);
+        (0..senders).for_each(|index| net.publish(0, index, "web_room", &message, false));
+        let hub = &mut net.hubs[0];
+        let (mut turns, mut received) = (0, vec![0; senders as usize]);
+        while hub.has_arrivals() {
+            turns += 1;
+            hub.end_turn();
+            let (mut built, mut largest) = (0, 0);
+            while let Some(output) = hub.poll_output() {
+                let Output::FanOut { publications, conns } = output else { continue };
+                let bytes: usize = publications.iter().map(|publication| publication.message.len()).sum();
+                built += bytes;
+                largest = largest.max(bytes);
+                conns.iter().for_each(|conn| received[conn.index as usize] += publications.len());
+            }
+            assert!(largest <= 128 * 1024 + length, "{largest} bytes for one connection");
+            assert!(built <= 17 * largest, "{built} bytes in one turn, {largest} of them for one connection");
+        }
+        assert!(turns >= senders / 16);
+        assert!(received.iter().all(|count| *count == senders as usize - 1), "{received:?}");
+    }
 }
 
 #[test]

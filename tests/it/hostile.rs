@@ -559,3 +559,59 @@ fn users_who_are_there_when_the_server_stops_are_seen_last() {
     let server = Server::start_in(folder, &setup);
     assert_eq!(users_gone(&server, USERS), USERS);
 }
+
+#[test]
+fn what_stands_behind_a_fatal_frame_is_not_carried_out() {
+    let server = Server::start(&Setup::default());
+    let mut watcher = server.browser();
+    watcher.send("subscription\nweb_behind");
+    server.await_subscribers("web_behind", 1);
+    let publish = |message: &str| masked(0x81, format!("web_pipe2\nweb_behind\ne\n*\n\"{message}\"").as_bytes());
+    let mut good = server.browser();
+    let fatal: [(&str, Vec<u8>); 5] = [
+        ("an unknown command", masked(0x81, b"nonsense")),
+        ("an unmasked frame", b"\x81\x02hi".to_vec()),
+        ("text that is not UTF-8", masked(0x81, b"subscription\n\xff")),
+        ("a continuation of nothing", masked(0x80, b"hi")),
+        ("a close frame", masked(0x88, &1000_u16.to_be_bytes())),
+    ];
+    for api in ["js", "js2"] {
+        let upgrade = UPGRADE.replace("api=js", &format!("api={api}"));
+        for (what, frame) in &fatal {
+            let bytes = [upgrade.as_bytes(), &publish("before"), frame, &publish("behind")].concat();
+            until_the_end(server.browsers, &bytes);
+            // Its report has to wait for the owner, and what stands behind waits for the report.
+            good.send("web_pipe2\nweb_behind\ne\n*\n\"after\"");
+            let seen: Vec<String> = std::iter::from_fn(|| {
+                let message = watcher.receive()["data"].as_str().expect("a text").to_owned();
+                (message != "\"after\"").then_some(message)
+            })
+            .collect();
+            assert_eq!(seen, ["\"before\""], "{api}: {what}");
+            assert_eq!(good.receive()["event"], "answer", "a report");
+        }
+    }
+}
+
+#[test]
+fn a_report_without_receivers_does_not_wait_for_a_timer() {
+    const PUBLICATIONS: u32 = 50;
+    for shards in [1, 3] {
+        let server = Server::start(&Setup { shards, ..Setup::default() });
+        let mut alone = server.browser();
+        for subscribers in [0, 1] {
+            if subscribers == 1 {
+                alone.send("subscription\nweb_alone");
+                server.await_subscribers("web_alone", 1);
+            }
+            let begun = Instant::now();
+            for _ in 0..PUBLICATIONS {
+                alone.send("web_pipe2\nweb_alone\ne\n*\n\"hello\"");
+                let report = alone.receive();
+                assert_eq!(report["event"], "answer", "{report}");
+            }
+            // The next timer is a tenth of a second away.
+            assert!(begun.elapsed() < PUBLICATIONS * Duration::from_millis(50), "{:?}", begun.elapsed());
+        }
+    }
+}
