@@ -77,6 +77,8 @@ counters! {
     session_logins_refused: Counter, "CometQL logins refused.";
     session_logins_held_off: Counter, "CometQL logins refused because their address had to wait after wrong passwords.";
     storage_refusals: Counter, "Requests that storage was too busy to take.";
+    last_seen_waiting: Gauge, "Users whose time of leaving storage does not have yet.";
+    last_seen_lost: Counter, "Users whose time of leaving was lost because too many waited for storage.";
     reads: Counter, "Reads from sockets.";
     received_bytes: Counter, "Bytes read from sockets.";
     sent_bytes: Counter, "Bytes written to sockets.";

@@ -130,7 +130,7 @@ impl Mailboxes {
 }
 
 impl Hub {
-    pub(super) fn user_came(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId, now: Now) {
+    pub(super) fn user_came(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId) {
         let entry = self.mailboxes.users.entry((dev, user)).or_insert_with(|| OwnedUser {
             // Nearly every user has one connection; the usual first step of growth would take four.
             devices: Vec::with_capacity(1),
@@ -140,7 +140,7 @@ impl Hub {
         entry.devices.push(Device { shard, conn, state: DeviceState::New });
         self.mailboxes.devices += 1;
         if first {
-            self.announce_presence(dev, user, true, now);
+            self.announce_presence(dev, user, true);
         }
         self.start_flush(dev, user);
     }
@@ -154,7 +154,10 @@ impl Hub {
             if entry.flush.is_none() {
                 self.forget_user(dev, user);
             }
-            self.announce_presence(dev, user, false, now);
+            if self.config.save_last_seen {
+                self.departed.add(dev, user, now.unix);
+            }
+            self.announce_presence(dev, user, false);
         } else {
             // Somebody beyond the limit may have a place now.
             self.start_flush(dev, user);
@@ -394,11 +397,7 @@ impl Hub {
 
     // Presence
 
-    fn announce_presence(&mut self, dev: DevId, user: UserId, online: bool, now: Now) {
-        if self.config.save_last_seen {
-            // Also when somebody comes: what is known after a crash is then at least that.
-            self.last_seen.push(Write::PutLastSeen { dev, user, time: now.unix.0 });
-        }
+    fn announce_presence(&mut self, dev: DevId, user: UserId, online: bool) {
         if !(if online { self.config.announce_online } else { self.config.announce_offline }) {
             return;
         }

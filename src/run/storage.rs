@@ -46,6 +46,13 @@ impl StorageClient {
         }
     }
 
+    /// Hands over the last job, however long the queue is: the storage thread goes on until all clients are gone.
+    pub(super) fn send_last(&self, job: Job) {
+        if self.jobs.send((self.shard, job)).is_err() {
+            error!("storage has ended before the last writes");
+        }
+    }
+
     pub(super) fn poll(&mut self) -> Option<Completion> {
         let completion = self.completions.try_recv().ok()?;
         self.waiting -= 1;

@@ -76,6 +76,7 @@ fn hub() {
         history_bytes_max: 1 << 20,
         tokens: TokenSecret::default(),
         seed: 0,
+        departed_max: 0,
     });
     let pipe = PipeName::new(b"simplechat").unwrap();
     for index in 0..SUBSCRIBERS {
