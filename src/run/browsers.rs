@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
-use shards::{End, Io, Token};
+use shards::{End, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
 use crate::hub::{Credentials, Hub, HubConfig, Input, Output, RingMessage};
@@ -24,8 +24,9 @@ use crate::ws::{self, Assembler, Received, Step};
 
 use super::files::{FileAnswer, FileClient};
 use super::half_open::HalfOpen;
-use super::host::{Host, clocks, count_end, id, level, token};
+use super::host::{count_end, id, token};
 use super::pages::{self, Pages};
+use super::runtime::Runtime;
 use super::storage::StorageClient;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,19 +101,19 @@ impl Browsers {
         }
     }
 
-    pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    pub(super) fn accepted(&mut self, io: &mut impl Runtime, conn: Token) {
         io.deadline_after(conn, self.config.handshake_timeout);
         self.half_open.push(io, conn);
     }
 
     /// Whoever has not finished a handshake longest makes room.
-    pub(super) fn full(&mut self, io: &mut Io<'_, Host>) {
+    pub(super) fn full(&mut self, io: &mut impl Runtime) {
         if let Some(conn) = self.half_open.take_oldest(io) {
             self.drop_connection(io, conn, CloseReason::NoRoom);
         }
     }
 
-    pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
+    pub(super) fn received(&mut self, io: &mut impl Runtime, conn: Token, bytes: &mut [u8]) -> usize {
         let mut used = 0;
         let mut budget = FRAMES_PER_TURN;
         while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
@@ -146,7 +147,7 @@ impl Browsers {
         used
     }
 
-    pub(super) fn ended(&mut self, io: &mut Io<'_, Host>, conn: Token, end: End) {
+    pub(super) fn ended(&mut self, io: &mut impl Runtime, conn: Token, end: End) {
         count_end(&mut self.counters, end);
         if browser(io, conn).is_some_and(|browser| browser.fragments) {
             self.assemblers.remove(&conn);
@@ -154,7 +155,7 @@ impl Browsers {
         self.input(io, Input::Disconnected { conn: id(conn) });
     }
 
-    pub(super) fn timed_out(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    pub(super) fn timed_out(&mut self, io: &mut impl Runtime, conn: Token) {
         let Some(browser) = browser_mut(io, conn) else { return };
         if browser.phase != Phase::Open || browser.pinged {
             return self.drop_connection(io, conn, CloseReason::TimedOut);
@@ -165,18 +166,18 @@ impl Browsers {
         io.write(conn, &self.scratch);
     }
 
-    pub(super) fn message(&mut self, io: &mut Io<'_, Host>, from: ShardId, message: RingMessage) {
+    pub(super) fn message(&mut self, io: &mut impl Runtime, from: ShardId, message: RingMessage) {
         self.input(io, Input::Ring { from, message });
     }
 
-    pub(super) fn woken(&mut self, io: &mut Io<'_, Host>) {
+    pub(super) fn woken(&mut self, io: &mut impl Runtime) {
         self.take_completions(io);
         while let Some(answer) = self.files.as_ref().and_then(FileClient::poll) {
             self.file_read(io, &answer);
         }
     }
 
-    pub(super) fn turn_ended(&mut self, io: &mut Io<'_, Host>) {
+    pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
         self.send_deferred(io);
         while self.hub.has_arrivals() && !io.fan_out_pending() {
             self.hub.end_turn();
@@ -189,7 +190,7 @@ impl Browsers {
     }
 
     /// Completions may cause messages, so they wait as bytes do while the rings are congested.
-    fn take_completions(&mut self, io: &mut Io<'_, Host>) {
+    fn take_completions(&mut self, io: &mut impl Runtime) {
         while !io.congested()
             && let Some(completion) = self.storage.poll()
         {
@@ -197,22 +198,22 @@ impl Browsers {
         }
     }
 
-    fn send_deferred(&mut self, io: &mut Io<'_, Host>) {
+    fn send_deferred(&mut self, io: &mut impl Runtime) {
         if !io.fan_out_pending() {
             for (to, message) in std::mem::take(&mut self.deferred) {
-                io.send(level(message.level()), to.0, message);
+                io.send(to, message);
             }
         }
     }
 
-    pub(super) fn stopping(&mut self, io: &mut Io<'_, Host>) {
+    pub(super) fn stopping(&mut self, io: &mut impl Runtime) {
         // Dropped without a close frame, so that the browsers come back to the next server by themselves.
         for conn in io.open_connections() {
             self.drop_connection(io, conn, CloseReason::ShuttingDown);
         }
     }
 
-    pub(super) fn snapshot(&self, io: &Io<'_, Host>) -> Counters {
+    pub(super) fn snapshot(&self, io: &impl Runtime) -> Counters {
         let (hub, memory) = (self.hub.counters(), self.hub.memory());
         let mut counters = self.counters.clone();
         counters.connections = self.hub.connections() as u64;
@@ -228,13 +229,13 @@ impl Browsers {
             + self.scratch.capacity()
             + self.half_open.bytes()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
-        super::host::add_runtime(&mut counters, io);
+        io.add_to(&mut counters);
         counters
     }
 
     // Requests
 
-    fn head(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &[u8]) -> Progress {
+    fn head(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
         let head = match http::parse_head(bytes, &self.config.heads) {
             Ok(HeadStep::Incomplete) => return Progress::Wait,
             Ok(HeadStep::Head(head)) => head,
@@ -271,7 +272,7 @@ impl Browsers {
         }
     }
 
-    fn file(&mut self, io: &mut Io<'_, Host>, conn: Token, path: String, with_body: bool) -> Progress {
+    fn file(&mut self, io: &mut impl Runtime, conn: Token, path: String, with_body: bool) -> Progress {
         let asked = self.files.as_ref().is_some_and(|files| files.request(id(conn), path, with_body));
         if !asked {
             let answer = pages::busy();
@@ -283,7 +284,7 @@ impl Browsers {
         Progress::Over
     }
 
-    fn end_http(&mut self, io: &mut Io<'_, Host>, conn: Token, answer: &SharedBytes, reason: CloseReason) -> Progress {
+    fn end_http(&mut self, io: &mut impl Runtime, conn: Token, answer: &SharedBytes, reason: CloseReason) -> Progress {
         if io.is_open(conn) {
             self.counters.add_closed(reason);
             self.counters.http_requests += 1;
@@ -292,7 +293,7 @@ impl Browsers {
         Progress::Over
     }
 
-    fn file_read(&mut self, io: &mut Io<'_, Host>, answer: &FileAnswer) {
+    fn file_read(&mut self, io: &mut impl Runtime, answer: &FileAnswer) {
         let conn = token(answer.conn);
         let pages = &self.config.pages;
         match &answer.content {
@@ -312,7 +313,7 @@ impl Browsers {
     }
 
     /// The request line's fields say who it is.
-    fn hello(&mut self, io: &mut Io<'_, Host>, conn: Token, target: &str, admitted: bool) {
+    fn hello(&mut self, io: &mut impl Runtime, conn: Token, target: &str, admitted: bool) {
         let Some(browser) = browser_mut(io, conn) else { return };
         browser.phase = Phase::Open;
         let hello = jsapi::parse_hello(target.as_bytes(), self.config.dev_max).and_then(|hello| {
@@ -342,7 +343,7 @@ impl Browsers {
 
     // Frames
 
-    fn frame(&mut self, io: &mut Io<'_, Host>, conn: Token, browser: Browser, bytes: &mut [u8]) -> Progress {
+    fn frame(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, bytes: &mut [u8]) -> Progress {
         let (used, head, payload) = match ws::next_frame(&self.config.frames, bytes) {
             Ok(Step::Incomplete) => return Progress::Wait,
             Ok(Step::Frame { used, head, payload }) => (used, head, payload),
@@ -384,7 +385,7 @@ impl Browsers {
 
     fn violation(
         &mut self,
-        io: &mut Io<'_, Host>,
+        io: &mut impl Runtime,
         conn: Token,
         browser: Browser,
         violation: ws::Violation,
@@ -393,7 +394,7 @@ impl Browsers {
         Progress::Over
     }
 
-    fn command(&mut self, io: &mut Io<'_, Host>, conn: Token, browser: Browser, text: &str) {
+    fn command(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, text: &str) {
         self.counters.commands += 1;
         let Ok(command) = jsapi::parse_command(text) else {
             return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
@@ -437,7 +438,7 @@ impl Browsers {
         }
     }
 
-    fn errors(&mut self, io: &mut Io<'_, Host>, conn: Token, errors: Vec<ApiError>) {
+    fn errors(&mut self, io: &mut impl Runtime, conn: Token, errors: Vec<ApiError>) {
         for error in errors {
             self.answer(io, conn, &Answer::Error(error));
         }
@@ -445,20 +446,20 @@ impl Browsers {
 
     // Outputs
 
-    fn input(&mut self, io: &mut Io<'_, Host>, input: Input) {
-        self.hub.handle(input, clocks(io));
+    fn input(&mut self, io: &mut impl Runtime, input: Input) {
+        self.hub.handle(input, io.now());
         self.carry_out(io);
         if self.hub.is_full() {
             io.hold(true);
         }
     }
 
-    fn carry_out(&mut self, io: &mut Io<'_, Host>) {
+    fn carry_out(&mut self, io: &mut impl Runtime) {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
                 Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
-                Output::Ring { to, message } => io.send(level(message.level()), to.0, message),
+                Output::Ring { to, message } => io.send(to, message),
                 Output::RingAfterFanOut { to, message } => self.deferred.push_back((to, message)),
                 Output::Store(job) => {
                     if let Err(refused) = self.storage.send(job) {
@@ -472,17 +473,17 @@ impl Browsers {
         }
     }
 
-    fn stored(&mut self, io: &Io<'_, Host>, completion: Completion) {
-        self.hub.handle(Input::Stored(completion), clocks(io));
+    fn stored(&mut self, io: &impl Runtime, completion: Completion) {
+        self.hub.handle(Input::Stored(completion), io.now());
     }
 
-    fn answer(&mut self, io: &mut Io<'_, Host>, conn: Token, answer: &Answer) {
+    fn answer(&mut self, io: &mut impl Runtime, conn: Token, answer: &Answer) {
         let Some(browser) = browser(io, conn) else { return };
         self.scratch.clear();
         if let Some((_, head)) = self.head_of.take_if(|(owner, _)| *owner == conn) {
             self.scratch.extend_from_slice(&head);
         }
-        jsapi::frame_answer(answer, browser.form, clocks(io).unix, super::PRODUCT, &mut self.scratch);
+        jsapi::frame_answer(answer, browser.form, io.now().unix, super::PRODUCT, &mut self.scratch);
         io.write(conn, &self.scratch);
         self.counters.answers += 1;
     }
@@ -490,7 +491,7 @@ impl Browsers {
     /// Ends a connection as its client understands it.
     fn close(
         &mut self,
-        io: &mut Io<'_, Host>,
+        io: &mut impl Runtime,
         conn: Token,
         browser: Browser,
         reason: CloseReason,
@@ -506,7 +507,7 @@ impl Browsers {
         io.close_after_flush(conn);
     }
 
-    fn drop_connection(&mut self, io: &mut Io<'_, Host>, conn: Token, reason: CloseReason) {
+    fn drop_connection(&mut self, io: &mut impl Runtime, conn: Token, reason: CloseReason) {
         if io.is_open(conn) {
             self.counters.add_closed(reason);
         }
@@ -532,7 +533,7 @@ enum Progress {
 }
 
 /// One write per connection and wire form, encoded once for all of them.
-fn fan_out(io: &mut Io<'_, Host>, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
+fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
     let mut legacy = Vec::new();
     let mut modern = Vec::with_capacity(conns.len());
     for conn in conns {
@@ -545,7 +546,7 @@ fn fan_out(io: &mut Io<'_, Host>, publications: &[Arc<Publication>], conns: Vec<
     }
     for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy)] {
         if !conns.is_empty() {
-            io.fan_out(conns, joined(publications, form));
+            io.fan_out(conns, joined(publications, form), publications);
         }
     }
 }
@@ -560,10 +561,10 @@ fn joined(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
     }
 }
 
-fn browser(io: &mut Io<'_, Host>, conn: Token) -> Option<Browser> {
+fn browser(io: &mut impl Runtime, conn: Token) -> Option<Browser> {
     browser_mut(io, conn).copied()
 }
 
-fn browser_mut<'a>(io: &'a mut Io<'_, Host>, conn: Token) -> Option<&'a mut Browser> {
+fn browser_mut(io: &mut impl Runtime, conn: Token) -> Option<&mut Browser> {
     io.state(conn)
 }

@@ -11,6 +11,7 @@ mod host;
 pub mod kept;
 mod live;
 mod pages;
+mod runtime;
 mod sessions;
 mod storage;
 mod tls;
