@@ -12,6 +12,7 @@ mod host;
 pub mod kept;
 mod live;
 mod pages;
+mod runtime;
 mod sessions;
 mod storage;
 mod tls;
