@@ -83,6 +83,8 @@ counters! {
     storage_retries: Counter, "Tries to reach the database again.";
     storage_given_up: Counter, "Writes that failed because the database could not be reached in time.";
     storage_expired: Counter, "Stored messages and revoked tokens removed because of their age.";
+    last_seen_waiting: Gauge, "Users whose time of leaving storage does not have yet.";
+    last_seen_lost: Counter, "Users whose time of leaving was lost because too many waited for storage.";
     reads: Counter, "Reads from sockets.";
     received_bytes: Counter, "Bytes read from sockets.";
     sent_bytes: Counter, "Bytes written to sockets.";

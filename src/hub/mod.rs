@@ -18,6 +18,7 @@
 //! ```
 
 mod conns;
+mod departed;
 mod fan_out;
 mod owner;
 mod pipes;
@@ -35,11 +36,12 @@ use ahash::RandomState;
 
 use crate::model::{
     Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, Now, PipeClass, PipeError, PipeKey,
-    PipeName, Publication, ShardId, SubscriptionError, UserId,
+    PipeName, Publication, ShardId, SubscriptionError, Time, UserId,
 };
 use crate::storage::{Completion, Job, Outcome, Read, Request, Ticket};
 
 use conns::{Conns, Membership};
+use departed::Departed;
 use fan_out::Arrivals;
 use owner::Owned;
 use pipes::Pipes;
@@ -60,6 +62,8 @@ pub struct HubConfig {
     pub arrivals_bytes_max: usize,
     /// Whether the time of a user's last connection is stored when it closes.
     pub save_last_seen: bool,
+    /// Users whose time may wait for storage; beyond, it is lost and counted.
+    pub departed_max: usize,
 }
 
 /// What a browser's handshake said.
@@ -113,6 +117,8 @@ pub enum Input {
         message: RingMessage,
     },
     Stored(Completion),
+    /// The server stops: all connections are about to end.
+    Stopping,
 }
 
 #[derive(Debug)]
@@ -205,6 +211,8 @@ pub struct HubCounters {
     pub logins: u64,
     pub logins_refused: u64,
     pub names_refused: u64,
+    /// Users whose time of leaving could not be kept for storage.
+    pub last_seen_lost: u64,
 }
 
 pub struct Hub {
@@ -213,6 +221,9 @@ pub struct Hub {
     pipes: Pipes,
     owned: Owned,
     users: Users,
+    departed: Departed,
+    /// Who goes now was noted already, and who is here does not matter any more.
+    stopping: bool,
     arrivals: Arrivals,
     reports: HashMap<ConnId, Report, RandomState>,
     waiting: HashMap<u64, Waiting, RandomState>,
@@ -226,12 +237,15 @@ pub struct Hub {
 impl Hub {
     pub fn new(config: HubConfig) -> Self {
         let (pipes, owned, hasher) = (Pipes::new(&config), Owned::new(&config), config.placement.hasher());
+        let departed = Departed::new(config.departed_max, hasher.clone());
         Self {
             config,
             conns: Conns::default(),
             pipes,
             owned,
             users: Users::new(hasher.clone()),
+            departed,
+            stopping: false,
             arrivals: Arrivals::default(),
             reports: HashMap::with_hasher(hasher.clone()),
             waiting: HashMap::with_hasher(hasher),
@@ -256,6 +270,7 @@ impl Hub {
             Input::ReadUserStatus { conn, user } => self.read_user_status(conn, user),
             Input::Ring { from, message } => self.ring(from, message, now),
             Input::Stored(completion) => self.stored(completion, now),
+            Input::Stopping => self.stopping(now),
         }
         while let Some(message) = self.local.pop_front() {
             self.ring(self.config.shard, message, now);
@@ -273,6 +288,32 @@ impl Hub {
                 self.outputs.push_back(Output::RingAfterFanOut { to, message });
             }
         }
+    }
+
+    /// Hands storage the users who have gone, if some have and storage is ready for more. To be called at the end of
+    /// every turn and at [`Hub::next_deadline`].
+    pub fn store_departed(&mut self, now: Now) {
+        if self.departed.next_deadline().is_some() {
+            let ticket = self.draw_ticket();
+            self.outputs.extend(self.departed.hand_over(ticket, now).map(Output::Store));
+        }
+    }
+
+    /// When [`Hub::store_departed`] has something to do.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.departed.next_deadline()
+    }
+
+    /// What storage must still be handed when this hub ends; nobody hears the answer.
+    pub fn last_job(&mut self) -> Option<Job> {
+        let writes = self.departed.take_waiting();
+        let ticket = self.draw_ticket();
+        (!writes.is_empty()).then_some(Job { ticket, request: Request::Write(writes) })
+    }
+
+    /// Users who have gone and of whom storage does not know it yet.
+    pub fn departed(&self) -> usize {
+        self.departed.len()
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
@@ -303,7 +344,7 @@ impl Hub {
     }
 
     pub fn counters(&self) -> HubCounters {
-        self.counters
+        HubCounters { last_seen_lost: self.departed.lost(), ..self.counters }
     }
 
     pub fn connections(&self) -> usize {
@@ -315,7 +356,7 @@ impl Hub {
             connections: self.conns.bytes(),
             pipes: self.pipes.bytes(),
             owned_pipes: self.owned.pipe_bytes(),
-            users: self.owned.user_bytes() + self.users.bytes(),
+            users: self.owned.user_bytes() + self.users.bytes() + self.departed.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
                 + self.reports.capacity() * size_of::<(ConnId, Report)>(),
             arrivals: self.arrivals.bytes(),
@@ -348,7 +389,20 @@ impl Hub {
         self.reports.remove(&conn);
         if !gone.user.is_anonymous() {
             self.users.went(gone.dev, gone.user, conn);
-            self.tell_owner_of_user(gone.dev, gone.user, false);
+            if !self.stopping {
+                self.tell_owner_of_user(gone.dev, gone.user, false);
+            }
+        }
+    }
+
+    /// Everybody goes at once. That is noted here and now, and not by the owners: what is still on its way to them when
+    /// the time for stopping is over would be lost. A user who was on several shards is noted by each.
+    fn stopping(&mut self, now: Now) {
+        self.stopping = true;
+        if self.config.save_last_seen {
+            for (dev, user) in self.users.all() {
+                self.departed.add(dev, user, now.unix);
+            }
         }
     }
 
@@ -510,10 +564,7 @@ impl Hub {
             RingMessage::UserWent { dev, user } => {
                 let last = self.owned.user_went(dev, user);
                 if last && self.config.save_last_seen {
-                    let write = crate::storage::Write::PutLastSeen { dev, user, time: now.unix.0 };
-                    // Nobody waits for it: the ticket is drawn and never looked up again.
-                    let ticket = self.draw_ticket();
-                    self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
+                    self.departed.add(dev, user, now.unix);
                 }
             }
             RingMessage::EndUsers(ended) => {
@@ -578,6 +629,9 @@ impl Hub {
     }
 
     fn stored(&mut self, completion: Completion, now: Now) {
+        if self.departed.answered(completion.ticket, completion.result.is_ok(), now) {
+            return;
+        }
         let Some(waiting) = self.waiting.remove(&completion.ticket.0) else { return };
         match (waiting, completion.result) {
             (Waiting::Login { conn, user, key, outdated: true }, Ok(_)) => self.check_login(conn, user, key),

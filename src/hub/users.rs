@@ -44,6 +44,10 @@ impl Users {
         }
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = (DevId, UserId)> {
+        self.connections.keys().copied()
+    }
+
     pub(super) fn connections(&self, dev: DevId, user: UserId) -> impl Iterator<Item = ConnId> {
         self.connections.get(&(dev, user)).into_iter().flatten().copied()
     }

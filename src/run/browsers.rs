@@ -17,7 +17,7 @@ use crate::http::{self, HeadStep, Method, Route};
 use crate::hub::{Credentials, Hub, HubConfig, Input, Output, RingMessage};
 use crate::jsapi::{self, Command, HelloError};
 use crate::metrics::Counters;
-use crate::model::{Answer, ApiError, CloseReason, ConnId, Publication, ShardId, SharedBytes, WireForm};
+use crate::model::{Answer, ApiError, CloseReason, ConnId, Publication, ShardId, SharedBytes, Time, WireForm};
 use crate::storage::Completion;
 use crate::ws::{self, Assembler, Received, Step};
 
@@ -192,6 +192,15 @@ impl Browsers {
             io.hold(self.hub.is_full());
         }
         self.take_completions(io);
+        if self.hub.next_deadline().is_some() {
+            self.hub.store_departed(clocks(io));
+            self.carry_out(io);
+        }
+    }
+
+    /// When `turn_ended` has something to do without any input.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.hub.next_deadline()
     }
 
     /// Completions may cause messages, so they wait as bytes do while the rings are congested.
@@ -212,6 +221,7 @@ impl Browsers {
     }
 
     pub(super) fn stopping(&mut self, io: &mut Io<'_, Host>) {
+        self.input(io, Input::Stopping);
         // Dropped without a close frame, so that the browsers come back to the next server by themselves.
         for conn in io.open_connections() {
             self.drop_connection(io, conn, CloseReason::ShuttingDown);
@@ -227,6 +237,8 @@ impl Browsers {
         counters.logins = hub.logins;
         counters.logins_refused = hub.logins_refused;
         counters.names_refused = hub.names_refused;
+        counters.last_seen_waiting = self.hub.departed() as u64;
+        counters.last_seen_lost = hub.last_seen_lost;
         counters.memory_hub =
             (memory.connections + memory.pipes + memory.owned_pipes + memory.users + memory.waiting + memory.arrivals)
                 as u64;
@@ -550,6 +562,15 @@ impl Browsers {
             self.counters.add_closed(reason);
         }
         io.close(conn);
+    }
+}
+
+impl Drop for Browsers {
+    /// The shard's last words: who has gone is told to storage, which outlives all shards.
+    fn drop(&mut self) {
+        if let Some(job) = self.hub.last_job() {
+            self.storage.send_last(job);
+        }
     }
 }
 

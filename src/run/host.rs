@@ -113,7 +113,11 @@ impl shards::Host for Host {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.board_due
+        let due = match &self.kind {
+            Kind::Browsers(browsers) => browsers.next_deadline(),
+            Kind::Sessions(_) => None,
+        };
+        due.map(instant).into_iter().chain(self.board_due).min()
     }
 
     fn stopping(&mut self, io: &mut Io<'_, Self>) {
@@ -133,6 +137,11 @@ pub(super) fn clocks(io: &Io<'_, Host>) -> Now {
     let micros = io.turn_time().saturating_duration_since(*START).as_micros() as u64;
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
     Now { time: Time(micros), unix: UnixTime(unix) }
+}
+
+/// The moment of a time that [`clocks`] may tell.
+fn instant(time: Time) -> Instant {
+    *START + Duration::from_micros(time.0)
 }
 
 /// Seconds since the server started.

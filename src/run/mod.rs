@@ -53,6 +53,8 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const FILE_CONTENTS_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Pipes with subscribers on one shard.
 const PIPES_PER_SHARD_MAX: usize = 10_000_000;
+/// Users of one shard whose time of leaving may wait for storage.
+const DEPARTED_MAX: usize = 1_000_000;
 /// Fragmented messages that may be open on one shard at a time.
 const FRAGMENTS_MAX: usize = 1024;
 /// What they may hold together; two messages of the largest size fit in any case.
@@ -314,6 +316,7 @@ fn make_host(
             // A joined write is far below what makes a consumer slow.
             arrivals_bytes_max: config.ws.queue_bytes_max / 8,
             save_last_seen: config.main.save_users_last_online_time,
+            departed_max: DEPARTED_MAX,
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },
         heads: HeadLimits::default(),

@@ -119,6 +119,13 @@ impl StorageClient {
         }
     }
 
+    /// Hands over the last job, however long the queue is: the storage thread goes on until all clients are gone.
+    pub(super) fn send_last(&self, job: Job) {
+        if self.jobs.send((self.shard, job)).is_err() {
+            error!("storage has ended before the last writes");
+        }
+    }
+
     pub(super) fn poll(&mut self) -> Option<Completion> {
         let completion = self.completions.try_recv().ok()?;
         self.waiting -= 1;
@@ -453,12 +460,7 @@ impl Keeper {
 
     /// One line when storage begins to fail and one when it works again.
     fn report_health(&mut self, completions: &[Completion]) {
-        let error = |completion: &Completion| match &completion.result {
-            // An outage has lines of its own.
-            Ok(_) | Err(StorageError::TooLarge { .. } | StorageError::Unavailable(_)) => None,
-            Err(error) => Some(error.clone()),
-        };
-        let failure = completions.iter().find_map(error);
+        let failure = completions.iter().find_map(failure_of_storage);
         if let Some(error) = &failure {
             if !self.failing {
                 error!(?error, "storage fails; what needs it is refused until it works again");
@@ -476,6 +478,14 @@ impl Keeper {
         if let Some(place) = self.board.last() {
             place.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.counters);
         }
+    }
+}
+
+/// Nobody else's fault; and an outage has lines of its own.
+fn failure_of_storage(completion: &Completion) -> Option<StorageError> {
+    match &completion.result {
+        Ok(_) | Err(StorageError::TooLarge { .. } | StorageError::Unavailable(_)) => None,
+        Err(error) => Some(error.clone()),
     }
 }
 

@@ -69,6 +69,7 @@ fn hub() {
         pipes_max: 1000,
         arrivals_bytes_max: usize::MAX,
         save_last_seen: false,
+        departed_max: 0,
     });
     let pipe = PipeName::new(b"simplechat").unwrap();
     for index in 0..SUBSCRIBERS {

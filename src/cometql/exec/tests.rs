@@ -689,6 +689,70 @@ fn lengths_and_bytes_that_are_no_statement() {
     bench.check("SELECT 1", "rows 1: 1");
 }
 
+/// The number is the contract, so each of the table is sent by something here, and nothing else is.
+#[test]
+fn every_error_of_the_table_is_sent() {
+    let list = |item: &str, count: usize| vec![item; count].join(",");
+    let names = (0..21).map(|n| format!("n{n}")).collect::<Vec<_>>().join(",");
+    let statements = [
+        (2, "DELETE FROM users_auth WHERE id = 5 ORDER BY id".to_owned()),
+        (3, "garbage in here".to_owned()),
+        (10, "INSERT INTO users_time (id, time) VALUES (5, 1)".to_owned()),
+        (11, format!("INSERT INTO users_auth (id, hash) VALUES (5, '{}')", "a".repeat(33))),
+        (12, "INSERT INTO users_auth (id, hash) VALUES (0, 'a')".to_owned()),
+        (13, "SELECT hash FROM users_auth".to_owned()),
+        (14, "SELECT nothing FROM users_auth WHERE id = 5".to_owned()),
+        (15, "SELECT nothing FROM nowhere".to_owned()),
+        (16, "cometqlcluster_v1 set dev_id=99; SELECT 1".to_owned()),
+        (17, "abc".to_owned()),
+        (18, format!("SELECT id FROM users_auth WHERE {}", ["id = 5"; 11].join(" AND "))),
+        (19, format!("SELECT id FROM users_auth WHERE id IN ({})", list("5", 4001))),
+        (20, format!("SELECT {} FROM users_auth WHERE id = 5", list("id", 21))),
+        (21, format!("INSERT INTO users_auth ({names}) VALUES ({})", list("1", 21))),
+        (1094, "KILL 77".to_owned()),
+    ];
+    let mut sent = std::collections::BTreeSet::new();
+    let mut bench = Bench::logged_in();
+    let mut check = |code: u16, answers: &[String]| {
+        assert_eq!(answers, [format!("error {code}")]);
+        sent.insert(code);
+    };
+    for (code, sql) in &statements {
+        bench.query(sql);
+        check(*code, &bench.take());
+    }
+    bench.query("SELECT hash FROM users_auth WHERE id = 5");
+    bench.complete(Err(StorageError::Failed("disk".into())));
+    check(500, &bench.take());
+    bench.packet(0, b"\x16SELECT data FROM users_data WHERE id = ?");
+    bench.take();
+    for (code, packet) in [
+        (1047, &b"\xc8"[..]),
+        // No types were ever bound.
+        (1210, b"\x17\x01\0\0\0\0\x01\0\0\0\0\0"),
+        (1243, b"\x17\x07\0\0\0\0\x01\0\0\0"),
+        // These two are the protocol's own, and not in the table.
+        (1421, b"\x1c\x01\0\0\0\x01\0\0\0"),
+        (1835, b""),
+    ] {
+        bench.packet(0, packet);
+        check(code, &bench.take());
+    }
+    for _ in 0..1023 {
+        bench.packet(0, b"\x16SELECT 1");
+    }
+    bench.take();
+    bench.packet(0, b"\x16SELECT 1");
+    check(1461, &bench.take());
+    let mut probe = Bench::greeted();
+    probe.log_in("haproxy_check", "", None);
+    probe.take();
+    probe.query("SHOW DATABASES");
+    check(403, &probe.take());
+    let table = Code::ALL.iter().map(|code| code.number()).chain([1421, 1835]);
+    assert_eq!(sent, table.collect());
+}
+
 #[test]
 fn prepared_statements_publish() {
     let mut bench = Bench::logged_in();

@@ -4,7 +4,8 @@ use super::*;
 use crate::model::UserId;
 use crate::storage::{Outcome, PipeSetting, Write};
 
-/// A database that can go away and come back.
+/// A database that can go away and come back. It ends each group after three jobs, as an engine does whose results are
+/// large.
 #[derive(Default)]
 struct Database {
     away: bool,
@@ -36,6 +37,7 @@ impl Store for Link {
                 Ok(Outcome::Written { rows: 1 })
             }
         };
+        let jobs = jobs.get(..3).unwrap_or(jobs);
         let results: Vec<_> = jobs.iter().map(&mut run).collect();
         let cut_off = std::mem::take(&mut database.cut_off);
         let told = |result| if cut_off { Err(unavailable()) } else { result };
@@ -205,6 +207,25 @@ fn what_may_wait_has_a_bound() {
         assert!(waiting.push(ShardId(0), job("")).is_ok());
     }
     assert!(waiting.push(ShardId(0), job("")).is_err());
+}
+
+#[test]
+fn what_a_group_leaves_over_runs_in_the_next() {
+    let mut bench = Bench::new(Duration::from_mins(1));
+    for time in 0..10 {
+        bench.write(time);
+    }
+    let tickets: Vec<u64> = (0..10).map(|_| bench.receive().ticket.0).collect();
+    assert_eq!(tickets, (0..10).collect::<Vec<_>>());
+    assert_eq!(bench.client.waiting, 0);
+    bench.end();
+}
+
+#[test]
+fn a_read_that_asks_for_too_much_is_no_failure_of_storage() {
+    let failure = |result| failure_of_storage(&Completion { ticket: Ticket(1), result });
+    assert_eq!(failure(Err(StorageError::TooLarge { bytes_max: 1 })), None);
+    assert_eq!(failure(Err(StorageError::Failed("disk".into()))), Some(StorageError::Failed("disk".into())));
 }
 
 #[test]
