@@ -12,7 +12,7 @@ use crate::model::{CloseReason, ConnId, Now, ShardId, Time, UnixTime};
 use super::browsers::{Browser, Browsers};
 use super::sessions::Sessions;
 
-/// What every shard has counted, by shard. Written once per turn, read by whoever reports.
+/// What every shard has counted, by shard, and at the end the storage thread. Written once per turn, read by whoever reports.
 pub(super) type Board = Arc<[Mutex<Counters>]>;
 
 pub(super) struct Host {

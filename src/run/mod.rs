@@ -35,8 +35,7 @@ use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement, TokenSecret};
 use crate::metrics::Counters;
 use crate::model::ShardId;
-use crate::storage::sqlite::{OpenError, Sqlite};
-use crate::storage::{Durability, PipeSetting, Retention, StorageError, Store};
+use crate::storage::{PipeSetting, StorageError};
 use crate::ws;
 
 use browsers::{BrowserConfig, Browsers};
@@ -77,7 +76,7 @@ const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, 
 #[derive(Debug)]
 pub enum StartError {
     Certificate(CertificateError),
-    Storage(OpenError),
+    Storage(storage::OpenError),
     Settings(StorageError),
     Shards(shards::StartError),
     Thread(std::io::Error),
@@ -197,8 +196,7 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
-    let mut store =
-        Sqlite::open(&config.storage.dir, Durability::Full, Retention::default()).map_err(StartError::Storage)?;
+    let mut store = storage::open(&config).map_err(StartError::Storage)?;
     let storage_description = store.describe();
     let mut settings: Vec<Vec<PipeSetting>> = vec![Vec::new(); usize::from(connection_shards)];
     for setting in store.settings().map_err(StartError::Settings)? {
@@ -206,8 +204,10 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
         settings.get_mut(usize::from(owner)).map(|settings| settings.push(setting));
     }
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
+    let board: Board = (0..=all_shards).map(|_| Mutex::new(Counters::default())).collect();
+    let retry = Duration::from_secs(u64::from(config.storage.retry_s));
     let storage_thread =
-        StorageThread::start(storage_setup, Box::new(store), wakers.clone()).map_err(StartError::Thread)?;
+        StorageThread::start(storage_setup, store, wakers.clone(), board.clone(), retry).map_err(StartError::Thread)?;
 
     let (file_thread, file_clients) = match &config.main.base_dir {
         Some(root) => {
@@ -219,7 +219,6 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
         None => (None, Vec::new()),
     };
 
-    let board: Board = (0..all_shards).map(|_| Mutex::new(Counters::default())).collect();
     let ends = Ends {
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),

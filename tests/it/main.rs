@@ -10,6 +10,7 @@ mod conformance;
 mod corpus;
 mod crash;
 mod hostile;
+mod mariadb;
 mod php;
 mod server;
 mod sim;
