@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     say(&loaded.report());
     match args.command {
         Some(Command::CheckConfig) => check_config(&loaded),
+        Some(Command::Import { from, to }) => import(&loaded, from.as_deref(), to.as_deref()),
         None => serve(loaded),
     }
 }
@@ -41,6 +42,20 @@ fn check_config(loaded: &Loaded) -> ExitCode {
     // Nobody may be reading; the exit status says it as well.
     let _ = std::io::stdout().write_all(verdict.as_bytes());
     if errors == 0 { ExitCode::SUCCESS } else { BAD_CONFIG.into() }
+}
+
+fn import(loaded: &Loaded, from: Option<&str>, to: Option<&str>) -> ExitCode {
+    if loaded.count(Severity::Error) > 0 {
+        say("encke: the configuration has errors, nothing was copied\n");
+        return BAD_CONFIG.into();
+    }
+    match cli::import::run(loaded, from, to) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            say(&format!("encke: {sentence}\n"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn serve(loaded: Loaded) -> ExitCode {

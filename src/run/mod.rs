@@ -9,6 +9,7 @@ mod files;
 mod fragments;
 mod half_open;
 mod host;
+pub mod import;
 pub mod kept;
 mod live;
 mod pages;

@@ -67,7 +67,7 @@ pub(super) fn open(config: &Config) -> Result<Box<dyn Store + Send>, OpenError> 
 const ATTEMPTS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The database of `[db]`, if it names one.
-fn place(db: &config::Db) -> Option<mysql::Place> {
+pub(super) fn place(db: &config::Db) -> Option<mysql::Place> {
     let config::Db { host, port, socket, user, password, name, .. } = db.clone();
     name.map(|name| mysql::Place { host, port, socket, user, password, name })
 }

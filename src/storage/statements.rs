@@ -97,6 +97,10 @@ pub(super) trait Connection {
     const TIME: &'static str;
     /// Removes at most [`EXPIRED_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
+    /// Whether a message is found by its id alone.
+    const ID_IS_KEY: bool;
+    /// Whether a comparison of several columns at once is looked up in an index.
+    const COMPARES_ROWS: bool;
     /// Whether nobody else changes the tables.
     const ALONE: bool;
 

@@ -30,7 +30,7 @@ pub(crate) struct MariaDb {
 }
 
 const USER: &str = "encke";
-const PASSWORD: &str = "a pass#word; of it's own";
+pub(crate) const PASSWORD: &str = "a pass#word; of it's own";
 
 /// The program; packages keep it where only root looks.
 fn find(test: &str) -> Option<PathBuf> {
