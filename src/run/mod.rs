@@ -13,6 +13,7 @@ pub mod import;
 pub mod kept;
 mod live;
 mod pages;
+mod runtime;
 mod sessions;
 mod storage;
 mod tls;
