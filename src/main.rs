@@ -14,7 +14,7 @@ use cli::fault;
 use cli::password::{self, Origin};
 use cli::signals;
 use encke::config::{LogLevel, Severity};
-use encke::run;
+use encke::run::{self, StartError};
 use std::io::Write;
 use std::process::ExitCode;
 use tracing::Level;
@@ -77,14 +77,18 @@ fn serve(loaded: Loaded) -> ExitCode {
 fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     let Loaded { path, mut config, .. } = loaded;
     // Caught before anything starts, so that a signal during the start stops the server as any other.
-    let signals = signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
+    let mut signals = signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
     fault::stop_on_panic();
     let dir = banner::plain(&config.storage.dir).to_owned();
     config.storage.dir.clone_from(&dir);
     password::make_folder(&dir).map_err(|error| error.to_string())?;
     let configured = config.main.password.as_deref();
     let (password, origin) = password::load_or_draw(configured, &dir).map_err(|error| error.to_string())?;
-    let running = run::start(config, password).map_err(|error| error.to_string())?;
+    let running = match run::start(config, password, &mut || signals::end_is_asked_for(&mut signals)) {
+        Ok(running) => running,
+        Err(StartError::GivenUp) => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
     say(&banner::text(&Facts {
         version: env!("CARGO_PKG_VERSION"),
         browsers: running.browsers(),

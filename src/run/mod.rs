@@ -75,6 +75,8 @@ const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, 
 pub enum StartError {
     Certificate(CertificateError),
     Storage(storage::OpenError),
+    /// As the caller wished.
+    GivenUp,
     Shards(shards::StartError),
     Thread(std::io::Error),
     Random(getrandom::Error),
@@ -85,6 +87,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Certificate(error) => error.fmt(f),
             Self::Storage(error) => error.fmt(f),
+            Self::GivenUp => f.write_str("The start was given up."),
             Self::Shards(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "A thread cannot be started: {error}."),
             Self::Random(error) => write!(f, "The system gives no random numbers: {error}."),
@@ -166,7 +169,9 @@ impl Running {
 }
 
 /// Opens everything and returns when the server accepts connections.
-pub fn start(config: Config, password: String) -> Result<Running, StartError> {
+///
+/// A database that does not answer is waited for; `give_up` is asked meanwhile whether to go on.
+pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool) -> Result<Running, StartError> {
     host::start_clock();
     let connection_shards = match config.ws.thread_num {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(usize::from(u16::MAX)) as u16),
@@ -191,7 +196,7 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
-    let store = storage::open(&config).map_err(StartError::Storage)?;
+    let store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
     let storage_description = store.describe();
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
     let board: Board = (0..=all_shards).map(|_| Mutex::new(Counters::default())).collect();
