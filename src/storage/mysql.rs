@@ -356,6 +356,7 @@ impl statements::Connection for Conn {
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE time < ? ORDER BY time LIMIT 500";
     const ID_IS_KEY: bool = true;
     const COMPARES_ROWS: bool = false;
+    const BATCHES: bool = true;
     const ALONE: bool = false;
 
     fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {

@@ -222,6 +222,8 @@ impl statements::Connection for &Connection {
          (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";
     const ID_IS_KEY: bool = false;
     const COMPARES_ROWS: bool = true;
+    // They would be prepared for each number of rows.
+    const BATCHES: bool = false;
     // The lock on the folder keeps others out.
     const ALONE: bool = true;
 
