@@ -12,7 +12,7 @@
 --
 -- * Text is utf8mb4. With the 3-byte utf8 of old, every emoji was stored as four question marks. (A table that exists
 --   already is brought there by ALTER TABLE ... CONVERT TO CHARACTER SET utf8mb4.)
--- * Messages may be longer than the 65,535 bytes at which TEXT ends.
+-- * Messages and data may be longer than the 65,535 bytes at which TEXT ends. (ALTER TABLE ... MODIFY message MEDIUMTEXT ...)
 -- * Names, hashes and tokens compare byte by byte (binary collations), as the server does: pipe `News` is not `news`.
 -- * Secondary indexes are those that queues and histories are read by: tenant, user or pipe, time; and time for expiry.
 -- * Users' last visits are kept on disk; engine MEMORY forgot them whenever the database was restarted.

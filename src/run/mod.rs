@@ -9,6 +9,7 @@ mod files;
 mod fragments;
 mod half_open;
 mod host;
+pub mod import;
 pub mod kept;
 mod live;
 mod pages;
@@ -78,6 +79,8 @@ pub enum StartError {
     Certificate(CertificateError),
     Storage(storage::OpenError),
     Settings(StorageError),
+    /// As the caller wished.
+    GivenUp,
     Shards(shards::StartError),
     Thread(std::io::Error),
     Random(getrandom::Error),
@@ -89,6 +92,7 @@ impl fmt::Display for StartError {
             Self::Certificate(error) => error.fmt(f),
             Self::Storage(error) => error.fmt(f),
             Self::Settings(error) => write!(f, "The settings of the pipes cannot be read from storage: {error}."),
+            Self::GivenUp => f.write_str("The start was given up."),
             Self::Shards(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "A thread cannot be started: {error}."),
             Self::Random(error) => write!(f, "The system gives no random numbers: {error}."),
@@ -170,7 +174,9 @@ impl Running {
 }
 
 /// Opens everything and returns when the server accepts connections.
-pub fn start(config: Config, password: String) -> Result<Running, StartError> {
+///
+/// A database that does not answer is waited for; `give_up` is asked meanwhile whether to go on.
+pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool) -> Result<Running, StartError> {
     host::start_clock();
     let connection_shards = match config.ws.thread_num {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(usize::from(u16::MAX)) as u16),
@@ -196,7 +202,7 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
-    let mut store = storage::open(&config).map_err(StartError::Storage)?;
+    let mut store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
     let storage_description = store.describe();
     let mut settings: Vec<Vec<PipeSetting>> = vec![Vec::new(); usize::from(connection_shards)];
     for setting in store.settings().map_err(StartError::Settings)? {

@@ -40,8 +40,12 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// The engine that is configured. One that is not there yet is waited for, as `[db] connection_attempts` says.
-pub(super) fn open(config: &Config) -> Result<Box<dyn Store + Send>, OpenError> {
+/// The engine that is configured. One that is not there yet is waited for, as `[db] connection_attempts` says; `None` if
+/// the caller gave up meanwhile.
+pub(super) fn open(
+    config: &Config,
+    give_up: &mut dyn FnMut() -> bool,
+) -> Result<Option<Box<dyn Store + Send>>, OpenError> {
     let retention = retention(&config.storage);
     let Some(place) = place(&config.db) else {
         let durability = match config.storage.durability {
@@ -49,25 +53,33 @@ pub(super) fn open(config: &Config) -> Result<Box<dyn Store + Send>, OpenError> 
             config::Durability::Lazy => Durability::Lazy,
         };
         let store = Sqlite::open(&config.storage.dir, durability, retention).map_err(OpenError::Sqlite)?;
-        return Ok(Box::new(store));
+        return Ok(Some(Box::new(store)));
     };
     let mut left = config.db.connection_attempts;
     loop {
         left = left.saturating_sub(1);
         match Mysql::open(&place, retention) {
-            Ok(store) => return Ok(Box::new(store)),
+            Ok(store) => return Ok(Some(Box::new(store))),
             Err(error) if error.is_unreachable() && left > 0 => warn!(left, "{error} Trying again."),
             Err(error) => return Err(OpenError::Mysql(error)),
         }
-        std::thread::sleep(ATTEMPTS_INTERVAL);
+        let next = Instant::now() + ATTEMPTS_INTERVAL;
+        while Instant::now() < next {
+            if give_up() {
+                return Ok(None);
+            }
+            std::thread::sleep(GIVE_UP_INTERVAL);
+        }
     }
 }
 
 /// Between two tries to reach the database at the start.
 const ATTEMPTS_INTERVAL: Duration = Duration::from_secs(5);
+/// How soon a start that waits ends when it is to.
+const GIVE_UP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The database of `[db]`, if it names one.
-fn place(db: &config::Db) -> Option<mysql::Place> {
+pub(super) fn place(db: &config::Db) -> Option<mysql::Place> {
     let config::Db { host, port, socket, user, password, name, .. } = db.clone();
     name.map(|name| mysql::Place { host, port, socket, user, password, name })
 }

@@ -369,6 +369,7 @@ mod groups;
 pub mod mysql;
 pub mod sqlite;
 mod statements;
+pub mod transfer;
 
 #[cfg(test)]
 mod tests;

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use ::mysql::error::{DriverError, Error};
 use ::mysql::prelude::Queryable;
-use ::mysql::{Conn, OptsBuilder, Params};
+use ::mysql::{Conn, Opts, OptsBuilder, Params};
 
 use super::groups::{self, Failure, Groups, Results};
 use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
+use super::transfer::{self, Key, Rows, Table, Tables};
 use super::{Completion, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
 use crate::model::MessageId;
 
@@ -27,6 +28,21 @@ pub struct Place {
     pub user: String,
     pub password: Option<String>,
     pub name: String,
+}
+
+impl Place {
+    /// From `mysql://user:password@host:port/name`; port and password may be missing. `None` for anything else.
+    pub fn from_url(url: &str) -> Option<Self> {
+        let options = Opts::from_url(url).ok()?;
+        Some(Self {
+            host: options.get_ip_or_hostname().into_owned(),
+            port: options.get_tcp_port(),
+            socket: options.get_socket().map(PathBuf::from),
+            user: options.get_user()?.to_owned(),
+            password: options.get_pass().map(str::to_owned),
+            name: options.get_db_name().filter(|name| !name.is_empty())?.to_owned(),
+        })
+    }
 }
 
 /// Never with the password.
@@ -210,6 +226,23 @@ impl Store for Mysql {
     }
 }
 
+impl Tables for Mysql {
+    fn count(&mut self, table: &Table) -> Result<u64, StorageError> {
+        self.with(|_, connection| transfer::count(connection, table)).map_err(|trouble| self.failed(&trouble))
+    }
+
+    fn read_rows(&mut self, table: &Table, after: Option<&Key>) -> Result<Rows, StorageError> {
+        let rows = self.with(|_, connection| transfer::read_rows(connection, table, after));
+        rows.map_err(|trouble| self.failed(&trouble))
+    }
+
+    fn write_rows(&mut self, table: &Table, rows: &Rows) -> Result<(), StorageError> {
+        let written = self.in_transaction(|_, connection| transfer::write_rows(connection, table, rows));
+        self.lengths.forget();
+        written.map_err(|trouble| self.failed(&trouble))
+    }
+}
+
 /// What went wrong, and whether the connection went with it.
 pub struct Trouble {
     error: Error,
@@ -321,6 +354,9 @@ impl statements::Connection for Conn {
     const OR_KEEP: &'static str = "ON DUPLICATE KEY UPDATE id = id";
     const TIME: &'static str = "time";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE time < ? ORDER BY time LIMIT 500";
+    const ID_IS_KEY: bool = true;
+    const COMPARES_ROWS: bool = false;
+    const BATCHES: bool = true;
     const ALONE: bool = false;
 
     fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {

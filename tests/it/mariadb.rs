@@ -10,7 +10,9 @@ use encke::storage::{
     Write,
 };
 use mysql::prelude::Queryable;
+use rustix::process::{Pid, Signal};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -30,7 +32,7 @@ pub(crate) struct MariaDb {
 }
 
 const USER: &str = "encke";
-const PASSWORD: &str = "a pass#word; of it's own";
+pub(crate) const PASSWORD: &str = "a pass#word; of it's own";
 
 /// The program; packages keep it where only root looks.
 fn find(test: &str) -> Option<PathBuf> {
@@ -407,8 +409,8 @@ fn writes_that_waited_too_long_fail() {
     assert!(status.success(), "{status}");
 }
 
-#[test]
-fn a_start_without_its_database_says_so() {
+/// A folder with the configuration of a server whose database is not there.
+fn without_database(attempts: u32) -> (crate::server::Folder, Command) {
     let place = Place {
         host: "127.0.0.1".into(),
         port: 1,
@@ -418,16 +420,32 @@ fn a_start_without_its_database_says_so() {
         name: "comet".into(),
     };
     let folder = crate::server::Folder::new();
-    let more = format!("{}connection_attempts = 1\n", section(&place));
+    let more = format!("{}connection_attempts = {attempts}\n", section(&place));
     let config = folder.file(
         "comet.ini",
         &format!("[main]\npassword = 0123456789abcdef\n[ws]\nport = 0\n[cometql]\nport = 0\n{more}"),
     );
-    let finished = tools::run(
-        Command::new(crate::server::program()).arg("--conf").arg(config).current_dir(folder.path()),
-        PATIENCE,
-    );
+    let mut command = Command::new(crate::server::program());
+    command.arg("--conf").arg(config).current_dir(folder.path());
+    (folder, command)
+}
+
+#[test]
+fn a_start_without_its_database_says_so() {
+    let (_folder, mut command) = without_database(1);
+    let finished = tools::run(&mut command, PATIENCE);
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
     let said = "encke: The database comet at 127.0.0.1:1 cannot be used: ";
     assert!(finished.stderr.contains(said) && !finished.stderr.contains("hunter2"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_start_that_waits_for_its_database_can_be_stopped() {
+    let (_folder, mut command) = without_database(1000);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    assert!(lines.any(|line| line.is_ok_and(|line| line.contains("Trying again"))));
+    rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    let status = tools::wait(&mut child, Duration::from_secs(20));
+    assert!(status.is_some_and(|status| status.success()), "{status:?}");
 }
