@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use shards::{End, Io, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
-use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, RingMessage};
+use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage};
 use crate::jsapi::{self, Command, HelloError, HistoryEntry};
 use crate::metrics::Counters;
 use crate::model::{
@@ -515,7 +515,10 @@ impl Browsers {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
                 Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
-                Output::Ring { to, message } => io.send(level(message.level()), to.0, message),
+                Output::Ring { to, mut message } => {
+                    fill_in_queues(io, &mut message);
+                    io.send(level(message.level()), to.0, message);
+                }
                 Output::Queue { flush, to } => self.write_queue(io, flush, to),
                 Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
                 Output::History { conn, pipe, marker, messages } => {
@@ -696,6 +699,17 @@ enum Progress {
     Wait,
     /// The connection ends; nothing more is looked at.
     Over,
+}
+
+/// What waits to be sent is known here only.
+fn fill_in_queues(io: &Io<'_, Host>, message: &mut RingMessage) {
+    if let RingMessage::Answered(answered) = message
+        && let Replies::Connections { connections, .. } = &mut answered.replies
+    {
+        for connection in connections {
+            connection.queued_bytes = io.queued_bytes(token(connection.conn)) as u64;
+        }
+    }
 }
 
 /// One write per connection and wire form, encoded once for all of them.

@@ -91,6 +91,13 @@ impl shards::Host for Host {
         }
     }
 
+    fn drained(&mut self, _io: &mut Io<'_, Self>, conn: Token) {
+        // Only sessions ask for it.
+        if let Kind::Sessions(sessions) = &mut self.kind {
+            sessions.drained(conn);
+        }
+    }
+
     fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End) {
         each!(self, shard => shard.ended(io, conn, end));
     }
