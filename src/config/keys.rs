@@ -435,7 +435,7 @@ pub const KEYS: &[Key] = &[
         section: "cometql",
         name: "result_bytes_max",
         shipped: false,
-        doc: "What the values of one answer may weigh in bytes; a statement that asks for more is refused with error 11 (CppComet dropped the rows beyond 1,000,000).",
+        doc: "What the rows of one answer may weigh in bytes where they have to be held together, as for ORDER BY; a statement that asks for more is refused with error 11. Other answers are sent as their rows come (CppComet dropped those beyond 1,000,000 bytes).",
         without_effect: None,
         field: Field::Number {
             min: 64 * KIB,
@@ -494,6 +494,17 @@ pub const KEYS: &[Key] = &[
             max: TIMEOUT_S_MAX,
             get: |config| config.cometql.idle_timeout_s.into(),
             set: |config, number| config.cometql.idle_timeout_s = number as u32,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "delete_counts",
+        shipped: false,
+        doc: "Report as affected rows of a DELETE how many are gone; CppComet always said 0.",
+        without_effect: None,
+        field: Field::Switch {
+            get: |config| config.cometql.delete_counts,
+            set: |config, on| config.cometql.delete_counts = on,
         },
     },
     Key {

@@ -111,7 +111,8 @@ pub struct CometQl {
     pub query_bytes_max: usize,
     /// Longest packet in bytes, all its parts together; a longer one ends the session. Default 64 MiB.
     pub packet_bytes_max: usize,
-    /// What the values of one answer may weigh in bytes; more is refused with error 11. Default 64 MiB.
+    /// What the rows of one answer may weigh in bytes where they have to be held together, as for ORDER BY; more is refused
+    /// with error 11. Default 64 MiB.
     pub result_bytes_max: usize,
     /// Sessions at the same time; more are refused. Default 10,000.
     pub sessions_max: usize,
@@ -121,6 +122,8 @@ pub struct CometQl {
     pub login_attempts_max: u32,
     /// Seconds without a statement after which a session ends; 0 never. Default 28,800.
     pub idle_timeout_s: u32,
+    /// Whether DELETE reports how many rows are gone. Default false, as CppComet.
+    pub delete_counts: bool,
     /// How backslashes in string literals are read. Default `mysql`.
     pub string_escapes: StringEscapes,
     /// Whether sessions can or must be enciphered. Default `off`.
@@ -292,6 +295,7 @@ impl Default for CometQl {
             login_timeout_ms: 10_000,
             login_attempts_max: 20,
             idle_timeout_s: 8 * 60 * 60,
+            delete_counts: false,
             string_escapes: StringEscapes::Mysql,
             tls: Tls::Off,
             tls_cert: None,

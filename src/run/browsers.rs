@@ -7,15 +7,16 @@
 //!    +--anything else: an answer--> (gone)
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::RandomState;
 use shards::{End, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
-use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, RingMessage};
+use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage};
 use crate::jsapi::{self, Command, HelloError, HistoryEntry};
 use crate::metrics::Counters;
 use crate::model::{
@@ -79,6 +80,8 @@ pub(super) struct Browsers {
     storage: StorageClient,
     files: Option<FileClient>,
     fragments: Fragments,
+    /// Parts of queues that sockets have not taken whole, and who wants to know when they have.
+    flushing: HashMap<Token, (Box<Flush>, ShardId), RandomState>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
@@ -99,7 +102,7 @@ impl Browsers {
         let mut hub = Hub::new(config.hub.clone());
         settings.into_iter().for_each(|setting| hub.handle(Input::Setting(setting), Now::default()));
         let hasher = config.hub.placement.hasher();
-        let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher);
+        let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
         Self {
             config,
@@ -107,6 +110,7 @@ impl Browsers {
             storage,
             files,
             fragments,
+            flushing: HashMap::with_hasher(hasher),
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
@@ -169,6 +173,13 @@ impl Browsers {
     pub(super) fn ended(&mut self, io: &mut impl Runtime, conn: Token, end: End) {
         count_end(&mut self.counters, end);
         self.let_go(io, conn);
+    }
+
+    /// All that was written to the connection is sent.
+    pub(super) fn drained(&mut self, io: &mut impl Runtime, conn: Token) {
+        if let Some((flush, to)) = self.flushing.remove(&conn) {
+            self.input(io, Input::QueueWritten { flush, to, taken: true });
+        }
     }
 
     pub(super) fn timed_out(&mut self, io: &mut impl Runtime, conn: Token) {
@@ -256,6 +267,7 @@ impl Browsers {
         counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
             + self.half_open.bytes()
+            + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId))>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
         counters
@@ -516,7 +528,10 @@ impl Browsers {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
                 Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
-                Output::Ring { to, message } => io.send(to, message),
+                Output::Ring { to, mut message } => {
+                    fill_in_queues(io, &mut message);
+                    io.send(to, message);
+                }
                 Output::Queue { flush, to } => self.write_queue(io, flush, to),
                 Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
                 Output::History { conn, pipe, marker, messages } => {
@@ -562,6 +577,11 @@ impl Browsers {
             io.write(conn, &self.scratch);
         }
         let taken = io.is_open(conn);
+        if taken && io.queued_bytes(conn) > 0 {
+            // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer.
+            self.flushing.insert(conn, (flush, to));
+            return io.tell_when_drained(conn);
+        }
         self.hub.handle(Input::QueueWritten { flush, to, taken }, io.now());
     }
 
@@ -628,6 +648,9 @@ impl Browsers {
             && std::mem::take(&mut browser.fragments)
         {
             self.fragments.forget(conn);
+        }
+        if let Some((flush, to)) = self.flushing.remove(&conn) {
+            self.input(io, Input::QueueWritten { flush, to, taken: false });
         }
         self.input(io, Input::Disconnected { conn: id(conn) });
     }
@@ -697,6 +720,17 @@ enum Progress {
     Wait,
     /// The connection ends; nothing more is looked at.
     Over,
+}
+
+/// What waits to be sent is known here only.
+fn fill_in_queues(io: &impl Runtime, message: &mut RingMessage) {
+    if let RingMessage::Answered(answered) = message
+        && let Replies::Connections { connections, .. } = &mut answered.replies
+    {
+        for connection in connections {
+            connection.queued_bytes = io.queued_bytes(token(connection.conn)) as u64;
+        }
+    }
 }
 
 /// One write per connection and wire form, encoded once for all of them.

@@ -91,6 +91,13 @@ impl shards::Host for Host {
         }
     }
 
+    fn drained(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        match &mut self.kind {
+            Kind::Browsers(browsers) => browsers.drained(io, conn),
+            Kind::Sessions(sessions) => sessions.drained(conn),
+        }
+    }
+
     fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End) {
         each!(self, shard => shard.ended(io, conn, end));
     }

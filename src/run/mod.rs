@@ -381,6 +381,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
         },
         pipeline_max: PIPELINE_MAX,
         login_attempts_max: config.cometql.login_attempts_max,
+        delete_counts: config.cometql.delete_counts,
         tls: match config.cometql.tls {
             Tls::Off => exec::Tls::Off,
             Tls::On => exec::Tls::Offered,

@@ -128,6 +128,7 @@ impl World {
             escapes: StringEscapes::Mysql,
             pipeline_max: 1 + random.below(8),
             login_attempts_max: 5,
+            delete_counts: false,
             tls: Tls::Off,
         };
         let capacity = 1 + random.below(4);
@@ -547,6 +548,7 @@ impl World {
                         self.sessions[at].paused = false;
                     }
                 }
+                ExecOutput::TellWhenDrained { session } => self.exec.drained(session),
                 ExecOutput::LoggedIn { .. } | ExecOutput::HeldOff { .. } => {}
             }
         }
