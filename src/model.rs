@@ -223,6 +223,12 @@ impl Position {
     pub fn time(self) -> UnixTime {
         UnixTime((self.0 / (Self::UNITS_PER_MILLI * 1000)) as i64)
     }
+
+    /// The last one that stands for this time; the first of all for times before 1970.
+    pub fn last_of(time: UnixTime) -> Self {
+        let seconds = u64::try_from(time.0).unwrap_or(0);
+        Self(seconds.saturating_add(1).saturating_mul(Self::UNITS_PER_MILLI * 1000).saturating_sub(1))
+    }
 }
 
 /// A stored message's name: a UUID. Ours are of version 7 and hold the [`Position`], so their order is the order of the

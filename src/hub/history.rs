@@ -58,15 +58,15 @@ impl Hub {
     }
 
     /// Through the owner, so that it knows what holds before the statement is answered.
-    pub(super) fn set_length(&mut self, from: ShardId, set: SetLength) {
+    pub(super) fn set_length(&mut self, from: ShardId, set: SetLength, now: Now) {
         let SetLength { pipe, length, statement } = set;
         if length.is_some() && !self.owned.has_room_for(&pipe) {
             let refusal = Box::new(Refusal::TooManySettings);
             return self.send(from, RingMessage::Refused { statement, refusal });
         }
         let write = match length {
-            Some(length) => Write::PutSetting { pipe: pipe.clone(), length },
-            None => Write::DeleteSetting { pipe: pipe.clone() },
+            Some(length) => Write::PutSetting { pipe: pipe.clone(), length, begun: self.owned.next_position(now) },
+            None => Write::DeleteSetting { pipe: pipe.clone(), begun: self.owned.next_position(now) },
         };
         let ticket = self.draw_ticket();
         self.waiting.insert(ticket.0, Waiting::Length { pipe, length, sender: (from, statement) });

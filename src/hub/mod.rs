@@ -663,7 +663,7 @@ impl Hub {
             RingMessage::Interest { pipe, subscribers, interest } => {
                 self.owned.interest(&pipe, from, subscribers, interest);
             }
-            RingMessage::SetLength(set) => self.set_length(from, *set),
+            RingMessage::SetLength(set) => self.set_length(from, *set, now),
             RingMessage::UserCame { dev, user, conn } => self.user_came(dev, user, from, conn),
             RingMessage::UserWent { dev, user, conn } => self.user_went(dev, user, from, conn, now),
             RingMessage::Send(send) => self.send_personal(from, *send, now),

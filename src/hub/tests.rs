@@ -208,7 +208,7 @@ impl Net {
                         Write::PutQueued { user, message, .. } => self.queue.push((*user, message.clone())),
                         Write::DeleteQueued { ids, .. } => self.queue.retain(|(_, message)| !ids.contains(&message.id)),
                         Write::PutHistory { pipe, message, .. } => self.history.push((pipe.clone(), message.clone())),
-                        Write::DeleteSetting { pipe } => self.history.retain(|(kept, _)| kept != pipe),
+                        Write::DeleteSetting { pipe, .. } => self.history.retain(|(kept, _)| kept != pipe),
                         _ => {}
                     }
                 }

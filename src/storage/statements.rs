@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow::{self, Break, Continue};
 
+use super::begun::{self, Begun};
 use super::groups::{Results, weight};
 use super::{
     Call, Expired, Job, Outcome, Page, PipeSetting, Place, Read, Request, Retention, StorageError, StoredMessage, Write,
 };
-use crate::model::{DevId, EventName, MessageId, PipeClass, PipeKey, PipeName, UserId};
+use crate::model::{DevId, EventName, MessageId, PipeClass, PipeKey, PipeName, Position, UnixTime, UserId};
 
 /// What stands for "never" in column `time` of `revoked_tokens`, as CppComet wrote it into every row.
 const NEVER: i64 = 9_999_999;
@@ -59,6 +60,12 @@ impl From<u32> for Value<'_> {
     }
 }
 
+impl From<Position> for Value<'_> {
+    fn from(position: Position) -> Self {
+        Self::Int(position.0.cast_signed())
+    }
+}
+
 impl From<MessageId> for Value<'_> {
     fn from(id: MessageId) -> Self {
         Self::Id(id)
@@ -80,6 +87,7 @@ impl<'a> From<&'a PipeName> for Value<'a> {
 macro_rules! values {
     ($($value:expr),* $(,)?) => { &[$(Value::from($value)),*] };
 }
+pub(super) use values;
 
 /// A row of a result; columns count from 0. `None` for NULL and for what has another type.
 pub(super) trait Row {
@@ -95,6 +103,10 @@ pub(super) trait Connection {
     const OR_KEEP: &'static str;
     /// Column `time` where a condition on it must not keep the engine from searching by `(time, id)`.
     const TIME: &'static str;
+    /// Unix seconds.
+    const NOW: &'static str;
+    /// Reads the time of the newest message in the histories, as far as an index tells it.
+    const NEWEST: &'static str;
     /// Removes at most [`EXPIRED_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
     /// Whether a message is found by its id alone.
@@ -138,7 +150,7 @@ impl QueueLengths {
 }
 
 /// The first row's value.
-fn first<C: Connection, T>(
+pub(super) fn first<C: Connection, T>(
     db: &mut C,
     sql: &str,
     values: &[Value<'_>],
@@ -226,6 +238,7 @@ fn run_read<C: Connection>(
         Read::Queue { dev, user, after, page } => queue(db, *dev, *user, *after, page_of(page)),
         Read::History { pipe, after, page } => history(db, pipe, *after, page_of(page), retention),
         Read::NewestHistory { pipe, page } => newest_history(db, pipe, page_of(page), retention),
+        Read::Missed { pipe, after, page } => missed(db, pipe, *after, page_of(page), retention),
         Read::Settings { dev, pipes } => {
             let mut rows = Vec::new();
             for name in pipes {
@@ -407,6 +420,42 @@ fn newest_history<C: Connection>(
         rows.reverse();
     }
     Ok(Outcome::Messages { rows, more: false })
+}
+
+fn missed<C: Connection>(
+    db: &mut C,
+    pipe: &PipeKey,
+    after: Position,
+    page: Page,
+    retention: &Retention,
+) -> Result<Outcome, C::Error> {
+    let gap = Outcome::Missed { rows: Vec::new(), complete: false };
+    let length = length(db, pipe, retention)?;
+    // Behind all messages of this position, whoever sent them.
+    let place = Place { time: after.time().0, id: MessageId::new(after, u64::MAX) };
+    if length == 0 || after < begun::of_pipe(db, pipe)? || !reaches_back(db, pipe, place, length)? {
+        return Ok(gap);
+    }
+    let sql = format!(
+        "SELECT id, time, event, message, user_id FROM pipe_messages \
+         WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        C::TIME
+    );
+    let mut filling = Filling::new(page);
+    let values = values![pipe.dev, &pipe.name, place.time, place.time, place.id, filling.limit()];
+    db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
+    let Filling { rows, more, .. } = filling;
+    Ok(if more { gap } else { Outcome::Missed { rows, complete: true } })
+}
+
+/// Whether no message behind this place went because of the length: the oldest go first, and none goes before there are
+/// more than so many.
+fn reaches_back<C: Connection>(db: &mut C, pipe: &PipeKey, place: Place, length: u32) -> Result<bool, C::Error> {
+    let sql = "SELECT 1 FROM pipe_messages \
+         WHERE dev_id = ? AND pipe_name = ? AND time <= ? AND (time, id) <= (?, ?) LIMIT 1";
+    let Place { time, id } = place;
+    let older = first(db, sql, values![pipe.dev, &pipe.name, time, time, id], |_| Some(()))?;
+    Ok(older.is_some() || last_beyond(db, pipe, length - 1)?.is_none())
 }
 
 fn all_revoked<C: Connection>(db: &mut C, dev: DevId, after: Option<&str>, page: Page) -> Result<Outcome, C::Error> {
@@ -601,22 +650,30 @@ fn run_write<C: Connection>(
             Ok(deleted)
         }
         Write::PutHistory { pipe, message, trim } => put_history(db, pipe, message, *trim, retention),
-        Write::DeleteHistory { pipe } => delete_history(db, pipe),
-        Write::DeleteFromHistory { dev, pipes: None, ids } => {
-            delete_ids(db, "DELETE FROM pipe_messages WHERE dev_id = ? AND id IN", values![*dev], ids)
+        Write::DeleteHistory { pipe } => {
+            if let Some(newest) = last_beyond(db, pipe, 0)? {
+                begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), begun::behind(newest))?;
+            }
+            delete_history(db, pipe)
         }
-        Write::DeleteFromHistory { dev, pipes: Some(pipes), ids } => {
-            let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND id IN";
-            pipes.iter().try_fold(0, |deleted, name| Ok(deleted + delete_ids(db, sql, values![*dev, name], ids)?))
-        }
-        Write::PutSetting { pipe, length } => {
+        Write::DeleteFromHistory { dev, pipes, ids } => delete_from_history(db, *dev, pipes.as_deref(), ids),
+        Write::PutSetting { pipe, length: wanted, begun } => {
+            let (length, before) = (wanted, length(db, pipe, retention)?);
+            if let Some(begun) = interrupted(db, pipe, before, *length, *begun)? {
+                begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), begun)?;
+            }
             let values = values![pipe.dev, &pipe.name, *length];
             replace(db, "pipes_settings (dev_id, name, type, length) VALUES (?, ?, '0', ?)", values)?;
             trim(db, pipe, *length)?;
             Ok(1)
         }
-        Write::DeleteSetting { pipe } => {
+        Write::DeleteSetting { pipe, begun } => {
             delete_history(db, pipe)?;
+            if pipe.name.class() == PipeClass::Trust {
+                begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), *begun)?;
+            } else {
+                begun::forget(db, pipe)?;
+            }
             db.execute("DELETE FROM pipes_settings WHERE dev_id = ? AND name = ?", values![pipe.dev, &pipe.name])
         }
         Write::PutRevoked { dev, token, expires } => {
@@ -644,6 +701,53 @@ fn run_write<C: Connection>(
     }
 }
 
+/// Behind which position a history is whole when its length changes, if that is not as before.
+fn interrupted<C: Connection>(
+    db: &mut C,
+    pipe: &PipeKey,
+    before: u32,
+    length: u32,
+    begun: Position,
+) -> Result<Option<Position>, C::Error> {
+    if before == 0 {
+        return Ok(Some(begun).filter(|_| length > 0));
+    }
+    // From now on it is not to be seen any more that it was full.
+    let oldest = if length > before { last_beyond(db, pipe, before - 1)? } else { None };
+    Ok(oldest.map(begun::behind))
+}
+
+/// Of these pipes only, if some are named.
+fn delete_from_history<C: Connection>(
+    db: &mut C,
+    dev: DevId,
+    pipes: Option<&[PipeName]>,
+    ids: &[MessageId],
+) -> Result<u64, C::Error> {
+    let mut newest: HashMap<String, Position> = HashMap::new();
+    for_ids(ids, |places, ids| {
+        let sql = format!("SELECT pipe_name, time, id FROM pipe_messages WHERE dev_id = ? AND id IN {places}");
+        let values: Vec<Value<'_>> = std::iter::once(dev.into()).chain(ids.map(Value::Id)).collect();
+        db.query(&sql, &values, &mut |row| {
+            let place = |row: &dyn Row| Some(Place { time: row.int(1)?, id: row.id(2)? });
+            if let Some((name, place)) = row.text(0).zip(place(row)) {
+                let position = newest.entry(name.to_owned()).or_default();
+                *position = begun::behind(place).max(*position);
+            }
+            Continue(())
+        })
+    })?;
+    let mut deleted = 0;
+    for (name, position) in newest {
+        if pipes.is_none_or(|pipes| pipes.iter().any(|pipe| pipe.as_str() == name)) {
+            let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND id IN";
+            deleted += delete_ids(db, sql, values![dev, name.as_str()], ids)?;
+            begun::raise(db, Begun::Pipe(dev, &name), position)?;
+        }
+    }
+    Ok(deleted)
+}
+
 /// A row that replaces the one with the same key counts once.
 fn replace<C: Connection>(db: &mut C, into: &str, values: &[Value<'_>]) -> Result<u64, C::Error> {
     db.execute(&format!("REPLACE INTO {into}"), values)?;
@@ -652,14 +756,26 @@ fn replace<C: Connection>(db: &mut C, into: &str, values: &[Value<'_>]) -> Resul
 
 fn delete_ids<C: Connection>(db: &mut C, sql: &str, key: &[Value<'_>], ids: &[MessageId]) -> Result<u64, C::Error> {
     let mut deleted = 0;
+    for_ids(ids, |places, ids| {
+        let values: Vec<Value<'_>> = key.iter().copied().chain(ids.map(Value::Id)).collect();
+        deleted += db.execute(&format!("{sql} {places}"), &values)?;
+        Ok(())
+    })?;
+    Ok(deleted)
+}
+
+/// Hands over the ids in portions, each with the places that a statement must have for it.
+fn for_ids<E>(
+    ids: &[MessageId],
+    mut each: impl FnMut(&str, &mut dyn Iterator<Item = MessageId>) -> Result<(), E>,
+) -> Result<(), E> {
     for ids in ids.chunks(IDS_MAX) {
         let places = if ids.len() == 1 { 1 } else { IDS_MAX };
         let last = ids.last().copied().into_iter();
-        let padded = ids.iter().copied().chain(last.cycle()).take(places).map(Value::Id);
-        let values: Vec<Value<'_>> = key.iter().copied().chain(padded).collect();
-        deleted += db.execute(&format!("{sql} ({})", vec!["?"; places].join(", ")), &values)?;
+        let mut padded = ids.iter().copied().chain(last.cycle()).take(places);
+        each(&format!("({})", vec!["?"; places].join(", ")), &mut padded)?;
     }
-    Ok(deleted)
+    Ok(())
 }
 
 const INSERT_QUEUED: &str = "INSERT INTO users_messages (id, time, dev_id, user_id, event, message)";
@@ -806,6 +922,9 @@ pub(super) fn expire<C: Connection>(
         let before = before(retention.trust_seconds);
         let more;
         (expired.history, more) = sweep_trust(db, before, sweep)?;
+        if expired.history > 0 {
+            begun::raise(db, Begun::Trusted, Position::last_of(UnixTime(before.saturating_sub(1))))?;
+        }
         expired.more |= more;
     }
     Ok(expired)
