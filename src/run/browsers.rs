@@ -16,7 +16,9 @@ use ahash::RandomState;
 use shards::{End, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
-use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage};
+use crate::hub::{
+    AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage, Subscribed,
+};
 use crate::jsapi::{self, Command, HelloError, HistoryEntry};
 use crate::metrics::Counters;
 use crate::model::{
@@ -259,6 +261,9 @@ impl Browsers {
         counters.logins = hub.logins;
         counters.logins_refused = hub.logins_refused;
         counters.names_refused = hub.names_refused;
+        counters.recoveries = hub.recoveries;
+        counters.recoveries_failed = hub.recoveries_failed;
+        counters.recovered_messages = hub.recovered_messages;
         counters.last_seen_waiting = self.hub.departed() as u64;
         counters.last_seen_lost = hub.last_seen_lost;
         counters.memory_hub =
@@ -474,6 +479,17 @@ impl Browsers {
                 self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
                 Ok(Input::Subscribe { conn: conn_id, pipes })
             }
+            // Classic clients do not know it, so for them it is not there.
+            Command::Subscription2(_) if browser.form != WireForm::Extended => {
+                return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
+            }
+            Command::Subscription2(list) => {
+                let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
+                self.errors(io, conn, errors);
+                let names = self.hub.subscriptions(conn_id) + RECOVERY_IN_NAMES * pipes.len();
+                self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
+                Ok(Input::Resubscribe { conn: conn_id, pipes })
+            }
             Command::WebPipe2(Ok(wanted)) => Ok(Input::Publish {
                 conn: conn_id,
                 pipe: wanted.pipe,
@@ -534,6 +550,7 @@ impl Browsers {
                 }
                 Output::Queue { flush, to } => self.write_queue(io, flush, to),
                 Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
+                Output::Subscribed(subscribed) => self.write_subscribed(io, *subscribed),
                 Output::History { conn, pipe, marker, messages } => {
                     self.write_history(io, token(conn), &pipe, &marker, &messages);
                 }
@@ -612,12 +629,29 @@ impl Browsers {
     ) {
         let Some(Browser { form, .. }) = browser(io, conn) else { return };
         self.scratch.clear();
-        for StoredMessage { time, event, message, sender, .. } in messages {
-            let (event, time) = (event.as_str(), UnixTime(*time));
-            let entry = HistoryEntry { pipe, event, message, sender: *sender, time };
+        for message in messages {
+            let entry = history_entry(pipe, message);
             ws::append_text_frame(&mut self.scratch, |out| jsapi::encode_history(&entry, marker, form, out));
         }
         io.write(conn, &self.scratch);
+    }
+
+    /// What it missed, the answer, and what came meanwhile.
+    fn write_subscribed(&mut self, io: &mut impl Runtime, subscribed: Subscribed) {
+        let Subscribed { conn, key, missed, answer, live } = subscribed;
+        let conn = token(conn);
+        let Some(Browser { form, .. }) = browser(io, conn) else { return };
+        self.scratch.clear();
+        for message in &missed {
+            let entry = history_entry(&key.name, message);
+            ws::append_text_frame(&mut self.scratch, |out| jsapi::encode_missed(&entry, form, out));
+        }
+        jsapi::frame_answer(&answer, form, io.now().unix, super::PRODUCT, &mut self.scratch);
+        for publication in &live {
+            self.scratch.extend_from_slice(&frame(publication, form));
+        }
+        io.write(conn, &self.scratch);
+        self.counters.answers += 1;
     }
 
     /// Ends a connection as its client understands it.
@@ -678,6 +712,9 @@ const FRAMES_PER_TURN: usize = 64;
 /// So many names that a subscription leaves or comes to count as one frame more.
 const NAMES_PER_FRAME: usize = 16;
 
+/// A name that may have to be looked for in storage counts as so many.
+const RECOVERY_IN_NAMES: usize = 4;
+
 /// What one connection has used of its turn. A connection is read several times in a row, but never after others of the
 /// same turn, so one count serves all.
 #[derive(Debug, Default)]
@@ -735,17 +772,22 @@ fn fill_in_queues(io: &impl Runtime, message: &mut RingMessage) {
 
 /// One write per connection and wire form, encoded once for all of them.
 fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
-    let mut legacy = Vec::new();
+    let (mut legacy, mut extended) = (Vec::new(), Vec::new());
     let mut modern = Vec::with_capacity(conns.len());
     for conn in conns {
         let conn = token(conn);
-        match browser(io, conn) {
-            Some(Browser { form: WireForm::Modern, .. }) => modern.push(conn),
-            Some(_) => legacy.push(conn),
+        match browser(io, conn).map(|browser| browser.form) {
+            Some(WireForm::Modern) => modern.push(conn),
+            Some(WireForm::Legacy) => legacy.push(conn),
+            Some(WireForm::Extended) => extended.push(conn),
             None => {}
         }
     }
-    for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy)] {
+    // Where no position is to be told, two forms are one.
+    if !publications.iter().any(|publication| publication.kept) {
+        modern.append(&mut extended);
+    }
+    for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy), (WireForm::Extended, extended)] {
         if !conns.is_empty() {
             io.fan_out(conns, joined(publications, form), publications);
         }
@@ -753,13 +795,20 @@ fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<
 }
 
 fn joined(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
-    let frame = |publication: &Arc<Publication>| {
-        publication.frame(form, |publication| jsapi::frame_publication(publication, form)).clone()
-    };
     match publications {
-        [only] => frame(only),
-        several => several.iter().flat_map(|publication| frame(publication).to_vec()).collect(),
+        [only] => frame(only, form),
+        several => several.iter().flat_map(|publication| frame(publication, form).to_vec()).collect(),
     }
+}
+
+fn frame(publication: &Publication, form: WireForm) -> SharedBytes {
+    publication.frame(form, |publication| jsapi::frame_publication(publication, form)).clone()
+}
+
+fn history_entry<'a>(pipe: &'a PipeName, message: &'a StoredMessage) -> HistoryEntry<'a> {
+    let StoredMessage { id, time, event, message, sender } = message;
+    let (event, time) = (event.as_str(), UnixTime(*time));
+    HistoryEntry { pipe, event, message, sender: *sender, time, position: id.position() }
 }
 
 fn browser(io: &mut impl Runtime, conn: Token) -> Option<Browser> {

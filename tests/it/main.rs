@@ -13,6 +13,7 @@ mod hostile;
 mod import;
 mod mariadb;
 mod php;
+mod recovery;
 mod server;
 mod sim;
 mod tidy;

@@ -505,7 +505,7 @@ impl World {
                     let input = Input::PersonalWritten { ask, to, connections: conns.len() as u32 };
                     self.hubs[shard].handle(input, self.now);
                 }
-                Output::History { .. } => {}
+                Output::History { .. } | Output::Subscribed(_) => {}
                 Output::Ring { to, message } => self.send(shard, to, message),
                 Output::RingAfterFanOut { to, message } => self.deferred[shard].push_back((to, message)),
                 Output::Store(job) => self.jobs.push_back((shard, job)),
