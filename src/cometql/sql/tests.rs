@@ -95,7 +95,8 @@ fn comments_and_hints() {
         ("SELECT x'4'", SyntaxError::BadHexadecimal),
         ("SELECT x'4g'", SyntaxError::BadHexadecimal),
         ("SELECT x'ff'", SyntaxError::BadHexadecimal),
-        ("SELECT 1 UNION SELECT 2", SyntaxError::Unsupported("a combination of queries")),
+        ("SELECT a FROM b UNION SELECT 2", SyntaxError::Unsupported("a combination of queries")),
+        ("SELECT 1 INTERSECT SELECT 2", SyntaxError::Unsupported("this combination of queries")),
         ("SELECT a FROM b GROUP BY a", SyntaxError::Unsupported("GROUP BY")),
     ] {
         assert_eq!(parse(query, StringEscapes::Mysql), Err(error), "{query}");
@@ -198,6 +199,10 @@ fn hostile_nesting() {
         format!("SELECT * FROM {}", "(SELECT * FROM ".repeat(15)),
         format!("SELECT * FROM {}t", "(".repeat(15)),
         format!("SELECT 1 {}", "DIV 1 ".repeat(190)),
+        format!("SELECT 1 {}", "+ 1 - 1 ".repeat(95)),
+        format!("SELECT 1 FROM mysql.t WHERE {}1 = 1", "a < 1 = ".repeat(95)),
+        format!("SELECT {}1 FROM mysql.t", "NOT ".repeat(30)),
+        format!("SELECT * FROM mysql.t WHERE a IN {}", "(SELECT a FROM mysql.t WHERE a IN ".repeat(15)),
         format!("INSERT INTO t VALUES ({}1", "(".repeat(15)),
         format!("SHOW STATUS WHERE {}1", "(".repeat(15)),
         "'".repeat(many + 1),
@@ -206,6 +211,9 @@ fn hostile_nesting() {
     let accepted = [
         format!("SELECT {}1{}", "f(".repeat(15), ")".repeat(15)),
         format!("SELECT a FROM t WHERE {}a = 1", "a = 1 OR ".repeat(90)),
+        format!("SELECT 1 FROM mysql.t WHERE {}a = 1", "a = 1 OR ".repeat(90)),
+        format!("SELECT 1 FROM mysql.t WHERE {}1{}", "(".repeat(15), ")".repeat(15)),
+        format!("SELECT 1 {}", "+ 1 ".repeat(190)),
         format!("INSERT INTO t VALUES {}(1)", "(1),".repeat(many / 4)),
         format!("INSERT INTO t VALUES ({}1)", "1,".repeat(many)),
         format!("DELETE FROM t WHERE a IN ({}1)", "'x',".repeat(many)),

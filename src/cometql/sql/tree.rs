@@ -3,6 +3,7 @@
 //! Every struct of the tree is taken apart field by field: a clause that CometQL does not have is refused by
 //! name and never ignored, and a new field of a newer sqlparser does not compile until somebody has looked at it.
 
+mod catalog;
 mod expression;
 mod tokens;
 
@@ -11,6 +12,7 @@ use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 
 use self::expression::{Scope, condition_of, item, value};
+use self::tokens::Dialect;
 use super::SyntaxError;
 use super::lexer::Token;
 use super::statement::{Condition, Delete, Insert, Limit, Order, Select, Statement, TableName, Update};
@@ -18,13 +20,27 @@ use super::statement::{Condition, Delete, Insert, Limit, Order, Select, Statemen
 /// How deep sqlparser may call itself. Our deepest statement needs a handful of levels; each costs kilobytes of stack.
 const RECURSION_MAX: usize = 32;
 
-/// The statement that these tokens are; the first is SELECT, INSERT, REPLACE, DELETE or UPDATE.
+/// The statement that these tokens are; the first is SELECT, INSERT, REPLACE, DELETE, UPDATE or a parenthesis.
+///
+/// A SELECT takes rows by key, or is about the server's own tables. One without a table that is more than a list of names
+/// and functions is computed like the latter.
 pub(super) fn statement(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
-    let dialect = MySqlDialect {};
-    let mut parser = parser(&dialect, tokens)?;
-    let statement = parser.parse_statement().map_err(|error| grammar(&error))?;
-    at_end(&parser)?;
-    match statement {
+    let has_table = tokens.iter().any(|token| token.is_any_word(&["FROM", "INTO"]));
+    let verb = tokens.first().is_some_and(|token| token.is_word("SELECT") || token.is_symbol("("));
+    // In rows, the word null is a text; where something is computed, it is NULL.
+    let computes_null = verb && !has_table && tokens.iter().any(|token| token.is_word("NULL"));
+    if !catalog::is_about_catalog(tokens) && !computes_null {
+        match about_rows(tokens) {
+            Err(SyntaxError::Unsupported(_)) if verb && !has_table => {}
+            statement => return statement,
+        }
+    }
+    // Read once more, for a copy of a deep tree takes as much of the stack.
+    about_server(tokens)
+}
+
+fn about_rows(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
+    match parsed(tokens, Dialect::CometQl)? {
         ast::Statement::Query(query) => select(*query).map(Statement::Select),
         ast::Statement::Insert(tree) => insert(tree).map(Statement::Insert),
         ast::Statement::Delete(tree) => delete(tree).map(Statement::Delete),
@@ -33,17 +49,32 @@ pub(super) fn statement(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> 
     }
 }
 
+fn about_server(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
+    match parsed(tokens, Dialect::Sql)? {
+        ast::Statement::Query(query) => catalog::query(*query).map(|query| Statement::Catalog(Box::new(query))),
+        _ => Err(SyntaxError::Unsupported("this statement about the server's own tables")),
+    }
+}
+
+fn parsed(tokens: &[Token<'_>], written: Dialect) -> Result<ast::Statement, SyntaxError> {
+    let dialect = MySqlDialect {};
+    let mut parser = parser(&dialect, tokens, written)?;
+    let statement = parser.parse_statement().map_err(|error| grammar(&error))?;
+    at_end(&parser)?;
+    Ok(statement)
+}
+
 /// The condition behind the WHERE of a SHOW.
 pub(super) fn condition(tokens: &[Token<'_>]) -> Result<Condition, SyntaxError> {
     let dialect = MySqlDialect {};
-    let mut parser = parser(&dialect, tokens)?;
+    let mut parser = parser(&dialect, tokens, Dialect::CometQl)?;
     let tree = parser.parse_expr().map_err(|error| grammar(&error))?;
     at_end(&parser)?;
     condition_of(tree, &Scope::default())
 }
 
-fn parser<'d>(dialect: &'d MySqlDialect, tokens: &[Token<'_>]) -> Result<Parser<'d>, SyntaxError> {
-    Ok(Parser::new(dialect).with_recursion_limit(RECURSION_MAX).with_tokens(tokens::convert(tokens)?))
+fn parser<'d>(dialect: &'d MySqlDialect, tokens: &[Token<'_>], written: Dialect) -> Result<Parser<'d>, SyntaxError> {
+    Ok(Parser::new(dialect).with_recursion_limit(RECURSION_MAX).with_tokens(tokens::convert(tokens, written)?))
 }
 
 fn at_end(parser: &Parser<'_>) -> Result<(), SyntaxError> {
