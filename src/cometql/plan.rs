@@ -4,9 +4,11 @@
 //! ORDER BY, WHERE, key, field rules. A plan names only the session's own tenant; nothing a statement says can change
 //! that but USE, which is a plan of its own for the session to judge. Carrying plans out is the caller's.
 
+mod catalog;
 mod insert;
 mod keys;
 mod rows;
+mod scalars;
 mod select;
 mod session;
 mod variables;
@@ -17,6 +19,7 @@ use super::tables::{Access, DATABASE, Table};
 use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
 use crate::storage;
 
+pub use catalog::Catalog;
 pub use insert::plan_insert;
 pub use rows::{ResultColumn, ResultSet, Row, RowQuery, rows_of_counts, rows_of_texts, rows_of_times, too_large};
 
@@ -95,6 +98,8 @@ pub enum Plan {
     Kill(u32),
     /// Figures only the server has, in rows as [`LiveQuery`] says.
     Live(LiveQuery),
+    /// About the server, with figures only it has: [`Catalog::answer`].
+    Catalog(Box<Catalog>),
 }
 
 /// Which rows a SELECT needs; never empty. Keys in the order asked, each once.
@@ -123,6 +128,8 @@ pub enum Figures {
     Status(StatusFlag),
     /// `ServiceName`, `id`, `status`, `count`.
     Processlist,
+    /// The sessions that this one may see: `ID`, `USER`, `HOST`, `DB`, `COMMAND`, `TIME`, `STATE`, `INFO`.
+    Sessions,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +155,7 @@ pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Er
         Statement::Empty | Statement::Set | Statement::Transaction | Statement::KillQuery => Ok(DONE),
         Statement::Insert(insert) => plan_insert(insert, session),
         Statement::Select(select) => select::plan_select(select, session),
+        Statement::Catalog(query) => catalog::plan_catalog(query, session),
         Statement::Delete(delete) => select::plan_delete(delete, session),
         Statement::Update(_) => {
             Err(Error::new(Code::Syntax, "UPDATE is not part of CometQL: INSERT replaces the row with the same key"))
@@ -167,13 +175,17 @@ pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Er
 pub fn result_columns(prepared: &Prepared, session: &SessionView<'_>) -> Result<Vec<ResultColumn>, Error> {
     // Digits in quotes can stand wherever a placeholder can in the statements that give rows.
     let statement = prepared.bind(&vec![Value::Text("1".into()); prepared.placeholders()])?;
-    let gives_rows = matches!(statement, Statement::Select(_) | Statement::Show(_) | Statement::Describe { .. });
+    let gives_rows = matches!(
+        statement,
+        Statement::Select(_) | Statement::Catalog(_) | Statement::Show(_) | Statement::Describe { .. }
+    );
     if !gives_rows {
         return Ok(Vec::new());
     }
     Ok(match plan(&statement, session)? {
         Plan::Reply(Reply::Rows(rows)) => rows.columns,
         Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.columns(),
+        Plan::Catalog(catalog) => catalog.answer(&|_| Vec::new())?.columns,
         _ => Vec::new(),
     })
 }

@@ -746,7 +746,11 @@ impl Exec {
             }
             Plan::Kill(id) => Stage::Done(self.kill(session, id)),
             Plan::Live(LiveQuery { figures, query }) => {
-                Stage::Done(query.apply(live(figures, session.dev)).map(Reply::Rows))
+                Stage::Done(query.apply(self.figures(session, figures, live)).map(Reply::Rows))
+            }
+            Plan::Catalog(catalog) => {
+                let answer = catalog.answer(&|figures| self.figures(session, figures, live));
+                Stage::Done(answer.map(Reply::Rows))
             }
         }
     }
@@ -807,6 +811,19 @@ impl Exec {
         let number = self.draw_number();
         self.jobs.insert(number, StoredFor { session: session.id, dev: session.dev, hashes_deleted });
         self.outputs.push_back(Output::Store(Job { ticket: Ticket(number), request }));
+    }
+
+    /// The rows of live figures. Of sessions only this shard knows.
+    fn figures(&self, session: &Session, figures: Figures, live: LiveRows<'_>) -> Vec<Row> {
+        match figures {
+            Figures::Sessions => {
+                let others = self.sessions.iter().flatten().map(AsRef::as_ref).filter(|other| session.sees(other));
+                let mut rows: Vec<(u32, Row)> = others.chain([session]).map(Session::process).collect();
+                rows.sort_unstable();
+                rows.into_iter().map(|(_, row)| row).collect()
+            }
+            other => live(other, session.dev),
+        }
     }
 
     /// The answer to `COM_STATISTICS`, one line of names and numbers.

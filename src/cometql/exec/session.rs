@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, SessionView, StatementLimits, too_large};
+use crate::cometql::plan::{
+    Database, Plan, Reply, ResultColumn, ResultSet, Row, SessionView, StatementLimits, too_large,
+};
 use crate::cometql::sql::Prepared;
 use crate::cometql::wire::{self, Column, Connection};
 use crate::model::{CloseReason, ConnId, DevId, Now};
@@ -152,6 +154,20 @@ impl Session {
             limits,
             version: wire::SERVER_VERSION,
         }
+    }
+
+    /// Whether it may know of another session, and end it: one of the same tenant, or any for tenant 0.
+    pub(super) fn sees(&self, other: &Self) -> bool {
+        other.phase == Phase::Ready && (self.dev == DevId(0) || other.dev == self.dev)
+    }
+
+    /// Its number, and its row in `information_schema.PROCESSLIST`. What it does is never told: statements hold data.
+    pub(super) fn process(&self) -> (u32, Row) {
+        let number = self.wire.id();
+        let command = if self.queue.is_empty() { "Sleep" } else { "Query" };
+        let (id, host) = (number.to_string(), self.address.to_string());
+        let row = [&id, &*self.user, &host, self.database.unwrap_or_default(), command, "0", "", ""];
+        (number, row.map(Box::from).into())
     }
 
     pub(super) fn use_database(&mut self, database: Database) {

@@ -1,5 +1,6 @@
 //! Statements to plans, as one table per area: the text of a query, and its plan in one line.
 
+mod catalog;
 mod properties;
 
 use super::*;
@@ -111,6 +112,7 @@ fn show(plan: Result<Plan, Error>) -> String {
         Ok(Plan::UseDatabase(Database::Tenant(dev))) => format!("use {dev}"),
         Ok(Plan::Kill(connection)) => format!("kill {connection}"),
         Ok(Plan::Live(LiveQuery { figures, .. })) => format!("live {figures:?}"),
+        Ok(Plan::Catalog(_)) => "catalog".to_owned(),
     }
 }
 
@@ -532,7 +534,8 @@ fn session_statements() {
         ("SHOW FILESYSTEM STATUS", "live Status(Filesystem)"),
         ("SHOW AVG STATUS", "live Status(Avg)"),
         ("SHOW UPTIME STATUS", "live Status(Uptime)"),
-        ("SHOW FULL PROCESSLIST", "live Processlist"),
+        ("SHOW PROCESSLIST", "live Processlist"),
+        ("SHOW FULL PROCESSLIST", "live Sessions"),
         ("SHOW WARNINGS LIMIT 0, 5", "[Level Code Message]"),
         ("SHOW ERRORS", "[Level Code Message]"),
         ("SHOW COUNT(*) WARNINGS", "[@@session.warning_count] [0]"),
@@ -556,7 +559,7 @@ fn session_statements() {
             "SHOW ENGINES",
             "[Engine Support Comment Transactions XA Savepoints] [CometQL DEFAULT Live state of the comet server NO NO NO]",
         ),
-        ("SHOW GRANTS", "error 3"),
+        ("SHOW FROBS", "error 3"),
         ("SHOW", "error 3"),
         ("SHOW FULL STATUS", "error 3"),
         ("SHOW GLOBAL TABLES", "error 3"),
