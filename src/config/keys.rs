@@ -108,6 +108,7 @@ pub(super) const CONTENT_TYPE: &str = "content-type";
 const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];
+const ON_OFF: &[&str] = &["on", "off"];
 const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 /// Longest silence that can be measured, in seconds: the shards count ticks of a second in 15 bits, and one more for the
 /// tick that has begun. Handshakes and logins, in milliseconds, are far below.
@@ -475,6 +476,18 @@ pub const KEYS: &[Key] = &[
             max: 1_000,
             get: |config| config.cometql.login_attempts_max.into(),
             set: |config, number| config.cometql.login_attempts_max = number as u32,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "master_password_for_tenants",
+        shipped: false,
+        doc: "Whether the password of [main] also logs in tenants that have one of their own, see [tenant N] at the end. With off they use theirs only.",
+        without_effect: None,
+        field: Field::Word {
+            words: ON_OFF,
+            get: |config| if config.cometql.master_password_for_tenants { "on" } else { "off" },
+            set: |config, word| config.cometql.master_password_for_tenants = word == "on",
         },
     },
     Key {
