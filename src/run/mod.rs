@@ -16,7 +16,7 @@ mod sessions;
 mod storage;
 mod tls;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -29,11 +29,11 @@ use tracing::info;
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
-use crate::config::{self, Config, SendEngine, StringEscapes, Tls};
+use crate::config::{self, Config, SendEngine, StringEscapes, Tenant, Tls};
 use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement, TokenSecret};
 use crate::metrics::Counters;
-use crate::model::ShardId;
+use crate::model::{DevId, ShardId};
 use crate::storage::sqlite::{OpenError, Sqlite};
 use crate::storage::{Durability, PipeSetting, Retention, StorageError, Store};
 use crate::ws;
@@ -334,7 +334,7 @@ fn make_host(
             devices_max: config.ws.devices_max,
             settings_max: SETTINGS_PER_SHARD_MAX,
             history_bytes_max: config.ws.queue_bytes_max / 2,
-            tokens: TokenSecret::new(password),
+            tokens: TokenSecret::new(password, secrets(config, |tenant| tenant.jwt_secret.as_deref())),
             // Told from the others of this start by its number.
             seed: placement.hasher().hash_one((seed, shard)),
         },
@@ -353,11 +353,21 @@ fn make_host(
     Host::browsers(Browsers::new(browsers, settings, storage, take(&ends.files, shard)), board.clone())
 }
 
+/// One of their secrets, of the tenants that have it.
+fn secrets(config: &Config, of: impl Fn(&Tenant) -> Option<&str>) -> BTreeMap<DevId, Box<str>> {
+    let tenants = config.tenants.0.iter();
+    tenants.filter_map(|(number, tenant)| Some((DevId(*number), of(tenant)?.into()))).collect()
+}
+
 fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecConfig {
     let query_bytes_max = config.cometql.query_bytes_max;
     ExecConfig {
         placement: placement.clone(),
         password: password.into(),
+        tenants: exec::Tenants {
+            passwords: Arc::new(secrets(config, |tenant| tenant.password.as_deref())),
+            own_only: !config.cometql.master_password_for_tenants,
+        },
         packets: wire::Limits { packet_max: config.cometql.packet_bytes_max, ..wire::Limits::default() },
         statements: StatementLimits {
             query_bytes_max,

@@ -16,6 +16,7 @@
 
 mod gather;
 mod session;
+mod tenants;
 
 #[cfg(test)]
 mod tests;
@@ -40,12 +41,16 @@ use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, Serv
 
 use gather::Gather;
 use session::{Entry, Phase, Session, Stage, Start};
+use tenants::Reach;
+
+pub use tenants::Tenants;
 
 #[derive(Clone)]
 pub struct ExecConfig {
     pub placement: Placement,
-    /// The one password of all tenants.
+    /// The server's password. It opens all tenants, but those of `tenants` only if that says so.
     pub password: Box<str>,
+    pub tenants: Tenants,
     pub packets: wire::Limits,
     pub statements: StatementLimits,
     pub escapes: StringEscapes,
@@ -60,9 +65,20 @@ pub struct ExecConfig {
 impl fmt::Debug for ExecConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Taken apart, so that a new field is either shown or hidden on purpose.
-        let Self { placement, password: _, packets, statements, escapes, pipeline_max, login_attempts_max, tls } = self;
+        let Self {
+            placement,
+            password: _,
+            tenants,
+            packets,
+            statements,
+            escapes,
+            pipeline_max,
+            login_attempts_max,
+            tls,
+        } = self;
         f.debug_struct("ExecConfig")
             .field("placement", placement)
+            .field("tenants", tenants)
             .field("packets", packets)
             .field("statements", statements)
             .field("escapes", escapes)
@@ -390,7 +406,7 @@ impl Exec {
         match event {
             Event::Login(login) => self.login(session, &login, now.time),
             Event::AuthSwitchResponse(auth) => {
-                let verdict = session.wire.verdict_after_switch(auth, self.config.password.as_bytes());
+                let verdict = self.verdict(session, |wire, password| wire.verdict_after_switch(auth, password));
                 self.judge(session, verdict, now.time);
             }
             // A greeting that has not left yet is the last thing in plain text.
@@ -406,11 +422,17 @@ impl Exec {
     fn login(&mut self, session: &mut Session, login: &Login<'_>, now: Time) {
         session.asked_user = login.user.into();
         session.asked_database = login.database.map(Into::into);
-        let verdict = session.wire.verdict(login, self.config.password.as_bytes());
+        let verdict = self.verdict(session, |wire, password| wire.verdict(login, password));
         self.judge(session, verdict, now);
     }
 
-    fn judge(&mut self, session: &mut Session, verdict: Verdict, now: Time) {
+    /// Whether the login of the session's user is right, and how far it reaches.
+    fn verdict(&self, session: &Session, check: impl Fn(&Connection, &[u8]) -> Verdict) -> (Verdict, Reach) {
+        let dev = parse_user(&session.asked_user, self.config.statements.dev_max).ok();
+        self.config.tenants.verdict(dev, &self.config.password, |password| check(&session.wire, password))
+    }
+
+    fn judge(&mut self, session: &mut Session, (verdict, reach): (Verdict, Reach), now: Time) {
         let method = match verdict {
             // A probe tries no password, so it neither waits nor makes anybody wait; nor has it anything to encipher.
             Verdict::Empty if session.asked_user.starts_with(b"haproxy_check") => {
@@ -439,7 +461,7 @@ impl Exec {
                 return self.refuse(session, &Error::new(Code::Authentication, text));
             }
         };
-        match self.admit(session) {
+        match self.admit(session, reach) {
             Ok(()) => {
                 self.back_off.succeeded(session.address);
                 self.counters.logins += 1;
@@ -452,15 +474,17 @@ impl Exec {
     }
 
     /// The user name selects the tenant; a database named at login may change it.
-    fn admit(&self, session: &mut Session) -> Result<(), Error> {
+    fn admit(&self, session: &mut Session, reach: Reach) -> Result<(), Error> {
         let user = std::mem::take(&mut session.asked_user);
         let database = session.asked_database.take();
         session.dev = parse_user(&user, self.config.statements.dev_max)?;
+        session.reach = reach;
         session.user = String::from_utf8_lossy(&user).into();
         session.database = None;
         session.forget_all();
         if let Some(name) = database {
             let database = plan::parse_database(&name, self.config.statements.dev_max)?;
+            session.may_enter(database)?;
             session.use_database(database);
         }
         Ok(())
@@ -495,10 +519,13 @@ impl Exec {
             Command::CloseStatement(id) => return session.forget(id),
             Command::InitDatabase(name) => match plan::parse_database(name, self.config.statements.dev_max) {
                 Ok(_) if session.phase != Phase::Ready => reply.error(Code::AccessDenied.number(), NOT_LOGGED_IN),
-                Ok(database) => {
-                    reply.ok(0, 0, false);
-                    session.use_database(database);
-                }
+                Ok(database) => match session.may_enter(database) {
+                    Ok(()) => {
+                        reply.ok(0, 0, false);
+                        session.use_database(database);
+                    }
+                    Err(error) => reply.error(error.code.number(), &error.text),
+                },
                 Err(error) => reply.error(error.code.number(), &error.text),
             },
             Command::ResetConnection => {
@@ -562,6 +589,9 @@ impl Exec {
             Err(error) => return vec![Err(error)],
         };
         if let Some(dev) = dev {
+            if let Err(error) = session.may_enter(Database::Tenant(dev)) {
+                return vec![Err(error)];
+            }
             session.dev = dev;
         }
         let mut view = session.view(now, &self.config.statements);
@@ -583,7 +613,12 @@ impl Exec {
             if statements.len() > 1 {
                 let mut plans = Vec::with_capacity(statements.len());
                 for statement in statements {
-                    let planned = self.plan(&statement, &view);
+                    let mut planned = self.plan(&statement, &view);
+                    if let Ok(Plan::UseDatabase(database)) = &planned
+                        && let Err(error) = session.may_enter(*database)
+                    {
+                        planned = Err(error);
+                    }
                     let failed = planned.is_err();
                     // What follows a USE is planned for the tenant it chose.
                     if let Ok(Plan::UseDatabase(Database::Tenant(dev))) = &planned {
@@ -740,10 +775,10 @@ impl Exec {
                 let gather = self.ask(session, source, query);
                 Stage::Gathering(gather)
             }
-            Plan::UseDatabase(database) => {
+            Plan::UseDatabase(database) => Stage::Done(session.may_enter(database).map(|()| {
                 session.use_database(database);
-                Stage::Done(Ok(Reply::Ok { affected: 0, insert_id: 0 }))
-            }
+                Reply::Ok { affected: 0, insert_id: 0 }
+            })),
             Plan::Kill(id) => Stage::Done(self.kill(session, id)),
             Plan::Live(LiveQuery { figures, query }) => {
                 Stage::Done(query.apply(self.figures(session, figures, live)).map(Reply::Rows))
@@ -817,10 +852,18 @@ impl Exec {
     fn figures(&self, session: &Session, figures: Figures, live: LiveRows<'_>) -> Vec<Row> {
         match figures {
             Figures::Sessions => {
-                let others = self.sessions.iter().flatten().map(AsRef::as_ref).filter(|other| session.sees(other));
+                let others = self.sessions.iter().flatten().map(AsRef::as_ref);
+                let others = others.filter(|other| other.is_ready() && session.sees(other));
                 let mut rows: Vec<(u32, Row)> = others.chain([session]).map(Session::process).collect();
                 rows.sort_unstable();
                 rows.into_iter().map(|(_, row)| row).collect()
+            }
+            // What the threads do concerns all tenants.
+            Figures::Processlist if session.reach == Reach::Tenant => {
+                let own = self.figures(session, Figures::Sessions, live).into_iter();
+                own.filter_map(|row| row.into_iter().next())
+                    .map(|id| vec!["cometql".into(), id, "0".into(), "0".into()])
+                    .collect()
             }
             other => live(other, session.dev),
         }
@@ -851,7 +894,7 @@ impl Exec {
         self.next_number
     }
 
-    /// Ends another session of the same tenant, or any if this one is of tenant 0.
+    /// Ends another session, if this one may see it.
     fn kill(&mut self, session: &mut Session, id: u32) -> Result<Reply, Error> {
         let done = Ok(Reply::Ok { affected: 0, insert_id: 0 });
         if session.wire.id() == id {
@@ -860,10 +903,14 @@ impl Exec {
         }
         let place = self.connections.get(&id).map(|target| target.index as usize);
         let target = place.and_then(|place| self.sessions.get(place)).and_then(Option::as_ref);
-        match target.filter(|target| session.dev == DevId(0) || target.dev == session.dev) {
+        match target.filter(|target| session.sees(target)) {
             Some(target) => {
                 self.outputs.push_back(Output::Close { session: target.id, reason: CloseReason::Killed });
                 done
+            }
+            // Not even whether there is one.
+            None if session.reach == Reach::Tenant => {
+                Err(Error::new(Code::Authentication, "This session may end sessions of its own tenant only"))
             }
             None => Err(Error::new(Code::UnknownConnection, format!("There is no connection with the id {id}"))),
         }

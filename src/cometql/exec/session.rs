@@ -13,6 +13,7 @@ use crate::model::{CloseReason, ConnId, DevId, Now};
 use crate::storage::{Outcome, StorageError};
 
 use super::gather::Gather;
+use super::tenants::Reach;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -73,6 +74,8 @@ pub(super) struct Session {
     pub(super) asked_user: Box<[u8]>,
     pub(super) asked_database: Option<Box<[u8]>>,
     pub(super) dev: DevId,
+    /// What its login proved.
+    pub(super) reach: Reach,
     pub(super) user: Box<str>,
     /// As `SELECT DATABASE()` tells it.
     pub(super) database: Option<&'static str>,
@@ -105,6 +108,7 @@ impl Session {
             asked_user: Box::default(),
             asked_database: None,
             dev: DevId::default(),
+            reach: Reach::default(),
             user: Box::default(),
             database: None,
             queue: VecDeque::new(),
@@ -156,9 +160,8 @@ impl Session {
         }
     }
 
-    /// Whether it may know of another session, and end it: one of the same tenant, or any for tenant 0.
-    pub(super) fn sees(&self, other: &Self) -> bool {
-        other.phase == Phase::Ready && (self.dev == DevId(0) || other.dev == self.dev)
+    pub(super) fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
     }
 
     /// Its number, and its row in `information_schema.PROCESSLIST`. What it does is never told: statements hold data.

@@ -1,6 +1,8 @@
 //! Whole sessions as bytes: a script of what arrives, and what must leave. Packets are written and read by hand here,
 //! so that a mistake of `wire` cannot hide.
 
+mod tenants;
+
 use super::*;
 use crate::hub::Replies;
 use crate::model::{Time, UnixTime, UserId};
@@ -40,6 +42,7 @@ impl Bench {
 
     fn greeted_with(tls: Tls) -> Self {
         let config = ExecConfig {
+            tenants: Tenants::default(),
             placement: Placement::new(2, 1),
             password: PASSWORD.into(),
             packets: wire::Limits::default(),

@@ -55,7 +55,7 @@ pub(super) fn call(name: &str, arguments: &[Field], effort: &mut Effort) -> Opti
         _ if any_null => None,
         ("CONCAT", _) => Some(bounded(arguments.iter().flatten().map(AsRef::as_ref).collect())),
         ("CAST" | "CONVERT" | "BINARY" | "ANY_VALUE" | "DATE_FORMAT" | "QUOTE", _) => arguments.first().cloned()?,
-        ("CAST_WHOLE", _) => Some(number(whole(text(0)?))),
+        ("CAST_WHOLE" | "UNIX_TIMESTAMP", _) => Some(number(whole(text(0)?))),
         ("LOWER" | "LCASE", _) => Some(text(0)?.to_lowercase().into()),
         ("UPPER" | "UCASE", _) => Some(text(0)?.to_uppercase().into()),
         ("LENGTH" | "OCTET_LENGTH", _) => Some(number(text(0)?.len() as i64)),
@@ -131,7 +131,6 @@ pub(super) fn call(name: &str, arguments: &[Field], effort: &mut Effort) -> Opti
             let moment = Moment::new(whole(text(0)?));
             Some(format!("{} {}", moment.date(), moment.time()).into())
         }
-        ("UNIX_TIMESTAMP", _) => Some(number(whole(text(0)?))),
         _ => return None,
     };
     Some(answer)
@@ -262,13 +261,11 @@ pub(super) fn sum<'t>(texts: impl Iterator<Item = &'t str>) -> Cow<'static, str>
 }
 
 fn arithmetic(left: &str, right: &str, whole: fn(i128, i128) -> Option<i128>, fractions: fn(f64, f64) -> f64) -> Field {
-    match (left.parse(), right.parse()) {
-        (Ok(left), Ok(right)) => whole(left, right).map(|number| number.to_string().into()),
-        _ => {
-            let number = fractions(fraction(left), fraction(right));
-            number.is_finite().then(|| decimals(number, 4))
-        }
+    if let (Ok(left), Ok(right)) = (left.parse(), right.parse()) {
+        return whole(left, right).map(|number| number.to_string().into());
     }
+    let number = fractions(fraction(left), fraction(right));
+    number.is_finite().then(|| decimals(number, 4))
 }
 
 /// The number that a text begins with, else 0.

@@ -114,6 +114,7 @@ impl World {
             })
         };
         let exec = ExecConfig {
+            tenants: encke::cometql::exec::Tenants::default(),
             placement: placement.clone(),
             password: PASSWORD.into(),
             packets: wire::Limits::default(),

@@ -267,8 +267,11 @@ fn is_shallow(tree: &Expr, levels: usize) -> bool {
     match tree {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) => true,
         Expr::Nested(inner) | Expr::IsNull(inner) | Expr::IsNotNull(inner) => deeper(inner),
-        Expr::UnaryOp { expr, .. } | Expr::Cast { expr, .. } | Expr::Convert { expr, .. } => deeper(expr),
-        Expr::Collate { expr, .. } | Expr::Prefixed { value: expr, .. } => deeper(expr),
+        Expr::UnaryOp { expr, .. }
+        | Expr::Cast { expr, .. }
+        | Expr::Convert { expr, .. }
+        | Expr::Collate { expr, .. }
+        | Expr::Prefixed { value: expr, .. } => deeper(expr),
         Expr::BinaryOp { left, right, .. } => deeper(left) && deeper(right),
         Expr::Like { expr, pattern, .. } => deeper(expr) && deeper(pattern),
         Expr::Function(function) => match &function.args {
