@@ -11,6 +11,7 @@ mod rows;
 mod scalars;
 mod select;
 mod session;
+mod upsert;
 mod variables;
 
 use super::errors::{Code, Error};
@@ -154,6 +155,7 @@ pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Er
     match statement {
         Statement::Empty | Statement::Set | Statement::Transaction | Statement::KillQuery => Ok(DONE),
         Statement::Insert(insert) => plan_insert(insert, session),
+        Statement::Upsert { insert, updates } => upsert::plan_upsert(insert, updates, session),
         Statement::Select(select) => select::plan_select(select, session),
         Statement::Catalog(query) => catalog::plan_catalog(query, session),
         Statement::Delete(delete) => select::plan_delete(delete, session),

@@ -30,8 +30,11 @@ impl fmt::Debug for Tenant {
     }
 }
 
-/// The keys of such a section, each with where it lives.
-pub(super) const KEYS: [(&str, fn(&mut Tenant) -> &mut Option<String>); 2] =
+/// Where a key of such a section lives.
+pub(super) type Field = fn(&mut Tenant) -> &mut Option<String>;
+
+/// The keys of such a section.
+pub(super) const KEYS: [(&str, Field); 2] =
     [("password", |tenant| &mut tenant.password), ("jwt_secret", |tenant| &mut tenant.jwt_secret)];
 
 /// What the sample file says of them.

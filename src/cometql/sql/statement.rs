@@ -92,6 +92,12 @@ pub enum Statement {
     /// Nothing but blanks, comments and semicolons.
     Empty,
     Insert(Insert<'static>),
+    /// INSERT with ON DUPLICATE KEY UPDATE.
+    Upsert {
+        insert: Insert<'static>,
+        /// Columns of the row that is there already, and their new values; `None` is the inserted one.
+        updates: Vec<(Box<str>, Option<Value<'static>>)>,
+    },
     Select(Select),
     /// A SELECT about the server's own tables, or of what is computed without any.
     Catalog(Box<catalog::Query>),
@@ -345,6 +351,10 @@ impl Statement {
         match self {
             Self::Empty | Self::Set | Self::Transaction | Self::Use(_) | Self::KillQuery => {}
             Self::Insert(insert) => insert.values.iter_mut().for_each(visit),
+            Self::Upsert { insert, updates } => {
+                insert.values.iter_mut().for_each(&mut *visit);
+                updates.iter_mut().filter_map(|(_, value)| value.as_mut()).for_each(visit);
+            }
             Self::Select(select) => {
                 for item in &mut select.items {
                     if let Item::One { expression, .. } = item {

@@ -262,7 +262,7 @@ fn fast_path_is_taken() {
         "INSERT INTO t (a) VALUES (0x41)",
         "INSERT INTO t (a) VALUES (1.5)",
         "INSERT INTO t (a) VALUES (1), (1, 2)",
-        "INSERT INTO t (a) VALUES (1) ON DUPLICATE KEY UPDATE a = 1",
+        "INSERT INTO t (a, b) VALUES (1, 2) ON DUPLICATE KEY UPDATE a = b + 1",
         "INSERT INTO t (a) VALUES (1); SELECT 1",
         "INSERT INTO t (a) VALUES (1) -- x",
         "INSERT INTO t (a) VALUES ()",

@@ -42,7 +42,7 @@ pub(super) fn statement(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> 
 fn about_rows(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
     match parsed(tokens, Dialect::CometQl)? {
         ast::Statement::Query(query) => select(*query).map(Statement::Select),
-        ast::Statement::Insert(tree) => insert(tree).map(Statement::Insert),
+        ast::Statement::Insert(tree) => upsert(tree),
         ast::Statement::Delete(tree) => delete(tree).map(Statement::Delete),
         ast::Statement::Update(tree) => update(tree).map(Statement::Update),
         _ => Err(SyntaxError::Unsupported("this statement")),
@@ -187,6 +187,47 @@ fn select(query: ast::Query) -> Result<Select, SyntaxError> {
     })
 }
 
+fn upsert(mut tree: ast::Insert) -> Result<Statement, SyntaxError> {
+    let updates = match tree.on.take() {
+        None => return insert(tree).map(Statement::Insert),
+        Some(ast::OnInsert::DuplicateKeyUpdate(assignments)) => {
+            // What the inserted row is called there; columns of it are told from literals by this name.
+            let alias = tree.insert_alias.take();
+            let renamed = alias.and_then(|alias| alias.col_aliases).is_some_and(|names| !names.is_empty());
+            refuse(renamed, "this form of INSERT")?;
+            assignments.into_iter().map(duplicate_update).collect::<Result<_, _>>()?
+        }
+        Some(_) => return Err(SyntaxError::Unsupported("ON CONFLICT")),
+    };
+    insert(tree).map(|insert| Statement::Upsert { insert, updates })
+}
+
+/// `column = VALUES(column)`, `column = alias.column` or `column = value`.
+fn duplicate_update(
+    ast::Assignment { target, value: assigned }: ast::Assignment,
+) -> Result<(Box<str>, Option<super::Value<'static>>), SyntaxError> {
+    const OTHER: SyntaxError = SyntaxError::Unsupported("a column set to another column's value");
+    let ast::AssignmentTarget::ColumnName(ObjectName(parts)) = target else {
+        return Err(SyntaxError::Unsupported("assignment to several columns"));
+    };
+    let column: Box<str> = identifiers(parts)?.pop().ok_or(OTHER)?.value.into();
+    let source = match assigned {
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("VALUES") => {
+            let ast::FunctionArguments::List(list) = function.args else { return Err(OTHER) };
+            let mut arguments = list.args.into_iter();
+            match (arguments.next(), arguments.next()) {
+                (Some(ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(tree))), None) => {
+                    Scope::default().column_of(tree)?
+                }
+                _ => return Err(OTHER),
+            }
+        }
+        Expr::CompoundIdentifier(mut parts) => parts.pop().ok_or(OTHER)?.value.into(),
+        other => return Ok((column, Some(value(other)?))),
+    };
+    if source.eq_ignore_ascii_case(&column) { Ok((column, None)) } else { Err(OTHER) }
+}
+
 fn insert(tree: ast::Insert) -> Result<Insert<'static>, SyntaxError> {
     let ast::Insert {
         insert_token: _,
@@ -218,7 +259,7 @@ fn insert(tree: ast::Insert) -> Result<Insert<'static>, SyntaxError> {
         multi_table_else_clause,
     } = tree;
     refuse(ignore || or.is_some(), "INSERT IGNORE")?;
-    refuse(on.is_some(), "ON DUPLICATE KEY UPDATE (an INSERT replaces the row)")?;
+    refuse(on.is_some(), "ON DUPLICATE KEY UPDATE of this form")?;
     refuse(returning.is_some() || output.is_some(), "RETURNING")?;
     refuse(partitioned.is_some() || !after_columns.is_empty(), "PARTITION")?;
     let foreign = table_alias.is_some()

@@ -116,7 +116,9 @@ fn only_sessions_of_the_tenant_are_seen_and_ended() {
     for (other, (dev, reach)) in others.iter_mut().zip([(5, Reach::Tenant), (5, Reach::Everywhere)]) {
         (other.phase, other.dev, other.reach) = (Phase::Ready, DevId(dev), reach);
     }
-    others.into_iter().for_each(|other| bench.exec.put_back(other));
+    for other in others {
+        bench.exec.put_back(other);
+    }
     bench.turn();
     bench.take();
     bench.check("SHOW PROCESSLIST", "rows ServiceName,id,status,count: cometql,1,0,0 | cometql,2,0,0");

@@ -168,3 +168,27 @@ fn lists_of_show_for_tools() {
         ("SHOW NOTHING", "3"),
     ]);
 }
+
+/// As deep as the parser lets it be, on a stack of half of what a thread gets.
+#[test]
+fn deep_queries_are_answered_or_refused() {
+    let calls = |depth: usize| format!("SELECT {}'A'{} AS a", "LOWER(".repeat(depth), ")".repeat(depth));
+    let nested = |depth: usize| {
+        let around = "SELECT a FROM (SELECT 'x' AS a FROM information_schema.ENGINES WHERE EXISTS (";
+        format!("{}SELECT 1{}", around.repeat(depth), ")) t".repeat(depth))
+    };
+    std::thread::Builder::new()
+        .stack_size(1 << 20)
+        .spawn(move || {
+            for depth in 1..40 {
+                for query in [calls(depth), nested(depth)] {
+                    let code = run(&query).map_err(|error| error.code).err();
+                    assert!(matches!(code, None | Some(Code::Syntax)), "{query} {code:?}");
+                    assert!(depth > 2 || code.is_none(), "{query} {code:?}");
+                }
+            }
+        })
+        .unwrap()
+        .join()
+        .unwrap();
+}

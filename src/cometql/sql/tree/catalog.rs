@@ -12,7 +12,7 @@ use crate::cometql::sql::statement::Value;
 const SYSTEM_DATABASES: [&str; 4] = ["information_schema", "performance_schema", "mysql", "sys"];
 
 /// Expressions within expressions, chains of one operator not counted.
-const DEPTH_MAX: usize = 20;
+const DEPTH_MAX: usize = 28;
 
 /// What a query within an expression counts: reading it takes as much stack as so many expressions.
 const QUERY_DEPTH: usize = 4;
