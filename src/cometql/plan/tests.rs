@@ -198,7 +198,7 @@ fn publishing_refused() {
         ("name, event, message", "'pipe', 'a.b', 'm'", 12),
         ("name, event, message", &format!("'pipe', 'ev', '{huge}'"), 11),
         ("name, event, message", "'pipe', 'ev', NOW()", 3),
-        ("name, event, message", "'pipe', 'ev', 'm') ON DUPLICATE KEY UPDATE message = ('x'", 2),
+        ("name, event, message", "'pipe', 'ev', 'm') ON DUPLICATE KEY UPDATE message = ('x'", 3),
         ("name, event, message", "'pipe', 'ev', ('m'", 3),
         ("name, event, message", "'pipe', 'ev', 'm", 3),
         ("name, event, message", "'pipe', 'ev', 1 + 1", 3),

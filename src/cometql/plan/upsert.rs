@@ -8,7 +8,8 @@ use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Insert, Value};
 use crate::cometql::tables::TableId;
 
-/// Errors: those of the INSERT, 14 for unknown columns, 2 for what is no replacement.
+/// Errors: those of the INSERT, 3 for tables whose rows replace no others, 14 for unknown columns, 2 for what is no
+/// replacement.
 pub(super) fn plan_upsert(
     insert: &Insert<'static>,
     updates: &[(Box<str>, Option<Value<'static>>)],
@@ -17,7 +18,9 @@ pub(super) fn plan_upsert(
     let table = find_table(&insert.table, "INSERT", |table| table.insert)?;
     let refused = |text: String| Err(Error::new(Code::NotImplemented, text));
     if !matches!(table.id, TableId::UsersAuth | TableId::UsersData | TableId::PipesSettings) {
-        return refused(format!("ON DUPLICATE KEY UPDATE: rows of `{}` have no key of their own", table.name));
+        // As CppComet has it, and its applications test it.
+        let text = format!("ON DUPLICATE KEY UPDATE: rows of `{}` replace no others", table.name);
+        return Err(Error::new(Code::Syntax, text));
     }
     let inserted: Vec<usize> = match &insert.columns {
         Some(names) => names.iter().map(|name| find_column(table.column(name), name)).collect::<Result<_, _>>()?,
