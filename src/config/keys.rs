@@ -107,6 +107,7 @@ pub(super) const CONTENT_TYPE: &str = "content-type";
 
 const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
+const ON_OFF: &[&str] = &["off", "on"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];
 const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 /// Longest silence that can be measured, in seconds: the shards count ticks of a second in 15 bits, and one more for the
@@ -496,9 +497,10 @@ pub const KEYS: &[Key] = &[
         shipped: false,
         doc: "Report as affected rows of a DELETE how many are gone; CppComet always said 0.",
         without_effect: None,
-        field: Field::Switch {
-            get: |config| config.cometql.delete_counts,
-            set: |config, on| config.cometql.delete_counts = on,
+        field: Field::Word {
+            words: ON_OFF,
+            get: |config| if config.cometql.delete_counts { "on" } else { "off" },
+            set: |config, word| config.cometql.delete_counts = word == "on",
         },
     },
     Key {

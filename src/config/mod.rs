@@ -121,7 +121,7 @@ pub struct CometQl {
     pub login_attempts_max: u32,
     /// Seconds without a statement after which a session ends; 0 never. Default 28,800.
     pub idle_timeout_s: u32,
-    /// Whether DELETE reports how many rows are gone. Default false, as CppComet.
+    /// Whether DELETE reports how many rows are gone. Default `off`, as CppComet.
     pub delete_counts: bool,
     /// How backslashes in string literals are read. Default `mysql`.
     pub string_escapes: StringEscapes,

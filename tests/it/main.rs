@@ -13,6 +13,7 @@ mod hostile;
 mod php;
 mod server;
 mod sim;
+mod tables;
 mod tidy;
 mod tls;
 mod tools;

@@ -37,12 +37,15 @@ fn connect(server: &Server, password: &str) -> mysql::Result<Conn> {
 
 fn exercise(session: &mut Conn, mode: &str, run: Run, first: usize, strings: &[String]) -> serde_json::Value {
     const PUBLISH: &str = "INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)";
+    const SEND: &str = "INSERT INTO users_messages (id, event, message) VALUES (?, ?, ?)";
     const STORE: &str = "INSERT INTO users_data (id, data) VALUES (?, ?)";
     const READ: &str = "SELECT data FROM users_data WHERE id = ?";
     let mut read = Vec::new();
     for (index, string) in strings.iter().enumerate() {
         let id = first + index + 1;
         run(session, PUBLISH, &[PIPE.into(), mode.into(), string.into()]).expect("published");
+        run(session, SEND, &[7000.into(), mode.into(), string.into()]).expect("sent");
+        assert_eq!(session.last_insert_id(), 7000, "{mode} {index}");
         let (_, affected) = run(session, STORE, &[id.into(), string.into()]).expect("stored");
         assert_eq!(affected, 1, "{mode} {index}");
         assert_eq!(session.last_insert_id(), id as u64, "{mode} {index}");
