@@ -113,7 +113,7 @@ fn java_connector() {
     check(&mut command, &["emulated", "prepared"], &strings::table());
 }
 
-/// What three libraries' escaping makes of random strings is understood as they meant it.
+/// What the clients' escaping makes of random strings is understood as they meant it.
 #[test]
 fn random_strings_survive_escaping() {
     let test = "random_strings_survive_escaping";
@@ -127,6 +127,13 @@ fn random_strings_survive_escaping() {
     if let Some(mut command) = php(test, "mysqli", "mysqli.php") {
         check(&mut command, &["escaped", "prepared"], &strings);
     }
+    if let Some(mut command) = php(test, "pdo_mysql", "pdo.php") {
+        check(&mut command, &["emulated", "prepared"], &strings);
+    }
+    if let Some(program) = mariadb::program(test) {
+        mariadb::check(&program, &Server::start(&Setup::default()), &strings);
+    }
+    rust::check(&strings);
 }
 
 fn script(name: &str) -> PathBuf {

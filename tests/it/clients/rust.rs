@@ -11,14 +11,17 @@ type Run = fn(&mut Conn, &str, &[Value]) -> mysql::Result<(Vec<String>, u64)>;
 
 #[test]
 fn rust_mysql() {
-    let strings = strings::table();
-    judge(&["literals", "prepared"], &strings, |server| {
+    check(&strings::table());
+}
+
+pub(super) fn check(strings: &[String]) {
+    judge(&["literals", "prepared"], strings, |server| {
         let refused = connect(server, "wrong").err().map(|error| code(&error));
         let mut session = connect(server, &server.password).expect("the login succeeds");
         json!({
             "refused": refused,
-            "literals": exercise(&mut session, "literals", literals, 0, &strings),
-            "prepared": exercise(&mut session, "prepared", prepared, 1000, &strings),
+            "literals": exercise(&mut session, "literals", literals, 0, strings),
+            "prepared": exercise(&mut session, "prepared", prepared, 1000, strings),
         })
     });
 }
