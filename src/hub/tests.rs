@@ -423,7 +423,9 @@ fn many_senders_of_one_pipe_do_not_multiply_what_a_turn_builds() {
                 let bytes: usize = publications.iter().map(|publication| publication.message.len()).sum();
                 built += bytes;
                 largest = largest.max(bytes);
-                conns.iter().for_each(|conn| received[conn.index as usize] += publications.len());
+                for conn in conns {
+                    received[conn.index as usize] += publications.len();
+                }
             }
             assert!(largest <= 128 * 1024 + length, "{largest} bytes for one connection");
             assert!(built <= 17 * largest, "{built} bytes in one turn, {largest} of them for one connection");

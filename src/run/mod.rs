@@ -9,9 +9,11 @@ mod files;
 mod fragments;
 mod half_open;
 mod host;
+pub mod import;
 pub mod kept;
 mod live;
 mod pages;
+mod runtime;
 mod sessions;
 mod storage;
 mod tls;
@@ -34,8 +36,7 @@ use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement, TokenSecret};
 use crate::metrics::Counters;
 use crate::model::ShardId;
-use crate::storage::sqlite::{OpenError, Sqlite};
-use crate::storage::{Durability, PipeSetting, Retention, StorageError, Store};
+use crate::storage::{PipeSetting, StorageError};
 use crate::ws;
 
 use browsers::{BrowserConfig, Browsers};
@@ -76,8 +77,10 @@ const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, 
 #[derive(Debug)]
 pub enum StartError {
     Certificate(CertificateError),
-    Storage(OpenError),
+    Storage(storage::OpenError),
     Settings(StorageError),
+    /// As the caller wished.
+    GivenUp,
     Shards(shards::StartError),
     Thread(std::io::Error),
     Random(getrandom::Error),
@@ -89,6 +92,7 @@ impl fmt::Display for StartError {
             Self::Certificate(error) => error.fmt(f),
             Self::Storage(error) => error.fmt(f),
             Self::Settings(error) => write!(f, "The settings of the pipes cannot be read from storage: {error}."),
+            Self::GivenUp => f.write_str("The start was given up."),
             Self::Shards(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "A thread cannot be started: {error}."),
             Self::Random(error) => write!(f, "The system gives no random numbers: {error}."),
@@ -170,7 +174,9 @@ impl Running {
 }
 
 /// Opens everything and returns when the server accepts connections.
-pub fn start(config: Config, password: String) -> Result<Running, StartError> {
+///
+/// A database that does not answer is waited for; `give_up` is asked meanwhile whether to go on.
+pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool) -> Result<Running, StartError> {
     host::start_clock();
     let connection_shards = match config.ws.thread_num {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(usize::from(u16::MAX)) as u16),
@@ -196,8 +202,7 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
-    let mut store =
-        Sqlite::open(&config.storage.dir, Durability::Full, Retention::default()).map_err(StartError::Storage)?;
+    let mut store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
     let storage_description = store.describe();
     let mut settings: Vec<Vec<PipeSetting>> = vec![Vec::new(); usize::from(connection_shards)];
     for setting in store.settings().map_err(StartError::Settings)? {
@@ -205,8 +210,10 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
         settings.get_mut(usize::from(owner)).map(|settings| settings.push(setting));
     }
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
+    let board: Board = (0..=all_shards).map(|_| Mutex::new(Counters::default())).collect();
+    let retry = Duration::from_secs(u64::from(config.storage.retry_s));
     let storage_thread =
-        StorageThread::start(storage_setup, Box::new(store), wakers.clone()).map_err(StartError::Thread)?;
+        StorageThread::start(storage_setup, store, wakers.clone(), board.clone(), retry).map_err(StartError::Thread)?;
 
     let (file_thread, file_clients) = match &config.main.base_dir {
         Some(root) => {
@@ -218,7 +225,6 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
         None => (None, Vec::new()),
     };
 
-    let board: Board = (0..all_shards).map(|_| Mutex::new(Counters::default())).collect();
     let ends = Ends {
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),

@@ -97,6 +97,12 @@ pub(super) trait Connection {
     const TIME: &'static str;
     /// Removes at most [`EXPIRED_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
+    /// Whether a message is found by its id alone.
+    const ID_IS_KEY: bool;
+    /// Whether a comparison of several columns at once is looked up in an index.
+    const COMPARES_ROWS: bool;
+    /// Whether a statement of many rows costs much less than many statements.
+    const BATCHES: bool;
     /// Whether nobody else changes the tables.
     const ALONE: bool;
 
@@ -147,26 +153,37 @@ fn first<C: Connection, T>(
 }
 
 /// The results of the first jobs, as many as the budget of bytes allows, and what is left of it then.
-pub(super) fn run_jobs<C: Connection>(
+pub(super) fn run_jobs<'jobs, C: Connection>(
     db: &mut C,
-    jobs: &[Job],
+    jobs: &'jobs [Job],
     mut budget: usize,
     retention: &Retention,
     lengths: &mut QueueLengths,
 ) -> Result<(Results, usize), C::Error> {
     let mut results = Results::with_capacity(jobs.len());
-    for job in jobs {
-        let result = match &job.request {
-            Request::Read { read, bytes_max } => match run_read(db, read, *bytes_max, retention)? {
-                Some(outcome) => Ok(outcome),
-                None => Err(StorageError::TooLarge { bytes_max: *bytes_max }),
-            },
-            Request::Write(writes) => Ok(run_writes(db, writes, retention, lengths)?),
-        };
-        budget = budget.saturating_sub(result.as_ref().map_or(0, weight));
-        results.push(result);
-        if budget == 0 {
-            break;
+    let mut rest = jobs;
+    while let Some(job) = rest.first()
+        && budget > 0
+    {
+        if let Request::Read { read, bytes_max } = &job.request {
+            let outcome = run_read(db, read, *bytes_max, retention)?;
+            let result = outcome.ok_or(StorageError::TooLarge { bytes_max: *bytes_max });
+            budget = budget.saturating_sub(result.as_ref().map_or(0, weight));
+            results.push(result);
+            rest = rest.get(1..).unwrap_or_default();
+        } else {
+            // All writes up to the next read, whosever they are.
+            let of = |job: &'jobs Job| match &job.request {
+                Request::Write(writes) => Some(writes.as_slice()),
+                Request::Read { .. } => None,
+            };
+            let groups: Vec<&[Write]> = rest.iter().map_while(of).collect();
+            let writes: Vec<&Write> = groups.iter().copied().flatten().collect();
+            let mut rows = run_writes(db, &writes, retention, lengths)?.into_iter();
+            results.extend(
+                groups.iter().map(|group| Ok(Outcome::Written { rows: rows.by_ref().take(group.len()).sum() })),
+            );
+            rest = rest.get(groups.len()..).unwrap_or_default();
         }
     }
     Ok((results, budget))
@@ -458,17 +475,91 @@ pub(super) fn settings<C: Connection>(db: &mut C) -> Result<Vec<PipeSetting>, C:
 
 // Writes
 
+/// Returns for each write how many rows there are less or more, or have new values.
 fn run_writes<C: Connection>(
     db: &mut C,
-    writes: &[Write],
+    writes: &[&Write],
     retention: &Retention,
     lengths: &mut QueueLengths,
-) -> Result<Outcome, C::Error> {
-    let mut rows = 0;
-    for write in writes {
-        rows += run_write(db, write, retention, lengths)?;
+) -> Result<Vec<u64>, C::Error> {
+    let mut rows = Vec::with_capacity(writes.len());
+    let mut rest = writes;
+    while let Some(first) = rest.first() {
+        let alike = if C::BATCHES { alike(rest) } else { 1 };
+        let (batch, behind) = rest.split_at(alike.max(1));
+        if batch.len() > 1 {
+            run_batch(db, batch, retention, lengths)?;
+            // A message that was there already counts as well: only one that is sent again is.
+            rows.extend(batch.iter().map(|_| 1));
+        } else {
+            rows.push(run_write(db, first, retention, lengths)?);
+        }
+        rest = behind;
     }
-    Ok(Outcome::Written { rows })
+    Ok(rows)
+}
+
+/// Writes that one statement may carry out, and about how many bytes.
+const BATCH_MAX: usize = 64;
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// How many of the first of these writes can be one statement.
+fn alike(writes: &[&Write]) -> usize {
+    let kind = |write: &Write| match write {
+        Write::PutHash { .. } => Some(0),
+        Write::PutUserData { .. } => Some(1),
+        Write::PutLastSeen { .. } => Some(2),
+        Write::PutQueued { .. } => Some(3),
+        _ => None,
+    };
+    let Some(first) = writes.first().and_then(|write| kind(write)) else { return 1 };
+    let mut bytes = 0;
+    let fits = |write: &&&Write| {
+        bytes += write.bytes();
+        kind(write) == Some(first) && bytes <= BATCH_BYTES_MAX
+    };
+    writes.iter().take(BATCH_MAX).take_while(fits).count()
+}
+
+/// What [`alike`] has found, two at least.
+fn run_batch<C: Connection>(
+    db: &mut C,
+    writes: &[&Write],
+    retention: &Retention,
+    lengths: &mut QueueLengths,
+) -> Result<(), C::Error> {
+    let values: Vec<Vec<Value<'_>>> = writes
+        .iter()
+        .filter_map(|write| match write {
+            Write::PutHash { dev, user, hash: text } | Write::PutUserData { dev, user, data: text } => {
+                Some(vec![(*dev).into(), (*user).into(), (&**text).into()])
+            }
+            Write::PutLastSeen { dev, user, time } => Some(vec![(*dev).into(), (*user).into(), (*time).into()]),
+            Write::PutQueued { dev, user, message } => Some(queued_values(*dev, *user, message).to_vec()),
+            _ => None,
+        })
+        .collect();
+    let (into, end) = match writes.first() {
+        Some(Write::PutHash { .. }) => ("REPLACE INTO users_auth (dev_id, user_id, hash)", ""),
+        Some(Write::PutUserData { .. }) => ("REPLACE INTO users_data (dev_id, user_id, data)", ""),
+        Some(Write::PutLastSeen { .. }) => ("REPLACE INTO users_time (dev_id, user_id, time)", ""),
+        _ => (INSERT_QUEUED, C::OR_KEEP),
+    };
+    let mut rest = values.as_slice();
+    while let Some(columns) = rest.first().map(Vec::len) {
+        // Powers of two, so that few different statements are prepared.
+        let (now, later) = rest.split_at(1 << rest.len().ilog2());
+        let row = format!("({})", vec!["?"; columns].join(", "));
+        let sql = format!("{into} VALUES {} {end}", vec![row.as_str(); now.len()].join(", "));
+        db.execute(&sql, &now.concat())?;
+        rest = later;
+    }
+    for write in writes {
+        if let Write::PutQueued { dev, user, .. } = write {
+            after_queued(db, *dev, *user, 1, retention, lengths)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns how many rows there are less or more, or have new values.
@@ -571,6 +662,13 @@ fn delete_ids<C: Connection>(db: &mut C, sql: &str, key: &[Value<'_>], ids: &[Me
     Ok(deleted)
 }
 
+const INSERT_QUEUED: &str = "INSERT INTO users_messages (id, time, dev_id, user_id, event, message)";
+
+fn queued_values(dev: DevId, user: UserId, message: &StoredMessage) -> [Value<'_>; 6] {
+    let StoredMessage { id, time, event, message, .. } = message;
+    [(*id).into(), (*time).into(), dev.into(), user.into(), event.as_str().into(), (&**message).into()]
+}
+
 fn put_queued<C: Connection>(
     db: &mut C,
     dev: DevId,
@@ -579,12 +677,21 @@ fn put_queued<C: Connection>(
     retention: &Retention,
     lengths: &mut QueueLengths,
 ) -> Result<u64, C::Error> {
-    let sql = format!(
-        "INSERT INTO users_messages (id, time, dev_id, user_id, event, message) VALUES (?, ?, ?, ?, ?, ?) {}",
-        C::OR_KEEP
-    );
-    let values = values![message.id, message.time, dev, user, message.event.as_str(), &*message.message];
-    let inserted = db.execute(&sql, values)?;
+    let sql = format!("{INSERT_QUEUED} VALUES (?, ?, ?, ?, ?, ?) {}", C::OR_KEEP);
+    let inserted = db.execute(&sql, &queued_values(dev, user, message))?;
+    after_queued(db, dev, user, inserted, retention, lengths)?;
+    Ok(inserted)
+}
+
+/// Keeps the count of a queue that got messages, and its bound.
+fn after_queued<C: Connection>(
+    db: &mut C,
+    dev: DevId,
+    user: UserId,
+    inserted: u64,
+    retention: &Retention,
+    lengths: &mut QueueLengths,
+) -> Result<(), C::Error> {
     let count = |db: &mut C| {
         let sql = "SELECT COUNT(*) FROM users_messages WHERE dev_id = ? AND user_id = ?";
         let count = first(db, sql, values![dev, user], |row| row.int(0))?;
@@ -607,7 +714,7 @@ fn put_queued<C: Connection>(
         }
     }
     lengths.set(dev, user, length);
-    Ok(inserted)
+    Ok(())
 }
 
 /// Removes so many of the oldest.

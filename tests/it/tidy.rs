@@ -38,8 +38,9 @@ const MODULES: &[Module] = &[
     pure("jsapi", &["model", "ws"]),
     pure("metrics", &["model"]),
     pure("storage", &["model"]),
-    // The engine, on the storage thread only.
+    // The engines, on the storage thread only.
     edge("storage/sqlite", &["model", "storage"]),
+    edge("storage/mysql", &["model", "storage"]),
     pure("hub", &["model", "storage"]),
     pure("cometql/wire", &["model"]),
     pure("cometql/sql", &["model"]),
@@ -74,6 +75,7 @@ const MODULES: &[Module] = &[
             "jsapi",
             "storage",
             "storage/sqlite",
+            "storage/mysql",
             "hub",
             "cometql",
             "cometql/wire",
@@ -126,6 +128,7 @@ const IMPURE_CRATES: &[&str] = &[
     "socket2",
     "io_uring",
     "rusqlite",
+    "mysql_common",
     "crossbeam_channel",
     "signal_hook",
 ];
