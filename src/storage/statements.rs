@@ -4,7 +4,7 @@
 //! Tables and columns have the names of `db.sql`. A row that holds what this server would never have written - a name with
 //! other characters, an id that is no UUID - is left out of what is read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::groups::{Results, weight};
@@ -488,9 +488,9 @@ fn run_writes<C: Connection>(
         let alike = if C::BATCHES { alike(rest) } else { 1 };
         let (batch, behind) = rest.split_at(alike.max(1));
         if batch.len() > 1 {
-            run_batch(db, batch, retention, lengths)?;
             // A message that was there already counts as well: only one that is sent again is.
-            rows.extend(batch.iter().map(|_| 1));
+            let is_kept = run_batch(db, batch, retention, lengths)?;
+            rows.extend(is_kept.into_iter().map(u64::from));
         } else {
             rows.push(run_write(db, first, retention, lengths)?);
         }
@@ -510,6 +510,7 @@ fn alike(writes: &[&Write]) -> usize {
         Write::PutUserData { .. } => Some(1),
         Write::PutLastSeen { .. } => Some(2),
         Write::PutQueued { .. } => Some(3),
+        Write::PutHistory { .. } => Some(4),
         _ => None,
     };
     let Some(first) = writes.first().and_then(|write| kind(write)) else { return 1 };
@@ -521,13 +522,15 @@ fn alike(writes: &[&Write]) -> usize {
     writes.iter().take(BATCH_MAX).take_while(fits).count()
 }
 
-/// What [`alike`] has found, two at least.
+/// What [`alike`] has found, two at least. Returns which of them changed a row.
 fn run_batch<C: Connection>(
     db: &mut C,
     writes: &[&Write],
     retention: &Retention,
     lengths: &mut QueueLengths,
-) -> Result<(), C::Error> {
+) -> Result<Vec<bool>, C::Error> {
+    let lengths_of_pipes = lengths_of_pipes(db, writes, retention)?;
+    let length = |pipe: &PipeKey| lengths_of_pipes.get(pipe).copied().unwrap_or_default();
     let values: Vec<Vec<Value<'_>>> = writes
         .iter()
         .filter_map(|write| match write {
@@ -536,6 +539,7 @@ fn run_batch<C: Connection>(
             }
             Write::PutLastSeen { dev, user, time } => Some(vec![(*dev).into(), (*user).into(), (*time).into()]),
             Write::PutQueued { dev, user, message } => Some(queued_values(*dev, *user, message).to_vec()),
+            Write::PutHistory { pipe, message, .. } if length(pipe) > 0 => Some(history_values(pipe, message).to_vec()),
             _ => None,
         })
         .collect();
@@ -543,6 +547,7 @@ fn run_batch<C: Connection>(
         Some(Write::PutHash { .. }) => ("REPLACE INTO users_auth (dev_id, user_id, hash)", ""),
         Some(Write::PutUserData { .. }) => ("REPLACE INTO users_data (dev_id, user_id, data)", ""),
         Some(Write::PutLastSeen { .. }) => ("REPLACE INTO users_time (dev_id, user_id, time)", ""),
+        Some(Write::PutHistory { .. }) => (INSERT_HISTORY, C::OR_KEEP),
         _ => (INSERT_QUEUED, C::OR_KEEP),
     };
     let mut rest = values.as_slice();
@@ -554,12 +559,35 @@ fn run_batch<C: Connection>(
         db.execute(&sql, &now.concat())?;
         rest = later;
     }
+    let mut trimmed = HashSet::new();
     for write in writes {
-        if let Write::PutQueued { dev, user, .. } = write {
-            after_queued(db, *dev, *user, 1, retention, lengths)?;
+        match write {
+            Write::PutQueued { dev, user, .. } => after_queued(db, *dev, *user, 1, retention, lengths)?,
+            Write::PutHistory { pipe, trim: true, .. } if length(pipe) > 0 && trimmed.insert(pipe) => {
+                trim(db, pipe, length(pipe))?;
+            }
+            _ => {}
         }
     }
-    Ok(())
+    let is_kept = |write: &&Write| !matches!(write, Write::PutHistory { pipe, .. } if length(pipe) == 0);
+    Ok(writes.iter().map(is_kept).collect())
+}
+
+/// Of the pipes that these writes put something into.
+fn lengths_of_pipes<'a, C: Connection>(
+    db: &mut C,
+    writes: &[&'a Write],
+    retention: &Retention,
+) -> Result<HashMap<&'a PipeKey, u32>, C::Error> {
+    let mut lengths = HashMap::new();
+    for write in writes {
+        if let Write::PutHistory { pipe, .. } = write
+            && !lengths.contains_key(pipe)
+        {
+            lengths.insert(pipe, length(db, pipe, retention)?);
+        }
+    }
+    Ok(lengths)
 }
 
 /// Returns how many rows there are less or more, or have new values.
@@ -731,6 +759,14 @@ fn trim_queue<C: Connection>(db: &mut C, dev: DevId, user: UserId, surplus: u64)
     Ok(())
 }
 
+const INSERT_HISTORY: &str = "INSERT INTO pipe_messages (id, time, dev_id, pipe_name, event, message, user_id)";
+
+fn history_values<'a>(pipe: &'a PipeKey, message: &'a StoredMessage) -> [Value<'a>; 7] {
+    let StoredMessage { id, time, event, message, sender } = message;
+    let (dev, name, event) = (pipe.dev.into(), (&pipe.name).into(), event.as_str().into());
+    [(*id).into(), (*time).into(), dev, name, event, (&**message).into(), (*sender).into()]
+}
+
 /// Into a pipe that keeps none a message does not get, so that none is left behind when a setting is deleted while
 /// publications are on their way.
 fn put_history<C: Connection>(
@@ -744,14 +780,8 @@ fn put_history<C: Connection>(
     if length == 0 {
         return Ok(0);
     }
-    let sql = format!(
-        "INSERT INTO pipe_messages (id, time, dev_id, pipe_name, event, message, user_id) \
-         VALUES (?, ?, ?, ?, ?, ?, ?) {}",
-        C::OR_KEEP
-    );
-    let StoredMessage { id, time, event, message, sender } = message;
-    let values = values![*id, *time, pipe.dev, &pipe.name, event.as_str(), &**message, *sender];
-    let inserted = db.execute(&sql, values)?;
+    let sql = format!("{INSERT_HISTORY} VALUES (?, ?, ?, ?, ?, ?, ?) {}", C::OR_KEEP);
+    let inserted = db.execute(&sql, &history_values(pipe, message))?;
     if then_trim {
         trim(db, pipe, length)?;
     }
