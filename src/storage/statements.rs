@@ -285,21 +285,37 @@ struct Filling<T> {
     page: Page,
     rows: Vec<T>,
     /// Rows of the result, those left out included.
-    seen: u32,
+    seen: i64,
     bytes: usize,
     more: bool,
 }
 
+/// Fills a page from a statement whose last parameter is the number of rows.
+fn fill<C: Connection, T>(
+    db: &mut C,
+    page: Page,
+    sql: &str,
+    values: &[Value<'_>],
+    of: impl Fn(&dyn Row) -> Option<(T, usize)>,
+) -> Result<Filling<T>, C::Error> {
+    // One row more than the page has shows whether there are more.
+    let mut limit = i64::from(page.rows.max(1)) + 1;
+    loop {
+        let mut filling = Filling { page, rows: Vec::new(), seen: 0, bytes: 0, more: false };
+        let values: Vec<Value<'_>> = values.iter().copied().chain([limit.into()]).collect();
+        db.query(sql, &values, &mut |row| filling.add(|| of(row)))?;
+        // Rows that were left out have taken the places of others.
+        let cut = filling.seen >= limit;
+        filling.more |= cut;
+        if !cut || !filling.rows.is_empty() {
+            return Ok(filling);
+        }
+        // Without a row nobody could ask for what is behind it.
+        limit = limit.saturating_mul(16);
+    }
+}
+
 impl<T> Filling<T> {
-    fn new(page: Page) -> Self {
-        Self { page, rows: Vec::new(), seen: 0, bytes: 0, more: false }
-    }
-
-    /// One row more than the page has shows whether there are more.
-    fn limit(&self) -> i64 {
-        i64::from(self.page.rows.max(1)) + 1
-    }
-
     fn add(&mut self, row: impl FnOnce() -> Option<(T, usize)>) -> ControlFlow<()> {
         if self.rows.len() as u32 >= self.page.rows.max(1) || (self.bytes >= self.page.bytes && !self.rows.is_empty()) {
             self.more = true;
@@ -343,9 +359,7 @@ fn queue<C: Connection>(
         C::TIME
     );
     let Place { time, id } = after.unwrap_or(BEGINNING);
-    let mut filling = Filling::new(page);
-    let values = values![dev, user, time, time, id, filling.limit()];
-    db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
+    let filling = fill(db, page, &sql, values![dev, user, time, time, id], message)?;
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
 
@@ -375,18 +389,17 @@ fn history<C: Connection>(
     page: Page,
     retention: &Retention,
 ) -> Result<Outcome, C::Error> {
-    let mut filling = Filling::new(page);
     let length = length(db, pipe, retention)?;
-    if length > 0 {
-        let sql = format!(
-            "SELECT id, time, event, message, user_id FROM pipe_messages \
-             WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
-            C::TIME
-        );
-        let Place { time, id } = after.max(last_beyond(db, pipe, length)?).unwrap_or(BEGINNING);
-        let values = values![pipe.dev, &pipe.name, time, time, id, filling.limit()];
-        db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
+    if length == 0 {
+        return Ok(Outcome::Messages { rows: Vec::new(), more: false });
     }
+    let sql = format!(
+        "SELECT id, time, event, message, user_id FROM pipe_messages \
+         WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        C::TIME
+    );
+    let Place { time, id } = after.max(last_beyond(db, pipe, length)?).unwrap_or(BEGINNING);
+    let filling = fill(db, page, &sql, values![pipe.dev, &pipe.name, time, time, id], message)?;
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
 
@@ -401,25 +414,22 @@ fn newest_history<C: Connection>(
     if rows_max > 0 {
         let sql = "SELECT id, time, event, message, user_id FROM pipe_messages \
              WHERE dev_id = ? AND pipe_name = ? ORDER BY time DESC, id DESC LIMIT ?";
-        let mut filling = Filling::new(Page { rows: rows_max, ..page });
-        db.query(sql, values![pipe.dev, &pipe.name, rows_max], &mut |row| filling.add(|| message(row)))?;
-        rows = filling.rows;
+        let page = Page { rows: rows_max, ..page };
+        rows = fill(db, page, sql, values![pipe.dev, &pipe.name], message)?.rows;
         rows.reverse();
     }
     Ok(Outcome::Messages { rows, more: false })
 }
 
 fn all_revoked<C: Connection>(db: &mut C, dev: DevId, after: Option<&str>, page: Page) -> Result<Outcome, C::Error> {
-    let mut filling = Filling::new(page);
-    let limit = filling.limit();
-    let mut each = |row: &dyn Row| filling.add(|| row.text(0).map(|token| (Box::from(token), token.len())));
-    if let Some(after) = after {
+    let token = |row: &dyn Row| row.text(0).map(|token| (Box::from(token), token.len()));
+    let filling = if let Some(after) = after {
         let sql = "SELECT token FROM revoked_tokens WHERE dev_id = ? AND token > ? ORDER BY token LIMIT ?";
-        db.query(sql, values![dev, after, limit], &mut each)?;
+        fill(db, page, sql, values![dev, after], token)?
     } else {
         let sql = "SELECT token FROM revoked_tokens WHERE dev_id = ? ORDER BY token LIMIT ?";
-        db.query(sql, values![dev, limit], &mut each)?;
-    }
+        fill(db, page, sql, values![dev], token)?
+    };
     Ok(Outcome::Tokens { rows: filling.rows, more: filling.more })
 }
 
