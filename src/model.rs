@@ -274,6 +274,15 @@ impl fmt::Display for MessageId {
 pub struct Now {
     pub time: Time,
     pub unix: UnixTime,
+    /// Microseconds of the second that has begun.
+    pub micros: u32,
+}
+
+impl Now {
+    /// Since 1970.
+    pub fn unix_micros(self) -> u64 {
+        u64::try_from(self.unix.0).unwrap_or(0) * 1_000_000 + u64::from(self.micros)
+    }
 }
 
 /// How a browser's messages are written, by the version of its library.
@@ -286,11 +295,24 @@ pub enum WireForm {
     Legacy,
 }
 
+/// What a publication is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PublicationKind {
+    /// Somebody's message.
+    #[default]
+    Message,
+    /// A user came or went; the event says which. Has no time.
+    Presence,
+    /// A connection came into a `track_` pipe or left it; the event says which.
+    Track { user: UserId, uuid: Box<str> },
+}
+
 /// A message accepted into a pipe. Immutable once its owner has given it time and position; encoded at most once
 /// per wire form and shared by all its receivers.
 #[derive(Debug)]
 pub struct Publication {
     pub pipe: Arc<PipeKey>,
+    pub kind: PublicationKind,
     pub event: EventName,
     /// The payload, valid UTF-8 of at most the configured size.
     pub message: Box<str>,
@@ -300,8 +322,11 @@ pub struct Publication {
     pub origin: Option<(ShardId, ConnId)>,
     /// When the owner accepted it; zero before.
     pub time: UnixTime,
-    /// Place in the pipe's order, counted by the owner from 1; zero before it was accepted.
-    pub position: u64,
+    /// Place in the pipe's order; zero before its owner accepted it.
+    pub position: Position,
+    /// Counted by the owner from 1, without gaps, for as long as the pipe has subscribers: a receiver that misses one can
+    /// be told so. Zero before it was accepted, and where nobody hears it.
+    pub number: u64,
     /// Whether the origin awaits a count of deliveries.
     pub report: bool,
     /// Encoded frames by wire form, made by the first shard that needs one.
@@ -312,12 +337,14 @@ impl Publication {
     pub fn new(pipe: Arc<PipeKey>, event: EventName, message: Box<str>) -> Self {
         Self {
             pipe,
+            kind: PublicationKind::Message,
             event,
             message,
             sender: None,
             origin: None,
             time: UnixTime::default(),
-            position: 0,
+            position: Position::default(),
+            number: 0,
             report: false,
             frames: [OnceLock::new(), OnceLock::new()],
         }
@@ -332,6 +359,26 @@ impl Publication {
     pub fn bytes(&self) -> usize {
         let frames: usize = self.frames.iter().filter_map(OnceLock::get).map(|frame| frame.len()).sum();
         size_of::<Self>() + self.event.as_str().len() + self.message.len() + frames
+    }
+}
+
+/// A message to all devices of one user. Encoded at most once per wire form and shared by them.
+#[derive(Debug)]
+pub struct Personal {
+    pub event: EventName,
+    /// Valid UTF-8 of at most the configured size.
+    pub message: Box<str>,
+    frames: [OnceLock<SharedBytes>; 2],
+}
+
+impl Personal {
+    pub fn new(event: EventName, message: Box<str>) -> Self {
+        Self { event, message, frames: [OnceLock::new(), OnceLock::new()] }
+    }
+
+    /// The encoded frame in this form; `encode` makes it the first time.
+    pub fn frame(&self, form: WireForm, encode: impl FnOnce(&Self) -> SharedBytes) -> &SharedBytes {
+        self.frames[form as usize].get_or_init(|| encode(self))
     }
 }
 
@@ -362,6 +409,12 @@ pub enum Answer {
     UserStatus {
         user: UserId,
         last_seen: LastSeen,
+    },
+    /// Who is in a `track_` pipe, one entry per connection with its own id.
+    TrackUsers {
+        pipe: PipeName,
+        marker: Marker,
+        subscribers: Vec<(UserId, Box<str>)>,
     },
     Error(ApiError),
 }
@@ -409,6 +462,8 @@ pub enum PipeError {
     NeedsAuthorisation,
     /// The third line of `web_pipe2` must be one byte.
     BadFlag,
+    /// Ours: subscribers got the message, but it is not in the history.
+    NotStored,
 }
 
 /// Why a connection or CometQL session ended. Each has a counter.
@@ -440,6 +495,10 @@ pub enum CloseReason {
     Quit,
     /// The user's hash was deleted.
     HashDeleted,
+    /// The token that let it in was revoked.
+    TokenRevoked,
+    /// The token that let it in is not valid any longer.
+    TokenExpired,
     /// Another CometQL session asked for its end.
     Killed,
     /// No place for it or for what it asked for: a limit that all connections of a shard share. Or it was half-open and
@@ -452,7 +511,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::PeerClosed,
         Self::CloseFrame,
         Self::HttpDone,
@@ -466,6 +525,8 @@ impl CloseReason {
         Self::LoginRefused,
         Self::Quit,
         Self::HashDeleted,
+        Self::TokenRevoked,
+        Self::TokenExpired,
         Self::Killed,
         Self::NoRoom,
         Self::StorageUnavailable,
@@ -488,6 +549,8 @@ impl CloseReason {
             Self::LoginRefused => "login_refused",
             Self::Quit => "quit",
             Self::HashDeleted => "hash_deleted",
+            Self::TokenRevoked => "token_revoked",
+            Self::TokenExpired => "token_expired",
             Self::Killed => "killed",
             Self::NoRoom => "no_room",
             Self::StorageUnavailable => "storage_unavailable",

@@ -15,12 +15,12 @@
 //! What a message lets begin without causing it, such as the next statement of a session whose last one a reply has
 //! answered, counts as work from outside: it is noted, and begun under rule 2 when no message is being handled.
 //!
-//! *Progress.* A message of level *k* causes only messages of levels above *k*. Level 2 causes nothing and rule 1
-//! never forbids to receive it: as long as shards take turns, rings of level 2 drain, so every backlog of level 2 does
-//! too. Once a shard has no backlog at level 2 it receives level 1, whose rings drain in the same way; each message
-//! of it causes finitely many of level 2, which drain again. The same argument gives level 0, and when level 0 has
-//! drained, rule 2 lets new work in. No cycle of full rings can stop this, since a shard never waits for a ring of
-//! level *k* in order to empty one of a level above *k*.
+//! *Progress.* A message of level *k* causes only messages of levels above *k*. The last level causes nothing and rule 1
+//! never forbids to receive it: as long as shards take turns, its rings drain, so every backlog of that level does too.
+//! Once a shard has no backlog there it receives the level below, whose rings drain in the same way; each message of it
+//! causes finitely many of the last level, which drain again. The same argument goes down level by level, and when the
+//! first has drained, rule 2 lets new work in. No cycle of full rings can stop this, since a shard never waits for a ring
+//! of level *k* in order to empty one of a level above *k*.
 //!
 //! *Bound.* While backlog of level *j* exists, no message of a level below *j* is received and no outside work is
 //! taken, and messages of level *j* or above cause none of level *j*. So the backlog of a level holds at most what one
@@ -48,16 +48,19 @@ pub const BACKLOG_POLL: Duration = Duration::from_millis(1);
 /// What a message may cause: only messages of higher levels.
 #[derive(Copy, Clone, Eq, PartialEq, Hash, Debug, Ord, PartialOrd)]
 pub enum Level {
-    /// May cause messages of the two other levels.
+    /// May cause messages of all other levels.
     Request = 0,
-    /// May cause replies.
-    Deliver = 1,
-    /// Causes no message; what it lets begin is work from outside.
-    Reply = 2,
+    /// What a request has caused, to somebody who will deliver it.
+    Announce = 1,
+    Deliver = 2,
+    /// What came of a delivery, to somebody who will reply.
+    Report = 3,
+    /// Causes no message.
+    Reply = 4,
 }
 
 impl Level {
-    pub const ALL: [Self; 3] = [Self::Request, Self::Deliver, Self::Reply];
+    pub const ALL: [Self; 5] = [Self::Request, Self::Announce, Self::Deliver, Self::Report, Self::Reply];
 }
 
 /// Makes the endpoints of all shards.
@@ -87,7 +90,7 @@ impl Mesh {
 #[derive(Debug)]
 pub struct Endpoint<M> {
     shard: u16,
-    lanes: [Lane<M>; 3],
+    lanes: [Lane<M>; Level::ALL.len()],
     /// Shards whose rings got messages since [`Endpoint::take_targets`].
     targets: Vec<u16>,
     is_target: Vec<bool>,

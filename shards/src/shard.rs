@@ -113,6 +113,7 @@ impl<H: Host> Shard<H> {
         self.tell_ends();
         // What sockets bring comes before messages: a host that messages keep held would otherwise never read.
         self.flush_listed();
+        self.tell_drained();
         self.read_listed();
         self.accept();
         self.tell_timeouts();
@@ -130,7 +131,7 @@ impl<H: Host> Shard<H> {
         let last = self.follow_stop();
         self.tell_ends();
         self.pass_messages();
-        self.again |= self.core.counters.ended != ended_before;
+        self.again |= self.core.counters.ended != ended_before || !self.core.sent.is_empty();
         let elapsed = begun.elapsed().as_micros() as u64;
         self.core.counters.longest_turn_us = self.core.counters.longest_turn_us.max(elapsed);
         Ok(last)
@@ -302,6 +303,22 @@ impl<H: Host> Shard<H> {
             }
         }
         self.tell_ends();
+    }
+
+    /// Tells the host whose queues are empty; those that become so meanwhile are for the next turn.
+    fn tell_drained(&mut self) {
+        for _ in 0..self.core.sent.len() {
+            let Some(conn) = self.core.sent.pop_front() else { return };
+            if !self.core.is_open(conn) {
+                continue;
+            }
+            if self.core.queued_bytes(conn) > 0 {
+                self.core.tell_when_sent(conn);
+            } else {
+                self.host.drained(&mut Io::new(&mut self.core), conn);
+                self.tell_ends();
+            }
+        }
     }
 
     /// None while the rings are congested: what a host does then usually causes messages.

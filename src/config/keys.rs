@@ -110,7 +110,6 @@ pub const SECTIONS: [(&str, &str); 7] = [
 /// The one section whose keys are not in the table: each is a file extension.
 pub(super) const CONTENT_TYPE: &str = "content-type";
 
-const PRESENCE: &str = "presence events come with a later release";
 const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];
@@ -181,7 +180,7 @@ pub const KEYS: &[Key] = &[
         name: "send_user_online_events",
         shipped: false,
         doc: "Publish `online` in user_status_<id> when a user's first connection comes.",
-        without_effect: Some(PRESENCE),
+        without_effect: None,
         field: Field::Switch {
             get: |config| config.main.send_user_online_events,
             set: |config, on| config.main.send_user_online_events = on,
@@ -192,7 +191,7 @@ pub const KEYS: &[Key] = &[
         name: "send_user_offline_events",
         shipped: false,
         doc: "Publish `offline` in user_status_<id> when a user's last connection goes.",
-        without_effect: Some(PRESENCE),
+        without_effect: None,
         field: Field::Switch {
             get: |config| config.main.send_user_offline_events,
             set: |config, on| config.main.send_user_offline_events = on,
@@ -301,6 +300,19 @@ pub const KEYS: &[Key] = &[
             max: 65_535,
             get: |config| config.ws.pipes_max as u64,
             set: |config, number| config.ws.pipes_max = number as usize,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "devices_max",
+        shipped: false,
+        doc: "Connections of one user that get personal messages; further ones stay and wait for a place.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 10_000,
+            get: |config| config.ws.devices_max as u64,
+            set: |config, value| config.ws.devices_max = value as usize,
         },
     },
     Key {
@@ -423,7 +435,7 @@ pub const KEYS: &[Key] = &[
         section: "cometql",
         name: "result_bytes_max",
         shipped: false,
-        doc: "What the values of one answer may weigh in bytes; a statement that asks for more is refused with error 11 (CppComet dropped the rows beyond 1,000,000).",
+        doc: "What the rows of one answer may weigh in bytes where they have to be held together, as for ORDER BY; a statement that asks for more is refused with error 11. Other answers are sent as their rows come (CppComet dropped those beyond 1,000,000 bytes).",
         without_effect: None,
         field: Field::Number {
             min: 64 * KIB,
@@ -482,6 +494,17 @@ pub const KEYS: &[Key] = &[
             max: TIMEOUT_S_MAX,
             get: |config| config.cometql.idle_timeout_s.into(),
             set: |config, number| config.cometql.idle_timeout_s = number as u32,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "delete_counts",
+        shipped: false,
+        doc: "Report as affected rows of a DELETE how many are gone; CppComet always said 0.",
+        without_effect: None,
+        field: Field::Switch {
+            get: |config| config.cometql.delete_counts,
+            set: |config, on| config.cometql.delete_counts = on,
         },
     },
     Key {

@@ -74,6 +74,8 @@ pub struct Ws {
     pub message_bytes_max: usize,
     /// Pipes that one connection may be subscribed to. Default 1,024 (CppComet: 32).
     pub pipes_max: usize,
+    /// Connections of one user that get personal messages. Default 16.
+    pub devices_max: usize,
     /// Connections per shard; more are refused. Default 1,000,000.
     pub connections_max: usize,
     /// Unsent bytes at which a connection counts as slow and is closed. Default 1 MiB.
@@ -109,7 +111,8 @@ pub struct CometQl {
     pub query_bytes_max: usize,
     /// Longest packet in bytes, all its parts together; a longer one ends the session. Default 64 MiB.
     pub packet_bytes_max: usize,
-    /// What the values of one answer may weigh in bytes; more is refused with error 11. Default 64 MiB.
+    /// What the rows of one answer may weigh in bytes where they have to be held together, as for ORDER BY; more is refused
+    /// with error 11. Default 64 MiB.
     pub result_bytes_max: usize,
     /// Sessions at the same time; more are refused. Default 10,000.
     pub sessions_max: usize,
@@ -119,6 +122,8 @@ pub struct CometQl {
     pub login_attempts_max: u32,
     /// Seconds without a statement after which a session ends; 0 never. Default 28,800.
     pub idle_timeout_s: u32,
+    /// Whether DELETE reports how many rows are gone. Default false, as CppComet.
+    pub delete_counts: bool,
     /// How backslashes in string literals are read. Default `mysql`.
     pub string_escapes: StringEscapes,
     /// Whether sessions can or must be enciphered. Default `off`.
@@ -268,6 +273,7 @@ impl Default for Ws {
             handshake_timeout_ms: 10_000,
             message_bytes_max: 65_535,
             pipes_max: 1_024,
+            devices_max: 16,
             connections_max: 1_000_000,
             queue_bytes_max: 1024 * 1024,
             send_engine: SendEngine::Auto,
@@ -289,6 +295,7 @@ impl Default for CometQl {
             login_timeout_ms: 10_000,
             login_attempts_max: 20,
             idle_timeout_s: 8 * 60 * 60,
+            delete_counts: false,
             string_escapes: StringEscapes::Mysql,
             tls: Tls::Off,
             tls_cert: None,

@@ -97,6 +97,11 @@ impl Conns {
         self.live
     }
 
+    /// One more than the highest place that there has been.
+    pub(super) fn places(&self) -> u32 {
+        (self.chunks.len() * CHUNK) as u32
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.chunks.len() * CHUNK * size_of::<Conn>() + self.list_bytes
     }

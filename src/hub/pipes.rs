@@ -69,6 +69,11 @@ impl Pipes {
         self.slab.get(pipe as usize).map(|pipe| pipe.members.as_slice()).unwrap_or_default()
     }
 
+    /// As above, by name; nobody, if there is no such pipe here.
+    pub(super) fn members_of(&self, key: &PipeKey) -> &[u32] {
+        self.index.get(key).map(|pipe| self.members(*pipe)).unwrap_or_default()
+    }
+
     /// Adds a connection that is not a member yet; its own list is the caller's. `None`: the pipe would be one more than
     /// the shard may hold.
     pub(super) fn join(&mut self, key: PipeKey, index: u32) -> Option<(Membership, Interest)> {

@@ -1,14 +1,14 @@
 //! A few hubs joined by plain queues; the edge is played by `Net::settle`. The simulator does the same with real
 //! rings, full rings and a hostile order of events; here each behaviour is told by one short script.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::*;
 use crate::model::{Time, UnixTime};
 use crate::storage::Write;
 
-const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 
 /// What connections and the CometQL shard have seen.
 struct Net {
@@ -18,6 +18,10 @@ struct Net {
     times: BTreeMap<u32, i64>,
     storage_fails: bool,
     writes: Vec<Write>,
+    queue: Vec<(UserId, StoredMessage)>,
+    history: Vec<(PipeKey, StoredMessage)>,
+    revoked: BTreeSet<Box<str>>,
+    refused: Vec<Refusal>,
     seen: BTreeMap<(u16, u32), Vec<String>>,
     accepted: Vec<StatementId>,
     answered: Vec<Replies>,
@@ -34,6 +38,13 @@ impl Net {
             pipes_max: 100,
             arrivals_bytes_max: 1000,
             save_last_seen: true,
+            announce_online: true,
+            announce_offline: true,
+            devices_max: 2,
+            settings_max: 3,
+            history_bytes_max: 1_000_000,
+            tokens: TokenSecret::new("secret"),
+            seed: u64::from(shard),
             departed_max: 100,
         };
         Self {
@@ -43,6 +54,10 @@ impl Net {
             times: BTreeMap::new(),
             storage_fails: false,
             writes: Vec::new(),
+            queue: Vec::new(),
+            history: Vec::new(),
+            revoked: BTreeSet::new(),
+            refused: Vec::new(),
             seen: BTreeMap::new(),
             accepted: Vec::new(),
             answered: Vec::new(),
@@ -59,7 +74,12 @@ impl Net {
     }
 
     fn login(&mut self, shard: u16, index: u32, user: u32, key: &str) {
-        let credentials = Credentials { dev: DevId(1), user: UserId::new(user).unwrap(), key: key.into() };
+        let credentials = Credentials {
+            dev: DevId(1),
+            user: UserId::new(user).unwrap(),
+            key: key.into(),
+            details: Details::default(),
+        };
         self.input(shard, Input::Connected { conn: id(index), credentials });
         self.settle();
     }
@@ -109,6 +129,7 @@ impl Net {
                 match (self.hubs.get_mut(to.0 as usize), message) {
                     (Some(hub), message) => hub.handle(Input::Ring { from, message }, NOW),
                     (None, RingMessage::Accepted { statement }) => self.accepted.push(statement),
+                    (None, RingMessage::Refused { refusal, .. }) => self.refused.push(*refusal),
                     (None, RingMessage::Answered(answered)) => self.answered.push(answered.replies),
                     (None, other) => panic!("the CometQL shard got {other:?}"),
                 }
@@ -116,7 +137,7 @@ impl Net {
             }
             for hub in &mut self.hubs {
                 hub.end_turn();
-                hub.store_departed(NOW);
+                hub.time_passed(NOW);
             }
             self.drain();
             if self.rings.is_empty() && !self.hubs.iter().any(Hub::has_arrivals) {
@@ -137,9 +158,27 @@ impl Net {
         match output {
             Output::Answer { conn, answer } => self.saw(shard, conn, format!("{answer:?}")),
             Output::FanOut { publications, conns } => {
-                let joined: Vec<&str> = publications.iter().map(|publication| &*publication.message).collect();
+                let joined: Vec<String> = publications.iter().map(|publication| text_of(publication)).collect();
                 for conn in conns {
                     self.saw(shard, conn, joined.join("+"));
+                }
+            }
+            Output::Queue { flush, to } => {
+                for message in &flush.messages {
+                    self.saw(shard, flush.conn, format!("queued {}", message.message));
+                }
+                self.input(shard, Input::QueueWritten { flush, to, taken: true });
+            }
+            Output::Personal { personal, conns, ask, to } => {
+                for conn in &conns {
+                    self.saw(shard, *conn, format!("personal {}", personal.message));
+                }
+                self.input(shard, Input::PersonalWritten { ask, to, connections: conns.len() as u32 });
+            }
+            Output::History { conn, messages, .. } => {
+                for message in messages {
+                    let text = format!("history {} {} {}", message.event.as_str(), message.message, message.sender);
+                    self.saw(shard, conn, text);
                 }
             }
             Output::Ring { to, message } | Output::RingAfterFanOut { to, message } => {
@@ -164,6 +203,15 @@ impl Net {
         match request {
             Request::Write(writes) => {
                 let rows = writes.len() as u64;
+                for write in &writes {
+                    match write {
+                        Write::PutQueued { user, message, .. } => self.queue.push((*user, message.clone())),
+                        Write::DeleteQueued { ids, .. } => self.queue.retain(|(_, message)| !ids.contains(&message.id)),
+                        Write::PutHistory { pipe, message, .. } => self.history.push((pipe.clone(), message.clone())),
+                        Write::DeleteSetting { pipe } => self.history.retain(|(kept, _)| kept != pipe),
+                        _ => {}
+                    }
+                }
                 self.writes.extend(writes);
                 Ok(Outcome::Written { rows })
             }
@@ -175,6 +223,24 @@ impl Net {
             Request::Read { read: Read::LastSeen { users, .. }, .. } => Ok(Outcome::Times(
                 users.iter().filter_map(|user| Some((*user, *self.times.get(&user.get())?))).collect(),
             )),
+            Request::Read { read: Read::Login { user, token, .. }, .. } => Ok(Outcome::Login {
+                hash: self.hashes.get(&user.get()).map(|hash| (*hash).into()),
+                revoked: token.is_some_and(|token| self.revoked.contains(&token)),
+            }),
+            Request::Read { read: Read::Queue { user, after, page, .. }, .. } => {
+                let mut rows: Vec<StoredMessage> = (self.queue.iter())
+                    .filter(|(of, message)| *of == user && after.is_none_or(|after| message.place() > after))
+                    .map(|(_, message)| message.clone())
+                    .collect();
+                rows.sort_by_key(StoredMessage::place);
+                let more = rows.len() > page.rows as usize;
+                rows.truncate(page.rows as usize);
+                Ok(Outcome::Messages { rows, more })
+            }
+            Request::Read { read: Read::NewestHistory { pipe, .. }, .. } => {
+                let rows = self.history.iter().filter(|(of, _)| *of == pipe).map(|(_, message)| message.clone());
+                Ok(Outcome::Messages { rows: rows.collect(), more: false })
+            }
             Request::Read { read, .. } => unreachable!("{read:?}"),
         }
     }
@@ -186,6 +252,14 @@ impl Net {
     /// What the connection saw since the last look.
     fn seen(&mut self, shard: u16, index: u32) -> Vec<String> {
         std::mem::take(self.seen.entry((shard, index)).or_default())
+    }
+}
+
+fn text_of(publication: &Publication) -> String {
+    match &publication.kind {
+        PublicationKind::Message => publication.message.to_string(),
+        PublicationKind::Presence => format!("{} {}", publication.pipe.name, publication.event.as_str()),
+        PublicationKind::Track { user, uuid } => format!("{} {user} {uuid}", publication.event.as_str()),
     }
 }
 
@@ -510,7 +584,8 @@ fn a_deleted_hash_ends_the_users_connections_on_every_shard() {
     assert!(net.hubs.iter().all(|hub| hub.users.connections(DevId(1), UserId::new(5).unwrap()).next().is_none()));
 
     // A login whose answer from storage is older than the deletion does not slip through.
-    let credentials = Credentials { dev: DevId(1), user: UserId::new(5).unwrap(), key: "key".into() };
+    let credentials =
+        Credentials { dev: DevId(1), user: UserId::new(5).unwrap(), key: "key".into(), details: Details::default() };
     net.input(0, Input::Connected { conn: id(7), credentials });
     let Some(Output::Store(job)) = net.hubs[0].poll_output() else { panic!("storage is asked") };
     let result = net.store(job.request);
@@ -582,13 +657,13 @@ fn written(hub: &mut Hub) -> Vec<(Ticket, Vec<Write>)> {
 }
 
 fn later(seconds: i64) -> Now {
-    Now { time: NOW.time + seconds as u64 * 1_000_000, unix: UnixTime(NOW.unix.0 + seconds) }
+    Now { time: NOW.time + seconds as u64 * 1_000_000, unix: UnixTime(NOW.unix.0 + seconds), micros: 0 }
 }
 
 fn user_went(hub: &mut Hub, user: u32, now: Now) {
     let (dev, user) = (DevId(1), UserId::new(user).unwrap());
-    hub.handle(Input::Ring { from: ShardId(0), message: RingMessage::UserCame { dev, user } }, now);
-    hub.handle(Input::Ring { from: ShardId(0), message: RingMessage::UserWent { dev, user } }, now);
+    hub.handle(Input::Ring { from: ShardId(0), message: RingMessage::UserCame { dev, user, conn: id(1) } }, now);
+    hub.handle(Input::Ring { from: ShardId(0), message: RingMessage::UserWent { dev, user, conn: id(1) } }, now);
 }
 
 fn seen_at(user: u32, now: Now) -> Write {
@@ -601,16 +676,16 @@ fn users_who_go_together_are_one_job() {
     let hub = &mut net.hubs[0];
     (1..=50).for_each(|user| user_went(hub, user, NOW));
     assert_eq!(hub.next_deadline(), Some(Time(0)));
-    hub.store_departed(NOW);
+    hub.time_passed(NOW);
     let jobs = written(hub);
     assert_eq!(jobs.iter().map(|(_, writes)| writes.len()).collect::<Vec<_>>(), [50]);
     // Who goes meanwhile waits for the answer.
     user_went(hub, 60, NOW);
     assert_eq!((hub.next_deadline(), hub.departed()), (None, 51));
-    hub.store_departed(NOW);
+    hub.time_passed(NOW);
     assert!(written(hub).is_empty());
     hub.handle(Input::Stored(Completion { ticket: jobs[0].0, result: Ok(Outcome::Written { rows: 1 }) }), NOW);
-    hub.store_departed(NOW);
+    hub.time_passed(NOW);
     let jobs = written(hub);
     assert_eq!(jobs[0].1, [seen_at(60, NOW)]);
     hub.handle(Input::Stored(Completion { ticket: jobs[0].0, result: Ok(Outcome::Written { rows: 1 }) }), NOW);
@@ -624,14 +699,14 @@ fn storage_that_refuses_a_departure_is_asked_again_with_the_latest_time() {
     let hub = &mut net.hubs[0];
     user_went(hub, 5, NOW);
     user_went(hub, 6, NOW);
-    hub.store_departed(NOW);
+    hub.time_passed(NOW);
     let (ticket, _) = written(hub).pop().unwrap();
     user_went(hub, 5, later(1));
     hub.handle(Input::Stored(Completion { ticket, result: Err(StorageError::Overloaded) }), later(1));
-    hub.store_departed(later(1));
+    hub.time_passed(later(1));
     assert!(written(hub).is_empty(), "not at once again");
     assert_eq!(hub.next_deadline(), Some(later(2).time));
-    hub.store_departed(later(2));
+    hub.time_passed(later(2));
     let (ticket, mut writes) = written(hub).pop().unwrap();
     writes.sort_by_key(|write| format!("{write:?}"));
     assert_eq!(writes, [seen_at(5, later(1)), seen_at(6, NOW)]);
@@ -683,7 +758,8 @@ fn a_place_that_was_taken_again_is_another_connection() {
     net.subscribe(0, 1, &["aa"]);
     net.input(0, Input::Disconnected { conn: id(1) });
     let second = ConnId { index: 1, generation: 2 };
-    let credentials = Credentials { dev: DevId(1), user: UserId::ANONYMOUS, key: "".into() };
+    let credentials =
+        Credentials { dev: DevId(1), user: UserId::ANONYMOUS, key: "".into(), details: Details::default() };
     net.input(0, Input::Connected { conn: second, credentials });
     net.subscribe(0, 1, &["aa"]);
     assert_eq!(net.ask_counts(&["aa"]), [0], "a stale id changes nothing");
@@ -691,3 +767,6 @@ fn a_place_that_was_taken_again_is_another_connection() {
     net.settle();
     assert_eq!(net.ask_counts(&["aa"]), [1]);
 }
+
+mod people;
+mod storm;

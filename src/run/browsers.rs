@@ -7,18 +7,23 @@
 //!    +--anything else: an answer--> (gone)
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::RandomState;
 use shards::{End, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
-use crate::hub::{Credentials, Hub, HubConfig, Input, Output, RingMessage};
-use crate::jsapi::{self, Command, HelloError};
+use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage};
+use crate::jsapi::{self, Command, HelloError, HistoryEntry};
 use crate::metrics::Counters;
-use crate::model::{Answer, ApiError, CloseReason, ConnId, Publication, ShardId, SharedBytes, Time, WireForm};
-use crate::storage::Completion;
+use crate::model::{
+    Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Publication, ShardId, SharedBytes, Time,
+    UnixTime, WireForm,
+};
+use crate::storage::{Completion, PipeSetting, StoredMessage};
 use crate::ws::{self, Assembler, Received, Step};
 
 use super::files::{FileAnswer, FileClient, Found};
@@ -75,6 +80,8 @@ pub(super) struct Browsers {
     storage: StorageClient,
     files: Option<FileClient>,
     fragments: Fragments,
+    /// Parts of queues that sockets have not taken whole, and who wants to know when they have.
+    flushing: HashMap<Token, (Box<Flush>, ShardId), RandomState>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
@@ -86,10 +93,16 @@ pub(super) struct Browsers {
 }
 
 impl Browsers {
-    pub(super) fn new(config: BrowserConfig, storage: StorageClient, files: Option<FileClient>) -> Self {
-        let hub = Hub::new(config.hub.clone());
+    pub(super) fn new(
+        config: BrowserConfig,
+        settings: Vec<PipeSetting>,
+        storage: StorageClient,
+        files: Option<FileClient>,
+    ) -> Self {
+        let mut hub = Hub::new(config.hub.clone());
+        settings.into_iter().for_each(|setting| hub.handle(Input::Setting(setting), Now::default()));
         let hasher = config.hub.placement.hasher();
-        let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher);
+        let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
         Self {
             config,
@@ -97,6 +110,7 @@ impl Browsers {
             storage,
             files,
             fragments,
+            flushing: HashMap::with_hasher(hasher),
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
@@ -161,6 +175,13 @@ impl Browsers {
         self.let_go(io, conn);
     }
 
+    /// All that was written to the connection is sent.
+    pub(super) fn drained(&mut self, io: &mut impl Runtime, conn: Token) {
+        if let Some((flush, to)) = self.flushing.remove(&conn) {
+            self.input(io, Input::QueueWritten { flush, to, taken: true });
+        }
+    }
+
     pub(super) fn timed_out(&mut self, io: &mut impl Runtime, conn: Token) {
         let Some(browser) = browser_mut(io, conn) else { return };
         if browser.phase != Phase::Open || browser.pinged {
@@ -194,7 +215,7 @@ impl Browsers {
         }
         self.take_completions(io);
         if self.hub.next_deadline().is_some() {
-            self.hub.store_departed(io.now());
+            self.hub.time_passed(io.now());
             self.carry_out(io);
         }
     }
@@ -246,6 +267,7 @@ impl Browsers {
         counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
             + self.half_open.bytes()
+            + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId))>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
         counters
@@ -269,7 +291,13 @@ impl Browsers {
                     self.head_of = Some((conn, answer.bytes));
                     let origin = head.header("Origin");
                     let admitted = http::origin_allowed(&self.config.origins, true, origin);
-                    self.hello(io, conn, target, admitted);
+                    let header = |name, bytes_max| cut(head.header(name).unwrap_or_default(), bytes_max);
+                    let headers = Headers {
+                        agent: header("User-Agent", 250),
+                        origin: header("Origin", 250),
+                        language: header("Accept-Language", 64),
+                    };
+                    self.hello(io, conn, target, admitted, headers);
                     if let Some((conn, bytes)) = self.head_of.take() {
                         io.write(conn, &bytes);
                     }
@@ -334,7 +362,7 @@ impl Browsers {
     }
 
     /// The request line's fields say who it is.
-    fn hello(&mut self, io: &mut impl Runtime, conn: Token, target: &str, admitted: bool) {
+    fn hello(&mut self, io: &mut impl Runtime, conn: Token, target: &str, admitted: bool, headers: Headers) {
         let Some(browser) = browser_mut(io, conn) else { return };
         browser.phase = Phase::Open;
         let hello = jsapi::parse_hello(target.as_bytes(), self.config.dev_max).and_then(|hello| {
@@ -350,7 +378,9 @@ impl Browsers {
                     io.idle_timeout(conn, self.config.ping_interval);
                 }
                 self.counters.handshakes += 1;
-                let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key };
+                let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
+                let details = Details { uuid: hello.uuid, address, headers, since: io.now().unix };
+                let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key, details };
                 self.input(io, Input::Connected { conn: id(conn), credentials });
             }
             Err(error) => {
@@ -463,12 +493,13 @@ impl Browsers {
             | Command::UserData(Err(error))
             | Command::TrackPipeUsers(Err(error)) => Err(vec![error]),
             Command::UserStatus(user) => Ok(Input::ReadUserStatus { conn: conn_id, user }),
-            // No history is kept and no presence is told yet, so there is nothing to answer; the rest never is.
-            Command::PipeLog(Ok(_))
-            | Command::TrackPipeUsers(Ok(_))
-            | Command::Statistics
-            | Command::CgiCall
-            | Command::CometQlCall => return,
+            Command::PipeLog(Ok(wanted)) => {
+                Ok(Input::ReadHistory { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
+            }
+            Command::TrackPipeUsers(Ok(wanted)) => {
+                Ok(Input::ListTrackUsers { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
+            }
+            Command::Statistics | Command::CgiCall | Command::CometQlCall => return,
         };
         match input {
             Ok(input) => self.input(io, input),
@@ -497,7 +528,15 @@ impl Browsers {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
                 Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
-                Output::Ring { to, message } => io.send(to, message),
+                Output::Ring { to, mut message } => {
+                    fill_in_queues(io, &mut message);
+                    io.send(to, message);
+                }
+                Output::Queue { flush, to } => self.write_queue(io, flush, to),
+                Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
+                Output::History { conn, pipe, marker, messages } => {
+                    self.write_history(io, token(conn), &pipe, &marker, &messages);
+                }
                 Output::RingAfterFanOut { to, message } => self.deferred.push_back((to, message)),
                 Output::Store(job) => {
                     if let Err(refused) = self.storage.send(job) {
@@ -524,6 +563,61 @@ impl Browsers {
         jsapi::frame_answer(answer, browser.form, io.now().unix, super::PRODUCT, &mut self.scratch);
         io.write(conn, &self.scratch);
         self.counters.answers += 1;
+    }
+
+    fn write_queue(&mut self, io: &mut impl Runtime, flush: Box<Flush>, to: ShardId) {
+        let conn = token(flush.conn);
+        if let Some(browser) = browser(io, conn) {
+            self.scratch.clear();
+            for StoredMessage { time, event, message, .. } in &flush.messages {
+                ws::append_text_frame(&mut self.scratch, |out| {
+                    jsapi::encode_personal(event, message, Some(UnixTime(*time)), browser.form, out);
+                });
+            }
+            io.write(conn, &self.scratch);
+        }
+        let taken = io.is_open(conn);
+        if taken && io.queued_bytes(conn) > 0 {
+            // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer.
+            self.flushing.insert(conn, (flush, to));
+            return io.tell_when_drained(conn);
+        }
+        self.hub.handle(Input::QueueWritten { flush, to, taken }, io.now());
+    }
+
+    fn write_personal(
+        &mut self,
+        io: &mut impl Runtime,
+        personal: &Personal,
+        conns: Vec<ConnId>,
+        ask: AskId,
+        to: ShardId,
+    ) {
+        let mut connections = 0;
+        for conn in conns.into_iter().map(token) {
+            let Some(Browser { form, .. }) = browser(io, conn) else { continue };
+            io.write_shared(conn, personal.frame(form, |personal| jsapi::frame_personal(personal, form)));
+            connections += u32::from(io.is_open(conn));
+        }
+        self.hub.handle(Input::PersonalWritten { ask, to, connections }, io.now());
+    }
+
+    fn write_history(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        pipe: &PipeName,
+        marker: &Marker,
+        messages: &[StoredMessage],
+    ) {
+        let Some(Browser { form, .. }) = browser(io, conn) else { return };
+        self.scratch.clear();
+        for StoredMessage { time, event, message, sender, .. } in messages {
+            let (event, time) = (event.as_str(), UnixTime(*time));
+            let entry = HistoryEntry { pipe, event, message, sender: *sender, time };
+            ws::append_text_frame(&mut self.scratch, |out| jsapi::encode_history(&entry, marker, form, out));
+        }
+        io.write(conn, &self.scratch);
     }
 
     /// Ends a connection as its client understands it.
@@ -554,6 +648,9 @@ impl Browsers {
             && std::mem::take(&mut browser.fragments)
         {
             self.fragments.forget(conn);
+        }
+        if let Some((flush, to)) = self.flushing.remove(&conn) {
+            self.input(io, Input::QueueWritten { flush, to, taken: false });
         }
         self.input(io, Input::Disconnected { conn: id(conn) });
     }
@@ -605,6 +702,15 @@ impl TurnBudget {
 /// How long a client may take for the answer to a plain request.
 const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
 
+/// Of a client that is gone already.
+const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// At most so many bytes of a header's text, whole characters of it.
+fn cut(text: &[u8], bytes_max: usize) -> Box<str> {
+    let text = simdutf8::basic::from_utf8(text).unwrap_or_default();
+    text[..text.floor_char_boundary(bytes_max)].into()
+}
+
 /// The protocol's number for a page of a host that is not on the list.
 const ORIGIN_REFUSED: u16 = 423;
 
@@ -614,6 +720,17 @@ enum Progress {
     Wait,
     /// The connection ends; nothing more is looked at.
     Over,
+}
+
+/// What waits to be sent is known here only.
+fn fill_in_queues(io: &impl Runtime, message: &mut RingMessage) {
+    if let RingMessage::Answered(answered) = message
+        && let Replies::Connections { connections, .. } = &mut answered.replies
+    {
+        for connection in connections {
+            connection.queued_bytes = io.queued_bytes(token(connection.conn)) as u64;
+        }
+    }
 }
 
 /// One write per connection and wire form, encoded once for all of them.

@@ -91,6 +91,13 @@ impl shards::Host for Host {
         }
     }
 
+    fn drained(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        match &mut self.kind {
+            Kind::Browsers(browsers) => browsers.drained(io, conn),
+            Kind::Sessions(sessions) => sessions.drained(conn),
+        }
+    }
+
     fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End) {
         each!(self, shard => shard.ended(io, conn, end));
     }
@@ -135,8 +142,8 @@ pub(super) fn start_clock() {
 /// Both clocks, the monotonic one at this instant.
 pub(super) fn clocks(instant: Instant) -> Now {
     let micros = instant.saturating_duration_since(*START).as_micros() as u64;
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-    Now { time: Time(micros), unix: UnixTime(unix) }
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { time: Time(micros), unix: UnixTime(unix.as_secs() as i64), micros: unix.subsec_micros() }
 }
 
 /// The moment of a time that [`clocks`] may tell.
@@ -160,7 +167,9 @@ pub(super) fn token(conn: ConnId) -> Token {
 pub(super) fn level(level: Level) -> shards::Level {
     match level {
         Level::Request => shards::Level::Request,
+        Level::Announce => shards::Level::Announce,
         Level::Deliver => shards::Level::Deliver,
+        Level::Report => shards::Level::Report,
         Level::Reply => shards::Level::Reply,
     }
 }

@@ -33,9 +33,10 @@ use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
 use crate::config::{self, Config, SendEngine, StringEscapes, Tls};
 use crate::http::HeadLimits;
-use crate::hub::{HubConfig, Placement};
+use crate::hub::{HubConfig, Placement, TokenSecret};
 use crate::metrics::Counters;
 use crate::model::ShardId;
+use crate::storage::{PipeSetting, StorageError};
 use crate::ws;
 
 use browsers::{BrowserConfig, Browsers};
@@ -61,6 +62,8 @@ const DEPARTED_MAX: usize = 1_000_000;
 const FRAGMENTS_MAX: usize = 1024;
 /// What they may hold together; two messages of the largest size fit in any case.
 const FRAGMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Pipes with a setting that one shard owns.
+const SETTINGS_PER_SHARD_MAX: usize = 1_000_000;
 /// Statements of one session under way.
 const PIPELINE_MAX: usize = 1024;
 /// How long a stopping server waits for what is still being sent, and for peers to close. Far enough below the two
@@ -75,6 +78,7 @@ const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, 
 pub enum StartError {
     Certificate(CertificateError),
     Storage(storage::OpenError),
+    Settings(StorageError),
     /// As the caller wished.
     GivenUp,
     Shards(shards::StartError),
@@ -87,6 +91,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Certificate(error) => error.fmt(f),
             Self::Storage(error) => error.fmt(f),
+            Self::Settings(error) => write!(f, "The settings of the pipes cannot be read from storage: {error}."),
             Self::GivenUp => f.write_str("The start was given up."),
             Self::Shards(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "A thread cannot be started: {error}."),
@@ -180,7 +185,8 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let all_shards = connection_shards + 1;
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
-    let placement = Placement::new(connection_shards, u64::from_le_bytes(seed));
+    let seed = u64::from_le_bytes(seed);
+    let placement = Placement::new(connection_shards, seed);
 
     let tls = config.cometql.tls;
     let tls_config = match tls {
@@ -196,8 +202,13 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
-    let store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
+    let mut store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
     let storage_description = store.describe();
+    let mut settings: Vec<Vec<PipeSetting>> = vec![Vec::new(); usize::from(connection_shards)];
+    for setting in store.settings().map_err(StartError::Settings)? {
+        let owner = placement.owner_of_pipe(&setting.pipe).0;
+        settings.get_mut(usize::from(owner)).map(|settings| settings.push(setting));
+    }
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
     let board: Board = (0..=all_shards).map(|_| Mutex::new(Counters::default())).collect();
     let retry = Duration::from_secs(u64::from(config.storage.retry_s));
@@ -217,11 +228,12 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let ends = Ends {
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),
+        settings: Mutex::new(settings.into_iter().map(Some).collect()),
         tls: tls_config,
     };
     let cometql_port = Arc::new(OnceLock::new());
     let port_for_pages = cometql_port.clone();
-    let make = move |shard: u16| make_host(shard, &config, &password, &placement, &board, &ends, &port_for_pages);
+    let make = move |shard: u16| make_host(shard, &config, &password, seed, &placement, &board, &ends, &port_for_pages);
     let running = prepared.start(make).map_err(StartError::Shards)?;
     let addresses = running.addresses();
     let address = |shard: u16| addresses.get(usize::from(shard)).copied().flatten().unwrap_or(NO_ADDRESS);
@@ -250,6 +262,7 @@ const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ip
 struct Ends {
     storage: Mutex<Vec<Option<storage::StorageClient>>>,
     files: Mutex<Vec<Option<files::FileClient>>>,
+    settings: Mutex<Vec<Option<Vec<PipeSetting>>>>,
     tls: Option<Arc<rustls::ServerConfig>>,
 }
 
@@ -294,6 +307,7 @@ fn make_host(
     shard: u16,
     config: &Config,
     password: &str,
+    seed: u64,
     placement: &Placement,
     board: &Board,
     ends: &Ends,
@@ -323,6 +337,14 @@ fn make_host(
             // A joined write is far below what makes a consumer slow.
             arrivals_bytes_max: config.ws.queue_bytes_max / 8,
             save_last_seen: config.main.save_users_last_online_time,
+            announce_online: config.main.send_user_online_events,
+            announce_offline: config.main.send_user_offline_events,
+            devices_max: config.ws.devices_max,
+            settings_max: SETTINGS_PER_SHARD_MAX,
+            history_bytes_max: config.ws.queue_bytes_max / 2,
+            tokens: TokenSecret::new(password),
+            // Told from the others of this start by its number.
+            seed: placement.hasher().hash_one((seed, shard)),
             departed_max: DEPARTED_MAX,
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },
@@ -336,7 +358,8 @@ fn make_host(
         fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
         pages: Arc::new(Pages::new(cometql_port.clone(), config.main.node_name.clone(), content_types)),
     };
-    Host::browsers(Browsers::new(browsers, storage, take(&ends.files, shard)), board.clone())
+    let settings = take(&ends.settings, shard).unwrap_or_default();
+    Host::browsers(Browsers::new(browsers, settings, storage, take(&ends.files, shard)), board.clone())
 }
 
 fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecConfig {
@@ -358,6 +381,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
         },
         pipeline_max: PIPELINE_MAX,
         login_attempts_max: config.cometql.login_attempts_max,
+        delete_counts: config.cometql.delete_counts,
         tls: match config.cometql.tls {
             Tls::Off => exec::Tls::Off,
             Tls::On => exec::Tls::Offered,

@@ -352,6 +352,16 @@ pub enum StorageError {
     Unavailable(String),
 }
 
+impl std::fmt::Display for StorageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLarge { bytes_max } => write!(f, "the answer is larger than {bytes_max} bytes"),
+            Self::Failed(text) | Self::Unavailable(text) => f.write_str(text),
+            Self::Overloaded => f.write_str("too many requests wait"),
+        }
+    }
+}
+
 /// What the results of one group may weigh before it ends; the last result comes on top.
 pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -46,7 +46,8 @@ const MODULES: &[Module] = &[
     pure("cometql/sql", &["model"]),
     pure("cometql/errors", &["model", "storage", "cometql/sql"]),
     pure("cometql/tables", &["model", "storage", "cometql/sql", "cometql/errors", "cometql/plan"]),
-    pure("cometql/plan", &["model", "storage", "cometql/sql", "cometql/errors", "cometql/tables"]),
+    // Of `hub` it takes how long a token that is revoked would have been good.
+    pure("cometql/plan", &["model", "storage", "hub", "cometql/sql", "cometql/errors", "cometql/tables"]),
     pure("cometql/back_off", &["model"]),
     pure(
         "cometql/exec",

@@ -239,7 +239,10 @@ pub enum Subject {
     },
     Status(StatusFlag),
     Variables(StatusFlag),
-    Processlist,
+    /// The shards; with FULL the sessions and connections.
+    Processlist {
+        full: bool,
+    },
     /// Also SHOW ERRORS.
     Warnings,
     /// `SHOW COUNT(*) WARNINGS` and `ERRORS`; the text is the heading.

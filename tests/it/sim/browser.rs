@@ -79,16 +79,16 @@ impl BrowserClient {
         let pipe = publication.pipe.name.as_str();
         let heard = self.subscriptions.get_mut(pipe).unwrap_or_else(|| panic!("{pipe} was never subscribed"));
         if let Some(last) = heard.last_position {
-            assert!(publication.position > last, "{pipe}: position {} after {last}", publication.position);
-            heard.skipped += publication.position - last - 1;
+            assert!(publication.number > last, "{pipe}: number {} after {last}", publication.number);
+            heard.skipped += publication.number - last - 1;
             assert!(
                 heard.skipped <= heard.published,
                 "{pipe}: {} follows {last}, but only {} were its own",
-                publication.position,
+                publication.number,
                 heard.published
             );
         }
-        heard.last_position = Some(publication.position);
+        heard.last_position = Some(publication.number);
         heard.last_message = publication.message.to_string();
         self.expected.push_back(publication.message.to_string());
     }

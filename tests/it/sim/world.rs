@@ -8,7 +8,7 @@ use encke::cometql::exec::{Exec, ExecConfig, Output as ExecOutput, Tls};
 use encke::cometql::plan::{Figures, Row, StatementLimits};
 use encke::cometql::sql::StringEscapes;
 use encke::cometql::wire;
-use encke::hub::{Credentials, Hub, HubConfig, Input, Level, Output, Placement, RingMessage};
+use encke::hub::{Credentials, Details, Hub, HubConfig, Input, Level, Output, Placement, RingMessage, TokenSecret};
 use encke::jsapi;
 use encke::model::{ConnId, DevId, EventName, Now, PipeName, Publication, ShardId, Time, UnixTime, UserId, WireForm};
 use encke::storage::{Completion, Job, Outcome, Read, Request, StorageError, Write};
@@ -110,6 +110,13 @@ impl World {
                 pipes_max: 100,
                 arrivals_bytes_max,
                 save_last_seen: true,
+                announce_online: true,
+                announce_offline: true,
+                devices_max: 2,
+                settings_max: 100,
+                history_bytes_max: 1_000_000,
+                tokens: TokenSecret::default(),
+                seed: u64::from(shard),
                 departed_max: 100,
             })
         };
@@ -121,6 +128,7 @@ impl World {
             escapes: StringEscapes::Mysql,
             pipeline_max: 1 + random.below(8),
             login_attempts_max: 5,
+            delete_counts: false,
             tls: Tls::Off,
         };
         let capacity = 1 + random.below(4);
@@ -140,7 +148,7 @@ impl World {
             deliveries: HashMap::new(),
             queue_bytes_max: if random.chance(20) { 2000 } else { 1_000_000 },
             next_message: 0,
-            now: Now { time: Time(0), unix: UnixTime(1_700_000_000) },
+            now: Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 },
             totals: Totals::default(),
             random,
         };
@@ -205,7 +213,7 @@ impl World {
         let user = UserId::new(self.random.below(USERS as usize + 2) as u32).unwrap();
         let key = if self.random.chance(80) { format!("key{user}") } else { "wrong".to_owned() };
         self.browsers.push(BrowserClient::new(id, shard, user));
-        let credentials = Credentials { dev: DEV, user, key: key.into() };
+        let credentials = Credentials { dev: DEV, user, key: key.into(), details: Details::default() };
         self.hub_input(shard, Input::Connected { conn: id, credentials });
     }
 
@@ -415,6 +423,10 @@ impl World {
             ),
             Request::Read { read: Read::UserData { .. }, .. } => Outcome::Texts(Vec::new()),
             Request::Read { read: Read::LastSeen { .. }, .. } => Outcome::Times(Vec::new()),
+            Request::Read { read: Read::Login { user, .. }, .. } => {
+                Outcome::Login { hash: self.hashes.get(&user.get()).map(|hash| hash.as_str().into()), revoked: false }
+            }
+            Request::Read { read: Read::Queue { .. }, .. } => Outcome::Messages { rows: Vec::new(), more: false },
             Request::Read { read, .. } => unreachable!("{read:?}"),
         }
     }
@@ -448,7 +460,7 @@ impl World {
             self.endpoints[shard].hold(false);
         }
         if shard < self.hubs.len() {
-            self.hubs[shard].store_departed(self.now);
+            self.hubs[shard].time_passed(self.now);
             self.carry_out_hub(shard);
         }
         self.endpoints[shard].take_targets(|_| {});
@@ -485,6 +497,15 @@ impl World {
                         }
                     }
                 }
+                Output::Queue { flush, to } => {
+                    let input = Input::QueueWritten { flush, to, taken: true };
+                    self.hubs[shard].handle(input, self.now);
+                }
+                Output::Personal { conns, ask, to, .. } => {
+                    let input = Input::PersonalWritten { ask, to, connections: conns.len() as u32 };
+                    self.hubs[shard].handle(input, self.now);
+                }
+                Output::History { .. } => {}
                 Output::Ring { to, message } => self.send(shard, to, message),
                 Output::RingAfterFanOut { to, message } => self.deferred[shard].push_back((to, message)),
                 Output::Store(job) => self.jobs.push_back((shard, job)),
@@ -527,6 +548,7 @@ impl World {
                         self.sessions[at].paused = false;
                     }
                 }
+                ExecOutput::TellWhenDrained { session } => self.exec.drained(session),
                 ExecOutput::LoggedIn { .. } | ExecOutput::HeldOff { .. } => {}
             }
         }
@@ -535,6 +557,8 @@ impl World {
     fn send(&mut self, from: usize, to: ShardId, message: RingMessage) {
         let level = match message.level() {
             Level::Request => shards::Level::Request,
+            Level::Announce => shards::Level::Announce,
+            Level::Report => shards::Level::Report,
             Level::Deliver => shards::Level::Deliver,
             Level::Reply => shards::Level::Reply,
         };
