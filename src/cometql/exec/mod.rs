@@ -516,7 +516,7 @@ impl Exec {
                     start: Start::At(sequence),
                     more: false,
                     binary: false,
-                    stage: Stage::Planned(plan),
+                    stage: Stage::Planned(Box::new(plan)),
                 });
                 return;
             }
@@ -541,7 +541,7 @@ impl Exec {
                     let number = session.next_number();
                     Stage::Publishing { left: self.publish(session, number, drafts) }
                 }
-                Ok(plan) => Stage::Planned(plan),
+                Ok(plan) => Stage::Planned(Box::new(plan)),
                 Err(error) => Stage::Failed(error),
             };
             session.push(Entry { start, more, binary: false, stage });
@@ -653,7 +653,7 @@ impl Exec {
                 let number = session.next_number();
                 Stage::Publishing { left: self.publish(session, number, drafts) }
             }
-            Ok(plan) => Stage::Planned(plan),
+            Ok(plan) => Stage::Planned(Box::new(plan)),
             Err(error) => Stage::Failed(error),
         };
         session.push(Entry { start: Start::At(sequence), more: false, binary: true, stage });
@@ -738,7 +738,7 @@ impl Exec {
             }
             Plan::Read { source, query } => {
                 let gather = self.ask(session, source, query);
-                Stage::Gathering(gather)
+                Stage::Gathering(Box::new(gather))
             }
             Plan::UseDatabase(database) => {
                 session.use_database(database);

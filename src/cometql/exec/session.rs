@@ -28,16 +28,17 @@ pub(super) enum Start {
     Continued,
 }
 
+/// Small, since every session keeps room for a few: what is large is boxed.
 #[derive(Debug)]
 pub(super) enum Stage {
-    Planned(Plan),
+    Planned(Box<Plan>),
     /// Owners have yet to accept so many publications.
     Publishing {
         left: u32,
     },
     /// Storage has yet to commit.
     Writing(Reply),
-    Gathering(Gather),
+    Gathering(Box<Gather>),
     Failed(Error),
     Done(Result<Reply, Error>),
     Ready(Vec<u8>),
@@ -190,7 +191,7 @@ impl Session {
     pub(super) fn take_planned(&mut self) -> Option<Plan> {
         let front = self.queue.front_mut().filter(|front| matches!(front.stage, Stage::Planned(_)))?;
         match std::mem::replace(&mut front.stage, Stage::Ready(Vec::new())) {
-            Stage::Planned(plan) => Some(plan),
+            Stage::Planned(plan) => Some(*plan),
             _ => None,
         }
     }
@@ -283,6 +284,9 @@ impl Session {
 
 /// A session that had no more entries than this under way keeps the room for them.
 const IDLE_QUEUE: usize = 4;
+
+// Of the 1,024 bytes that an idle session may cost, the rest is for its places in maps and for the allocator.
+const _: () = assert!(size_of::<Session>() + IDLE_QUEUE * size_of::<Entry>() <= 640);
 
 fn is_continued(entry: &Entry) -> bool {
     entry.start == Start::Continued && !matches!(entry.stage, Stage::Ready(_))
