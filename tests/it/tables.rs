@@ -89,13 +89,14 @@ fn long_answers_are_sent_as_their_rows_come() {
     assert_eq!(finished.stdout.lines().count(), TOKENS, "{}", finished.stderr);
 }
 
-/// A `trust_` pipe keeps its newest messages without a setting; they come in the order in which they were sent.
+/// A `trust_` pipe keeps its messages without a setting; they come in the order in which they were sent.
 #[test]
 fn a_long_history_is_read_whole() {
     let _alone = tools::alone();
-    let server = Server::start(&Setup::default());
+    let sent = 20_000;
+    let server =
+        Server::start(&Setup { more: format!("[storage]\ntrust_messages_max = {sent}\n"), ..Setup::default() });
     let mut backend = server.backend();
-    let (sent, kept) = (20_000, 10_000);
     for first in (0..sent).step_by(1_000) {
         let rows = (first..first + 1_000).map(|number| format!("('trust_long', 'e', '{number}')"));
         let rows = rows.collect::<Vec<_>>().join(",");
@@ -103,12 +104,16 @@ fn a_long_history_is_read_whole() {
         assert_eq!(backend.execute(&insert).expect("published"), (0, 0));
     }
     let rows = backend.rows("SELECT `index`, message FROM pipes_messages WHERE name = 'trust_long'").unwrap();
-    // It is trimmed now and then only.
-    assert!((kept..kept + 1_000).contains(&rows.len()), "{}", rows.len());
-    let first = sent - rows.len();
+    assert_eq!(rows.len(), sent);
     for (index, row) in rows.iter().enumerate() {
-        assert_eq!(row, &[Some(index.to_string()), Some((first + index).to_string())]);
+        assert_eq!(row, &[Some(index.to_string()), Some(index.to_string())]);
     }
+    // In whichever order, and as many as are wanted.
+    let newest = "SELECT message FROM pipes_messages WHERE name = 'trust_long' ORDER BY `index` DESC LIMIT 2";
+    assert_eq!(backend.rows(newest).unwrap(), [19_999, 19_998].map(|number: usize| [Some(number.to_string())]));
+    assert_eq!(backend.execute("DELETE FROM pipes_messages WHERE name = 'trust_long'").unwrap(), (0, 0));
+    let left = "SELECT COUNT(*) FROM pipes_messages WHERE name = 'trust_long'";
+    assert_eq!(backend.rows(left).unwrap(), [[Some("0".to_owned())]]);
 }
 
 #[test]
@@ -170,5 +175,78 @@ fn deleted_rows_are_counted_where_that_is_wanted() {
         ("DELETE FROM revoked_tokens WHERE token IN ('a', 'b')", 1),
     ] {
         assert_eq!(backend.execute(delete).expect(delete), (rows, 0), "{delete}");
+    }
+}
+
+/// Every number of the error table, from the running program. Two more are the protocol's own: 1421 and 1835.
+#[test]
+fn every_error_is_sent() {
+    let server = Server::start(&Setup { more: "[main]\ndev_index_size = 10\n".to_owned(), ..Setup::default() });
+    let list = |item: &str, count: usize| vec![item; count].join(",");
+    let names = (0..21).map(|number| format!("n{number}")).collect::<Vec<_>>().join(",");
+    let mut backend = server.backend();
+    for (code, sql) in [
+        (2, "DELETE FROM users_messages WHERE id = 5 AND event = 'e'".to_owned()),
+        (2, "SELECT id FROM users_auth WHERE id = 5 OR hash = 'x'".to_owned()),
+        (3, "garbage in here".to_owned()),
+        (10, "INSERT INTO connections (id) VALUES (5)".to_owned()),
+        (11, format!("INSERT INTO pipes_settings (name, length) VALUES ('{}', 1)", "n".repeat(65))),
+        (11, format!("INSERT INTO revoked_tokens (token) VALUES ('{}')", "t".repeat(601))),
+        (12, "INSERT INTO users_messages (id, event, message) VALUES (5, 'a.b', 'm')".to_owned()),
+        (13, "DELETE FROM revoked_tokens".to_owned()),
+        (13, "DELETE FROM conference WHERE name = '1'".to_owned()),
+        (14, "SELECT nothing FROM users_in_pipes WHERE name = 'abc'".to_owned()),
+        (15, "SELECT * FROM dialogs".to_owned()),
+        (16, "cometqlcluster_v1 set dev_id=10; SELECT 1".to_owned()),
+        (17, "abc".to_owned()),
+        (17, "INSERT INTO pipes_settings (name, length) VALUES ('ab', 1)".to_owned()),
+        (18, format!("SELECT id FROM users_auth WHERE {}", ["id = 5"; 11].join(" AND "))),
+        (19, format!("SELECT id FROM users_auth WHERE id IN ({})", list("5", 4001))),
+        (20, format!("SELECT {} FROM users_auth WHERE id = 5", list("id", 21))),
+        (21, format!("INSERT INTO users_auth ({names}) VALUES ({})", list("1", 21))),
+        (500, "INSERT INTO conference (name, user_id, message) VALUES ('1', 5, 'm')".to_owned()),
+        (1094, "KILL 77".to_owned()),
+    ] {
+        check_code(&backend.query(&sql).unwrap(), code, &sql);
+    }
+    // Prepare and execute; no types were ever bound.
+    check_code(&backend.command(0xc8, b"").unwrap(), 1047, "command 200");
+    check_code(&backend.command(0x17, b"\x07\0\0\0\0\x01\0\0\0").unwrap(), 1243, "execute");
+    check_code(&backend.command(0x1c, b"\x01\0\0\0\x01\0\0\0").unwrap(), 1421, "fetch");
+    // What prepares without placeholders and columns is one packet.
+    for number in 0..1024 {
+        backend.send_packet(0, b"\x16SET NAMES utf8").unwrap();
+        let prepared = backend.read_payload(&mut 1, "a statement's number").unwrap();
+        assert_eq!(prepared.first(), Some(&0), "{number}");
+    }
+    check_code(&backend.command(0x16, b"SET NAMES utf8").unwrap(), 1461, "prepare");
+
+    let mut other = server.backend();
+    let insert = b"DELETE FROM users_data WHERE id = ?";
+    other.send_packet(0, &[&[0x16], &insert[..]].concat()).unwrap();
+    let mut sequence = 1;
+    for part in ["OK", "the placeholder", "the end"] {
+        other.read_payload(&mut sequence, part).unwrap();
+    }
+    check_code(&other.command(0x17, b"\x01\0\0\0\0\x01\0\0\0\0\0").unwrap(), 1210, "execute");
+
+    let mut probe = CometQl::connect(server.cometql, "haproxy_check", "", None).unwrap();
+    check_code(&probe.query("SHOW DATABASES").unwrap(), 403, "a query of a probe");
+    for (user, password, database, code) in [
+        ("root", "wrong", None, 16),
+        ("bob", &*server.password, None, 16),
+        ("root", &server.password, Some("db_10"), 15),
+    ] {
+        let refused = CometQl::connect(server.cometql, user, password, database).unwrap_err().to_string();
+        assert!(refused.contains(&code.to_string()), "{refused}");
+    }
+}
+
+fn check_code(answer: &Answer, expected: u16, what: &str) {
+    match answer {
+        Answer::Error { code, sqlstate, .. } => {
+            assert_eq!((*code, sqlstate.as_str()), (expected, "HY000"), "{what:.200}")
+        }
+        other => panic!("{what:.200}: {other:?}"),
     }
 }
