@@ -763,8 +763,11 @@ fn trim_queue<C: Connection>(db: &mut C, dev: DevId, user: UserId, surplus: u64)
     let last =
         first(db, sql, &[dev.into(), user.into(), offset], |row| Some(Place { time: row.int(0)?, id: row.id(1)? }))?;
     if let Some(Place { time, id }) = last {
-        let sql = "DELETE FROM users_messages WHERE dev_id = ? AND user_id = ? AND time <= ? AND (time, id) <= (?, ?)";
-        db.execute(sql, values![dev, user, time, time, id])?;
+        let sql = format!(
+            "DELETE FROM users_messages WHERE dev_id = ? AND user_id = ? AND {} <= ? AND (time, id) <= (?, ?)",
+            C::TIME
+        );
+        db.execute(&sql, values![dev, user, time, time, id])?;
     }
     Ok(())
 }
@@ -802,8 +805,11 @@ fn trim<C: Connection>(db: &mut C, pipe: &PipeKey, length: u32) -> Result<(), C:
     if length == 0 {
         delete_history(db, pipe)?;
     } else if let Some(Place { time, id }) = last_beyond(db, pipe, length)? {
-        let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND time <= ? AND (time, id) <= (?, ?)";
-        db.execute(sql, values![pipe.dev, &pipe.name, time, time, id])?;
+        let sql = format!(
+            "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND {} <= ? AND (time, id) <= (?, ?)",
+            C::TIME
+        );
+        db.execute(&sql, values![pipe.dev, &pipe.name, time, time, id])?;
     }
     Ok(())
 }
