@@ -11,10 +11,11 @@ use encke::model::{DevId, UnixTime};
 fn check_plan(plan: &Plan, uses: bool) {
     match plan {
         Plan::Reply(Reply::Rows(set)) => assert!(set.rows.iter().all(|row| row.len() == set.columns.len())),
-        Plan::Write { writes, .. } => {
+        Plan::Write { writes, .. } | Plan::Delete(writes) => {
             assert!(!writes.is_empty());
             assert!(writes.iter().all(|write| write.dev() == DevId(7)));
         }
+        Plan::SetLengths { lengths, .. } => assert!(!lengths.is_empty()),
         Plan::UseDatabase(Database::Tenant(_)) => assert!(uses),
         _ => {}
     }

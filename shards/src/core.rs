@@ -35,6 +35,8 @@ pub(crate) struct Core<H: Host> {
     pub(crate) readers: VecDeque<Token>,
     /// Connections whose queue can be flushed further, each once.
     pub(crate) flushers: VecDeque<Token>,
+    /// Connections whose queue is empty, as the host wanted to know; it does not know yet.
+    pub(crate) sent: VecDeque<Token>,
     pub(crate) fan_outs: FanOuts,
     pub(crate) endpoint: Endpoint<H::Message>,
     pub(crate) counters: Counters,
@@ -67,6 +69,7 @@ impl<H: Host> Core<H> {
             endings: VecDeque::new(),
             readers: VecDeque::new(),
             flushers: VecDeque::new(),
+            sent: VecDeque::new(),
             fan_outs: FanOuts::default(),
             endpoint,
             counters: Counters::default(),
@@ -133,6 +136,16 @@ impl<H: Host> Core<H> {
         {
             entry.flags.set(Flags::FLUSH_LISTED);
             self.flushers.push_back(conn);
+        }
+    }
+
+    /// Sees to it that the host is told when nothing waits to be sent.
+    pub(crate) fn tell_when_sent(&mut self, conn: Token) {
+        let Some(entry) = self.slab.get(conn).filter(|entry| entry.is_open()) else { return };
+        if entry.has_queue() {
+            self.edit_ext(conn, |ext| ext.tell_when_sent = true);
+        } else {
+            self.sent.push_back(conn);
         }
     }
 
@@ -297,7 +310,8 @@ impl<H: Host> Core<H> {
     }
 
     pub(crate) fn memory(&self) -> Memory {
-        let lists = (self.readers.capacity() + self.flushers.capacity() + self.due.capacity()) * size_of::<Token>();
+        let lists = [&self.readers, &self.flushers, &self.due, &self.sent];
+        let lists = lists.map(|list| list.capacity() * size_of::<Token>()).iter().sum::<usize>();
         let endings = self.endings.capacity() * size_of::<(Token, End)>();
         Memory {
             entries: self.slab.bytes(),

@@ -80,6 +80,8 @@ pub(crate) struct Ext {
     pub(crate) queue: Queue,
     /// Input thrown away while the connection lingers.
     pub(crate) drained: usize,
+    /// The host wants to know when the queue is empty. Says nothing once it is, so it keeps no box.
+    pub(crate) tell_when_sent: bool,
 }
 
 impl Ext {

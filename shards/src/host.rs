@@ -61,6 +61,12 @@ pub trait Host: Sized {
         let _ = (io, conn);
     }
 
+    /// Nothing waits to be sent on a connection, as [`Io::tell_when_drained`] asked to be told. Not for one that is being
+    /// closed.
+    fn drained(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        let _ = (io, conn);
+    }
+
     /// Exactly once per accepted connection, whoever ended it. The state can still be read; the token is dead
     /// afterwards.
     fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End);

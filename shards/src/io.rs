@@ -146,6 +146,13 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.endpoint.congested()
     }
 
+    /// [`drained`](Host::drained) comes once, when nothing waits to be sent on the connection: in the next turn if nothing
+    /// does now. What is written until then postpones it; a fan-out that is pending does not. A host that has much to
+    /// send writes a part of it and the next one when the reader has taken that.
+    pub fn tell_when_drained(&mut self, conn: Token) {
+        self.core.tell_when_sent(conn);
+    }
+
     /// Bytes that wait to be sent on a connection.
     pub fn queued_bytes(&self, conn: Token) -> usize {
         self.core.queued_bytes(conn)

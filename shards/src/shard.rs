@@ -113,6 +113,7 @@ impl<H: Host> Shard<H> {
         self.tell_ends();
         // What sockets bring comes before messages: a host that messages keep held would otherwise never read.
         self.flush_listed();
+        self.tell_drained();
         self.read_listed();
         self.accept();
         self.tell_timeouts();
@@ -130,7 +131,7 @@ impl<H: Host> Shard<H> {
         let last = self.follow_stop();
         self.tell_ends();
         self.pass_messages();
-        self.again |= self.core.counters.ended != ended_before;
+        self.again |= self.core.counters.ended != ended_before || !self.core.sent.is_empty();
         let elapsed = begun.elapsed().as_micros() as u64;
         self.core.counters.longest_turn_us = self.core.counters.longest_turn_us.max(elapsed);
         Ok(last)
@@ -172,7 +173,8 @@ impl<H: Host> Shard<H> {
         }
     }
 
-    /// Looks for input for the time of `busy_poll`. Returns whether there is any.
+    /// Looks for input for the time of `busy_poll`. Returns whether there is any. What is looked for may have to come from
+    /// a shard on the same core, so that one gets its turn between two looks.
     fn look_around(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let limit = timeout.map_or(self.busy_poll, |timeout| timeout.min(self.busy_poll));
         let begun = Instant::now();
@@ -182,7 +184,7 @@ impl<H: Host> Shard<H> {
             if notified || !self.events.is_empty() || self.core.endpoint.can_receive() {
                 return Ok(true);
             }
-            std::hint::spin_loop();
+            std::thread::yield_now();
         }
         Ok(false)
     }
@@ -302,6 +304,22 @@ impl<H: Host> Shard<H> {
             }
         }
         self.tell_ends();
+    }
+
+    /// Tells the host whose queues are empty; those that become so meanwhile are for the next turn.
+    fn tell_drained(&mut self) {
+        for _ in 0..self.core.sent.len() {
+            let Some(conn) = self.core.sent.pop_front() else { return };
+            if !self.core.is_open(conn) {
+                continue;
+            }
+            if self.core.queued_bytes(conn) > 0 {
+                self.core.tell_when_sent(conn);
+            } else {
+                self.host.drained(&mut Io::new(&mut self.core), conn);
+                self.tell_ends();
+            }
+        }
     }
 
     /// None while the rings are congested: what a host does then usually causes messages.

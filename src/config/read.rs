@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         if let Field::Text { .. } = key.field {
             self.comment_in_value(key.name, entry);
         }
-        if key.is_secret() && entry.value.chars().count() < PASSWORD_CHARS_MIN {
+        if (key.section, key.name) == ("main", "password") && entry.value.chars().count() < PASSWORD_CHARS_MIN {
             self.say(entry.line, ProblemKind::ShortPassword { chars_min: PASSWORD_CHARS_MIN });
         }
     }
@@ -263,6 +263,10 @@ impl<'a> Reader<'a> {
         };
         if let Some((given, missing)) = alone {
             found.push((self.line_of(&[("cometql", given)]), ProblemKind::Alone { given, missing }));
+        }
+        let given = ["password", "socket"].into_iter().find(|key| self.seen.contains_key(&("db", *key)));
+        if let (Some(given), None) = (given, &self.config.db.name) {
+            found.push((self.line_of(&[("db", given)]), ProblemKind::Alone { given, missing: "name" }));
         }
         if ws.queue_bytes_max < cometql.query_bytes_max {
             found.push((

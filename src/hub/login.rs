@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use ahash::RandomState;
 
-use crate::model::{Answer, CloseReason, ConnId, DevId, Now, UnixTime, UserId};
+use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UnixTime, UserId};
 use crate::storage::Read;
 
 use super::{Credentials, EndedUsers, Hub, Output, RingMessage, Waiting};
@@ -28,11 +28,13 @@ pub(super) struct Tokens {
     /// By the token's hash.
     by_token: BTreeSet<(u64, ConnId)>,
     by_expiry: BTreeSet<(i64, ConnId)>,
+    /// When the first of them expires, or earlier.
+    due: Option<Time>,
 }
 
 impl Tokens {
     pub(super) fn new(hasher: RandomState) -> Self {
-        Self { by_conn: HashMap::with_hasher(hasher), by_token: BTreeSet::new(), by_expiry: BTreeSet::new() }
+        Self { by_conn: HashMap::with_hasher(hasher), by_token: BTreeSet::new(), by_expiry: BTreeSet::new(), due: None }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -41,10 +43,21 @@ impl Tokens {
             + self.by_expiry.len() * 2 * size_of::<(i64, ConnId)>()
     }
 
-    fn insert(&mut self, conn: ConnId, token: u64, expires: UnixTime) {
+    pub(super) fn due(&self) -> Option<Time> {
+        self.due
+    }
+
+    fn insert(&mut self, conn: ConnId, token: u64, expires: UnixTime, now: Now) {
         self.by_conn.insert(conn, (token, expires.0));
         self.by_token.insert((token, conn));
         self.by_expiry.insert((expires.0, conn));
+        self.set_due(now);
+    }
+
+    /// A token is good through the second that it names.
+    fn set_due(&mut self, now: Now) {
+        let seconds = self.by_expiry.first().map(|(expires, _)| expires.saturating_sub(now.unix.0).saturating_add(1));
+        self.due = seconds.map(|seconds| now.time + u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000));
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) {
@@ -104,13 +117,18 @@ impl Hub {
             self.conns.authorise(conn, user);
             self.users.came(dev, user, conn);
             if let Some(expires) = token {
-                self.tokens.insert(conn, self.token_hash(dev, &key), expires);
+                self.tokens.insert(conn, self.token_hash(dev, &key), expires, now);
             }
         } else {
             self.counters.logins_refused += 1;
         }
-        // Whoever comes with a token gets no lasting secret for it that was not there before.
-        self.answer(conn, Answer::ServerInfo { authorised, key: if authorised { hash } else { "".into() } });
+        let key = match authorised {
+            false => "".into(),
+            // Whoever comes with a token gets no lasting secret for it. Pages expect some text; this one opens nothing.
+            true if hash.is_empty() => self.meaningless_key(conn),
+            true => hash,
+        };
+        self.answer(conn, Answer::ServerInfo { authorised, key });
         if authorised {
             let to = self.config.placement.owner_of_user(dev, user);
             self.send(to, RingMessage::UserCame { dev, user, conn });
@@ -134,9 +152,12 @@ impl Hub {
     }
 
     /// Closes the connections whose token is not valid any longer.
-    pub fn end_expired(&mut self, now: Now) {
-        while let Some(conn) = self.tokens.pop_expired(now.unix) {
-            self.outputs.push_back(Output::Close { conn, reason: CloseReason::TokenExpired });
+    pub(super) fn end_expired(&mut self, now: Now) {
+        if self.tokens.due.is_some_and(|due| due <= now.time) {
+            while let Some(conn) = self.tokens.pop_expired(now.unix) {
+                self.outputs.push_back(Output::Close { conn, reason: CloseReason::TokenExpired });
+            }
+            self.tokens.set_due(now);
         }
     }
 
@@ -149,6 +170,12 @@ impl Hub {
                 login.outdated = true;
             }
         }
+    }
+
+    fn meaningless_key(&self, conn: ConnId) -> Box<str> {
+        let hasher = self.config.placement.hasher();
+        let half = |number: u8| hasher.hash_one((number, self.config.seed, conn));
+        format!("{:016x}{:016x}", half(0), half(1)).into()
     }
 
     fn token_hash(&self, dev: DevId, token: &str) -> u64 {

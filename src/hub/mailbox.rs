@@ -65,6 +65,8 @@ struct Flushing {
     conn: ConnId,
     /// Storage was asked; otherwise the connection's shard is to report.
     reading: bool,
+    /// Something was put into the queue that the reading may have missed.
+    again: bool,
     /// Personal messages that came meanwhile.
     held: Vec<Letter>,
 }
@@ -117,13 +119,18 @@ impl Mailboxes {
             + self.undeleted_count * size_of::<MessageId>()
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.sent.is_empty() && self.devices == 0
+    }
+
     pub(super) fn is_online(&self, dev: DevId, user: UserId) -> bool {
         self.users.get(&(dev, user)).is_some_and(|user| !user.devices.is_empty())
     }
 }
 
 impl Hub {
-    pub(super) fn user_came(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId, now: Now) {
+    pub(super) fn user_came(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId) {
         let entry = self.mailboxes.users.entry((dev, user)).or_insert_with(|| OwnedUser {
             // Nearly every user has one connection; the usual first step of growth would take four.
             devices: Vec::with_capacity(1),
@@ -133,7 +140,7 @@ impl Hub {
         entry.devices.push(Device { shard, conn, state: DeviceState::New });
         self.mailboxes.devices += 1;
         if first {
-            self.announce_presence(dev, user, true, now);
+            self.announce_presence(dev, user, true);
         }
         self.start_flush(dev, user);
     }
@@ -147,7 +154,10 @@ impl Hub {
             if entry.flush.is_none() {
                 self.forget_user(dev, user);
             }
-            self.announce_presence(dev, user, false, now);
+            if self.config.save_last_seen {
+                self.departed.add(dev, user, now.unix);
+            }
+            self.announce_presence(dev, user, false);
         } else {
             // Somebody beyond the limit may have a place now.
             self.start_flush(dev, user);
@@ -172,7 +182,9 @@ impl Hub {
     fn read_queue(&mut self, dev: DevId, user: UserId, device: Device, held: Vec<Letter>, after: Option<Place>) {
         let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
         let Device { shard, conn, .. } = device;
-        entry.flush = Some(Box::new(Flushing { shard, conn, reading: true, held }));
+        // Reading from the beginning finds everything that is there by now.
+        let again = after.is_some() && entry.flush.as_ref().is_some_and(|flush| flush.again);
+        entry.flush = Some(Box::new(Flushing { shard, conn, reading: true, again, held }));
         if let Some(ids) = self.mailboxes.undeleted.remove(&(dev, user)) {
             self.mailboxes.undeleted_count -= ids.len();
             self.take_off_queue(dev, user, ids);
@@ -201,16 +213,13 @@ impl Hub {
         if !more {
             device.state = DeviceState::Registered;
             held = std::mem::take(&mut flush.held);
-            if nothing {
-                entry.flush = None;
-            }
         }
         self.send(shard, RingMessage::Flush(Box::new(Flush { dev, user, conn, messages, register: !more })));
         for letter in held {
             self.deliver(dev, user, letter);
         }
         if nothing {
-            self.start_flush(dev, user);
+            self.end_flush(dev, user);
         }
     }
 
@@ -225,13 +234,7 @@ impl Hub {
         let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
         let Some(state) = entry.flush.as_mut().filter(|state| !state.reading && state.conn == conn) else { return };
         match (taken, register) {
-            (true, true) => {
-                entry.flush = None;
-                if entry.devices.is_empty() {
-                    return self.forget_user(dev, user);
-                }
-                self.start_flush(dev, user);
-            }
+            (true, true) => self.end_flush(dev, user),
             (true, false) => {
                 let held = std::mem::take(&mut state.held);
                 self.read_queue(dev, user, Device { shard: from, conn, state: DeviceState::New }, held, last);
@@ -242,6 +245,32 @@ impl Hub {
                 }
                 self.flush_another(dev, user);
             }
+        }
+    }
+
+    /// A connection has been given everything: the next one's turn.
+    fn end_flush(&mut self, dev: DevId, user: UserId) {
+        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
+        let again = entry.flush.take().is_some_and(|flush| flush.again);
+        if entry.devices.is_empty() {
+            return self.forget_user(dev, user);
+        }
+        self.start_flush(dev, user);
+        if again {
+            self.flush_registered(dev, user);
+        }
+    }
+
+    /// Something was queued although the user is here: for one of the registered connections.
+    fn flush_registered(&mut self, dev: DevId, user: UserId) {
+        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
+        if let Some(flush) = &mut entry.flush {
+            flush.again = true;
+            return;
+        }
+        let registered = entry.devices.iter().find(|device| device.state == DeviceState::Registered).copied();
+        if let Some(device) = registered {
+            self.read_queue(dev, user, device, Vec::new(), None);
         }
     }
 
@@ -363,21 +392,12 @@ impl Hub {
                 self.send(to, RingMessage::Refused { statement, refusal });
             }
         }
-        // The connection that did not take it was replaced by one that has read the queue already.
-        let entry = self.mailboxes.users.get(&(dev, user)).filter(|entry| entry.flush.is_none());
-        let registered = |device: &&Device| device.state == DeviceState::Registered;
-        if let Some(device) = entry.and_then(|entry| entry.devices.iter().find(registered)).copied() {
-            self.read_queue(dev, user, device, Vec::new(), None);
-        }
+        self.flush_registered(dev, user);
     }
 
     // Presence
 
-    fn announce_presence(&mut self, dev: DevId, user: UserId, online: bool, now: Now) {
-        if self.config.save_last_seen {
-            // Also when somebody comes: what is known after a crash is then at least that.
-            self.last_seen.push(Write::PutLastSeen { dev, user, time: now.unix.0 });
-        }
+    fn announce_presence(&mut self, dev: DevId, user: UserId, online: bool) {
         if !(if online { self.config.announce_online } else { self.config.announce_offline }) {
             return;
         }

@@ -18,6 +18,7 @@
 //! ```
 
 mod conns;
+mod departed;
 mod details;
 mod fan_out;
 mod history;
@@ -41,11 +42,12 @@ use ahash::RandomState;
 
 use crate::model::{
     Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, MessageId, Now, Personal, PipeClass,
-    PipeError, PipeKey, PipeName, Publication, PublicationKind, ShardId, SubscriptionError, UserId,
+    PipeError, PipeKey, PipeName, Publication, PublicationKind, ShardId, SubscriptionError, Time, UserId,
 };
-use crate::storage::{Completion, Job, Outcome, PipeSetting, Read, Request, StoredMessage, Ticket, Write};
+use crate::storage::{Completion, Job, Outcome, PipeSetting, Read, Request, StoredMessage, Ticket};
 
 use conns::{Conns, Membership};
+use departed::Departed;
 use details::AllDetails;
 pub use details::Details;
 use fan_out::Arrivals;
@@ -72,7 +74,7 @@ pub struct HubConfig {
     pub pipes_max: usize,
     /// Bytes of messages that may wait for [`Hub::end_turn`]; with more the hub is full.
     pub arrivals_bytes_max: usize,
-    /// Whether the times are stored at which users come and go.
+    /// Whether the time of a user's last connection is stored when it closes.
     pub save_last_seen: bool,
     /// Whether `user_status_` pipes tell of users who come, and of those who go.
     pub announce_online: bool,
@@ -87,6 +89,8 @@ pub struct HubConfig {
     pub tokens: TokenSecret,
     /// Drawn at random, another one for each shard and start: tells ids of messages apart.
     pub seed: u64,
+    /// Users whose time may wait for storage; beyond, it is lost and counted.
+    pub departed_max: usize,
 }
 
 /// What a browser's handshake said.
@@ -165,6 +169,8 @@ pub enum Input {
         message: RingMessage,
     },
     Stored(Completion),
+    /// The server stops: all connections are about to end.
+    Stopping,
 }
 
 #[derive(Debug)]
@@ -332,6 +338,8 @@ pub struct HubCounters {
     pub history_messages: u64,
     /// Personal messages that were taken and could not be deleted, so they may come again.
     pub repeats_possible: u64,
+    /// Users whose time of leaving could not be kept for storage.
+    pub last_seen_lost: u64,
 }
 
 pub struct Hub {
@@ -343,8 +351,9 @@ pub struct Hub {
     details: AllDetails,
     tokens: Tokens,
     mailboxes: Mailboxes,
-    /// Times of users who came and went in this turn.
-    last_seen: Vec<Write>,
+    departed: Departed,
+    /// Who goes now was noted already, and who is here does not matter any more.
+    stopping: bool,
     arrivals: Arrivals,
     reports: HashMap<ConnId, Report, RandomState>,
     waiting: HashMap<u64, Waiting, RandomState>,
@@ -358,6 +367,7 @@ pub struct Hub {
 impl Hub {
     pub fn new(config: HubConfig) -> Self {
         let (pipes, owned, hasher) = (Pipes::new(&config), Owned::new(&config), config.placement.hasher());
+        let departed = Departed::new(config.departed_max, hasher.clone());
         Self {
             config,
             conns: Conns::default(),
@@ -367,7 +377,8 @@ impl Hub {
             details: AllDetails::new(hasher.clone()),
             tokens: Tokens::new(hasher.clone()),
             mailboxes: Mailboxes::new(hasher.clone()),
-            last_seen: Vec::new(),
+            departed,
+            stopping: false,
             arrivals: Arrivals::default(),
             reports: HashMap::with_hasher(hasher.clone()),
             waiting: HashMap::with_hasher(hasher),
@@ -399,6 +410,7 @@ impl Hub {
             Input::Setting(PipeSetting { pipe, length }) => self.owned.set_length(pipe, Some(length)),
             Input::Ring { from, message } => self.ring(from, message, now),
             Input::Stored(completion) => self.stored(completion, now),
+            Input::Stopping => self.stopping(now),
         }
         while let Some(message) = self.local.pop_front() {
             self.ring(self.config.shard, message, now);
@@ -408,12 +420,6 @@ impl Hub {
     /// Forms the fan-outs of everything that arrived since the last call. The edge calls it when the fan-outs of the
     /// last call are out: that is how the publications of a busy moment get joined into one write per connection.
     pub fn end_turn(&mut self) {
-        if !self.last_seen.is_empty() {
-            let writes = std::mem::take(&mut self.last_seen);
-            // Nobody waits for it: the ticket is drawn and never looked up again.
-            let ticket = self.draw_ticket();
-            self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(writes) }));
-        }
         let delivered = self.arrivals.form(&self.pipes, &self.conns, self.config.shard, &mut self.outputs);
         for (publication, connections) in delivered {
             self.counters.deliveries += u64::from(connections);
@@ -422,6 +428,33 @@ impl Hub {
                 self.outputs.push_back(Output::RingAfterFanOut { to, message });
             }
         }
+    }
+
+    /// Does what has its time: closes connections whose tokens have expired, and hands storage the users who have gone, if
+    /// some have and storage is ready for more. To be called at the end of every turn and at [`Hub::next_deadline`].
+    pub fn time_passed(&mut self, now: Now) {
+        self.end_expired(now);
+        if self.departed.next_deadline().is_some() {
+            let ticket = self.draw_ticket();
+            self.outputs.extend(self.departed.hand_over(ticket, now).map(Output::Store));
+        }
+    }
+
+    /// When [`Hub::time_passed`] has something to do.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.departed.next_deadline().into_iter().chain(self.tokens.due()).min()
+    }
+
+    /// What storage must still be handed when this hub ends; nobody hears the answer.
+    pub fn last_job(&mut self) -> Option<Job> {
+        let writes = self.departed.take_waiting();
+        let ticket = self.draw_ticket();
+        (!writes.is_empty()).then_some(Job { ticket, request: Request::Write(writes) })
+    }
+
+    /// Users who have gone and of whom storage does not know it yet.
+    pub fn departed(&self) -> usize {
+        self.departed.len()
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
@@ -452,7 +485,7 @@ impl Hub {
     }
 
     pub fn counters(&self) -> HubCounters {
-        self.counters
+        HubCounters { last_seen_lost: self.departed.lost(), ..self.counters }
     }
 
     pub fn connections(&self) -> usize {
@@ -464,7 +497,7 @@ impl Hub {
             connections: self.conns.bytes() + self.details.bytes() + self.tokens.bytes(),
             pipes: self.pipes.bytes(),
             owned_pipes: self.owned.bytes(),
-            users: self.mailboxes.bytes() + self.users.bytes(),
+            users: self.mailboxes.bytes() + self.users.bytes() + self.departed.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
                 + self.reports.capacity() * size_of::<(ConnId, Report)>(),
             arrivals: self.arrivals.bytes(),
@@ -480,13 +513,26 @@ impl Hub {
         if !gone.user.is_anonymous() {
             let (dev, user) = (gone.dev, gone.user);
             self.users.went(dev, user, conn);
-            let to = self.config.placement.owner_of_user(dev, user);
-            self.send(to, RingMessage::UserWent { dev, user, conn });
+            if !self.stopping {
+                let to = self.config.placement.owner_of_user(dev, user);
+                self.send(to, RingMessage::UserWent { dev, user, conn });
+            }
         }
         for membership in gone.memberships() {
             self.leave(conn, gone.user, *membership);
         }
         self.details.remove(conn);
+    }
+
+    /// Everybody goes at once. That is noted here and now, and not by the owners: what is still on its way to them when
+    /// the time for stopping is over would be lost. A user who was on several shards is noted by each.
+    fn stopping(&mut self, now: Now) {
+        self.stopping = true;
+        if self.config.save_last_seen {
+            for (dev, user) in self.users.all() {
+                self.departed.add(dev, user, now.unix);
+            }
+        }
     }
 
     // Commands
@@ -618,7 +664,7 @@ impl Hub {
                 self.owned.interest(&pipe, from, subscribers, interest);
             }
             RingMessage::SetLength(set) => self.set_length(from, *set),
-            RingMessage::UserCame { dev, user, conn } => self.user_came(dev, user, from, conn, now),
+            RingMessage::UserCame { dev, user, conn } => self.user_came(dev, user, from, conn),
             RingMessage::UserWent { dev, user, conn } => self.user_went(dev, user, from, conn, now),
             RingMessage::Send(send) => self.send_personal(from, *send, now),
             RingMessage::EndUsers(ended) => self.end_users(&ended),
@@ -695,6 +741,9 @@ impl Hub {
     }
 
     fn stored(&mut self, completion: Completion, now: Now) {
+        if self.departed.answered(completion.ticket, completion.result.is_ok(), now) {
+            return;
+        }
         let Some(waiting) = self.waiting.remove(&completion.ticket.0) else { return };
         match (waiting, completion.result) {
             (Waiting::Login(login), Ok(Outcome::Login { hash, revoked })) => {

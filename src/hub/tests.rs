@@ -45,6 +45,7 @@ impl Net {
             history_bytes_max: 1_000_000,
             tokens: TokenSecret::new("secret", BTreeMap::new()),
             seed: u64::from(shard),
+            departed_max: 100,
         };
         Self {
             hubs: (0..shards).map(|shard| Hub::new(config(shard))).collect(),
@@ -134,7 +135,10 @@ impl Net {
                 }
                 self.drain();
             }
-            self.hubs.iter_mut().for_each(Hub::end_turn);
+            for hub in &mut self.hubs {
+                hub.end_turn();
+                hub.time_passed(NOW);
+            }
             self.drain();
             if self.rings.is_empty() && !self.hubs.iter().any(Hub::has_arrivals) {
                 return;
@@ -316,6 +320,23 @@ fn a_hub_says_when_publications_come_faster_than_they_leave() {
 }
 
 #[test]
+fn messages_without_content_fill_a_hub_as_well() {
+    let mut net = Net::new(1);
+    net.open(0, 1);
+    net.subscribe(0, 1, &["aa"]);
+    let mut count = 0;
+    while !net.hubs[0].is_full() {
+        assert!(count < 100, "a thousand bytes are never reached");
+        net.insert("aa", "", count);
+        let (from, _, message) = net.rings.pop_front().unwrap();
+        net.input(0, Input::Ring { from, message });
+        count += 1;
+    }
+    net.settle();
+    assert!(!net.hubs[0].is_full());
+}
+
+#[test]
 fn more_pipes_than_a_round_holds_keep_their_order() {
     let mut net = Net::new(1);
     net.hubs[0].config.pipes_per_connection_max = 200;
@@ -377,6 +398,41 @@ fn two_senders_of_one_turn_each_get_the_others_message() {
     assert_eq!(net.seen(0, 3), ["one+two"]);
     assert!(net.seen(0, 1).contains(&"two".to_owned()));
     assert!(net.seen(0, 2).contains(&"one".to_owned()));
+}
+
+/// Each sender needs a buffer of its own, with everybody else's messages in it.
+#[test]
+fn many_senders_of_one_pipe_do_not_multiply_what_a_turn_builds() {
+    for (senders, length) in [(300, 1024), (40, 50_000)] {
+        let mut net = Net::new(1);
+        net.hubs[0].config.arrivals_bytes_max = usize::MAX;
+        for index in 0..senders {
+            net.open(0, index);
+            net.subscribe(0, index, &["web_room"]);
+        }
+        let message = "x".repeat(length);
+        (0..senders).for_each(|index| net.publish(0, index, "web_room", &message, false));
+        let hub = &mut net.hubs[0];
+        let (mut turns, mut received) = (0, vec![0; senders as usize]);
+        while hub.has_arrivals() {
+            turns += 1;
+            hub.end_turn();
+            let (mut built, mut largest) = (0, 0);
+            while let Some(output) = hub.poll_output() {
+                let Output::FanOut { publications, conns } = output else { continue };
+                let bytes: usize = publications.iter().map(|publication| publication.message.len()).sum();
+                built += bytes;
+                largest = largest.max(bytes);
+                for conn in conns {
+                    received[conn.index as usize] += publications.len();
+                }
+            }
+            assert!(largest <= 128 * 1024 + length, "{largest} bytes for one connection");
+            assert!(built <= 17 * largest, "{built} bytes in one turn, {largest} of them for one connection");
+        }
+        assert!(turns >= senders / 16);
+        assert!(received.iter().all(|count| *count == senders as usize - 1), "{received:?}");
+    }
 }
 
 #[test]
@@ -590,6 +646,95 @@ fn a_user_is_seen_last_when_the_last_connection_closes() {
     assert_eq!(net.writes, [Write::PutLastSeen { dev: DevId(1), user: UserId::new(5).unwrap(), time: NOW.unix.0 }]);
 }
 
+/// What a hub asks storage to write, without an answer.
+fn written(hub: &mut Hub) -> Vec<(Ticket, Vec<Write>)> {
+    std::iter::from_fn(|| hub.poll_output())
+        .filter_map(|output| match output {
+            Output::Store(Job { ticket, request: Request::Write(writes) }) => Some((ticket, writes)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn later(seconds: i64) -> Now {
+    Now { time: NOW.time + seconds as u64 * 1_000_000, unix: UnixTime(NOW.unix.0 + seconds), micros: 0 }
+}
+
+fn user_went(hub: &mut Hub, user: u32, now: Now) {
+    let (dev, user) = (DevId(1), UserId::new(user).unwrap());
+    hub.handle(Input::Ring { from: ShardId(0), message: RingMessage::UserCame { dev, user, conn: id(1) } }, now);
+    hub.handle(Input::Ring { from: ShardId(0), message: RingMessage::UserWent { dev, user, conn: id(1) } }, now);
+}
+
+fn seen_at(user: u32, now: Now) -> Write {
+    Write::PutLastSeen { dev: DevId(1), user: UserId::new(user).unwrap(), time: now.unix.0 }
+}
+
+#[test]
+fn users_who_go_together_are_one_job() {
+    let mut net = Net::new(1);
+    let hub = &mut net.hubs[0];
+    (1..=50).for_each(|user| user_went(hub, user, NOW));
+    assert_eq!(hub.next_deadline(), Some(Time(0)));
+    hub.time_passed(NOW);
+    let jobs = written(hub);
+    assert_eq!(jobs.iter().map(|(_, writes)| writes.len()).collect::<Vec<_>>(), [50]);
+    // Who goes meanwhile waits for the answer.
+    user_went(hub, 60, NOW);
+    assert_eq!((hub.next_deadline(), hub.departed()), (None, 51));
+    hub.time_passed(NOW);
+    assert!(written(hub).is_empty());
+    hub.handle(Input::Stored(Completion { ticket: jobs[0].0, result: Ok(Outcome::Written { rows: 1 }) }), NOW);
+    hub.time_passed(NOW);
+    let jobs = written(hub);
+    assert_eq!(jobs[0].1, [seen_at(60, NOW)]);
+    hub.handle(Input::Stored(Completion { ticket: jobs[0].0, result: Ok(Outcome::Written { rows: 1 }) }), NOW);
+    assert_eq!((hub.next_deadline(), hub.departed(), hub.last_job()), (None, 0, None));
+}
+
+#[test]
+fn storage_that_refuses_a_departure_is_asked_again_with_the_latest_time() {
+    use crate::storage::StorageError;
+    let mut net = Net::new(1);
+    let hub = &mut net.hubs[0];
+    user_went(hub, 5, NOW);
+    user_went(hub, 6, NOW);
+    hub.time_passed(NOW);
+    let (ticket, _) = written(hub).pop().unwrap();
+    user_went(hub, 5, later(1));
+    hub.handle(Input::Stored(Completion { ticket, result: Err(StorageError::Overloaded) }), later(1));
+    hub.time_passed(later(1));
+    assert!(written(hub).is_empty(), "not at once again");
+    assert_eq!(hub.next_deadline(), Some(later(2).time));
+    hub.time_passed(later(2));
+    let (ticket, mut writes) = written(hub).pop().unwrap();
+    writes.sort_by_key(|write| format!("{write:?}"));
+    assert_eq!(writes, [seen_at(5, later(1)), seen_at(6, NOW)]);
+
+    // As many as may wait do; the rest is counted.
+    (100..250).for_each(|user| user_went(hub, user, NOW));
+    hub.handle(Input::Stored(Completion { ticket, result: Err(StorageError::Failed("gone".into())) }), NOW);
+    assert_eq!((hub.departed(), hub.counters().last_seen_lost), (100, 52));
+}
+
+#[test]
+fn a_server_that_stops_has_seen_everybody() {
+    let mut net = Net::new(2);
+    net.hashes.extend([(5, "key"), (6, "key"), (7, "key")]);
+    for (shard, index, user) in [(0, 1, 5), (0, 2, 5), (0, 3, 6), (0, 4, 0), (1, 1, 7)] {
+        net.login(shard, index, user, "key");
+    }
+    let hub = &mut net.hubs[0];
+    hub.handle(Input::Stopping, later(9));
+    (1..=4).for_each(|index| hub.handle(Input::Disconnected { conn: id(index) }, later(10)));
+    let told = std::iter::from_fn(|| hub.poll_output())
+        .filter(|output| matches!(output, Output::Ring { message: RingMessage::UserWent { .. }, .. }));
+    assert_eq!(told.count(), 0, "nobody needs to hear it from the owner");
+    let Some(Request::Write(mut writes)) = hub.last_job().map(|job| job.request) else { panic!("nobody was seen") };
+    writes.sort_by_key(|write| format!("{write:?}"));
+    assert_eq!(writes, [seen_at(5, later(9)), seen_at(6, later(9))]);
+}
+
 #[test]
 fn a_connection_that_left_in_the_middle_costs_nothing() {
     let mut net = Net::new(2);
@@ -622,3 +767,6 @@ fn a_place_that_was_taken_again_is_another_connection() {
     net.settle();
     assert_eq!(net.ask_counts(&["aa"]), [1]);
 }
+
+mod people;
+mod storm;

@@ -57,6 +57,10 @@ impl Users {
         }
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = (DevId, UserId)> {
+        self.devices.keys().copied()
+    }
+
     pub(super) fn connections(&self, dev: DevId, user: UserId) -> impl Iterator<Item = ConnId> {
         self.devices.get(&(dev, user)).into_iter().flatten().map(|device| device.conn)
     }

@@ -7,19 +7,20 @@
 //!    +--anything else: an answer--> (gone)
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use shards::{End, Io, Token};
+use ahash::RandomState;
+use shards::{End, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
-use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, RingMessage};
+use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage};
 use crate::jsapi::{self, Command, HelloError, HistoryEntry};
 use crate::metrics::Counters;
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Publication, ShardId, SharedBytes,
+    Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Publication, ShardId, SharedBytes, Time,
     UnixTime, WireForm,
 };
 use crate::storage::{Completion, PipeSetting, StoredMessage};
@@ -28,8 +29,9 @@ use crate::ws::{self, Assembler, Received, Step};
 use super::files::{FileAnswer, FileClient, Found};
 use super::fragments::Fragments;
 use super::half_open::HalfOpen;
-use super::host::{Host, clocks, count_end, id, level, token};
+use super::host::{count_end, id, token};
 use super::pages::{self, Pages};
+use super::runtime::Runtime;
 use super::storage::StorageClient;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +80,8 @@ pub(super) struct Browsers {
     storage: StorageClient,
     files: Option<FileClient>,
     fragments: Fragments,
+    /// Parts of queues that sockets have not taken whole, and who wants to know when they have.
+    flushing: HashMap<Token, (Box<Flush>, ShardId), RandomState>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
@@ -98,7 +102,7 @@ impl Browsers {
         let mut hub = Hub::new(config.hub.clone());
         settings.into_iter().for_each(|setting| hub.handle(Input::Setting(setting), Now::default()));
         let hasher = config.hub.placement.hasher();
-        let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher);
+        let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
         Self {
             config,
@@ -106,6 +110,7 @@ impl Browsers {
             storage,
             files,
             fragments,
+            flushing: HashMap::with_hasher(hasher),
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
@@ -115,23 +120,23 @@ impl Browsers {
         }
     }
 
-    pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    pub(super) fn accepted(&mut self, io: &mut impl Runtime, conn: Token) {
         io.deadline_after(conn, self.config.handshake_timeout);
         self.half_open.push(io, conn);
     }
 
     /// Whoever has not finished a handshake longest makes room.
-    pub(super) fn full(&mut self, io: &mut Io<'_, Host>) {
+    pub(super) fn full(&mut self, io: &mut impl Runtime) {
         if let Some(conn) = self.half_open.take_oldest(io) {
             self.drop_connection(io, conn, CloseReason::NoRoom);
         }
     }
 
-    pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
+    pub(super) fn received(&mut self, io: &mut impl Runtime, conn: Token, bytes: &mut [u8]) -> usize {
         let mut used = 0;
         while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
             let Some(browser) = browser(io, conn) else { break };
-            self.turn_budget.charge(io.turn_time(), conn, 1);
+            self.turn_budget.charge(io.now().time, conn, 1);
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
@@ -161,16 +166,23 @@ impl Browsers {
     }
 
     /// A browser that half-closes is gone: what waits for it may still arrive, but it is nobody's subscriber.
-    pub(super) fn half_closed(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    pub(super) fn half_closed(&mut self, io: &mut impl Runtime, conn: Token) {
         self.let_go(io, conn);
     }
 
-    pub(super) fn ended(&mut self, io: &mut Io<'_, Host>, conn: Token, end: End) {
+    pub(super) fn ended(&mut self, io: &mut impl Runtime, conn: Token, end: End) {
         count_end(&mut self.counters, end);
         self.let_go(io, conn);
     }
 
-    pub(super) fn timed_out(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    /// All that was written to the connection is sent.
+    pub(super) fn drained(&mut self, io: &mut impl Runtime, conn: Token) {
+        if let Some((flush, to)) = self.flushing.remove(&conn) {
+            self.input(io, Input::QueueWritten { flush, to, taken: true });
+        }
+    }
+
+    pub(super) fn timed_out(&mut self, io: &mut impl Runtime, conn: Token) {
         let Some(browser) = browser_mut(io, conn) else { return };
         if browser.phase != Phase::Open || browser.pinged {
             return self.drop_connection(io, conn, CloseReason::TimedOut);
@@ -181,19 +193,18 @@ impl Browsers {
         io.write(conn, &self.scratch);
     }
 
-    pub(super) fn message(&mut self, io: &mut Io<'_, Host>, from: ShardId, message: RingMessage) {
+    pub(super) fn message(&mut self, io: &mut impl Runtime, from: ShardId, message: RingMessage) {
         self.input(io, Input::Ring { from, message });
     }
 
-    pub(super) fn woken(&mut self, io: &mut Io<'_, Host>) {
+    pub(super) fn woken(&mut self, io: &mut impl Runtime) {
         self.take_completions(io);
         while let Some(answer) = self.files.as_ref().and_then(FileClient::poll) {
             self.file_read(io, &answer);
         }
     }
 
-    pub(super) fn turn_ended(&mut self, io: &mut Io<'_, Host>) {
-        self.hub.end_expired(clocks(io));
+    pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
         self.send_deferred(io);
         while self.hub.has_arrivals() && !io.fan_out_pending() {
             self.hub.end_turn();
@@ -203,10 +214,19 @@ impl Browsers {
             io.hold(self.hub.is_full());
         }
         self.take_completions(io);
+        if self.hub.next_deadline().is_some() {
+            self.hub.time_passed(io.now());
+            self.carry_out(io);
+        }
+    }
+
+    /// When `turn_ended` has something to do without any input.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.hub.next_deadline()
     }
 
     /// Completions may cause messages, so they wait as bytes do while the rings are congested.
-    fn take_completions(&mut self, io: &mut Io<'_, Host>) {
+    fn take_completions(&mut self, io: &mut impl Runtime) {
         while !io.congested()
             && let Some(completion) = self.storage.poll()
         {
@@ -214,22 +234,23 @@ impl Browsers {
         }
     }
 
-    fn send_deferred(&mut self, io: &mut Io<'_, Host>) {
+    fn send_deferred(&mut self, io: &mut impl Runtime) {
         if !io.fan_out_pending() {
             for (to, message) in std::mem::take(&mut self.deferred) {
-                io.send(level(message.level()), to.0, message);
+                io.send(to, message);
             }
         }
     }
 
-    pub(super) fn stopping(&mut self, io: &mut Io<'_, Host>) {
+    pub(super) fn stopping(&mut self, io: &mut impl Runtime) {
+        self.input(io, Input::Stopping);
         // Dropped without a close frame, so that the browsers come back to the next server by themselves.
         for conn in io.open_connections() {
             self.drop_connection(io, conn, CloseReason::ShuttingDown);
         }
     }
 
-    pub(super) fn snapshot(&self, io: &Io<'_, Host>) -> Counters {
+    pub(super) fn snapshot(&self, io: &impl Runtime) -> Counters {
         let (hub, memory) = (self.hub.counters(), self.hub.memory());
         let mut counters = self.counters.clone();
         counters.connections = self.hub.connections() as u64;
@@ -238,20 +259,23 @@ impl Browsers {
         counters.logins = hub.logins;
         counters.logins_refused = hub.logins_refused;
         counters.names_refused = hub.names_refused;
+        counters.last_seen_waiting = self.hub.departed() as u64;
+        counters.last_seen_lost = hub.last_seen_lost;
         counters.memory_hub =
             (memory.connections + memory.pipes + memory.owned_pipes + memory.users + memory.waiting + memory.arrivals)
                 as u64;
         counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
             + self.half_open.bytes()
+            + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId))>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
-        super::host::add_runtime(&mut counters, io);
+        io.add_to(&mut counters);
         counters
     }
 
     // Requests
 
-    fn head(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &[u8]) -> Progress {
+    fn head(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
         let head = match http::parse_head(bytes, &self.config.heads) {
             Ok(HeadStep::Incomplete) => return Progress::Wait,
             Ok(HeadStep::Head(head)) => head,
@@ -294,7 +318,7 @@ impl Browsers {
         }
     }
 
-    fn file(&mut self, io: &mut Io<'_, Host>, conn: Token, path: String, with_body: bool) -> Progress {
+    fn file(&mut self, io: &mut impl Runtime, conn: Token, path: String, with_body: bool) -> Progress {
         let asked = self.files.as_ref().is_some_and(|files| files.request(id(conn), path, with_body));
         if !asked {
             let answer = pages::busy();
@@ -306,7 +330,7 @@ impl Browsers {
         Progress::Over
     }
 
-    fn end_http(&mut self, io: &mut Io<'_, Host>, conn: Token, answer: &SharedBytes, reason: CloseReason) -> Progress {
+    fn end_http(&mut self, io: &mut impl Runtime, conn: Token, answer: &SharedBytes, reason: CloseReason) -> Progress {
         if io.is_open(conn) {
             self.counters.add_closed(reason);
             self.counters.http_requests += 1;
@@ -315,7 +339,7 @@ impl Browsers {
         Progress::Over
     }
 
-    fn file_read(&mut self, io: &mut Io<'_, Host>, answer: &FileAnswer) {
+    fn file_read(&mut self, io: &mut impl Runtime, answer: &FileAnswer) {
         let conn = token(answer.conn);
         let pages = &self.config.pages;
         match &answer.found {
@@ -338,7 +362,7 @@ impl Browsers {
     }
 
     /// The request line's fields say who it is.
-    fn hello(&mut self, io: &mut Io<'_, Host>, conn: Token, target: &str, admitted: bool, headers: Headers) {
+    fn hello(&mut self, io: &mut impl Runtime, conn: Token, target: &str, admitted: bool, headers: Headers) {
         let Some(browser) = browser_mut(io, conn) else { return };
         browser.phase = Phase::Open;
         let hello = jsapi::parse_hello(target.as_bytes(), self.config.dev_max).and_then(|hello| {
@@ -355,7 +379,7 @@ impl Browsers {
                 }
                 self.counters.handshakes += 1;
                 let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
-                let details = Details { uuid: hello.uuid, address, headers, since: clocks(io).unix };
+                let details = Details { uuid: hello.uuid, address, headers, since: io.now().unix };
                 let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key, details };
                 self.input(io, Input::Connected { conn: id(conn), credentials });
             }
@@ -370,7 +394,7 @@ impl Browsers {
 
     // Frames
 
-    fn frame(&mut self, io: &mut Io<'_, Host>, conn: Token, browser: Browser, bytes: &mut [u8]) -> Progress {
+    fn frame(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, bytes: &mut [u8]) -> Progress {
         let (used, head, payload) = match ws::next_frame(&self.config.frames, bytes) {
             Ok(Step::Incomplete) => return Progress::Wait,
             Ok(Step::Frame { used, head, payload }) => (used, head, payload),
@@ -409,7 +433,7 @@ impl Browsers {
 
     /// Keeps what the connection has open, and ends the connections whose messages are open longest while all of them
     /// are too much.
-    fn put_fragments(&mut self, io: &mut Io<'_, Host>, conn: Token, open: Option<Box<Assembler>>) {
+    fn put_fragments(&mut self, io: &mut impl Runtime, conn: Token, open: Option<Box<Assembler>>) {
         if let Some(browser) = browser_mut(io, conn) {
             browser.fragments = open.is_some();
         }
@@ -427,7 +451,7 @@ impl Browsers {
 
     fn violation(
         &mut self,
-        io: &mut Io<'_, Host>,
+        io: &mut impl Runtime,
         conn: Token,
         browser: Browser,
         violation: ws::Violation,
@@ -436,7 +460,7 @@ impl Browsers {
         Progress::Over
     }
 
-    fn command(&mut self, io: &mut Io<'_, Host>, conn: Token, browser: Browser, text: &str) {
+    fn command(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, text: &str) {
         self.counters.commands += 1;
         let Ok(command) = jsapi::parse_command(text) else {
             return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
@@ -447,7 +471,7 @@ impl Browsers {
                 let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
                 self.errors(io, conn, errors);
                 let names = self.hub.subscriptions(conn_id) + pipes.len();
-                self.turn_budget.charge(io.turn_time(), conn, names / NAMES_PER_FRAME);
+                self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
                 Ok(Input::Subscribe { conn: conn_id, pipes })
             }
             Command::WebPipe2(Ok(wanted)) => Ok(Input::Publish {
@@ -483,7 +507,7 @@ impl Browsers {
         }
     }
 
-    fn errors(&mut self, io: &mut Io<'_, Host>, conn: Token, errors: Vec<ApiError>) {
+    fn errors(&mut self, io: &mut impl Runtime, conn: Token, errors: Vec<ApiError>) {
         for error in errors {
             self.answer(io, conn, &Answer::Error(error));
         }
@@ -491,20 +515,23 @@ impl Browsers {
 
     // Outputs
 
-    fn input(&mut self, io: &mut Io<'_, Host>, input: Input) {
-        self.hub.handle(input, clocks(io));
+    fn input(&mut self, io: &mut impl Runtime, input: Input) {
+        self.hub.handle(input, io.now());
         self.carry_out(io);
         if self.hub.is_full() {
             io.hold(true);
         }
     }
 
-    fn carry_out(&mut self, io: &mut Io<'_, Host>) {
+    fn carry_out(&mut self, io: &mut impl Runtime) {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
                 Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
-                Output::Ring { to, message } => io.send(level(message.level()), to.0, message),
+                Output::Ring { to, mut message } => {
+                    fill_in_queues(io, &mut message);
+                    io.send(to, message);
+                }
                 Output::Queue { flush, to } => self.write_queue(io, flush, to),
                 Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
                 Output::History { conn, pipe, marker, messages } => {
@@ -523,22 +550,22 @@ impl Browsers {
         }
     }
 
-    fn stored(&mut self, io: &Io<'_, Host>, completion: Completion) {
-        self.hub.handle(Input::Stored(completion), clocks(io));
+    fn stored(&mut self, io: &impl Runtime, completion: Completion) {
+        self.hub.handle(Input::Stored(completion), io.now());
     }
 
-    fn answer(&mut self, io: &mut Io<'_, Host>, conn: Token, answer: &Answer) {
+    fn answer(&mut self, io: &mut impl Runtime, conn: Token, answer: &Answer) {
         let Some(browser) = browser(io, conn) else { return };
         self.scratch.clear();
         if let Some((_, head)) = self.head_of.take_if(|(owner, _)| *owner == conn) {
             self.scratch.extend_from_slice(&head);
         }
-        jsapi::frame_answer(answer, browser.form, clocks(io).unix, super::PRODUCT, &mut self.scratch);
+        jsapi::frame_answer(answer, browser.form, io.now().unix, super::PRODUCT, &mut self.scratch);
         io.write(conn, &self.scratch);
         self.counters.answers += 1;
     }
 
-    fn write_queue(&mut self, io: &mut Io<'_, Host>, flush: Box<Flush>, to: ShardId) {
+    fn write_queue(&mut self, io: &mut impl Runtime, flush: Box<Flush>, to: ShardId) {
         let conn = token(flush.conn);
         if let Some(browser) = browser(io, conn) {
             self.scratch.clear();
@@ -550,12 +577,17 @@ impl Browsers {
             io.write(conn, &self.scratch);
         }
         let taken = io.is_open(conn);
-        self.hub.handle(Input::QueueWritten { flush, to, taken }, clocks(io));
+        if taken && io.queued_bytes(conn) > 0 {
+            // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer.
+            self.flushing.insert(conn, (flush, to));
+            return io.tell_when_drained(conn);
+        }
+        self.hub.handle(Input::QueueWritten { flush, to, taken }, io.now());
     }
 
     fn write_personal(
         &mut self,
-        io: &mut Io<'_, Host>,
+        io: &mut impl Runtime,
         personal: &Personal,
         conns: Vec<ConnId>,
         ask: AskId,
@@ -567,12 +599,12 @@ impl Browsers {
             io.write_shared(conn, personal.frame(form, |personal| jsapi::frame_personal(personal, form)));
             connections += u32::from(io.is_open(conn));
         }
-        self.hub.handle(Input::PersonalWritten { ask, to, connections }, clocks(io));
+        self.hub.handle(Input::PersonalWritten { ask, to, connections }, io.now());
     }
 
     fn write_history(
         &mut self,
-        io: &mut Io<'_, Host>,
+        io: &mut impl Runtime,
         conn: Token,
         pipe: &PipeName,
         marker: &Marker,
@@ -591,7 +623,7 @@ impl Browsers {
     /// Ends a connection as its client understands it.
     fn close(
         &mut self,
-        io: &mut Io<'_, Host>,
+        io: &mut impl Runtime,
         conn: Token,
         browser: Browser,
         reason: CloseReason,
@@ -611,20 +643,32 @@ impl Browsers {
     /// The connection will say nothing more. The hub hears of it at once: a client that keeps its side open must not
     /// count as a subscriber meanwhile. A second time changes nothing, because a place is not taken again before `ended`
     /// has returned, and then under another generation.
-    fn let_go(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    fn let_go(&mut self, io: &mut impl Runtime, conn: Token) {
         if let Some(browser) = browser_mut(io, conn)
             && std::mem::take(&mut browser.fragments)
         {
             self.fragments.forget(conn);
         }
+        if let Some((flush, to)) = self.flushing.remove(&conn) {
+            self.input(io, Input::QueueWritten { flush, to, taken: false });
+        }
         self.input(io, Input::Disconnected { conn: id(conn) });
     }
 
-    fn drop_connection(&mut self, io: &mut Io<'_, Host>, conn: Token, reason: CloseReason) {
+    fn drop_connection(&mut self, io: &mut impl Runtime, conn: Token, reason: CloseReason) {
         if io.is_open(conn) {
             self.counters.add_closed(reason);
         }
         io.close(conn);
+    }
+}
+
+impl Drop for Browsers {
+    /// The shard's last words: who has gone is told to storage, which outlives all shards.
+    fn drop(&mut self) {
+        if let Some(job) = self.hub.last_job() {
+            self.storage.send_last(job);
+        }
     }
 }
 
@@ -638,12 +682,12 @@ const NAMES_PER_FRAME: usize = 16;
 /// same turn, so one count serves all.
 #[derive(Debug, Default)]
 struct TurnBudget {
-    of: Option<(Instant, Token)>,
+    of: Option<(Time, Token)>,
     frames: usize,
 }
 
 impl TurnBudget {
-    fn charge(&mut self, turn: Instant, conn: Token, frames: usize) {
+    fn charge(&mut self, turn: Time, conn: Token, frames: usize) {
         if self.of != Some((turn, conn)) {
             *self = Self { of: Some((turn, conn)), frames: 0 };
         }
@@ -678,8 +722,19 @@ enum Progress {
     Over,
 }
 
+/// What waits to be sent is known here only.
+fn fill_in_queues(io: &impl Runtime, message: &mut RingMessage) {
+    if let RingMessage::Answered(answered) = message
+        && let Replies::Connections { connections, .. } = &mut answered.replies
+    {
+        for connection in connections {
+            connection.queued_bytes = io.queued_bytes(token(connection.conn)) as u64;
+        }
+    }
+}
+
 /// One write per connection and wire form, encoded once for all of them.
-fn fan_out(io: &mut Io<'_, Host>, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
+fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
     let mut legacy = Vec::new();
     let mut modern = Vec::with_capacity(conns.len());
     for conn in conns {
@@ -692,7 +747,7 @@ fn fan_out(io: &mut Io<'_, Host>, publications: &[Arc<Publication>], conns: Vec<
     }
     for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy)] {
         if !conns.is_empty() {
-            io.fan_out(conns, joined(publications, form));
+            io.fan_out(conns, joined(publications, form), publications);
         }
     }
 }
@@ -707,10 +762,10 @@ fn joined(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
     }
 }
 
-fn browser(io: &mut Io<'_, Host>, conn: Token) -> Option<Browser> {
+fn browser(io: &mut impl Runtime, conn: Token) -> Option<Browser> {
     browser_mut(io, conn).copied()
 }
 
-fn browser_mut<'a>(io: &'a mut Io<'_, Host>, conn: Token) -> Option<&'a mut Browser> {
+fn browser_mut(io: &mut impl Runtime, conn: Token) -> Option<&mut Browser> {
     io.state(conn)
 }

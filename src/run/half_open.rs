@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 
-use shards::{Io, Token};
+use shards::Token;
 
 use super::browsers::Phase;
-use super::host::Host;
+use super::runtime::Runtime;
 
 /// Lacks a way to be told that one is not half-open any more: it looks at the state where it matters.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct HalfOpen {
 const ROOM_MIN: usize = 64;
 
 impl HalfOpen {
-    pub(super) fn push(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    pub(super) fn push(&mut self, io: &mut impl Runtime, conn: Token) {
         if self.queue.len() >= self.sweep_at.max(ROOM_MIN) {
             self.queue.retain(|conn| is_half_open(io, *conn));
             self.sweep_at = self.queue.len() * 2;
@@ -30,7 +30,7 @@ impl HalfOpen {
         self.queue.push_back(conn);
     }
 
-    pub(super) fn take_oldest(&mut self, io: &mut Io<'_, Host>) -> Option<Token> {
+    pub(super) fn take_oldest(&mut self, io: &mut impl Runtime) -> Option<Token> {
         while let Some(conn) = self.queue.pop_front() {
             if is_half_open(io, conn) {
                 return Some(conn);
@@ -44,6 +44,6 @@ impl HalfOpen {
     }
 }
 
-fn is_half_open(io: &mut Io<'_, Host>, conn: Token) -> bool {
+fn is_half_open(io: &mut impl Runtime, conn: Token) -> bool {
     io.state(conn).is_some_and(|browser| browser.phase != Phase::Open)
 }

@@ -12,7 +12,7 @@ use crate::model::{CloseReason, ConnId, Now, ShardId, Time, UnixTime};
 use super::browsers::{Browser, Browsers};
 use super::sessions::Sessions;
 
-/// What every shard has counted, by shard. Written once per turn, read by whoever reports.
+/// What every shard has counted, by shard, and at the end the storage thread. Written once per turn, read by whoever reports.
 pub(super) type Board = Arc<[Mutex<Counters>]>;
 
 pub(super) struct Host {
@@ -91,6 +91,13 @@ impl shards::Host for Host {
         }
     }
 
+    fn drained(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        match &mut self.kind {
+            Kind::Browsers(browsers) => browsers.drained(io, conn),
+            Kind::Sessions(sessions) => sessions.drained(conn),
+        }
+    }
+
     fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End) {
         each!(self, shard => shard.ended(io, conn, end));
     }
@@ -113,7 +120,11 @@ impl shards::Host for Host {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.board_due
+        let due = match &self.kind {
+            Kind::Browsers(browsers) => browsers.next_deadline(),
+            Kind::Sessions(_) => None,
+        };
+        due.map(instant).into_iter().chain(self.board_due).min()
     }
 
     fn stopping(&mut self, io: &mut Io<'_, Self>) {
@@ -128,11 +139,16 @@ pub(super) fn start_clock() {
     LazyLock::force(&START);
 }
 
-/// Both clocks; the monotonic one as it was when the turn began.
-pub(super) fn clocks(io: &Io<'_, Host>) -> Now {
-    let micros = io.turn_time().saturating_duration_since(*START).as_micros() as u64;
+/// Both clocks, the monotonic one at this instant.
+pub(super) fn clocks(instant: Instant) -> Now {
+    let micros = instant.saturating_duration_since(*START).as_micros() as u64;
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Now { time: Time(micros), unix: UnixTime(unix.as_secs() as i64), micros: unix.subsec_micros() }
+}
+
+/// The moment of a time that [`clocks`] may tell.
+fn instant(time: Time) -> Instant {
+    *START + Duration::from_micros(time.0)
 }
 
 /// Seconds since the server started.
@@ -156,28 +172,6 @@ pub(super) fn level(level: Level) -> shards::Level {
         Level::Report => shards::Level::Report,
         Level::Reply => shards::Level::Reply,
     }
-}
-
-/// Adds what the runtime of this shard has counted.
-pub(super) fn add_runtime(counters: &mut Counters, io: &Io<'_, Host>) {
-    let (runtime, memory) = (io.counters(), io.memory());
-    counters.accepted = runtime.accepted;
-    counters.ended = runtime.ended;
-    counters.accept_stops = runtime.refused_full + runtime.refused_by_system;
-    counters.reads = runtime.reads;
-    counters.received_bytes = runtime.bytes_in;
-    counters.sent_bytes = runtime.bytes_out;
-    counters.sends = runtime.sends;
-    counters.fan_out_sends = runtime.fan_out_sends;
-    counters.short_sends = runtime.short_sends;
-    counters.ring_messages = runtime.messages_out;
-    counters.ring_stalls = runtime.congested_turns;
-    counters.wakes = runtime.wakes_out;
-    counters.turns = runtime.turns;
-    counters.memory_connections = (memory.entries + memory.unread + memory.timers) as u64;
-    counters.memory_queues = (memory.write_queues + memory.write_queues_shared) as u64;
-    counters.memory_rings = (memory.rings + memory.backlog) as u64;
-    counters.memory_buffers = (memory.buffers + memory.fan_outs) as u64;
 }
 
 /// Counts why the runtime ended a connection; what the host itself ended was counted when it did.

@@ -9,9 +9,11 @@ mod files;
 mod fragments;
 mod half_open;
 mod host;
+pub mod import;
 pub mod kept;
 mod live;
 mod pages;
+mod runtime;
 mod sessions;
 mod storage;
 mod tls;
@@ -34,8 +36,7 @@ use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement, TokenSecret};
 use crate::metrics::Counters;
 use crate::model::{DevId, ShardId};
-use crate::storage::sqlite::{OpenError, Sqlite};
-use crate::storage::{Durability, PipeSetting, Retention, StorageError, Store};
+use crate::storage::{PipeSetting, StorageError};
 use crate::ws;
 
 use browsers::{BrowserConfig, Browsers};
@@ -55,6 +56,8 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const FILE_CONTENTS_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Pipes with subscribers on one shard.
 const PIPES_PER_SHARD_MAX: usize = 10_000_000;
+/// Users of one shard whose time of leaving may wait for storage.
+const DEPARTED_MAX: usize = 1_000_000;
 /// Fragmented messages that may be open on one shard at a time.
 const FRAGMENTS_MAX: usize = 1024;
 /// What they may hold together; two messages of the largest size fit in any case.
@@ -74,8 +77,10 @@ const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, 
 #[derive(Debug)]
 pub enum StartError {
     Certificate(CertificateError),
-    Storage(OpenError),
+    Storage(storage::OpenError),
     Settings(StorageError),
+    /// As the caller wished.
+    GivenUp,
     Shards(shards::StartError),
     Thread(std::io::Error),
     Random(getrandom::Error),
@@ -87,6 +92,7 @@ impl fmt::Display for StartError {
             Self::Certificate(error) => error.fmt(f),
             Self::Storage(error) => error.fmt(f),
             Self::Settings(error) => write!(f, "The settings of the pipes cannot be read from storage: {error}."),
+            Self::GivenUp => f.write_str("The start was given up."),
             Self::Shards(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "A thread cannot be started: {error}."),
             Self::Random(error) => write!(f, "The system gives no random numbers: {error}."),
@@ -168,7 +174,9 @@ impl Running {
 }
 
 /// Opens everything and returns when the server accepts connections.
-pub fn start(config: Config, password: String) -> Result<Running, StartError> {
+///
+/// A database that does not answer is waited for; `give_up` is asked meanwhile whether to go on.
+pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool) -> Result<Running, StartError> {
     host::start_clock();
     let connection_shards = match config.ws.thread_num {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(usize::from(u16::MAX)) as u16),
@@ -194,8 +202,7 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
-    let mut store =
-        Sqlite::open(&config.storage.dir, Durability::Full, Retention::default()).map_err(StartError::Storage)?;
+    let mut store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
     let storage_description = store.describe();
     let mut settings: Vec<Vec<PipeSetting>> = vec![Vec::new(); usize::from(connection_shards)];
     for setting in store.settings().map_err(StartError::Settings)? {
@@ -203,8 +210,10 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
         settings.get_mut(usize::from(owner)).map(|settings| settings.push(setting));
     }
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
+    let board: Board = (0..=all_shards).map(|_| Mutex::new(Counters::default())).collect();
+    let retry = Duration::from_secs(u64::from(config.storage.retry_s));
     let storage_thread =
-        StorageThread::start(storage_setup, Box::new(store), wakers.clone()).map_err(StartError::Thread)?;
+        StorageThread::start(storage_setup, store, wakers.clone(), board.clone(), retry).map_err(StartError::Thread)?;
 
     let (file_thread, file_clients) = match &config.main.base_dir {
         Some(root) => {
@@ -216,7 +225,6 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
         None => (None, Vec::new()),
     };
 
-    let board: Board = (0..all_shards).map(|_| Mutex::new(Counters::default())).collect();
     let ends = Ends {
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),
@@ -337,6 +345,7 @@ fn make_host(
             tokens: TokenSecret::new(password, secrets(config, |tenant| tenant.jwt_secret.as_deref())),
             // Told from the others of this start by its number.
             seed: placement.hasher().hash_one((seed, shard)),
+            departed_max: DEPARTED_MAX,
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },
         heads: HeadLimits::default(),
@@ -382,6 +391,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
         },
         pipeline_max: PIPELINE_MAX,
         login_attempts_max: config.cometql.login_attempts_max,
+        delete_counts: config.cometql.delete_counts,
         tls: match config.cometql.tls {
             Tls::Off => exec::Tls::Off,
             Tls::On => exec::Tls::Offered,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use rustls::ServerConfig;
-use shards::{End, Io, Token};
+use shards::{End, Token};
 use tracing::{debug, error, warn};
 
 use crate::cometql::exec::{Exec, ExecConfig, Output, Received};
@@ -16,8 +16,9 @@ use crate::model::{CloseReason, ConnId, ShardId};
 
 use super::browsers::Phase;
 use super::half_open::HalfOpen;
-use super::host::{Board, Host, clocks, count_end, id, level, token};
+use super::host::{Board, count_end, id, token};
 use super::live;
+use super::runtime::Runtime;
 use super::storage::StorageClient;
 use super::tls::{State, Tls};
 
@@ -59,7 +60,7 @@ impl Sessions {
         }
     }
 
-    pub(super) fn accepted(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    pub(super) fn accepted(&mut self, io: &mut impl Runtime, conn: Token) {
         let mut random = [0; 20];
         if let Err(error) = getrandom::fill(&mut random) {
             // Without random numbers a recorded login could be replayed, so nobody logs in.
@@ -75,7 +76,7 @@ impl Sessions {
     }
 
     /// Whoever has not logged in longest makes room.
-    pub(super) fn full(&mut self, io: &mut Io<'_, Host>) {
+    pub(super) fn full(&mut self, io: &mut impl Runtime) {
         if let Some(conn) = self.half_open.take_oldest(io) {
             if io.is_open(conn) {
                 self.counters.add_closed(CloseReason::NoRoom);
@@ -84,14 +85,14 @@ impl Sessions {
         }
     }
 
-    pub(super) fn received(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &mut [u8]) -> usize {
+    pub(super) fn received(&mut self, io: &mut impl Runtime, conn: Token, bytes: &mut [u8]) -> usize {
         let used =
             if self.tls.contains_key(&id(conn)) { self.decipher(io, conn, bytes) } else { self.plain(io, conn, bytes) };
         self.carry_out(io);
         used
     }
 
-    fn plain(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &[u8]) -> usize {
+    fn plain(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> usize {
         let Received { used, pause, start_tls } = self.hand_in(io, conn, bytes);
         if pause {
             io.pause(conn);
@@ -114,7 +115,7 @@ impl Sessions {
     }
 
     /// Deciphers as long as the session takes what it holds; returns how much of the ciphertext was used.
-    fn decipher(&mut self, io: &mut Io<'_, Host>, conn: Token, cipher: &[u8]) -> usize {
+    fn decipher(&mut self, io: &mut impl Runtime, conn: Token, cipher: &[u8]) -> usize {
         let mut rest = cipher;
         while !self.hand_in_deciphered(io, conn) && !rest.is_empty() {
             let Some(tls) = self.tls.get_mut(&id(conn)) else { break };
@@ -128,7 +129,7 @@ impl Sessions {
     }
 
     /// Hands in what is deciphered. Whether the session has to wait before it takes more.
-    fn hand_in_deciphered(&mut self, io: &mut Io<'_, Host>, conn: Token) -> bool {
+    fn hand_in_deciphered(&mut self, io: &mut impl Runtime, conn: Token) -> bool {
         let Some(mut tls) = self.tls.remove(&id(conn)) else { return false };
         let mut pause = false;
         if !tls.plain().is_empty() {
@@ -145,34 +146,39 @@ impl Sessions {
         pause
     }
 
-    fn hand_in(&mut self, io: &Io<'_, Host>, conn: Token, bytes: &[u8]) -> Received {
+    fn hand_in(&mut self, io: &impl Runtime, conn: Token, bytes: &[u8]) -> Received {
         let board = self.board.clone();
-        self.exec.receive(id(conn), bytes, clocks(io), &|figures, dev| live::rows(&board, figures, dev))
+        self.exec.receive(id(conn), bytes, io.now(), &|figures, dev| live::rows(&board, figures, dev))
     }
 
-    pub(super) fn ended(&mut self, io: &mut Io<'_, Host>, conn: Token, end: End) {
+    pub(super) fn ended(&mut self, io: &mut impl Runtime, conn: Token, end: End) {
         count_end(&mut self.counters, end);
         self.tls.remove(&id(conn));
         self.exec.closed(id(conn));
         self.carry_out(io);
     }
 
-    pub(super) fn timed_out(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    pub(super) fn timed_out(&mut self, io: &mut impl Runtime, conn: Token) {
         self.counters.add_closed(CloseReason::TimedOut);
         io.close(conn);
     }
 
-    pub(super) fn message(&mut self, io: &mut Io<'_, Host>, _from: ShardId, message: RingMessage) {
+    pub(super) fn message(&mut self, io: &mut impl Runtime, _from: ShardId, message: RingMessage) {
         self.exec.ring(message);
         self.carry_out(io);
     }
 
-    pub(super) fn woken(&mut self, io: &mut Io<'_, Host>) {
+    /// All that was written to the session is sent. What it goes on with waits for the end of the turn.
+    pub(super) fn drained(&mut self, conn: Token) {
+        self.exec.drained(id(conn));
+    }
+
+    pub(super) fn woken(&mut self, io: &mut impl Runtime) {
         self.take_completions(io);
     }
 
     /// Completions and what sessions go on with are work from outside as bytes are: not while the rings are congested.
-    fn take_completions(&mut self, io: &mut Io<'_, Host>) {
+    fn take_completions(&mut self, io: &mut impl Runtime) {
         while !io.congested()
             && let Some(completion) = self.storage.poll()
         {
@@ -181,7 +187,7 @@ impl Sessions {
         }
     }
 
-    pub(super) fn turn_ended(&mut self, io: &mut Io<'_, Host>) {
+    pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
         self.take_completions(io);
         loop {
             self.begin_statements(io);
@@ -194,7 +200,7 @@ impl Sessions {
         }
     }
 
-    fn begin_statements(&mut self, io: &mut Io<'_, Host>) {
+    fn begin_statements(&mut self, io: &mut impl Runtime) {
         let board = self.board.clone();
         while !io.congested() && self.exec.go_on(&|figures, dev| live::rows(&board, figures, dev)) {
             self.carry_out(io);
@@ -202,7 +208,7 @@ impl Sessions {
     }
 
     /// Whether any session was handed something, to which answers may be due in the same turn.
-    fn hand_in_resumed(&mut self, io: &mut Io<'_, Host>) -> bool {
+    fn hand_in_resumed(&mut self, io: &mut impl Runtime) -> bool {
         let mut handed_in = false;
         while !io.congested()
             && let Some(conn) = self.resumed.pop_front()
@@ -216,14 +222,14 @@ impl Sessions {
         handed_in
     }
 
-    pub(super) fn stopping(&mut self, io: &mut Io<'_, Host>) {
+    pub(super) fn stopping(&mut self, io: &mut impl Runtime) {
         for conn in io.open_connections() {
             self.counters.add_closed(CloseReason::ShuttingDown);
             self.close_after_flush(io, conn);
         }
     }
 
-    pub(super) fn snapshot(&self, io: &Io<'_, Host>) -> Counters {
+    pub(super) fn snapshot(&self, io: &impl Runtime) -> Counters {
         let exec = self.exec.counters();
         let mut counters = self.counters.clone();
         counters.sessions = self.exec.sessions() as u64;
@@ -237,25 +243,25 @@ impl Sessions {
         counters.sessions_tls = self.tls.len() as u64;
         let places = self.tls.capacity() * size_of::<(ConnId, Tls)>();
         counters.memory_tls = (places + self.tls.values().map(Tls::bytes).sum::<usize>()) as u64;
-        super::host::add_runtime(&mut counters, io);
+        io.add_to(&mut counters);
         counters
     }
 
-    fn write(&mut self, io: &mut Io<'_, Host>, conn: Token, bytes: &[u8]) {
+    fn write(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) {
         match self.tls.get_mut(&id(conn)) {
             Some(tls) => tls.encipher(bytes, |bytes| io.write(conn, bytes)),
             None => io.write(conn, bytes),
         }
     }
 
-    fn close_after_flush(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    fn close_after_flush(&mut self, io: &mut impl Runtime, conn: Token) {
         if let Some(tls) = self.tls.get_mut(&id(conn)) {
             tls.end(|bytes| io.write(conn, bytes));
         }
         io.close_after_flush(conn);
     }
 
-    fn logged_in(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    fn logged_in(&mut self, io: &mut impl Runtime, conn: Token) {
         if let Some(state) = io.state(conn) {
             state.phase = Phase::Open;
         }
@@ -267,7 +273,7 @@ impl Sessions {
     }
 
     /// The session may be read again, after what it holds deciphered.
-    fn resume(&mut self, io: &mut Io<'_, Host>, conn: Token) {
+    fn resume(&mut self, io: &mut impl Runtime, conn: Token) {
         if self.tls.contains_key(&id(conn)) {
             self.resumed.push_back(conn);
         } else {
@@ -275,11 +281,11 @@ impl Sessions {
         }
     }
 
-    fn carry_out(&mut self, io: &mut Io<'_, Host>) {
+    fn carry_out(&mut self, io: &mut impl Runtime) {
         while let Some(output) = self.exec.poll_output() {
             match output {
                 Output::Write { session, bytes } => self.write(io, token(session), &bytes),
-                Output::Ring { to, message } => io.send(level(message.level()), to.0, message),
+                Output::Ring { to, message } => io.send(to, message),
                 Output::Store(job) => {
                     if let Err(refused) = self.storage.send(job) {
                         self.counters.storage_refusals += 1;
@@ -291,6 +297,7 @@ impl Sessions {
                     self.close_after_flush(io, token(session));
                 }
                 Output::Resume { session } => self.resume(io, token(session)),
+                Output::TellWhenDrained { session } => io.tell_when_drained(token(session)),
                 Output::HeldOff { address } => {
                     warn!(%address, "wrong passwords: logins from this address have to wait");
                 }

@@ -157,7 +157,39 @@ pub enum Write {
     },
 }
 
+impl Request {
+    /// Bytes that it holds, for the accounting of memory.
+    pub fn bytes(&self) -> usize {
+        let inside = match self {
+            Self::Read { .. } => 0,
+            Self::Write(writes) => writes.iter().map(Write::bytes).sum(),
+        };
+        size_of::<Job>() + inside
+    }
+}
+
 impl Write {
+    fn bytes(&self) -> usize {
+        let texts = match self {
+            Self::PutHash { hash: text, .. }
+            | Self::PutUserData { data: text, .. }
+            | Self::PutRevoked { token: text, .. }
+            | Self::DeleteRevoked { token: text, .. }
+            | Self::DeleteCall { name: text, .. } => text.len(),
+            Self::PutQueued { message, .. } | Self::PutHistory { message, .. } => message.bytes(),
+            Self::PutCall { call, .. } => call.bytes(),
+            Self::DeleteQueued { ids, .. } | Self::DeleteFromHistory { ids, .. } => size_of_val(ids.as_slice()),
+            Self::DeleteHash { .. }
+            | Self::DeleteUserData { .. }
+            | Self::PutLastSeen { .. }
+            | Self::DeleteQueue { .. }
+            | Self::DeleteHistory { .. }
+            | Self::PutSetting { .. }
+            | Self::DeleteSetting { .. } => 0,
+        };
+        size_of::<Self>() + texts
+    }
+
     /// Whose rows it touches.
     pub fn dev(&self) -> DevId {
         match self {
@@ -334,8 +366,10 @@ impl std::fmt::Display for StorageError {
 pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 mod groups;
+pub mod mysql;
 pub mod sqlite;
 mod statements;
+pub mod transfer;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 
 use super::groups::{self, Failure, Groups, Results};
 use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
+use super::transfer::{self, Key, Rows, Table, Tables};
 use super::{Completion, Durability, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
 use crate::model::MessageId;
 
@@ -195,6 +196,23 @@ fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     Ok(())
 }
 
+impl Tables for Sqlite {
+    fn count(&mut self, table: &Table) -> Result<u64, StorageError> {
+        transfer::count(&mut &self.connection, table).map_err(|error| failed(&error))
+    }
+
+    fn read_rows(&mut self, table: &Table, after: Option<&Key>) -> Result<Rows, StorageError> {
+        transfer::read_rows(&mut &self.connection, table, after).map_err(|error| failed(&error))
+    }
+
+    fn write_rows(&mut self, table: &Table, rows: &Rows) -> Result<(), StorageError> {
+        let transaction = self.connection.transaction().map_err(|error| failed(&error))?;
+        let written = transfer::write_rows(&mut &*transaction, table, rows).and_then(|()| transaction.commit());
+        self.lengths.forget();
+        written.map_err(|error| failed(&error))
+    }
+}
+
 impl statements::Connection for &Connection {
     type Error = rusqlite::Error;
     const OR_KEEP: &'static str = "ON CONFLICT DO NOTHING";
@@ -202,6 +220,10 @@ impl statements::Connection for &Connection {
     const TIME: &'static str = "+time";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE (dev_id, user_id, time, id) IN \
          (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";
+    const ID_IS_KEY: bool = false;
+    const COMPARES_ROWS: bool = true;
+    // They would be prepared for each number of rows.
+    const BATCHES: bool = false;
     // The lock on the folder keeps others out.
     const ALONE: bool = true;
 

@@ -4,7 +4,7 @@
 //! Tables and columns have the names of `db.sql`. A row that holds what this server would never have written - a name with
 //! other characters, an id that is no UUID - is left out of what is read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::groups::{Results, weight};
@@ -97,6 +97,12 @@ pub(super) trait Connection {
     const TIME: &'static str;
     /// Removes at most [`EXPIRED_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
+    /// Whether a message is found by its id alone.
+    const ID_IS_KEY: bool;
+    /// Whether a comparison of several columns at once is looked up in an index.
+    const COMPARES_ROWS: bool;
+    /// Whether a statement of many rows costs much less than many statements.
+    const BATCHES: bool;
     /// Whether nobody else changes the tables.
     const ALONE: bool;
 
@@ -147,26 +153,37 @@ fn first<C: Connection, T>(
 }
 
 /// The results of the first jobs, as many as the budget of bytes allows, and what is left of it then.
-pub(super) fn run_jobs<C: Connection>(
+pub(super) fn run_jobs<'jobs, C: Connection>(
     db: &mut C,
-    jobs: &[Job],
+    jobs: &'jobs [Job],
     mut budget: usize,
     retention: &Retention,
     lengths: &mut QueueLengths,
 ) -> Result<(Results, usize), C::Error> {
     let mut results = Results::with_capacity(jobs.len());
-    for job in jobs {
-        let result = match &job.request {
-            Request::Read { read, bytes_max } => match run_read(db, read, *bytes_max, retention)? {
-                Some(outcome) => Ok(outcome),
-                None => Err(StorageError::TooLarge { bytes_max: *bytes_max }),
-            },
-            Request::Write(writes) => Ok(run_writes(db, writes, retention, lengths)?),
-        };
-        budget = budget.saturating_sub(result.as_ref().map_or(0, weight));
-        results.push(result);
-        if budget == 0 {
-            break;
+    let mut rest = jobs;
+    while let Some(job) = rest.first()
+        && budget > 0
+    {
+        if let Request::Read { read, bytes_max } = &job.request {
+            let outcome = run_read(db, read, *bytes_max, retention)?;
+            let result = outcome.ok_or(StorageError::TooLarge { bytes_max: *bytes_max });
+            budget = budget.saturating_sub(result.as_ref().map_or(0, weight));
+            results.push(result);
+            rest = rest.get(1..).unwrap_or_default();
+        } else {
+            // All writes up to the next read, whosever they are.
+            let of = |job: &'jobs Job| match &job.request {
+                Request::Write(writes) => Some(writes.as_slice()),
+                Request::Read { .. } => None,
+            };
+            let groups: Vec<&[Write]> = rest.iter().map_while(of).collect();
+            let writes: Vec<&Write> = groups.iter().copied().flatten().collect();
+            let mut rows = run_writes(db, &writes, retention, lengths)?.into_iter();
+            results.extend(
+                groups.iter().map(|group| Ok(Outcome::Written { rows: rows.by_ref().take(group.len()).sum() })),
+            );
+            rest = rest.get(groups.len()..).unwrap_or_default();
         }
     }
     Ok((results, budget))
@@ -268,21 +285,37 @@ struct Filling<T> {
     page: Page,
     rows: Vec<T>,
     /// Rows of the result, those left out included.
-    seen: u32,
+    seen: i64,
     bytes: usize,
     more: bool,
 }
 
+/// Fills a page from a statement whose last parameter is the number of rows.
+fn fill<C: Connection, T>(
+    db: &mut C,
+    page: Page,
+    sql: &str,
+    values: &[Value<'_>],
+    of: impl Fn(&dyn Row) -> Option<(T, usize)>,
+) -> Result<Filling<T>, C::Error> {
+    // One row more than the page has shows whether there are more.
+    let mut limit = i64::from(page.rows.max(1)) + 1;
+    loop {
+        let mut filling = Filling { page, rows: Vec::new(), seen: 0, bytes: 0, more: false };
+        let values: Vec<Value<'_>> = values.iter().copied().chain([limit.into()]).collect();
+        db.query(sql, &values, &mut |row| filling.add(|| of(row)))?;
+        // Rows that were left out have taken the places of others.
+        let cut = filling.seen >= limit;
+        filling.more |= cut;
+        if !cut || !filling.rows.is_empty() {
+            return Ok(filling);
+        }
+        // Without a row nobody could ask for what is behind it.
+        limit = limit.saturating_mul(16);
+    }
+}
+
 impl<T> Filling<T> {
-    fn new(page: Page) -> Self {
-        Self { page, rows: Vec::new(), seen: 0, bytes: 0, more: false }
-    }
-
-    /// One row more than the page has shows whether there are more.
-    fn limit(&self) -> i64 {
-        i64::from(self.page.rows.max(1)) + 1
-    }
-
     fn add(&mut self, row: impl FnOnce() -> Option<(T, usize)>) -> ControlFlow<()> {
         if self.rows.len() as u32 >= self.page.rows.max(1) || (self.bytes >= self.page.bytes && !self.rows.is_empty()) {
             self.more = true;
@@ -326,9 +359,7 @@ fn queue<C: Connection>(
         C::TIME
     );
     let Place { time, id } = after.unwrap_or(BEGINNING);
-    let mut filling = Filling::new(page);
-    let values = values![dev, user, time, time, id, filling.limit()];
-    db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
+    let filling = fill(db, page, &sql, values![dev, user, time, time, id], message)?;
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
 
@@ -358,18 +389,17 @@ fn history<C: Connection>(
     page: Page,
     retention: &Retention,
 ) -> Result<Outcome, C::Error> {
-    let mut filling = Filling::new(page);
     let length = length(db, pipe, retention)?;
-    if length > 0 {
-        let sql = format!(
-            "SELECT id, time, event, message, user_id FROM pipe_messages \
-             WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
-            C::TIME
-        );
-        let Place { time, id } = after.max(last_beyond(db, pipe, length)?).unwrap_or(BEGINNING);
-        let values = values![pipe.dev, &pipe.name, time, time, id, filling.limit()];
-        db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
+    if length == 0 {
+        return Ok(Outcome::Messages { rows: Vec::new(), more: false });
     }
+    let sql = format!(
+        "SELECT id, time, event, message, user_id FROM pipe_messages \
+         WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        C::TIME
+    );
+    let Place { time, id } = after.max(last_beyond(db, pipe, length)?).unwrap_or(BEGINNING);
+    let filling = fill(db, page, &sql, values![pipe.dev, &pipe.name, time, time, id], message)?;
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
 
@@ -384,25 +414,22 @@ fn newest_history<C: Connection>(
     if rows_max > 0 {
         let sql = "SELECT id, time, event, message, user_id FROM pipe_messages \
              WHERE dev_id = ? AND pipe_name = ? ORDER BY time DESC, id DESC LIMIT ?";
-        let mut filling = Filling::new(Page { rows: rows_max, ..page });
-        db.query(sql, values![pipe.dev, &pipe.name, rows_max], &mut |row| filling.add(|| message(row)))?;
-        rows = filling.rows;
+        let page = Page { rows: rows_max, ..page };
+        rows = fill(db, page, sql, values![pipe.dev, &pipe.name], message)?.rows;
         rows.reverse();
     }
     Ok(Outcome::Messages { rows, more: false })
 }
 
 fn all_revoked<C: Connection>(db: &mut C, dev: DevId, after: Option<&str>, page: Page) -> Result<Outcome, C::Error> {
-    let mut filling = Filling::new(page);
-    let limit = filling.limit();
-    let mut each = |row: &dyn Row| filling.add(|| row.text(0).map(|token| (Box::from(token), token.len())));
-    if let Some(after) = after {
+    let token = |row: &dyn Row| row.text(0).map(|token| (Box::from(token), token.len()));
+    let filling = if let Some(after) = after {
         let sql = "SELECT token FROM revoked_tokens WHERE dev_id = ? AND token > ? ORDER BY token LIMIT ?";
-        db.query(sql, values![dev, after, limit], &mut each)?;
+        fill(db, page, sql, values![dev, after], token)?
     } else {
         let sql = "SELECT token FROM revoked_tokens WHERE dev_id = ? ORDER BY token LIMIT ?";
-        db.query(sql, values![dev, limit], &mut each)?;
-    }
+        fill(db, page, sql, values![dev], token)?
+    };
     Ok(Outcome::Tokens { rows: filling.rows, more: filling.more })
 }
 
@@ -458,17 +485,119 @@ pub(super) fn settings<C: Connection>(db: &mut C) -> Result<Vec<PipeSetting>, C:
 
 // Writes
 
+/// Returns for each write how many rows there are less or more, or have new values.
 fn run_writes<C: Connection>(
     db: &mut C,
-    writes: &[Write],
+    writes: &[&Write],
     retention: &Retention,
     lengths: &mut QueueLengths,
-) -> Result<Outcome, C::Error> {
-    let mut rows = 0;
-    for write in writes {
-        rows += run_write(db, write, retention, lengths)?;
+) -> Result<Vec<u64>, C::Error> {
+    let mut rows = Vec::with_capacity(writes.len());
+    let mut rest = writes;
+    while let Some(first) = rest.first() {
+        let alike = if C::BATCHES { alike(rest) } else { 1 };
+        let (batch, behind) = rest.split_at(alike.max(1));
+        if batch.len() > 1 {
+            // A message that was there already counts as well: only one that is sent again is.
+            let is_kept = run_batch(db, batch, retention, lengths)?;
+            rows.extend(is_kept.into_iter().map(u64::from));
+        } else {
+            rows.push(run_write(db, first, retention, lengths)?);
+        }
+        rest = behind;
     }
-    Ok(Outcome::Written { rows })
+    Ok(rows)
+}
+
+/// Writes that one statement may carry out, and about how many bytes.
+const BATCH_MAX: usize = 64;
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// How many of the first of these writes can be one statement.
+fn alike(writes: &[&Write]) -> usize {
+    let kind = |write: &Write| match write {
+        Write::PutHash { .. } => Some(0),
+        Write::PutUserData { .. } => Some(1),
+        Write::PutLastSeen { .. } => Some(2),
+        Write::PutQueued { .. } => Some(3),
+        Write::PutHistory { .. } => Some(4),
+        _ => None,
+    };
+    let Some(first) = writes.first().and_then(|write| kind(write)) else { return 1 };
+    let mut bytes = 0;
+    let fits = |write: &&&Write| {
+        bytes += write.bytes();
+        kind(write) == Some(first) && bytes <= BATCH_BYTES_MAX
+    };
+    writes.iter().take(BATCH_MAX).take_while(fits).count()
+}
+
+/// What [`alike`] has found, two at least. Returns which of them changed a row.
+fn run_batch<C: Connection>(
+    db: &mut C,
+    writes: &[&Write],
+    retention: &Retention,
+    lengths: &mut QueueLengths,
+) -> Result<Vec<bool>, C::Error> {
+    let lengths_of_pipes = lengths_of_pipes(db, writes, retention)?;
+    let length = |pipe: &PipeKey| lengths_of_pipes.get(pipe).copied().unwrap_or_default();
+    let values: Vec<Vec<Value<'_>>> = writes
+        .iter()
+        .filter_map(|write| match write {
+            Write::PutHash { dev, user, hash: text } | Write::PutUserData { dev, user, data: text } => {
+                Some(vec![(*dev).into(), (*user).into(), (&**text).into()])
+            }
+            Write::PutLastSeen { dev, user, time } => Some(vec![(*dev).into(), (*user).into(), (*time).into()]),
+            Write::PutQueued { dev, user, message } => Some(queued_values(*dev, *user, message).to_vec()),
+            Write::PutHistory { pipe, message, .. } if length(pipe) > 0 => Some(history_values(pipe, message).to_vec()),
+            _ => None,
+        })
+        .collect();
+    let (into, end) = match writes.first() {
+        Some(Write::PutHash { .. }) => ("REPLACE INTO users_auth (dev_id, user_id, hash)", ""),
+        Some(Write::PutUserData { .. }) => ("REPLACE INTO users_data (dev_id, user_id, data)", ""),
+        Some(Write::PutLastSeen { .. }) => ("REPLACE INTO users_time (dev_id, user_id, time)", ""),
+        Some(Write::PutHistory { .. }) => (INSERT_HISTORY, C::OR_KEEP),
+        _ => (INSERT_QUEUED, C::OR_KEEP),
+    };
+    let mut rest = values.as_slice();
+    while let Some(columns) = rest.first().map(Vec::len) {
+        // Powers of two, so that few different statements are prepared.
+        let (now, later) = rest.split_at(1 << rest.len().ilog2());
+        let row = format!("({})", vec!["?"; columns].join(", "));
+        let sql = format!("{into} VALUES {} {end}", vec![row.as_str(); now.len()].join(", "));
+        db.execute(&sql, &now.concat())?;
+        rest = later;
+    }
+    let mut trimmed = HashSet::new();
+    for write in writes {
+        match write {
+            Write::PutQueued { dev, user, .. } => after_queued(db, *dev, *user, 1, retention, lengths)?,
+            Write::PutHistory { pipe, trim: true, .. } if length(pipe) > 0 && trimmed.insert(pipe) => {
+                trim(db, pipe, length(pipe))?;
+            }
+            _ => {}
+        }
+    }
+    let is_kept = |write: &&Write| !matches!(write, Write::PutHistory { pipe, .. } if length(pipe) == 0);
+    Ok(writes.iter().map(is_kept).collect())
+}
+
+/// Of the pipes that these writes put something into.
+fn lengths_of_pipes<'a, C: Connection>(
+    db: &mut C,
+    writes: &[&'a Write],
+    retention: &Retention,
+) -> Result<HashMap<&'a PipeKey, u32>, C::Error> {
+    let mut lengths = HashMap::new();
+    for write in writes {
+        if let Write::PutHistory { pipe, .. } = write
+            && !lengths.contains_key(pipe)
+        {
+            lengths.insert(pipe, length(db, pipe, retention)?);
+        }
+    }
+    Ok(lengths)
 }
 
 /// Returns how many rows there are less or more, or have new values.
@@ -571,6 +700,13 @@ fn delete_ids<C: Connection>(db: &mut C, sql: &str, key: &[Value<'_>], ids: &[Me
     Ok(deleted)
 }
 
+const INSERT_QUEUED: &str = "INSERT INTO users_messages (id, time, dev_id, user_id, event, message)";
+
+fn queued_values(dev: DevId, user: UserId, message: &StoredMessage) -> [Value<'_>; 6] {
+    let StoredMessage { id, time, event, message, .. } = message;
+    [(*id).into(), (*time).into(), dev.into(), user.into(), event.as_str().into(), (&**message).into()]
+}
+
 fn put_queued<C: Connection>(
     db: &mut C,
     dev: DevId,
@@ -579,12 +715,21 @@ fn put_queued<C: Connection>(
     retention: &Retention,
     lengths: &mut QueueLengths,
 ) -> Result<u64, C::Error> {
-    let sql = format!(
-        "INSERT INTO users_messages (id, time, dev_id, user_id, event, message) VALUES (?, ?, ?, ?, ?, ?) {}",
-        C::OR_KEEP
-    );
-    let values = values![message.id, message.time, dev, user, message.event.as_str(), &*message.message];
-    let inserted = db.execute(&sql, values)?;
+    let sql = format!("{INSERT_QUEUED} VALUES (?, ?, ?, ?, ?, ?) {}", C::OR_KEEP);
+    let inserted = db.execute(&sql, &queued_values(dev, user, message))?;
+    after_queued(db, dev, user, inserted, retention, lengths)?;
+    Ok(inserted)
+}
+
+/// Keeps the count of a queue that got messages, and its bound.
+fn after_queued<C: Connection>(
+    db: &mut C,
+    dev: DevId,
+    user: UserId,
+    inserted: u64,
+    retention: &Retention,
+    lengths: &mut QueueLengths,
+) -> Result<(), C::Error> {
     let count = |db: &mut C| {
         let sql = "SELECT COUNT(*) FROM users_messages WHERE dev_id = ? AND user_id = ?";
         let count = first(db, sql, values![dev, user], |row| row.int(0))?;
@@ -607,7 +752,7 @@ fn put_queued<C: Connection>(
         }
     }
     lengths.set(dev, user, length);
-    Ok(inserted)
+    Ok(())
 }
 
 /// Removes so many of the oldest.
@@ -618,10 +763,21 @@ fn trim_queue<C: Connection>(db: &mut C, dev: DevId, user: UserId, surplus: u64)
     let last =
         first(db, sql, &[dev.into(), user.into(), offset], |row| Some(Place { time: row.int(0)?, id: row.id(1)? }))?;
     if let Some(Place { time, id }) = last {
-        let sql = "DELETE FROM users_messages WHERE dev_id = ? AND user_id = ? AND time <= ? AND (time, id) <= (?, ?)";
-        db.execute(sql, values![dev, user, time, time, id])?;
+        let sql = format!(
+            "DELETE FROM users_messages WHERE dev_id = ? AND user_id = ? AND {} <= ? AND (time, id) <= (?, ?)",
+            C::TIME
+        );
+        db.execute(&sql, values![dev, user, time, time, id])?;
     }
     Ok(())
+}
+
+const INSERT_HISTORY: &str = "INSERT INTO pipe_messages (id, time, dev_id, pipe_name, event, message, user_id)";
+
+fn history_values<'a>(pipe: &'a PipeKey, message: &'a StoredMessage) -> [Value<'a>; 7] {
+    let StoredMessage { id, time, event, message, sender } = message;
+    let (dev, name, event) = (pipe.dev.into(), (&pipe.name).into(), event.as_str().into());
+    [(*id).into(), (*time).into(), dev, name, event, (&**message).into(), (*sender).into()]
 }
 
 /// Into a pipe that keeps none a message does not get, so that none is left behind when a setting is deleted while
@@ -637,14 +793,8 @@ fn put_history<C: Connection>(
     if length == 0 {
         return Ok(0);
     }
-    let sql = format!(
-        "INSERT INTO pipe_messages (id, time, dev_id, pipe_name, event, message, user_id) \
-         VALUES (?, ?, ?, ?, ?, ?, ?) {}",
-        C::OR_KEEP
-    );
-    let StoredMessage { id, time, event, message, sender } = message;
-    let values = values![*id, *time, pipe.dev, &pipe.name, event.as_str(), &**message, *sender];
-    let inserted = db.execute(&sql, values)?;
+    let sql = format!("{INSERT_HISTORY} VALUES (?, ?, ?, ?, ?, ?, ?) {}", C::OR_KEEP);
+    let inserted = db.execute(&sql, &history_values(pipe, message))?;
     if then_trim {
         trim(db, pipe, length)?;
     }
@@ -655,8 +805,11 @@ fn trim<C: Connection>(db: &mut C, pipe: &PipeKey, length: u32) -> Result<(), C:
     if length == 0 {
         delete_history(db, pipe)?;
     } else if let Some(Place { time, id }) = last_beyond(db, pipe, length)? {
-        let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND time <= ? AND (time, id) <= (?, ?)";
-        db.execute(sql, values![pipe.dev, &pipe.name, time, time, id])?;
+        let sql = format!(
+            "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND {} <= ? AND (time, id) <= (?, ?)",
+            C::TIME
+        );
+        db.execute(&sql, values![pipe.dev, &pipe.name, time, time, id])?;
     }
     Ok(())
 }

@@ -552,3 +552,122 @@ fn an_answered_request_does_not_hold_its_connection() {
     await_status(&mut backend, "encke_ended", 1);
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
+
+/// This many users, 1 and up, each with a connection that has proved who it is.
+fn users(server: &Server, count: usize) -> Vec<TcpStream> {
+    let mut backend = server.backend();
+    for user in 1..=count {
+        backend.query(&format!("INSERT INTO users_auth (id, hash) VALUES ({user}, 'key')")).expect("it is stored");
+    }
+    let streams = (1..=count)
+        .map(|user| {
+            let mut stream = connect(server.browsers);
+            let head = UPGRADE.replace("sesion=&myid=&", &format!("sesion=key&myid={user}&"));
+            stream.write_all(head.as_bytes()).expect("a head");
+            // One after the other: a login that storage has no place for would be refused.
+            let mut answer = Vec::new();
+            while !answer.windows(10).any(|word| word == b"serverInfo") {
+                let mut chunk = [0; 1000];
+                let read = stream.read(&mut chunk).expect("a first message");
+                assert!(read > 0, "user {user} was not let in");
+                answer.extend_from_slice(&chunk[..read]);
+            }
+            stream
+        })
+        .collect();
+    await_status(&mut backend, "encke_logins", count as u64);
+    streams
+}
+
+/// How many of the users storage knows to have gone.
+fn users_gone(server: &Server, count: usize) -> usize {
+    let ids: Vec<String> = (1..=count).map(|user| user.to_string()).collect();
+    let rows = server.backend().rows(&format!("SELECT time FROM users_time WHERE id IN ({})", ids.join(",")));
+    let is_time = |row: &&Vec<Option<String>>| row[0].as_deref().is_some_and(|time| time.parse::<i64>().unwrap() > 0);
+    rows.expect("times").iter().filter(is_time).count()
+}
+
+#[test]
+fn users_who_all_go_at_once_are_all_seen_last() {
+    const USERS: usize = 300;
+    // Far fewer places in storage's queue than users.
+    let more = "[storage]\nqueue_max = 16\n".to_owned();
+    let server = Server::start(&Setup { shards: 3, more, ..Setup::default() });
+    let streams = users(&server, USERS);
+    assert_eq!(users_gone(&server, USERS), 0);
+    drop(streams);
+    let found = tools::until(PATIENCE, || (users_gone(&server, USERS) == USERS).then_some(()));
+    assert!(found.is_some(), "only {} of {USERS}", users_gone(&server, USERS));
+    let mut backend = server.backend();
+    assert_eq!([status(&mut backend, "encke_last_seen_lost"), status(&mut backend, "encke_last_seen_waiting")], [0, 0]);
+}
+
+#[test]
+fn users_who_are_there_when_the_server_stops_are_seen_last() {
+    const USERS: usize = 300;
+    let more = "[storage]\nqueue_max = 16\n".to_owned();
+    let setup = Setup { shards: 3, more, ..Setup::default() };
+    let server = Server::start(&setup);
+    let streams = users(&server, USERS);
+    let (ended, folder) = server.stop();
+    assert!(ended.success(), "{ended}");
+    drop(streams);
+    let server = Server::start_in(folder, &setup);
+    assert_eq!(users_gone(&server, USERS), USERS);
+}
+
+#[test]
+fn what_stands_behind_a_fatal_frame_is_not_carried_out() {
+    let server = Server::start(&Setup::default());
+    let mut watcher = server.browser();
+    watcher.send("subscription\nweb_behind");
+    server.await_subscribers("web_behind", 1);
+    let publish = |message: &str| masked(0x81, format!("web_pipe2\nweb_behind\ne\n*\n\"{message}\"").as_bytes());
+    let mut good = server.browser();
+    let fatal: [(&str, Vec<u8>); 5] = [
+        ("an unknown command", masked(0x81, b"nonsense")),
+        ("an unmasked frame", b"\x81\x02hi".to_vec()),
+        ("text that is not UTF-8", masked(0x81, b"subscription\n\xff")),
+        ("a continuation of nothing", masked(0x80, b"hi")),
+        ("a close frame", masked(0x88, &1000_u16.to_be_bytes())),
+    ];
+    for api in ["js", "js2"] {
+        let upgrade = UPGRADE.replace("api=js", &format!("api={api}"));
+        for (what, frame) in &fatal {
+            let bytes = [upgrade.as_bytes(), &publish("before"), frame, &publish("behind")].concat();
+            until_the_end(server.browsers, &bytes);
+            // Its report has to wait for the owner, and what stands behind waits for the report.
+            good.send("web_pipe2\nweb_behind\ne\n*\n\"after\"");
+            let seen: Vec<String> = std::iter::from_fn(|| {
+                let message = watcher.receive()["data"].as_str().expect("a text").to_owned();
+                (message != "\"after\"").then_some(message)
+            })
+            .collect();
+            assert_eq!(seen, ["\"before\""], "{api}: {what}");
+            assert_eq!(good.receive()["event"], "answer", "a report");
+        }
+    }
+}
+
+#[test]
+fn a_report_without_receivers_does_not_wait_for_a_timer() {
+    const PUBLICATIONS: u32 = 50;
+    for shards in [1, 3] {
+        let server = Server::start(&Setup { shards, ..Setup::default() });
+        let mut alone = server.browser();
+        for subscribers in [0, 1] {
+            if subscribers == 1 {
+                alone.send("subscription\nweb_alone");
+                server.await_subscribers("web_alone", 1);
+            }
+            let begun = Instant::now();
+            for _ in 0..PUBLICATIONS {
+                alone.send("web_pipe2\nweb_alone\ne\n*\n\"hello\"");
+                let report = alone.receive();
+                assert_eq!(report["event"], "answer", "{report}");
+            }
+            // The next timer is a tenth of a second away.
+            assert!(begun.elapsed() < PUBLICATIONS * Duration::from_millis(50), "{:?}", begun.elapsed());
+        }
+    }
+}

@@ -3,18 +3,25 @@
 //! Bytes of a session go in through [`Exec::receive`], answers come out as [`Output::Write`], one per session and
 //! turn. It lacks sockets, threads and clocks like the hub does, and the simulator runs both together.
 //!
-//! Answers leave in the order of the statements. Publications of one session overlap: a client that pipelines has many
-//! under way. Everything else waits until all before it is answered, and holds back what comes after it.
+//! Answers leave in the order of the statements. Publications and personal messages of one session overlap: a client
+//! that pipelines has many under way. Everything else waits until all before it is answered, and holds back what comes
+//! after it.
 //!
 //! ```text
 //!  bytes -> wire -> sql -> plan -> queue of entries -> bytes
-//!                                   |  Planned   not begun; begins at the front of the queue
-//!                                   |  Publishing  so many owners have yet to accept
-//!                                   |  Running   waits for owners or storage
-//!                                   v  Ready     encoded answer
+//!                                   |  Planned    not begun; begins at the front of the queue
+//!                                   |  Ordering   so many owners have yet to say whether it is done
+//!                                   |  Writing    storage has yet to commit
+//!                                   |  Streaming  rows are fetched in pieces and written as they come
+//!                                   v  Ready      encoded answer
 //! ```
+//!
+//! What a client has not read yet holds up its session only: beyond a few hundred kilobytes nothing is begun or fetched
+//! for it until the edge says [`Exec::drained`].
 
-mod gather;
+mod carry_out;
+mod cursor;
+mod numbers;
 mod session;
 mod tenants;
 
@@ -29,18 +36,18 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
-use crate::hub::{Answered, Ask, AskId, EndedUsers, Placement, Question, RingMessage, StatementId};
-use crate::model::{CloseReason, ConnId, DevId, Now, PipeKey, Publication, ShardId, Time, UserId};
-use crate::storage::{Completion, Job, Read, Request, Ticket, Write};
+use crate::hub::{Answered, AskId, EndedUsers, Placement, Replies, RingMessage, StatementId};
+use crate::model::{CloseReason, ConnId, DevId, Now, ShardId, Time, UserId};
+use crate::storage::{Completion, Job};
 
 use super::back_off::{self, BackOff};
 use super::errors::{Code, Error};
-use super::plan::{self, Database, Draft, Figures, LiveQuery, Plan, Reply, Row, SessionView, Source, StatementLimits};
+use super::plan::{self, Database, Figures, Plan, Row, SessionView, StatementLimits};
 use super::sql::{self, Statement, StringEscapes, Value};
 use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, ServerSettings, Verdict};
 
-use gather::Gather;
-use session::{Entry, Phase, Session, Stage, Start};
+use carry_out::refused;
+use session::{Entry, Phase, Session, Stage, Start, UNSENT_MAX};
 use tenants::Reach;
 
 pub use tenants::Tenants;
@@ -59,6 +66,8 @@ pub struct ExecConfig {
     /// Wrong passwords from one address after which its logins have to wait; 0: never.
     pub login_attempts_max: u32,
     pub tls: Tls,
+    /// Whether DELETE tells how many rows are gone; CppComet always said 0.
+    pub delete_counts: bool,
 }
 
 /// All but the password, so that no log and no panic can tell it.
@@ -75,6 +84,7 @@ impl fmt::Debug for ExecConfig {
             pipeline_max,
             login_attempts_max,
             tls,
+            delete_counts,
         } = self;
         f.debug_struct("ExecConfig")
             .field("placement", placement)
@@ -85,6 +95,7 @@ impl fmt::Debug for ExecConfig {
             .field("pipeline_max", pipeline_max)
             .field("login_attempts_max", login_attempts_max)
             .field("tls", tls)
+            .field("delete_counts", delete_counts)
             .finish_non_exhaustive()
     }
 }
@@ -119,6 +130,10 @@ pub enum Output {
     },
     /// The session may be read again.
     Resume {
+        session: ConnId,
+    },
+    /// [`Exec::drained`] is to be called once everything written to the session is sent.
+    TellWhenDrained {
         session: ConnId,
     },
     /// The password was proved: the session's time to log in is over.
@@ -167,6 +182,8 @@ struct StoredFor {
     dev: DevId,
     /// Users who lose their connections when it is committed.
     hashes_deleted: Vec<UserId>,
+    /// Tokens whose connections end then.
+    tokens_revoked: Vec<Arc<str>>,
 }
 
 pub struct Exec {
@@ -264,6 +281,7 @@ impl Exec {
         };
         let mut used = 0;
         let mut start_tls = false;
+        session.heard = now.unix;
         while !session.is_closing() && !session.holds_back(self.config.pipeline_max) {
             match session.wire.next(&self.config.packets, input.get(used..).unwrap_or_default()) {
                 Ok(None) => break,
@@ -312,30 +330,55 @@ impl Exec {
     pub fn ring(&mut self, message: RingMessage) {
         match message {
             RingMessage::Accepted { statement: StatementId { session, number } } => {
-                self.with(session, |session| session.accepted(number));
+                self.with(session, |session| session.ordered(number, Ok(())));
+            }
+            RingMessage::Refused { statement: StatementId { session, number }, refusal } => {
+                self.with(session, |session| session.ordered(number, Err(refused(&refusal))));
             }
             RingMessage::Answered(answered) => {
                 let Answered { id: AskId(id), replies } = *answered;
                 let Some((session, places)) = self.asks.remove(&id) else { return };
-                self.with(session, |session| session.gathered(|gather| gather.answered(&places, &replies)));
+                let placement = self.config.placement.clone();
+                self.with(session, |session| match replies {
+                    Replies::Killed(found) => session.killed(found),
+                    replies => session.heard(|cursor| cursor.answered(&places, replies, &placement)),
+                });
             }
             // Nothing else is ever sent to this shard.
             _ => {}
         }
     }
 
-    /// What storage says. A committed deletion is told to the shards; what can begin now waits for [`Exec::go_on`].
+    /// What storage says. Whose right to be here is gone is told to the shards; what can begin now waits for
+    /// [`Exec::go_on`].
     pub fn stored(&mut self, completion: Completion) {
-        let Some(StoredFor { session, dev, hashes_deleted }) = self.jobs.remove(&completion.ticket.0) else { return };
+        let Some(StoredFor { session, dev, hashes_deleted, tokens_revoked }) = self.jobs.remove(&completion.ticket.0)
+        else {
+            return;
+        };
         // Also if the session is gone by now: what is committed holds.
-        if completion.result.is_ok() && !hashes_deleted.is_empty() {
-            let ended = Arc::new(EndedUsers::new(dev, hashes_deleted));
-            for shard in 0..self.config.placement.connection_shards() {
-                let message = RingMessage::EndUsers(ended.clone());
-                self.outputs.push_back(Output::Ring { to: ShardId(shard), message });
+        if completion.result.is_ok() {
+            if !hashes_deleted.is_empty() {
+                let ended = Arc::new(EndedUsers::new(dev, hashes_deleted));
+                self.tell_shards(|| RingMessage::EndUsers(ended.clone()));
+            }
+            for token in tokens_revoked {
+                self.tell_shards(|| RingMessage::EndToken { dev, token: token.clone() });
             }
         }
         self.with(session, |session| session.stored(completion.result));
+    }
+
+    /// Everything written to the session is sent: after [`Output::TellWhenDrained`]. What goes on now waits for
+    /// [`Exec::go_on`].
+    pub fn drained(&mut self, id: ConnId) {
+        self.with(id, |session| (session.unsent, session.draining) = (0, false));
+    }
+
+    fn tell_shards(&mut self, message: impl Fn() -> RingMessage) {
+        for shard in 0..self.config.placement.connection_shards() {
+            self.outputs.push_back(Output::Ring { to: ShardId(shard), message: message() });
+        }
     }
 
     /// Begins what waits in one session for nothing but its turn; false: in none. To be called until then at the end of
@@ -359,7 +402,12 @@ impl Exec {
             }
             session.touched = false;
             if !session.out.is_empty() {
+                session.unsent = session.unsent.saturating_add(session.out.len());
                 self.outputs.push_back(Output::Write { session: id, bytes: std::mem::take(&mut session.out) });
+            }
+            if session.unsent >= UNSENT_MAX && !session.draining {
+                session.draining = true;
+                self.outputs.push_back(Output::TellWhenDrained { session: id });
             }
             if let (Some(reason), true) = (session.closing, session.queue.is_empty()) {
                 self.outputs.push_back(Output::Close { session: id, reason });
@@ -393,7 +441,7 @@ impl Exec {
         let Some(mut session) = self.take(id) else { return };
         change(&mut session);
         self.answer_front(&mut session);
-        if session.has_planned() && !session.startable {
+        if session.can_go_on() && !session.startable {
             session.startable = true;
             self.startable.push_back(id);
         }
@@ -538,12 +586,12 @@ impl Exec {
             Command::FieldList { .. } | Command::SetOption(_) | Command::Debug => reply.eof(),
             Command::Fetch { .. } => reply.error(wire::code::NO_CURSOR, "There is no open cursor"),
             Command::KillProcess(id) => {
-                let plan = Plan::Kill(id);
+                let plan = Plan::Kill(id.into());
                 session.push(Entry {
                     start: Start::At(sequence),
                     more: false,
                     binary: false,
-                    stage: Stage::Planned(plan),
+                    stage: Stage::Planned(Box::new(plan)),
                 });
                 return;
             }
@@ -563,14 +611,7 @@ impl Exec {
         while let Some(planned) = plans.next() {
             self.counters.statements += 1;
             let more = plans.peek().is_some();
-            let stage = match planned {
-                Ok(Plan::Publish(drafts)) if alone && session.only_publishes() => {
-                    let number = session.next_number();
-                    Stage::Publishing { left: self.publish(session, number, drafts) }
-                }
-                Ok(plan) => Stage::Planned(plan),
-                Err(error) => Stage::Failed(error),
-            };
+            let stage = self.stage(session, planned, alone);
             session.push(Entry { start, more, binary: false, stage });
             start = Start::Continued;
         }
@@ -683,14 +724,7 @@ impl Exec {
     fn execute(&mut self, session: &mut Session, sequence: u8, execute: &wire::Execute<'_>, now: Now) {
         self.counters.statements += 1;
         let planned = self.plan_execution(session, execute, now);
-        let stage = match planned {
-            Ok(Plan::Publish(drafts)) if session.only_publishes() => {
-                let number = session.next_number();
-                Stage::Publishing { left: self.publish(session, number, drafts) }
-            }
-            Ok(plan) => Stage::Planned(plan),
-            Err(error) => Stage::Failed(error),
-        };
+        let stage = self.stage(session, planned, true);
         session.push(Entry { start: Start::At(sequence), more: false, binary: true, stage });
     }
 
@@ -702,171 +736,6 @@ impl Exec {
         let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
         let bound = statement.bind(&values)?;
         plan::plan(&bound, &session.view(now, &self.config.statements))
-    }
-
-    // Carrying out
-
-    /// Sends each draft to its owner; returns how many have to be accepted.
-    fn publish(&mut self, session: &Session, number: u32, drafts: Vec<Draft>) -> u32 {
-        let statement = StatementId { session: session.id, number };
-        let count = drafts.len() as u32;
-        self.counters.publications += u64::from(count);
-        for Draft { pipe, event, message } in drafts {
-            let key = Arc::new(PipeKey { dev: session.dev, name: pipe });
-            let to = self.config.placement.owner_of_pipe(&key);
-            let publication = Box::new(Publication::new(key, event, message));
-            let message = RingMessage::Publish { publication, statement: Some(statement) };
-            self.outputs.push_back(Output::Ring { to, message });
-        }
-        count
-    }
-
-    /// Answers what can be answered at the front of the queue, and begins what then stands there.
-    fn advance(&mut self, session: &mut Session, live: LiveRows<'_>) {
-        self.answer_front(session);
-        while let Some(plan) = session.take_planned() {
-            let stage = self.begin(session, plan, live);
-            session.begun(stage);
-            self.answer_front(session);
-        }
-    }
-
-    /// Answers what can be answered at the front of the queue, and begins nothing.
-    fn answer_front(&mut self, session: &mut Session) {
-        while let Some(entry) = session.queue.pop_front() {
-            let Entry { start, more, binary, stage } = entry;
-            let result = match stage {
-                Stage::Publishing { left: 0 } => Ok(Reply::Ok { affected: 0, insert_id: 0 }),
-                Stage::Ready(bytes) => {
-                    session.out.extend_from_slice(&bytes);
-                    session.popped();
-                    continue;
-                }
-                Stage::Failed(error) => Err(error),
-                Stage::Done(result) => result,
-                waiting => {
-                    session.queue.push_front(Entry { start, more, binary, stage: waiting });
-                    break;
-                }
-            };
-            self.counters.errors += u64::from(result.is_err());
-            session.answer(start, more, binary, result);
-        }
-        if !session.out.is_empty() || session.paused || session.is_closing() {
-            self.touch(session);
-        }
-    }
-
-    fn begin(&mut self, session: &mut Session, plan: Plan, live: LiveRows<'_>) -> Stage {
-        match plan {
-            Plan::Reply(reply) => Stage::Done(Ok(reply)),
-            Plan::Publish(drafts) => {
-                let number = session.front_number();
-                match self.publish(session, number, drafts) {
-                    0 => Stage::Done(Ok(Reply::Ok { affected: 0, insert_id: 0 })),
-                    left => Stage::Publishing { left },
-                }
-            }
-            Plan::Write { writes, reply } => {
-                self.store(session, Request::Write(writes));
-                Stage::Writing(reply)
-            }
-            Plan::Read { source, query } => {
-                let gather = self.ask(session, source, query);
-                Stage::Gathering(gather)
-            }
-            Plan::UseDatabase(database) => Stage::Done(session.may_enter(database).map(|()| {
-                session.use_database(database);
-                Reply::Ok { affected: 0, insert_id: 0 }
-            })),
-            Plan::Kill(id) => Stage::Done(self.kill(session, id)),
-            Plan::Live(LiveQuery { figures, query }) => {
-                Stage::Done(query.apply(self.figures(session, figures, live)).map(Reply::Rows))
-            }
-            Plan::Catalog(catalog) => {
-                let answer = catalog.answer(&|figures| self.figures(session, figures, live));
-                Stage::Done(answer.map(Reply::Rows))
-            }
-        }
-    }
-
-    fn ask(&mut self, session: &Session, source: Source, query: plan::RowQuery) -> Gather {
-        let dev = session.dev;
-        match source {
-            Source::PipeCounts(names) => {
-                let keys: Vec<PipeKey> = names.into_iter().map(|name| PipeKey { dev, name }).collect();
-                let parts = by_owner(&keys, |key| self.config.placement.owner_of_pipe(key));
-                for (to, places) in &parts {
-                    let asked = places.iter().filter_map(|place| keys.get(*place).cloned()).collect();
-                    self.send_question(session.id, *to, places.clone(), Question::PipeCounts(asked));
-                }
-                Gather::counts(keys, parts.len(), query)
-            }
-            Source::LastSeen(users) => {
-                let parts = by_owner(&users, |user| self.config.placement.owner_of_user(dev, *user));
-                for (to, places) in &parts {
-                    let asked = places.iter().filter_map(|place| users.get(*place).copied()).collect();
-                    self.send_question(session.id, *to, places.clone(), Question::Online(dev, asked));
-                }
-                self.read(session, Read::LastSeen { dev, users: users.clone() });
-                Gather::last_seen(users, parts.len(), query)
-            }
-            Source::Hashes(users) => {
-                self.read(session, Read::Hashes { dev, users });
-                Gather::texts(query)
-            }
-            Source::UserData(users) => {
-                self.read(session, Read::UserData { dev, users });
-                Gather::texts(query)
-            }
-        }
-    }
-
-    fn send_question(&mut self, session: ConnId, to: ShardId, places: Vec<usize>, question: Question) {
-        let id = self.draw_number();
-        self.asks.insert(id, (session, places));
-        let message = RingMessage::Ask(Box::new(Ask { id: AskId(id), question }));
-        self.outputs.push_back(Output::Ring { to, message });
-    }
-
-    fn read(&mut self, session: &Session, read: Read) {
-        let bytes_max = self.config.statements.result_bytes_max;
-        self.store(session, Request::Read { read, bytes_max });
-    }
-
-    fn store(&mut self, session: &Session, request: Request) {
-        let deleted = |write: &Write| match write {
-            Write::DeleteHash { user, .. } => Some(*user),
-            _ => None,
-        };
-        let hashes_deleted = match &request {
-            Request::Write(writes) => writes.iter().filter_map(deleted).collect(),
-            Request::Read { .. } => Vec::new(),
-        };
-        let number = self.draw_number();
-        self.jobs.insert(number, StoredFor { session: session.id, dev: session.dev, hashes_deleted });
-        self.outputs.push_back(Output::Store(Job { ticket: Ticket(number), request }));
-    }
-
-    /// The rows of live figures. Of sessions only this shard knows.
-    fn figures(&self, session: &Session, figures: Figures, live: LiveRows<'_>) -> Vec<Row> {
-        match figures {
-            Figures::Sessions => {
-                let others = self.sessions.iter().flatten().map(AsRef::as_ref);
-                let others = others.filter(|other| other.is_ready() && session.sees(other));
-                let mut rows: Vec<(u32, Row)> = others.chain([session]).map(Session::process).collect();
-                rows.sort_unstable();
-                rows.into_iter().map(|(_, row)| row).collect()
-            }
-            // What the threads do concerns all tenants.
-            Figures::Processlist if session.reach == Reach::Tenant => {
-                let own = self.figures(session, Figures::Sessions, live).into_iter();
-                own.filter_map(|row| row.into_iter().next())
-                    .map(|id| vec!["cometql".into(), id, "0".into(), "0".into()])
-                    .collect()
-            }
-            other => live(other, session.dev),
-        }
     }
 
     /// The answer to `COM_STATISTICS`, one line of names and numbers.
@@ -892,28 +761,6 @@ impl Exec {
     fn draw_number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
-    }
-
-    /// Ends another session, if this one may see it.
-    fn kill(&mut self, session: &mut Session, id: u32) -> Result<Reply, Error> {
-        let done = Ok(Reply::Ok { affected: 0, insert_id: 0 });
-        if session.wire.id() == id {
-            session.close_when_answered(CloseReason::Killed);
-            return done;
-        }
-        let place = self.connections.get(&id).map(|target| target.index as usize);
-        let target = place.and_then(|place| self.sessions.get(place)).and_then(Option::as_ref);
-        match target.filter(|target| session.sees(target)) {
-            Some(target) => {
-                self.outputs.push_back(Output::Close { session: target.id, reason: CloseReason::Killed });
-                done
-            }
-            // Not even whether there is one.
-            None if session.reach == Reach::Tenant => {
-                Err(Error::new(Code::Authentication, "This session may end sessions of its own tenant only"))
-            }
-            None => Err(Error::new(Code::UnknownConnection, format!("There is no connection with the id {id}"))),
-        }
     }
 }
 
@@ -946,16 +793,6 @@ fn parse_user(name: &[u8], dev_max: u32) -> Result<DevId, Error> {
     number.filter(|dev| *dev <= dev_max).map(DevId).ok_or_else(|| {
         Error::new(Code::Authentication, "Authentication failed: the user is root or the number of a tenant")
     })
-}
-
-/// Groups the places of keys by the shard that owns them.
-fn by_owner<K>(keys: &[K], owner: impl Fn(&K) -> ShardId) -> Vec<(ShardId, Vec<usize>)> {
-    let mut places: Vec<(ShardId, usize)> = keys.iter().enumerate().map(|(place, key)| (owner(key), place)).collect();
-    places.sort_unstable();
-    places
-        .chunk_by(|left, right| left.0 == right.0)
-        .map(|group| (group[0].0, group.iter().map(|(_, place)| *place).collect()))
-        .collect()
 }
 
 fn value_of(parameter: Parameter<'_>) -> Result<Value<'static>, Error> {

@@ -9,7 +9,7 @@ use crate::cometql::plan::Database;
 use crate::cometql::wire::Verdict;
 use crate::model::DevId;
 
-use super::session::Session;
+use super::session::{Phase, Session};
 
 /// The passwords of tenants that have their own.
 #[derive(Clone, Default)]
@@ -70,12 +70,27 @@ impl Session {
         }
     }
 
-    /// Whether it may know of another session, and end it: one of the same tenant, or any for tenant 0; for a session that
-    /// is bound to its tenant, only those that are as well.
+    /// Whether it may know of another session, and end it: one of the same tenant, or any for tenant 0, those included that
+    /// have not logged in; for a session that is bound to its tenant, only those that are as well.
     pub(super) fn sees(&self, other: &Self) -> bool {
+        let ready = other.phase == Phase::Ready;
         match self.reach {
-            Reach::Everywhere => self.dev == DevId(0) || other.dev == self.dev,
-            Reach::Tenant => other.dev == self.dev && other.reach == Reach::Tenant,
+            Reach::Everywhere => self.dev == DevId(0) || other.dev == self.dev && ready,
+            Reach::Tenant => other.dev == self.dev && ready && other.reach == Reach::Tenant,
+        }
+    }
+
+    /// What KILL says of a number that is no session's or connection's, or not of one that this session sees.
+    pub(super) fn no_connection(&self, number: u64) -> Error {
+        match self.reach {
+            Reach::Everywhere => {
+                Error::new(Code::UnknownConnection, format!("There is no connection with the id {number}"))
+            }
+            // Not even whether there is one.
+            Reach::Tenant => {
+                let text = "This session may end sessions and connections of its own tenant only";
+                Error::new(Code::Authentication, text)
+            }
         }
     }
 }

@@ -3,10 +3,12 @@
 
 mod tenants;
 
+mod tables;
+
 use super::*;
-use crate::hub::Replies;
+use crate::hub::{Question, Refusal, Replies};
 use crate::model::{Time, UnixTime, UserId};
-use crate::storage::{Outcome, StorageError, Write};
+use crate::storage::{Outcome, Read, Request, StorageError, Write};
 use sha1::{Digest, Sha1};
 use std::net::Ipv4Addr;
 
@@ -19,14 +21,16 @@ struct Bench {
     exec: Exec,
     input: Vec<u8>,
     paused: bool,
-    /// Answers as short texts: `ok 0 0`, `error 15`, `rows a,b: 1,2 | 3,4`, `bytes ...`.
-    answers: Vec<String>,
+    /// What [`Bench::take`] has not seen yet.
+    unread: Vec<u8>,
     rings: Vec<(ShardId, RingMessage)>,
     jobs: Vec<Job>,
     closed: Vec<(ConnId, CloseReason)>,
     held_off: Vec<IpAddr>,
     /// The last write.
     written: Vec<u8>,
+    /// The session waits for its client to read.
+    undrained: bool,
     now: Now,
 }
 
@@ -55,6 +59,7 @@ impl Bench {
             escapes: StringEscapes::Mysql,
             pipeline_max: 4,
             login_attempts_max: 3,
+            delete_counts: false,
             tls,
         };
         let mut exec = Exec::new(config);
@@ -63,16 +68,17 @@ impl Bench {
             exec,
             input: Vec::new(),
             paused: false,
-            answers: Vec::new(),
+            unread: Vec::new(),
             rings: Vec::new(),
             jobs: Vec::new(),
             closed: Vec::new(),
             held_off: Vec::new(),
             written: Vec::new(),
+            undrained: false,
             now: NOW,
         };
         bench.turn();
-        bench.answers.clear();
+        bench.unread.clear();
         bench
     }
 
@@ -131,7 +137,7 @@ impl Bench {
         while let Some(output) = self.exec.poll_output() {
             match output {
                 Output::Write { bytes, .. } => {
-                    self.answers.extend(decode(&bytes));
+                    self.unread.extend(&bytes);
                     self.written = bytes;
                 }
                 Output::Ring { to, message } => self.rings.push((to, message)),
@@ -141,18 +147,32 @@ impl Bench {
                     self.paused = false;
                     self.feed();
                 }
+                Output::TellWhenDrained { .. } => self.undrained = true,
                 Output::HeldOff { address } => self.held_off.push(address),
                 Output::LoggedIn { .. } => {}
             }
         }
     }
 
-    /// The owner accepts the nth publication sent.
+    /// Whose order the nth message is.
+    fn statement(&self, nth: usize) -> StatementId {
+        match &self.rings[nth].1 {
+            RingMessage::Publish { statement: Some(statement), .. } => *statement,
+            RingMessage::Send(send) => send.statement,
+            RingMessage::SetLength(set) => set.statement,
+            other => panic!("no order: {other:?}"),
+        }
+    }
+
+    fn refuse(&mut self, nth: usize, refusal: Refusal) {
+        let message = RingMessage::Refused { statement: self.statement(nth), refusal: Box::new(refusal) };
+        self.exec.ring(message);
+        self.turn();
+    }
+
+    /// The owner does what the nth message orders.
     fn accept(&mut self, nth: usize) {
-        let RingMessage::Publish { statement: Some(statement), .. } = &self.rings[nth].1 else {
-            panic!("no publication")
-        };
-        let message = RingMessage::Accepted { statement: *statement };
+        let message = RingMessage::Accepted { statement: self.statement(nth) };
         self.exec.ring(message);
         self.turn();
     }
@@ -163,8 +183,9 @@ impl Bench {
         self.turn();
     }
 
+    /// Answers as short texts: `ok 0 0`, `error 15`, `rows a,b: 1,2 | 3,4`, `bytes ...`.
     fn take(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.answers)
+        decode(&std::mem::take(&mut self.unread))
     }
 
     fn check(&mut self, sql: &str, expected: &str) {
@@ -184,7 +205,7 @@ fn response(password: &str) -> Vec<u8> {
 fn live(figures: Figures, dev: DevId) -> Vec<Row> {
     match figures {
         Figures::Status(_) => vec![vec!["uptime".into(), "12".into()], vec!["id".into(), dev.to_string().into()]],
-        Figures::Processlist | Figures::Sessions => Vec::new(),
+        Figures::Processlist | Figures::Sessions(_) => Vec::new(),
     }
 }
 
@@ -220,9 +241,20 @@ fn decode(bytes: &[u8]) -> Vec<String> {
                     .map(|definition| texts(&definition[4..])[3].clone())
                     .collect();
                 assert_eq!(packets.next().map(|packet| packet[0]), Some(0xfe));
-                let rows: Vec<String> =
-                    packets.by_ref().take_while(|packet| packet[0] != 0xfe).map(|row| texts(row).join(",")).collect();
+                let mut rows = Vec::new();
+                let mut broken = None;
+                for packet in packets.by_ref() {
+                    match packet[0] {
+                        0xfe => break,
+                        0xff => {
+                            broken = Some(format!("error {}", u16::from_le_bytes([packet[1], packet[2]])));
+                            break;
+                        }
+                        _ => rows.push(texts(packet).join(",")),
+                    }
+                }
                 answers.push(format!("rows {}: {}", names.join(","), rows.join(" | ")));
+                answers.extend(broken);
             }
             _ => answers.push(format!("bytes {}", String::from_utf8_lossy(packet))),
         }
@@ -263,7 +295,7 @@ impl Bench {
         self.input.clear();
         self.exec.opened(id(0), address, SALT);
         self.turn();
-        self.answers.clear();
+        self.unread.clear();
     }
 }
 
@@ -583,12 +615,10 @@ fn large_results_are_refused_where_they_would_arise() {
     bench.complete(Err(StorageError::TooLarge { bytes_max: 50_000 }));
     assert_eq!(bench.take(), ["error 11"]);
     assert!(String::from_utf8_lossy(&bench.written).contains("larger than 50000 bytes"));
-    // What a statement brings itself comes with every row.
-    let rows = |count: u32| (1..=count).map(|id| (UserId::new(id).unwrap(), "d".into())).collect();
-    let literal = "7".repeat(200);
-    for (count, refused) in [(250, false), (251, true)] {
-        let ids: Vec<String> = (1..=count).map(|id: u32| id.to_string()).collect();
-        bench.query(&format!("SELECT {literal} AS x FROM users_data WHERE id IN ({})", ids.join(",")));
+    // What waits for its order is held, and has the same budget.
+    let rows = |count: u32| (1..=count).map(|id| (UserId::new(id).unwrap(), "d".repeat(10_000).into())).collect();
+    for (count, refused) in [(4, false), (5, true)] {
+        bench.query("SELECT id FROM users_data WHERE id IN (1, 2, 3, 4, 5) ORDER BY id");
         bench.complete(Ok(Outcome::Texts(rows(count))));
         let answers = bench.take();
         assert_eq!(answers == ["error 11"], refused, "{answers:?}");

@@ -13,6 +13,7 @@ use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::catalog::{Query, Scalar};
 use crate::cometql::sql::{TableName, Value};
 use crate::cometql::tables::DATABASE;
+use crate::model::UnixTime;
 
 pub(super) use views::{PRIVILEGES, Rows, SCHEMA, View};
 
@@ -21,6 +22,7 @@ pub(super) use views::{PRIVILEGES, Rows, SCHEMA, View};
 pub struct Catalog {
     query: Query,
     user: Box<str>,
+    now: UnixTime,
     /// Of the session; empty if they are not asked for.
     variables: Vec<(&'static str, String)>,
     bytes_max: usize,
@@ -42,6 +44,7 @@ pub(super) fn plan_catalog(query: &Query, session: &SessionView<'_>) -> Result<P
     let catalog = Catalog {
         query,
         user: session.user.into(),
+        now: session.unix,
         variables: if wants_variables { variables(session) } else { Vec::new() },
         bytes_max: session.limits.result_bytes_max,
     };
@@ -105,11 +108,11 @@ fn find(table: &TableName<'_>) -> Result<&'static View, Error> {
 }
 
 /// The figures behind a view.
-fn figures(rows: Rows) -> Option<Figures> {
+fn figures(rows: Rows, now: UnixTime) -> Option<Figures> {
     match rows {
         Rows::Known | Rows::Variables => None,
         Rows::GlobalStatus => Some(Figures::Status(StatusFlag::Global)),
         Rows::SessionStatus => Some(Figures::Status(StatusFlag::Session)),
-        Rows::Sessions => Some(Figures::Sessions),
+        Rows::Sessions => Some(Figures::Sessions(now)),
     }
 }

@@ -11,7 +11,7 @@ use super::rows::Test;
 use super::user_id;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Condition, Operator, Value};
-use crate::cometql::tables::{CONDITIONS_MAX, Key, PIPE_NAME_MIN, TOKEN_MAX, VALUES_MAX};
+use crate::cometql::tables::{CONDITIONS_MAX, Key, PIPE_NAME_MIN, VALUES_MAX};
 use crate::model::{PipeName, UserId};
 
 /// Longest pattern of LIKE, in bytes: matching takes time in proportion to it.
@@ -22,7 +22,7 @@ pub(super) const PATTERN_BYTES_MAX: usize = 256;
 pub(super) enum Keys {
     Users(Vec<UserId>),
     Pipes(Vec<PipeName>),
-    Tokens(Vec<Box<str>>),
+    Texts(Vec<Box<str>>),
     /// All rows: WHERE does not say, and the table can be listed.
     All,
 }
@@ -32,8 +32,42 @@ impl Keys {
         match self {
             Self::Users(users) => users.is_empty(),
             Self::Pipes(pipes) => pipes.is_empty(),
-            Self::Tokens(tokens) => tokens.is_empty(),
+            Self::Texts(texts) => texts.is_empty(),
             Self::All => false,
+        }
+    }
+
+    /// As the cells of their column have them.
+    pub(super) fn cells(&self) -> Vec<Box<str>> {
+        match self {
+            Self::Users(users) => users.iter().map(|user| user.to_string().into()).collect(),
+            Self::Pipes(pipes) => pipes.iter().map(|pipe| pipe.as_str().into()).collect(),
+            Self::Texts(texts) => texts.clone(),
+            Self::All => Vec::new(),
+        }
+    }
+
+    /// Those in the places for which `keep` is true.
+    pub(super) fn retain(&mut self, keep: &[bool]) {
+        fn pick<K>(keys: &mut Vec<K>, keep: &[bool]) {
+            let mut keep = keep.iter();
+            keys.retain(|_| keep.next().is_some_and(|keep| *keep));
+        }
+        match self {
+            Self::Users(users) => pick(users, keep),
+            Self::Pipes(pipes) => pick(pipes, keep),
+            Self::Texts(texts) => pick(texts, keep),
+            Self::All => {}
+        }
+    }
+
+    /// In an order of their own, so that equal statements do equal things.
+    pub(super) fn sort(&mut self) {
+        match self {
+            Self::Users(users) => users.sort_unstable(),
+            Self::Pipes(pipes) => pipes.sort_unstable(),
+            Self::Texts(texts) => texts.sort_unstable(),
+            Self::All => {}
         }
     }
 }
@@ -141,7 +175,7 @@ pub(super) fn keys(
             let names = texts.filter(|text| text.len() >= PIPE_NAME_MIN);
             Keys::Pipes(collect(names.filter_map(|text| PipeName::new(text.as_bytes()).ok())))
         }
-        Key::Token => Keys::Tokens(collect(texts.filter(|text| text.len() <= TOKEN_MAX).map(Box::from))),
+        Key::Text { bytes_max } => Keys::Texts(collect(texts.filter(|text| text.len() <= bytes_max).map(Box::from))),
         Key::None => Keys::All,
     })
 }

@@ -4,7 +4,7 @@ use super::catalog::{PRIVILEGES, SCHEMA, View};
 use super::keys;
 use super::rows::{Row, RowQuery, SourceColumn, Test};
 use super::variables::variables;
-use super::{Figures, LiveQuery, Plan, Reply, SessionView, find_table};
+use super::{Figures, LiveQuery, PROCESS_COLUMNS, Plan, Reply, SessionView, Source, find_table};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Show, ShowFilter, StatusFlag, Subject, TableName};
 use crate::cometql::tables::{DATABASE, Key, Table};
@@ -65,7 +65,7 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
         }
         // CppComet knows no such statement, so it shows what MySQL's does.
         Subject::Processlist { full: true } => {
-            live(Figures::Sessions, &["Id", "User", "Host", "db", "Command", "Time", "State", "Info"], filter)
+            Ok(Plan::Read { source: Source::Processes(session.unix), query: query(&PROCESS_COLUMNS, filter)? })
         }
         Subject::Grants => grants(session, filter),
         Subject::Privileges => {

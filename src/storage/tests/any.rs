@@ -31,6 +31,7 @@ macro_rules! tests_of_any_engine {
             what_is_too_old_goes
             writes_may_be_repeated
             a_great_many_ids_are_deleted_at_once
+            a_large_group_is_carried_out_in_order
         }
     };
     ($run:path: $($name:ident)+) => {
@@ -588,4 +589,71 @@ pub(crate) fn a_great_many_ids_are_deleted_at_once(open: Open<'_>) {
     let after = Some(Place { time: i64::MAX, id: MessageId::NIL });
     let behind = Read::Queue { dev: ONE, user: user(1), after, page: ALL };
     assert_eq!(read(&mut *store, behind), Outcome::Messages { rows: vec![], more: false });
+}
+
+/// Engines may join writes that follow one another.
+pub(crate) fn a_large_group_is_carried_out_in_order(open: Open<'_>) {
+    let mut store = open(Retention { queue_messages_max: 3, ..Retention::default() });
+    let one = |write: Write| Request::Write(vec![write]);
+    let mut requests = Vec::new();
+    // Ten values for each of 15 users, the last one counts; joined or not, and cut by reads.
+    for value in 0..10_u32 {
+        for id in 1..=15 {
+            requests.push(one(put_hash(1, id, &format!("{id}-{value}"))));
+            if (value + id) % 37 == 0 {
+                requests.push(hashes(1, &[id]));
+            }
+        }
+        let all = (1..=15).map(|id| put_hash(2, id, &format!("{id}-{value}")));
+        requests.push(Request::Write(all.collect()));
+    }
+    for number in 0..200 {
+        requests.push(one(queued(1 + number as u32 % 7, number)));
+    }
+    requests.push(Request::Write((200..300).map(|number| queued(1 + number as u32 % 7, number)).collect()));
+    // History: of three pipes one keeps nothing.
+    let pipes = ["aaa", "trust_b", "ccc"].map(pipe);
+    requests.push(one(setting(&pipes[0], 5)));
+    for number in 0..100 {
+        requests.push(one(put_history(&pipes[number as usize % 3], number, number % 10 > 7)));
+    }
+    let long = "y".repeat(300_000);
+    for id in 1..=10 {
+        requests.push(one(Write::PutUserData { dev: ONE, user: user(id), data: format!("{id}{long}").into() }));
+        requests.push(one(Write::PutLastSeen { dev: ONE, user: user(id), time: id.into() }));
+    }
+    requests.push(Request::Write(Vec::new()));
+    let times =
+        (1..=10).chain(5..=7).map(|id| Write::PutLastSeen { dev: ONE, user: user(id), time: i64::from(id) + 100 });
+    requests.push(Request::Write(times.collect()));
+
+    let outcomes = run(&mut *store, requests.clone());
+    for (request, outcome) in requests.iter().zip(&outcomes) {
+        match (request, outcome) {
+            (Request::Write(writes), Outcome::Written { rows }) => {
+                let is_kept = |write: &&Write| !matches!(write, Write::PutHistory { pipe, .. } if *pipe == pipes[2]);
+                assert_eq!(*rows, writes.iter().filter(is_kept).count() as u64, "{writes:?}");
+            }
+            (Request::Read { .. }, Outcome::Texts(rows)) => assert_eq!(rows.len(), 1),
+            other => panic!("{other:?}"),
+        }
+    }
+    let ids: Vec<u32> = (1..=15).collect();
+    let last: Vec<_> = ids.iter().map(|id| (user(*id), Box::from(format!("{id}-9")))).collect();
+    let found = run(&mut *store, vec![hashes(1, &ids), hashes(2, &ids)]);
+    assert_eq!(found, [Outcome::Texts(last.clone()), Outcome::Texts(last)]);
+    for id in 1..=7 {
+        let numbers: Vec<u64> = (0..300).filter(|number| number % 7 == u64::from(id) - 1).collect();
+        assert_eq!(queue(&mut *store, id), of_numbers(numbers[numbers.len() - 3..].iter().copied()));
+    }
+    let of_pipe = |place: u64| (0..100).filter(move |number| number % 3 == place);
+    assert_eq!(history(&mut *store, &pipes[0]), of_numbers(of_pipe(0).skip(29)));
+    assert_eq!(history(&mut *store, &pipes[1]), of_numbers(of_pipe(1)));
+    write(&mut *store, setting(&pipes[0], 99));
+    // Trimmed for the last time by number 99.
+    assert_eq!(history(&mut *store, &pipes[0]), of_numbers(of_pipe(0).skip(29)));
+    let seen = Read::LastSeen { dev: ONE, users: vec![user(10), user(6)] };
+    assert_eq!(read(&mut *store, seen), Outcome::Times(vec![(user(10), 110), (user(6), 106)]));
+    let data = Read::UserData { dev: ONE, users: vec![user(10)] };
+    assert_eq!(read(&mut *store, data), Outcome::Texts(vec![(user(10), format!("10{long}").into())]));
 }

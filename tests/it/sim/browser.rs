@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use encke::model::{Answer, ConnId, Publication};
+use encke::model::{Answer, ConnId, Publication, UserId};
 use serde_json::Value;
 
 /// One subscription of one connection, from the command that began it to the one that ended it.
@@ -18,6 +18,7 @@ struct Heard {
 pub(super) struct BrowserClient {
     pub(super) id: ConnId,
     pub(super) shard: usize,
+    pub(super) user: UserId,
     pub(super) alive: bool,
     pub(super) greeted: bool,
     pub(super) authorised: bool,
@@ -31,10 +32,11 @@ pub(super) struct BrowserClient {
 }
 
 impl BrowserClient {
-    pub(super) fn new(id: ConnId, shard: usize) -> Self {
+    pub(super) fn new(id: ConnId, shard: usize, user: UserId) -> Self {
         Self {
             id,
             shard,
+            user,
             alive: true,
             greeted: false,
             authorised: false,

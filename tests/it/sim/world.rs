@@ -34,6 +34,7 @@ pub(super) struct Totals {
     held: usize,
     joined: usize,
     storage_failures: usize,
+    departed: usize,
 }
 
 impl Totals {
@@ -47,11 +48,13 @@ impl Totals {
         self.held += run.held;
         self.joined += run.joined;
         self.storage_failures += run.storage_failures;
+        self.departed += run.departed;
     }
 
     /// A simulation in which nothing bad happens proves nothing.
     pub(super) fn assert_that_everything_was_exercised(&self) {
-        let Self { received, answered, reports, vanished, slow, backlogs, held, joined, storage_failures } = self;
+        let Self { received, answered, reports, vanished, slow, backlogs, held, joined, storage_failures, departed } =
+            self;
         for (what, count) in [
             ("publications received", received),
             ("statements answered", answered),
@@ -62,6 +65,7 @@ impl Totals {
             ("full hubs", held),
             ("joined publications", joined),
             ("storage failures", storage_failures),
+            ("users seen last", departed),
         ] {
             assert!(*count > 0, "no {what} in the whole run");
         }
@@ -81,6 +85,8 @@ pub(super) struct World {
     next_index: Vec<u32>,
     jobs: VecDeque<(usize, Job)>,
     hashes: BTreeMap<u32, String>,
+    /// When users were seen last, as storage was told.
+    times: BTreeMap<u32, i64>,
     storage_failure_percent: usize,
     /// Connections that got a message, by its text.
     deliveries: HashMap<String, u64>,
@@ -111,6 +117,7 @@ impl World {
                 history_bytes_max: 1_000_000,
                 tokens: TokenSecret::default(),
                 seed: u64::from(shard),
+                departed_max: 100,
             })
         };
         let exec = ExecConfig {
@@ -122,6 +129,7 @@ impl World {
             escapes: StringEscapes::Mysql,
             pipeline_max: 1 + random.below(8),
             login_attempts_max: 5,
+            delete_counts: false,
             tls: Tls::Off,
         };
         let capacity = 1 + random.below(4);
@@ -136,6 +144,7 @@ impl World {
             next_index: vec![0; usize::from(shards) + 1],
             jobs: VecDeque::new(),
             hashes: (1..=USERS).map(|user| (user, format!("key{user}"))).collect(),
+            times: BTreeMap::new(),
             storage_failure_percent: if random.chance(30) { 20 } else { 0 },
             deliveries: HashMap::new(),
             queue_bytes_max: if random.chance(20) { 2000 } else { 1_000_000 },
@@ -162,6 +171,7 @@ impl World {
 
     fn step(&mut self) {
         self.now.time = self.now.time + self.random.below(1000) as u64;
+        self.now.unix.0 += self.random.below(2) as i64;
         match self.random.below(100) {
             0..4 => self.open_browser(),
             4..6 => self.vanish(),
@@ -203,7 +213,7 @@ impl World {
         let id = self.open_place(shard);
         let user = UserId::new(self.random.below(USERS as usize + 2) as u32).unwrap();
         let key = if self.random.chance(80) { format!("key{user}") } else { "wrong".to_owned() };
-        self.browsers.push(BrowserClient::new(id, shard));
+        self.browsers.push(BrowserClient::new(id, shard, user));
         let credentials = Credentials { dev: DEV, user, key: key.into(), details: Details::default() };
         self.hub_input(shard, Input::Connected { conn: id, credentials });
     }
@@ -392,8 +402,16 @@ impl World {
             Request::Write(writes) => {
                 let rows = writes.len() as u64;
                 for write in writes {
-                    if let Write::PutHash { user, hash, .. } = write {
-                        self.hashes.insert(user.get(), hash.into());
+                    match write {
+                        Write::PutHash { user, hash, .. } => {
+                            self.hashes.insert(user.get(), hash.into());
+                        }
+                        Write::PutLastSeen { user, time, .. } => {
+                            let before = self.times.insert(user.get(), time);
+                            assert!(before.is_none_or(|before| before <= time), "an earlier time came later");
+                            self.totals.departed += 1;
+                        }
+                        _ => {}
                     }
                 }
                 Outcome::Written { rows }
@@ -441,6 +459,10 @@ impl World {
             self.hubs[shard].end_turn();
             self.carry_out_hub(shard);
             self.endpoints[shard].hold(false);
+        }
+        if shard < self.hubs.len() {
+            self.hubs[shard].time_passed(self.now);
+            self.carry_out_hub(shard);
         }
         self.endpoints[shard].take_targets(|_| {});
     }
@@ -527,6 +549,7 @@ impl World {
                         self.sessions[at].paused = false;
                     }
                 }
+                ExecOutput::TellWhenDrained { session } => self.exec.drained(session),
                 ExecOutput::LoggedIn { .. } | ExecOutput::HeldOff { .. } => {}
             }
         }
@@ -556,6 +579,8 @@ impl World {
     /// Lets everything that is under way come to its end.
     fn settle(&mut self) {
         for _ in 0..10_000 {
+            // What storage refused is tried again after its time.
+            self.now.time = self.now.time + 1_000_000;
             for shard in 0..self.endpoints.len() {
                 self.turn(shard, 100, false);
             }
@@ -577,7 +602,8 @@ impl World {
 
     fn is_at_rest(&self) -> bool {
         let quiet = self.endpoints.iter().all(|endpoint| !endpoint.can_receive() && !endpoint.congested());
-        let empty = self.deferred.iter().all(VecDeque::is_empty) && self.hubs.iter().all(|hub| !hub.has_arrivals());
+        let idle = self.hubs.iter().all(|hub| !hub.has_arrivals() && hub.departed() == 0);
+        let empty = self.deferred.iter().all(VecDeque::is_empty) && idle;
         let answered = self.sessions.iter().filter(|session| session.alive).all(|session| {
             session.ready && session.owes_nothing() && session.to_server.is_empty() && session.unread.is_empty()
         });
@@ -588,6 +614,11 @@ impl World {
     fn check_everything_at_rest(&mut self) {
         for browser in self.browsers.iter().filter(|browser| browser.alive) {
             assert!(!self.hubs[browser.shard].is_busy(browser.id), "busy at rest");
+        }
+        let authorised = || self.browsers.iter().filter(|browser| browser.authorised);
+        for gone in authorised().filter(|browser| !browser.alive) {
+            let is_online = authorised().any(|browser| browser.alive && browser.user == gone.user);
+            assert!(is_online || self.times.contains_key(&gone.user.get()), "nobody knows when {} went", gone.user);
         }
         // One statement per pipe, so that each is answered while nothing else happens.
         let mut probes = Vec::new();

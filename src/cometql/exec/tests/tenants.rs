@@ -132,6 +132,36 @@ fn only_sessions_of_the_tenant_are_seen_and_ended() {
 }
 
 #[test]
+fn browser_connections_of_other_tenants_are_neither_seen_nor_ended() {
+    let mut bench = bound();
+    let number = numbers::number_of(ShardId(1), ConnId { index: 7, generation: 3 });
+    for (found, expected) in [(true, "ok 0 0"), (false, "error 16")] {
+        bench.query(&format!("KILL {number}"));
+        assert!(matches!(bench.asked(), (1, Question::Kill { dev: DevId(5), .. })));
+        bench.answer(Replies::Killed(found));
+        assert_eq!(bench.take(), [expected]);
+    }
+    bench.check(&format!("KILL {}", number + (1 << 55)), "error 16");
+    bench.check("USE db_6", "error 16");
+    let own = "1,5,127.0.0.1,CometQL_v1,Query,0,,";
+    for (query, rows) in [
+        ("SELECT * FROM connections", "rows id,user_id,ip,pipes,queued_bytes,since: ".to_owned()),
+        ("SHOW FULL PROCESSLIST", format!("rows Id,User,Host,db,Command,Time,State,Info: {own}")),
+    ] {
+        bench.query(query);
+        for shard in 0..2 {
+            let (to, question) = bench.asked();
+            assert!(matches!(question, Question::Connections { dev: DevId(5), .. }), "{query}");
+            assert_eq!(to, shard);
+            bench.answer(Replies::Connections { connections: vec![], next: None });
+        }
+        assert_eq!(bench.take(), [rows], "{query}");
+    }
+    let columns = "ID,USER,HOST,DB,COMMAND,TIME,STATE,INFO";
+    bench.check("SELECT * FROM information_schema.PROCESSLIST", &format!("rows {columns}: {own}"));
+}
+
+#[test]
 fn a_tenants_wrong_passwords_count_like_the_servers() {
     let mut bench = bench(true);
     for _ in 0..3 {

@@ -315,7 +315,7 @@ impl<'c> Evaluation<'c> {
     }
 
     fn load(&mut self, view: &'static View) -> Rc<Vec<Vec<Field>>> {
-        let rows = match (view.rows, figures(view.rows)) {
+        let rows = match (view.rows, figures(view.rows, self.catalog.now)) {
             (Rows::Variables, _) => {
                 let row = |(name, value): &(&'static str, String)| {
                     vec![Some(Cow::Borrowed(*name)), Some(Cow::Owned(value.clone()))]

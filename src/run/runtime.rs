@@ -1,0 +1,161 @@
+//! What the edge asks of the shard it lives on: [`shards::Io`] as the server needs it, so that the simulator can be one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shards::{Io, SharedBytes, Token};
+
+use crate::hub::RingMessage;
+use crate::metrics::Counters;
+use crate::model::{Now, Publication, ShardId};
+
+use super::browsers::Browser;
+use super::host::{self, Host, level};
+
+/// The methods mean what those of [`shards::Io`] of the same name do, unless they say more.
+pub(super) trait Runtime {
+    /// Both clocks; the monotonic one as it was when the turn began.
+    fn now(&self) -> Now;
+    fn state(&mut self, conn: Token) -> Option<&mut Browser>;
+    fn is_open(&self, conn: Token) -> bool;
+    fn open_connections(&self) -> Vec<Token>;
+    fn peer_address(&self, conn: Token) -> Option<SocketAddr>;
+
+    fn write(&mut self, conn: Token, bytes: &[u8]);
+    fn write_shared(&mut self, conn: Token, bytes: &SharedBytes);
+    fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration);
+    /// `publications` are what `bytes` hold, for who watches.
+    fn fan_out(&mut self, conns: Vec<Token>, bytes: SharedBytes, publications: &[Arc<Publication>]);
+    fn fan_out_pending(&self) -> bool;
+
+    fn close(&mut self, conn: Token);
+    fn close_after_flush(&mut self, conn: Token);
+    fn pause(&mut self, conn: Token);
+    fn resume(&mut self, conn: Token);
+
+    fn deadline_after(&mut self, conn: Token, after: Duration);
+    fn idle_timeout(&mut self, conn: Token, duration: Duration);
+    fn no_timeout(&mut self, conn: Token);
+
+    /// On the ring of the message's own level.
+    fn send(&mut self, to: ShardId, message: RingMessage);
+    fn hold(&mut self, held: bool);
+    fn queued_bytes(&self, conn: Token) -> usize;
+    fn tell_when_drained(&mut self, conn: Token);
+    fn congested(&self) -> bool;
+
+    /// Adds what the runtime of this shard has counted.
+    fn add_to(&self, counters: &mut Counters);
+}
+
+impl Runtime for Io<'_, Host> {
+    fn now(&self) -> Now {
+        host::clocks(self.turn_time())
+    }
+
+    fn state(&mut self, conn: Token) -> Option<&mut Browser> {
+        self.state(conn)
+    }
+
+    fn is_open(&self, conn: Token) -> bool {
+        self.is_open(conn)
+    }
+
+    fn open_connections(&self) -> Vec<Token> {
+        self.open_connections()
+    }
+
+    fn peer_address(&self, conn: Token) -> Option<SocketAddr> {
+        self.peer_address(conn)
+    }
+
+    fn write(&mut self, conn: Token, bytes: &[u8]) {
+        self.write(conn, bytes);
+    }
+
+    fn write_shared(&mut self, conn: Token, bytes: &SharedBytes) {
+        self.write_shared(conn, bytes);
+    }
+
+    fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration) {
+        self.write_last(conn, bytes, within);
+    }
+
+    fn fan_out(&mut self, conns: Vec<Token>, bytes: SharedBytes, _publications: &[Arc<Publication>]) {
+        self.fan_out(conns, bytes);
+    }
+
+    fn fan_out_pending(&self) -> bool {
+        self.fan_out_pending()
+    }
+
+    fn close(&mut self, conn: Token) {
+        self.close(conn);
+    }
+
+    fn close_after_flush(&mut self, conn: Token) {
+        self.close_after_flush(conn);
+    }
+
+    fn pause(&mut self, conn: Token) {
+        self.pause(conn);
+    }
+
+    fn resume(&mut self, conn: Token) {
+        self.resume(conn);
+    }
+
+    fn deadline_after(&mut self, conn: Token, after: Duration) {
+        self.deadline_after(conn, after);
+    }
+
+    fn idle_timeout(&mut self, conn: Token, duration: Duration) {
+        self.idle_timeout(conn, duration);
+    }
+
+    fn no_timeout(&mut self, conn: Token) {
+        self.no_timeout(conn);
+    }
+
+    fn send(&mut self, to: ShardId, message: RingMessage) {
+        self.send(level(message.level()), to.0, message);
+    }
+
+    fn queued_bytes(&self, conn: Token) -> usize {
+        self.queued_bytes(conn)
+    }
+
+    fn tell_when_drained(&mut self, conn: Token) {
+        self.tell_when_drained(conn);
+    }
+
+    fn hold(&mut self, held: bool) {
+        self.hold(held);
+    }
+
+    fn congested(&self) -> bool {
+        self.congested()
+    }
+
+    fn add_to(&self, counters: &mut Counters) {
+        let (runtime, memory) = (self.counters(), self.memory());
+        counters.accepted = runtime.accepted;
+        counters.ended = runtime.ended;
+        counters.accept_stops = runtime.refused_full + runtime.refused_by_system;
+        counters.reads = runtime.reads;
+        counters.received_bytes = runtime.bytes_in;
+        counters.sent_bytes = runtime.bytes_out;
+        counters.sends = runtime.sends;
+        counters.fan_out_sends = runtime.fan_out_sends;
+        counters.short_sends = runtime.short_sends;
+        counters.ring_messages = runtime.messages_out;
+        counters.ring_stalls = runtime.congested_turns;
+        counters.wakes = runtime.wakes_out;
+        counters.turns = runtime.turns;
+        counters.memory_connections = (memory.entries + memory.unread + memory.timers) as u64;
+        counters.memory_queues = (memory.write_queues + memory.write_queues_shared) as u64;
+        counters.memory_rings = (memory.rings + memory.backlog) as u64;
+        counters.memory_buffers = (memory.buffers + memory.fan_outs) as u64;
+    }
+}
