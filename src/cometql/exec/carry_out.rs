@@ -21,7 +21,7 @@ impl Exec {
         match planned {
             Ok(Plan::Publish(drafts)) if at_once => self.publish_all(session.dev, statement, drafts),
             Ok(Plan::Send(letters)) if at_once => self.send_all(session.dev, statement, letters),
-            Ok(plan) => Stage::Planned(plan),
+            Ok(plan) => Stage::Planned(Box::new(plan)),
             Err(error) => Stage::Failed(error),
         }
     }

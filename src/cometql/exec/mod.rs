@@ -573,7 +573,7 @@ impl Exec {
                     start: Start::At(sequence),
                     more: false,
                     binary: false,
-                    stage: Stage::Planned(plan),
+                    stage: Stage::Planned(Box::new(plan)),
                 });
                 return;
             }
