@@ -312,7 +312,7 @@ impl Hub {
     pub(super) fn send_personal(&mut self, from: ShardId, send: Send, now: Now) {
         let Send { dev, user, personal, statement } = send;
         if user.is_anonymous() {
-            return self.send(from, RingMessage::Accepted { statement });
+            return self.send(from, RingMessage::Accepted { statement, rows: 0 });
         }
         let position = self.owned.next_position(now);
         let (id, time) = (self.owned.message_id(position), position.time().0);
@@ -358,7 +358,7 @@ impl Hub {
         }
         let (to, statement) = letter.sender;
         self.counters.personal_deliveries += u64::from(taken);
-        self.send(to, RingMessage::Accepted { statement });
+        self.send(to, RingMessage::Accepted { statement, rows: 0 });
     }
 
     fn queue(&mut self, dev: DevId, user: UserId, letter: Letter) {
@@ -385,7 +385,7 @@ impl Hub {
         match result {
             Ok(_) => {
                 self.counters.personal_queued += 1;
-                self.send(to, RingMessage::Accepted { statement });
+                self.send(to, RingMessage::Accepted { statement, rows: 0 });
             }
             Err(error) => {
                 let refusal = Box::new(Refusal::Storage(error));

@@ -128,7 +128,7 @@ impl Net {
             while let Some((from, to, message)) = self.rings.pop_front() {
                 match (self.hubs.get_mut(to.0 as usize), message) {
                     (Some(hub), message) => hub.handle(Input::Ring { from, message }, NOW),
-                    (None, RingMessage::Accepted { statement }) => self.accepted.push(statement),
+                    (None, RingMessage::Accepted { statement, .. }) => self.accepted.push(statement),
                     (None, RingMessage::Refused { refusal, .. }) => self.refused.push(*refusal),
                     (None, RingMessage::Answered(answered)) => self.answered.push(answered.replies),
                     (None, other) => panic!("the CometQL shard got {other:?}"),

@@ -172,6 +172,7 @@ fn deleted_rows_are_counted_where_that_is_wanted() {
         ("DELETE FROM users_auth WHERE id = 5", 0),
         ("DELETE FROM users_messages WHERE id = 5", 3),
         ("DELETE FROM pipes_messages WHERE name = 'kept'", 2),
+        ("DELETE FROM pipes_settings WHERE name IN ('kept', 'other')", 1),
         ("DELETE FROM revoked_tokens WHERE token IN ('a', 'b')", 1),
     ] {
         assert_eq!(backend.execute(delete).expect(delete), (rows, 0), "{delete}");
@@ -245,7 +246,7 @@ fn every_error_is_sent() {
 fn check_code(answer: &Answer, expected: u16, what: &str) {
     match answer {
         Answer::Error { code, sqlstate, .. } => {
-            assert_eq!((*code, sqlstate.as_str()), (expected, "HY000"), "{what:.200}")
+            assert_eq!((*code, sqlstate.as_str()), (expected, "HY000"), "{what:.200}");
         }
         other => panic!("{what:.200}: {other:?}"),
     }

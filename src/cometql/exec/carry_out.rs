@@ -35,7 +35,13 @@ impl Exec {
             let publication = Box::new(Publication::new(key, event, message));
             (to, RingMessage::Publish { publication, statement: Some(statement) })
         });
-        Stage::Ordering(Orders { left, refusal: None, reply: Reply::Ok { affected: 0, insert_id: 0 }, overlap: true })
+        Stage::Ordering(Orders {
+            left,
+            refusal: None,
+            reply: Reply::Ok { affected: 0, insert_id: 0 },
+            counted: false,
+            overlap: true,
+        })
     }
 
     fn send_all(&mut self, dev: DevId, statement: StatementId, letters: Vec<Letter>) -> Stage {
@@ -45,7 +51,13 @@ impl Exec {
             let send = Send { dev, user, personal, statement };
             (placement.owner_of_user(dev, user), RingMessage::Send(Box::new(send)))
         });
-        Stage::Ordering(Orders { left, refusal: None, reply: Reply::Ok { affected: 0, insert_id }, overlap: true })
+        Stage::Ordering(Orders {
+            left,
+            refusal: None,
+            reply: Reply::Ok { affected: 0, insert_id },
+            counted: false,
+            overlap: true,
+        })
     }
 
     /// What is published behind it is kept by the new length, so nothing overtakes it.
@@ -56,11 +68,13 @@ impl Exec {
         lengths: Vec<(PipeName, Option<u32>)>,
         reply: Reply,
     ) -> Stage {
+        let deletes = lengths.iter().all(|(_, length)| length.is_none());
+        let counted = deletes && self.config.delete_counts;
         let left = self.order(lengths, |placement, (name, length)| {
             let pipe = PipeKey { dev, name };
             (placement.owner_of_pipe(&pipe), RingMessage::SetLength(Box::new(SetLength { pipe, length, statement })))
         });
-        Stage::Ordering(Orders { left, refusal: None, reply, overlap: false })
+        Stage::Ordering(Orders { left, refusal: None, reply, counted, overlap: false })
     }
 
     /// Tells owners what to do; each answers once. Returns how often that will be.

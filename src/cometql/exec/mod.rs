@@ -329,8 +329,8 @@ impl Exec {
     /// What owners say. Causes no [`Output::Ring`]: what can begin now waits for [`Exec::go_on`].
     pub fn ring(&mut self, message: RingMessage) {
         match message {
-            RingMessage::Accepted { statement: StatementId { session, number } } => {
-                self.with(session, |session| session.ordered(number, Ok(())));
+            RingMessage::Accepted { statement: StatementId { session, number }, rows } => {
+                self.with(session, |session| session.ordered(number, Ok(rows)));
             }
             RingMessage::Refused { statement: StatementId { session, number }, refusal } => {
                 self.with(session, |session| session.ordered(number, Err(refused(&refusal))));

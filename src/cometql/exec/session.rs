@@ -66,6 +66,8 @@ pub(super) struct Orders {
     pub(super) left: u32,
     pub(super) refusal: Option<Error>,
     pub(super) reply: Reply,
+    /// The rows that owners tell of are added to the reply.
+    pub(super) counted: bool,
     /// Further ones may be sent before these are done.
     pub(super) overlap: bool,
 }
@@ -325,12 +327,16 @@ impl Session {
     }
 
     /// An owner has done what the statement asked of it, or not.
-    pub(super) fn ordered(&mut self, number: u32, result: Result<(), Error>) {
+    pub(super) fn ordered(&mut self, number: u32, result: Result<u32, Error>) {
         let place = number.wrapping_sub(self.first) as usize;
         if let Some(Entry { stage: Stage::Ordering(orders), .. }) = self.queue.get_mut(place) {
             orders.left = orders.left.saturating_sub(1);
-            if let Err(error) = result {
-                orders.refusal.get_or_insert(error);
+            match (result, &mut orders.reply) {
+                (Ok(rows), Reply::Ok { affected, .. }) if orders.counted => *affected += u64::from(rows),
+                (Ok(_), _) => {}
+                (Err(error), _) => {
+                    orders.refusal.get_or_insert(error);
+                }
             }
         }
     }

@@ -172,7 +172,7 @@ impl Bench {
 
     /// The owner does what the nth message orders.
     fn accept(&mut self, nth: usize) {
-        let message = RingMessage::Accepted { statement: self.statement(nth) };
+        let message = RingMessage::Accepted { statement: self.statement(nth), rows: 1 };
         self.exec.ring(message);
         self.turn();
     }
@@ -558,7 +558,7 @@ fn a_reply_causes_no_message_and_what_it_lets_begin_waits_for_its_turn() {
     bench.query(INSERT);
     bench.query("SELECT users, name FROM pipes WHERE name = 'pipe_a'");
     let RingMessage::Publish { statement: Some(statement), .. } = &bench.rings[0].1 else { panic!("no publication") };
-    let message = RingMessage::Accepted { statement: *statement };
+    let message = RingMessage::Accepted { statement: *statement, rows: 0 };
     bench.exec.ring(message);
     bench.end_turn();
     assert_eq!(bench.take(), ["ok 0 0"], "what is accepted is answered at once");

@@ -119,9 +119,16 @@ fn a_revoked_token_is_told_to_every_shard_once_it_is_committed() {
 
 #[test]
 fn deleted_rows_are_told_where_that_is_wanted() {
-    for (delete_counts, expected) in [(false, "ok 0 0"), (true, "ok 3 0")] {
+    for (delete_counts, expected, settings) in [(false, "ok 0 0", "ok 0 0"), (true, "ok 3 0", "ok 2 0")] {
         let mut bench = Bench::logged_in();
         bench.exec.config.delete_counts = delete_counts;
+        bench.query("INSERT INTO pipes_settings (name, length) VALUES ('abc', 5)");
+        bench.accept(0);
+        assert_eq!(bench.take(), ["ok 1 0"]);
+        bench.query("DELETE FROM pipes_settings WHERE name IN ('abc', 'abd')");
+        bench.accept(1);
+        bench.accept(2);
+        assert_eq!(bench.take(), [settings]);
         bench.query("DELETE FROM users_messages WHERE id = 5");
         bench.complete(Ok(Outcome::Written { rows: 3 }));
         assert_eq!(bench.take(), [expected]);
