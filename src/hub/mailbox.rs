@@ -362,15 +362,11 @@ impl Hub {
     }
 
     fn queue(&mut self, dev: DevId, user: UserId, letter: Letter) {
-        let message = StoredMessage {
-            id: letter.id,
-            time: letter.time,
-            event: letter.personal.event.clone(),
-            message: letter.personal.message.clone(),
-            sender: UserId::ANONYMOUS,
-        };
+        let Letter { id, time, personal, sender } = letter;
+        let (event, message) = (personal.event.clone(), personal.message.clone());
+        let message = StoredMessage { id, time, event, message, sender: UserId::ANONYMOUS };
         let ticket = self.draw_ticket();
-        self.waiting.insert(ticket.0, Waiting::Queued { dev, user, sender: letter.sender });
+        self.waiting.insert(ticket.0, Waiting::Queued { dev, user, sender });
         let request = Request::Write(vec![Write::PutQueued { dev, user, message }]);
         self.outputs.push_back(Output::Store(Job { ticket, request }));
     }

@@ -52,7 +52,9 @@ impl TokenSecret {
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation()).ok()?.claims;
         let (expires, now) = (claims.exp.as_f64()?, now.0 as f64);
         let begins = claims.nbf.map_or(Some(0.0), |begins| begins.as_f64())?;
-        let valid = now <= expires && begins <= now && claims.user_id.as_f64()? == f64::from(user.get());
+        #[expect(clippy::float_cmp, reason = "both are whole numbers, or it is another user")]
+        let same_user = claims.user_id.as_f64()? == f64::from(user.get());
+        let valid = now <= expires && begins <= now && same_user;
         // A number too large for a date means never, and so does the largest date.
         valid.then_some(UnixTime(expires as i64))
     }

@@ -166,7 +166,7 @@ impl Storm {
         let Some(message) = self.rings.get_mut(&key).and_then(VecDeque::pop_front) else { return false };
         match message {
             RingMessage::Accepted { statement, .. } => {
-                assert!(self.accepted.insert(statement.number), "accepted twice")
+                assert!(self.accepted.insert(statement.number), "accepted twice");
             }
             RingMessage::Refused { .. } => {}
             message if to < SHARDS => {
