@@ -7,7 +7,7 @@ use super::variables::variables;
 use super::{Figures, LiveQuery, PROCESS_COLUMNS, Plan, Reply, SessionView, Source, find_table};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Show, ShowFilter, StatusFlag, Subject, TableName};
-use crate::cometql::tables::{DATABASE, Key, Table};
+use crate::cometql::tables::{DATABASE, Table};
 
 pub(super) const ENGINE: &str = "CometQL";
 pub(super) const ENGINE_COMMENT: &str = "Live state of the comet server";
@@ -111,12 +111,11 @@ fn view_of(table: &TableName<'_>) -> Option<&'static View> {
 }
 
 /// The columns of a table or of a view. Error: 15.
-fn columns_of(table: &TableName<'_>, verb: &str) -> Result<Vec<[&'static str; 6]>, Error> {
+fn columns_of(table: &TableName<'_>, verb: &str) -> Result<Vec<Described>, Error> {
     if let Some(view) = view_of(table) {
-        let column = |(name, number)| [name, if number { "bigint(21)" } else { "varchar(512)" }, "YES", "", "", ""];
-        return Ok(view.columns().map(column).collect());
+        return Ok(view_columns(view).collect());
     }
-    Ok(columns(find_table(table, verb, |table| table.select)?).collect())
+    Ok(table_columns(find_table(table, verb, |table| table.select)?).collect())
 }
 
 /// One heading is the user's, so it is put over the list afterwards.
@@ -173,19 +172,31 @@ fn query(columns: &[&'static str], filter: &ShowFilter) -> Result<RowQuery, Erro
     Ok(query)
 }
 
-/// Field, Type, Null, Key, Default, Extra.
-fn columns(table: &'static Table) -> impl Iterator<Item = [&'static str; 6]> {
-    table.columns.iter().enumerate().map(|(place, column)| {
-        let key = if table.key != Key::None && place == table.key_column { "PRI" } else { "" };
-        [column.name, column.sql_type, "NO", key, "", ""]
+/// A column as lists show it: Field, Type, Null, Key, Default, Extra.
+pub(super) type Described = [&'static str; 6];
+
+pub(super) fn table_columns(table: &'static Table) -> impl Iterator<Item = Described> {
+    table.columns.iter().map(|column| {
+        let is_key = table.primary_key().is_some_and(|key| key.name == column.name);
+        [column.name, column.sql_type, "NO", if is_key { "PRI" } else { "" }, "", ""]
     })
+}
+
+pub(super) fn view_columns(view: &View) -> impl Iterator<Item = Described> + use<> {
+    let sql_type = |number| if number { "bigint(21)" } else { "varchar(512)" };
+    view.columns().map(move |(name, number)| [name, sql_type(number), "YES", "", "", ""])
+}
+
+/// Whether a column of this type has no character set.
+pub(super) fn is_numeric(sql_type: &str) -> bool {
+    sql_type.split('(').next().is_some_and(|name| name.ends_with("int"))
 }
 
 const FULL_COLUMN_COLUMNS: [&str; 9] =
     ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"];
 
-fn full_column([field, sql_type, null, key, default, extra]: [&'static str; 6]) -> Row {
-    let collation = if sql_type.starts_with("int") { "" } else { "utf8mb4_bin" };
+fn full_column([field, sql_type, null, key, default, extra]: Described) -> Row {
+    let collation = if is_numeric(sql_type) { "" } else { "utf8mb4_bin" };
     row([field, sql_type, collation, null, key, default, extra, "select,insert", ""])
 }
 
@@ -206,22 +217,21 @@ const INDEX_COLUMNS: [&str; 13] = [
 ];
 
 fn indexes(table: &Table) -> Vec<Row> {
-    let key = table.columns.get(table.key_column).filter(|_| table.key != Key::None);
+    let key = table.primary_key();
     key.map(|key| row([table.name, "0", "PRIMARY", "1", key.name, "A", "0", "", "", "", "HASH", "", ""]))
         .into_iter()
         .collect()
 }
 
 fn create_view(view: &View) -> String {
-    let column = |(name, number)| format!("  `{name}` {}", if number { "bigint(21)" } else { "varchar(512)" });
-    let columns: Vec<String> = view.columns().map(column).collect();
+    let columns: Vec<String> = view_columns(view).map(|[name, kind, ..]| format!("  `{name}` {kind}")).collect();
     format!("CREATE TEMPORARY TABLE `{}` (\n{}\n) ENGINE=MEMORY DEFAULT CHARSET=utf8", view.name, columns.join(",\n"))
 }
 
-fn create_table(table: &Table) -> String {
+fn create_table(table: &'static Table) -> String {
     let mut lines: Vec<String> =
-        table.columns.iter().map(|column| format!("  `{}` {} NOT NULL", column.name, column.sql_type)).collect();
-    if let Some(key) = table.columns.get(table.key_column).filter(|_| table.key != Key::None) {
+        table_columns(table).map(|[name, kind, ..]| format!("  `{name}` {kind} NOT NULL")).collect();
+    if let Some(key) = table.primary_key() {
         lines.push(format!("  PRIMARY KEY (`{}`)", key.name));
     }
     format!("CREATE TABLE `{}` (\n{}\n) ENGINE={ENGINE} DEFAULT CHARSET=utf8mb4", table.name, lines.join(",\n"))

@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 
 use super::super::scalars::Field;
-use super::super::session::{CHARACTER_SETS, COLLATIONS, ENGINE, ENGINE_COMMENT};
-use crate::cometql::tables::{Column, DATABASE, Key, Table};
+use super::super::session::{
+    CHARACTER_SETS, COLLATIONS, Described, ENGINE, ENGINE_COMMENT, is_numeric, table_columns, view_columns,
+};
+use crate::cometql::tables::{DATABASE, Table};
 
 pub(in crate::cometql::plan) const SCHEMA: &str = "information_schema";
 
@@ -240,92 +242,44 @@ fn fields<const N: usize>(words: [&'static str; N]) -> Vec<Field> {
 
 /// Tables with a key, and the key column.
 fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
-    Table::listed().filter(|table| table.key != Key::None).filter_map(|table| {
-        let column = table.columns.get(table.key_column)?;
-        Some((table.name, column.name))
-    })
+    Table::listed().filter_map(|table| Some((table.name, table.primary_key()?.name)))
 }
 
 fn tables() -> Vec<Vec<Field>> {
-    let views = View::all().map(|view| {
-        fields([
-            "def",
-            SCHEMA,
-            view.name,
-            "SYSTEM VIEW",
-            "MEMORY",
-            "10",
-            "Fixed",
-            NULL,
-            "0",
-            "0",
-            "0",
-            "0",
-            "0",
-            NULL,
-            NULL,
-            NULL,
-            NULL,
-            "utf8_general_ci",
-            NULL,
-            "",
-            "",
-        ])
-    });
     // How many rows there are is not counted, and a client need not be told that there are none.
-    let tables = Table::listed().map(|table| {
+    let table = |name, [schema, kind, engine, format, collation]: [&'static str; 5]| {
+        let (zero, null) = ("0", NULL);
         fields([
-            "def",
-            DATABASE,
-            table.name,
-            "BASE TABLE",
-            ENGINE,
-            "10",
-            "Dynamic",
-            NULL,
-            "0",
-            "0",
-            "0",
-            "0",
-            "0",
-            NULL,
-            NULL,
-            NULL,
-            NULL,
-            "utf8mb4_bin",
-            NULL,
-            "",
-            "",
+            "def", schema, name, kind, engine, "10", format, null, zero, zero, zero, zero, zero, null, null, null,
+            null, collation, null, "", "",
         ])
-    });
+    };
+    let views = View::all();
+    let views = views.map(|view| table(view.name, [SCHEMA, "SYSTEM VIEW", "MEMORY", "Fixed", "utf8_general_ci"]));
+    let tables = Table::listed();
+    let tables = tables.map(|known| table(known.name, [DATABASE, "BASE TABLE", ENGINE, "Dynamic", "utf8mb4_bin"]));
     views.chain(tables).collect()
 }
 
 fn columns() -> Vec<Vec<Field>> {
     let views = View::all().flat_map(|view| {
-        view.columns().enumerate().map(|(place, (name, number))| {
-            let kind = if number { ("bigint(21)", "YES") } else { ("varchar(512)", "YES") };
-            column((SCHEMA, view.name, name), place, kind, "", "select")
-        })
+        let columns = view_columns(view).enumerate();
+        columns.map(|(place, described)| column([SCHEMA, view.name, "select"], place, described))
     });
     let tables = Table::listed().flat_map(|table| {
-        table.columns.iter().enumerate().map(|(place, Column { name, sql_type, .. })| {
-            let key = if table.key != Key::None && place == table.key_column { "PRI" } else { "" };
-            column((DATABASE, table.name, name), place, (sql_type, "NO"), key, "select,insert")
-        })
+        let columns = table_columns(table).enumerate();
+        columns.map(|(place, described)| column([DATABASE, table.name, "select,insert"], place, described))
     });
     views.chain(tables).collect()
 }
 
 fn column(
-    (schema, table, name): (&'static str, &'static str, &'static str),
+    [schema, table, privileges]: [&'static str; 3],
     place: usize,
-    (sql_type, nullable): (&'static str, &'static str),
-    key: &'static str,
-    privileges: &'static str,
+    [name, sql_type, nullable, key, ..]: Described,
 ) -> Vec<Field> {
     let (data_type, width) = sql_type.split_once('(').unwrap_or((sql_type, ""));
-    let numeric = data_type.ends_with("int");
+    let numeric = is_numeric(sql_type);
     let characters: Option<u32> = match data_type {
         "mediumtext" => Some(16_777_215),
         _ if numeric => None,
