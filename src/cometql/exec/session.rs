@@ -238,7 +238,9 @@ impl Session {
             (_, false) => "Sleep",
             (_, true) => "Query",
         };
-        let silent = now.0.saturating_sub(self.heard.0).max(0);
+        // Who has said nothing yet has no such time.
+        let heard = if self.heard == UnixTime::default() { now } else { self.heard };
+        let silent = now.0.saturating_sub(heard.0).max(0);
         let database = self.database.map_or_else(|| format!("db_{}", self.dev), str::to_owned);
         let (id, host, silent) = (self.wire.id().to_string(), self.address.to_string(), silent.to_string());
         [&id, &*self.user, &host, &database, command, &silent, "", ""].map(Box::from).into()
