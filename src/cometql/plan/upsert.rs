@@ -17,7 +17,8 @@ pub(super) fn plan_upsert(
 ) -> Result<Plan, Error> {
     let table = find_table(&insert.table, "INSERT", |table| table.insert)?;
     let refused = |text: String| Err(Error::new(Code::NotImplemented, text));
-    if !matches!(table.id, TableId::UsersAuth | TableId::UsersData | TableId::PipesSettings) {
+    let replaces = [TableId::UsersAuth, TableId::UsersData, TableId::PipesSettings, TableId::RevokedTokens];
+    if !replaces.contains(&table.id) {
         // As CppComet has it, and its applications test it.
         let text = format!("ON DUPLICATE KEY UPDATE: rows of `{}` replace no others", table.name);
         return Err(Error::new(Code::Syntax, text));

@@ -21,6 +21,22 @@ fn what_replaces_the_row_is_an_insert() {
 }
 
 #[test]
+fn other_tables_with_one_row_for_a_key_take_it_too() {
+    for (insert, update) in [
+        ("pipes_settings (name, length) VALUES ('abc', 5)", "length = VALUES(length)"),
+        ("users_data (id, data) VALUES (5, 'x')", "data = VALUES(data)"),
+        ("revoked_tokens (token) VALUES ('t')", "token = VALUES(token)"),
+    ] {
+        let plain = run(&format!("INSERT INTO {insert}"));
+        assert!(plain.is_ok(), "{insert}");
+        assert_eq!(run(&format!("INSERT INTO {insert} ON DUPLICATE KEY UPDATE {update}")), plain, "{insert}");
+    }
+    let message =
+        "INSERT INTO users_messages (id, event, message) VALUES (5, 'e', 'm') ON DUPLICATE KEY UPDATE event = 'e'";
+    assert_eq!(run(message).map_err(|error| error.code), Err(Code::Syntax));
+}
+
+#[test]
 fn what_would_need_the_old_row_is_refused() {
     for (query, code) in [
         ("users_auth (id, hash) VALUES (5, 'abc') ON DUPLICATE KEY UPDATE hash = 'other'", 2),
