@@ -22,6 +22,8 @@
 //! drained, rule 2 lets new work in. No cycle of full rings can stop this, since a shard never waits for a ring of
 //! level *k* in order to empty one of a level above *k*.
 //!
+//! The two lower levels take turns in being asked, so neither starves the other at a shard that gets little done.
+//!
 //! *Bound.* While backlog of level *j* exists, no message of a level below *j* is received and no outside work is
 //! taken, and messages of level *j* or above cause none of level *j*. So the backlog of a level holds at most what one
 //! unit of work caused: one message of a lower level or one piece of outside work. One thing cannot be put off: that a
@@ -95,6 +97,8 @@ pub struct Endpoint<M> {
     undeliverable: u64,
     /// See [`Endpoint::hold`].
     held: bool,
+    /// The last message was of the middle level: one of the lowest comes next.
+    request_next: bool,
 }
 
 /// All rings of one level at one shard.
@@ -123,6 +127,7 @@ impl<M> Endpoint<M> {
             is_target: vec![false; count],
             undeliverable: 0,
             held: false,
+            request_next: false,
         }
     }
 
@@ -152,18 +157,29 @@ impl<M> Endpoint<M> {
         }
     }
 
-    /// The next message that may be received now, higher levels first, sources in rotation.
+    /// The next message that may be received now: replies first, then the two other levels in turn, since a host that
+    /// each message may fill takes one at a time; sources in rotation.
     pub fn receive(&mut self) -> Option<(u16, M)> {
-        for lane in self.lanes.iter_mut().rev() {
-            if let Some(received) = lane.receive(usize::from(self.shard)) {
+        let own = usize::from(self.shard);
+        let [requests, deliveries, replies] = &mut self.lanes;
+        if let Some(received) = replies.receive(own) {
+            return Some(received);
+        }
+        if self.held || replies.has_backlog() {
+            return None;
+        }
+        let may_request = !deliveries.has_backlog();
+        if may_request && self.request_next {
+            self.request_next = false;
+            if let Some(received) = requests.receive(own) {
                 return Some(received);
             }
-            // The level of replies comes first, so a held shard stops behind it.
-            if self.held || lane.has_backlog() {
-                return None;
-            }
         }
-        None
+        if let Some(received) = deliveries.receive(own) {
+            self.request_next = true;
+            return Some(received);
+        }
+        if may_request { requests.receive(own) } else { None }
     }
 
     /// Whether [`receive`](Self::receive) would return a message.
@@ -194,6 +210,10 @@ impl<M> Endpoint<M> {
     /// lower level; then the argument for progress holds as before.
     pub fn hold(&mut self, held: bool) {
         self.held = held;
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held
     }
 
     /// Messages that wait for room in all rings.

@@ -243,3 +243,16 @@ fn a_held_shard_receives_replies_only() {
     assert_eq!(held.receive(), Some((0, "delivery")));
     assert_eq!(held.receive(), Some((0, "request")));
 }
+
+/// Deliveries that come as fast as they are taken must not keep requests out, nor the other way round.
+#[test]
+fn the_lower_levels_take_turns() {
+    let mut mesh = Mesh::new(2, 8);
+    for number in 0..3 {
+        mesh[0].send(Level::Request, 1, ("request", number));
+        mesh[0].send(Level::Deliver, 1, ("deliver", number));
+    }
+    mesh[0].send(Level::Reply, 1, ("reply", 0));
+    let received: Vec<&str> = std::iter::from_fn(|| mesh[1].receive()).map(|(_, (what, _))| what).collect();
+    assert_eq!(received, ["reply", "deliver", "request", "deliver", "request", "deliver", "request"]);
+}
