@@ -233,6 +233,12 @@ impl Browsers {
         counters
     }
 
+    /// Whether publications or messages wait here for a turn.
+    #[cfg(test)]
+    pub(super) fn has_work(&self) -> bool {
+        self.hub.has_arrivals() || !self.deferred.is_empty()
+    }
+
     // Requests
 
     fn head(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {

@@ -16,6 +16,9 @@ mod sessions;
 mod storage;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use encke::model::ConnId;
 use sha1::{Digest, Sha1};
 
 pub(super) const PASSWORD: &str = "simulated";
@@ -19,35 +18,35 @@ pub(super) enum Owed {
 }
 
 pub(super) struct SessionClient {
-    pub(super) id: ConnId,
+    pub(super) socket: usize,
     pub(super) alive: bool,
     pub(super) ready: bool,
-    /// Bytes on the way to the server, and how much of the front the server has seen unused.
-    pub(super) to_server: VecDeque<u8>,
-    pub(super) unread: Vec<u8>,
-    pub(super) paused: bool,
+    to_server: VecDeque<u8>,
     from_server: VecDeque<u8>,
     owed: VecDeque<Owed>,
     pub(super) answered: usize,
 }
 
 impl SessionClient {
-    pub(super) fn new(id: ConnId) -> Self {
+    pub(super) fn new(socket: usize) -> Self {
         Self {
-            id,
+            socket,
             alive: true,
             ready: false,
             to_server: VecDeque::new(),
-            unread: Vec::new(),
-            paused: false,
             from_server: VecDeque::new(),
             owed: VecDeque::new(),
             answered: 0,
         }
     }
 
-    pub(super) fn owes_nothing(&self) -> bool {
-        self.owed.is_empty()
+    /// So many of the bytes that it wants to send.
+    pub(super) fn sends(&mut self, most: usize) -> Vec<u8> {
+        super::take(&mut self.to_server, most)
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.ready && self.owed.is_empty() && self.to_server.is_empty() && self.from_server.is_empty()
     }
 
     pub(super) fn outstanding(&self) -> usize {
@@ -61,7 +60,7 @@ impl SessionClient {
         self.owed.push_back(owed);
     }
 
-    pub(super) fn receive(&mut self, bytes: &[u8]) {
+    pub(super) fn reads(&mut self, bytes: &[u8]) {
         self.from_server.extend(bytes);
         loop {
             if !self.ready {

@@ -1,0 +1,690 @@
+//! The simulated world: shards that take turns when something wakes them, rings that are full, storage that is slow,
+//! clients that read late, send in pieces and vanish.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use shards::Mesh;
+
+use crate::cometql::exec::{ExecConfig, Tls};
+use crate::cometql::plan::StatementLimits;
+use crate::cometql::{sql, wire};
+use crate::http::HeadLimits;
+use crate::hub::{HubConfig, Placement};
+use crate::metrics::Counters;
+use crate::model::{CloseReason, Now, Publication, ShardId, Time, UnixTime};
+use crate::run::browsers::{BrowserConfig, Browsers};
+use crate::run::host::Board;
+use crate::run::pages::Pages;
+use crate::run::sessions::{Sessions, SessionsConfig};
+use crate::run::storage::{self, StorageSetup};
+use crate::storage::{Completion, Outcome, Read, Request, StorageError, Write};
+use crate::ws;
+
+use super::browser::BrowserClient;
+use super::machine::{Host, Limits, Machine, Peer, Seen, Shard};
+use super::random::Random;
+use super::session::{Owed, PASSWORD, SessionClient};
+
+const PIPES: [&str; 10] =
+    ["web_one", "web_two", "p_three", "p_four", "private_five", "track_six", "p_seven", "p_eight", "p_nine", "p_ten"];
+const USERS: u32 = 4;
+
+/// The bounds of a round of fan-outs, as ARCHITECTURE.md names them.
+const PIPES_PER_ROUND: usize = 8;
+const SENDERS_PER_ROUND: usize = 16;
+const BYTES_PER_ROUND: usize = 128 * 1024;
+
+/// Turns in which a shard must have looked at some input and taken some message while everybody is busy.
+const PATIENCE: usize = 100;
+
+/// How often everybody does something while a flood lasts: more often than patience lasts.
+const FLOOD_ROUNDS: usize = 160;
+
+/// Everything that may end a connection here without a fault of the server.
+const EXPECTED_ENDS: [CloseReason; 5] = [
+    CloseReason::PeerClosed,
+    CloseReason::SlowConsumer,
+    CloseReason::StorageUnavailable,
+    CloseReason::TimedOut,
+    CloseReason::NoRoom,
+];
+
+macro_rules! totals {
+    ($($name:ident: $what:literal,)+) => {
+        /// What a run has exercised.
+        #[derive(Debug, Default)]
+        pub(super) struct Totals { $($name: usize,)+ }
+
+        impl Totals {
+            pub(super) fn add(&mut self, run: &Self) {
+                $(self.$name += run.$name;)+
+            }
+
+            /// A simulation in which nothing bad happens proves nothing.
+            pub(super) fn assert_that_everything_was_exercised(&self) {
+                $(assert!(self.$name > 0, "no {} in the whole run", $what);)+
+            }
+        }
+    };
+}
+
+totals! {
+    received: "publications received",
+    answered: "statements answered",
+    reports: "delivery reports",
+    vanished: "vanished clients",
+    half_closed: "half-closed clients",
+    slow: "slow consumers",
+    made_room: "half-open connections that made room",
+    timed_out: "timeouts",
+    held: "turns of congested shards",
+    joined: "joined publications",
+    sleeps: "sleeps",
+    floods: "floods",
+    storage_failures: "storage failures",
+}
+
+pub(super) struct World {
+    random: Random,
+    /// The CometQL shard is the last one.
+    shards: Vec<Shard>,
+    storage: StorageSetup,
+    browsers: Vec<BrowserClient>,
+    /// By shard and socket.
+    browser_of: Vec<Vec<usize>>,
+    sessions: Vec<SessionClient>,
+    hashes: BTreeMap<u32, String>,
+    storage_failure_percent: usize,
+    /// Connections that got a message, by its text.
+    deliveries: HashMap<String, u64>,
+    next_message: u64,
+    now: Now,
+    totals: Totals,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let connection_shards = 1 + random.below(4) as u16;
+        let placement = Placement::new(connection_shards, random.next());
+        let all_shards = connection_shards + 1;
+        let queue_max = [1, 4, 1000][random.below(3)];
+        let (storage, clients) = storage::channels(all_shards, queue_max);
+        let board: Board = (0..all_shards).map(|_| Mutex::new(Counters::default())).collect();
+        let now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+        let endpoints = Mesh::new(all_shards, 1 + random.below(4));
+        let arrivals_bytes_max = [100, 1000, 1_000_000][random.below(3)];
+        let ping_interval = Duration::from_secs([0, 20][random.below(2)]);
+        let browser_queue_max = if random.chance(20) { 2000 } else { 1_000_000 };
+        let connections_max = if random.chance(20) { 3 } else { 1000 };
+        let slice = 1 + random.below(8);
+        let messages_per_turn = [2, 10, 4096][random.below(3)];
+        let pipeline_max = 1 + random.below(8);
+        let mut shards = Vec::new();
+        for ((number, endpoint), client) in (0..).zip(endpoints).zip(clients) {
+            let is_browsers = number < connection_shards;
+            let host = if is_browsers {
+                let config = browser_config(ShardId(number), &placement, arrivals_bytes_max, ping_interval);
+                Host::Browsers(Box::new(Browsers::new(config, client, None)))
+            } else {
+                let config = session_config(&placement, pipeline_max);
+                Host::Sessions(Box::new(Sessions::new(config, client, board.clone())))
+            };
+            let limits = Limits {
+                queue_bytes_max: if is_browsers { browser_queue_max } else { 1_000_000 },
+                unread_bytes_max: 100_000,
+                connections_max: if is_browsers { connections_max } else { 1000 },
+                slice,
+                messages_per_turn,
+            };
+            let machine = Machine::new(limits, Random::new(random.next()), endpoint, now);
+            shards.push(Shard::new(host, machine));
+        }
+        let mut world = Self {
+            browser_of: shards.iter().map(|_| Vec::new()).collect(),
+            shards,
+            storage,
+            browsers: Vec::new(),
+            sessions: Vec::new(),
+            hashes: (1..=USERS).map(|user| (user, format!("key{user}"))).collect(),
+            storage_failure_percent: if random.chance(30) { 20 } else { 0 },
+            deliveries: HashMap::new(),
+            next_message: 0,
+            now,
+            totals: Totals::default(),
+            random,
+        };
+        world.open_session();
+        world
+    }
+
+    pub(super) fn run(mut self) -> Totals {
+        let rounds = 1 + self.random.below(2);
+        for _ in 0..rounds {
+            for _ in 0..50 + self.random.below(200) {
+                self.step();
+            }
+            if self.random.chance(3) {
+                self.flood();
+            }
+            self.settle();
+            self.check_everything_at_rest();
+        }
+        self.count_ends();
+        self.totals
+    }
+
+    fn step(&mut self) {
+        self.now.time = self.now.time + self.random.below(1000) as u64;
+        match self.random.below(400) {
+            0..16 => self.open_browser(),
+            16..22 => self.vanish(),
+            22..24 => self.open_session(),
+            24..28 => self.end_session(),
+            28 => self.now.time = self.now.time + 1_000_000 * self.random.below(15) as u64,
+            29..64 => self.subscribe(),
+            64..110 => self.publish_from_browser(),
+            110..120 => self.count(),
+            120..160 => self.send_statements(),
+            160..180 => self.storage_works(),
+            180..230 => self.clients_read(),
+            230..270 => self.clients_send(),
+            _ => {
+                let shard = self.random.below(self.shards.len());
+                self.wake(shard);
+            }
+        }
+    }
+
+    // Clients
+
+    fn cometql(&self) -> usize {
+        self.shards.len() - 1
+    }
+
+    fn room(&mut self) -> usize {
+        [20, 300, 5000][self.random.below(3)]
+    }
+
+    fn open_browser(&mut self) {
+        let shard = self.random.below(self.cometql());
+        let user = self.random.below(USERS as usize + 2) as u32;
+        self.open_browser_at(shard, user);
+    }
+
+    fn open_browser_at(&mut self, shard: usize, user: u32) -> usize {
+        let room = self.room();
+        let key = if self.random.chance(80) { format!("key{user}") } else { "wrong".to_owned() };
+        let socket = self.shards[shard].machine.connect(room);
+        self.browser_of[shard].push(self.browsers.len());
+        self.browsers.push(BrowserClient::new(shard, socket, user, &key));
+        self.browsers.len() - 1
+    }
+
+    fn pick_browser(&mut self, wanted: impl Fn(&BrowserClient) -> bool) -> Option<usize> {
+        let fit: Vec<usize> = (0..self.browsers.len()).filter(|at| wanted(&self.browsers[*at])).collect();
+        self.random.pick(&fit).copied()
+    }
+
+    /// A browser goes away, whatever was under way, or says that it will say nothing more.
+    fn vanish(&mut self) {
+        let Some(at) = self.pick_browser(|browser| browser.alive && browser.speaks) else { return };
+        let (shard, socket) = (self.browsers[at].shard, self.browsers[at].socket);
+        self.browsers[at].speaks = false;
+        if self.random.chance(30) {
+            self.totals.half_closed += 1;
+            self.shards[shard].machine.client_leaves(socket, Peer::HalfClosed);
+        } else {
+            self.totals.vanished += 1;
+            self.browsers[at].alive = false;
+            self.shards[shard].machine.client_leaves(socket, Peer::Gone);
+        }
+    }
+
+    fn open_session(&mut self) {
+        let (shard, room) = (self.cometql(), self.room());
+        let socket = self.shards[shard].machine.connect(room);
+        self.sessions.push(SessionClient::new(socket));
+    }
+
+    /// The first session stays.
+    fn end_session(&mut self) {
+        let alive: Vec<usize> = (1..self.sessions.len()).filter(|at| self.sessions[*at].alive).collect();
+        if let Some(at) = self.random.pick(&alive).copied() {
+            self.totals.vanished += 1;
+            self.sessions[at].alive = false;
+            let (shard, socket) = (self.cometql(), self.sessions[at].socket);
+            self.shards[shard].machine.client_leaves(socket, Peer::Gone);
+        }
+    }
+
+    fn pick_speaker(&mut self) -> Option<usize> {
+        self.pick_browser(|browser| browser.alive && browser.speaks && browser.outstanding() < 6)
+    }
+
+    fn subscribe(&mut self) {
+        let Some(at) = self.pick_speaker() else { return };
+        let percent = [0, 20, 50, 80][self.random.below(4)];
+        let pipes: Vec<String> =
+            PIPES.into_iter().filter(|_| self.random.chance(percent)).map(ToOwned::to_owned).collect();
+        self.browsers[at].subscribe(pipes);
+    }
+
+    fn publish_from_browser(&mut self) {
+        let Some(at) = self.pick_speaker() else { return };
+        let pipe = PIPES[self.random.below(2)];
+        let (message, hide_sender) = (self.message(), self.random.chance(50));
+        self.browsers[at].publish(pipe, message, hide_sender);
+    }
+
+    fn count(&mut self) {
+        let Some(at) = self.pick_speaker() else { return };
+        self.browsers[at].count(PIPES[0]);
+    }
+
+    fn message(&mut self) -> String {
+        self.next_message += 1;
+        let padding = [0, 3, 40, 110, 300][self.random.below(5)];
+        format!("{}{}", self.next_message, "\u{436}'".repeat(padding / 3))
+    }
+
+    fn send_statements(&mut self) {
+        let at = self.random.below(self.sessions.len());
+        if !self.sessions[at].alive || !self.sessions[at].ready || self.sessions[at].outstanding() > 20 {
+            return;
+        }
+        for _ in 0..=self.random.below(5) {
+            let pipe = PIPES[self.random.below(PIPES.len())];
+            let (sql, owed) = match self.random.below(20) {
+                0 => ("INSERT INTO nowhere (a) VALUES (1)".to_owned(), Owed::Error(15)),
+                1 => ("garbage in here".to_owned(), Owed::Error(3)),
+                2 => (format!("SELECT name, users FROM pipes WHERE name = '{pipe}'"), Owed::Rows(None)),
+                3 => {
+                    let user = 1 + self.random.below(USERS as usize);
+                    let sql = format!("INSERT INTO users_auth (id, hash) VALUES ({user}, 'key{user}')");
+                    (sql, Owed::Stored)
+                }
+                4 => {
+                    let (first, second) = (self.message().replace('\'', "''"), self.message().replace('\'', "\\'"));
+                    let rows = format!("('{pipe}', 'e', '{first}'), ('web_one', 'e', '{second}')");
+                    (format!("INSERT INTO pipes_messages (name, event, message) VALUES {rows}"), Owed::Ok)
+                }
+                _ => (self.insert(pipe), Owed::Ok),
+            };
+            self.sessions[at].query(&sql, owed);
+        }
+    }
+
+    fn insert(&mut self, pipe: &str) -> String {
+        let message = self.message().replace('\'', "''");
+        format!("INSERT INTO pipes_messages (name, event, message) VALUES ('{pipe}', 'e', '{message}')")
+    }
+
+    /// Some of what clients want to send arrives, cut anywhere.
+    fn clients_send(&mut self) {
+        for at in 0..self.sessions.len() {
+            let most = 1 + self.random.below(400);
+            self.session_sends(at, most);
+        }
+        for at in 0..self.browsers.len() {
+            let most = 1 + self.random.below(400);
+            self.browser_sends(at, most);
+        }
+    }
+
+    /// Whether anything was sent.
+    fn session_sends(&mut self, at: usize, most: usize) -> bool {
+        let shard = self.cometql();
+        let session = &mut self.sessions[at];
+        let bytes = if session.alive { session.sends(most) } else { Vec::new() };
+        let any = !bytes.is_empty();
+        if any {
+            self.shards[shard].machine.client_sends(session.socket, &bytes);
+        }
+        any
+    }
+
+    fn browser_sends(&mut self, at: usize, most: usize) -> bool {
+        let browser = &mut self.browsers[at];
+        let bytes = if browser.alive && browser.speaks { browser.sends(most) } else { Vec::new() };
+        let any = !bytes.is_empty();
+        if any {
+            self.shards[browser.shard].machine.client_sends(browser.socket, &bytes);
+        }
+        any
+    }
+
+    fn clients_read(&mut self) {
+        for at in 0..self.browsers.len() {
+            if self.random.chance(50) {
+                let most = self.random.below(3000);
+                self.browser_reads(at, most);
+            }
+        }
+        for at in 0..self.sessions.len() {
+            if self.random.chance(50) {
+                let most = self.random.below(3000);
+                self.session_reads(at, most);
+            }
+        }
+    }
+
+    /// Whether there was anything to read.
+    fn browser_reads(&mut self, at: usize, most: usize) -> bool {
+        if !self.browsers[at].alive {
+            return false;
+        }
+        let (shard, socket) = (self.browsers[at].shard, self.browsers[at].socket);
+        let bytes = self.shards[shard].machine.client_reads(socket, most);
+        let before = self.browsers[at].received;
+        for (message, told) in self.browsers[at].reads(&bytes) {
+            self.totals.reports += 1;
+            let delivered = self.deliveries.get(&message).copied().unwrap_or(0);
+            assert_eq!(told, delivered, "a wrong delivery report for {message}");
+        }
+        self.totals.received += self.browsers[at].received - before;
+        if self.shards[shard].machine.client_sees_end(socket) {
+            self.browsers[at].alive = false;
+            self.shards[shard].machine.client_leaves(socket, Peer::Gone);
+        }
+        !bytes.is_empty()
+    }
+
+    fn session_reads(&mut self, at: usize, most: usize) -> bool {
+        if !self.sessions[at].alive {
+            return false;
+        }
+        let (shard, socket) = (self.cometql(), self.sessions[at].socket);
+        let bytes = self.shards[shard].machine.client_reads(socket, most);
+        let before = self.sessions[at].answered;
+        self.sessions[at].reads(&bytes);
+        self.totals.answered += self.sessions[at].answered - before;
+        !bytes.is_empty()
+    }
+
+    // Storage
+
+    fn storage_works(&mut self) {
+        for _ in 0..self.random.below(4) {
+            self.storage_works_once();
+        }
+    }
+
+    /// Whether there was a job.
+    fn storage_works_once(&mut self) -> bool {
+        let Ok((shard, job)) = self.storage.jobs.try_recv() else { return false };
+        let result = if self.random.chance(self.storage_failure_percent) {
+            self.totals.storage_failures += 1;
+            Err(StorageError::Failed("simulated".into()))
+        } else {
+            Ok(self.store(job.request))
+        };
+        let shard = usize::from(shard.0);
+        self.storage.completions[shard].send(Completion { ticket: job.ticket, result }).expect("a shard that runs");
+        self.shards[shard].machine.notified = true;
+        true
+    }
+
+    fn store(&mut self, request: Request) -> Outcome {
+        match request {
+            Request::Write(writes) => {
+                for write in writes {
+                    if let Write::PutHash { user, hash, .. } = write {
+                        self.hashes.insert(user.get(), hash.into());
+                    }
+                }
+                Outcome::Written
+            }
+            Request::Read(Read::Hashes { users, .. }) => Outcome::Texts(
+                users
+                    .into_iter()
+                    .filter_map(|user| Some((user, self.hashes.get(&user.get())?.as_str().into())))
+                    .collect(),
+            ),
+            Request::Read(Read::UserData { .. }) => Outcome::Texts(Vec::new()),
+            Request::Read(Read::LastSeen { .. }) => Outcome::Times(Vec::new()),
+        }
+    }
+
+    // Shards
+
+    /// A turn of the shard, if the real one would not sleep on. Whether it took one.
+    fn wake(&mut self, shard: usize) -> bool {
+        if !self.shards[shard].machine.would_turn(self.now) {
+            return false;
+        }
+        for target in self.shards[shard].turn(self.now) {
+            self.shards[usize::from(target)].machine.got_messages = true;
+        }
+        for seen in std::mem::take(&mut self.shards[shard].machine.seen) {
+            self.watch(shard, seen);
+        }
+        true
+    }
+
+    fn watch(&mut self, shard: usize, seen: Seen) {
+        let cometql = self.cometql();
+        let browser_of = &self.browser_of[shard];
+        match seen {
+            Seen::Formed { publications } => check_round(ShardId(shard as u16), publications),
+            Seen::Ended { socket } if shard == cometql => {
+                let session = self.sessions.iter_mut().find(|session| session.socket == socket);
+                session.expect("a session that was opened").alive = false;
+            }
+            Seen::Ended { socket } => self.browsers[browser_of[socket]].alive = false,
+            Seen::LetIn { socket } => self.browsers[browser_of[socket]].let_in(),
+            Seen::Commands { socket, count } => {
+                (0..count).for_each(|_| self.browsers[browser_of[socket]].carried_out());
+            }
+            Seen::Handed { socket, publications } => {
+                self.totals.joined += publications.len() - 1;
+                for publication in publications.iter() {
+                    *self.deliveries.entry(publication.message.to_string()).or_default() += 1;
+                }
+                self.browsers[browser_of[socket]].handed(&publications);
+            }
+        }
+    }
+
+    /// Everybody does what there is to do, once. Whether anything happened.
+    fn everybody(&mut self) -> bool {
+        let mut any = false;
+        for at in 0..self.sessions.len() {
+            any |= self.session_sends(at, usize::MAX) | self.session_reads(at, usize::MAX);
+        }
+        for at in 0..self.browsers.len() {
+            any |= self.browser_sends(at, usize::MAX) | self.browser_reads(at, usize::MAX);
+        }
+        while self.storage_works_once() {
+            any = true;
+        }
+        for shard in 0..self.shards.len() {
+            any |= self.wake(shard);
+        }
+        any
+    }
+
+    /// Many publish at once and without an end, and nobody's input is passed over for long. They are anonymous: so many
+    /// logins at a time would be refused by a storage that is busy.
+    fn flood(&mut self) {
+        self.totals.floods += 1;
+        let shard = self.random.below(self.cometql());
+        let many: Vec<usize> = (0..SENDERS_PER_ROUND + 8).map(|_| self.open_browser_at(shard, 0)).collect();
+        for at in &many {
+            self.browsers[*at].subscribe(PIPES.map(ToOwned::to_owned).into());
+        }
+        for shard in &mut self.shards {
+            (shard.machine.passed_over, shard.machine.messages_passed_over) = (0, 0);
+            // With smaller ones a fan-out takes so long that whoever caused it waits long and rightly.
+            shard.machine.limits.slice = 8;
+        }
+        let percent = [20, 100][self.random.below(2)];
+        for _ in 0..FLOOD_ROUNDS {
+            let pipe = PIPES[self.random.below(PIPES.len())];
+            while self.sessions[0].ready && self.sessions[0].outstanding() < 30 {
+                let sql = self.insert(pipe);
+                self.sessions[0].query(&sql, Owed::Ok);
+            }
+            for at in &many {
+                if self.random.chance(percent) && self.browsers[*at].outstanding() == 0 {
+                    let message = self.message();
+                    self.browsers[*at].publish(PIPES[0], message, false);
+                }
+            }
+            self.everybody();
+            if self.shards.iter().any(|shard| shard.machine.polls()) {
+                self.now.time = self.now.time + 1000;
+            }
+            for (number, shard) in self.shards.iter().enumerate() {
+                let turns = shard.machine.messages_passed_over;
+                assert!(turns < PATIENCE, "shard {number} has not taken a message for {turns} turns");
+                let turns = shard.machine.passed_over;
+                assert!(turns < PATIENCE, "shard {number} has not looked at input for {turns} turns");
+            }
+        }
+    }
+
+    // Rest
+
+    /// Lets everything that is under way come to its end. Time passes only for shards that look for room in rings: a wake
+    /// that was lost, or came with the next timeout only, leaves work undone.
+    fn settle(&mut self) {
+        for _ in 0..20_000 {
+            if self.everybody() {
+                continue;
+            }
+            if self.shards.iter().any(|shard| shard.machine.polls()) {
+                self.now.time = self.now.time + 1000;
+                continue;
+            }
+            return self.assert_rest();
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn assert_rest(&self) {
+        for (number, shard) in self.shards.iter().enumerate() {
+            assert!(shard.machine.is_at_rest(), "shard {number} sleeps with work left to do");
+            if let Host::Browsers(browsers) = &shard.host {
+                assert!(!browsers.has_work(), "the hub of shard {number} sleeps with work left to do");
+            }
+        }
+        for (at, session) in self.sessions.iter().enumerate().filter(|(_, session)| session.alive) {
+            assert!(session.is_at_rest(), "session {at} waits for an answer and everybody sleeps");
+        }
+        for (at, browser) in self.browsers.iter().enumerate().filter(|(_, browser)| browser.alive) {
+            if self.shards[browser.shard].machine.is_kept_waiting(browser.socket) {
+                continue;
+            }
+            assert!(browser.is_at_rest(), "browser {at} waits for something and everybody sleeps");
+        }
+    }
+
+    fn check_everything_at_rest(&mut self) {
+        let counts = PIPES.map(|pipe| {
+            let subscribed = |browser: &&BrowserClient| browser.alive && browser.is_subscribed(pipe);
+            vec![pipe.to_owned(), self.browsers.iter().filter(subscribed).count().to_string()]
+        });
+        let names = PIPES.map(|pipe| format!("'{pipe}'")).join(", ");
+        let sql = format!("SELECT name, users FROM pipes WHERE name IN ({names})");
+        self.sessions[0].query(&sql, Owed::Rows(Some(counts.into())));
+        let mut probes = Vec::new();
+        for pipe in PIPES {
+            let probe = format!("probe{}", self.message());
+            let sql = format!(
+                "INSERT INTO pipes_messages (name, event, message) VALUES ('{pipe}', 'e', '{}')",
+                probe.replace('\'', "''")
+            );
+            self.sessions[0].query(&sql, Owed::Ok);
+            probes.push(probe);
+        }
+        for shard in &mut self.shards {
+            shard.machine.limits.queue_bytes_max = 1_000_000;
+        }
+        self.settle();
+        for (pipe, probe) in PIPES.into_iter().zip(probes) {
+            for browser in self.browsers.iter().filter(|browser| browser.alive && browser.is_subscribed(pipe)) {
+                assert_eq!(browser.last_message(pipe), Some(probe.as_str()), "{pipe} on shard {}", browser.shard);
+            }
+        }
+    }
+
+    fn count_ends(&mut self) {
+        for shard in &self.shards {
+            let counters = shard.counters();
+            let closed = |reason| counters.closed(reason) as usize;
+            for reason in CloseReason::ALL.into_iter().filter(|reason| !EXPECTED_ENDS.contains(reason)) {
+                assert_eq!(closed(reason), 0, "{reason:?} ended a connection");
+            }
+            self.totals.slow += closed(CloseReason::SlowConsumer);
+            self.totals.timed_out += closed(CloseReason::TimedOut);
+            self.totals.made_room += closed(CloseReason::NoRoom);
+            self.totals.held += shard.machine.held_turns;
+            self.totals.sleeps += shard.machine.sleeps;
+        }
+    }
+}
+
+fn check_round(shard: ShardId, mut publications: Vec<Arc<Publication>>) {
+    publications.sort_by_key(|publication| (publication.pipe.name.to_string(), publication.position));
+    publications.dedup_by(|left, right| Arc::ptr_eq(left, right));
+    let count = |mut names: Vec<String>| {
+        names.sort_unstable();
+        names.dedup();
+        names.len()
+    };
+    let pipes = count(publications.iter().map(|publication| publication.pipe.name.to_string()).collect());
+    let local = publications.iter().filter_map(|publication| publication.origin.filter(|(origin, _)| *origin == shard));
+    let senders = count(local.map(|(_, conn)| format!("{conn:?}")).collect());
+    let bytes: usize = publications.iter().skip(1).map(|publication| publication.message.len()).sum();
+    assert!(pipes <= PIPES_PER_ROUND, "a turn joined {pipes} pipes");
+    assert!(senders <= SENDERS_PER_ROUND, "a turn joined {senders} senders");
+    assert!(bytes <= BYTES_PER_ROUND, "a turn joined {bytes} bytes");
+}
+
+fn browser_config(
+    shard: ShardId,
+    placement: &Placement,
+    arrivals_bytes_max: usize,
+    ping_interval: Duration,
+) -> BrowserConfig {
+    BrowserConfig {
+        hub: HubConfig {
+            shard,
+            placement: placement.clone(),
+            pipes_per_connection_max: 16,
+            pipes_max: 100,
+            arrivals_bytes_max,
+            save_last_seen: true,
+        },
+        frames: ws::Limits { frame_bytes_max: 10_000, message_bytes_max: 10_000 },
+        heads: HeadLimits::default(),
+        dev_max: 10,
+        origins: Vec::new(),
+        handshake_timeout: Duration::from_secs(10),
+        ping_interval,
+        assemblers_max: 10,
+        pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), "simulated".to_owned(), HashMap::new())),
+    }
+}
+
+fn session_config(placement: &Placement, pipeline_max: usize) -> SessionsConfig {
+    SessionsConfig {
+        exec: ExecConfig {
+            placement: placement.clone(),
+            password: PASSWORD.into(),
+            packets: wire::Limits::default(),
+            statements: StatementLimits::default(),
+            escapes: sql::StringEscapes::Mysql,
+            pipeline_max,
+            login_attempts_max: 5,
+            tls: Tls::Off,
+        },
+        // The clock may leap before the first session has logged in, and that one has to stay.
+        login_timeout: Duration::from_secs(100_000),
+        idle_timeout: Duration::ZERO,
+        tls: None,
+    }
+}
