@@ -1,10 +1,9 @@
 -- Schema of the MySQL/MariaDB storage engine.
 --
--- The present release keeps everything in its embedded engine and needs none of this. This file is what the coming MySQL
--- engine creates its tables from, and what the import of an existing CppComet 4.09 database reads: tables, columns and
--- primary keys are those of such a database, so either server can be pointed at the other's.
+-- The MySQL engine makes the tables that are missing as they stand here. Tables, columns and primary keys are those of a
+-- CppComet 4.09 database, so either server can be pointed at the other's.
 --
--- Load it into a database of its own, as often as you like; what is there already is left as it is:
+-- To make them by hand, load it into a database of its own, as often as you like; what is there already is left as it is:
 --
 --     mysql -e 'CREATE DATABASE comet'
 --     mysql comet < db.sql
@@ -13,7 +12,7 @@
 --
 -- * Text is utf8mb4. With the 3-byte utf8 of old, every emoji was stored as four question marks. (A table that exists
 --   already is brought there by ALTER TABLE ... CONVERT TO CHARACTER SET utf8mb4.)
--- * Messages may be longer than the 65,535 bytes at which TEXT ends.
+-- * Messages and data may be longer than the 65,535 bytes at which TEXT ends. (ALTER TABLE ... MODIFY message MEDIUMTEXT ...)
 -- * Names, hashes and tokens compare byte by byte (binary collations), as the server does: pipe `News` is not `news`.
 -- * Secondary indexes are those that queues and histories are read by: tenant, user or pipe, time; and time for expiry.
 -- * Users' last visits are kept on disk; engine MEMORY forgot them whenever the database was restarted.
@@ -44,7 +43,7 @@ CREATE TABLE IF NOT EXISTS users_time (
 CREATE TABLE IF NOT EXISTS users_data (
     dev_id INT NOT NULL,
     user_id INT NOT NULL,
-    data TEXT NOT NULL,
+    data MEDIUMTEXT NOT NULL,
     PRIMARY KEY (dev_id, user_id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4;
 
@@ -61,7 +60,8 @@ CREATE TABLE IF NOT EXISTS users_messages (
     KEY time (time)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4;
 
--- JWTs that must not log anybody in any more. Binary, since a token is compared as it was sent.
+-- JWTs that must not log anybody in any more. Binary, since a token is compared as it was sent. The time is when the token
+-- ends by itself, after which its row goes; 9999999, which CppComet writes into every row, stands for never.
 CREATE TABLE IF NOT EXISTS revoked_tokens (
     dev_id INT NOT NULL,
     token VARBINARY(600) NOT NULL,

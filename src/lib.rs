@@ -1,6 +1,10 @@
 //! Encke: a comet server. The map, in reading order.
 #![forbid(unsafe_code)]
 
+// So that what unit tests and integration tests share finds the library under the same name.
+#[cfg(test)]
+extern crate self as encke;
+
 /// The shared words as types.
 pub mod model;
 

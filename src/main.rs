@@ -14,7 +14,7 @@ use cli::fault;
 use cli::password::{self, Origin};
 use cli::signals;
 use encke::config::{LogLevel, Severity};
-use encke::run;
+use encke::run::{self, StartError};
 use std::io::Write;
 use std::process::ExitCode;
 use tracing::Level;
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     say(&loaded.report());
     match args.command {
         Some(Command::CheckConfig) => check_config(&loaded),
+        Some(Command::Import { from, to }) => import(&loaded, from.as_deref(), to.as_deref()),
         None => serve(loaded),
     }
 }
@@ -41,6 +42,20 @@ fn check_config(loaded: &Loaded) -> ExitCode {
     // Nobody may be reading; the exit status says it as well.
     let _ = std::io::stdout().write_all(verdict.as_bytes());
     if errors == 0 { ExitCode::SUCCESS } else { BAD_CONFIG.into() }
+}
+
+fn import(loaded: &Loaded, from: Option<&str>, to: Option<&str>) -> ExitCode {
+    if loaded.count(Severity::Error) > 0 {
+        say("encke: the configuration has errors, nothing was copied\n");
+        return BAD_CONFIG.into();
+    }
+    match cli::import::run(loaded, from, to) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            say(&format!("encke: {sentence}\n"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn serve(loaded: Loaded) -> ExitCode {
@@ -62,14 +77,18 @@ fn serve(loaded: Loaded) -> ExitCode {
 fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     let Loaded { path, mut config, .. } = loaded;
     // Caught before anything starts, so that a signal during the start stops the server as any other.
-    let signals = signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
+    let mut signals = signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
     fault::stop_on_panic();
     let dir = banner::plain(&config.storage.dir).to_owned();
     config.storage.dir.clone_from(&dir);
     password::make_folder(&dir).map_err(|error| error.to_string())?;
     let configured = config.main.password.as_deref();
     let (password, origin) = password::load_or_draw(configured, &dir).map_err(|error| error.to_string())?;
-    let running = run::start(config, password).map_err(|error| error.to_string())?;
+    let running = match run::start(config, password, &mut || signals::end_is_asked_for(&mut signals)) {
+        Ok(running) => running,
+        Err(StartError::GivenUp) => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
     say(&banner::text(&Facts {
         version: env!("CARGO_PKG_VERSION"),
         browsers: running.browsers(),

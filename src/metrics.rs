@@ -77,6 +77,14 @@ counters! {
     session_logins_refused: Counter, "CometQL logins refused.";
     session_logins_held_off: Counter, "CometQL logins refused because their address had to wait after wrong passwords.";
     storage_refusals: Counter, "Requests that storage was too busy to take.";
+    storage_down: Gauge, "1 while the database cannot be reached, else 0.";
+    storage_waiting: Gauge, "Writes that wait for the database to be reached again.";
+    storage_waiting_bytes: Gauge, "Bytes of those writes.";
+    storage_retries: Counter, "Tries to reach the database again.";
+    storage_given_up: Counter, "Writes that failed because the database could not be reached in time.";
+    storage_expired: Counter, "Stored messages and revoked tokens removed because of their age.";
+    last_seen_waiting: Gauge, "Users whose time of leaving storage does not have yet.";
+    last_seen_lost: Counter, "Users whose time of leaving was lost because too many waited for storage.";
     reads: Counter, "Reads from sockets.";
     received_bytes: Counter, "Bytes read from sockets.";
     sent_bytes: Counter, "Bytes written to sockets.";

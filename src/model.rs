@@ -7,6 +7,8 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::{Arc, OnceLock};
 
+use uuid::Uuid;
+
 /// Bytes that many connections share: one encoded frame, written to all its receivers.
 pub type SharedBytes = Arc<[u8]>;
 
@@ -202,11 +204,85 @@ impl Sub for Time {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnixTime(pub i64);
 
+/// A place in the order of a pipe or of a user's queue, unique and growing there: the time in 4096ths of a millisecond, or
+/// one more than the last one if that is later. 60 bits, enough until the year 10889.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position(pub u64);
+
+impl Position {
+    const UNITS_PER_MILLI: u64 = 4096;
+
+    /// The next position after this one at a time, in microseconds since 1970.
+    #[must_use]
+    pub fn next(self, unix_micros: u64) -> Self {
+        let now = unix_micros / 1000 * Self::UNITS_PER_MILLI + unix_micros % 1000 * Self::UNITS_PER_MILLI / 1000;
+        Self(now.max(self.0 + 1))
+    }
+
+    /// The time it stands for: when it was drawn, but never before an earlier position's.
+    pub fn time(self) -> UnixTime {
+        UnixTime((self.0 / (Self::UNITS_PER_MILLI * 1000)) as i64)
+    }
+}
+
+/// A stored message's name: a UUID. Ours are of version 7 and hold the [`Position`], so their order is the order of the
+/// messages; those of a database that CppComet wrote may be anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(Uuid);
+
+impl MessageId {
+    /// Before all others.
+    pub const NIL: Self = Self(Uuid::nil());
+
+    /// `random` tells apart what was sent to different pipes at the same time.
+    pub fn new(position: Position, random: u64) -> Self {
+        let (millis, fraction) = (position.0 >> 12, position.0 & 0xfff);
+        let high = millis << 16 | 0x7000 | fraction;
+        let low = random >> 2 | 1 << 63;
+        Self(Uuid::from_u64_pair(high, low))
+    }
+
+    /// Errors: `None` for what is not a UUID.
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// In the order of ids.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
+    /// The place that was given to it, if it is one of ours.
+    pub fn position(self) -> Option<Position> {
+        let (high, _) = self.0.as_u64_pair();
+        (self.0.get_version_num() == 7).then_some(Position(high >> 16 << 12 | high & 0xfff))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Both clocks at the start of a turn: one reading serves all inputs of the turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     pub time: Time,
     pub unix: UnixTime,
+    /// Microseconds of the second that has begun.
+    pub micros: u32,
+}
+
+impl Now {
+    /// Since 1970.
+    pub fn unix_micros(self) -> u64 {
+        u64::try_from(self.unix.0).unwrap_or(0) * 1_000_000 + u64::from(self.micros)
+    }
 }
 
 /// How a browser's messages are written, by the version of its library.
@@ -219,11 +295,24 @@ pub enum WireForm {
     Legacy,
 }
 
+/// What a publication is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PublicationKind {
+    /// Somebody's message.
+    #[default]
+    Message,
+    /// A user came or went; the event says which. Has no time.
+    Presence,
+    /// A connection came into a `track_` pipe or left it; the event says which.
+    Track { user: UserId, uuid: Box<str> },
+}
+
 /// A message accepted into a pipe. Immutable once its owner has given it time and position; encoded at most once
 /// per wire form and shared by all its receivers.
 #[derive(Debug)]
 pub struct Publication {
     pub pipe: Arc<PipeKey>,
+    pub kind: PublicationKind,
     pub event: EventName,
     /// The payload, valid UTF-8 of at most the configured size.
     pub message: Box<str>,
@@ -233,8 +322,11 @@ pub struct Publication {
     pub origin: Option<(ShardId, ConnId)>,
     /// When the owner accepted it; zero before.
     pub time: UnixTime,
-    /// Place in the pipe's order, counted by the owner from 1; zero before it was accepted.
-    pub position: u64,
+    /// Place in the pipe's order; zero before its owner accepted it.
+    pub position: Position,
+    /// Counted by the owner from 1, without gaps, for as long as the pipe has subscribers: a receiver that misses one can
+    /// be told so. Zero before it was accepted, and where nobody hears it.
+    pub number: u64,
     /// Whether the origin awaits a count of deliveries.
     pub report: bool,
     /// Encoded frames by wire form, made by the first shard that needs one.
@@ -245,12 +337,14 @@ impl Publication {
     pub fn new(pipe: Arc<PipeKey>, event: EventName, message: Box<str>) -> Self {
         Self {
             pipe,
+            kind: PublicationKind::Message,
             event,
             message,
             sender: None,
             origin: None,
             time: UnixTime::default(),
-            position: 0,
+            position: Position::default(),
+            number: 0,
             report: false,
             frames: [OnceLock::new(), OnceLock::new()],
         }
@@ -265,6 +359,26 @@ impl Publication {
     pub fn bytes(&self) -> usize {
         let frames: usize = self.frames.iter().filter_map(OnceLock::get).map(|frame| frame.len()).sum();
         size_of::<Self>() + self.event.as_str().len() + self.message.len() + frames
+    }
+}
+
+/// A message to all devices of one user. Encoded at most once per wire form and shared by them.
+#[derive(Debug)]
+pub struct Personal {
+    pub event: EventName,
+    /// Valid UTF-8 of at most the configured size.
+    pub message: Box<str>,
+    frames: [OnceLock<SharedBytes>; 2],
+}
+
+impl Personal {
+    pub fn new(event: EventName, message: Box<str>) -> Self {
+        Self { event, message, frames: [OnceLock::new(), OnceLock::new()] }
+    }
+
+    /// The encoded frame in this form; `encode` makes it the first time.
+    pub fn frame(&self, form: WireForm, encode: impl FnOnce(&Self) -> SharedBytes) -> &SharedBytes {
+        self.frames[form as usize].get_or_init(|| encode(self))
     }
 }
 
@@ -295,6 +409,12 @@ pub enum Answer {
     UserStatus {
         user: UserId,
         last_seen: LastSeen,
+    },
+    /// Who is in a `track_` pipe, one entry per connection with its own id.
+    TrackUsers {
+        pipe: PipeName,
+        marker: Marker,
+        subscribers: Vec<(UserId, Box<str>)>,
     },
     Error(ApiError),
 }
@@ -342,6 +462,8 @@ pub enum PipeError {
     NeedsAuthorisation,
     /// The third line of `web_pipe2` must be one byte.
     BadFlag,
+    /// Ours: subscribers got the message, but it is not in the history.
+    NotStored,
 }
 
 /// Why a connection or CometQL session ended. Each has a counter.
@@ -373,9 +495,14 @@ pub enum CloseReason {
     Quit,
     /// The user's hash was deleted.
     HashDeleted,
+    /// The token that let it in was revoked.
+    TokenRevoked,
+    /// The token that let it in is not valid any longer.
+    TokenExpired,
     /// Another CometQL session asked for its end.
     Killed,
-    /// A limit on connections: no place for it, or it was half-open and made room for the next.
+    /// No place for it or for what it asked for: a limit that all connections of a shard share. Or it was half-open and
+    /// made room for the next.
     NoRoom,
     /// Storage could not say who the browser is; it comes back by itself.
     StorageUnavailable,
@@ -384,7 +511,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::PeerClosed,
         Self::CloseFrame,
         Self::HttpDone,
@@ -398,6 +525,8 @@ impl CloseReason {
         Self::LoginRefused,
         Self::Quit,
         Self::HashDeleted,
+        Self::TokenRevoked,
+        Self::TokenExpired,
         Self::Killed,
         Self::NoRoom,
         Self::StorageUnavailable,
@@ -420,6 +549,8 @@ impl CloseReason {
             Self::LoginRefused => "login_refused",
             Self::Quit => "quit",
             Self::HashDeleted => "hash_deleted",
+            Self::TokenRevoked => "token_revoked",
+            Self::TokenExpired => "token_expired",
             Self::Killed => "killed",
             Self::NoRoom => "no_room",
             Self::StorageUnavailable => "storage_unavailable",

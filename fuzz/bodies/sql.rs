@@ -7,22 +7,15 @@ use encke::cometql::plan::{
 };
 use encke::cometql::sql::{Statement, StringEscapes, Value, fast, parse, prepare, statements};
 use encke::model::{DevId, UnixTime};
-use encke::storage::Write;
 
 fn check_plan(plan: &Plan, uses: bool) {
     match plan {
         Plan::Reply(Reply::Rows(set)) => assert!(set.rows.iter().all(|row| row.len() == set.columns.len())),
-        Plan::Write { writes, .. } => {
+        Plan::Write { writes, .. } | Plan::Delete(writes) => {
             assert!(!writes.is_empty());
-            for write in writes {
-                let (Write::PutHash { dev, .. }
-                | Write::DeleteHash { dev, .. }
-                | Write::PutUserData { dev, .. }
-                | Write::DeleteUserData { dev, .. }
-                | Write::PutLastSeen { dev, .. }) = write;
-                assert_eq!(*dev, DevId(7));
-            }
+            assert!(writes.iter().all(|write| write.dev() == DevId(7)));
         }
+        Plan::SetLengths { lengths, .. } => assert!(!lengths.is_empty()),
         Plan::UseDatabase(Database::Tenant(_)) => assert!(uses),
         _ => {}
     }

@@ -35,6 +35,8 @@ pub(crate) struct Core<H: Host> {
     pub(crate) readers: VecDeque<Token>,
     /// Connections whose queue can be flushed further, each once.
     pub(crate) flushers: VecDeque<Token>,
+    /// Connections whose queue is empty, as the host wanted to know; it does not know yet.
+    pub(crate) sent: VecDeque<Token>,
     pub(crate) fan_outs: FanOuts,
     pub(crate) endpoint: Endpoint<H::Message>,
     pub(crate) counters: Counters,
@@ -67,6 +69,7 @@ impl<H: Host> Core<H> {
             endings: VecDeque::new(),
             readers: VecDeque::new(),
             flushers: VecDeque::new(),
+            sent: VecDeque::new(),
             fan_outs: FanOuts::default(),
             endpoint,
             counters: Counters::default(),
@@ -136,6 +139,16 @@ impl<H: Host> Core<H> {
         }
     }
 
+    /// Sees to it that the host is told when nothing waits to be sent.
+    pub(crate) fn tell_when_sent(&mut self, conn: Token) {
+        let Some(entry) = self.slab.get(conn).filter(|entry| entry.is_open()) else { return };
+        if entry.has_queue() {
+            self.edit_ext(conn, |ext| ext.tell_when_sent = true);
+        } else {
+            self.sent.push_back(conn);
+        }
+    }
+
     pub(crate) fn pause(&mut self, conn: Token) {
         if let Some(entry) = self.slab.get_mut(conn).filter(|entry| entry.is_open()) {
             entry.flags.set(Flags::PAUSED);
@@ -188,6 +201,14 @@ impl<H: Host> Core<H> {
         entry.tick = now;
         entry.timeout = ticks;
         self.schedule(conn.index);
+    }
+
+    /// Brings a deadline that is further ahead than this forward.
+    pub(crate) fn deadline_within(&mut self, conn: Token, within: Duration) {
+        let (now, ticks) = (self.wheel.now(), self.ticks(within));
+        if self.slab.get(conn).is_some_and(|entry| i32::from(entry.remaining(now)) > i32::from(ticks)) {
+            self.set_deadline(conn, within);
+        }
     }
 
     pub(crate) fn idle_timeout(&mut self, conn: Token, duration: Duration) {
@@ -289,7 +310,8 @@ impl<H: Host> Core<H> {
     }
 
     pub(crate) fn memory(&self) -> Memory {
-        let lists = (self.readers.capacity() + self.flushers.capacity() + self.due.capacity()) * size_of::<Token>();
+        let lists = [&self.readers, &self.flushers, &self.due, &self.sent];
+        let lists = lists.map(|list| list.capacity() * size_of::<Token>()).iter().sum::<usize>();
         let endings = self.endings.capacity() * size_of::<(Token, End)>();
         Memory {
             entries: self.slab.bytes(),

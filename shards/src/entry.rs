@@ -27,7 +27,7 @@ pub(crate) struct Entry<S> {
 }
 
 /// Ticks are compared in 16 bits, so a timeout may span half of their range at most.
-pub(crate) const TIMEOUT_TICKS_MAX: u16 = i16::MAX as u16;
+pub const TIMEOUT_TICKS_MAX: u16 = i16::MAX as u16;
 
 impl<S: Default> Entry<S> {
     pub(crate) fn vacant() -> Self {
@@ -80,6 +80,8 @@ pub(crate) struct Ext {
     pub(crate) queue: Queue,
     /// Input thrown away while the connection lingers.
     pub(crate) drained: usize,
+    /// The host wants to know when the queue is empty. Says nothing once it is, so it keeps no box.
+    pub(crate) tell_when_sent: bool,
 }
 
 impl Ext {

@@ -55,6 +55,18 @@ pub trait Host: Sized {
     /// place, but only those that it uses up.
     fn received(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &mut [u8]) -> usize;
 
+    /// The peer closed its side while bytes wait to be sent to it. They are sent, but nothing can be written any more;
+    /// `ended` comes when they are out, after `close_time_max` in any case.
+    fn half_closed(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        let _ = (io, conn);
+    }
+
+    /// Nothing waits to be sent on a connection, as [`Io::tell_when_drained`] asked to be told. Not for one that is being
+    /// closed.
+    fn drained(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        let _ = (io, conn);
+    }
+
     /// Exactly once per accepted connection, whoever ended it. The state can still be read; the token is dead
     /// afterwards.
     fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End);

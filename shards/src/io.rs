@@ -60,7 +60,7 @@ impl<'a, H: Host> Io<'a, H> {
 
     /// The last bytes of a connection: sent as by [`write_shared`](Self::write_shared), then closed as by
     /// [`close_after_flush`](Self::close_after_flush). The queue may be as long as it takes, since nothing can follow;
-    /// the peer has the time `within` for all of it.
+    /// the peer has the time `within` for all of it, and `close_time_max` to close once it is sent.
     pub fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration) {
         self.core.write_last(conn, bytes, within);
     }
@@ -133,7 +133,7 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.endpoint.send(level, to, message);
     }
 
-    /// Takes no new work while `held`: sockets are not read, and of messages only replies are handed in. For a host
+    /// Takes no new work while `held`: sockets are not read, and of messages only answers are handed in. For a host
     /// that has as much to send as it should keep; it must come free by sending, and say so. See
     /// [`Endpoint::hold`](crate::mesh::Endpoint::hold).
     pub fn hold(&mut self, held: bool) {
@@ -144,6 +144,13 @@ impl<'a, H: Host> Io<'a, H> {
     /// have found it, `turn_ended` is called once more.
     pub fn congested(&self) -> bool {
         self.core.endpoint.congested()
+    }
+
+    /// [`drained`](Host::drained) comes once, when nothing waits to be sent on the connection: in the next turn if nothing
+    /// does now. What is written until then postpones it; a fan-out that is pending does not. A host that has much to
+    /// send writes a part of it and the next one when the reader has taken that.
+    pub fn tell_when_drained(&mut self, conn: Token) {
+        self.core.tell_when_sent(conn);
     }
 
     /// Bytes that wait to be sent on a connection.

@@ -49,6 +49,7 @@ mod unread;
 mod waker;
 mod wheel;
 
+pub use entry::TIMEOUT_TICKS_MAX;
 pub use host::{End, Host, SharedBytes, Token};
 pub use io::Io;
 pub use mesh::{Endpoint, Level, Mesh};

@@ -15,14 +15,17 @@
 //! What a message lets begin without causing it, such as the next statement of a session whose last one a reply has
 //! answered, counts as work from outside: it is noted, and begun under rule 2 when no message is being handled.
 //!
-//! *Progress.* A message of level *k* causes only messages of levels above *k*. Level 2 causes nothing and rule 1
-//! never forbids to receive it: as long as shards take turns, rings of level 2 drain, so every backlog of level 2 does
-//! too. Once a shard has no backlog at level 2 it receives level 1, whose rings drain in the same way; each message
-//! of it causes finitely many of level 2, which drain again. The same argument gives level 0, and when level 0 has
-//! drained, rule 2 lets new work in. No cycle of full rings can stop this, since a shard never waits for a ring of
-//! level *k* in order to empty one of a level above *k*.
+//! *Progress.* A message of level *k* causes only messages of levels above *k*. The last level causes nothing and rule 1
+//! never forbids to receive it: as long as shards take turns, its rings drain, so every backlog of that level does too.
+//! Once a shard has no backlog there it receives the level below, whose rings drain in the same way; each message of it
+//! causes finitely many of the last level, which drain again. The same argument goes down level by level, and when the
+//! first has drained, rule 2 lets new work in. No cycle of full rings can stop this, since a shard never waits for a ring
+//! of level *k* in order to empty one of a level above *k*.
 //!
-//! The two lower levels take turns in being asked, so neither starves the other at a shard that gets little done.
+//! *Nobody starves.* Reports and replies answer what the shard itself has sent, so there are never more of them than it
+//! gets on with its other work; they come first. The levels below are what others cause, without an end perhaps, so the one
+//! that waits longest comes next, among those that rule 1 lets be received. A shard that gets little done, one message a
+//! turn for instance, so hears of requests and announcements while deliveries pour in, and the other way round.
 //!
 //! *Bound.* While backlog of level *j* exists, no message of a level below *j* is received and no outside work is
 //! taken, and messages of level *j* or above cause none of level *j*. So the backlog of a level holds at most what one
@@ -50,16 +53,24 @@ pub const BACKLOG_POLL: Duration = Duration::from_millis(1);
 /// What a message may cause: only messages of higher levels.
 #[derive(Copy, Clone, Eq, PartialEq, Hash, Debug, Ord, PartialOrd)]
 pub enum Level {
-    /// May cause messages of the two other levels.
+    /// May cause messages of all other levels.
     Request = 0,
-    /// May cause replies.
-    Deliver = 1,
-    /// Causes no message; what it lets begin is work from outside.
-    Reply = 2,
+    /// What a request has caused, to somebody who will deliver it.
+    Announce = 1,
+    Deliver = 2,
+    /// What came of a delivery, to whoever has sent that and will reply.
+    Report = 3,
+    /// Causes no message.
+    Reply = 4,
 }
 
 impl Level {
-    pub const ALL: [Self; 3] = [Self::Request, Self::Deliver, Self::Reply];
+    pub const ALL: [Self; 5] = [Self::Request, Self::Announce, Self::Deliver, Self::Report, Self::Reply];
+
+    /// Whether messages of this level come only of what their receiver has sent.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Report | Self::Reply)
+    }
 }
 
 /// Makes the endpoints of all shards.
@@ -89,7 +100,7 @@ impl Mesh {
 #[derive(Debug)]
 pub struct Endpoint<M> {
     shard: u16,
-    lanes: [Lane<M>; 3],
+    lanes: [Lane<M>; Level::ALL.len()],
     /// Shards whose rings got messages since [`Endpoint::take_targets`].
     targets: Vec<u16>,
     is_target: Vec<bool>,
@@ -97,8 +108,8 @@ pub struct Endpoint<M> {
     undeliverable: u64,
     /// See [`Endpoint::hold`].
     held: bool,
-    /// The last message was of the middle level: one of the lowest comes next.
-    request_next: bool,
+    /// The levels that answer nothing; the one that was received longest ago comes first.
+    turns: [Level; 3],
 }
 
 /// All rings of one level at one shard.
@@ -127,7 +138,7 @@ impl<M> Endpoint<M> {
             is_target: vec![false; count],
             undeliverable: 0,
             held: false,
-            request_next: false,
+            turns: [Level::Deliver, Level::Announce, Level::Request],
         }
     }
 
@@ -157,42 +168,41 @@ impl<M> Endpoint<M> {
         }
     }
 
-    /// The next message that may be received now: replies first, then the two other levels in turn, since a host that
-    /// each message may fill takes one at a time; sources in rotation.
+    /// The next message that may be received now: replies and reports first, then the other levels in turn, since a host
+    /// that each message may fill takes one at a time; sources in rotation.
     pub fn receive(&mut self) -> Option<(u16, M)> {
-        let own = usize::from(self.shard);
-        let [requests, deliveries, replies] = &mut self.lanes;
-        if let Some(received) = replies.receive(own) {
-            return Some(received);
-        }
-        if self.held || replies.has_backlog() {
-            return None;
-        }
-        let may_request = !deliveries.has_backlog();
-        if may_request && self.request_next {
-            self.request_next = false;
-            if let Some(received) = requests.receive(own) {
-                return Some(received);
+        for level in [Level::Reply, Level::Report] {
+            let received = self.receive_level(level);
+            if received.is_some() {
+                return received;
             }
         }
-        if let Some(received) = deliveries.receive(own) {
-            self.request_next = true;
-            return Some(received);
+        for place in 0..self.turns.len() {
+            let received = self.receive_level(self.turns[place]);
+            if received.is_some() {
+                self.turns[place..].rotate_left(1);
+                return received;
+            }
         }
-        if may_request { requests.receive(own) } else { None }
+        None
+    }
+
+    fn receive_level(&mut self, level: Level) -> Option<(u16, M)> {
+        if !self.may_receive(level) {
+            return None;
+        }
+        self.lanes[level as usize].receive(usize::from(self.shard))
+    }
+
+    /// Rule 1, and that of a held shard.
+    fn may_receive(&self, level: Level) -> bool {
+        let above = &self.lanes[level as usize + 1..];
+        (level.is_answer() || !self.held) && !above.iter().any(Lane::has_backlog)
     }
 
     /// Whether [`receive`](Self::receive) would return a message.
     pub fn can_receive(&self) -> bool {
-        for lane in self.lanes.iter().rev() {
-            if lane.can_receive() {
-                return true;
-            }
-            if self.held || lane.has_backlog() {
-                return false;
-            }
-        }
-        false
+        Level::ALL.into_iter().any(|level| self.lanes[level as usize].can_receive() && self.may_receive(level))
     }
 
     /// Whether messages of this level wait for room.
@@ -205,7 +215,7 @@ impl<M> Endpoint<M> {
         self.held || self.lanes.iter().any(Lane::has_backlog)
     }
 
-    /// A held shard receives replies only and counts as congested. For one that has more to do than it should keep:
+    /// A held shard receives answers only and counts as congested. For one that has more to do than it should keep:
     /// its rings fill, and those who fill them stop in turn. It must come free by its own work, without a message of a
     /// lower level; then the argument for progress holds as before.
     pub fn hold(&mut self, held: bool) {

@@ -146,9 +146,12 @@ impl<H: Host> Core<H> {
             self.counters.bytes_out += taken as u64;
             let flushed = self.edit_ext(conn, |ext| {
                 ext.queue.advance(taken);
-                ext.queue.is_empty()
+                ext.queue.is_empty().then_some(ext.tell_when_sent)
             });
-            if flushed == Some(true) {
+            if let Some(tell) = flushed.flatten() {
+                if tell {
+                    self.sent.push_back(conn);
+                }
                 return self.flushed(conn);
             }
             if taken < wanted {
@@ -201,6 +204,8 @@ impl<H: Host> Core<H> {
             return self.end(conn, End::Local);
         }
         entry.flags.set(Flags::LINGERING);
+        // However long flushing might have taken: a peer that has everything only has to close.
+        self.deadline_within(conn, self.settings.close_time_max);
         // The kernel may have reported input that nobody read since.
         self.list_reader(conn);
     }

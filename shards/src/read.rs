@@ -56,7 +56,13 @@ impl<H: Host> Shard<H> {
             }
             let Some(socket) = &entry.socket else { return };
             match rustix::net::recv(socket, &mut *self.buffer, RecvFlags::DONTWAIT) {
-                Ok((_, 0)) => return self.core.peer_closed(conn),
+                Ok((_, 0)) => {
+                    self.core.peer_closed(conn);
+                    if self.core.slab.get(conn).is_some_and(|entry| entry.flags.has(Flags::CLOSING)) {
+                        self.host.half_closed(&mut Io::new(&mut self.core), conn);
+                    }
+                    return;
+                }
                 Ok((_, count)) => {
                     if count < self.buffer.len() && !entry.flags.has(Flags::FINISHED) {
                         entry.flags.clear(Flags::READABLE);

@@ -80,6 +80,7 @@ impl<H: Host> Steps for Shard<H> {
 
     fn take_from_sockets(&mut self) {
         self.flush_listed();
+        self.tell_drained();
         self.read_listed();
         self.accept();
         self.tell_timeouts();
@@ -117,7 +118,8 @@ impl<H: Host> Steps for Shard<H> {
         self.last = self.follow_stop();
         self.tell_ends();
         self.pass_messages();
-        self.again |= self.core.counters.ended != ended_before;
+        let drained = !self.core.sent.is_empty() && !self.core.endpoint.congested();
+        self.again |= self.core.counters.ended != ended_before || drained;
     }
 }
 
@@ -328,6 +330,26 @@ impl<H: Host> Shard<H> {
             }
         }
         self.tell_ends();
+    }
+
+    /// Tells the host whose queues are empty; those that become so meanwhile are for the next turn. None while the rings
+    /// are congested, as with timeouts.
+    fn tell_drained(&mut self) {
+        for _ in 0..self.core.sent.len() {
+            if self.core.endpoint.congested() {
+                return;
+            }
+            let Some(conn) = self.core.sent.pop_front() else { return };
+            if !self.core.is_open(conn) {
+                continue;
+            }
+            if self.core.queued_bytes(conn) > 0 {
+                self.core.tell_when_sent(conn);
+            } else {
+                self.host.drained(&mut Io::new(&mut self.core), conn);
+                self.tell_ends();
+            }
+        }
     }
 
     /// None while the rings are congested: what a host does then usually causes messages.

@@ -4,5 +4,6 @@ pub(crate) mod args;
 pub(crate) mod banner;
 pub(crate) mod conf;
 pub(crate) mod fault;
+pub(crate) mod import;
 pub(crate) mod password;
 pub(crate) mod signals;

@@ -20,6 +20,11 @@ pub(crate) fn catch() -> io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGHUP])
 }
 
+/// Whether a signal that came meanwhile asks for the end.
+pub(crate) fn end_is_asked_for(signals: &mut Signals) -> bool {
+    signals.pending().any(|signal| signal != SIGHUP)
+}
+
 /// Waits until a signal asks for the end, stops the server and watches that it really ends.
 pub(crate) fn wait(mut signals: Signals, running: &Running) {
     for signal in signals.forever() {

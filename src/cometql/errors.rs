@@ -59,8 +59,6 @@ codes! {
     AccessDenied = 403,
     /// Environment or ours: storage failed, a needed service is not configured.
     Internal = 500,
-    /// Environment: no place for another session.
-    TooManyConnections = 1040,
     /// Peer: a command byte this server does not know.
     UnknownCommand = 1047,
     /// Peer: KILL of a connection that does not exist.

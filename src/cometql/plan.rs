@@ -18,7 +18,9 @@ use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
 use crate::storage;
 
 pub use insert::plan_insert;
-pub use rows::{ResultColumn, ResultSet, Row, RowQuery, rows_of_counts, rows_of_texts, rows_of_times};
+pub use rows::{
+    ResultColumn, ResultSet, Row, RowQuery, RowStream, rows_of_counts, rows_of_texts, rows_of_times, too_large,
+};
 
 /// Shortest query, in bytes; a relic of CppComet that clients test.
 pub const QUERY_BYTES_MIN: usize = 4;
@@ -48,6 +50,8 @@ pub struct StatementLimits {
     pub message_bytes_max: usize,
     /// The text of one row of `users_data`. Beyond it: error 11.
     pub user_data_bytes_max: usize,
+    /// The values of one answer together. Beyond it: error 11.
+    pub result_bytes_max: usize,
     /// The largest tenant number.
     pub dev_max: u32,
 }
@@ -58,6 +62,7 @@ impl Default for StatementLimits {
             query_bytes_max: 1024 * 1024,
             message_bytes_max: 1024 * 1024,
             user_data_bytes_max: 1024 * 1024,
+            result_bytes_max: 64 * 1024 * 1024,
             dev_max: 99_999,
         }
     }
@@ -71,12 +76,28 @@ pub struct Draft {
     pub message: Box<str>,
 }
 
+/// A personal message on its way to a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    pub user: UserId,
+    pub event: EventName,
+    pub message: Box<str>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Everything is known now.
     Reply(Reply),
     /// All of them in this order; then OK with 0 affected rows and insert id 0.
     Publish(Vec<Draft>),
+    /// All of them in this order, never empty; then OK with 0 affected rows and the first user as insert id.
+    Send(Vec<Letter>),
+    /// Through the owners of the pipes, in this order: so many publications are to be kept, `None` forgets setting and
+    /// history. Then the reply.
+    SetLengths {
+        lengths: Vec<(PipeName, Option<u32>)>,
+        reply: Reply,
+    },
     /// Fetch the source's rows, then [`RowQuery::apply`] makes the answer of them.
     Read {
         source: Source,
@@ -87,14 +108,16 @@ pub enum Plan {
         writes: Vec<storage::Write>,
         reply: Reply,
     },
+    /// The same for a DELETE: OK with 0 affected rows, or with those that are gone if the server tells them.
+    Delete(Vec<storage::Write>),
     UseDatabase(Database),
-    /// End this connection, then OK; [`Code::UnknownConnection`] if there is none.
-    Kill(u32),
+    /// End this session or browser connection, then OK; [`Code::UnknownConnection`] if there is none.
+    Kill(u64),
     /// Figures only the server has, in rows as [`LiveQuery`] says.
     Live(LiveQuery),
 }
 
-/// Which rows a SELECT needs; never empty. Keys in the order asked, as often as asked.
+/// Which rows a SELECT needs; never empty. Keys in the order asked, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// One row per name: [`rows_of_counts`].
@@ -105,7 +128,29 @@ pub enum Source {
     UserData(Vec<UserId>),
     /// One row per user, 0 online, -1 unknown: [`rows_of_times`]. The anonymous user is always unknown.
     LastSeen(Vec<UserId>),
+    /// A row per message that waits for a user, oldest first: the user, the message's id, event, text.
+    Queues(Vec<UserId>),
+    /// A row per message of a pipe's history, oldest first: id, unix time, pipe, number of the row from 0 over all pipes,
+    /// event, text, sender.
+    Histories(Vec<PipeName>),
+    /// A row per pipe that has a setting: name, length.
+    Lengths(Vec<PipeName>),
+    /// A row per subscription, newest first of each shard: pipe, user, uuid, agent, address, origin, language.
+    Members(Vec<PipeName>),
+    /// Those of these tokens that are revoked.
+    Revoked(Vec<Box<str>>),
+    /// All of the tenant's, in their order.
+    AllRevoked,
+    /// The invitations to these calls: name, user, caller, message, profile, stream, node.
+    Calls(Vec<Box<str>>),
+    /// The tenant's browser connections: id, user, address, pipes, bytes that wait, unix time of their beginning.
+    Connections,
+    /// The tenant's sessions, then its browser connections, as they are at this time: [`PROCESS_COLUMNS`].
+    Processes(UnixTime),
 }
+
+/// The columns of `SHOW FULL PROCESSLIST`, as MySQL has them.
+pub const PROCESS_COLUMNS: [&str; 8] = ["Id", "User", "Host", "db", "Command", "Time", "State", "Info"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveQuery {

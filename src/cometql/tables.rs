@@ -19,6 +19,10 @@ pub const PIPE_NAME_MIN: usize = 3;
 pub const HASH_MAX: usize = 32;
 /// Longest token in `revoked_tokens`.
 pub const TOKEN_MAX: usize = 600;
+/// Longest name of a call.
+pub const CALL_NAME_MAX: usize = 64;
+/// Most publications that a pipe keeps.
+pub const HISTORY_MAX: u32 = 1_000;
 /// The one database, as clients write it. `db_<N>` also names tenants, see `plan::parse_database`.
 pub const DATABASE: &str = "CometQL_v1";
 
@@ -42,7 +46,10 @@ pub enum Key {
         least: u32,
     },
     Pipe,
-    Token,
+    /// Any text that is not longer.
+    Text {
+        bytes_max: usize,
+    },
     /// Rows are not looked up by key.
     None,
 }
@@ -68,6 +75,7 @@ pub enum TableId {
     Conference,
     ConferenceMembers,
     Profiler,
+    Connections,
     Dialogs,
 }
 
@@ -81,6 +89,8 @@ pub struct Table {
     pub key_column: usize,
     /// A second column by which DELETE finds rows.
     pub other_key: Option<usize>,
+    /// Whether DELETE must name both.
+    pub both_keys: bool,
     /// Whether SELECT may leave out the key and get all rows.
     pub listable: bool,
     pub select: Access,
@@ -134,6 +144,7 @@ const PLAIN: Table = Table {
     key: Key::None,
     key_column: 0,
     other_key: None,
+    both_keys: false,
     listable: false,
     select: Access::Allowed,
     insert: WRITABLE,
@@ -141,7 +152,7 @@ const PLAIN: Table = Table {
 };
 
 /// All tables, in the order in which SHOW TABLES lists them.
-pub static TABLES: [Table; 13] = [
+pub static TABLES: [Table; 14] = [
     Table {
         id: TableId::UsersAuth,
         name: "users_auth",
@@ -226,7 +237,7 @@ pub static TABLES: [Table; 13] = [
         id: TableId::RevokedTokens,
         name: "revoked_tokens",
         columns: &[required(text("token", "varchar(600)"))],
-        key: Key::Token,
+        key: Key::Text { bytes_max: TOKEN_MAX },
         listable: true,
         ..PLAIN
     },
@@ -242,7 +253,10 @@ pub static TABLES: [Table; 13] = [
             text("stream", "varchar(64)"),
             text("node", "varchar(64)"),
         ],
-        key: Key::Pipe,
+        // Never a pipe's name: the calls of one tenant are named as it likes.
+        key: Key::Text { bytes_max: CALL_NAME_MAX },
+        other_key: Some(1),
+        both_keys: true,
         ..PLAIN
     },
     Table {
@@ -262,6 +276,24 @@ pub static TABLES: [Table; 13] = [
         listable: true,
         insert: ABSENT,
         delete: ABSENT,
+        ..PLAIN
+    },
+    // Not in CppComet. `id` is what KILL takes, `pipes` how many pipes a connection is subscribed to, `queued_bytes` what
+    // waits to be sent to it, `since` the unix time at which it came.
+    Table {
+        id: TableId::Connections,
+        name: "connections",
+        columns: &[
+            Column { sql_type: "bigint(20)", ..number("id") },
+            number("user_id"),
+            text("ip", "varchar(64)"),
+            number("pipes"),
+            Column { sql_type: "bigint(20)", ..number("queued_bytes") },
+            number("since"),
+        ],
+        listable: true,
+        insert: READ_ONLY,
+        delete: READ_ONLY,
         ..PLAIN
     },
     // Only its refusals are left of it.

@@ -46,7 +46,7 @@ pub(super) const IGNORED: &[Ignored] = &[
     one("main", "pidfile", "the process stays in the foreground and whoever starts it knows its number"),
     one("main", "api_version", "CppComet did not use it either"),
     one("main", "isTest", "CppComet did not use it either"),
-    whole("db", Warning, "the MySQL storage engine is not there yet; data is kept by the embedded one, see [storage]"),
+    one("db", "buf_size", "texts are stored whole or refused, as the database's tables allow"),
     one("ws", "backlog", ACCEPTS),
     one("ws", "epoll_size", READINESS),
     one("ws", "statistics", STATISTICS),

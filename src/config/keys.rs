@@ -1,7 +1,7 @@
 //! The one table of keys: section, name, type, bounds and the sentence that documents it. Reading, writing, the
 //! sample file and the suggestions for misspelt keys all come from here; defaults come from `Config::default()`.
 
-use super::{Config, LogLevel, SendEngine, StringEscapes, Tls};
+use super::{Config, Durability, LogLevel, SendEngine, StringEscapes, Tls};
 use core::net::IpAddr;
 use std::path::PathBuf;
 
@@ -93,11 +93,16 @@ impl Key {
 }
 
 /// Sections in the order of the sample file, each with what it is about.
-pub const SECTIONS: [(&str, &str); 6] = [
+pub const SECTIONS: [(&str, &str); 7] = [
     ("main", "The server as a whole."),
     ("ws", "What browsers connect to: WebSocket, the start page, /info and static files on one port."),
     ("cometql", "What backends connect to: CometQL, spoken by every MySQL client."),
-    ("storage", "The embedded database (SQLite)."),
+    ("storage", "What is kept, and for how long; by default in an embedded database (SQLite)."),
+    (
+        "db",
+        "A MySQL or MariaDB database instead of the embedded one: one that CppComet 4.09 used, or an empty one. It is used \
+         if name is set.",
+    ),
     (CONTENT_TYPE, "Static files: only these extensions are served, each with its media type."),
     ("log", "The log goes to standard error."),
 ];
@@ -105,11 +110,14 @@ pub const SECTIONS: [(&str, &str); 6] = [
 /// The one section whose keys are not in the table: each is a file extension.
 pub(super) const CONTENT_TYPE: &str = "content-type";
 
-const PRESENCE: &str = "presence events come with a later release";
 const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];
+const DURABILITIES: &[&str] = &["full", "lazy"];
 const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+/// Longest silence that can be measured, in seconds: the shards count ticks of a second in 15 bits, and one more for the
+/// tick that has begun. Handshakes and logins, in milliseconds, are far below.
+pub const TIMEOUT_S_MAX: u64 = 32_766;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
@@ -172,7 +180,7 @@ pub const KEYS: &[Key] = &[
         name: "send_user_online_events",
         shipped: false,
         doc: "Publish `online` in user_status_<id> when a user's first connection comes.",
-        without_effect: Some(PRESENCE),
+        without_effect: None,
         field: Field::Switch {
             get: |config| config.main.send_user_online_events,
             set: |config, on| config.main.send_user_online_events = on,
@@ -183,7 +191,7 @@ pub const KEYS: &[Key] = &[
         name: "send_user_offline_events",
         shipped: false,
         doc: "Publish `offline` in user_status_<id> when a user's last connection goes.",
-        without_effect: Some(PRESENCE),
+        without_effect: None,
         field: Field::Switch {
             get: |config| config.main.send_user_offline_events,
             set: |config, on| config.main.send_user_offline_events = on,
@@ -250,7 +258,7 @@ pub const KEYS: &[Key] = &[
         without_effect: None,
         field: Field::Number {
             min: 0,
-            max: 86_400,
+            max: TIMEOUT_S_MAX,
             get: |config| config.ws.ping_interval_s.into(),
             set: |config, number| config.ws.ping_interval_s = number as u32,
         },
@@ -292,6 +300,19 @@ pub const KEYS: &[Key] = &[
             max: 65_535,
             get: |config| config.ws.pipes_max as u64,
             set: |config, number| config.ws.pipes_max = number as usize,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "devices_max",
+        shipped: false,
+        doc: "Connections of one user that get personal messages; further ones stay and wait for a place.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 10_000,
+            get: |config| config.ws.devices_max as u64,
+            set: |config, value| config.ws.devices_max = value as usize,
         },
     },
     Key {
@@ -412,6 +433,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "cometql",
+        name: "result_bytes_max",
+        shipped: false,
+        doc: "What the rows of one answer may weigh in bytes where they have to be held together, as for ORDER BY; a statement that asks for more is refused with error 11. Other answers are sent as their rows come (CppComet dropped those beyond 1,000,000 bytes).",
+        without_effect: None,
+        field: Field::Number {
+            min: 64 * KIB,
+            max: 1024 * MIB,
+            get: |config| config.cometql.result_bytes_max as u64,
+            set: |config, number| config.cometql.result_bytes_max = number as usize,
+        },
+    },
+    Key {
+        section: "cometql",
         name: "sessions_max",
         shipped: false,
         doc: "Sessions at the same time; more are refused.",
@@ -457,9 +491,20 @@ pub const KEYS: &[Key] = &[
         without_effect: None,
         field: Field::Number {
             min: 0,
-            max: 31_536_000,
+            max: TIMEOUT_S_MAX,
             get: |config| config.cometql.idle_timeout_s.into(),
             set: |config, number| config.cometql.idle_timeout_s = number as u32,
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "delete_counts",
+        shipped: false,
+        doc: "Report as affected rows of a DELETE how many are gone; CppComet always said 0.",
+        without_effect: None,
+        field: Field::Switch {
+            get: |config| config.cometql.delete_counts,
+            set: |config, on| config.cometql.delete_counts = on,
         },
     },
     Key {
@@ -554,6 +599,182 @@ pub const KEYS: &[Key] = &[
             max: 16_000_000,
             get: |config| config.storage.queue_max as u64,
             set: |config, number| config.storage.queue_max = number as usize,
+        },
+    },
+    Key {
+        section: "storage",
+        name: "durability",
+        shipped: false,
+        doc: "When an answer says that something is stored: full, when it is on disk; lazy, when the system has it, which is faster, but a power cut may take the last seconds. The MySQL engine has settings of its own for this.",
+        without_effect: None,
+        field: Field::Word {
+            words: DURABILITIES,
+            get: |config| match config.storage.durability {
+                Durability::Full => "full",
+                Durability::Lazy => "lazy",
+            },
+            set: |config, word| {
+                config.storage.durability = match word {
+                    "lazy" => Durability::Lazy,
+                    _ => Durability::Full,
+                }
+            },
+        },
+    },
+    Key {
+        section: "storage",
+        name: "retry_s",
+        shipped: false,
+        doc: "Seconds that writes wait for a database that cannot be reached, before they fail.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 3600,
+            get: |config| config.storage.retry_s.into(),
+            set: |config, number| config.storage.retry_s = number as u32,
+        },
+    },
+    Key {
+        section: "storage",
+        name: "queue_days",
+        shipped: false,
+        doc: "Days that a personal message waits for its user; 0 for ever (CppComet: for ever).",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 36500,
+            get: |config| config.storage.queue_days.into(),
+            set: |config, number| config.storage.queue_days = number as u32,
+        },
+    },
+    Key {
+        section: "storage",
+        name: "queue_messages_max",
+        shipped: false,
+        doc: "Personal messages that wait for one user; of more the oldest go.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 1_000_000,
+            get: |config| config.storage.queue_messages_max.into(),
+            set: |config, number| config.storage.queue_messages_max = number as u32,
+        },
+    },
+    Key {
+        section: "storage",
+        name: "trust_days",
+        shipped: false,
+        doc: "Days that messages of trust_ pipes without a setting are kept; 0 for ever.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 36500,
+            get: |config| config.storage.trust_days.into(),
+            set: |config, number| config.storage.trust_days = number as u32,
+        },
+    },
+    Key {
+        section: "storage",
+        name: "trust_messages_max",
+        shipped: false,
+        doc: "Messages kept of one trust_ pipe without a setting; of more the oldest go.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 1_000_000,
+            get: |config| config.storage.trust_messages_max.into(),
+            set: |config, number| config.storage.trust_messages_max = number as u32,
+        },
+    },
+    Key {
+        section: "db",
+        name: "host",
+        shipped: false,
+        doc: "Host of the MySQL or MariaDB server.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 255,
+            secret: false,
+            get: |config| Some(config.db.host.clone()),
+            set: |config, text| text.clone_into(&mut config.db.host),
+        },
+    },
+    Key {
+        section: "db",
+        name: "port",
+        shipped: false,
+        doc: "TCP port of the server.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 65535,
+            get: |config| config.db.port.into(),
+            set: |config, number| config.db.port = number as u16,
+        },
+    },
+    Key {
+        section: "db",
+        name: "socket",
+        shipped: false,
+        doc: "Its socket file, used instead of host and port.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 100,
+            secret: false,
+            get: |config| config.db.socket.as_ref().map(|path| path.display().to_string()),
+            set: |config, text| config.db.socket = Some(PathBuf::from(text)),
+        },
+    },
+    Key {
+        section: "db",
+        name: "user",
+        shipped: false,
+        doc: "User to log in as.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 80,
+            secret: false,
+            get: |config| Some(config.db.user.clone()),
+            set: |config, text| text.clone_into(&mut config.db.user),
+        },
+    },
+    Key {
+        section: "db",
+        name: "password",
+        shipped: false,
+        doc: "Password of this user. The link is not enciphered.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 1024,
+            secret: true,
+            get: |config| config.db.password.clone(),
+            set: |config, text| config.db.password = Some(text.to_owned()),
+        },
+    },
+    Key {
+        section: "db",
+        name: "name",
+        shipped: false,
+        doc: "Name of the database. Without it data is kept in SQLite, see [storage].",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 64,
+            secret: false,
+            get: |config| config.db.name.clone(),
+            set: |config, text| config.db.name = Some(text.to_owned()),
+        },
+    },
+    Key {
+        section: "db",
+        name: "connection_attempts",
+        shipped: false,
+        doc: "How often a start tries to connect, every 5 seconds.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 1000,
+            get: |config| config.db.connection_attempts.into(),
+            set: |config, number| config.db.connection_attempts = number as u32,
         },
     },
     Key {

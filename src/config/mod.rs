@@ -11,7 +11,7 @@ mod read;
 mod sample;
 mod values;
 
-pub use keys::{Field, KEYS, Key, SECTIONS};
+pub use keys::{Field, KEYS, Key, SECTIONS, TIMEOUT_S_MAX};
 pub use problem::{Problem, ProblemKind, Severity};
 pub use read::parse;
 pub use sample::{sample, to_text};
@@ -30,6 +30,7 @@ pub struct Config {
     pub ws: Ws,
     pub cometql: CometQl,
     pub storage: Storage,
+    pub db: Db,
     pub content_types: ContentTypes,
     pub log: Log,
 }
@@ -73,6 +74,8 @@ pub struct Ws {
     pub message_bytes_max: usize,
     /// Pipes that one connection may be subscribed to. Default 1,024 (CppComet: 32).
     pub pipes_max: usize,
+    /// Connections of one user that get personal messages. Default 16.
+    pub devices_max: usize,
     /// Connections per shard; more are refused. Default 1,000,000.
     pub connections_max: usize,
     /// Unsent bytes at which a connection counts as slow and is closed. Default 1 MiB.
@@ -108,6 +111,9 @@ pub struct CometQl {
     pub query_bytes_max: usize,
     /// Longest packet in bytes, all its parts together; a longer one ends the session. Default 64 MiB.
     pub packet_bytes_max: usize,
+    /// What the rows of one answer may weigh in bytes where they have to be held together, as for ORDER BY; more is refused
+    /// with error 11. Default 64 MiB.
+    pub result_bytes_max: usize,
     /// Sessions at the same time; more are refused. Default 10,000.
     pub sessions_max: usize,
     /// Milliseconds from accept to a complete login. Default 10,000.
@@ -116,6 +122,8 @@ pub struct CometQl {
     pub login_attempts_max: u32,
     /// Seconds without a statement after which a session ends; 0 never. Default 28,800.
     pub idle_timeout_s: u32,
+    /// Whether DELETE reports how many rows are gone. Default false, as CppComet.
+    pub delete_counts: bool,
     /// How backslashes in string literals are read. Default `mysql`.
     pub string_escapes: StringEscapes,
     /// Whether sessions can or must be enciphered. Default `off`.
@@ -148,13 +156,53 @@ pub enum StringEscapes {
     Legacy,
 }
 
-/// `[storage]`: the embedded engine.
+/// `[storage]`: what is kept, and the embedded engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
     /// Data folder: database and generated password. Relative to the working directory. Default `./data`.
     pub dir: PathBuf,
     /// Requests that may wait for the engine; more are refused. Default 65,536.
     pub queue_max: usize,
+    /// When the embedded engine acknowledges a write. Default `full`.
+    pub durability: Durability,
+    /// Seconds that writes wait for a database that cannot be reached. Default 30.
+    pub retry_s: u32,
+    /// Days that a personal message waits for its user; 0 for ever. Default 7.
+    pub queue_days: u32,
+    /// Personal messages that wait for one user; of more the oldest go. Default 1,000.
+    pub queue_messages_max: u32,
+    /// Days that messages of `trust_` pipes without a setting are kept; 0 for ever. Default 30.
+    pub trust_days: u32,
+    /// Messages kept of one such pipe; of more the oldest go. Default 10,000.
+    pub trust_messages_max: u32,
+}
+
+/// When the embedded engine acknowledges a write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is on disk.
+    #[default]
+    Full,
+    /// When the system has it.
+    Lazy,
+}
+
+/// `[db]`: the MySQL or MariaDB engine, used if a name is given.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Db {
+    /// Default 127.0.0.1.
+    pub host: String,
+    /// TCP port. Default 3306.
+    pub port: u16,
+    /// Socket file, used instead of host and port.
+    pub socket: Option<PathBuf>,
+    /// Default `root`.
+    pub user: String,
+    pub password: Option<String>,
+    /// Name of the database. `None`, the default: the embedded engine is used.
+    pub name: Option<String>,
+    /// How often a start tries to connect, 5 seconds apart. Default 10.
+    pub connection_attempts: u32,
 }
 
 /// `[content-type]`: file extension to media type, the only extensions served. Without the section: `js`.
@@ -225,6 +273,7 @@ impl Default for Ws {
             handshake_timeout_ms: 10_000,
             message_bytes_max: 65_535,
             pipes_max: 1_024,
+            devices_max: 16,
             connections_max: 1_000_000,
             queue_bytes_max: 1024 * 1024,
             send_engine: SendEngine::Auto,
@@ -241,10 +290,12 @@ impl Default for CometQl {
             port: 3300,
             query_bytes_max: 1024 * 1024,
             packet_bytes_max: 64 * 1024 * 1024,
+            result_bytes_max: 64 * 1024 * 1024,
             sessions_max: 10_000,
             login_timeout_ms: 10_000,
             login_attempts_max: 20,
             idle_timeout_s: 8 * 60 * 60,
+            delete_counts: false,
             string_escapes: StringEscapes::Mysql,
             tls: Tls::Off,
             tls_cert: None,
@@ -255,7 +306,45 @@ impl Default for CometQl {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { dir: PathBuf::from("./data"), queue_max: 65_536 }
+        Self {
+            dir: PathBuf::from("./data"),
+            queue_max: 65_536,
+            durability: Durability::Full,
+            retry_s: 30,
+            queue_days: 7,
+            queue_messages_max: 1_000,
+            trust_days: 30,
+            trust_messages_max: 10_000,
+        }
+    }
+}
+
+impl Default for Db {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 3306,
+            socket: None,
+            user: "root".to_owned(),
+            password: None,
+            name: None,
+            connection_attempts: 10,
+        }
+    }
+}
+
+/// The password must not reach a log through `{:?}`.
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("socket", &self.socket)
+            .field("user", &self.user)
+            .field("password", &self.password.as_ref().map(|_| "(hidden)"))
+            .field("name", &self.name)
+            .field("connection_attempts", &self.connection_attempts)
+            .finish()
     }
 }
 

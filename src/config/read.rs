@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
         if let Field::Text { .. } = key.field {
             self.comment_in_value(key.name, entry);
         }
-        if key.is_secret() && entry.value.chars().count() < PASSWORD_CHARS_MIN {
+        if (key.section, key.name) == ("main", "password") && entry.value.chars().count() < PASSWORD_CHARS_MIN {
             self.say(entry.line, ProblemKind::ShortPassword { chars_min: PASSWORD_CHARS_MIN });
         }
     }
@@ -183,6 +183,16 @@ impl<'a> Reader<'a> {
                 },
             ));
         }
+        if cometql.result_bytes_max < cometql.query_bytes_max {
+            found.push((
+                self.line_of(&[("cometql", "result_bytes_max"), ("cometql", "query_bytes_max")]),
+                ProblemKind::Smaller {
+                    smaller: "result_bytes_max",
+                    larger: "query_bytes_max, so a row of users_data can be stored that cannot be read",
+                    severity: Severity::Warning,
+                },
+            ));
+        }
         let alone = match (&cometql.tls_cert, &cometql.tls_key) {
             (Some(_), None) => Some(("tls_cert", "tls_key")),
             (None, Some(_)) => Some(("tls_key", "tls_cert")),
@@ -190,6 +200,10 @@ impl<'a> Reader<'a> {
         };
         if let Some((given, missing)) = alone {
             found.push((self.line_of(&[("cometql", given)]), ProblemKind::Alone { given, missing }));
+        }
+        let given = ["password", "socket"].into_iter().find(|key| self.seen.contains_key(&("db", *key)));
+        if let (Some(given), None) = (given, &self.config.db.name) {
+            found.push((self.line_of(&[("db", given)]), ProblemKind::Alone { given, missing: "name" }));
         }
         if ws.queue_bytes_max < cometql.query_bytes_max {
             found.push((

@@ -102,6 +102,25 @@ fn all_problems_at_once_with_their_lines() {
     assert_eq!(same_port.in_file("f"), "f: error: browsers and CometQL cannot both listen on port 1");
 }
 
+/// The wheel of timeouts would cut what is longer, and nobody would know.
+#[test]
+fn silences_that_cannot_be_measured_are_refused() {
+    for key in ["[cometql]\nidle_timeout_s", "[ws]\nping_interval_s"] {
+        let (_, problems) = parse(&format!("{key} = 32766\n"));
+        assert_eq!(problems, []);
+        let (_, problems) = parse(&format!("{key} = 86400\n"));
+        assert_eq!(problems[0].severity(), Severity::Error);
+        let text = problems[0].in_file("comet.ini");
+        assert!(text.ends_with("= 86400: out of range; 0 to 32766 is allowed"), "{text}");
+    }
+    // The others are in milliseconds, and there the table's bounds are enough.
+    for key in KEYS.iter().filter(|key| key.name.ends_with("_s") || key.name.ends_with("_ms")) {
+        let Field::Number { max, .. } = key.field else { panic!("{} is no number", key.name) };
+        let seconds = if key.name.ends_with("_ms") { max.div_ceil(1000) } else { max };
+        assert!(seconds <= TIMEOUT_S_MAX, "{}", key.name);
+    }
+}
+
 #[test]
 fn numbers() {
     for (text, good) in [
@@ -263,7 +282,7 @@ fn nothing_said_holds_the_password() {
 #[test]
 fn a_file_of_cppcomet_is_understood() {
     let text = "[main]\npassword = 0123456789abcdef\nnode_name = n1\npidfile = /var/run/x.pid\nbuf_size = 103840\n\
-                [db]\nhost = 127.0.0.1\npassword = secret\n[ws]\nip = 0.0.0.0\nport = 8087\nthread_num = 11\nbacklog = 10\n\
+                [db]\nhost = 127.0.0.1\npassword = secret\nname = comet\nbuf_size = 103840\n[ws]\nip = 0.0.0.0\nport = 8087\nthread_num = 11\nbacklog = 10\n\
                 cluster = []10.0.0.1:3310\n[cometql]\nip = 0.0.0.0\nport = 3307\nthread_num = 1\nbenchmark = 5\n\
                 [statistics]\nallow = false\n[log]\nlevel = 340\nMySqlServer = 300\n[sip]\npipesalt = x\n";
     check_said(
@@ -271,17 +290,29 @@ fn a_file_of_cppcomet_is_understood() {
         &[
             "4 note: ignored: pidfile in [main], because the process stays in the foreground and whoever starts it knows its number",
             "5 note: ignored: buf_size in [main], because buffers grow as they are needed, up to bounds of their own",
-            "6 warning: ignored: [db], because the MySQL storage engine is not there yet; data is kept by the embedded one, see [storage]",
-            "13 note: ignored: backlog in [ws], because the queue of new connections has a fixed length",
-            "14 warning: ignored: cluster in [ws], because nodes cannot be joined yet; this server stands alone",
-            "18 note: ignored: thread_num in [cometql], because one thread serves all CometQL sessions",
-            "19 note: ignored: benchmark in [cometql], because figures are always kept",
-            "20 note: ignored: [statistics], because nothing is ever sent to the vendor",
-            "23 note: level 340 is read as warn",
-            "24 note: ignored: MySqlServer in [log], because the log has one level for all parts",
-            "25 warning: ignored: [sip], because calls are not served",
+            "10 note: ignored: buf_size in [db], because texts are stored whole or refused, as the database's tables allow",
+            "15 note: ignored: backlog in [ws], because the queue of new connections has a fixed length",
+            "16 warning: ignored: cluster in [ws], because nodes cannot be joined yet; this server stands alone",
+            "20 note: ignored: thread_num in [cometql], because one thread serves all CometQL sessions",
+            "21 note: ignored: benchmark in [cometql], because figures are always kept",
+            "22 note: ignored: [statistics], because nothing is ever sent to the vendor",
+            "25 note: level 340 is read as warn",
+            "26 note: ignored: MySqlServer in [log], because the log has one level for all parts",
+            "27 warning: ignored: [sip], because calls are not served",
         ],
     );
+}
+
+#[test]
+fn a_database_needs_a_name() {
+    assert_eq!(severities("[db]\nhost = 10.0.0.1\npassword = 0123456789\n"), [Severity::Error]);
+    assert_eq!(severities("[db]\nsocket = /run/mysqld.sock\n"), [Severity::Error]);
+    check("[db]\nname = comet\npassword = short\nhost = db.example\n", |config| {
+        config.db.name = Some("comet".to_owned());
+        config.db.password = Some("short".to_owned());
+        config.db.host = "db.example".to_owned();
+    });
+    assert!(!format!("{:?}", parse("[db]\npassword = hunter2\n").0).contains("hunter2"));
 }
 
 #[test]

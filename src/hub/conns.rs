@@ -9,7 +9,8 @@ pub(super) struct Membership {
     pub(super) slot: u32,
 }
 
-/// Nearly every connection has one subscription or none; only the others pay for a list.
+/// Nearly every connection has one subscription or none; only the others pay for a list. It is sorted by pipe, because
+/// whoever leaves a pipe moves another member there, and what others subscribed to must not decide what that costs.
 #[derive(Debug, Default)]
 enum Memberships {
     #[default]
@@ -17,6 +18,20 @@ enum Memberships {
     One(Membership),
     #[expect(clippy::box_collection, reason = "a Vec in line would make every connection larger")]
     Many(Box<Vec<Membership>>),
+}
+
+impl Memberships {
+    fn new(mut list: Vec<Membership>) -> Self {
+        match list.as_slice() {
+            [] => Self::None,
+            [only] => Self::One(*only),
+            _ => {
+                list.sort_unstable_by_key(|membership| membership.pipe);
+                list.shrink_to_fit();
+                Self::Many(Box::new(list))
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -42,42 +57,9 @@ impl Conn {
         }
     }
 
-    pub(super) fn has_memberships(&self) -> bool {
-        !matches!(self.memberships, Memberships::None)
-    }
-
     /// Whether it is a member of exactly one pipe.
     pub(super) fn is_single(&self) -> bool {
         matches!(self.memberships, Memberships::One(_))
-    }
-
-    fn add(&mut self, membership: Membership) {
-        self.memberships = match std::mem::take(&mut self.memberships) {
-            Memberships::None => Memberships::One(membership),
-            Memberships::One(first) => Memberships::Many(Box::new(vec![first, membership])),
-            Memberships::Many(mut list) => {
-                list.push(membership);
-                Memberships::Many(list)
-            }
-        };
-    }
-
-    fn forget(&mut self, pipe: u32) {
-        self.memberships = match std::mem::take(&mut self.memberships) {
-            Memberships::None => Memberships::None,
-            Memberships::One(only) if only.pipe == pipe => Memberships::None,
-            Memberships::One(only) => Memberships::One(only),
-            Memberships::Many(mut list) => {
-                if let Some(place) = list.iter().position(|membership| membership.pipe == pipe) {
-                    list.swap_remove(place);
-                }
-                match list.as_slice() {
-                    [] => Memberships::None,
-                    [only] => Memberships::One(*only),
-                    _ => Memberships::Many(list),
-                }
-            }
-        };
     }
 
     fn moved(&mut self, pipe: u32, slot: u32) {
@@ -86,8 +68,8 @@ impl Conn {
             Memberships::One(membership) => std::slice::from_mut(membership),
             Memberships::Many(list) => list.as_mut_slice(),
         };
-        if let Some(membership) = list.iter_mut().find(|membership| membership.pipe == pipe) {
-            membership.slot = slot;
+        if let Ok(place) = list.binary_search_by_key(&pipe, |membership| membership.pipe) {
+            list[place].slot = slot;
         }
     }
 
@@ -113,6 +95,11 @@ pub(super) struct Conns {
 impl Conns {
     pub(super) fn len(&self) -> usize {
         self.live
+    }
+
+    /// One more than the highest place that there has been.
+    pub(super) fn places(&self) -> u32 {
+        (self.chunks.len() * CHUNK) as u32
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -161,16 +148,13 @@ impl Conns {
         }
     }
 
-    pub(super) fn memberships(&self, conn: ConnId) -> Vec<Membership> {
-        self.get(conn).map(|entry| entry.memberships().to_vec()).unwrap_or_default()
+    pub(super) fn memberships(&self, conn: ConnId) -> &[Membership] {
+        self.get(conn).map(Conn::memberships).unwrap_or_default()
     }
 
-    pub(super) fn join(&mut self, conn: ConnId, membership: Membership) {
-        self.change(conn.index, |entry| entry.add(membership));
-    }
-
-    pub(super) fn forget(&mut self, conn: ConnId, pipe: u32) {
-        self.change(conn.index, |entry| entry.forget(pipe));
+    /// These are all its memberships now.
+    pub(super) fn replace(&mut self, conn: ConnId, memberships: Vec<Membership>) {
+        self.change(conn.index, |entry| entry.memberships = Memberships::new(memberships));
     }
 
     /// The member in this place stands at another slot of the pipe now.

@@ -18,11 +18,18 @@
 //! ```
 
 mod conns;
+mod departed;
+mod details;
 mod fan_out;
+mod history;
+mod login;
+mod mailbox;
+mod members;
 mod owner;
 mod pipes;
 mod placement;
 mod ring;
+mod token;
 mod users;
 
 #[cfg(test)]
@@ -34,17 +41,26 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, Now, PipeClass, PipeError, PipeKey,
-    PipeName, Publication, ShardId, SubscriptionError, UserId,
+    Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, MessageId, Now, Personal, PipeClass,
+    PipeError, PipeKey, PipeName, Publication, PublicationKind, ShardId, SubscriptionError, Time, UserId,
 };
-use crate::storage::{Completion, Job, Outcome, Read, Request, Ticket};
+use crate::storage::{Completion, Job, Outcome, PipeSetting, Read, Request, StoredMessage, Ticket};
 
-use conns::Conns;
+use conns::{Conns, Membership};
+use departed::Departed;
+use details::AllDetails;
+pub use details::Details;
 use fan_out::Arrivals;
+use login::{Login, Tokens};
+use mailbox::Mailboxes;
 use owner::Owned;
 use pipes::Pipes;
 pub use placement::Placement;
-pub use ring::{Answered, Ask, AskId, InterestId, Level, Question, Replies, RingMessage, StatementId};
+pub use ring::{
+    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member, Question, Refusal,
+    Replies, RingMessage, Send, SetLength, StatementId,
+};
+pub use token::{TokenSecret, claimed_expiry};
 use users::Users;
 
 /// What a hub must know of the server around it.
@@ -60,6 +76,21 @@ pub struct HubConfig {
     pub arrivals_bytes_max: usize,
     /// Whether the time of a user's last connection is stored when it closes.
     pub save_last_seen: bool,
+    /// Whether `user_status_` pipes tell of users who come, and of those who go.
+    pub announce_online: bool,
+    pub announce_offline: bool,
+    /// Connections of one user that get personal messages; further ones wait for a place.
+    pub devices_max: usize,
+    /// Pipes with a setting that this shard owns; beyond, new settings are refused.
+    pub settings_max: usize,
+    /// Bytes of one answer to a question for history; of a longer one the oldest are left out.
+    pub history_bytes_max: usize,
+    /// What tokens are checked with.
+    pub tokens: TokenSecret,
+    /// Drawn at random, another one for each shard and start: tells ids of messages apart.
+    pub seed: u64,
+    /// Users whose time may wait for storage; beyond, it is lost and counted.
+    pub departed_max: usize,
 }
 
 /// What a browser's handshake said.
@@ -67,8 +98,9 @@ pub struct HubConfig {
 pub struct Credentials {
     pub dev: DevId,
     pub user: UserId,
-    /// Empty when the page gave none.
+    /// A stored hash or a token; empty when the page gave none.
     pub key: Box<str>,
+    pub details: Details,
 }
 
 #[derive(Debug)]
@@ -108,11 +140,37 @@ pub enum Input {
         conn: ConnId,
         user: UserId,
     },
+    ReadHistory {
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+    },
+    ListTrackUsers {
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+    },
+    /// [`Output::Queue`] was carried out; `taken`: the connection was there and still is.
+    QueueWritten {
+        flush: Box<Flush>,
+        to: ShardId,
+        taken: bool,
+    },
+    /// [`Output::Personal`] was carried out; `connections` of them were there and still are.
+    PersonalWritten {
+        ask: AskId,
+        to: ShardId,
+        connections: u32,
+    },
+    /// A pipe that keeps history, told at the start to its owner.
+    Setting(PipeSetting),
     Ring {
         from: ShardId,
         message: RingMessage,
     },
     Stored(Completion),
+    /// The server stops: all connections are about to end.
+    Stopping,
 }
 
 #[derive(Debug)]
@@ -135,6 +193,25 @@ pub enum Output {
         to: ShardId,
         message: RingMessage,
     },
+    /// A user's queue, or a part of it, in one write; then [`Input::QueueWritten`].
+    Queue {
+        flush: Box<Flush>,
+        to: ShardId,
+    },
+    /// To each of these connections; then [`Input::PersonalWritten`].
+    Personal {
+        personal: Arc<Personal>,
+        conns: Vec<ConnId>,
+        ask: AskId,
+        to: ShardId,
+    },
+    /// The answer to [`Input::ReadHistory`], in one write.
+    History {
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+        messages: Vec<StoredMessage>,
+    },
     Store(Job),
     Close {
         conn: ConnId,
@@ -146,16 +223,38 @@ pub enum Output {
     },
 }
 
-/// What a connection waits for. It has at most one of these, so none of the maps below outgrows the connections.
+/// What storage or other shards were asked for. A connection waits for one thing at a time, a user's owner reads one
+/// queue at a time, and the others are as many as statements are under way.
 #[derive(Debug)]
 enum Waiting {
-    /// `outdated`: a hash of the user was deleted since storage was asked, so it must be asked again.
-    Login {
-        conn: ConnId,
+    Login(Login),
+    /// For a user that this shard owns.
+    Queue {
+        dev: DevId,
         user: UserId,
-        key: Box<str>,
-        outdated: bool,
     },
+    Queued {
+        dev: DevId,
+        user: UserId,
+        sender: (ShardId, StatementId),
+    },
+    TakenOff {
+        dev: DevId,
+        user: UserId,
+        ids: Vec<MessageId>,
+    },
+    Kept(Box<Kept>),
+    Length {
+        pipe: PipeKey,
+        length: Option<u32>,
+        sender: (ShardId, StatementId),
+    },
+    History {
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+    },
+    TrackUsers(Box<TrackUsers>),
     UserData {
         conn: ConnId,
         user: UserId,
@@ -175,13 +274,39 @@ enum Waiting {
     },
 }
 
+/// A publication on its way into the history, and who waits for that.
+#[derive(Debug)]
+struct Kept {
+    statement: Option<(ShardId, StatementId)>,
+    /// The publishing browser's shard and connection, and the shards that got it.
+    report: Option<(ShardId, ConnId, Arc<Publication>, u16)>,
+}
+
+/// An answer that shards are still adding to.
+#[derive(Debug)]
+struct TrackUsers {
+    conn: ConnId,
+    pipe: PipeName,
+    marker: Marker,
+    subscribers: Vec<(UserId, Box<str>)>,
+    shards_left: u16,
+}
+
 /// A delivery report that is not complete yet.
 #[derive(Debug, Default)]
 struct Report {
     /// Known once the owner has said to how many shards the publication went.
-    fanned: Option<(Arc<Publication>, u16)>,
+    fanned: Option<Fanned>,
     shards_heard: u16,
     delivered: u32,
+}
+
+#[derive(Debug)]
+struct Fanned {
+    publication: Arc<Publication>,
+    shards: u16,
+    /// In the history too, if the pipe keeps one.
+    stored: bool,
 }
 
 /// Bytes that a hub holds, by kind.
@@ -205,6 +330,16 @@ pub struct HubCounters {
     pub logins: u64,
     pub logins_refused: u64,
     pub names_refused: u64,
+    /// Personal messages, once per connection.
+    pub personal_deliveries: u64,
+    /// Personal messages that nobody was there to take.
+    pub personal_queued: u64,
+    /// Publications written into histories.
+    pub history_messages: u64,
+    /// Personal messages that were taken and could not be deleted, so they may come again.
+    pub repeats_possible: u64,
+    /// Users whose time of leaving could not be kept for storage.
+    pub last_seen_lost: u64,
 }
 
 pub struct Hub {
@@ -213,6 +348,12 @@ pub struct Hub {
     pipes: Pipes,
     owned: Owned,
     users: Users,
+    details: AllDetails,
+    tokens: Tokens,
+    mailboxes: Mailboxes,
+    departed: Departed,
+    /// Who goes now was noted already, and who is here does not matter any more.
+    stopping: bool,
     arrivals: Arrivals,
     reports: HashMap<ConnId, Report, RandomState>,
     waiting: HashMap<u64, Waiting, RandomState>,
@@ -226,12 +367,18 @@ pub struct Hub {
 impl Hub {
     pub fn new(config: HubConfig) -> Self {
         let (pipes, owned, hasher) = (Pipes::new(&config), Owned::new(&config), config.placement.hasher());
+        let departed = Departed::new(config.departed_max, hasher.clone());
         Self {
             config,
             conns: Conns::default(),
             pipes,
             owned,
             users: Users::new(hasher.clone()),
+            details: AllDetails::new(hasher.clone()),
+            tokens: Tokens::new(hasher.clone()),
+            mailboxes: Mailboxes::new(hasher.clone()),
+            departed,
+            stopping: false,
             arrivals: Arrivals::default(),
             reports: HashMap::with_hasher(hasher.clone()),
             waiting: HashMap::with_hasher(hasher),
@@ -245,7 +392,7 @@ impl Hub {
     /// Takes in one thing that happened. Never blocks; inputs for connections that are gone change nothing.
     pub fn handle(&mut self, input: Input, now: Now) {
         match input {
-            Input::Connected { conn, credentials } => self.connected(conn, credentials),
+            Input::Connected { conn, credentials } => self.connected(conn, credentials, now),
             Input::Disconnected { conn } => self.disconnected(conn),
             Input::Subscribe { conn, pipes } => self.subscribe(conn, pipes),
             Input::Publish { conn, pipe, event, message, hide_sender } => {
@@ -254,8 +401,16 @@ impl Hub {
             Input::CountPipe { conn, pipe, marker } => self.count_pipe(conn, pipe, marker),
             Input::ReadUserData { conn, user, marker } => self.read_user_data(conn, user, marker),
             Input::ReadUserStatus { conn, user } => self.read_user_status(conn, user),
+            Input::ReadHistory { conn, pipe, marker } => self.read_history(conn, pipe, marker),
+            Input::ListTrackUsers { conn, pipe, marker } => self.list_track_users(conn, pipe, marker),
+            Input::QueueWritten { flush, to, taken } => self.send(to, RingMessage::Flushed { flush, taken }),
+            Input::PersonalWritten { ask, to, connections } => {
+                self.send(to, RingMessage::PersonalTaken { ask, connections });
+            }
+            Input::Setting(PipeSetting { pipe, length }) => self.owned.set_length(pipe, Some(length)),
             Input::Ring { from, message } => self.ring(from, message, now),
             Input::Stored(completion) => self.stored(completion, now),
+            Input::Stopping => self.stopping(now),
         }
         while let Some(message) = self.local.pop_front() {
             self.ring(self.config.shard, message, now);
@@ -275,6 +430,33 @@ impl Hub {
         }
     }
 
+    /// Does what has its time: closes connections whose tokens have expired, and hands storage the users who have gone, if
+    /// some have and storage is ready for more. To be called at the end of every turn and at [`Hub::next_deadline`].
+    pub fn time_passed(&mut self, now: Now) {
+        self.end_expired(now);
+        if self.departed.next_deadline().is_some() {
+            let ticket = self.draw_ticket();
+            self.outputs.extend(self.departed.hand_over(ticket, now).map(Output::Store));
+        }
+    }
+
+    /// When [`Hub::time_passed`] has something to do.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.departed.next_deadline().into_iter().chain(self.tokens.due()).min()
+    }
+
+    /// What storage must still be handed when this hub ends; nobody hears the answer.
+    pub fn last_job(&mut self) -> Option<Job> {
+        let writes = self.departed.take_waiting();
+        let ticket = self.draw_ticket();
+        (!writes.is_empty()).then_some(Job { ticket, request: Request::Write(writes) })
+    }
+
+    /// Users who have gone and of whom storage does not know it yet.
+    pub fn departed(&self) -> usize {
+        self.departed.len()
+    }
+
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -283,6 +465,12 @@ impl Hub {
     /// keeps answers in the order of the commands.
     pub fn is_busy(&self, conn: ConnId) -> bool {
         self.conns.get(conn).is_some_and(|entry| entry.busy)
+    }
+
+    /// Pipes that the connection is subscribed to. A further [`Input::Subscribe`] costs as many steps, and one for each
+    /// name in it; up to as many ring messages.
+    pub fn subscriptions(&self, conn: ConnId) -> usize {
+        self.conns.memberships(conn).len()
     }
 
     /// Whether publications wait for [`Hub::end_turn`].
@@ -297,7 +485,7 @@ impl Hub {
     }
 
     pub fn counters(&self) -> HubCounters {
-        self.counters
+        HubCounters { last_seen_lost: self.departed.lost(), ..self.counters }
     }
 
     pub fn connections(&self) -> usize {
@@ -306,10 +494,10 @@ impl Hub {
 
     pub fn memory(&self) -> HubMemory {
         HubMemory {
-            connections: self.conns.bytes(),
+            connections: self.conns.bytes() + self.details.bytes() + self.tokens.bytes(),
             pipes: self.pipes.bytes(),
-            owned_pipes: self.owned.pipe_bytes(),
-            users: self.owned.user_bytes() + self.users.bytes(),
+            owned_pipes: self.owned.bytes(),
+            users: self.mailboxes.bytes() + self.users.bytes() + self.departed.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
                 + self.reports.capacity() * size_of::<(ConnId, Report)>(),
             arrivals: self.arrivals.bytes(),
@@ -318,59 +506,44 @@ impl Hub {
 
     // Connections
 
-    fn connected(&mut self, conn: ConnId, credentials: Credentials) {
-        let Credentials { dev, user, key } = credentials;
-        self.conns.insert(conn, dev);
-        if user.is_anonymous() || key.is_empty() {
-            self.answer(conn, Answer::ServerInfo { authorised: false, key: "".into() });
-            return;
-        }
-        self.check_login(conn, user, key);
-    }
-
-    fn check_login(&mut self, conn: ConnId, user: UserId, key: Box<str>) {
-        let Some(dev) = self.conns.get(conn).map(|entry| entry.dev) else { return };
-        let ticket = self.wait(conn, Waiting::Login { conn, user, key, outdated: false });
-        self.store(ticket, Read::Hashes { dev, users: vec![user] });
-    }
-
     fn disconnected(&mut self, conn: ConnId) {
         let Some(gone) = self.conns.remove(conn) else { return };
-        for membership in gone.memberships() {
-            let interest = self.pipes.leave(*membership, &mut self.conns);
-            self.tell_interest(interest);
-        }
         self.reports.remove(&conn);
+        self.tokens.remove(conn);
         if !gone.user.is_anonymous() {
-            self.users.went(gone.dev, gone.user, conn);
-            self.tell_owner_of_user(gone.dev, gone.user, false);
+            let (dev, user) = (gone.dev, gone.user);
+            self.users.went(dev, user, conn);
+            if !self.stopping {
+                let to = self.config.placement.owner_of_user(dev, user);
+                self.send(to, RingMessage::UserWent { dev, user, conn });
+            }
         }
+        for membership in gone.memberships() {
+            self.leave(conn, gone.user, *membership);
+        }
+        self.details.remove(conn);
     }
 
-    fn login_checked(&mut self, conn: ConnId, user: UserId, key: Box<str>, stored: Option<&str>) {
-        let Some(dev) = self.conns.get(conn).map(|entry| entry.dev) else { return };
-        let authorised = stored.is_some_and(|hash| !hash.is_empty() && same_secret(hash, &key));
-        if authorised {
-            self.counters.logins += 1;
-            self.conns.authorise(conn, user);
-            self.users.came(dev, user, conn);
-            self.tell_owner_of_user(dev, user, true);
-        } else {
-            self.counters.logins_refused += 1;
+    /// Everybody goes at once. That is noted here and now, and not by the owners: what is still on its way to them when
+    /// the time for stopping is over would be lost. A user who was on several shards is noted by each.
+    fn stopping(&mut self, now: Now) {
+        self.stopping = true;
+        if self.config.save_last_seen {
+            for (dev, user) in self.users.all() {
+                self.departed.add(dev, user, now.unix);
+            }
         }
-        self.answer(conn, Answer::ServerInfo { authorised, key: if authorised { key } else { "".into() } });
-        self.resume(conn);
     }
 
     // Commands
 
     fn subscribe(&mut self, conn: ConnId, names: Vec<PipeName>) {
         let Some(entry) = self.conns.get(conn) else { return };
-        let (dev, anonymous, anything_before) = (entry.dev, entry.user.is_anonymous(), entry.has_memberships());
+        let (dev, user) = (entry.dev, entry.user);
         let mut wanted: Vec<PipeName> = Vec::with_capacity(names.len().min(self.config.pipes_per_connection_max));
         let mut refused = None;
         for name in names {
-            if name.class() == PipeClass::Private && anonymous {
+            if name.class() == PipeClass::Private && user.is_anonymous() {
                 self.counters.names_refused += 1;
             } else if wanted.len() >= self.config.pipes_per_connection_max {
                 self.counters.names_refused += 1;
@@ -382,27 +555,33 @@ impl Hub {
         wanted.sort_unstable();
         wanted.dedup();
 
-        // Leave first: a connection at its limit may exchange one pipe for another.
-        if anything_before {
-            for membership in self.conns.memberships(conn) {
-                if wanted.binary_search_by(|name| name.cmp(&self.pipes.key(membership.pipe).name)).is_err() {
-                    self.conns.forget(conn, membership.pipe);
-                    let interest = self.pipes.leave(membership, &mut self.conns);
-                    self.tell_interest(interest);
-                }
-            }
-        }
+        // Both lists are sorted by name: one pass over them tells what stays, what goes and what comes.
+        let mut held = self.conns.memberships(conn).to_vec();
+        held.sort_unstable_by(|left, right| self.pipes.key(left.pipe).name.cmp(&self.pipes.key(right.pipe).name));
+        let mut held = held.into_iter().peekable();
+        let mut memberships = Vec::with_capacity(wanted.len());
+        let mut coming = Vec::new();
         for name in wanted {
-            let key = PipeKey { dev, name };
-            match self.pipes.join(key, conn, &mut self.conns) {
-                pipes::Joined::New(interest) => self.tell_interest(interest),
-                pipes::Joined::Already => {}
-                pipes::Joined::Full => {
-                    self.counters.names_refused += 1;
-                    refused = Some(SubscriptionError::TooManyPipes);
-                }
+            while let Some(gone) = held.next_if(|membership| self.pipes.key(membership.pipe).name < name) {
+                self.leave(conn, user, gone);
+            }
+            match held.next_if(|membership| self.pipes.key(membership.pipe).name == name) {
+                Some(kept) => memberships.push(kept),
+                None => coming.push(name),
             }
         }
+        held.for_each(|gone| self.leave(conn, user, gone));
+        // After all leaving: a shard at its limit may exchange one pipe for another.
+        for name in coming {
+            let Some((membership, interest)) = self.pipes.join(PipeKey { dev, name }, conn.index) else {
+                self.counters.names_refused += 1;
+                refused = Some(SubscriptionError::TooManyPipes);
+                continue;
+            };
+            memberships.push(membership);
+            self.joined(conn, user, interest);
+        }
+        self.conns.replace(conn, memberships);
         if let Some(error) = refused {
             self.answer(conn, Answer::Error(ApiError::Subscription(error)));
         }
@@ -477,53 +656,35 @@ impl Hub {
     fn ring(&mut self, from: ShardId, message: RingMessage, now: Now) {
         match message {
             RingMessage::Publish { publication, statement } => {
-                self.counters.publications += 1;
-                let publication = self.owned.accept(publication, now.unix);
-                let mut shards = 0;
-                for (shard, interest) in self.owned.interested_shards(&publication.pipe) {
-                    shards += 1;
-                    let message = RingMessage::Deliver { publication: publication.clone(), interest };
-                    send(&self.config, &mut self.local, &mut self.outputs, shard, message);
-                }
-                if let Some(statement) = statement {
-                    self.send(from, RingMessage::Accepted { statement });
-                }
-                if let (true, Some((origin, conn))) = (publication.report, publication.origin) {
-                    self.send(origin, RingMessage::Fanned { conn, publication, shards });
-                }
+                self.counters.publications += u64::from(publication.kind == PublicationKind::Message);
+                self.publish_owned(publication, statement.map(|statement| (from, statement)), now);
             }
+            RingMessage::Announce { publication } => self.publish_owned(publication, None, now),
             RingMessage::Interest { pipe, subscribers, interest } => {
                 self.owned.interest(&pipe, from, subscribers, interest);
             }
-            RingMessage::UserCame { dev, user } => self.owned.user_came(dev, user),
-            RingMessage::UserWent { dev, user } => {
-                let last = self.owned.user_went(dev, user);
-                if last && self.config.save_last_seen {
-                    let write = crate::storage::Write::PutLastSeen { dev, user, time: now.unix.0 };
-                    // Nobody waits for it: the ticket is drawn and never looked up again.
-                    let ticket = self.draw_ticket();
-                    self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
-                }
-            }
-            RingMessage::EndUser { dev, user } => {
-                let reason = CloseReason::HashDeleted;
-                self.outputs.extend(self.users.connections(dev, user).map(|conn| Output::Close { conn, reason }));
-                for waiting in self.waiting.values_mut() {
-                    if let Waiting::Login { conn, user: asked, outdated, .. } = waiting
-                        && *asked == user
-                        && self.conns.get(*conn).is_some_and(|entry| entry.dev == dev)
-                    {
-                        *outdated = true;
-                    }
-                }
-            }
+            RingMessage::SetLength(set) => self.set_length(from, *set),
+            RingMessage::UserCame { dev, user, conn } => self.user_came(dev, user, from, conn),
+            RingMessage::UserWent { dev, user, conn } => self.user_went(dev, user, from, conn, now),
+            RingMessage::Send(send) => self.send_personal(from, *send, now),
+            RingMessage::EndUsers(ended) => self.end_users(&ended),
+            RingMessage::EndToken { dev, token } => self.end_token(dev, &token),
             RingMessage::Ask(ask) => {
                 let replies = match ask.question {
                     Question::PipeCounts(keys) => {
                         Replies::Counts(keys.iter().map(|key| self.owned.subscribers(key)).collect())
                     }
                     Question::Online(dev, users) => {
-                        Replies::Online(users.iter().map(|user| self.owned.is_online(dev, *user)).collect())
+                        Replies::Online(users.iter().map(|user| self.mailboxes.is_online(dev, *user)).collect())
+                    }
+                    Question::Members { pipe, before, rows } => self.members(&pipe, before, rows),
+                    Question::Connections { dev, after, rows } => self.list_connections(dev, after, rows),
+                    Question::Kill { dev, conn } => {
+                        let found = self.conns.get(conn).is_some_and(|entry| entry.dev == dev);
+                        if found {
+                            self.outputs.push_back(Output::Close { conn, reason: CloseReason::Killed });
+                        }
+                        Replies::Killed(found)
                     }
                 };
                 self.send(from, RingMessage::Answered(Box::new(Answered { id: ask.id, replies })));
@@ -536,9 +697,20 @@ impl Hub {
                     self.send(to, RingMessage::Delivered { conn, connections: 0 });
                 }
             }
-            RingMessage::Fanned { conn, publication, shards } => {
+            RingMessage::Personal { dev, user, personal, ask } => {
+                let conns: Vec<ConnId> = self.users.registered(dev, user).collect();
+                if conns.is_empty() {
+                    self.send(from, RingMessage::PersonalTaken { ask, connections: 0 });
+                } else {
+                    self.outputs.push_back(Output::Personal { personal, conns, ask, to: from });
+                }
+            }
+            RingMessage::Flush(flush) => self.flush(from, flush),
+            RingMessage::PersonalTaken { ask, connections } => self.personal_taken(ask, connections),
+            RingMessage::Flushed { flush, taken } => self.flushed(from, *flush, taken),
+            RingMessage::Fanned { conn, publication, shards, stored } => {
                 if let Some(report) = self.reports.get_mut(&conn) {
-                    report.fanned = Some((publication, shards));
+                    report.fanned = Some(Fanned { publication, shards, stored });
                     self.finish_report(conn);
                 }
             }
@@ -558,24 +730,38 @@ impl Hub {
                 (Some(Waiting::Online { conn, user }), Replies::Online(online)) => {
                     self.online_known(conn, user, online.first().copied().unwrap_or(false));
                 }
+                (Some(Waiting::TrackUsers(list)), Replies::Members { members, .. }) => {
+                    self.track_users_known(answered.id.0, list, members);
+                }
                 _ => {}
             },
             // Only the CometQL shard publishes for statements.
-            RingMessage::Accepted { .. } => {}
+            RingMessage::Accepted { .. } | RingMessage::Refused { .. } => {}
         }
     }
 
     fn stored(&mut self, completion: Completion, now: Now) {
+        if self.departed.answered(completion.ticket, completion.result.is_ok(), now) {
+            return;
+        }
         let Some(waiting) = self.waiting.remove(&completion.ticket.0) else { return };
         match (waiting, completion.result) {
-            (Waiting::Login { conn, user, key, outdated: true }, Ok(_)) => self.check_login(conn, user, key),
-            (Waiting::Login { conn, user, key, .. }, Ok(Outcome::Texts(rows))) => {
-                self.login_checked(conn, user, key, rows.first().map(|(_, hash)| &**hash));
+            (Waiting::Login(login), Ok(Outcome::Login { hash, revoked })) => {
+                self.login_checked(login, hash, revoked, now);
             }
             // No answer from storage is never a login; a drop makes the browser come back and ask again.
-            (Waiting::Login { conn, .. }, _) => {
+            (Waiting::Login(Login { conn, .. }), _) => {
                 self.outputs.push_back(Output::Close { conn, reason: CloseReason::StorageUnavailable });
             }
+            (Waiting::Queue { dev, user }, result) => self.queue_read(dev, user, result),
+            (Waiting::Queued { dev, user, sender }, result) => self.queued(dev, user, sender, result),
+            (Waiting::TakenOff { dev, user, ids }, Err(_)) => self.not_taken_off(dev, user, ids),
+            (Waiting::Kept(kept), result) => {
+                self.counters.history_messages += u64::from(result.is_ok());
+                self.acknowledge(*kept, result.map(|_| ()));
+            }
+            (Waiting::Length { pipe, length, sender }, result) => self.length_set(pipe, length, sender, result),
+            (Waiting::History { conn, pipe, marker }, result) => self.history_read(conn, pipe, marker, result),
             (Waiting::UserData { conn, user, marker }, Ok(Outcome::Texts(mut rows))) => {
                 let data = rows.pop().map(|(_, data)| data).unwrap_or_default();
                 self.answer(conn, Answer::UserData { marker, user: user.get(), data });
@@ -591,6 +777,8 @@ impl Hub {
             }
             // The answer has no form for a failure, and the question may be asked again.
             (Waiting::LastSeen { conn, .. } | Waiting::Online { conn, .. }, _) => self.resume(conn),
+            // Storage is not asked for these.
+            (Waiting::TakenOff { .. } | Waiting::TrackUsers(_), _) => {}
             (Waiting::UserData { conn, marker, .. } | Waiting::Count { conn, marker }, _) => {
                 self.answer(conn, Answer::Error(ApiError::Unavailable { marker }));
                 self.resume(conn);
@@ -602,16 +790,33 @@ impl Hub {
 
     fn finish_report(&mut self, conn: ConnId) {
         let complete = |report: &mut Report| {
-            let (_, shards) = report.fanned.as_ref()?;
-            (report.shards_heard == *shards).then(|| report.fanned.take())?
+            let fanned = report.fanned.as_ref()?;
+            (report.shards_heard == fanned.shards).then(|| report.fanned.take())?
         };
         let Some(report) = self.reports.get_mut(&conn) else { return };
-        let Some((publication, _)) = complete(report) else { return };
+        let Some(Fanned { publication, stored, .. }) = complete(report) else { return };
         let delivered = report.delivered;
         self.reports.remove(&conn);
-        let (pipe, message) = (publication.pipe.name.clone(), publication.message.clone());
-        self.answer(conn, Answer::DeliveryReport { pipe, message, delivered });
+        if stored {
+            let (pipe, message) = (publication.pipe.name.clone(), publication.message.clone());
+            self.answer(conn, Answer::DeliveryReport { pipe, message, delivered });
+        } else {
+            self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::NotStored)));
+        }
         self.resume(conn);
+    }
+
+    /// A part of the queue of one of this shard's users.
+    fn flush(&mut self, from: ShardId, flush: Box<Flush>) {
+        let here = self.conns.get(flush.conn).is_some();
+        if here && flush.register {
+            self.users.register(flush.dev, flush.user, flush.conn);
+        }
+        match (flush.messages.is_empty(), here) {
+            (true, _) => {}
+            (false, true) => self.outputs.push_back(Output::Queue { flush, to: from }),
+            (false, false) => self.send(from, RingMessage::Flushed { flush, taken: false }),
+        }
     }
 
     fn answer(&mut self, conn: ConnId, answer: Answer) {
@@ -639,19 +844,18 @@ impl Hub {
     }
 
     fn store(&mut self, ticket: Ticket, read: Read) {
-        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read(read) }));
+        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read { read, bytes_max: ONE_ROW } }));
+    }
+
+    fn leave(&mut self, conn: ConnId, user: UserId, membership: Membership) {
+        let interest = self.pipes.leave(membership, &mut self.conns);
+        self.left(conn, user, interest);
     }
 
     fn tell_interest(&mut self, interest: pipes::Interest) {
         let pipes::Interest { key: pipe, subscribers, id: interest } = interest;
         let to = self.config.placement.owner_of_pipe(&pipe);
         self.send(to, RingMessage::Interest { pipe, subscribers, interest });
-    }
-
-    fn tell_owner_of_user(&mut self, dev: DevId, user: UserId, came: bool) {
-        let to = self.config.placement.owner_of_user(dev, user);
-        let message = if came { RingMessage::UserCame { dev, user } } else { RingMessage::UserWent { dev, user } };
-        self.send(to, message);
     }
 
     fn send(&mut self, to: ShardId, message: RingMessage) {
@@ -673,8 +877,5 @@ fn send(
     }
 }
 
-/// Compares two secrets in time that depends on their lengths only.
-fn same_secret(left: &str, right: &str) -> bool {
-    use subtle::ConstantTimeEq;
-    left.as_bytes().ct_eq(right.as_bytes()).into()
-}
+/// A hub reads single rows only, and what one may weigh was settled when it was written.
+const ONE_ROW: usize = usize::MAX;

@@ -1,29 +1,47 @@
-//! What this shard owns: for its share of the pipes the order and the subscriber counts, for its share of the users
-//! the number of their connections. Both exist only while somebody is there.
+//! The pipes this shard owns: their order, their settings, and which shards have subscribers of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
-use crate::model::{DevId, PipeKey, Publication, ShardId, UnixTime, UserId};
+use crate::model::{MessageId, Now, PipeClass, PipeKey, Position, Publication, PublicationKind, ShardId};
 
 use super::HubConfig;
 use super::ring::InterestId;
 
+/// Exists while there are subscribers.
 #[derive(Debug)]
 struct OwnedPipe {
     /// By shard: subscribers and the interest they belong to.
     shards: Box<[(u32, InterestId)]>,
-    /// Of the last publication; 0 before the first.
-    position: u64,
+    /// Publications so far.
+    number: u64,
+}
+
+/// Of a pipe that keeps history.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    length: u32,
+    /// Publications since the history was trimmed.
+    untrimmed: u32,
 }
 
 #[derive(Debug)]
 pub(super) struct Owned {
     shards: usize,
     pipes: HashMap<Arc<PipeKey>, OwnedPipe, RandomState>,
-    users: HashMap<(DevId, UserId), u32, RandomState>,
+    settings: HashMap<PipeKey, Setting, RandomState>,
+    settings_max: usize,
+    /// The last one given, in whichever pipe or queue.
+    position: Position,
+    seed: u64,
+}
+
+/// How a publication is to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Keep {
+    pub(super) trim: bool,
 }
 
 impl Owned {
@@ -31,27 +49,77 @@ impl Owned {
         Self {
             shards: config.placement.connection_shards() as usize,
             pipes: HashMap::with_hasher(config.placement.hasher()),
-            users: HashMap::with_hasher(config.placement.hasher()),
+            settings: HashMap::with_hasher(config.placement.hasher()),
+            settings_max: config.settings_max,
+            position: Position::default(),
+            seed: config.seed,
         }
     }
 
-    pub(super) fn pipe_bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.pipes.capacity() * (size_of::<(Arc<PipeKey>, OwnedPipe)>() + 1)
             + self.pipes.len() * self.shards * size_of::<(u32, InterestId)>()
+            + self.settings.capacity() * (size_of::<(PipeKey, Setting)>() + 1)
+            + self.settings.len() * NAME_BYTES
     }
 
-    pub(super) fn user_bytes(&self) -> usize {
-        self.users.capacity() * (size_of::<((DevId, UserId), u32)>() + 1)
+    /// A place behind all that were given before.
+    pub(super) fn next_position(&mut self, now: Now) -> Position {
+        self.position = self.position.next(now.unix_micros());
+        self.position
+    }
+
+    pub(super) fn message_id(&self, position: Position) -> MessageId {
+        MessageId::new(position, self.seed)
     }
 
     /// Gives the publication its time and its place in the pipe's order.
-    pub(super) fn accept(&mut self, mut publication: Box<Publication>, time: UnixTime) -> Arc<Publication> {
-        publication.time = time;
+    pub(super) fn accept(&mut self, mut publication: Box<Publication>, now: Now) -> Arc<Publication> {
+        publication.position = self.next_position(now);
+        publication.time = publication.position.time();
         if let Some(pipe) = self.pipes.get_mut(&publication.pipe) {
-            pipe.position += 1;
-            publication.position = pipe.position;
+            pipe.number += 1;
+            publication.number = pipe.number;
         }
         Arc::from(publication)
+    }
+
+    /// Whether it has to be stored.
+    pub(super) fn keep(&mut self, publication: &Publication) -> Option<Keep> {
+        if publication.kind != PublicationKind::Message {
+            return None;
+        }
+        match self.settings.get_mut(&*publication.pipe).filter(|setting| setting.length > 0) {
+            Some(setting) => {
+                setting.untrimmed += 1;
+                let trim = setting.untrimmed > setting.length / 4;
+                if trim {
+                    setting.untrimmed = 0;
+                }
+                Some(Keep { trim })
+            }
+            None if publication.pipe.name.class() == PipeClass::Trust => {
+                Some(Keep { trim: publication.position.0.is_multiple_of(TRUST_TRIM_EVERY) })
+            }
+            None => None,
+        }
+    }
+
+    /// Whether a setting for this pipe has a place.
+    pub(super) fn has_room_for(&self, pipe: &PipeKey) -> bool {
+        self.settings.len() < self.settings_max || self.settings.contains_key(pipe)
+    }
+
+    pub(super) fn set_length(&mut self, pipe: PipeKey, length: Option<u32>) {
+        match length {
+            Some(length) => {
+                self.settings.insert(pipe, Setting { length, untrimmed: 0 });
+            }
+            None => {
+                self.settings.remove(&pipe);
+                shrink(&mut self.settings);
+            }
+        }
     }
 
     pub(super) fn interested_shards(&self, key: &PipeKey) -> impl Iterator<Item = (ShardId, InterestId)> {
@@ -72,7 +140,7 @@ impl Owned {
         let pipe = self
             .pipes
             .entry(key.clone())
-            .or_insert_with(|| OwnedPipe { shards: vec![(0, InterestId::default()); self.shards].into(), position: 0 });
+            .or_insert_with(|| OwnedPipe { shards: vec![(0, InterestId::default()); self.shards].into(), number: 0 });
         if let Some(shard) = pipe.shards.get_mut(from.0 as usize) {
             *shard = (subscribers, interest);
         }
@@ -81,30 +149,16 @@ impl Owned {
             shrink(&mut self.pipes);
         }
     }
-
-    pub(super) fn user_came(&mut self, dev: DevId, user: UserId) {
-        *self.users.entry((dev, user)).or_default() += 1;
-    }
-
-    /// Whether that was the last connection of the user.
-    pub(super) fn user_went(&mut self, dev: DevId, user: UserId) -> bool {
-        let Some(connections) = self.users.get_mut(&(dev, user)) else { return false };
-        *connections -= 1;
-        let last = *connections == 0;
-        if last {
-            self.users.remove(&(dev, user));
-            shrink(&mut self.users);
-        }
-        last
-    }
-
-    pub(super) fn is_online(&self, dev: DevId, user: UserId) -> bool {
-        self.users.contains_key(&(dev, user))
-    }
 }
 
+/// A `trust_` pipe's history is trimmed after about so many publications. Positions are as good as drawn by lot.
+const TRUST_TRIM_EVERY: u64 = 64;
+
+/// What a pipe's name takes on the heap, about.
+const NAME_BYTES: usize = 24;
+
 /// Gives memory back after a crowd has left; a table that is a quarter full keeps room to grow without moving.
-fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V, RandomState>) {
+pub(super) fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V, RandomState>) {
     if map.capacity() > 1024 && map.len() * 8 < map.capacity() {
         map.shrink_to(map.len() * 2);
     }

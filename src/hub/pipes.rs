@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use slab::Slab;
 
-use crate::model::{ConnId, PipeKey};
+use crate::model::PipeKey;
 
 use super::HubConfig;
 use super::conns::{Conns, Membership};
@@ -36,13 +36,6 @@ pub(super) struct Interest {
     pub(super) key: Arc<PipeKey>,
     pub(super) subscribers: u32,
     pub(super) id: InterestId,
-}
-
-pub(super) enum Joined {
-    New(Interest),
-    Already,
-    /// The pipe would be one more than the shard may hold.
-    Full,
 }
 
 impl Pipes {
@@ -76,24 +69,26 @@ impl Pipes {
         self.slab.get(pipe as usize).map(|pipe| pipe.members.as_slice()).unwrap_or_default()
     }
 
-    pub(super) fn join(&mut self, key: PipeKey, conn: ConnId, conns: &mut Conns) -> Joined {
+    /// As above, by name; nobody, if there is no such pipe here.
+    pub(super) fn members_of(&self, key: &PipeKey) -> &[u32] {
+        self.index.get(key).map(|pipe| self.members(*pipe)).unwrap_or_default()
+    }
+
+    /// Adds a connection that is not a member yet; its own list is the caller's. `None`: the pipe would be one more than
+    /// the shard may hold.
+    pub(super) fn join(&mut self, key: PipeKey, index: u32) -> Option<(Membership, Interest)> {
         let pipe = match self.index.get(&key) {
             Some(pipe) => *pipe,
-            None if self.slab.len() >= self.most => return Joined::Full,
+            None if self.slab.len() >= self.most => return None,
             None => self.create(key),
         };
-        let is_member =
-            conns.get(conn).is_none_or(|entry| entry.memberships().iter().any(|member| member.pipe == pipe));
-        if is_member {
-            return Joined::Already;
-        }
         let local = &mut self.slab[pipe as usize];
         let slot = local.members.len() as u32;
         let before = local.members.capacity();
-        local.members.push(conn.index);
+        local.members.push(index);
         self.heap_bytes += (local.members.capacity() - before) * size_of::<u32>();
-        conns.join(conn, Membership { pipe, slot });
-        Joined::New(Interest { key: local.key.clone(), subscribers: slot + 1, id: local.interest })
+        let interest = Interest { key: local.key.clone(), subscribers: slot + 1, id: local.interest };
+        Some((Membership { pipe, slot }, interest))
     }
 
     /// Takes a member out; the connection's own list is the caller's.

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::model::{ConnId, DevId, PipeKey, Publication, UserId};
+use crate::model::{ConnId, DevId, Personal, PipeKey, Publication, UnixTime, UserId};
+use crate::storage::{StorageError, StoredMessage};
 
 /// Handling a message of one level causes ring messages of later levels only. That is why full rings cannot lock
 /// each other: see the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Request,
+    Announce,
     Deliver,
+    Report,
     Reply,
 }
 
@@ -31,26 +34,68 @@ pub struct InterestId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AskId(pub u64);
 
+/// Users of one tenant whose hashes were deleted by one statement.
+#[derive(Debug)]
+pub struct EndedUsers {
+    pub dev: DevId,
+    /// Sorted, each once.
+    users: Box<[UserId]>,
+}
+
+impl EndedUsers {
+    pub fn new(dev: DevId, mut users: Vec<UserId>) -> Self {
+        users.sort_unstable();
+        users.dedup();
+        Self { dev, users: users.into() }
+    }
+
+    pub fn users(&self) -> &[UserId] {
+        &self.users
+    }
+
+    pub fn contains(&self, user: UserId) -> bool {
+        self.users.binary_search(&user).is_ok()
+    }
+}
+
 #[derive(Debug)]
 pub enum RingMessage {
-    /// To the owner of the pipe. `statement` wants an [`RingMessage::Accepted`].
+    /// To the owner of the pipe. `statement` wants an [`RingMessage::Accepted`] or [`RingMessage::Refused`].
     Publish { publication: Box<Publication>, statement: Option<StatementId> },
     /// To the owner of the pipe: how many subscribers the sending shard has now, in this interest.
     Interest { pipe: Arc<PipeKey>, subscribers: u32, interest: InterestId },
+    /// To the owner of the pipe: so many publications are to be kept from now on; `None` forgets setting and history.
+    SetLength(Box<SetLength>),
     /// To the owner of the user: one more authorised connection.
-    UserCame { dev: DevId, user: UserId },
+    UserCame { dev: DevId, user: UserId, conn: ConnId },
     /// To the owner of the user: one connection less.
-    UserWent { dev: DevId, user: UserId },
-    /// To every connection shard: the user's hash is gone, and with it what let its connections in.
-    EndUser { dev: DevId, user: UserId },
-    /// To an owner.
+    UserWent { dev: DevId, user: UserId, conn: ConnId },
+    /// To the owner of the user: a personal message.
+    Send(Box<Send>),
+    /// To every connection shard: the hashes of these users are gone, and with them what let their connections in.
+    EndUsers(Arc<EndedUsers>),
+    /// To every connection shard: nobody may be here with this token any longer.
+    EndToken { dev: DevId, token: Arc<str> },
+    /// To an owner, or to a shard about its own connections.
     Ask(Box<Ask>),
+    /// From the owner of a user to the owner of a pipe: publish that the user came or went.
+    Announce { publication: Box<Publication> },
     /// From the owner of the pipe to a shard with subscribers, for the interest that the owner knew then.
     Deliver { publication: Arc<Publication>, interest: InterestId },
-    /// To the CometQL shard: the publication has its place in the pipe's order.
+    /// From the owner of the user to a shard with connections of the user.
+    Personal { dev: DevId, user: UserId, personal: Arc<Personal>, ask: AskId },
+    /// From the owner of the user to the shard of a connection that has just logged in: what waited for it.
+    Flush(Box<Flush>),
+    /// To the owner of the user: so many connections of the sending shard took the message.
+    PersonalTaken { ask: AskId, connections: u32 },
+    /// To the owner of the user: whether the connection took its messages.
+    Flushed { flush: Box<Flush>, taken: bool },
+    /// To the CometQL shard: what the statement asked of the owner is done and holds.
     Accepted { statement: StatementId },
+    /// To the CometQL shard: it is not, or not wholly.
+    Refused { statement: StatementId, refusal: Box<Refusal> },
     /// To the publishing browser's shard: so many shards will say [`RingMessage::Delivered`].
-    Fanned { conn: ConnId, publication: Arc<Publication>, shards: u16 },
+    Fanned { conn: ConnId, publication: Arc<Publication>, shards: u16, stored: bool },
     /// To the publishing browser's shard: so many connections of the sending shard got it.
     Delivered { conn: ConnId, connections: u32 },
     /// To whoever asked.
@@ -64,14 +109,58 @@ impl RingMessage {
         match self {
             Self::Publish { .. }
             | Self::Interest { .. }
-            | Self::EndUser { .. }
+            | Self::SetLength(_)
             | Self::UserCame { .. }
             | Self::UserWent { .. }
+            | Self::Send(_)
+            | Self::EndUsers(_)
+            | Self::EndToken { .. }
             | Self::Ask(_) => Level::Request,
-            Self::Deliver { .. } => Level::Deliver,
-            Self::Accepted { .. } | Self::Fanned { .. } | Self::Delivered { .. } | Self::Answered(_) => Level::Reply,
+            Self::Announce { .. } => Level::Announce,
+            Self::Deliver { .. } | Self::Personal { .. } | Self::Flush(_) => Level::Deliver,
+            Self::PersonalTaken { .. } | Self::Flushed { .. } => Level::Report,
+            Self::Accepted { .. }
+            | Self::Refused { .. }
+            | Self::Fanned { .. }
+            | Self::Delivered { .. }
+            | Self::Answered(_) => Level::Reply,
         }
     }
+}
+
+#[derive(Debug)]
+pub struct SetLength {
+    pub pipe: PipeKey,
+    pub length: Option<u32>,
+    pub statement: StatementId,
+}
+
+#[derive(Debug)]
+pub struct Send {
+    pub dev: DevId,
+    pub user: UserId,
+    pub personal: Arc<Personal>,
+    pub statement: StatementId,
+}
+
+/// A part of a user's queue, for one connection.
+#[derive(Debug)]
+pub struct Flush {
+    pub dev: DevId,
+    pub user: UserId,
+    pub conn: ConnId,
+    /// In their order.
+    pub messages: Vec<StoredMessage>,
+    /// Nothing is left: from now on the connection gets personal messages as they come.
+    pub register: bool,
+}
+
+/// Why an owner did not do what a statement asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Storage(StorageError),
+    /// There are as many pipes with a setting as there may be.
+    TooManySettings,
 }
 
 #[derive(Debug)]
@@ -86,6 +175,12 @@ pub enum Question {
     PipeCounts(Vec<PipeKey>),
     /// Whether each user has a connection, all owned by the shard asked.
     Online(DevId, Vec<UserId>),
+    /// Subscribers of a pipe on the shard asked, newest first, at most so many, from behind a slot on.
+    Members { pipe: PipeKey, before: Option<u32>, rows: u32 },
+    /// Connections of a tenant on the shard asked, from behind a place on, at most so many.
+    Connections { dev: DevId, after: Option<u32>, rows: u32 },
+    /// End this connection of the shard asked.
+    Kill { dev: DevId, conn: ConnId },
 }
 
 #[derive(Debug)]
@@ -99,4 +194,48 @@ pub struct Answered {
 pub enum Replies {
     Counts(Vec<u32>),
     Online(Vec<bool>),
+    /// `next`: where to go on, if there are more.
+    Members {
+        members: Vec<Member>,
+        next: Option<u32>,
+    },
+    /// `next`: where to go on, if there are more.
+    Connections {
+        connections: Vec<ConnectionInfo>,
+        next: Option<u32>,
+    },
+    /// Whether there was such a connection.
+    Killed(bool),
+}
+
+/// One subscriber of a pipe, as its handshake described itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub user: UserId,
+    pub uuid: Box<str>,
+    pub details: Arc<Headers>,
+    pub address: std::net::IpAddr,
+}
+
+/// What a browser's request said about it. Shared by all connections that say the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Headers {
+    pub agent: Box<str>,
+    pub origin: Box<str>,
+    pub language: Box<str>,
+}
+
+/// One browser connection, for whoever watches the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionInfo {
+    pub shard: u16,
+    pub conn: ConnId,
+    pub user: UserId,
+    pub address: std::net::IpAddr,
+    /// Pipes it is subscribed to.
+    pub pipes: u32,
+    /// Since when.
+    pub since: UnixTime,
+    /// Bytes that wait to be sent; filled in at the edge.
+    pub queued_bytes: u64,
 }

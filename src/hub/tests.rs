@@ -1,14 +1,14 @@
 //! A few hubs joined by plain queues; the edge is played by `Net::settle`. The simulator does the same with real
 //! rings, full rings and a hostile order of events; here each behaviour is told by one short script.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::*;
 use crate::model::{Time, UnixTime};
 use crate::storage::Write;
 
-const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 
 /// What connections and the CometQL shard have seen.
 struct Net {
@@ -18,6 +18,10 @@ struct Net {
     times: BTreeMap<u32, i64>,
     storage_fails: bool,
     writes: Vec<Write>,
+    queue: Vec<(UserId, StoredMessage)>,
+    history: Vec<(PipeKey, StoredMessage)>,
+    revoked: BTreeSet<Box<str>>,
+    refused: Vec<Refusal>,
     seen: BTreeMap<(u16, u32), Vec<String>>,
     accepted: Vec<StatementId>,
     answered: Vec<Replies>,
@@ -34,6 +38,14 @@ impl Net {
             pipes_max: 100,
             arrivals_bytes_max: 1000,
             save_last_seen: true,
+            announce_online: true,
+            announce_offline: true,
+            devices_max: 2,
+            settings_max: 3,
+            history_bytes_max: 1_000_000,
+            tokens: TokenSecret::new("secret"),
+            seed: u64::from(shard),
+            departed_max: 100,
         };
         Self {
             hubs: (0..shards).map(|shard| Hub::new(config(shard))).collect(),
@@ -42,6 +54,10 @@ impl Net {
             times: BTreeMap::new(),
             storage_fails: false,
             writes: Vec::new(),
+            queue: Vec::new(),
+            history: Vec::new(),
+            revoked: BTreeSet::new(),
+            refused: Vec::new(),
             seen: BTreeMap::new(),
             accepted: Vec::new(),
             answered: Vec::new(),
@@ -58,7 +74,12 @@ impl Net {
     }
 
     fn login(&mut self, shard: u16, index: u32, user: u32, key: &str) {
-        let credentials = Credentials { dev: DevId(1), user: UserId::new(user).unwrap(), key: key.into() };
+        let credentials = Credentials {
+            dev: DevId(1),
+            user: UserId::new(user).unwrap(),
+            key: key.into(),
+            details: Details::default(),
+        };
         self.input(shard, Input::Connected { conn: id(index), credentials });
         self.settle();
     }
@@ -108,12 +129,16 @@ impl Net {
                 match (self.hubs.get_mut(to.0 as usize), message) {
                     (Some(hub), message) => hub.handle(Input::Ring { from, message }, NOW),
                     (None, RingMessage::Accepted { statement }) => self.accepted.push(statement),
+                    (None, RingMessage::Refused { refusal, .. }) => self.refused.push(*refusal),
                     (None, RingMessage::Answered(answered)) => self.answered.push(answered.replies),
                     (None, other) => panic!("the CometQL shard got {other:?}"),
                 }
                 self.drain();
             }
-            self.hubs.iter_mut().for_each(Hub::end_turn);
+            for hub in &mut self.hubs {
+                hub.end_turn();
+                hub.time_passed(NOW);
+            }
             self.drain();
             if self.rings.is_empty() && !self.hubs.iter().any(Hub::has_arrivals) {
                 return;
@@ -133,9 +158,27 @@ impl Net {
         match output {
             Output::Answer { conn, answer } => self.saw(shard, conn, format!("{answer:?}")),
             Output::FanOut { publications, conns } => {
-                let joined: Vec<&str> = publications.iter().map(|publication| &*publication.message).collect();
+                let joined: Vec<String> = publications.iter().map(|publication| text_of(publication)).collect();
                 for conn in conns {
                     self.saw(shard, conn, joined.join("+"));
+                }
+            }
+            Output::Queue { flush, to } => {
+                for message in &flush.messages {
+                    self.saw(shard, flush.conn, format!("queued {}", message.message));
+                }
+                self.input(shard, Input::QueueWritten { flush, to, taken: true });
+            }
+            Output::Personal { personal, conns, ask, to } => {
+                for conn in &conns {
+                    self.saw(shard, *conn, format!("personal {}", personal.message));
+                }
+                self.input(shard, Input::PersonalWritten { ask, to, connections: conns.len() as u32 });
+            }
+            Output::History { conn, messages, .. } => {
+                for message in messages {
+                    let text = format!("history {} {} {}", message.event.as_str(), message.message, message.sender);
+                    self.saw(shard, conn, text);
                 }
             }
             Output::Ring { to, message } | Output::RingAfterFanOut { to, message } => {
@@ -159,15 +202,46 @@ impl Net {
         }
         match request {
             Request::Write(writes) => {
+                let rows = writes.len() as u64;
+                for write in &writes {
+                    match write {
+                        Write::PutQueued { user, message, .. } => self.queue.push((*user, message.clone())),
+                        Write::DeleteQueued { ids, .. } => self.queue.retain(|(_, message)| !ids.contains(&message.id)),
+                        Write::PutHistory { pipe, message, .. } => self.history.push((pipe.clone(), message.clone())),
+                        Write::DeleteSetting { pipe } => self.history.retain(|(kept, _)| kept != pipe),
+                        _ => {}
+                    }
+                }
                 self.writes.extend(writes);
-                Ok(Outcome::Written)
+                Ok(Outcome::Written { rows })
             }
-            Request::Read(Read::Hashes { users, .. } | Read::UserData { users, .. }) => Ok(Outcome::Texts(
-                users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
-            )),
-            Request::Read(Read::LastSeen { users, .. }) => Ok(Outcome::Times(
+            Request::Read { read: Read::Hashes { users, .. } | Read::UserData { users, .. }, .. } => {
+                Ok(Outcome::Texts(
+                    users.iter().filter_map(|user| Some((*user, (*self.hashes.get(&user.get())?).into()))).collect(),
+                ))
+            }
+            Request::Read { read: Read::LastSeen { users, .. }, .. } => Ok(Outcome::Times(
                 users.iter().filter_map(|user| Some((*user, *self.times.get(&user.get())?))).collect(),
             )),
+            Request::Read { read: Read::Login { user, token, .. }, .. } => Ok(Outcome::Login {
+                hash: self.hashes.get(&user.get()).map(|hash| (*hash).into()),
+                revoked: token.is_some_and(|token| self.revoked.contains(&token)),
+            }),
+            Request::Read { read: Read::Queue { user, after, page, .. }, .. } => {
+                let mut rows: Vec<StoredMessage> = (self.queue.iter())
+                    .filter(|(of, message)| *of == user && after.is_none_or(|after| message.place() > after))
+                    .map(|(_, message)| message.clone())
+                    .collect();
+                rows.sort_by_key(StoredMessage::place);
+                let more = rows.len() > page.rows as usize;
+                rows.truncate(page.rows as usize);
+                Ok(Outcome::Messages { rows, more })
+            }
+            Request::Read { read: Read::NewestHistory { pipe, .. }, .. } => {
+                let rows = self.history.iter().filter(|(of, _)| *of == pipe).map(|(_, message)| message.clone());
+                Ok(Outcome::Messages { rows: rows.collect(), more: false })
+            }
+            Request::Read { read, .. } => unreachable!("{read:?}"),
         }
     }
 
@@ -178,6 +252,14 @@ impl Net {
     /// What the connection saw since the last look.
     fn seen(&mut self, shard: u16, index: u32) -> Vec<String> {
         std::mem::take(self.seen.entry((shard, index)).or_default())
+    }
+}
+
+fn text_of(publication: &Publication) -> String {
+    match &publication.kind {
+        PublicationKind::Message => publication.message.to_string(),
+        PublicationKind::Presence => format!("{} {}", publication.pipe.name, publication.event.as_str()),
+        PublicationKind::Track { user, uuid } => format!("{} {user} {uuid}", publication.event.as_str()),
     }
 }
 
@@ -233,6 +315,23 @@ fn a_hub_says_when_publications_come_faster_than_they_leave() {
         net.input(0, Input::Ring { from, message });
     }
     assert!(net.hubs[0].is_full());
+    net.settle();
+    assert!(!net.hubs[0].is_full());
+}
+
+#[test]
+fn messages_without_content_fill_a_hub_as_well() {
+    let mut net = Net::new(1);
+    net.open(0, 1);
+    net.subscribe(0, 1, &["aa"]);
+    let mut count = 0;
+    while !net.hubs[0].is_full() {
+        assert!(count < 100, "a thousand bytes are never reached");
+        net.insert("aa", "", count);
+        let (from, _, message) = net.rings.pop_front().unwrap();
+        net.input(0, Input::Ring { from, message });
+        count += 1;
+    }
     net.settle();
     assert!(!net.hubs[0].is_full());
 }
@@ -301,6 +400,41 @@ fn two_senders_of_one_turn_each_get_the_others_message() {
     assert!(net.seen(0, 2).contains(&"one".to_owned()));
 }
 
+/// Each sender needs a buffer of its own, with everybody else's messages in it.
+#[test]
+fn many_senders_of_one_pipe_do_not_multiply_what_a_turn_builds() {
+    for (senders, length) in [(300, 1024), (40, 50_000)] {
+        let mut net = Net::new(1);
+        net.hubs[0].config.arrivals_bytes_max = usize::MAX;
+        for index in 0..senders {
+            net.open(0, index);
+            net.subscribe(0, index, &["web_room"]);
+        }
+        let message = "x".repeat(length);
+        (0..senders).for_each(|index| net.publish(0, index, "web_room", &message, false));
+        let hub = &mut net.hubs[0];
+        let (mut turns, mut received) = (0, vec![0; senders as usize]);
+        while hub.has_arrivals() {
+            turns += 1;
+            hub.end_turn();
+            let (mut built, mut largest) = (0, 0);
+            while let Some(output) = hub.poll_output() {
+                let Output::FanOut { publications, conns } = output else { continue };
+                let bytes: usize = publications.iter().map(|publication| publication.message.len()).sum();
+                built += bytes;
+                largest = largest.max(bytes);
+                for conn in conns {
+                    received[conn.index as usize] += publications.len();
+                }
+            }
+            assert!(largest <= 128 * 1024 + length, "{largest} bytes for one connection");
+            assert!(built <= 17 * largest, "{built} bytes in one turn, {largest} of them for one connection");
+        }
+        assert!(turns >= senders / 16);
+        assert!(received.iter().all(|count| *count == senders as usize - 1), "{received:?}");
+    }
+}
+
 #[test]
 fn what_a_browser_may_publish_depends_on_the_prefix() {
     let mut net = Net::new(1);
@@ -343,6 +477,57 @@ fn a_new_list_replaces_the_old_one_and_only_differences_count() {
 }
 
 #[test]
+fn only_the_differences_of_a_new_list_are_told() {
+    let mut net = Net::new(2);
+    net.open(0, 1);
+    let key =
+        |number: u32| PipeKey { dev: DevId(1), name: PipeName::new(format!("pipe_{number}").as_bytes()).unwrap() };
+    let placement = net.hubs[0].config.placement.clone();
+    let elsewhere: Vec<PipeName> =
+        (0..).map(key).filter(|key| placement.owner_of_pipe(key) == ShardId(1)).map(|key| key.name).take(6).collect();
+    for (list, messages) in [(&[0, 1, 2][..], 3), (&[2, 0, 1, 0], 0), (&[3, 0, 2], 2), (&[4, 5, 1], 6), (&[], 3)] {
+        let pipes = list.iter().map(|number: &usize| elsewhere[*number].clone()).collect();
+        net.input(0, Input::Subscribe { conn: id(1), pipes });
+        let told = std::iter::from_fn(|| net.hubs[0].poll_output())
+            .filter(|output| matches!(output, Output::Ring { message: RingMessage::Interest { .. }, .. }));
+        assert_eq!(told.count(), messages, "{list:?}");
+        assert_eq!(net.hubs[0].subscriptions(id(1)), list.len().min(3));
+    }
+}
+
+/// Whatever lists follow each other: every member knows its slot, and the slot knows its member.
+#[test]
+fn members_and_slots_agree_after_any_lists() {
+    let mut net = Net::new(1);
+    net.hubs[0].config.pipes_per_connection_max = 20;
+    let names: Vec<String> = (0..20).map(|number| format!("pipe_{number}")).collect();
+    (0..8).for_each(|index| net.open(0, index));
+    let mut bits = 1_u64;
+    for round in 0..500 {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(round);
+        let wanted: Vec<&str> =
+            names.iter().enumerate().filter(|(at, _)| bits >> (20 + at) & 1 == 1).map(|(_, name)| &**name).collect();
+        net.subscribe(0, (bits >> 50) as u32 % 8, &wanted);
+        let hub = &net.hubs[0];
+        let mut members = 0;
+        for index in 0..8 {
+            let memberships = hub.conns.memberships(id(index));
+            members += memberships.len();
+            assert!(memberships.is_sorted_by(|left, right| left.pipe < right.pipe));
+            for membership in memberships {
+                assert_eq!(hub.pipes.members(membership.pipe)[membership.slot as usize], index);
+            }
+        }
+        let counted: u32 = names
+            .iter()
+            .map(|name| PipeKey { dev: DevId(1), name: PipeName::new(name.as_bytes()).unwrap() })
+            .map(|key| hub.owned.subscribers(&key))
+            .sum();
+        assert_eq!(counted as usize, members);
+    }
+}
+
+#[test]
 fn private_pipes_are_skipped_for_anonymous_connections_only() {
     let mut net = Net::new(1);
     net.hashes.insert(5, "key");
@@ -377,28 +562,30 @@ fn a_key_is_checked_against_storage() {
 #[test]
 fn a_deleted_hash_ends_the_users_connections_on_every_shard() {
     let mut net = Net::new(2);
-    net.hashes.extend([(5, "key"), (6, "key")]);
-    for (shard, index, user) in [(0, 1, 5), (0, 2, 5), (1, 1, 5), (1, 2, 6)] {
+    net.hashes.extend([(5, "key"), (6, "key"), (7, "key")]);
+    for (shard, index, user) in [(0, 1, 5), (0, 2, 5), (1, 1, 5), (1, 2, 6), (0, 3, 7)] {
         net.login(shard, index, user, "key");
         net.seen(shard, index);
     }
     let cometql = net.hubs[0].config.placement.cometql_shard();
     let end = |net: &mut Net| {
         for shard in 0..2 {
-            let message = RingMessage::EndUser { dev: DevId(1), user: UserId::new(5).unwrap() };
+            let users = [9, 5, 7, 5].map(|id| UserId::new(id).unwrap()).to_vec();
+            let message = RingMessage::EndUsers(Arc::new(EndedUsers::new(DevId(1), users)));
             net.rings.push_back((cometql, ShardId(shard), message));
         }
         net.settle();
     };
     end(&mut net);
-    for (shard, index) in [(0, 1), (0, 2), (1, 1)] {
+    for (shard, index) in [(0, 1), (0, 2), (1, 1), (0, 3)] {
         assert_eq!(net.seen(shard, index), ["closed: hash_deleted"]);
     }
     assert!(net.seen(1, 2).is_empty());
     assert!(net.hubs.iter().all(|hub| hub.users.connections(DevId(1), UserId::new(5).unwrap()).next().is_none()));
 
     // A login whose answer from storage is older than the deletion does not slip through.
-    let credentials = Credentials { dev: DevId(1), user: UserId::new(5).unwrap(), key: "key".into() };
+    let credentials =
+        Credentials { dev: DevId(1), user: UserId::new(5).unwrap(), key: "key".into(), details: Details::default() };
     net.input(0, Input::Connected { conn: id(7), credentials });
     let Some(Output::Store(job)) = net.hubs[0].poll_output() else { panic!("storage is asked") };
     let result = net.store(job.request);
@@ -459,6 +646,95 @@ fn a_user_is_seen_last_when_the_last_connection_closes() {
     assert_eq!(net.writes, [Write::PutLastSeen { dev: DevId(1), user: UserId::new(5).unwrap(), time: NOW.unix.0 }]);
 }
 
+/// What a hub asks storage to write, without an answer.
+fn written(hub: &mut Hub) -> Vec<(Ticket, Vec<Write>)> {
+    std::iter::from_fn(|| hub.poll_output())
+        .filter_map(|output| match output {
+            Output::Store(Job { ticket, request: Request::Write(writes) }) => Some((ticket, writes)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn later(seconds: i64) -> Now {
+    Now { time: NOW.time + seconds as u64 * 1_000_000, unix: UnixTime(NOW.unix.0 + seconds), micros: 0 }
+}
+
+fn user_went(hub: &mut Hub, user: u32, now: Now) {
+    let (dev, user) = (DevId(1), UserId::new(user).unwrap());
+    hub.handle(Input::Ring { from: ShardId(0), message: RingMessage::UserCame { dev, user, conn: id(1) } }, now);
+    hub.handle(Input::Ring { from: ShardId(0), message: RingMessage::UserWent { dev, user, conn: id(1) } }, now);
+}
+
+fn seen_at(user: u32, now: Now) -> Write {
+    Write::PutLastSeen { dev: DevId(1), user: UserId::new(user).unwrap(), time: now.unix.0 }
+}
+
+#[test]
+fn users_who_go_together_are_one_job() {
+    let mut net = Net::new(1);
+    let hub = &mut net.hubs[0];
+    (1..=50).for_each(|user| user_went(hub, user, NOW));
+    assert_eq!(hub.next_deadline(), Some(Time(0)));
+    hub.time_passed(NOW);
+    let jobs = written(hub);
+    assert_eq!(jobs.iter().map(|(_, writes)| writes.len()).collect::<Vec<_>>(), [50]);
+    // Who goes meanwhile waits for the answer.
+    user_went(hub, 60, NOW);
+    assert_eq!((hub.next_deadline(), hub.departed()), (None, 51));
+    hub.time_passed(NOW);
+    assert!(written(hub).is_empty());
+    hub.handle(Input::Stored(Completion { ticket: jobs[0].0, result: Ok(Outcome::Written { rows: 1 }) }), NOW);
+    hub.time_passed(NOW);
+    let jobs = written(hub);
+    assert_eq!(jobs[0].1, [seen_at(60, NOW)]);
+    hub.handle(Input::Stored(Completion { ticket: jobs[0].0, result: Ok(Outcome::Written { rows: 1 }) }), NOW);
+    assert_eq!((hub.next_deadline(), hub.departed(), hub.last_job()), (None, 0, None));
+}
+
+#[test]
+fn storage_that_refuses_a_departure_is_asked_again_with_the_latest_time() {
+    use crate::storage::StorageError;
+    let mut net = Net::new(1);
+    let hub = &mut net.hubs[0];
+    user_went(hub, 5, NOW);
+    user_went(hub, 6, NOW);
+    hub.time_passed(NOW);
+    let (ticket, _) = written(hub).pop().unwrap();
+    user_went(hub, 5, later(1));
+    hub.handle(Input::Stored(Completion { ticket, result: Err(StorageError::Overloaded) }), later(1));
+    hub.time_passed(later(1));
+    assert!(written(hub).is_empty(), "not at once again");
+    assert_eq!(hub.next_deadline(), Some(later(2).time));
+    hub.time_passed(later(2));
+    let (ticket, mut writes) = written(hub).pop().unwrap();
+    writes.sort_by_key(|write| format!("{write:?}"));
+    assert_eq!(writes, [seen_at(5, later(1)), seen_at(6, NOW)]);
+
+    // As many as may wait do; the rest is counted.
+    (100..250).for_each(|user| user_went(hub, user, NOW));
+    hub.handle(Input::Stored(Completion { ticket, result: Err(StorageError::Failed("gone".into())) }), NOW);
+    assert_eq!((hub.departed(), hub.counters().last_seen_lost), (100, 52));
+}
+
+#[test]
+fn a_server_that_stops_has_seen_everybody() {
+    let mut net = Net::new(2);
+    net.hashes.extend([(5, "key"), (6, "key"), (7, "key")]);
+    for (shard, index, user) in [(0, 1, 5), (0, 2, 5), (0, 3, 6), (0, 4, 0), (1, 1, 7)] {
+        net.login(shard, index, user, "key");
+    }
+    let hub = &mut net.hubs[0];
+    hub.handle(Input::Stopping, later(9));
+    (1..=4).for_each(|index| hub.handle(Input::Disconnected { conn: id(index) }, later(10)));
+    let told = std::iter::from_fn(|| hub.poll_output())
+        .filter(|output| matches!(output, Output::Ring { message: RingMessage::UserWent { .. }, .. }));
+    assert_eq!(told.count(), 0, "nobody needs to hear it from the owner");
+    let Some(Request::Write(mut writes)) = hub.last_job().map(|job| job.request) else { panic!("nobody was seen") };
+    writes.sort_by_key(|write| format!("{write:?}"));
+    assert_eq!(writes, [seen_at(5, later(9)), seen_at(6, later(9))]);
+}
+
 #[test]
 fn a_connection_that_left_in_the_middle_costs_nothing() {
     let mut net = Net::new(2);
@@ -482,7 +758,8 @@ fn a_place_that_was_taken_again_is_another_connection() {
     net.subscribe(0, 1, &["aa"]);
     net.input(0, Input::Disconnected { conn: id(1) });
     let second = ConnId { index: 1, generation: 2 };
-    let credentials = Credentials { dev: DevId(1), user: UserId::ANONYMOUS, key: "".into() };
+    let credentials =
+        Credentials { dev: DevId(1), user: UserId::ANONYMOUS, key: "".into(), details: Details::default() };
     net.input(0, Input::Connected { conn: second, credentials });
     net.subscribe(0, 1, &["aa"]);
     assert_eq!(net.ask_counts(&["aa"]), [0], "a stale id changes nothing");
@@ -490,3 +767,6 @@ fn a_place_that_was_taken_again_is_another_connection() {
     net.settle();
     assert_eq!(net.ask_counts(&["aa"]), [1]);
 }
+
+mod people;
+mod storm;

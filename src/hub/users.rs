@@ -7,44 +7,67 @@ use ahash::RandomState;
 
 use crate::model::{ConnId, DevId, UserId};
 
+#[derive(Clone, Copy, Debug)]
+struct Device {
+    conn: ConnId,
+    /// The user's owner has given it what waited, so it gets personal messages.
+    registered: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Users {
-    connections: HashMap<(DevId, UserId), Vec<ConnId>, RandomState>,
+    devices: HashMap<(DevId, UserId), Vec<Device>, RandomState>,
     /// Connections in all lists together.
     count: usize,
 }
 
 impl Users {
     pub(super) fn new(hasher: RandomState) -> Self {
-        Self { connections: HashMap::with_hasher(hasher), count: 0 }
+        Self { devices: HashMap::with_hasher(hasher), count: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.connections.capacity() * (size_of::<((DevId, UserId), Vec<ConnId>)>() + 1)
-            + self.count * size_of::<ConnId>()
+        self.devices.capacity() * (size_of::<((DevId, UserId), Vec<Device>)>() + 1) + self.count * size_of::<Device>()
     }
 
     pub(super) fn came(&mut self, dev: DevId, user: UserId, conn: ConnId) {
         // Nearly every user has one connection; the usual first step of growth would take four.
-        let list = self.connections.entry((dev, user)).or_insert_with(|| Vec::with_capacity(1));
-        list.push(conn);
+        let list = self.devices.entry((dev, user)).or_insert_with(|| Vec::with_capacity(1));
+        list.push(Device { conn, registered: false });
         self.count += 1;
     }
 
     pub(super) fn went(&mut self, dev: DevId, user: UserId, conn: ConnId) {
-        let Entry::Occupied(mut list) = self.connections.entry((dev, user)) else { return };
-        let Some(place) = list.get().iter().position(|known| *known == conn) else { return };
+        let Entry::Occupied(mut list) = self.devices.entry((dev, user)) else { return };
+        let Some(place) = list.get().iter().position(|device| device.conn == conn) else { return };
         list.get_mut().swap_remove(place);
         self.count -= 1;
         if list.get().is_empty() {
             list.remove();
         }
-        if self.connections.is_empty() {
-            self.connections.shrink_to_fit();
+        if self.devices.is_empty() {
+            self.devices.shrink_to_fit();
         }
     }
 
+    pub(super) fn register(&mut self, dev: DevId, user: UserId, conn: ConnId) {
+        let device = self.devices.get_mut(&(dev, user)).and_then(|list| list.iter_mut().find(|it| it.conn == conn));
+        if let Some(device) = device {
+            device.registered = true;
+        }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (DevId, UserId)> {
+        self.devices.keys().copied()
+    }
+
     pub(super) fn connections(&self, dev: DevId, user: UserId) -> impl Iterator<Item = ConnId> {
-        self.connections.get(&(dev, user)).into_iter().flatten().copied()
+        self.devices.get(&(dev, user)).into_iter().flatten().map(|device| device.conn)
+    }
+
+    /// Those that get personal messages.
+    pub(super) fn registered(&self, dev: DevId, user: UserId) -> impl Iterator<Item = ConnId> {
+        let all = self.devices.get(&(dev, user)).into_iter().flatten();
+        all.filter(|device| device.registered).map(|device| device.conn)
     }
 }

@@ -4,7 +4,7 @@ use crate::model::{Answer, ApiError, PipeError, SubscriptionError, UnixTime, Wir
 use crate::ws;
 
 use super::json::{Data, Envelope, Member, Name, Value};
-use super::notice::encode_user_status;
+use super::notice::{encode_track_users, encode_user_status};
 
 /// Appends one answer. `server` is the product text for `serverInfo`.
 pub fn encode_answer(answer: &Answer, form: WireForm, now: UnixTime, server: &str, out: &mut Vec<u8>) {
@@ -46,6 +46,10 @@ pub fn encode_answer(answer: &Answer, form: WireForm, now: UnixTime, server: &st
         }
         .write(form, out),
         Answer::UserStatus { user, last_seen } => encode_user_status(*user, *last_seen, now, form, out),
+        Answer::TrackUsers { pipe, marker, subscribers } => {
+            let subscribers = subscribers.iter().map(|(user, uuid)| (*user, &**uuid));
+            encode_track_users(pipe, marker, subscribers, now, form, out);
+        }
         Answer::Error(error) => encode_error(error, form, now, out),
     }
 }
@@ -131,7 +135,8 @@ fn pipe_text(error: PipeError) -> &'static str {
         PipeError::WrongClass => {
             "This is possible only for pipes whose name begins with web_ or another fitting prefix"
         }
-        PipeError::NeedsAuthorisation => "Only authorised users may send to pipes that begin with webauth_",
+        PipeError::NeedsAuthorisation => "This is for authorised users only",
+        PipeError::NotStored => "The subscribers got the message, but the server could not keep it in the history",
         PipeError::BadFlag => "The line after the event must be exactly one byte",
     }
 }

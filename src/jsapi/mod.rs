@@ -26,8 +26,5 @@ pub use command::{
     Command, PipeCount, PipeLog, SubscriptionList, TrackPipeUsers, Unknown, UserData, WebPipe2, parse_command,
 };
 pub use hello::{Hello, HelloError, parse_hello};
-pub use notice::{
-    HistoryEntry, Presence, TrackChange, encode_history, encode_personal, encode_presence, encode_track_change,
-    encode_track_users, encode_user_status,
-};
-pub use publication::{encode_publication, frame_publication};
+pub use notice::{HistoryEntry, encode_history, encode_personal, encode_track_users, encode_user_status};
+pub use publication::{encode_publication, frame_personal, frame_publication};

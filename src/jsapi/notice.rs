@@ -9,38 +9,6 @@ use super::json::{Data, Envelope, Name, Value};
 /// The marker of a version 3 page that did not ask for one. Sent back, it would hide the answer from that page.
 const NO_MARKER: &str = "undefined";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrackChange {
-    Subscribed,
-    Unsubscribed,
-}
-
-/// A connection came into or left a `track_` pipe; for its other subscribers.
-///
-/// Shape: `data` is `{"user_id":<id or 0>,"uuid":<the browser's id>}`.
-pub fn encode_track_change(
-    pipe: &PipeName,
-    change: TrackChange,
-    user: UserId,
-    uuid: &str,
-    now: UnixTime,
-    form: WireForm,
-    out: &mut Vec<u8>,
-) {
-    let event = match change {
-        TrackChange::Subscribed => "subscription",
-        TrackChange::Unsubscribed => "unsubscription",
-    };
-    let envelope = Envelope {
-        data: Data::Object(&subscriber(user, uuid)),
-        event: Name("", event),
-        time: Some(now),
-        pipe: Name("", pipe.as_str()),
-        ..Envelope::default()
-    };
-    envelope.write(form, out);
-}
-
 /// Who is in a `track_` pipe: one entry per connection.
 ///
 /// Shape: `data` is a list of `{"user_id":<id or 0>,"uuid":<the browser's id>}`. Version 3 listens on the pipe itself.
@@ -67,7 +35,7 @@ pub fn encode_track_users<'a>(
     envelope.write(form, out);
 }
 
-fn subscriber(user: UserId, uuid: &str) -> [(&'static str, Value<'_>); 2] {
+pub(super) fn subscriber(user: UserId, uuid: &str) -> [(&'static str, Value<'_>); 2] {
     [("user_id", Value::Number(user.get().into())), ("uuid", Value::Text(uuid))]
 }
 
@@ -83,27 +51,6 @@ pub fn encode_user_status(user: UserId, last_seen: LastSeen, now: UnixTime, form
         event: Name("user_status_", &user.to_string()),
         time: Some(now),
         pipe: Name("", "_answer_user_status"),
-        ..Envelope::default()
-    };
-    envelope.write(form, out);
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    Online,
-    Offline,
-}
-
-/// A user's first connection came or the last one went; for the subscribers of `user_status_<id>`. Has no time.
-pub fn encode_presence(user: UserId, presence: Presence, form: WireForm, out: &mut Vec<u8>) {
-    let word = match presence {
-        Presence::Online => "online",
-        Presence::Offline => "offline",
-    };
-    let envelope = Envelope {
-        data: Data::Text(word),
-        event: Name("", word),
-        pipe: Name("user_status_", &user.to_string()),
         ..Envelope::default()
     };
     envelope.write(form, out);

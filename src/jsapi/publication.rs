@@ -1,17 +1,28 @@
 //! A publication as browsers get it.
 
-use crate::model::{Publication, SharedBytes, WireForm};
+use crate::model::{Personal, Publication, PublicationKind, SharedBytes, WireForm};
 use crate::ws;
 
 use super::json::{Data, Envelope, Name};
+use super::notice::{encode_personal, subscriber};
 
 /// Shape: `{"data":<message>,"event":<event>,"message_send_time":<seconds>,"pipe":<pipe>}` and, if a browser sent
-/// it, `"user_id":<sender>`. The message is always a text, whatever it holds.
+/// it, `"user_id":<sender>`. The message is always a text, whatever it holds. Presence has no time; of a `track_` pipe,
+/// `data` is `{"user_id":<id or 0>,"uuid":<the browser's id>}`.
 pub fn encode_publication(publication: &Publication, form: WireForm, out: &mut Vec<u8>) {
+    let members;
+    let (data, time) = match &publication.kind {
+        PublicationKind::Message => (Data::Text(&publication.message), Some(publication.time)),
+        PublicationKind::Presence => (Data::Text(&publication.message), None),
+        PublicationKind::Track { user, uuid } => {
+            members = subscriber(*user, uuid);
+            (Data::Object(&members), Some(publication.time))
+        }
+    };
     let envelope = Envelope {
-        data: Data::Text(&publication.message),
+        data,
         event: Name("", publication.event.as_str()),
-        time: Some(publication.time),
+        time,
         pipe: Name("", publication.pipe.name.as_str()),
         user: publication.sender.map(crate::model::UserId::get),
         ..Envelope::default()
@@ -26,5 +37,12 @@ pub fn frame_publication(publication: &Publication, form: WireForm) -> SharedByt
     let texts = publication.message.len() + publication.event.as_str().len() + publication.pipe.name.as_str().len();
     let mut json = Vec::with_capacity(texts + SURROUNDINGS);
     encode_publication(publication, form, &mut json);
+    ws::text_frame(&json)
+}
+
+/// The whole text frame of a personal message that is not from the queue.
+pub fn frame_personal(personal: &Personal, form: WireForm) -> SharedBytes {
+    let mut json = Vec::new();
+    encode_personal(&personal.event, &personal.message, None, form, &mut json);
     ws::text_frame(&json)
 }

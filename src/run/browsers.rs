@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +16,18 @@ use ahash::RandomState;
 use shards::{End, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
-use crate::hub::{Credentials, Hub, HubConfig, Input, Output, RingMessage};
-use crate::jsapi::{self, Command, HelloError};
+use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage};
+use crate::jsapi::{self, Command, HelloError, HistoryEntry};
 use crate::metrics::Counters;
-use crate::model::{Answer, ApiError, CloseReason, ConnId, Publication, ShardId, SharedBytes, WireForm};
-use crate::storage::Completion;
+use crate::model::{
+    Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Publication, ShardId, SharedBytes, Time,
+    UnixTime, WireForm,
+};
+use crate::storage::{Completion, PipeSetting, StoredMessage};
 use crate::ws::{self, Assembler, Received, Step};
 
-use super::files::{FileAnswer, FileClient};
+use super::files::{FileAnswer, FileClient, Found};
+use super::fragments::Fragments;
 use super::half_open::HalfOpen;
 use super::host::{count_end, id, token};
 use super::pages::{self, Pages};
@@ -47,7 +52,7 @@ pub(super) struct Browser {
     classic: bool,
     /// A ping was sent and nothing has come since.
     pinged: bool,
-    /// A fragmented message is open, see `assemblers`.
+    /// A fragmented message is open, see `Browsers::fragments`.
     fragments: bool,
 }
 
@@ -62,8 +67,10 @@ pub(super) struct BrowserConfig {
     pub(super) handshake_timeout: Duration,
     /// Zero: never ping.
     pub(super) ping_interval: Duration,
-    /// Fragmented messages open at the same time; a further one ends its connection.
-    pub(super) assemblers_max: usize,
+    /// Fragmented messages open at the same time; with a further one the oldest ends its connection.
+    pub(super) fragments_max: usize,
+    /// Bytes of all of them; with more the same happens.
+    pub(super) fragments_bytes_max: usize,
     pub(super) pages: Arc<Pages>,
 }
 
@@ -72,9 +79,12 @@ pub(super) struct Browsers {
     hub: Hub,
     storage: StorageClient,
     files: Option<FileClient>,
-    assemblers: HashMap<Token, Box<Assembler>, RandomState>,
+    fragments: Fragments,
+    /// Parts of queues that sockets have not taken whole, and who wants to know when they have.
+    flushing: HashMap<Token, (Box<Flush>, ShardId), RandomState>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
+    turn_budget: TurnBudget,
     scratch: Vec<u8>,
     half_open: HalfOpen,
     /// A handshake's answer that is not written yet.
@@ -83,17 +93,26 @@ pub(super) struct Browsers {
 }
 
 impl Browsers {
-    pub(super) fn new(config: BrowserConfig, storage: StorageClient, files: Option<FileClient>) -> Self {
-        let hub = Hub::new(config.hub.clone());
-        let assemblers = HashMap::with_hasher(config.hub.placement.hasher());
+    pub(super) fn new(
+        config: BrowserConfig,
+        settings: Vec<PipeSetting>,
+        storage: StorageClient,
+        files: Option<FileClient>,
+    ) -> Self {
+        let mut hub = Hub::new(config.hub.clone());
+        settings.into_iter().for_each(|setting| hub.handle(Input::Setting(setting), Now::default()));
+        let hasher = config.hub.placement.hasher();
+        let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
         Self {
             config,
             hub,
             storage,
             files,
-            assemblers,
+            fragments,
+            flushing: HashMap::with_hasher(hasher),
             deferred: VecDeque::new(),
+            turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
             half_open: HalfOpen::default(),
             head_of: None,
@@ -115,9 +134,9 @@ impl Browsers {
 
     pub(super) fn received(&mut self, io: &mut impl Runtime, conn: Token, bytes: &mut [u8]) -> usize {
         let mut used = 0;
-        let mut budget = FRAMES_PER_TURN;
         while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
             let Some(browser) = browser(io, conn) else { break };
+            self.turn_budget.charge(io.now().time, conn, 1);
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
@@ -136,9 +155,8 @@ impl Browsers {
                 io.pause(conn);
                 break;
             }
-            budget -= 1;
-            if budget == 0 {
-                // The rest comes in the next turn, after everybody else.
+            // The rest comes in the next turn, after everybody else, and not before the rings have room.
+            if self.turn_budget.is_used_up() || io.congested() {
                 io.pause(conn);
                 io.resume(conn);
                 break;
@@ -147,12 +165,21 @@ impl Browsers {
         used
     }
 
+    /// A browser that half-closes is gone: what waits for it may still arrive, but it is nobody's subscriber.
+    pub(super) fn half_closed(&mut self, io: &mut impl Runtime, conn: Token) {
+        self.let_go(io, conn);
+    }
+
     pub(super) fn ended(&mut self, io: &mut impl Runtime, conn: Token, end: End) {
         count_end(&mut self.counters, end);
-        if browser(io, conn).is_some_and(|browser| browser.fragments) {
-            self.assemblers.remove(&conn);
+        self.let_go(io, conn);
+    }
+
+    /// All that was written to the connection is sent.
+    pub(super) fn drained(&mut self, io: &mut impl Runtime, conn: Token) {
+        if let Some((flush, to)) = self.flushing.remove(&conn) {
+            self.input(io, Input::QueueWritten { flush, to, taken: true });
         }
-        self.input(io, Input::Disconnected { conn: id(conn) });
     }
 
     pub(super) fn timed_out(&mut self, io: &mut impl Runtime, conn: Token) {
@@ -187,6 +214,15 @@ impl Browsers {
             io.hold(self.hub.is_full());
         }
         self.take_completions(io);
+        if self.hub.next_deadline().is_some() {
+            self.hub.time_passed(io.now());
+            self.carry_out(io);
+        }
+    }
+
+    /// When `turn_ended` has something to do without any input.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.hub.next_deadline()
     }
 
     /// Completions may cause messages, so they wait as bytes do while the rings are congested.
@@ -207,6 +243,7 @@ impl Browsers {
     }
 
     pub(super) fn stopping(&mut self, io: &mut impl Runtime) {
+        self.input(io, Input::Stopping);
         // Dropped without a close frame, so that the browsers come back to the next server by themselves.
         for conn in io.open_connections() {
             self.drop_connection(io, conn, CloseReason::ShuttingDown);
@@ -222,12 +259,15 @@ impl Browsers {
         counters.logins = hub.logins;
         counters.logins_refused = hub.logins_refused;
         counters.names_refused = hub.names_refused;
+        counters.last_seen_waiting = self.hub.departed() as u64;
+        counters.last_seen_lost = hub.last_seen_lost;
         counters.memory_hub =
             (memory.connections + memory.pipes + memory.owned_pipes + memory.users + memory.waiting + memory.arrivals)
                 as u64;
-        counters.memory_edge = (self.assemblers.values().map(|assembler| assembler.bytes()).sum::<usize>()
+        counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
             + self.half_open.bytes()
+            + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId))>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
         counters
@@ -257,7 +297,13 @@ impl Browsers {
                     self.head_of = Some((conn, answer.bytes));
                     let origin = head.header("Origin");
                     let admitted = http::origin_allowed(&self.config.origins, true, origin);
-                    self.hello(io, conn, target, admitted);
+                    let header = |name, bytes_max| cut(head.header(name).unwrap_or_default(), bytes_max);
+                    let headers = Headers {
+                        agent: header("User-Agent", 250),
+                        origin: header("Origin", 250),
+                        language: header("Accept-Language", 64),
+                    };
+                    self.hello(io, conn, target, admitted, headers);
                     if let Some((conn, bytes)) = self.head_of.take() {
                         io.write(conn, &bytes);
                     }
@@ -302,24 +348,27 @@ impl Browsers {
     fn file_read(&mut self, io: &mut impl Runtime, answer: &FileAnswer) {
         let conn = token(answer.conn);
         let pages = &self.config.pages;
-        match &answer.content {
-            Some(content) if answer.with_body => {
-                io.write_shared(conn, &pages.file_head(&answer.path, content.len()));
+        match &answer.found {
+            Found::Content(content) => {
+                io.write_shared(conn, &pages.file_head(&answer.path, content.len() as u64));
                 self.end_http(io, conn, content, CloseReason::HttpDone);
             }
-            Some(content) => {
-                let head = pages.file_head(&answer.path, content.len());
+            Found::Length(length) => {
+                let head = pages.file_head(&answer.path, *length);
                 self.end_http(io, conn, &head, CloseReason::HttpDone);
             }
-            None => {
+            Found::Missing => {
                 let not_found = pages.not_found();
                 self.end_http(io, conn, &not_found, CloseReason::HttpDone);
+            }
+            Found::Busy => {
+                self.end_http(io, conn, &pages::busy(), CloseReason::NoRoom);
             }
         }
     }
 
     /// The request line's fields say who it is.
-    fn hello(&mut self, io: &mut impl Runtime, conn: Token, target: &str, admitted: bool) {
+    fn hello(&mut self, io: &mut impl Runtime, conn: Token, target: &str, admitted: bool, headers: Headers) {
         let Some(browser) = browser_mut(io, conn) else { return };
         browser.phase = Phase::Open;
         let hello = jsapi::parse_hello(target.as_bytes(), self.config.dev_max).and_then(|hello| {
@@ -335,7 +384,9 @@ impl Browsers {
                     io.idle_timeout(conn, self.config.ping_interval);
                 }
                 self.counters.handshakes += 1;
-                let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key };
+                let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
+                let details = Details { uuid: hello.uuid, address, headers, since: io.now().unix };
+                let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key, details };
                 self.input(io, Input::Connected { conn: id(conn), credentials });
             }
             Err(error) => {
@@ -361,17 +412,14 @@ impl Browsers {
             browser.pinged = false;
         }
         let payload = bytes.get(payload).unwrap_or_default();
-        let mut open = if browser.fragments { self.assemblers.remove(&conn) } else { None };
+        let mut open = if browser.fragments { self.fragments.take(conn) } else { None };
         let received = ws::receive(&mut open, &self.config.frames, head, payload);
-        if open.is_some() && !browser.fragments && self.assemblers.len() >= self.config.assemblers_max {
-            return self.violation(io, conn, browser, ws::Violation::TooLarge);
+        if browser.fragments || open.is_some() {
+            self.put_fragments(io, conn, open);
+            if !io.is_open(conn) {
+                return Progress::Over;
+            }
         }
-        if browser.fragments != open.is_some()
-            && let Some(browser) = browser_mut(io, conn)
-        {
-            browser.fragments = open.is_some();
-        }
-        self.assemblers.extend(open.map(|assembler| (conn, assembler)));
         match received {
             Ok(Received::Message(text)) => self.command(io, conn, browser, &text),
             Ok(Received::Fragment | Received::Pong) => {}
@@ -387,6 +435,24 @@ impl Browsers {
             Err(violation) => return self.violation(io, conn, browser, violation),
         }
         Progress::Used(used)
+    }
+
+    /// Keeps what the connection has open, and ends the connections whose messages are open longest while all of them
+    /// are too much.
+    fn put_fragments(&mut self, io: &mut impl Runtime, conn: Token, open: Option<Box<Assembler>>) {
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.fragments = open.is_some();
+        }
+        match open {
+            Some(assembler) => self.fragments.put(conn, assembler),
+            None => self.fragments.forget(conn),
+        }
+        while let Some(oldest) = self.fragments.excess() {
+            self.fragments.forget(oldest);
+            if let Some(browser) = browser(io, oldest) {
+                self.close(io, oldest, browser, CloseReason::NoRoom, ws::CloseCode::Again);
+            }
+        }
     }
 
     fn violation(
@@ -410,6 +476,8 @@ impl Browsers {
             Command::Subscription(list) => {
                 let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
                 self.errors(io, conn, errors);
+                let names = self.hub.subscriptions(conn_id) + pipes.len();
+                self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
                 Ok(Input::Subscribe { conn: conn_id, pipes })
             }
             Command::WebPipe2(Ok(wanted)) => Ok(Input::Publish {
@@ -431,12 +499,13 @@ impl Browsers {
             | Command::UserData(Err(error))
             | Command::TrackPipeUsers(Err(error)) => Err(vec![error]),
             Command::UserStatus(user) => Ok(Input::ReadUserStatus { conn: conn_id, user }),
-            // No history is kept and no presence is told yet, so there is nothing to answer; the rest never is.
-            Command::PipeLog(Ok(_))
-            | Command::TrackPipeUsers(Ok(_))
-            | Command::Statistics
-            | Command::CgiCall
-            | Command::CometQlCall => return,
+            Command::PipeLog(Ok(wanted)) => {
+                Ok(Input::ReadHistory { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
+            }
+            Command::TrackPipeUsers(Ok(wanted)) => {
+                Ok(Input::ListTrackUsers { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
+            }
+            Command::Statistics | Command::CgiCall | Command::CometQlCall => return,
         };
         match input {
             Ok(input) => self.input(io, input),
@@ -465,7 +534,15 @@ impl Browsers {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
                 Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
-                Output::Ring { to, message } => io.send(to, message),
+                Output::Ring { to, mut message } => {
+                    fill_in_queues(io, &mut message);
+                    io.send(to, message);
+                }
+                Output::Queue { flush, to } => self.write_queue(io, flush, to),
+                Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
+                Output::History { conn, pipe, marker, messages } => {
+                    self.write_history(io, token(conn), &pipe, &marker, &messages);
+                }
                 Output::RingAfterFanOut { to, message } => self.deferred.push_back((to, message)),
                 Output::Store(job) => {
                     if let Err(refused) = self.storage.send(job) {
@@ -494,6 +571,61 @@ impl Browsers {
         self.counters.answers += 1;
     }
 
+    fn write_queue(&mut self, io: &mut impl Runtime, flush: Box<Flush>, to: ShardId) {
+        let conn = token(flush.conn);
+        if let Some(browser) = browser(io, conn) {
+            self.scratch.clear();
+            for StoredMessage { time, event, message, .. } in &flush.messages {
+                ws::append_text_frame(&mut self.scratch, |out| {
+                    jsapi::encode_personal(event, message, Some(UnixTime(*time)), browser.form, out);
+                });
+            }
+            io.write(conn, &self.scratch);
+        }
+        let taken = io.is_open(conn);
+        if taken && io.queued_bytes(conn) > 0 {
+            // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer.
+            self.flushing.insert(conn, (flush, to));
+            return io.tell_when_drained(conn);
+        }
+        self.hub.handle(Input::QueueWritten { flush, to, taken }, io.now());
+    }
+
+    fn write_personal(
+        &mut self,
+        io: &mut impl Runtime,
+        personal: &Personal,
+        conns: Vec<ConnId>,
+        ask: AskId,
+        to: ShardId,
+    ) {
+        let mut connections = 0;
+        for conn in conns.into_iter().map(token) {
+            let Some(Browser { form, .. }) = browser(io, conn) else { continue };
+            io.write_shared(conn, personal.frame(form, |personal| jsapi::frame_personal(personal, form)));
+            connections += u32::from(io.is_open(conn));
+        }
+        self.hub.handle(Input::PersonalWritten { ask, to, connections }, io.now());
+    }
+
+    fn write_history(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        pipe: &PipeName,
+        marker: &Marker,
+        messages: &[StoredMessage],
+    ) {
+        let Some(Browser { form, .. }) = browser(io, conn) else { return };
+        self.scratch.clear();
+        for StoredMessage { time, event, message, sender, .. } in messages {
+            let (event, time) = (event.as_str(), UnixTime(*time));
+            let entry = HistoryEntry { pipe, event, message, sender: *sender, time };
+            ws::append_text_frame(&mut self.scratch, |out| jsapi::encode_history(&entry, marker, form, out));
+        }
+        io.write(conn, &self.scratch);
+    }
+
     /// Ends a connection as its client understands it.
     fn close(
         &mut self,
@@ -511,6 +643,22 @@ impl Browsers {
         ws::close(code, &mut self.scratch);
         io.write(conn, &self.scratch);
         io.close_after_flush(conn);
+        self.let_go(io, conn);
+    }
+
+    /// The connection will say nothing more. The hub hears of it at once: a client that keeps its side open must not
+    /// count as a subscriber meanwhile. A second time changes nothing, because a place is not taken again before `ended`
+    /// has returned, and then under another generation.
+    fn let_go(&mut self, io: &mut impl Runtime, conn: Token) {
+        if let Some(browser) = browser_mut(io, conn)
+            && std::mem::take(&mut browser.fragments)
+        {
+            self.fragments.forget(conn);
+        }
+        if let Some((flush, to)) = self.flushing.remove(&conn) {
+            self.input(io, Input::QueueWritten { flush, to, taken: false });
+        }
+        self.input(io, Input::Disconnected { conn: id(conn) });
     }
 
     fn drop_connection(&mut self, io: &mut impl Runtime, conn: Token, reason: CloseReason) {
@@ -521,11 +669,53 @@ impl Browsers {
     }
 }
 
+impl Drop for Browsers {
+    /// The shard's last words: who has gone is told to storage, which outlives all shards.
+    fn drop(&mut self) {
+        if let Some(job) = self.hub.last_job() {
+            self.storage.send_last(job);
+        }
+    }
+}
+
 /// Frames of one connection that are looked at in one turn; more must wait for the others.
 const FRAMES_PER_TURN: usize = 64;
 
+/// So many names that a subscription leaves or comes to count as one frame more.
+const NAMES_PER_FRAME: usize = 16;
+
+/// What one connection has used of its turn. A connection is read several times in a row, but never after others of the
+/// same turn, so one count serves all.
+#[derive(Debug, Default)]
+struct TurnBudget {
+    of: Option<(Time, Token)>,
+    frames: usize,
+}
+
+impl TurnBudget {
+    fn charge(&mut self, turn: Time, conn: Token, frames: usize) {
+        if self.of != Some((turn, conn)) {
+            *self = Self { of: Some((turn, conn)), frames: 0 };
+        }
+        self.frames += frames;
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.frames >= FRAMES_PER_TURN
+    }
+}
+
 /// How long a client may take for the answer to a plain request.
 const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
+
+/// Of a client that is gone already.
+const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// At most so many bytes of a header's text, whole characters of it.
+fn cut(text: &[u8], bytes_max: usize) -> Box<str> {
+    let text = simdutf8::basic::from_utf8(text).unwrap_or_default();
+    text[..text.floor_char_boundary(bytes_max)].into()
+}
 
 /// The protocol's number for a page of a host that is not on the list.
 const ORIGIN_REFUSED: u16 = 423;
@@ -536,6 +726,17 @@ enum Progress {
     Wait,
     /// The connection ends; nothing more is looked at.
     Over,
+}
+
+/// What waits to be sent is known here only.
+fn fill_in_queues(io: &impl Runtime, message: &mut RingMessage) {
+    if let RingMessage::Answered(answered) = message
+        && let Replies::Connections { connections, .. } = &mut answered.replies
+    {
+        for connection in connections {
+            connection.queued_bytes = io.queued_bytes(token(connection.conn)) as u64;
+        }
+    }
 }
 
 /// One write per connection and wire form, encoded once for all of them.

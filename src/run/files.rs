@@ -1,11 +1,18 @@
 //! Static files: read on a thread of their own, so that a slow disk holds up nobody but those who asked for a file.
+//!
+//! A content that is being sent is in memory once, whoever asked for it, and all of them together have a maximum:
+//! clients that ask and do not read keep what they asked for, but can neither multiply it nor take more than that.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 use shards::Waker;
 
 use crate::model::{ConnId, ShardId, SharedBytes};
@@ -22,11 +29,19 @@ struct FileRequest {
 
 pub(super) struct FileAnswer {
     pub(super) conn: ConnId,
-    /// The content, or `None` for everything that is not a readable file below the root.
-    pub(super) content: Option<SharedBytes>,
     pub(super) path: String,
-    /// As asked: false for HEAD.
-    pub(super) with_body: bool,
+    pub(super) found: Found,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Content(SharedBytes),
+    /// For who asked for no body: its length.
+    Length(u64),
+    /// Not a readable file below the root, or too large a one.
+    Missing,
+    /// Too many contents are being sent.
+    Busy,
 }
 
 pub(super) struct FileClient {
@@ -66,18 +81,38 @@ pub(super) fn channels(shards: u16) -> (FileSetup, Vec<FileClient>) {
     (FileSetup { requests, answers }, clients)
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileLimits {
+    /// Of one file.
+    pub(super) bytes_max: u64,
+    /// Of all contents that are being sent, with what it takes to know them.
+    pub(super) contents_bytes_max: usize,
+}
+
 /// Ends by itself when the last [`FileClient`] is gone.
 pub(super) fn start(
     setup: FileSetup,
     root: PathBuf,
-    size_max: u64,
+    limits: FileLimits,
     wakers: Vec<Waker>,
 ) -> std::io::Result<JoinHandle<()>> {
     Builder::new().name("files".into()).spawn(move || {
-        while let Ok(FileRequest { shard, conn, path, with_body }) = setup.requests.recv() {
-            let content = read(&root, &path, size_max);
+        let mut contents = Contents::new(limits);
+        loop {
+            let request = if contents.is_empty() {
+                setup.requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                setup.requests.recv_timeout(KEPT_UNUSED_MAX)
+            };
+            contents.drop_unused_sometimes(Instant::now());
+            let FileRequest { shard, conn, path, with_body } = match request {
+                Ok(request) => request,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let found = contents.find(&root, &path, with_body).unwrap_or(Found::Missing);
             let shard = shard.0 as usize;
-            let answer = FileAnswer { conn, content, path, with_body };
+            let answer = FileAnswer { conn, path, found };
             if let (Some(sender), Some(waker)) = (setup.answers.get(shard), wakers.get(shard))
                 && sender.send(answer).is_ok()
             {
@@ -87,42 +122,174 @@ pub(super) fn start(
     })
 }
 
-/// Links that lead out of the root are not followed; neither are files above the limit read.
-fn read(root: &Path, path: &str, size_max: u64) -> Option<SharedBytes> {
-    let root = fs::canonicalize(root).ok()?;
-    let path = fs::canonicalize(root.join(path)).ok()?;
-    if !path.starts_with(&root) {
-        return None;
+/// How long a content may stay when nobody is being sent it any more, about.
+const KEPT_UNUSED_MAX: Duration = Duration::from_secs(1);
+
+/// What a content costs beside itself.
+const CONTENT_OVERHEAD: usize = 512;
+
+/// One state of one file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Version {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Version {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
     }
-    let file = fs::File::open(path).ok()?;
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > size_max {
-        return None;
+}
+
+/// The contents that are being sent: those that somebody beside this list refers to.
+struct Contents {
+    limits: FileLimits,
+    held: HashMap<Version, SharedBytes>,
+    bytes: usize,
+    last_look: Option<Instant>,
+}
+
+impl Contents {
+    fn new(limits: FileLimits) -> Self {
+        Self { limits, held: HashMap::new(), bytes: 0, last_look: None }
     }
-    let mut content = Vec::with_capacity(metadata.len() as usize);
-    file.take(size_max).read_to_end(&mut content).ok()?;
-    Some(content.into())
+
+    fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Links that lead out of the root are not followed; neither are files above the limit read.
+    fn find(&mut self, root: &Path, path: &str, with_body: bool) -> Option<Found> {
+        let root = fs::canonicalize(root).ok()?;
+        let path = fs::canonicalize(root.join(path)).ok()?;
+        if !path.starts_with(&root) {
+            return None;
+        }
+        let file = fs::File::open(path).ok()?;
+        let metadata = file.metadata().ok()?;
+        if !metadata.is_file() || metadata.len() > self.limits.bytes_max {
+            return None;
+        }
+        if !with_body {
+            return Some(Found::Length(metadata.len()));
+        }
+        let version = Version::of(&metadata);
+        if let Some(content) = self.held.get(&version) {
+            return Some(Found::Content(content.clone()));
+        }
+        let length = metadata.len() as usize;
+        if !self.has_room(length) {
+            self.drop_unused();
+            if !self.has_room(length) {
+                return Some(Found::Busy);
+            }
+        }
+        // Not more than was counted, even if the file grows meanwhile.
+        let mut content = Vec::with_capacity(length);
+        file.take(metadata.len()).read_to_end(&mut content).ok()?;
+        let content: SharedBytes = content.into();
+        self.bytes += weight(&content);
+        self.held.insert(version, content.clone());
+        Some(Found::Content(content))
+    }
+
+    fn has_room(&self, length: usize) -> bool {
+        self.bytes + CONTENT_OVERHEAD + length <= self.limits.contents_bytes_max
+    }
+
+    fn drop_unused_sometimes(&mut self, now: Instant) {
+        if self.last_look.is_none_or(|look| now.saturating_duration_since(look) >= KEPT_UNUSED_MAX) {
+            self.last_look = Some(now);
+            self.drop_unused();
+        }
+    }
+
+    fn drop_unused(&mut self) {
+        self.held.retain(|_, content| {
+            let is_used = Arc::strong_count(content) > 1;
+            if !is_used {
+                self.bytes -= weight(content);
+            }
+            is_used
+        });
+    }
+}
+
+fn weight(content: &SharedBytes) -> usize {
+    CONTENT_OVERHEAD + content.len()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::{Arc, CONTENT_OVERHEAD, Contents, FileLimits, Found, SharedBytes};
+    use std::fs;
+    use std::path::PathBuf;
+
+    fn folder(name: &str) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("encke-files-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(&root).unwrap();
+        root
+    }
+
+    fn content(found: Option<Found>) -> SharedBytes {
+        let Some(Found::Content(content)) = found else { panic!("{found:?}") };
+        content
+    }
 
     #[test]
     fn only_files_below_the_root_and_within_the_limit_are_read() {
-        let root = std::env::temp_dir().join(format!("encke-files-{}", std::process::id()));
+        let root = folder("root");
         let inside = root.join("inside");
-        std::fs::create_dir_all(inside.join("sub")).unwrap();
-        std::fs::write(root.join("secret.js"), "secret").unwrap();
-        std::fs::write(inside.join("sub/a.js"), "12345").unwrap();
+        fs::create_dir_all(inside.join("sub")).unwrap();
+        fs::write(root.join("secret.js"), "secret").unwrap();
+        fs::write(inside.join("sub/a.js"), "12345").unwrap();
         std::os::unix::fs::symlink(root.join("secret.js"), inside.join("link.js")).unwrap();
-        let check =
-            |path, limit| read(&inside, path, limit).map(|content| String::from_utf8(content.to_vec()).unwrap());
-        assert_eq!(check("sub/a.js", 5), Some("12345".into()));
-        assert_eq!(check("sub/a.js", 4), None);
-        assert_eq!(check("link.js", 100), None, "a link must not lead out");
-        assert_eq!(check("sub", 100), None);
-        assert_eq!(check("missing.js", 100), None);
-        std::fs::remove_dir_all(root).unwrap();
+        let find = |path, bytes_max| {
+            Contents::new(FileLimits { bytes_max, contents_bytes_max: 10_000 }).find(&inside, path, true)
+        };
+        assert_eq!(&*content(find("sub/a.js", 5)), b"12345");
+        assert_eq!(find("sub/a.js", 4), None);
+        assert_eq!(find("link.js", 100), None, "a link must not lead out");
+        assert_eq!(find("sub", 100), None);
+        assert_eq!(find("missing.js", 100), None);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_content_is_there_once_and_all_have_a_maximum() {
+        let root = folder("contents");
+        let limits = FileLimits { bytes_max: 1000, contents_bytes_max: 2 * CONTENT_OVERHEAD + 1500 };
+        let mut contents = Contents::new(limits);
+        fs::write(root.join("a.js"), [b'a'; 1000]).unwrap();
+        fs::write(root.join("b.js"), [b'b'; 600]).unwrap();
+        let first = content(contents.find(&root, "a.js", true));
+        let second = content(contents.find(&root, "a.js", true));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(contents.find(&root, "b.js", true), Some(Found::Busy));
+        assert_eq!(contents.find(&root, "b.js", false), Some(Found::Length(600)), "a length needs no room");
+        drop(first);
+        assert_eq!(contents.find(&root, "b.js", true), Some(Found::Busy));
+        drop(second);
+        let sent = content(contents.find(&root, "b.js", true));
+        assert_eq!(contents.bytes, CONTENT_OVERHEAD + 600);
+
+        // A new version is another content, and the old one counts until it is sent.
+        fs::write(root.join("c.js"), [b'c'; 700]).unwrap();
+        fs::rename(root.join("c.js"), root.join("b.js")).unwrap();
+        let renewed = content(contents.find(&root, "b.js", true));
+        assert_eq!((sent.len(), renewed.len()), (600, 700));
+        assert_eq!(contents.bytes, 2 * CONTENT_OVERHEAD + 1300);
+        drop((sent, renewed));
+        contents.drop_unused();
+        assert!(contents.is_empty() && contents.bytes == 0);
+        fs::remove_dir_all(root).unwrap();
     }
 }

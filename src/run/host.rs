@@ -12,7 +12,7 @@ use crate::model::{CloseReason, ConnId, Now, ShardId, Time, UnixTime};
 use super::browsers::{Browser, Browsers};
 use super::sessions::Sessions;
 
-/// What every shard has counted, by shard. Written once per turn, read by whoever reports.
+/// What every shard has counted, by shard, and at the end the storage thread. Written once per turn, read by whoever reports.
 pub(super) type Board = Arc<[Mutex<Counters>]>;
 
 pub(super) struct Host {
@@ -84,6 +84,20 @@ impl shards::Host for Host {
         each!(self, shard => shard.received(io, conn, bytes))
     }
 
+    fn half_closed(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        // A backend that half-closes is answered to the end.
+        if let Kind::Browsers(browsers) = &mut self.kind {
+            browsers.half_closed(io, conn);
+        }
+    }
+
+    fn drained(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        match &mut self.kind {
+            Kind::Browsers(browsers) => browsers.drained(io, conn),
+            Kind::Sessions(sessions) => sessions.drained(conn),
+        }
+    }
+
     fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End) {
         each!(self, shard => shard.ended(io, conn, end));
     }
@@ -106,7 +120,11 @@ impl shards::Host for Host {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.board_due
+        let due = match &self.kind {
+            Kind::Browsers(browsers) => browsers.next_deadline(),
+            Kind::Sessions(_) => None,
+        };
+        due.map(instant).into_iter().chain(self.board_due).min()
     }
 
     fn stopping(&mut self, io: &mut Io<'_, Self>) {
@@ -124,8 +142,13 @@ pub(super) fn start_clock() {
 /// Both clocks, the monotonic one at this instant.
 pub(super) fn clocks(instant: Instant) -> Now {
     let micros = instant.saturating_duration_since(*START).as_micros() as u64;
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-    Now { time: Time(micros), unix: UnixTime(unix) }
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { time: Time(micros), unix: UnixTime(unix.as_secs() as i64), micros: unix.subsec_micros() }
+}
+
+/// The moment of a time that [`clocks`] may tell.
+fn instant(time: Time) -> Instant {
+    *START + Duration::from_micros(time.0)
 }
 
 /// Seconds since the server started.
@@ -144,7 +167,9 @@ pub(super) fn token(conn: ConnId) -> Token {
 pub(super) fn level(level: Level) -> shards::Level {
     match level {
         Level::Request => shards::Level::Request,
+        Level::Announce => shards::Level::Announce,
         Level::Deliver => shards::Level::Deliver,
+        Level::Report => shards::Level::Report,
         Level::Reply => shards::Level::Reply,
     }
 }

@@ -29,8 +29,15 @@ fn flagged(flag: &str, values: Named) -> Vec<Row> {
     std::iter::once(flag).chain(values).map(|(name, value)| vec![name.into(), value.into()]).collect()
 }
 
+/// Of the shards.
 fn counters(board: &Board) -> Vec<Counters> {
-    board.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
+    let shards = board.len().saturating_sub(1);
+    board.iter().take(shards).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
+}
+
+/// Of the storage thread, whose place is the last.
+fn of_storage(board: &Board) -> Counters {
+    board.last().map(|place| place.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
 }
 
 /// The names that monitoring scripts of the predecessor read come first, in its order; then our own.
@@ -76,6 +83,8 @@ fn global(board: &Board) -> Vec<Row> {
     add("network_events", format!("{:.6}", (browsers.reads + backend.reads) as f64 / seconds.max(1) as f64));
     let mut all = browsers.clone();
     all.merge(backend);
+    all.merge(&of_storage(board));
+    add("encke_storage_state", if all.storage_down > 0 { "waiting" } else { "ok" }.into());
     for (name, value) in all.rows() {
         add(&format!("encke_{name}"), value.to_string());
     }
@@ -180,7 +189,7 @@ mod tests {
     use super::*;
 
     fn names(figures: Figures) -> Vec<String> {
-        let board: Board = (0..3).map(|_| Mutex::new(Counters::default())).collect();
+        let board: Board = (0..4).map(|_| Mutex::new(Counters::default())).collect();
         rows(&board, figures, DevId(5)).into_iter().map(|row| row[0].to_string()).collect()
     }
 

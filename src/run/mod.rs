@@ -6,8 +6,10 @@
 mod browsers;
 mod certificate;
 mod files;
+mod fragments;
 mod half_open;
 mod host;
+pub mod import;
 pub mod kept;
 mod live;
 mod pages;
@@ -32,17 +34,17 @@ use tracing::info;
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
-use crate::config::{Config, SendEngine, StringEscapes, Tls};
+use crate::config::{self, Config, SendEngine, StringEscapes, Tls};
 use crate::http::HeadLimits;
-use crate::hub::{HubConfig, Placement};
+use crate::hub::{HubConfig, Placement, TokenSecret};
 use crate::metrics::Counters;
 use crate::model::ShardId;
-use crate::storage::Store;
-use crate::storage::sqlite::{OpenError, Sqlite};
+use crate::storage::{PipeSetting, StorageError};
 use crate::ws;
 
 use browsers::{BrowserConfig, Browsers};
 use certificate::{CertificateError, Place};
+use files::FileLimits;
 use host::{Board, Host};
 use pages::Pages;
 use sessions::{Sessions, SessionsConfig};
@@ -53,10 +55,18 @@ const PRODUCT: &str = concat!("Encke ", env!("CARGO_PKG_VERSION"));
 
 /// Largest static file.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Contents of static files that are being sent, each counted once.
+const FILE_CONTENTS_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Pipes with subscribers on one shard.
 const PIPES_PER_SHARD_MAX: usize = 10_000_000;
+/// Users of one shard whose time of leaving may wait for storage.
+const DEPARTED_MAX: usize = 1_000_000;
 /// Fragmented messages that may be open on one shard at a time.
-const ASSEMBLERS_MAX: usize = 1024;
+const FRAGMENTS_MAX: usize = 1024;
+/// What they may hold together; two messages of the largest size fit in any case.
+const FRAGMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Pipes with a setting that one shard owns.
+const SETTINGS_PER_SHARD_MAX: usize = 1_000_000;
 /// Statements of one session under way.
 const PIPELINE_MAX: usize = 1024;
 /// How long a stopping server waits for what is still being sent, and for peers to close. Far enough below the two
@@ -64,12 +74,16 @@ const PIPELINE_MAX: usize = 1024;
 const STOP_GRACE: Duration = Duration::from_millis(500);
 /// Resolution of timeouts. Coarse, so that eight hours of silence can be told in 16 bits of ticks.
 const TICK: Duration = Duration::from_secs(1);
+const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, "else the wheel would cut them");
 
 /// Why the server did not start; `Display` is one sentence.
 #[derive(Debug)]
 pub enum StartError {
     Certificate(CertificateError),
-    Storage(OpenError),
+    Storage(storage::OpenError),
+    Settings(StorageError),
+    /// As the caller wished.
+    GivenUp,
     Shards(shards::StartError),
     Thread(std::io::Error),
     Random(getrandom::Error),
@@ -80,6 +94,8 @@ impl fmt::Display for StartError {
         match self {
             Self::Certificate(error) => error.fmt(f),
             Self::Storage(error) => error.fmt(f),
+            Self::Settings(error) => write!(f, "The settings of the pipes cannot be read from storage: {error}."),
+            Self::GivenUp => f.write_str("The start was given up."),
             Self::Shards(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "A thread cannot be started: {error}."),
             Self::Random(error) => write!(f, "The system gives no random numbers: {error}."),
@@ -161,7 +177,9 @@ impl Running {
 }
 
 /// Opens everything and returns when the server accepts connections.
-pub fn start(config: Config, password: String) -> Result<Running, StartError> {
+///
+/// A database that does not answer is waited for; `give_up` is asked meanwhile whether to go on.
+pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool) -> Result<Running, StartError> {
     host::start_clock();
     let connection_shards = match config.ws.thread_num {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(usize::from(u16::MAX)) as u16),
@@ -170,7 +188,8 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let all_shards = connection_shards + 1;
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(StartError::Random)?;
-    let placement = Placement::new(connection_shards, u64::from_le_bytes(seed));
+    let seed = u64::from_le_bytes(seed);
+    let placement = Placement::new(connection_shards, seed);
 
     let tls = config.cometql.tls;
     let tls_config = match tls {
@@ -186,30 +205,38 @@ pub fn start(config: Config, password: String) -> Result<Running, StartError> {
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
-    let store = Sqlite::open(&config.storage.dir).map_err(StartError::Storage)?;
+    let mut store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
     let storage_description = store.describe();
+    let mut settings: Vec<Vec<PipeSetting>> = vec![Vec::new(); usize::from(connection_shards)];
+    for setting in store.settings().map_err(StartError::Settings)? {
+        let owner = placement.owner_of_pipe(&setting.pipe).0;
+        settings.get_mut(usize::from(owner)).map(|settings| settings.push(setting));
+    }
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
+    let board: Board = (0..=all_shards).map(|_| Mutex::new(Counters::default())).collect();
+    let retry = Duration::from_secs(u64::from(config.storage.retry_s));
     let storage_thread =
-        StorageThread::start(storage_setup, Box::new(store), wakers.clone()).map_err(StartError::Thread)?;
+        StorageThread::start(storage_setup, store, wakers.clone(), board.clone(), retry).map_err(StartError::Thread)?;
 
     let (file_thread, file_clients) = match &config.main.base_dir {
         Some(root) => {
             let (setup, clients) = files::channels(connection_shards);
-            let thread = files::start(setup, root.clone(), FILE_BYTES_MAX, wakers).map_err(StartError::Thread)?;
+            let limits = FileLimits { bytes_max: FILE_BYTES_MAX, contents_bytes_max: FILE_CONTENTS_BYTES_MAX };
+            let thread = files::start(setup, root.clone(), limits, wakers).map_err(StartError::Thread)?;
             (Some(thread), clients)
         }
         None => (None, Vec::new()),
     };
 
-    let board: Board = (0..all_shards).map(|_| Mutex::new(Counters::default())).collect();
     let ends = Ends {
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),
+        settings: Mutex::new(settings.into_iter().map(Some).collect()),
         tls: tls_config,
     };
     let cometql_port = Arc::new(OnceLock::new());
     let port_for_pages = cometql_port.clone();
-    let make = move |shard: u16| make_host(shard, &config, &password, &placement, &board, &ends, &port_for_pages);
+    let make = move |shard: u16| make_host(shard, &config, &password, seed, &placement, &board, &ends, &port_for_pages);
     let running = prepared.start(make).map_err(StartError::Shards)?;
     let addresses = running.addresses();
     let address = |shard: u16| addresses.get(usize::from(shard)).copied().flatten().unwrap_or(NO_ADDRESS);
@@ -238,6 +265,7 @@ const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ip
 struct Ends {
     storage: Mutex<Vec<Option<storage::StorageClient>>>,
     files: Mutex<Vec<Option<files::FileClient>>>,
+    settings: Mutex<Vec<Option<Vec<PipeSetting>>>>,
     tls: Option<Arc<rustls::ServerConfig>>,
 }
 
@@ -282,6 +310,7 @@ fn make_host(
     shard: u16,
     config: &Config,
     password: &str,
+    seed: u64,
     placement: &Placement,
     board: &Board,
     ends: &Ends,
@@ -311,6 +340,15 @@ fn make_host(
             // A joined write is far below what makes a consumer slow.
             arrivals_bytes_max: config.ws.queue_bytes_max / 8,
             save_last_seen: config.main.save_users_last_online_time,
+            announce_online: config.main.send_user_online_events,
+            announce_offline: config.main.send_user_offline_events,
+            devices_max: config.ws.devices_max,
+            settings_max: SETTINGS_PER_SHARD_MAX,
+            history_bytes_max: config.ws.queue_bytes_max / 2,
+            tokens: TokenSecret::new(password),
+            // Told from the others of this start by its number.
+            seed: placement.hasher().hash_one((seed, shard)),
+            departed_max: DEPARTED_MAX,
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },
         heads: HeadLimits::default(),
@@ -318,10 +356,13 @@ fn make_host(
         origins: config.ws.hosts.clone(),
         handshake_timeout: Duration::from_millis(u64::from(config.ws.handshake_timeout_ms)),
         ping_interval: Duration::from_secs(u64::from(config.ws.ping_interval_s)),
-        assemblers_max: ASSEMBLERS_MAX,
+        fragments_max: FRAGMENTS_MAX,
+        // An assembler grows by doubling.
+        fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
         pages: Arc::new(Pages::new(cometql_port.clone(), config.main.node_name.clone(), content_types)),
     };
-    Host::browsers(Browsers::new(browsers, storage, take(&ends.files, shard)), board.clone())
+    let settings = take(&ends.settings, shard).unwrap_or_default();
+    Host::browsers(Browsers::new(browsers, settings, storage, take(&ends.files, shard)), board.clone())
 }
 
 fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecConfig {
@@ -334,6 +375,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
             query_bytes_max,
             message_bytes_max: query_bytes_max,
             user_data_bytes_max: query_bytes_max,
+            result_bytes_max: config.cometql.result_bytes_max,
             dev_max: config.main.dev_index_size.saturating_sub(1),
         },
         escapes: match config.cometql.string_escapes {
@@ -342,6 +384,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
         },
         pipeline_max: PIPELINE_MAX,
         login_attempts_max: config.cometql.login_attempts_max,
+        delete_counts: config.cometql.delete_counts,
         tls: match config.cometql.tls {
             Tls::Off => exec::Tls::Off,
             Tls::On => exec::Tls::Offered,

@@ -48,13 +48,13 @@ impl Pages {
     }
 
     /// What goes in front of a file's content.
-    pub(super) fn file_head(&self, path: &str, length: usize) -> SharedBytes {
+    pub(super) fn file_head(&self, path: &str, length: u64) -> SharedBytes {
         let content_type = http::content_type(&self.content_types, path).unwrap_or("application/octet-stream");
-        http::static_head(length as u64, content_type).into()
+        http::static_head(length, content_type).into()
     }
 }
 
-/// Too many files are being read already.
+/// Too many files are being read or sent already.
 pub(super) fn busy() -> SharedBytes {
     http::response(503, "text/plain", &[("Retry-After", "1")], b"Too busy, please try again.\n").into()
 }

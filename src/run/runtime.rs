@@ -41,6 +41,8 @@ pub(super) trait Runtime {
     /// On the ring of the message's own level.
     fn send(&mut self, to: ShardId, message: RingMessage);
     fn hold(&mut self, held: bool);
+    fn queued_bytes(&self, conn: Token) -> usize;
+    fn tell_when_drained(&mut self, conn: Token);
     fn congested(&self) -> bool;
 
     /// Adds what the runtime of this shard has counted.
@@ -118,6 +120,14 @@ impl Runtime for Io<'_, Host> {
 
     fn send(&mut self, to: ShardId, message: RingMessage) {
         self.send(level(message.level()), to.0, message);
+    }
+
+    fn queued_bytes(&self, conn: Token) -> usize {
+        self.queued_bytes(conn)
+    }
+
+    fn tell_when_drained(&mut self, conn: Token) {
+        self.tell_when_drained(conn);
     }
 
     fn hold(&mut self, held: bool) {

@@ -168,6 +168,11 @@ impl Sessions {
         self.carry_out(io);
     }
 
+    /// All that was written to the session is sent. What it goes on with waits for the end of the turn.
+    pub(super) fn drained(&mut self, conn: Token) {
+        self.exec.drained(id(conn));
+    }
+
     pub(super) fn woken(&mut self, io: &mut impl Runtime) {
         self.take_completions(io);
     }
@@ -292,6 +297,7 @@ impl Sessions {
                     self.close_after_flush(io, token(session));
                 }
                 Output::Resume { session } => self.resume(io, token(session)),
+                Output::TellWhenDrained { session } => io.tell_when_drained(token(session)),
                 Output::HeldOff { address } => {
                     warn!(%address, "wrong passwords: logins from this address have to wait");
                 }

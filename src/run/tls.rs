@@ -81,33 +81,42 @@ impl Tls {
         self.state
     }
 
-    /// Hands ciphertext of these bytes to `send`, piece by piece. Of a broken session nothing is sent.
-    pub(super) fn encipher(&mut self, plain: &[u8], mut send: impl FnMut(&[u8])) {
+    /// Hands ciphertext of these bytes to `send`, all in one: one write is always taken by a socket's queue, but of
+    /// several those behind the first count as unsent. Of a broken session nothing is sent.
+    pub(super) fn encipher(&mut self, plain: &[u8], send: impl FnOnce(&[u8])) {
+        let mut cipher = Vec::with_capacity(plain.len() + plain.len() / 512 + 64);
         let mut rest = plain;
         while !rest.is_empty() {
             // Nothing is taken before the handshake is over and the buffer is full, and there nothing is ever asked.
-            let Ok(taken @ 1..) = self.session.writer().write(rest) else { return };
+            let Ok(taken @ 1..) = self.session.writer().write(rest) else { break };
             rest = rest.get(taken..).unwrap_or_default();
-            self.flush(&mut send);
-        }
-    }
-
-    /// Hands what TLS itself has to say to `send`.
-    pub(super) fn flush(&mut self, mut send: impl FnMut(&[u8])) {
-        let mut cipher = Vec::new();
-        while self.session.wants_write() {
-            // Writing to a vector cannot fail.
-            if !matches!(self.session.write_tls(&mut cipher), Ok(1..)) {
-                break;
-            }
+            self.take_cipher(&mut cipher);
         }
         if !cipher.is_empty() {
             send(&cipher);
         }
     }
 
+    /// Hands what TLS itself has to say to `send`.
+    pub(super) fn flush(&mut self, send: impl FnOnce(&[u8])) {
+        let mut cipher = Vec::new();
+        self.take_cipher(&mut cipher);
+        if !cipher.is_empty() {
+            send(&cipher);
+        }
+    }
+
+    fn take_cipher(&mut self, cipher: &mut Vec<u8>) {
+        while self.session.wants_write() {
+            // Writing to a vector cannot fail.
+            if !matches!(self.session.write_tls(cipher), Ok(1..)) {
+                break;
+            }
+        }
+    }
+
     /// Tells the peer that nothing follows, so that it can tell an end from a cut.
-    pub(super) fn end(&mut self, send: impl FnMut(&[u8])) {
+    pub(super) fn end(&mut self, send: impl FnOnce(&[u8])) {
         self.session.send_close_notify();
         self.flush(send);
     }
@@ -118,7 +127,7 @@ impl Tls {
     }
 }
 
-/// Ciphertext, or before the handshake plain bytes, that one session holds on their way out.
+/// Ciphertext that rustls holds while an answer is enciphered, or before the handshake plain bytes.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// `Exec` leaves a packet of [`BORROWED_MAX`](crate::cometql::wire::BORROWED_MAX) unused at the most, and one step adds
 /// what fits in a record or a little more; so this is never reached unless something is wrong.

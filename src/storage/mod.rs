@@ -3,7 +3,7 @@
 //! A shard hands over a [`Job`] and goes on; the answer comes back as a [`Completion`] with the same ticket. A write
 //! is acknowledged only when it is committed.
 
-use crate::model::{DevId, UserId};
+use crate::model::{DevId, EventName, MessageId, PipeKey, PipeName, UserId};
 
 /// Chosen by whoever asks; comes back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,26 +17,244 @@ pub struct Job {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    Read(Read),
+    /// `bytes_max`: what the rows may weigh together, texts only; beyond it: [`StorageError::TooLarge`].
+    Read { read: Read, bytes_max: usize },
     /// All of them in one transaction.
     Write(Vec<Write>),
 }
 
-/// Rows come back in the order of the ids asked for; ids without a row are left out.
+/// Rows come back in the order of the keys asked for; keys without a row are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
+    /// [`Outcome::Texts`].
     Hashes { dev: DevId, users: Vec<UserId> },
+    /// [`Outcome::Texts`].
     UserData { dev: DevId, users: Vec<UserId> },
+    /// [`Outcome::Times`].
     LastSeen { dev: DevId, users: Vec<UserId> },
+    /// What a login needs: [`Outcome::Login`].
+    Login { dev: DevId, user: UserId, token: Option<Box<str>> },
+    /// The personal messages that wait for a user, oldest first, from behind a place on: [`Outcome::Messages`].
+    Queue { dev: DevId, user: UserId, after: Option<Place>, page: Page },
+    /// A pipe's history, oldest first, from behind a place on; at most as many as its setting says:
+    /// [`Outcome::Messages`].
+    History { pipe: PipeKey, after: Option<Place>, page: Page },
+    /// The newest of a pipe's history, oldest first among them: [`Outcome::Messages`]. Beyond the page's bytes the oldest
+    /// are left out.
+    NewestHistory { pipe: PipeKey, page: Page },
+    /// [`Outcome::Lengths`].
+    Settings { dev: DevId, pipes: Vec<PipeName> },
+    /// Those of these tokens that are revoked: [`Outcome::Tokens`].
+    Revoked { dev: DevId, tokens: Vec<Box<str>> },
+    /// All revoked tokens of a tenant in their order, from behind one on: [`Outcome::Tokens`].
+    AllRevoked { dev: DevId, after: Option<Box<str>>, page: Page },
+    /// The invitations to these calls: [`Outcome::Calls`].
+    Calls { dev: DevId, names: Vec<Box<str>> },
+}
+
+/// How much of a long list is read at once: as many rows and about as many bytes of text, but one row at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    pub rows: u32,
+    pub bytes: usize,
+}
+
+/// Where a message stands in its queue or history. Rows that CppComet wrote have ids without order, so the time comes
+/// first; ids of ours are in the order of their times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Unix seconds.
+    pub time: i64,
+    pub id: MessageId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    PutHash { dev: DevId, user: UserId, hash: Box<str> },
-    DeleteHash { dev: DevId, user: UserId },
-    PutUserData { dev: DevId, user: UserId, data: Box<str> },
-    DeleteUserData { dev: DevId, user: UserId },
-    PutLastSeen { dev: DevId, user: UserId, time: i64 },
+    PutHash {
+        dev: DevId,
+        user: UserId,
+        hash: Box<str>,
+    },
+    DeleteHash {
+        dev: DevId,
+        user: UserId,
+    },
+    PutUserData {
+        dev: DevId,
+        user: UserId,
+        data: Box<str>,
+    },
+    DeleteUserData {
+        dev: DevId,
+        user: UserId,
+    },
+    /// Unix seconds.
+    PutLastSeen {
+        dev: DevId,
+        user: UserId,
+        time: i64,
+    },
+    /// A personal message nobody took. Of more than the configured number the oldest go.
+    PutQueued {
+        dev: DevId,
+        user: UserId,
+        message: StoredMessage,
+    },
+    /// The whole queue of a user.
+    DeleteQueue {
+        dev: DevId,
+        user: UserId,
+    },
+    /// Those that a connection has taken.
+    DeleteQueued {
+        dev: DevId,
+        user: UserId,
+        ids: Vec<MessageId>,
+    },
+    /// `trim`: remove what is beyond the pipe's length. Not asked for each time, since reads never give more anyway. A
+    /// pipe without a setting keeps nothing, unless it is a `trust_` pipe; nor does one of length 0.
+    PutHistory {
+        pipe: PipeKey,
+        message: StoredMessage,
+        trim: bool,
+    },
+    DeleteHistory {
+        pipe: PipeKey,
+    },
+    /// These messages; of this pipe only, if one is named.
+    DeleteFromHistory {
+        dev: DevId,
+        pipes: Option<Vec<PipeName>>,
+        ids: Vec<MessageId>,
+    },
+    /// A shorter length takes effect at once.
+    PutSetting {
+        pipe: PipeKey,
+        length: u32,
+    },
+    /// And the history with it.
+    DeleteSetting {
+        pipe: PipeKey,
+    },
+    /// `expires`: unix seconds after which the token is worth nothing anyway; `None` keeps it for ever.
+    PutRevoked {
+        dev: DevId,
+        token: Box<str>,
+        expires: Option<i64>,
+    },
+    DeleteRevoked {
+        dev: DevId,
+        token: Box<str>,
+    },
+    PutCall {
+        dev: DevId,
+        call: Call,
+    },
+    DeleteCall {
+        dev: DevId,
+        name: Box<str>,
+        user: UserId,
+    },
+}
+
+impl Request {
+    /// Bytes that it holds, for the accounting of memory.
+    pub fn bytes(&self) -> usize {
+        let inside = match self {
+            Self::Read { .. } => 0,
+            Self::Write(writes) => writes.iter().map(Write::bytes).sum(),
+        };
+        size_of::<Job>() + inside
+    }
+}
+
+impl Write {
+    fn bytes(&self) -> usize {
+        let texts = match self {
+            Self::PutHash { hash: text, .. }
+            | Self::PutUserData { data: text, .. }
+            | Self::PutRevoked { token: text, .. }
+            | Self::DeleteRevoked { token: text, .. }
+            | Self::DeleteCall { name: text, .. } => text.len(),
+            Self::PutQueued { message, .. } | Self::PutHistory { message, .. } => message.bytes(),
+            Self::PutCall { call, .. } => call.bytes(),
+            Self::DeleteQueued { ids, .. } | Self::DeleteFromHistory { ids, .. } => size_of_val(ids.as_slice()),
+            Self::DeleteHash { .. }
+            | Self::DeleteUserData { .. }
+            | Self::PutLastSeen { .. }
+            | Self::DeleteQueue { .. }
+            | Self::DeleteHistory { .. }
+            | Self::PutSetting { .. }
+            | Self::DeleteSetting { .. } => 0,
+        };
+        size_of::<Self>() + texts
+    }
+
+    /// Whose rows it touches.
+    pub fn dev(&self) -> DevId {
+        match self {
+            Self::PutHash { dev, .. }
+            | Self::DeleteHash { dev, .. }
+            | Self::PutUserData { dev, .. }
+            | Self::DeleteUserData { dev, .. }
+            | Self::PutLastSeen { dev, .. }
+            | Self::PutQueued { dev, .. }
+            | Self::DeleteQueue { dev, .. }
+            | Self::DeleteQueued { dev, .. }
+            | Self::DeleteFromHistory { dev, .. }
+            | Self::PutRevoked { dev, .. }
+            | Self::DeleteRevoked { dev, .. }
+            | Self::PutCall { dev, .. }
+            | Self::DeleteCall { dev, .. } => *dev,
+            Self::PutHistory { pipe, .. }
+            | Self::DeleteHistory { pipe }
+            | Self::PutSetting { pipe, .. }
+            | Self::DeleteSetting { pipe } => pipe.dev,
+        }
+    }
+}
+
+/// A message in a queue or in a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMessage {
+    pub id: MessageId,
+    /// Unix seconds.
+    pub time: i64,
+    pub event: EventName,
+    pub message: Box<str>,
+    /// Anonymous for backends, and always in a queue.
+    pub sender: UserId,
+}
+
+impl StoredMessage {
+    pub fn place(&self) -> Place {
+        Place { time: self.time, id: self.id }
+    }
+
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.event.as_str().len() + self.message.len()
+    }
+}
+
+/// A user's invitation to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub name: Box<str>,
+    pub user: UserId,
+    pub caller: UserId,
+    pub message: Box<str>,
+    pub profile: Box<str>,
+    pub stream: Box<str>,
+    pub node: Box<str>,
+    /// Unix seconds.
+    pub time: i64,
+}
+
+impl Call {
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.name, &self.message, &self.profile, &self.stream, &self.node];
+        size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,30 +265,128 @@ pub struct Completion {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Written,
+    /// How many rows there are less or more, or have new values. What goes along - a trimmed history, that of a deleted
+    /// setting - does not count.
+    Written {
+        rows: u64,
+    },
     Texts(Vec<(UserId, Box<str>)>),
     Times(Vec<(UserId, i64)>),
+    Login {
+        hash: Option<Box<str>>,
+        revoked: bool,
+    },
+    /// `more`: further rows follow behind the last one.
+    Messages {
+        rows: Vec<StoredMessage>,
+        more: bool,
+    },
+    Lengths(Vec<(PipeName, u32)>),
+    /// `more`: further rows follow behind the last one.
+    Tokens {
+        rows: Vec<Box<str>>,
+        more: bool,
+    },
+    Calls(Vec<Call>),
 }
 
-/// Always the environment's fault; the text is for the log and the backend, never for browsers.
+/// What a hub has to know of a pipe with history when the server starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipeSetting {
+    pub pipe: PipeKey,
+    /// Publications kept.
+    pub length: u32,
+}
+
+/// What one piece of the retention's work has removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    pub queued: u64,
+    pub history: u64,
+    pub tokens: u64,
+    /// Whether there is more to look at; the next call goes on.
+    pub more: bool,
+}
+
+/// What storage keeps at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Personal messages older than this are removed. Zero: never.
+    pub queue_seconds: u64,
+    /// Personal messages of one user; with more the oldest are removed.
+    pub queue_messages_max: u32,
+    /// History of `trust_` pipes without a setting: older messages are removed. Zero: never.
+    pub trust_seconds: u64,
+    /// Messages of one such pipe; with more the oldest are removed.
+    pub trust_messages_max: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self { queue_seconds: 7 * DAY, queue_messages_max: 1_000, trust_seconds: 30 * DAY, trust_messages_max: 10_000 }
+    }
+}
+
+/// When a commit counts as done, in the embedded engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is on disk: what was acknowledged survives a power cut.
+    #[default]
+    Full,
+    /// When the system has it: what was acknowledged survives the end of the process, but a power cut may take the last
+    /// of it.
+    Lazy,
+}
+
+/// The text is for the log and the backend, never for browsers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageError {
-    /// The engine refused or lost the request.
+    /// Peer: the rows of a read weigh more than it may have. What was read of them is dropped.
+    TooLarge { bytes_max: usize },
+    /// Environment: the engine refused or lost the request.
     Failed(String),
-    /// Too many requests wait already; nothing was done.
+    /// Environment: too many requests wait already; nothing was done.
     Overloaded,
+    /// The database cannot be reached at the moment; nothing was done, and nothing may be known.
+    Unavailable(String),
 }
 
+impl std::fmt::Display for StorageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLarge { bytes_max } => write!(f, "the answer is larger than {bytes_max} bytes"),
+            Self::Failed(text) | Self::Unavailable(text) => f.write_str(text),
+            Self::Overloaded => f.write_str("too many requests wait"),
+        }
+    }
+}
+
+/// What the results of one group may weigh before it ends; the last result comes on top.
+pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+mod groups;
+pub mod mysql;
 pub mod sqlite;
+mod statements;
+pub mod transfer;
 
 #[cfg(test)]
 mod tests;
 
 /// An engine, on the storage thread. It may block; nobody waits for it but those who asked.
 pub trait Store {
-    /// Carries out a batch in order and commits it as one group: every [`Outcome::Written`] among the completions is
-    /// on disk when this returns. If the group cannot be committed, every job of it fails and nothing of it is kept.
+    /// Carries out jobs in order and commits them as one group: every [`Outcome::Written`] among the completions is
+    /// on disk when this returns. A job that fails leaves nothing behind and does not harm the others. A group ends early when its results weigh [`GROUP_BYTES_MAX`]: there are completions
+    /// for the first jobs then, for one at least, and the others are to be handed in again.
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion>;
+
+    /// The settings of all pipes that have one.
+    fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError>;
+
+    /// Removes what is too old at `now`, unix seconds. A bounded piece of it per call; what it returns says whether there
+    /// is more.
+    fn expire(&mut self, now: i64) -> Result<Expired, StorageError>;
 
     /// For the banner and `SHOW STATUS`: engine and place.
     fn describe(&self) -> String;

@@ -1,22 +1,51 @@
 //! The embedded engine: one SQLite file in WAL mode, one fsync per group of jobs.
 
 use std::fs::{self, File, TryLockError};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 
-use super::{Completion, Job, Outcome, Read, Request, StorageError, Store, Write};
-use crate::model::UserId;
+use super::groups::{self, Failure, Groups, Results};
+use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
+use super::transfer::{self, Key, Rows, Table, Tables};
+use super::{Completion, Durability, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
+use crate::model::MessageId;
 
 /// Schema changes in order; `user_version` of the file counts how many of them it has seen.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE users_auth (dev_id INTEGER NOT NULL, user_id INTEGER NOT NULL, hash TEXT NOT NULL,
         PRIMARY KEY (dev_id, user_id)) WITHOUT ROWID;
     CREATE TABLE users_data (dev_id INTEGER NOT NULL, user_id INTEGER NOT NULL, data TEXT NOT NULL,
         PRIMARY KEY (dev_id, user_id)) WITHOUT ROWID;
     CREATE TABLE users_time (dev_id INTEGER NOT NULL, user_id INTEGER NOT NULL, time INTEGER NOT NULL,
         PRIMARY KEY (dev_id, user_id)) WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE users_messages (dev_id INTEGER NOT NULL, user_id INTEGER NOT NULL, time INTEGER NOT NULL,
+        id BLOB NOT NULL, event TEXT NOT NULL, message TEXT NOT NULL,
+        PRIMARY KEY (dev_id, user_id, time, id)) WITHOUT ROWID;
+    CREATE INDEX users_messages_by_time ON users_messages (time);
+    CREATE TABLE pipe_messages (dev_id INTEGER NOT NULL, pipe_name TEXT NOT NULL, time INTEGER NOT NULL,
+        id BLOB NOT NULL, event TEXT NOT NULL, message TEXT NOT NULL, user_id INTEGER NOT NULL,
+        PRIMARY KEY (dev_id, pipe_name, time, id)) WITHOUT ROWID;
+    CREATE INDEX pipe_messages_by_id ON pipe_messages (dev_id, id);
+    CREATE TABLE pipes_settings (dev_id INTEGER NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL,
+        length INTEGER NOT NULL, PRIMARY KEY (dev_id, name)) WITHOUT ROWID;
+    CREATE TABLE revoked_tokens (dev_id INTEGER NOT NULL, token TEXT NOT NULL, time INTEGER NOT NULL,
+        PRIMARY KEY (dev_id, token)) WITHOUT ROWID;
+    CREATE INDEX revoked_tokens_by_time ON revoked_tokens (time);
+    CREATE TABLE conference (dev_id INTEGER NOT NULL, name TEXT NOT NULL, user_id INTEGER NOT NULL,
+        caller_id INTEGER NOT NULL, message TEXT NOT NULL, profile TEXT NOT NULL, stream TEXT NOT NULL,
+        node TEXT NOT NULL, time INTEGER NOT NULL, PRIMARY KEY (dev_id, name, user_id)) WITHOUT ROWID;
+",
+];
+
+/// Prepared statements kept; there are fewer.
+const STATEMENTS_MAX: usize = 128;
 
 /// Why the storage folder cannot be used; `Display` is one sentence for the operator.
 #[derive(Debug)]
@@ -52,49 +81,99 @@ impl std::error::Error for OpenError {}
 pub struct Sqlite {
     connection: Connection,
     file: PathBuf,
+    retention: Retention,
+    lengths: QueueLengths,
+    sweep: Sweep,
     /// Held as long as the engine lives, so that a second server on the same folder is refused.
     _lock: File,
 }
 
 impl Sqlite {
     /// Opens `folder`/encke.db, makes folder and file if they are missing, and brings the schema up to date.
-    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+    pub fn open(folder: &Path, durability: Durability, retention: Retention) -> Result<Self, OpenError> {
         let lock = lock(folder)?;
         let file = folder.join("encke.db");
         let sqlite = |source| OpenError::Sqlite { file: file.clone(), source };
         let mut connection = Connection::open(&file).map_err(sqlite)?;
+        connection.busy_timeout(LOCK_WAIT).map_err(sqlite)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(sqlite)?;
-        // FULL: a commit returns when the log is on disk; an acknowledged write survives a power cut.
-        connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
+        let synchronous = match durability {
+            // A commit returns when the log is on disk; an acknowledged write survives a power cut.
+            Durability::Full => "FULL",
+            // The log reaches the disk when the system likes. A power cut may take the last commits, but breaks nothing.
+            Durability::Lazy => "NORMAL",
+        };
+        connection.pragma_update(None, "synchronous", synchronous).map_err(sqlite)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite)?;
         if version as usize > MIGRATIONS.len() {
             return Err(OpenError::TooNew { file, version });
         }
         migrate(&mut connection, version).map_err(sqlite)?;
-        Ok(Self { connection, file, _lock: lock })
+        let (lengths, sweep) = (QueueLengths::default(), Sweep::default());
+        Ok(Self { connection, file, retention, lengths, sweep, _lock: lock })
     }
 
-    fn run_group(&mut self, jobs: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
+    fn expire_piece(&mut self, now: i64) -> rusqlite::Result<Expired> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let outcomes = jobs.iter().map(|job| run(&transaction, &job.request)).collect::<rusqlite::Result<_>>()?;
+        let expired = statements::expire(&mut &*transaction, now, &self.retention, &mut self.sweep, &mut self.lengths)?;
         transaction.commit()?;
-        Ok(outcomes)
+        Ok(expired)
     }
+}
+
+impl Groups for Sqlite {
+    type Error = rusqlite::Error;
+
+    fn run_group(&mut self, jobs: &[Job], budget: &mut usize) -> rusqlite::Result<Results> {
+        let writes = jobs.iter().any(|job| matches!(job.request, Request::Write(_)));
+        // Reads alone need no lock, and no disk that can be written.
+        let behavior = if writes { TransactionBehavior::Immediate } else { TransactionBehavior::Deferred };
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        let (mut db, lengths) = (&*transaction, &mut self.lengths);
+        let (results, left) = statements::run_jobs(&mut db, jobs, *budget, &self.retention, lengths)?;
+        transaction.commit()?;
+        *budget = left;
+        Ok(results)
+    }
+
+    fn failure(&mut self, error: rusqlite::Error) -> Failure {
+        // What failed was not committed, so what was counted on the way is wrong.
+        self.lengths.forget();
+        // The waiting for another program was in vain.
+        let locked = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+        let failed = failed(&error);
+        if locked { Failure::Writes(failed) } else { Failure::Job(failed) }
+    }
+}
+
+fn failed(error: &rusqlite::Error) -> StorageError {
+    StorageError::Failed(error.to_string())
 }
 
 impl Store for Sqlite {
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion> {
-        let results = match self.run_group(jobs) {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(StorageError::Failed(error.to_string())); jobs.len()],
-        };
-        jobs.iter().zip(results).map(|(job, result)| Completion { ticket: job.ticket, result }).collect()
+        groups::run(self, jobs)
+    }
+
+    fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError> {
+        statements::settings(&mut &self.connection).map_err(|error| failed(&error))
+    }
+
+    fn expire(&mut self, now: i64) -> Result<Expired, StorageError> {
+        self.expire_piece(now).map_err(|error| {
+            self.lengths.forget();
+            failed(&error)
+        })
     }
 
     fn describe(&self) -> String {
         format!("SQLite {} in {}", rusqlite::version(), self.file.display())
     }
 }
+
+/// How long a group with writes waits for another program that has locked the file; no job runs meanwhile.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let unusable = |source| OpenError::Folder { folder: folder.to_owned(), source };
@@ -117,68 +196,85 @@ fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn run(transaction: &Transaction<'_>, request: &Request) -> rusqlite::Result<Outcome> {
-    match request {
-        Request::Read(read) => run_read(transaction, read),
-        Request::Write(writes) => {
-            writes.iter().try_for_each(|write| run_write(transaction, write)).map(|()| Outcome::Written)
-        }
+impl Tables for Sqlite {
+    fn count(&mut self, table: &Table) -> Result<u64, StorageError> {
+        transfer::count(&mut &self.connection, table).map_err(|error| failed(&error))
+    }
+
+    fn read_rows(&mut self, table: &Table, after: Option<&Key>) -> Result<Rows, StorageError> {
+        transfer::read_rows(&mut &self.connection, table, after).map_err(|error| failed(&error))
+    }
+
+    fn write_rows(&mut self, table: &Table, rows: &Rows) -> Result<(), StorageError> {
+        let transaction = self.connection.transaction().map_err(|error| failed(&error))?;
+        let written = transfer::write_rows(&mut &*transaction, table, rows).and_then(|()| transaction.commit());
+        self.lengths.forget();
+        written.map_err(|error| failed(&error))
     }
 }
 
-fn run_read(transaction: &Transaction<'_>, read: &Read) -> rusqlite::Result<Outcome> {
-    fn rows<T: rusqlite::types::FromSql>(
-        transaction: &Transaction<'_>,
+impl statements::Connection for &Connection {
+    type Error = rusqlite::Error;
+    const OR_KEEP: &'static str = "ON CONFLICT DO NOTHING";
+    // The sign takes the condition out of the choice of an index, which then has both columns in the other condition.
+    const TIME: &'static str = "+time";
+    const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE (dev_id, user_id, time, id) IN \
+         (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";
+    const ID_IS_KEY: bool = false;
+    const COMPARES_ROWS: bool = true;
+    // They would be prepared for each number of rows.
+    const BATCHES: bool = false;
+    // The lock on the folder keeps others out.
+    const ALONE: bool = true;
+
+    fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> rusqlite::Result<u64> {
+        let changed = self.prepare_cached(sql)?.execute(rusqlite::params_from_iter(values))?;
+        Ok(changed as u64)
+    }
+
+    fn query(
+        &mut self,
         sql: &str,
-        dev: u32,
-        users: &[UserId],
-    ) -> rusqlite::Result<Vec<(UserId, T)>> {
-        let mut statement = transaction.prepare_cached(sql)?;
-        let mut rows = Vec::new();
-        for user in users {
-            let value = statement.query_row(params![dev, user.get()], |row| row.get(0)).optional()?;
-            rows.extend(value.map(|value| (*user, value)));
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> ControlFlow<()>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.prepare_cached(sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            if each(row).is_break() {
+                break;
+            }
         }
-        Ok(rows)
-    }
-    match read {
-        Read::Hashes { dev, users } => {
-            let sql = "SELECT hash FROM users_auth WHERE dev_id = ?1 AND user_id = ?2";
-            rows(transaction, sql, dev.0, users).map(Outcome::Texts)
-        }
-        Read::UserData { dev, users } => {
-            let sql = "SELECT data FROM users_data WHERE dev_id = ?1 AND user_id = ?2";
-            rows(transaction, sql, dev.0, users).map(Outcome::Texts)
-        }
-        Read::LastSeen { dev, users } => {
-            let sql = "SELECT time FROM users_time WHERE dev_id = ?1 AND user_id = ?2";
-            rows(transaction, sql, dev.0, users).map(Outcome::Times)
-        }
+        Ok(())
     }
 }
 
-fn run_write(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<()> {
-    let execute = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
-        transaction.prepare_cached(sql)?.execute(values).map(|_changed| ())
-    };
-    match write {
-        Write::PutHash { dev, user, hash } => execute(
-            "INSERT OR REPLACE INTO users_auth (dev_id, user_id, hash) VALUES (?1, ?2, ?3)",
-            &[&dev.0, &user.get(), hash],
-        ),
-        Write::DeleteHash { dev, user } => {
-            execute("DELETE FROM users_auth WHERE dev_id = ?1 AND user_id = ?2", &[&dev.0, &user.get()])
+// As the statement for it says.
+const _: () = assert!(EXPIRED_MAX == 500);
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Value::Int(number) => (*number).into(),
+            Value::Text(text) => (*text).into(),
+            Value::Id(id) => ToSqlOutput::Owned(id.to_bytes().to_vec().into()),
+        })
+    }
+}
+
+impl Row for rusqlite::Row<'_> {
+    fn int(&self, column: usize) -> Option<i64> {
+        self.get_ref(column).ok()?.as_i64().ok()
+    }
+
+    fn text(&self, column: usize) -> Option<&str> {
+        self.get_ref(column).ok()?.as_str().ok()
+    }
+
+    fn id(&self, column: usize) -> Option<MessageId> {
+        match self.get_ref(column) {
+            Ok(ValueRef::Blob(bytes)) => bytes.try_into().ok().map(MessageId::from_bytes),
+            _ => None,
         }
-        Write::PutUserData { dev, user, data } => execute(
-            "INSERT OR REPLACE INTO users_data (dev_id, user_id, data) VALUES (?1, ?2, ?3)",
-            &[&dev.0, &user.get(), data],
-        ),
-        Write::DeleteUserData { dev, user } => {
-            execute("DELETE FROM users_data WHERE dev_id = ?1 AND user_id = ?2", &[&dev.0, &user.get()])
-        }
-        Write::PutLastSeen { dev, user, time } => execute(
-            "INSERT OR REPLACE INTO users_time (dev_id, user_id, time) VALUES (?1, ?2, ?3)",
-            &[&dev.0, &user.get(), time],
-        ),
     }
 }

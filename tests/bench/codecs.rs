@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use encke::cometql::sql::{self, StringEscapes};
-use encke::hub::{Credentials, Hub, HubConfig, Input, Placement, RingMessage, StatementId};
+use encke::hub::{Credentials, Details, Hub, HubConfig, Input, Placement, RingMessage, StatementId, TokenSecret};
 use encke::model::{
     ConnId, DevId, EventName, Now, PipeKey, PipeName, Publication, ShardId, Time, UnixTime, UserId, WireForm,
 };
 use encke::{http, jsapi, ws};
 
 const BATCHES: usize = 15;
-const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 const COMMAND: &str = "subscription\nsimplechat\nuser_status_15\nweb_room";
 const MESSAGE: &str =
     r#"{"name":"Bob","text":"a message of usual length, as chats have them, with nothing in it to escape"}"#;
@@ -69,11 +69,20 @@ fn hub() {
         pipes_max: 1000,
         arrivals_bytes_max: usize::MAX,
         save_last_seen: false,
+        announce_online: true,
+        announce_offline: true,
+        devices_max: 16,
+        settings_max: 100,
+        history_bytes_max: 1 << 20,
+        tokens: TokenSecret::default(),
+        seed: 0,
+        departed_max: 0,
     });
     let pipe = PipeName::new(b"simplechat").unwrap();
     for index in 0..SUBSCRIBERS {
         let conn = ConnId { index, generation: 1 };
-        let credentials = Credentials { dev: DevId(0), user: UserId::ANONYMOUS, key: "".into() };
+        let credentials =
+            Credentials { dev: DevId(0), user: UserId::ANONYMOUS, key: "".into(), details: Details::default() };
         hub.handle(Input::Connected { conn, credentials }, NOW);
         hub.handle(Input::Subscribe { conn, pipes: vec![pipe.clone()] }, NOW);
     }

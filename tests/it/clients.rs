@@ -57,6 +57,19 @@ fn python_mysql_connector() {
     check(&mut command, &["placeholders", "prepared"], &strings::table());
 }
 
+/// It compresses although nobody offers that, so it is told before it can.
+#[test]
+fn python_mysql_connector_that_compresses_is_refused_with_the_reason() {
+    let test = "python_mysql_connector_that_compresses_is_refused_with_the_reason";
+    let Some(backend) = python(test, "mysql.connector", "connector") else { return };
+    let mut command = Command::new(backend.get_program());
+    let server = Server::start(&Setup::default());
+    let finished = tools::run_with_input(command.arg(script("compressed.py")), &json_job(&server, &[]), PATIENCE);
+    let refused: Value = serde_json::from_str(&finished.stdout).unwrap_or_default();
+    assert_eq!(refused["code"], 16, "{}{}", finished.stdout, finished.stderr);
+    assert!(refused["text"].as_str().is_some_and(|text| text.contains("Compression is not offered")), "{refused}");
+}
+
 #[test]
 fn python_sqlalchemy() {
     let Some(mut command) = python("python_sqlalchemy", "sqlalchemy", "sqlalchemy") else { return };

@@ -6,109 +6,29 @@
 use crate::server::{Server, Setup};
 use crate::tools;
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Groups of which every case must pass.
-const GROUPS: [&str; 8] = [
-    "01_handshake",
-    "02_http",
-    "03_subscription",
-    "04_insert",
-    "06_users_auth",
-    "10_web_pipes",
-    "12_sql",
-    "13_protocol",
-];
-
-/// Cases of other groups that are about what this release has.
-const CASES: [&str; 33] = [
-    "time_never",
-    "time_offline",
-    "time_in",
-    "time_insert",
-    "data_replace",
-    "data_delete",
-    "data_bad_id",
-    "data_json",
-    "data_unicode",
-    "data_js",
-    "data_js_missing",
-    "data_js_v3",
-    "data_empty",
-    "pipes_none",
-    "pipes_in",
-    "pipes_read_only",
-    "count_other",
-    "php_chat",
-    "php_unicode",
-    "php_newline",
-    "php_wrong_password",
-    "php_wrong_db",
-    "php_set_charset",
-    "php_ping",
-    "php_pdo_emulated",
-    "php_many",
-    "php_server_info",
-    "php_insert_id",
-    "php_persistent",
-    "status_command_offline",
-    "data_no_where",
-    "pipes_no_where",
-    "time_no_where",
-];
-
-/// Cases that CppComet fails: its mistakes on the same subjects.
-const REFERENCE_BUGS: [&str; 46] = [
-    "auth_hash_empty",
-    "count_track",
-    "count_web",
-    "count_zero",
-    "data_js_bad_id",
-    "frame_binary",
-    "frame_fragmented",
-    "frame_len_123",
-    "frame_len_124",
-    "frame_len_125",
-    "frame_ping",
-    "frame_unmasked",
-    "http_static_prefix",
-    "http_static_query",
-    "ins_100k",
-    "ins_invalid_utf8",
-    "ins_negative_number",
-    "ins_pipelined",
-    "ins_unclosed_quote",
-    "my_pipelined",
-    "my_pymysql",
-    "my_pymysql_autocommit",
-    "my_pymysql_delivery",
-    "my_pymysql_wrong",
-    "my_status_flags",
-    "my_user_word",
-    "my_version",
-    "php_escape_twice",
-    "php_prepare",
-    "sql_big_id",
-    "sql_columns_21",
-    "sql_conditions_11",
-    "sql_greater",
-    "sql_like",
-    "sql_limit_offset",
-    "sql_limit_zero",
-    "sql_negative_id",
-    "sql_not_equal",
-    "status_command_online",
-    "status_command_unknown",
-    "sub_100_pipes",
-    "sub_one_letter",
-    "sub_private_mixed",
-    "sub_same_pipe_twice",
-    "web_report_one",
-    "web_report_three",
+/// The files of the suite, of which every case must pass: behaviour of CppComet that applications rely on, and what it
+/// got wrong.
+const GROUPS: [&str; 15] = [
+    "cases/01_handshake",
+    "cases/02_http",
+    "cases/03_subscription",
+    "cases/04_insert",
+    "cases/05_history",
+    "cases/06_users_auth",
+    "cases/07_users_messages",
+    "cases/08_presence_data",
+    "cases/09_track",
+    "cases/10_web_pipes",
+    "cases/11_jwt",
+    "cases/12_sql",
+    "cases/13_protocol",
+    "cases/14_php",
+    "cases-reference-bugs/reference_bugs",
 ];
 
 /// A whole run; only a server that hangs takes so long.
@@ -132,7 +52,7 @@ fn check(test: &str, shards: u32) {
     let more = "[cometql]\nlogin_attempts_max = 0\n".to_owned();
     let server = Server::start(&Setup { shards, password: Some("conformance password"), more });
     let cases = server.folder().join("cases.json");
-    fs::write(&cases, selected(&suite)).expect("the selected cases");
+    fs::write(&cases, Value::Array(all_cases(&suite)).to_string()).expect("the cases in one file");
     let mut command = Command::new(python);
     command.arg(suite.join("conformance.py"));
     command.args(["--host", &server.browsers.ip().to_string(), "--ws-port", &server.browsers.port().to_string()]);
@@ -150,36 +70,32 @@ fn check(test: &str, shards: u32) {
 
 /// Every name in the list of known differences is a case that is run, with a reason.
 #[test]
-fn known_differences_are_selected_cases() {
+fn known_differences_are_cases() {
     let text = fs::read_to_string(known_file()).expect("the list of known differences");
     let known: serde_json::Map<String, Value> = serde_json::from_str(&text).expect("a JSON object");
+    let Some(suite) = find_suite("known_differences_are_cases") else { return };
+    let cases = all_cases(&suite);
     for (name, reason) in &known {
         assert!(reason.as_str().is_some_and(|reason| reason.len() > 20), "{name} needs a reason");
-        let by_name = CASES.iter().chain(&REFERENCE_BUGS).any(|case| case == name);
-        let Some(suite) = find_suite("known_differences_are_selected_cases") else { return };
-        let in_group = GROUPS
-            .iter()
-            .any(|group| load(&suite, &format!("cases/{group}.json")).iter().any(|case| case["name"] == *name));
-        assert!(by_name || in_group, "{name} is no case that is run");
+        assert!(cases.iter().any(|case| case["name"] == *name), "{name} is no case that is run");
     }
 }
 
-/// The selected cases as one file. A name that the suite lacks is a mistake of the lists above.
-fn selected(suite: &Path) -> String {
-    let mut cases = Vec::new();
-    for group in GROUPS {
-        cases.extend(load(suite, &format!("cases/{group}.json")));
-    }
-    let mut wanted: BTreeSet<&str> = CASES.into_iter().chain(REFERENCE_BUGS).collect();
-    let others = ["06_users_auth", "08_presence_data", "14_php"].map(|group| format!("cases/{group}.json"));
-    let files = others.iter().map(String::as_str).chain(["cases-reference-bugs/reference_bugs.json"]);
-    for case in files.flat_map(|file| load(suite, file)) {
-        if case["name"].as_str().is_some_and(|name| wanted.remove(name)) {
-            cases.push(case);
+fn all_cases(suite: &Path) -> Vec<Value> {
+    let mut cases: Vec<Value> = GROUPS.iter().flat_map(|group| load(suite, &format!("{group}.json"))).collect();
+    cases.iter_mut().for_each(expect_no_drawn_hash);
+    cases
+}
+
+/// CppComet makes a lasting hash for whoever logs in with a token and tells it; this server makes none, so there may be
+/// nothing to tell (quirks 1.1). All else in those cases holds.
+fn expect_no_drawn_hash(case: &mut Value) {
+    const DRAWN: &str = "authorized <re:[0-9a-zA-Z]{1,32}>";
+    for step in case["steps"].as_array_mut().into_iter().flatten() {
+        if step["hello"] == DRAWN {
+            step["hello"] = Value::from("authorized <re:[0-9a-zA-Z]{0,32}>");
         }
     }
-    assert!(wanted.is_empty(), "the suite has no cases {wanted:?}");
-    Value::Array(cases).to_string()
 }
 
 fn load(suite: &Path, file: &str) -> Vec<Value> {

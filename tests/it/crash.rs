@@ -2,10 +2,11 @@
 //! same folder, and every row is there with its last acknowledged value or one that was sent after it.
 //!
 //! A process is killed here, not a machine: what the system was given to write is written. That it reaches the disk
-//! before the OK is up to SQLite's `synchronous = FULL`.
+//! before the OK is up to SQLite's `synchronous = FULL`, and to MariaDB's `innodb_flush_log_at_trx_commit = 1`.
 //!
 //! `ENCKE_CRASH_ROUNDS=n` says how often; a failure prints its seed for `ENCKE_CRASH_SEED=n`.
 
+use crate::mariadb::{MariaDb, section};
 use crate::random::Random;
 use crate::server::{Folder, PATIENCE, Server, Setup};
 use crate::tools;
@@ -29,11 +30,23 @@ const PADDING_MAX: usize = 6000;
 
 #[test]
 fn acknowledged_writes_outlive_the_process() {
+    let folder = writes_outlive_the_process(ROUNDS, "");
+    assert_eq!(integrity(&folder), "ok");
+}
+
+#[test]
+fn acknowledged_writes_outlive_the_process_in_mariadb() {
+    let Some(database) = MariaDb::shared("crash::acknowledged_writes_outlive_the_process_in_mariadb") else { return };
+    writes_outlive_the_process(ROUNDS / 2, &section(&database.database()));
+}
+
+/// Returns the folder of the last server, which has ended. `more` is configuration: where its data is.
+fn writes_outlive_the_process(rounds: usize, more: &str) -> Folder {
     let _alone = tools::alone();
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
     let seed = number("ENCKE_CRASH_SEED").unwrap_or_else(clock);
-    let rounds = number("ENCKE_CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds as usize);
+    let rounds = number("ENCKE_CRASH_ROUNDS").map_or(rounds, |rounds| rounds as usize);
     // Shown when the test fails.
     println!("ENCKE_CRASH_SEED={seed}");
 
@@ -42,7 +55,7 @@ fn acknowledged_writes_outlive_the_process() {
     let mut folder = Folder::new();
     let (mut acknowledged, mut unanswered) = (0, 0);
     for round in 0..rounds {
-        let setup = Setup { shards: 1 + round as u32 % 2, ..Setup::default() };
+        let setup = Setup { shards: 1 + round as u32 % 2, more: more.to_owned(), ..Setup::default() };
         let server = Server::start_in(folder, &setup);
         check(&server, &mut writers, round);
         let writes = 1 + random.below(WRITES_MAX);
@@ -51,12 +64,12 @@ fn acknowledged_writes_outlive_the_process() {
         folder = server.crash();
         unanswered += writers.iter().flat_map(|writer| writer.rows.values()).map(|row| row.sent.len()).sum::<usize>();
     }
-    let server = Server::start_in(folder, &Setup::default());
+    let server = Server::start_in(folder, &Setup { more: more.to_owned(), ..Setup::default() });
     check(&server, &mut writers, rounds);
     let (status, folder) = server.stop();
     assert!(status.success(), "{status}");
-    assert_eq!(integrity(&folder), "ok");
     println!("{rounds} rounds: {acknowledged} acknowledged writes are there; {unanswered} were cut off");
+    folder
 }
 
 /// A row of one of the two tables, by table and user.

@@ -185,6 +185,27 @@ fn guessing_passwords_has_to_wait() {
     assert!(refusal("wrong").is_some_and(|text| !text.contains("wait")), "a right password ends the count");
 }
 
+/// A question of a few kilobytes cannot make the server gather a gigabyte.
+#[test]
+fn large_results_are_refused_and_repeated_keys_cost_nothing() {
+    let more = "[cometql]\nresult_bytes_max = 3000000\n".to_owned();
+    let server = Server::start(&Setup { more, ..Setup::default() });
+    let mut bystanders = Bystanders::new(&server);
+    let mut backend = server.backend();
+    let data = "x".repeat(1_000_000);
+    for id in 1..=4 {
+        let sql = format!("INSERT INTO users_data (id, data) VALUES ({id}, '{data}')");
+        assert_eq!(backend.query(&sql).unwrap(), Answer::Ok { affected: 1, insert_id: id });
+    }
+    let select = |ids: &[&str]| format!("SELECT data FROM users_data WHERE id IN ({})", ids.join(","));
+    assert_eq!(backend.rows(&select(&["3"; 1000])).unwrap(), [[Some(data)]]);
+    assert_eq!(backend.rows(&select(&["1", "2", "3"])).unwrap().len(), 3);
+    let refused = backend.rows(&select(&["1", "2", "3", "4"])).unwrap_err().to_string();
+    assert!(refused.contains("11") && refused.contains("3000000 bytes"), "{refused}");
+    assert_eq!(backend.rows(&select(&["4", "2"])).unwrap().len(), 2, "the session goes on");
+    bystanders.check();
+}
+
 #[test]
 fn half_open_connections_end_by_themselves() {
     let more = "[ws]\nhandshake_timeout_ms = 1000\n[cometql]\nlogin_timeout_ms = 1000\n".to_owned();
@@ -351,5 +372,302 @@ fn a_publisher_faster_than_its_subscribers_is_slowed_and_nothing_is_lost() {
             reader.join().expect("every publication came, in order");
         }
         assert_eq!(status(&mut backend, "encke_closed_slow_consumer"), 0);
+    }
+}
+
+/// Turns of all shards so far, once this many browser commands were carried out.
+fn turns_after(backend: &mut CometQl, commands: u64) -> u64 {
+    await_status(backend, "encke_commands", commands);
+    status(backend, "encke_turns")
+}
+
+#[test]
+fn the_frames_of_one_connection_cannot_fill_a_turn() {
+    const FRAMES: u64 = 64_000;
+    let server = Server::start(&Setup { shards: 1, ..Setup::default() });
+    let mut bystanders = Bystanders::new(&server);
+    let mut busy = connect(server.browsers);
+    busy.write_all(UPGRADE.as_bytes()).expect("a head");
+    let (commands, turns) =
+        (status(&mut bystanders.backend, "encke_commands"), status(&mut bystanders.backend, "encke_turns"));
+    busy.write_all(&masked(0x81, b"statistics\n").repeat(FRAMES as usize)).expect("the server reads on");
+    bystanders.check();
+    let turns = turns_after(&mut bystanders.backend, commands + FRAMES) - turns;
+    assert!(turns >= FRAMES / 64, "{FRAMES} frames in {turns} turns");
+    bystanders.check();
+}
+
+#[test]
+fn long_lists_that_replace_each_other_take_a_turn_each() {
+    const LISTS: usize = 200;
+    for shards in [1, 3] {
+        let server = Server::start(&Setup { shards, ..Setup::default() });
+        let mut bystanders = Bystanders::new(&server);
+        let list = |letter: &str| {
+            let names: Vec<String> = (0..1024).map(|number| format!("{letter}{number:x}")).collect();
+            masked(0x81, format!("subscription\n{}", names.join("\n")).as_bytes())
+        };
+        let mut swapper = connect(server.browsers);
+        swapper.write_all(UPGRADE.as_bytes()).expect("a head");
+        let backend = &mut bystanders.backend;
+        let (commands, turns) = (status(backend, "encke_commands"), status(backend, "encke_turns"));
+        swapper.write_all(&[list("a"), list("b")].concat().repeat(LISTS / 2)).expect("the server reads on");
+        bystanders.check();
+        let turns = turns_after(&mut bystanders.backend, commands + LISTS as u64) - turns;
+        assert!(turns >= LISTS as u64, "{LISTS} lists in {turns} turns");
+        server.await_subscribers("a3ff", 0);
+        server.await_subscribers("b3ff", 1);
+        bystanders.check();
+    }
+}
+
+/// A subscriber of the pipe that speaks the newer protocol, in which connections end with a handshake.
+fn modern_subscriber(server: &Server, pipe: &str) -> TcpStream {
+    let mut stream = connect(server.browsers);
+    stream.write_all(UPGRADE.replace("api=js", "api=js2").as_bytes()).expect("a head");
+    stream.write_all(&masked(0x81, format!("subscription\n{pipe}").as_bytes())).expect("a subscription");
+    server.await_subscribers(pipe, 1);
+    stream
+}
+
+/// Below the time that the server gives a closing connection.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
+#[test]
+fn whoever_says_goodbye_is_no_subscriber_any_more() {
+    let server = Server::start(&Setup::default());
+    let mut leaver = modern_subscriber(&server, "goodbye");
+    let said = Instant::now();
+    leaver.write_all(&masked(0x88, &1000_u16.to_be_bytes())).expect("a close frame");
+    server.await_subscribers("goodbye", 0);
+    assert!(said.elapsed() < AT_ONCE, "{:?}", said.elapsed());
+    // The server goes on waiting for the other side, and then the place is used again.
+    let mut rest = Vec::new();
+    leaver.read_to_end(&mut rest).expect("a close frame comes back");
+    assert!(rest.ends_with(&[0x88, 2, 0x03, 0xe8]));
+    let _next = modern_subscriber(&server, "goodbye");
+    drop(leaver);
+    await_status(&mut server.backend(), "encke_ended", 1);
+    server.await_subscribers("goodbye", 1);
+}
+
+#[test]
+fn whoever_half_closes_is_no_subscriber_any_more() {
+    let more = "[ws]\nqueue_bytes_max = 100000000\n".to_owned();
+    let server = Server::start(&Setup { more, ..Setup::default() });
+    let leaver = modern_subscriber(&server, "half");
+    let mut backend = server.backend();
+    let insert =
+        format!("INSERT INTO pipes_messages (name, event, message) VALUES ('half', 'e', '{}')", "x".repeat(100_000));
+    // More than the system keeps for a reader that does not read.
+    let mut number = 0;
+    while status(&mut backend, "encke_memory_queues") < 1_000_000 {
+        backend.query(&insert).expect("it is published");
+        number += 1;
+        assert!(number < 1000, "nothing is queued");
+    }
+    let said = Instant::now();
+    leaver.shutdown(Shutdown::Write).expect("half closed");
+    server.await_subscribers("half", 0);
+    assert!(said.elapsed() < AT_ONCE, "{:?}", said.elapsed());
+}
+
+#[test]
+fn messages_left_open_make_room_for_those_that_end() {
+    // All open messages of a shard may hold 64 MiB together.
+    const PART: usize = 8_000_000;
+    let more = format!("[ws]\nmessage_bytes_max = {}\n", 2 * PART);
+    let server = Server::start(&Setup { shards: 1, more, ..Setup::default() });
+    let mut bystanders = Bystanders::new(&server);
+    let part = masked(0x01, &vec![b'x'; PART]);
+    let mut idle: Vec<TcpStream> = (0..9)
+        .map(|_| {
+            let mut stream = connect(server.browsers);
+            stream.write_all(&[UPGRADE.as_bytes(), &part].concat()).expect("half a message");
+            stream
+        })
+        .collect();
+    let mut rest = Vec::new();
+    idle[0].read_to_end(&mut rest).expect("the one that is open longest ends");
+    await_status(&mut bystanders.backend, "encke_closed_no_room", 1);
+    let mut whole = connect(server.browsers);
+    let parts = [masked(0x01, b"subscription\nin_pa"), masked(0x80, b"rts")].concat();
+    whole.write_all(&[UPGRADE.as_bytes(), &parts].concat()).expect("a message in two parts");
+    server.await_subscribers("in_parts", 1);
+    assert!(status(&mut bystanders.backend, "encke_memory_edge") < 80_000_000);
+    bystanders.check();
+}
+
+/// Asks for a file and reads the beginning of the answer only.
+fn ask_for(server: &Server, file: &str) -> (TcpStream, String) {
+    let mut stream = connect(server.browsers);
+    stream.write_all(format!("GET /{file} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).expect("a request");
+    let mut beginning = [0; 12];
+    stream.read_exact(&mut beginning).expect("an answer");
+    (stream, String::from_utf8_lossy(&beginning).into_owned())
+}
+
+#[test]
+fn files_that_nobody_reads_take_a_bounded_amount_of_memory() {
+    const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+    let server = Server::start(&Setup::default());
+    let mut bystanders = Bystanders::new(&server);
+    for number in 0..8 {
+        let file = std::fs::File::create(server.folder().join(format!("static/{number}.js"))).expect("a file");
+        file.set_len(FILE_BYTES_MAX).expect("room on the disk");
+    }
+    // All of them have the same content in memory: it would not fit so often.
+    let same: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let (stream, status) = ask_for(&server, "0.js");
+            assert_eq!(status, "HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    bystanders.check();
+    let mut others: Vec<TcpStream> = Vec::new();
+    for number in 1..8 {
+        let (stream, status) = ask_for(&server, &format!("{number}.js"));
+        assert_eq!(status, if number < 7 { "HTTP/1.1 200" } else { "HTTP/1.1 503" }, "file {number}");
+        others.push(stream);
+    }
+    assert_eq!(ask_for(&server, "0.js").1, "HTTP/1.1 200", "what is being sent anyway costs nothing more");
+    bystanders.check();
+    drop((same, others));
+    let found = tools::until(PATIENCE, || (ask_for(&server, "7.js").1 == "HTTP/1.1 200").then_some(()));
+    assert!(found.is_some(), "contents that nobody is sent any more take room");
+}
+
+#[test]
+fn an_answered_request_does_not_hold_its_connection() {
+    let server = Server::start(&Setup::default());
+    let mut backend = server.backend();
+    let mut stream = connect(server.browsers);
+    stream.write_all(b"GET /info HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
+    let begun = Instant::now();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer and its end");
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    // The client has not closed.
+    await_status(&mut backend, "encke_ended", 1);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+/// This many users, 1 and up, each with a connection that has proved who it is.
+fn users(server: &Server, count: usize) -> Vec<TcpStream> {
+    let mut backend = server.backend();
+    for user in 1..=count {
+        backend.query(&format!("INSERT INTO users_auth (id, hash) VALUES ({user}, 'key')")).expect("it is stored");
+    }
+    let streams = (1..=count)
+        .map(|user| {
+            let mut stream = connect(server.browsers);
+            let head = UPGRADE.replace("sesion=&myid=&", &format!("sesion=key&myid={user}&"));
+            stream.write_all(head.as_bytes()).expect("a head");
+            // One after the other: a login that storage has no place for would be refused.
+            let mut answer = Vec::new();
+            while !answer.windows(10).any(|word| word == b"serverInfo") {
+                let mut chunk = [0; 1000];
+                let read = stream.read(&mut chunk).expect("a first message");
+                assert!(read > 0, "user {user} was not let in");
+                answer.extend_from_slice(&chunk[..read]);
+            }
+            stream
+        })
+        .collect();
+    await_status(&mut backend, "encke_logins", count as u64);
+    streams
+}
+
+/// How many of the users storage knows to have gone.
+fn users_gone(server: &Server, count: usize) -> usize {
+    let ids: Vec<String> = (1..=count).map(|user| user.to_string()).collect();
+    let rows = server.backend().rows(&format!("SELECT time FROM users_time WHERE id IN ({})", ids.join(",")));
+    let is_time = |row: &&Vec<Option<String>>| row[0].as_deref().is_some_and(|time| time.parse::<i64>().unwrap() > 0);
+    rows.expect("times").iter().filter(is_time).count()
+}
+
+#[test]
+fn users_who_all_go_at_once_are_all_seen_last() {
+    const USERS: usize = 300;
+    // Far fewer places in storage's queue than users.
+    let more = "[storage]\nqueue_max = 16\n".to_owned();
+    let server = Server::start(&Setup { shards: 3, more, ..Setup::default() });
+    let streams = users(&server, USERS);
+    assert_eq!(users_gone(&server, USERS), 0);
+    drop(streams);
+    let found = tools::until(PATIENCE, || (users_gone(&server, USERS) == USERS).then_some(()));
+    assert!(found.is_some(), "only {} of {USERS}", users_gone(&server, USERS));
+    let mut backend = server.backend();
+    assert_eq!([status(&mut backend, "encke_last_seen_lost"), status(&mut backend, "encke_last_seen_waiting")], [0, 0]);
+}
+
+#[test]
+fn users_who_are_there_when_the_server_stops_are_seen_last() {
+    const USERS: usize = 300;
+    let more = "[storage]\nqueue_max = 16\n".to_owned();
+    let setup = Setup { shards: 3, more, ..Setup::default() };
+    let server = Server::start(&setup);
+    let streams = users(&server, USERS);
+    let (ended, folder) = server.stop();
+    assert!(ended.success(), "{ended}");
+    drop(streams);
+    let server = Server::start_in(folder, &setup);
+    assert_eq!(users_gone(&server, USERS), USERS);
+}
+
+#[test]
+fn what_stands_behind_a_fatal_frame_is_not_carried_out() {
+    let server = Server::start(&Setup::default());
+    let mut watcher = server.browser();
+    watcher.send("subscription\nweb_behind");
+    server.await_subscribers("web_behind", 1);
+    let publish = |message: &str| masked(0x81, format!("web_pipe2\nweb_behind\ne\n*\n\"{message}\"").as_bytes());
+    let mut good = server.browser();
+    let fatal: [(&str, Vec<u8>); 5] = [
+        ("an unknown command", masked(0x81, b"nonsense")),
+        ("an unmasked frame", b"\x81\x02hi".to_vec()),
+        ("text that is not UTF-8", masked(0x81, b"subscription\n\xff")),
+        ("a continuation of nothing", masked(0x80, b"hi")),
+        ("a close frame", masked(0x88, &1000_u16.to_be_bytes())),
+    ];
+    for api in ["js", "js2"] {
+        let upgrade = UPGRADE.replace("api=js", &format!("api={api}"));
+        for (what, frame) in &fatal {
+            let bytes = [upgrade.as_bytes(), &publish("before"), frame, &publish("behind")].concat();
+            until_the_end(server.browsers, &bytes);
+            // Its report has to wait for the owner, and what stands behind waits for the report.
+            good.send("web_pipe2\nweb_behind\ne\n*\n\"after\"");
+            let seen: Vec<String> = std::iter::from_fn(|| {
+                let message = watcher.receive()["data"].as_str().expect("a text").to_owned();
+                (message != "\"after\"").then_some(message)
+            })
+            .collect();
+            assert_eq!(seen, ["\"before\""], "{api}: {what}");
+            assert_eq!(good.receive()["event"], "answer", "a report");
+        }
+    }
+}
+
+#[test]
+fn a_report_without_receivers_does_not_wait_for_a_timer() {
+    const PUBLICATIONS: u32 = 50;
+    for shards in [1, 3] {
+        let server = Server::start(&Setup { shards, ..Setup::default() });
+        let mut alone = server.browser();
+        for subscribers in [0, 1] {
+            if subscribers == 1 {
+                alone.send("subscription\nweb_alone");
+                server.await_subscribers("web_alone", 1);
+            }
+            let begun = Instant::now();
+            for _ in 0..PUBLICATIONS {
+                alone.send("web_pipe2\nweb_alone\ne\n*\n\"hello\"");
+                let report = alone.receive();
+                assert_eq!(report["event"], "answer", "{report}");
+            }
+            // The next timer is a tenth of a second away.
+            assert!(begun.elapsed() < PUBLICATIONS * Duration::from_millis(50), "{:?}", begun.elapsed());
+        }
     }
 }

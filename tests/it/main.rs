@@ -10,6 +10,8 @@ mod conformance;
 mod corpus;
 mod crash;
 mod hostile;
+mod import;
+mod mariadb;
 mod php;
 mod random;
 mod server;

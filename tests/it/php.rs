@@ -28,6 +28,14 @@ $comet = @mysqli_connect(getenv('COMET_HOST'), 'root', 'wrong', 'CometQL_v1', (i
 echo $comet === false ? 'refused ' : 'connected ', mysqli_connect_errno();
 ";
 
+const COMPRESSED: &str = r"<?php
+mysqli_report(MYSQLI_REPORT_OFF);
+$comet = mysqli_init();
+$connected = @mysqli_real_connect($comet, getenv('COMET_HOST'), 'root', getenv('COMET_PASSWORD'), null,
+    (int)getenv('COMET_PORT'), null, MYSQLI_CLIENT_COMPRESS);
+echo $connected ? 'connected ' : 'refused ', mysqli_connect_errno(), ' ', mysqli_connect_error();
+";
+
 pub(crate) fn php(server: &Server, name: &str, script: &str) -> tools::Finished {
     let file = server.folder().join(name);
     std::fs::write(&file, script).expect("a script for the test");
@@ -82,4 +90,15 @@ fn php_is_told_that_its_password_is_wrong() {
     let server = Server::start(&Setup::default());
     let refused = php(&server, "wrong.php", WRONG_PASSWORD);
     assert_eq!(refused.stdout, "refused 16", "{}", refused.stderr);
+}
+
+/// It compresses although nobody offers that, so it is told before it can.
+#[test]
+fn php_that_compresses_is_refused_with_the_reason() {
+    if !have_php("php_that_compresses_is_refused_with_the_reason") {
+        return;
+    }
+    let server = Server::start(&Setup::default());
+    let finished = php(&server, "compressed.php", COMPRESSED);
+    assert!(finished.stdout.starts_with("refused 16 Compression is not offered"), "{}", finished.stdout);
 }

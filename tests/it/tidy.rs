@@ -38,14 +38,16 @@ const MODULES: &[Module] = &[
     pure("jsapi", &["model", "ws"]),
     pure("metrics", &["model"]),
     pure("storage", &["model"]),
-    // The engine, on the storage thread only.
+    // The engines, on the storage thread only.
     edge("storage/sqlite", &["model", "storage"]),
+    edge("storage/mysql", &["model", "storage"]),
     pure("hub", &["model", "storage"]),
     pure("cometql/wire", &["model"]),
     pure("cometql/sql", &["model"]),
     pure("cometql/errors", &["model", "storage", "cometql/sql"]),
     pure("cometql/tables", &["model", "storage", "cometql/sql", "cometql/errors", "cometql/plan"]),
-    pure("cometql/plan", &["model", "storage", "cometql/sql", "cometql/errors", "cometql/tables"]),
+    // Of `hub` it takes how long a token that is revoked would have been good.
+    pure("cometql/plan", &["model", "storage", "hub", "cometql/sql", "cometql/errors", "cometql/tables"]),
     pure("cometql/back_off", &["model"]),
     pure(
         "cometql/exec",
@@ -73,6 +75,7 @@ const MODULES: &[Module] = &[
             "jsapi",
             "storage",
             "storage/sqlite",
+            "storage/mysql",
             "hub",
             "cometql",
             "cometql/wire",
@@ -125,6 +128,7 @@ const IMPURE_CRATES: &[&str] = &[
     "socket2",
     "io_uring",
     "rusqlite",
+    "mysql_common",
     "crossbeam_channel",
     "signal_hook",
 ];

@@ -16,6 +16,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 const SSL: u32 = 1 << 11;
 
@@ -259,6 +260,38 @@ fn a_message_of_a_megabyte_over_tls() {
     session.query(&format!("SELECT '{message}'"));
     let row = session.row();
     assert!(row.ends_with(message.as_bytes()));
+}
+
+/// An answer may be longer than what a session may leave unsent, with TLS as without; who reads none of many is closed.
+#[test]
+fn an_answer_above_the_bound_on_unsent_bytes_over_tls() {
+    const LENGTH: usize = 900_000;
+    let more = "[cometql]\ntls = on\npacket_bytes_max = 1048576\n".to_owned();
+    let server = Server::start(&Setup { more, ..Setup::default() });
+    let mut session = Session::logged_in(&server);
+    let data: String = (0..LENGTH).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
+    for id in 1..=9 {
+        session.query(&format!("INSERT INTO users_data (id, data) VALUES ({id}, '{data}')"));
+        assert_eq!(session.receive(1)[0], 0, "OK");
+    }
+    let select = "SELECT data FROM users_data WHERE id IN (1, 2, 3, 4, 5, 6, 7, 8, 9)";
+    session.query(select);
+    // Long enough for the server to have written all of it to a socket that takes a part.
+    std::thread::sleep(Duration::from_millis(300));
+    for sequence in 1..=3 {
+        session.receive(sequence);
+    }
+    for sequence in 4..=12 {
+        assert!(session.receive(sequence).ends_with(data.as_bytes()), "row {sequence}");
+    }
+    assert_eq!(session.receive(13)[0], 0xfe, "the end");
+    let mut backend = server.backend();
+    assert_eq!(status(&mut backend, "encke_closed_slow_consumer"), 0);
+    for _ in 0..20 {
+        session.query(select);
+    }
+    let closed = tools::until(PATIENCE, || (status(&mut backend, "encke_closed_slow_consumer") == 1).then_some(()));
+    assert!(closed.is_some(), "who reads nothing is closed");
 }
 
 #[test]

@@ -49,6 +49,23 @@ fn a_peer_that_never_closes_is_closed_after_its_time() {
 }
 
 #[test]
+fn who_has_everything_and_never_closes_does_not_keep_the_time_for_sending() {
+    let mut settings = settings(1);
+    settings.shards[0].close_time_max = Duration::from_millis(50);
+    settings.shards[0].send_buffer = Some(16 * 1024);
+    let server = Server::start(settings);
+    let mut slow = server.connect();
+    slow.send("last 3000000 1\n");
+    let mut quick = server.connect();
+    quick.send("last 5 2\n");
+    assert_eq!(server.wait_for_ends(1), [End::Local]);
+    // Who still reads has the whole time.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(slow.rest().len(), 3_000_000);
+    assert_eq!(server.wait_for_ends(2), [End::Local, End::Local]);
+}
+
+#[test]
 fn a_stop_flushes_and_ends_everything() {
     for shards in [1, 3] {
         let server = Server::start(settings(shards));

@@ -50,6 +50,35 @@ fn a_slow_reader_gets_every_byte() {
     }
 }
 
+/// Whoever waits for the reader needs no queue, however much there is to send, and holds up nobody else.
+#[test]
+fn a_host_may_wait_until_all_is_sent() {
+    let mut settings = settings(1);
+    settings.shards[0].queue_bytes_max = 256 * 1024;
+    settings.shards[0].send_buffer = Some(64 * 1024);
+    let server = Server::start(settings);
+    let mut slow = server.connect();
+    let mut other = server.connect();
+    let mut gone = server.connect();
+    for client in [&mut slow, &mut gone] {
+        client.send("stream 200 1\n");
+    }
+    other.send("stream 50 2\necho between\n");
+    // What is written meanwhile comes where it was written.
+    other.expect("between\n");
+    for _ in 0..50 {
+        other.expect_pattern(100_000, 2);
+    }
+    drop(gone);
+    server.wait_for_ends(1);
+    assert!(server.log.memory(0).write_queues < 300_000);
+    for _ in 0..200 {
+        slow.expect_pattern(100_000, 1);
+    }
+    other.send("echo still alive\n");
+    other.expect("still alive\n");
+}
+
 #[test]
 fn a_reader_that_is_too_slow_is_ended_and_nobody_else() {
     for engine in engines() {

@@ -85,6 +85,8 @@ pub(crate) enum Message {
 /// * `join`, `cast N SEED`: everybody who joined, on all shards, gets N bytes of a pattern. `joined` answers.
 /// * `pause`: pauses this connection. `resume`: resumes all that are paused on this shard.
 /// * `close`, `bye TEXT`: ends this connection at once, or after the text was sent.
+/// * `last N SEED`: N bytes of a pattern, then the end, within a minute.
+/// * `stream N SEED`: N pieces of 100,000 bytes of a pattern, each when the one before is sent.
 /// * `deadline MS`, `idle MS`: `timeout` is written when it passes.
 /// * `spread N`: N messages of level 0 to every shard.
 /// * `panic`: breaks the shard.
@@ -95,6 +97,8 @@ pub(crate) struct Lines {
     paused: Vec<Token>,
     conns: Vec<Token>,
     casts: Vec<SharedBytes>,
+    /// Whose, and how many pieces of which pattern are left.
+    streams: Vec<(Token, usize, usize)>,
     numbers_out: Vec<u64>,
     numbers_in: Vec<u64>,
     replies_in: Vec<u64>,
@@ -113,6 +117,7 @@ impl Lines {
             paused: Vec::new(),
             conns: Vec::new(),
             casts: Vec::new(),
+            streams: Vec::new(),
             numbers_out: vec![0; 16],
             numbers_in: vec![0; 16],
             replies_in: vec![0; 16],
@@ -158,6 +163,11 @@ impl Lines {
             ("bye", _) => {
                 io.write(conn, format!("{rest}\n").as_bytes());
                 io.close_after_flush(conn);
+            }
+            ("last", [len, seed]) => io.write_last(conn, &pattern(*len, *seed).into(), Duration::from_mins(1)),
+            ("stream", [count, seed]) => {
+                self.streams.push((conn, *count, *seed));
+                io.tell_when_drained(conn);
             }
             ("deadline", [ms]) => io.deadline_after(conn, Duration::from_millis(*ms as u64)),
             ("idle", [ms]) => io.idle_timeout(conn, Duration::from_millis(*ms as u64)),
@@ -217,8 +227,22 @@ impl Host for Lines {
         assert_eq!(self.conns.len() + 1, before, "ended must come once for each accepted");
         self.joined.retain(|other| *other != conn);
         self.paused.retain(|other| *other != conn);
+        self.streams.retain(|(whose, ..)| *whose != conn);
         self.log.add_end(end);
         io.send(Level::Request, (self.shard + 1) % io.shards(), Message::Farewell);
+    }
+
+    fn drained(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        assert_eq!(io.queued_bytes(conn), 0);
+        let Some(place) = self.streams.iter().position(|(whose, ..)| *whose == conn) else { return };
+        let (_, left, seed) = &mut self.streams[place];
+        io.write(conn, &pattern(100_000, *seed));
+        *left -= 1;
+        if *left == 0 {
+            self.streams.remove(place);
+        } else {
+            io.tell_when_drained(conn);
+        }
     }
 
     fn timed_out(&mut self, io: &mut Io<'_, Self>, conn: Token) {

@@ -3,18 +3,25 @@
 //! Bytes of a session go in through [`Exec::receive`], answers come out as [`Output::Write`], one per session and
 //! turn. It lacks sockets, threads and clocks like the hub does, and the simulator runs both together.
 //!
-//! Answers leave in the order of the statements. Publications of one session overlap: a client that pipelines has many
-//! under way. Everything else waits until all before it is answered, and holds back what comes after it.
+//! Answers leave in the order of the statements. Publications and personal messages of one session overlap: a client
+//! that pipelines has many under way. Everything else waits until all before it is answered, and holds back what comes
+//! after it.
 //!
 //! ```text
 //!  bytes -> wire -> sql -> plan -> queue of entries -> bytes
-//!                                   |  Planned   not begun; begins at the front of the queue
-//!                                   |  Publishing  so many owners have yet to accept
-//!                                   |  Running   waits for owners or storage
-//!                                   v  Ready     encoded answer
+//!                                   |  Planned    not begun; begins at the front of the queue
+//!                                   |  Ordering   so many owners have yet to say whether it is done
+//!                                   |  Writing    storage has yet to commit
+//!                                   |  Streaming  rows are fetched in pieces and written as they come
+//!                                   v  Ready      encoded answer
 //! ```
+//!
+//! What a client has not read yet holds up its session only: beyond a few hundred kilobytes nothing is begun or fetched
+//! for it until the edge says [`Exec::drained`].
 
-mod gather;
+mod carry_out;
+mod cursor;
+mod numbers;
 mod session;
 
 #[cfg(test)]
@@ -22,25 +29,26 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
-use crate::hub::{Answered, Ask, AskId, Placement, Question, RingMessage, StatementId};
-use crate::model::{CloseReason, ConnId, DevId, Now, PipeKey, Publication, ShardId, Time, UserId};
-use crate::storage::{Completion, Job, Read, Request, Ticket, Write};
+use crate::hub::{Answered, AskId, EndedUsers, Placement, Replies, RingMessage, StatementId};
+use crate::model::{CloseReason, ConnId, DevId, Now, ShardId, Time, UserId};
+use crate::storage::{Completion, Job};
 
 use super::back_off::{self, BackOff};
 use super::errors::{Code, Error};
-use super::plan::{self, Database, Draft, Figures, LiveQuery, Plan, Reply, Row, SessionView, Source, StatementLimits};
+use super::plan::{self, Database, Figures, Plan, Row, SessionView, StatementLimits};
 use super::sql::{self, Statement, StringEscapes, Value};
 use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, ServerSettings, Verdict};
 
-use gather::Gather;
-use session::{Entry, Phase, Session, Stage, Start};
+use carry_out::refused;
+use session::{Entry, Phase, Session, Stage, Start, UNSENT_MAX};
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ExecConfig {
     pub placement: Placement,
     /// The one password of all tenants.
@@ -53,6 +61,36 @@ pub struct ExecConfig {
     /// Wrong passwords from one address after which its logins have to wait; 0: never.
     pub login_attempts_max: u32,
     pub tls: Tls,
+    /// Whether DELETE tells how many rows are gone; CppComet always said 0.
+    pub delete_counts: bool,
+}
+
+/// All but the password, so that no log and no panic can tell it.
+impl fmt::Debug for ExecConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Taken apart, so that a new field is either shown or hidden on purpose.
+        let Self {
+            placement,
+            password: _,
+            packets,
+            statements,
+            escapes,
+            pipeline_max,
+            login_attempts_max,
+            tls,
+            delete_counts,
+        } = self;
+        f.debug_struct("ExecConfig")
+            .field("placement", placement)
+            .field("packets", packets)
+            .field("statements", statements)
+            .field("escapes", escapes)
+            .field("pipeline_max", pipeline_max)
+            .field("login_attempts_max", login_attempts_max)
+            .field("tls", tls)
+            .field("delete_counts", delete_counts)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether sessions are enciphered. The edge does it; here it is offered and demanded.
@@ -85,6 +123,10 @@ pub enum Output {
     },
     /// The session may be read again.
     Resume {
+        session: ConnId,
+    },
+    /// [`Exec::drained`] is to be called once everything written to the session is sent.
+    TellWhenDrained {
         session: ConnId,
     },
     /// The password was proved: the session's time to log in is over.
@@ -133,6 +175,8 @@ struct StoredFor {
     dev: DevId,
     /// Users who lose their connections when it is committed.
     hashes_deleted: Vec<UserId>,
+    /// Tokens whose connections end then.
+    tokens_revoked: Vec<Arc<str>>,
 }
 
 pub struct Exec {
@@ -230,6 +274,7 @@ impl Exec {
         };
         let mut used = 0;
         let mut start_tls = false;
+        session.heard = now.unix;
         while !session.is_closing() && !session.holds_back(self.config.pipeline_max) {
             match session.wire.next(&self.config.packets, input.get(used..).unwrap_or_default()) {
                 Ok(None) => break,
@@ -278,31 +323,55 @@ impl Exec {
     pub fn ring(&mut self, message: RingMessage) {
         match message {
             RingMessage::Accepted { statement: StatementId { session, number } } => {
-                self.with(session, |session| session.accepted(number));
+                self.with(session, |session| session.ordered(number, Ok(())));
+            }
+            RingMessage::Refused { statement: StatementId { session, number }, refusal } => {
+                self.with(session, |session| session.ordered(number, Err(refused(&refusal))));
             }
             RingMessage::Answered(answered) => {
                 let Answered { id: AskId(id), replies } = *answered;
                 let Some((session, places)) = self.asks.remove(&id) else { return };
-                self.with(session, |session| session.gathered(|gather| gather.answered(&places, &replies)));
+                let placement = self.config.placement.clone();
+                self.with(session, |session| match replies {
+                    Replies::Killed(found) => session.killed(found),
+                    replies => session.heard(|cursor| cursor.answered(&places, replies, &placement)),
+                });
             }
             // Nothing else is ever sent to this shard.
             _ => {}
         }
     }
 
-    /// What storage says. A committed deletion is told to the shards; what can begin now waits for [`Exec::go_on`].
+    /// What storage says. Whose right to be here is gone is told to the shards; what can begin now waits for
+    /// [`Exec::go_on`].
     pub fn stored(&mut self, completion: Completion) {
-        let Some(StoredFor { session, dev, hashes_deleted }) = self.jobs.remove(&completion.ticket.0) else { return };
+        let Some(StoredFor { session, dev, hashes_deleted, tokens_revoked }) = self.jobs.remove(&completion.ticket.0)
+        else {
+            return;
+        };
         // Also if the session is gone by now: what is committed holds.
         if completion.result.is_ok() {
-            for user in hashes_deleted {
-                for shard in 0..self.config.placement.connection_shards() {
-                    let message = RingMessage::EndUser { dev, user };
-                    self.outputs.push_back(Output::Ring { to: ShardId(shard), message });
-                }
+            if !hashes_deleted.is_empty() {
+                let ended = Arc::new(EndedUsers::new(dev, hashes_deleted));
+                self.tell_shards(|| RingMessage::EndUsers(ended.clone()));
+            }
+            for token in tokens_revoked {
+                self.tell_shards(|| RingMessage::EndToken { dev, token: token.clone() });
             }
         }
         self.with(session, |session| session.stored(completion.result));
+    }
+
+    /// Everything written to the session is sent: after [`Output::TellWhenDrained`]. What goes on now waits for
+    /// [`Exec::go_on`].
+    pub fn drained(&mut self, id: ConnId) {
+        self.with(id, |session| (session.unsent, session.draining) = (0, false));
+    }
+
+    fn tell_shards(&mut self, message: impl Fn() -> RingMessage) {
+        for shard in 0..self.config.placement.connection_shards() {
+            self.outputs.push_back(Output::Ring { to: ShardId(shard), message: message() });
+        }
     }
 
     /// Begins what waits in one session for nothing but its turn; false: in none. To be called until then at the end of
@@ -326,7 +395,12 @@ impl Exec {
             }
             session.touched = false;
             if !session.out.is_empty() {
+                session.unsent = session.unsent.saturating_add(session.out.len());
                 self.outputs.push_back(Output::Write { session: id, bytes: std::mem::take(&mut session.out) });
+            }
+            if session.unsent >= UNSENT_MAX && !session.draining {
+                session.draining = true;
+                self.outputs.push_back(Output::TellWhenDrained { session: id });
             }
             if let (Some(reason), true) = (session.closing, session.queue.is_empty()) {
                 self.outputs.push_back(Output::Close { session: id, reason });
@@ -360,7 +434,7 @@ impl Exec {
         let Some(mut session) = self.take(id) else { return };
         change(&mut session);
         self.answer_front(&mut session);
-        if session.has_planned() && !session.startable {
+        if session.can_go_on() && !session.startable {
             session.startable = true;
             self.startable.push_back(id);
         }
@@ -398,17 +472,13 @@ impl Exec {
             // A probe tries no password, so it neither waits nor makes anybody wait; nor has it anything to encipher.
             Verdict::Empty if session.asked_user.starts_with(b"haproxy_check") => {
                 session.phase = Phase::Probe;
-                session.wire.accept_unproved(&mut session.out);
-                self.touch(session);
-                return;
+                return answer_login(session, Connection::accept_unproved);
             }
             _ if self.config.tls == Tls::Required && !session.wire.is_tls() => {
                 return self.refuse(session, &Error::new(Code::Authentication, TLS_REQUIRED));
             }
             Verdict::SwitchPlugin(method) => {
-                session.wire.switch_plugin(method, &mut session.out);
-                self.touch(session);
-                return;
+                return answer_login(session, |wire, answer| wire.switch_plugin(method, answer));
             }
             // Whether the password is right is not told, or guessing would go on.
             _ if let Some(left) = self.back_off.wait(session.address, now) => {
@@ -431,9 +501,8 @@ impl Exec {
                 self.back_off.succeeded(session.address);
                 self.counters.logins += 1;
                 session.phase = Phase::Ready;
-                session.wire.accept(method, &mut session.out);
+                answer_login(session, |wire, answer| wire.accept(method, answer));
                 self.outputs.push_back(Output::LoggedIn { session: session.id });
-                self.touch(session);
             }
             Err(error) => self.refuse(session, &error),
         }
@@ -456,9 +525,8 @@ impl Exec {
 
     fn refuse(&mut self, session: &mut Session, error: &Error) {
         self.counters.logins_refused += 1;
-        session.wire.refuse(error.code.number(), &error.text, &mut session.out);
+        answer_login(session, |wire, answer| wire.refuse(error.code.number(), &error.text, answer));
         session.close_when_answered(CloseReason::LoginRefused);
-        self.touch(session);
     }
 
     fn command(&mut self, session: &mut Session, sequence: u8, command: Command<'_>, now: Now, live: LiveRows<'_>) {
@@ -500,7 +568,7 @@ impl Exec {
             Command::FieldList { .. } | Command::SetOption(_) | Command::Debug => reply.eof(),
             Command::Fetch { .. } => reply.error(wire::code::NO_CURSOR, "There is no open cursor"),
             Command::KillProcess(id) => {
-                let plan = Plan::Kill(id);
+                let plan = Plan::Kill(id.into());
                 session.push(Entry {
                     start: Start::At(sequence),
                     more: false,
@@ -525,14 +593,7 @@ impl Exec {
         while let Some(planned) = plans.next() {
             self.counters.statements += 1;
             let more = plans.peek().is_some();
-            let stage = match planned {
-                Ok(Plan::Publish(drafts)) if alone && session.only_publishes() => {
-                    let number = session.next_number();
-                    Stage::Publishing { left: self.publish(session, number, drafts) }
-                }
-                Ok(plan) => Stage::Planned(plan),
-                Err(error) => Stage::Failed(error),
-            };
+            let stage = self.stage(session, planned, alone);
             session.push(Entry { start, more, binary: false, stage });
             start = Start::Continued;
         }
@@ -609,14 +670,17 @@ impl Exec {
             let columns = plan::result_columns(&statement, &session.view(now, &self.config.statements))?;
             let parameters = u16::try_from(statement.placeholders())
                 .map_err(|_| Error::new(Code::TooManyValues, "The statement has too many placeholders"))?;
-            if session.prepared_bytes + text.len() > PREPARED_BYTES_MAX {
-                return Err(Error::new(Code::TooManyStatements, "The prepared statements are too long together"));
+            if session.prepared_bytes + statement.bytes() > PREPARED_BYTES_MAX {
+                return Err(Error::new(
+                    Code::TooManyStatements,
+                    "The prepared statements are too large together: close some first",
+                ));
             }
             let id = session
                 .wire
                 .add_statement(&self.config.packets, parameters)
                 .ok_or_else(|| Error::new(Code::TooManyStatements, "Too many prepared statements: close some first"))?;
-            session.remember(id, statement, text.len());
+            session.remember(id, statement);
             Ok((id, columns, parameters))
         });
         let mut answer = Vec::new();
@@ -634,14 +698,7 @@ impl Exec {
     fn execute(&mut self, session: &mut Session, sequence: u8, execute: &wire::Execute<'_>, now: Now) {
         self.counters.statements += 1;
         let planned = self.plan_execution(session, execute, now);
-        let stage = match planned {
-            Ok(Plan::Publish(drafts)) if session.only_publishes() => {
-                let number = session.next_number();
-                Stage::Publishing { left: self.publish(session, number, drafts) }
-            }
-            Ok(plan) => Stage::Planned(plan),
-            Err(error) => Stage::Failed(error),
-        };
+        let stage = self.stage(session, planned, true);
         session.push(Entry { start: Start::At(sequence), more: false, binary: true, stage });
     }
 
@@ -649,146 +706,10 @@ impl Exec {
         let statement = session
             .prepared
             .get(&execute.statement)
-            .map(|(statement, _)| statement)
             .ok_or_else(|| Error::new(Code::UnknownStatement, "There is no such prepared statement"))?;
         let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
         let bound = statement.bind(&values)?;
         plan::plan(&bound, &session.view(now, &self.config.statements))
-    }
-
-    // Carrying out
-
-    /// Sends each draft to its owner; returns how many have to be accepted.
-    fn publish(&mut self, session: &Session, number: u32, drafts: Vec<Draft>) -> u32 {
-        let statement = StatementId { session: session.id, number };
-        let count = drafts.len() as u32;
-        self.counters.publications += u64::from(count);
-        for Draft { pipe, event, message } in drafts {
-            let key = Arc::new(PipeKey { dev: session.dev, name: pipe });
-            let to = self.config.placement.owner_of_pipe(&key);
-            let publication = Box::new(Publication::new(key, event, message));
-            let message = RingMessage::Publish { publication, statement: Some(statement) };
-            self.outputs.push_back(Output::Ring { to, message });
-        }
-        count
-    }
-
-    /// Answers what can be answered at the front of the queue, and begins what then stands there.
-    fn advance(&mut self, session: &mut Session, live: LiveRows<'_>) {
-        self.answer_front(session);
-        while let Some(plan) = session.take_planned() {
-            let stage = self.begin(session, plan, live);
-            session.begun(stage);
-            self.answer_front(session);
-        }
-    }
-
-    /// Answers what can be answered at the front of the queue, and begins nothing.
-    fn answer_front(&mut self, session: &mut Session) {
-        while let Some(entry) = session.queue.pop_front() {
-            let Entry { start, more, binary, stage } = entry;
-            let result = match stage {
-                Stage::Publishing { left: 0 } => Ok(Reply::Ok { affected: 0, insert_id: 0 }),
-                Stage::Ready(bytes) => {
-                    session.out.extend_from_slice(&bytes);
-                    session.popped();
-                    continue;
-                }
-                Stage::Failed(error) => Err(error),
-                Stage::Done(result) => result,
-                waiting => {
-                    session.queue.push_front(Entry { start, more, binary, stage: waiting });
-                    break;
-                }
-            };
-            self.counters.errors += u64::from(result.is_err());
-            session.answer(start, more, binary, result);
-        }
-        if !session.out.is_empty() || session.paused || session.is_closing() {
-            self.touch(session);
-        }
-    }
-
-    fn begin(&mut self, session: &mut Session, plan: Plan, live: LiveRows<'_>) -> Stage {
-        match plan {
-            Plan::Reply(reply) => Stage::Done(Ok(reply)),
-            Plan::Publish(drafts) => {
-                let number = session.front_number();
-                match self.publish(session, number, drafts) {
-                    0 => Stage::Done(Ok(Reply::Ok { affected: 0, insert_id: 0 })),
-                    left => Stage::Publishing { left },
-                }
-            }
-            Plan::Write { writes, reply } => {
-                self.store(session, Request::Write(writes));
-                Stage::Writing(reply)
-            }
-            Plan::Read { source, query } => {
-                let gather = self.ask(session, source, query);
-                Stage::Gathering(gather)
-            }
-            Plan::UseDatabase(database) => {
-                session.use_database(database);
-                Stage::Done(Ok(Reply::Ok { affected: 0, insert_id: 0 }))
-            }
-            Plan::Kill(id) => Stage::Done(self.kill(session, id)),
-            Plan::Live(LiveQuery { figures, query }) => {
-                Stage::Done(query.apply(live(figures, session.dev)).map(Reply::Rows))
-            }
-        }
-    }
-
-    fn ask(&mut self, session: &Session, source: Source, query: plan::RowQuery) -> Gather {
-        let dev = session.dev;
-        match source {
-            Source::PipeCounts(names) => {
-                let keys: Vec<PipeKey> = names.into_iter().map(|name| PipeKey { dev, name }).collect();
-                let parts = by_owner(&keys, |key| self.config.placement.owner_of_pipe(key));
-                for (to, places) in &parts {
-                    let asked = places.iter().filter_map(|place| keys.get(*place).cloned()).collect();
-                    self.send_question(session.id, *to, places.clone(), Question::PipeCounts(asked));
-                }
-                Gather::counts(keys, parts.len(), query)
-            }
-            Source::LastSeen(users) => {
-                let parts = by_owner(&users, |user| self.config.placement.owner_of_user(dev, *user));
-                for (to, places) in &parts {
-                    let asked = places.iter().filter_map(|place| users.get(*place).copied()).collect();
-                    self.send_question(session.id, *to, places.clone(), Question::Online(dev, asked));
-                }
-                self.store(session, Request::Read(Read::LastSeen { dev, users: users.clone() }));
-                Gather::last_seen(users, parts.len(), query)
-            }
-            Source::Hashes(users) => {
-                self.store(session, Request::Read(Read::Hashes { dev, users }));
-                Gather::texts(query)
-            }
-            Source::UserData(users) => {
-                self.store(session, Request::Read(Read::UserData { dev, users }));
-                Gather::texts(query)
-            }
-        }
-    }
-
-    fn send_question(&mut self, session: ConnId, to: ShardId, places: Vec<usize>, question: Question) {
-        let id = self.draw_number();
-        self.asks.insert(id, (session, places));
-        let message = RingMessage::Ask(Box::new(Ask { id: AskId(id), question }));
-        self.outputs.push_back(Output::Ring { to, message });
-    }
-
-    fn store(&mut self, session: &Session, request: Request) {
-        let deleted = |write: &Write| match write {
-            Write::DeleteHash { user, .. } => Some(*user),
-            _ => None,
-        };
-        let hashes_deleted = match &request {
-            Request::Write(writes) => writes.iter().filter_map(deleted).collect(),
-            Request::Read(_) => Vec::new(),
-        };
-        let number = self.draw_number();
-        self.jobs.insert(number, StoredFor { session: session.id, dev: session.dev, hashes_deleted });
-        self.outputs.push_back(Output::Store(Job { ticket: Ticket(number), request }));
     }
 
     /// The answer to `COM_STATISTICS`, one line of names and numbers.
@@ -815,32 +736,21 @@ impl Exec {
         self.next_number += 1;
         self.next_number
     }
+}
 
-    /// Ends another session of the same tenant, or any if this one is of tenant 0.
-    fn kill(&mut self, session: &mut Session, id: u32) -> Result<Reply, Error> {
-        let done = Ok(Reply::Ok { affected: 0, insert_id: 0 });
-        if session.wire.id() == id {
-            session.close_when_answered(CloseReason::Killed);
-            return done;
-        }
-        let place = self.connections.get(&id).map(|target| target.index as usize);
-        let target = place.and_then(|place| self.sessions.get(place)).and_then(Option::as_ref);
-        match target.filter(|target| session.dev == DevId(0) || target.dev == session.dev) {
-            Some(target) => {
-                self.outputs.push_back(Output::Close { session: target.id, reason: CloseReason::Killed });
-                done
-            }
-            None => Err(Error::new(Code::UnknownConnection, format!("There is no connection with the id {id}"))),
-        }
-    }
+/// Behind the answers to what came before: a change of user may follow publications that are still under way.
+fn answer_login(session: &mut Session, write: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
+    let mut answer = Vec::new();
+    write(&mut session.wire, &mut answer);
+    session.push(Entry::ready(answer));
 }
 
 const TLS_REQUIRED: &str = "Logins are accepted over TLS only: connect with --ssl (mysql) or MYSQLI_CLIENT_SSL (PHP)";
 
 const NOT_LOGGED_IN: &str = "Access denied: this session did not log in with the password";
 
-/// Bytes of text of all prepared statements of a session.
-const PREPARED_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of memory of all prepared statements of a session, as [`sql::Prepared::bytes`] estimates them.
+const PREPARED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Statements in one query of a client that asked for multi-statements.
 const STATEMENTS_PER_QUERY_MAX: usize = 1000;
@@ -857,16 +767,6 @@ fn parse_user(name: &[u8], dev_max: u32) -> Result<DevId, Error> {
     number.filter(|dev| *dev <= dev_max).map(DevId).ok_or_else(|| {
         Error::new(Code::Authentication, "Authentication failed: the user is root or the number of a tenant")
     })
-}
-
-/// Groups the places of keys by the shard that owns them.
-fn by_owner<K>(keys: &[K], owner: impl Fn(&K) -> ShardId) -> Vec<(ShardId, Vec<usize>)> {
-    let mut places: Vec<(ShardId, usize)> = keys.iter().enumerate().map(|(place, key)| (owner(key), place)).collect();
-    places.sort_unstable();
-    places
-        .chunk_by(|left, right| left.0 == right.0)
-        .map(|group| (group[0].0, group.iter().map(|(_, place)| *place).collect()))
-        .collect()
 }
 
 fn value_of(parameter: Parameter<'_>) -> Result<Value<'static>, Error> {

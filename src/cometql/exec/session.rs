@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, SessionView, StatementLimits};
+use crate::cometql::plan::{
+    Database, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, StatementLimits, too_large,
+};
 use crate::cometql::sql::Prepared;
-use crate::cometql::wire::{self, Column, Connection};
-use crate::model::{CloseReason, ConnId, DevId, Now};
+use crate::cometql::wire::{self, Column, Connection, PausedRows};
+use crate::model::{CloseReason, ConnId, DevId, Now, UnixTime};
 use crate::storage::{Outcome, StorageError};
 
-use super::gather::Gather;
+use super::cursor::Cursor;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -28,19 +30,76 @@ pub(super) enum Start {
     Continued,
 }
 
+impl Start {
+    /// The number behind which the answer begins; `last`: that of the answer before.
+    fn sequence(self, last: u8) -> u8 {
+        match self {
+            Self::At(sequence) => sequence,
+            Self::Continued => last,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Stage {
     Planned(Plan),
-    /// Owners have yet to accept so many publications.
-    Publishing {
-        left: u32,
+    /// Owners have yet to say so many times whether it is done; then the reply, or the first refusal.
+    Ordering(Orders),
+    /// Storage has yet to commit; `counted`: the rows that it touches are told.
+    Writing {
+        reply: Reply,
+        counted: bool,
     },
-    /// Storage has yet to commit.
-    Writing(Reply),
-    Gathering(Gather),
+    /// A shard has yet to say whether it has this connection.
+    Killing(u64),
+    Streaming(Box<Stream>),
     Failed(Error),
     Done(Result<Reply, Error>),
     Ready(Vec<u8>),
+}
+
+/// What owners were told to do.
+#[derive(Debug)]
+pub(super) struct Orders {
+    pub(super) left: u32,
+    pub(super) refusal: Option<Error>,
+    pub(super) reply: Reply,
+    /// Further ones may be sent before these are done.
+    pub(super) overlap: bool,
+}
+
+/// A result set whose rows go out as they come.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) cursor: Cursor,
+    pub(super) rows: RowStream,
+    /// Once its columns are written.
+    paused: Option<PausedRows>,
+    pub(super) failure: Option<Error>,
+}
+
+impl Stream {
+    pub(super) fn new(cursor: Cursor, rows: RowStream) -> Self {
+        Self { cursor, rows, paused: None, failure: None }
+    }
+
+    pub(super) fn push(&mut self, rows: Result<Vec<Row>, Error>) {
+        if let Err(error) = rows.and_then(|rows| self.rows.push(rows)) {
+            self.failure = Some(error);
+        }
+    }
+
+    /// After an answer.
+    fn heard(&mut self) {
+        if !self.cursor.is_waiting() {
+            let rows = self.cursor.take();
+            self.push(rows);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.cursor.bytes() + self.rows.bytes()
+    }
 }
 
 /// A statement or command that is not answered yet.
@@ -79,12 +138,17 @@ pub(super) struct Session {
     first: u32,
     /// The last sequence number written.
     sequence: u8,
-    /// With the length of the text.
-    pub(super) prepared: BTreeMap<u32, (Prepared, usize)>,
-    /// Bytes of text of all of them.
+    pub(super) prepared: BTreeMap<u32, Prepared>,
+    /// Bytes of all of them, estimated.
     pub(super) prepared_bytes: usize,
     /// Answers of this turn.
     pub(super) out: Vec<u8>,
+    /// Bytes handed to the edge since all of them were known to be sent.
+    pub(super) unsent: usize,
+    /// The edge will say when they are.
+    pub(super) draining: bool,
+    /// When it was last heard of.
+    pub(super) heard: UnixTime,
     /// In the list of sessions with something to write.
     pub(super) touched: bool,
     /// In the list of sessions whose next statement may begin.
@@ -112,6 +176,9 @@ impl Session {
             prepared: BTreeMap::new(),
             prepared_bytes: 0,
             out: Vec::new(),
+            unsent: 0,
+            draining: false,
+            heard: UnixTime::default(),
             touched: false,
             startable: false,
             paused: false,
@@ -124,18 +191,19 @@ impl Session {
             + self.wire.held_bytes()
             + self.out.capacity()
             + self.queue.capacity() * size_of::<Entry>()
-            + self.prepared.len() * size_of::<(u32, (Prepared, usize))>()
             + self.prepared_bytes
+            // Nothing but the front streams.
+            + self.queue.front().map_or(0, |front| if let Stage::Streaming(stream) = &front.stage { stream.bytes() } else { 0 })
     }
 
-    pub(super) fn remember(&mut self, id: u32, statement: Prepared, bytes: usize) {
-        self.prepared_bytes += bytes;
-        self.prepared.insert(id, (statement, bytes));
+    pub(super) fn remember(&mut self, id: u32, statement: Prepared) {
+        self.prepared_bytes += statement.bytes();
+        self.prepared.insert(id, statement);
     }
 
     pub(super) fn forget(&mut self, id: u32) {
-        if let Some((_, bytes)) = self.prepared.remove(&id) {
-            self.prepared_bytes -= bytes;
+        if let Some(statement) = self.prepared.remove(&id) {
+            self.prepared_bytes -= statement.bytes();
         }
     }
 
@@ -156,6 +224,19 @@ impl Session {
         }
     }
 
+    /// A row of `SHOW FULL PROCESSLIST`.
+    pub(super) fn process(&self, busy: bool, now: UnixTime) -> Row {
+        let command = match (self.phase, busy) {
+            (Phase::Login, _) => "Connect",
+            (_, false) => "Sleep",
+            (_, true) => "Query",
+        };
+        let silent = now.0.saturating_sub(self.heard.0).max(0);
+        let database = self.database.map_or_else(|| format!("db_{}", self.dev), str::to_owned);
+        let (id, host, silent) = (self.wire.id().to_string(), self.address.to_string(), silent.to_string());
+        [&id, &*self.user, &host, &database, command, &silent, "", ""].map(Box::from).into()
+    }
+
     pub(super) fn use_database(&mut self, database: Database) {
         match database {
             Database::CometQl => self.database = Some("CometQL_v1"),
@@ -174,18 +255,32 @@ impl Session {
 
     /// Whether the next command must wait for answers to earlier ones.
     pub(super) fn holds_back(&self, pipeline_max: usize) -> bool {
-        self.queue.len() >= pipeline_max || !self.only_publishes()
+        self.queue.len() >= pipeline_max || !self.overlaps()
     }
 
-    /// Whether nothing but publications is under way, with which another one may overlap.
-    pub(super) fn only_publishes(&self) -> bool {
-        // What was pushed last tells: nothing but a publication lets anything be pushed after it.
-        self.queue.back().is_none_or(|entry| matches!(entry.stage, Stage::Publishing { .. } | Stage::Ready(_)))
+    /// Whether nothing but publications and personal messages is under way, with which others may overlap.
+    pub(super) fn overlaps(&self) -> bool {
+        // What was pushed last tells: nothing else lets anything be pushed after it.
+        self.queue.back().is_none_or(|entry| match &entry.stage {
+            Stage::Ordering(orders) => orders.overlap,
+            Stage::Ready(_) => true,
+            _ => false,
+        })
     }
 
-    /// Whether the statement at the front waits for nothing but its beginning.
-    pub(super) fn has_planned(&self) -> bool {
-        matches!(self.queue.front(), Some(Entry { stage: Stage::Planned(_), .. }))
+    /// Whether the client has so much to read that nothing is begun for it and no row fetched.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.unsent.saturating_add(self.out.len()) >= UNSENT_MAX
+    }
+
+    /// Whether the statement at the front waits for nothing but its turn.
+    pub(super) fn can_go_on(&self) -> bool {
+        !self.is_held_up()
+            && match self.queue.front().map(|front| &front.stage) {
+                Some(Stage::Planned(_)) => true,
+                Some(Stage::Streaming(stream)) => !stream.cursor.is_waiting(),
+                _ => false,
+            }
     }
 
     /// The plan of the statement at the front if that is not begun; [`Session::begun`] says what it has become.
@@ -224,44 +319,90 @@ impl Session {
         }
     }
 
-    pub(super) fn accepted(&mut self, number: u32) {
+    /// An owner has done what the statement asked of it, or not.
+    pub(super) fn ordered(&mut self, number: u32, result: Result<(), Error>) {
         let place = number.wrapping_sub(self.first) as usize;
-        if let Some(Entry { stage: Stage::Publishing { left }, .. }) = self.queue.get_mut(place) {
-            *left = left.saturating_sub(1);
+        if let Some(Entry { stage: Stage::Ordering(orders), .. }) = self.queue.get_mut(place) {
+            orders.left = orders.left.saturating_sub(1);
+            if let Err(error) = result {
+                orders.refusal.get_or_insert(error);
+            }
         }
     }
 
-    pub(super) fn gathered(&mut self, change: impl FnOnce(&mut Gather)) {
-        let Some(entry) = self.queue.front_mut() else { return };
-        if let Stage::Gathering(gather) = &mut entry.stage {
-            change(gather);
+    /// The statement at the front streams and has heard something.
+    pub(super) fn heard(&mut self, change: impl FnOnce(&mut Cursor)) {
+        if let Some(Entry { stage: Stage::Streaming(stream), .. }) = self.queue.front_mut() {
+            change(&mut stream.cursor);
+            stream.heard();
         }
-        let complete = matches!(&entry.stage, Stage::Gathering(gather) if gather.is_complete());
-        if complete && let Stage::Gathering(gather) = std::mem::replace(&mut entry.stage, Stage::Ready(Vec::new())) {
-            entry.stage = Stage::Done(gather.finish().map(Reply::Rows));
+    }
+
+    pub(super) fn killed(&mut self, found: bool) {
+        let Some(entry) = self.queue.front_mut() else { return };
+        if let Stage::Killing(number) = entry.stage {
+            let result = if found { Ok(Reply::Ok { affected: 0, insert_id: 0 }) } else { Err(no_connection(number)) };
+            entry.stage = Stage::Done(result);
         }
     }
 
     pub(super) fn stored(&mut self, result: Result<Outcome, StorageError>) {
         let Some(entry) = self.queue.front_mut() else { return };
-        match (&entry.stage, result) {
-            (Stage::Writing(_), Ok(_)) => {
-                if let Stage::Writing(reply) = std::mem::replace(&mut entry.stage, Stage::Ready(Vec::new())) {
-                    entry.stage = Stage::Done(Ok(reply));
-                }
+        match (&mut entry.stage, result) {
+            (Stage::Writing { reply, counted }, Ok(outcome)) => {
+                let reply = match outcome {
+                    Outcome::Written { rows } if *counted => Reply::Ok { affected: rows, insert_id: 0 },
+                    _ => std::mem::replace(reply, Reply::Ok { affected: 0, insert_id: 0 }),
+                };
+                entry.stage = Stage::Done(Ok(reply));
             }
-            (Stage::Writing(_), Err(error)) => entry.stage = Stage::Failed(storage_failure(&error)),
-            (Stage::Gathering(_), result) => self.gathered(|gather| gather.stored(result)),
-            _ => {}
+            (Stage::Writing { .. }, Err(error)) => entry.stage = Stage::Failed(storage_failure(&error)),
+            (_, result) => self.heard(|cursor| cursor.stored(result)),
+        }
+    }
+
+    // Result sets that go out bit by bit
+
+    /// Writes the rows that are known, until the client has enough to read. Columns go out before the first row: a
+    /// statement that fails before has an error for its whole answer.
+    pub(super) fn write_known(&mut self, start: Start, binary: bool, stream: &mut Stream) {
+        while !self.is_held_up()
+            && let Some(row) = stream.rows.take_row()
+        {
+            let mut writer = resume(&self.wire, &mut self.out, self.sequence, start, binary, stream);
+            writer.row(row.iter().map(Option::as_deref));
+            stream.paused = Some(writer.pause());
+        }
+    }
+
+    /// All rows are written, or an error tells that no more will come; the entry was taken from the front.
+    pub(super) fn end_rows(&mut self, start: Start, more: bool, binary: bool, stream: &mut Stream) {
+        let Some(error) = stream.failure.take() else {
+            self.popped();
+            let writer = resume(&self.wire, &mut self.out, self.sequence, start, binary, stream);
+            self.sequence = writer.end(more).sequence();
+            return;
+        };
+        if stream.paused.is_none() {
+            return self.answer(start, more, binary, Err(error));
+        }
+        self.popped();
+        let writer = resume(&self.wire, &mut self.out, self.sequence, start, binary, stream);
+        writer.error(error.code.number(), &error.text);
+        self.drop_continued();
+    }
+
+    /// After an error nothing follows, whatever was announced.
+    fn drop_continued(&mut self) {
+        while self.queue.front().is_some_and(is_continued) {
+            self.queue.pop_front();
+            self.first = self.first.wrapping_add(1);
         }
     }
 
     /// Writes the answer to the entry that was taken from the front.
     pub(super) fn answer(&mut self, start: Start, more: bool, binary: bool, result: Result<Reply, Error>) {
-        let sequence = match start {
-            Start::At(sequence) => sequence,
-            Start::Continued => self.sequence,
-        };
+        let sequence = start.sequence(self.sequence);
         self.popped();
         let mut reply = self.wire.reply(sequence, &mut self.out);
         self.sequence = match result {
@@ -272,15 +413,36 @@ impl Session {
             Ok(Reply::Rows(rows)) => write_rows(reply, &rows, more, binary),
             Err(error) => {
                 reply.error(error.code.number(), &error.text);
-                // After an error nothing follows, whatever was announced.
-                while self.queue.front().is_some_and(is_continued) {
-                    self.queue.pop_front();
-                    self.first = self.first.wrapping_add(1);
-                }
-                return;
+                return self.drop_continued();
             }
         };
     }
+}
+
+/// Goes on with the result set, or begins it.
+fn resume<'a>(
+    wire: &Connection,
+    out: &'a mut Vec<u8>,
+    sequence: u8,
+    start: Start,
+    binary: bool,
+    stream: &mut Stream,
+) -> wire::RowWriter<'a> {
+    if let Some(paused) = stream.paused.take() {
+        return wire.resume(paused, out);
+    }
+    let columns = columns(&stream.rows.columns());
+    let reply = wire.reply(start.sequence(sequence), out);
+    if binary { reply.start_binary(&columns) } else { reply.start(&columns) }
+}
+
+/// Bytes that a client may have unread before it is waited for. What is sent comes on top: one row, or one answer that is
+/// made at once.
+pub(super) const UNSENT_MAX: usize = 256 * 1024;
+
+/// Error 1094.
+pub(super) fn no_connection(number: u64) -> Error {
+    Error::new(Code::UnknownConnection, format!("There is no connection with the id {number}"))
 }
 
 /// A session that had no more entries than this under way keeps the room for them.
@@ -309,7 +471,9 @@ fn write_rows(reply: wire::Reply<'_>, rows: &ResultSet, more: bool, binary: bool
 
 pub(super) fn storage_failure(error: &StorageError) -> Error {
     match error {
+        StorageError::TooLarge { bytes_max } => too_large(*bytes_max),
         StorageError::Failed(text) => Error::new(Code::Internal, format!("Storage failed: {text}")),
         StorageError::Overloaded => Error::new(Code::Internal, "Storage has too much to do: try again"),
+        StorageError::Unavailable(text) => Error::new(Code::Internal, format!("Storage cannot be reached: {text}")),
     }
 }

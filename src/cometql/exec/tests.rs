@@ -1,14 +1,16 @@
 //! Whole sessions as bytes: a script of what arrives, and what must leave. Packets are written and read by hand here,
 //! so that a mistake of `wire` cannot hide.
 
+mod tables;
+
 use super::*;
-use crate::hub::Replies;
+use crate::hub::{Question, Refusal, Replies};
 use crate::model::{Time, UnixTime, UserId};
-use crate::storage::{Outcome, StorageError, Write};
+use crate::storage::{Outcome, Read, Request, StorageError, Write};
 use sha1::{Digest, Sha1};
 use std::net::Ipv4Addr;
 
-const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 const PASSWORD: &str = "correct horse";
 const SALT: [u8; 20] = [7; 20];
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -17,14 +19,16 @@ struct Bench {
     exec: Exec,
     input: Vec<u8>,
     paused: bool,
-    /// Answers as short texts: `ok 0 0`, `error 15`, `rows a,b: 1,2 | 3,4`, `bytes ...`.
-    answers: Vec<String>,
+    /// What [`Bench::take`] has not seen yet.
+    unread: Vec<u8>,
     rings: Vec<(ShardId, RingMessage)>,
     jobs: Vec<Job>,
     closed: Vec<(ConnId, CloseReason)>,
     held_off: Vec<IpAddr>,
     /// The last write.
     written: Vec<u8>,
+    /// The session waits for its client to read.
+    undrained: bool,
     now: Now,
 }
 
@@ -43,10 +47,16 @@ impl Bench {
             placement: Placement::new(2, 1),
             password: PASSWORD.into(),
             packets: wire::Limits::default(),
-            statements: StatementLimits { query_bytes_max: 10_000, dev_max: 9, ..StatementLimits::default() },
+            statements: StatementLimits {
+                query_bytes_max: 10_000,
+                result_bytes_max: 50_000,
+                dev_max: 9,
+                ..StatementLimits::default()
+            },
             escapes: StringEscapes::Mysql,
             pipeline_max: 4,
             login_attempts_max: 3,
+            delete_counts: false,
             tls,
         };
         let mut exec = Exec::new(config);
@@ -55,16 +65,17 @@ impl Bench {
             exec,
             input: Vec::new(),
             paused: false,
-            answers: Vec::new(),
+            unread: Vec::new(),
             rings: Vec::new(),
             jobs: Vec::new(),
             closed: Vec::new(),
             held_off: Vec::new(),
             written: Vec::new(),
+            undrained: false,
             now: NOW,
         };
         bench.turn();
-        bench.answers.clear();
+        bench.unread.clear();
         bench
     }
 
@@ -81,7 +92,7 @@ impl Bench {
     }
 
     fn log_in_with(&mut self, user: &str, response: &[u8], database: Option<&str>) {
-        let flags: u32 = 0x200 | 0x8000 | 0x1_0000 | if database.is_some() { 8 } else { 0 };
+        let flags: u32 = 0x200 | 0x8000 | 0x1_0000 | 0x8_0000 | if database.is_some() { 8 } else { 0 };
         let mut body = flags.to_le_bytes().to_vec();
         body.extend([0, 0, 0, 1, 45]);
         body.extend([0; 23]);
@@ -123,7 +134,7 @@ impl Bench {
         while let Some(output) = self.exec.poll_output() {
             match output {
                 Output::Write { bytes, .. } => {
-                    self.answers.extend(decode(&bytes));
+                    self.unread.extend(&bytes);
                     self.written = bytes;
                 }
                 Output::Ring { to, message } => self.rings.push((to, message)),
@@ -133,18 +144,32 @@ impl Bench {
                     self.paused = false;
                     self.feed();
                 }
+                Output::TellWhenDrained { .. } => self.undrained = true,
                 Output::HeldOff { address } => self.held_off.push(address),
                 Output::LoggedIn { .. } => {}
             }
         }
     }
 
-    /// The owner accepts the nth publication sent.
+    /// Whose order the nth message is.
+    fn statement(&self, nth: usize) -> StatementId {
+        match &self.rings[nth].1 {
+            RingMessage::Publish { statement: Some(statement), .. } => *statement,
+            RingMessage::Send(send) => send.statement,
+            RingMessage::SetLength(set) => set.statement,
+            other => panic!("no order: {other:?}"),
+        }
+    }
+
+    fn refuse(&mut self, nth: usize, refusal: Refusal) {
+        let message = RingMessage::Refused { statement: self.statement(nth), refusal: Box::new(refusal) };
+        self.exec.ring(message);
+        self.turn();
+    }
+
+    /// The owner does what the nth message orders.
     fn accept(&mut self, nth: usize) {
-        let RingMessage::Publish { statement: Some(statement), .. } = &self.rings[nth].1 else {
-            panic!("no publication")
-        };
-        let message = RingMessage::Accepted { statement: *statement };
+        let message = RingMessage::Accepted { statement: self.statement(nth) };
         self.exec.ring(message);
         self.turn();
     }
@@ -155,8 +180,9 @@ impl Bench {
         self.turn();
     }
 
+    /// Answers as short texts: `ok 0 0`, `error 15`, `rows a,b: 1,2 | 3,4`, `bytes ...`.
     fn take(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.answers)
+        decode(&std::mem::take(&mut self.unread))
     }
 
     fn check(&mut self, sql: &str, expected: &str) {
@@ -212,9 +238,20 @@ fn decode(bytes: &[u8]) -> Vec<String> {
                     .map(|definition| texts(&definition[4..])[3].clone())
                     .collect();
                 assert_eq!(packets.next().map(|packet| packet[0]), Some(0xfe));
-                let rows: Vec<String> =
-                    packets.by_ref().take_while(|packet| packet[0] != 0xfe).map(|row| texts(row).join(",")).collect();
+                let mut rows = Vec::new();
+                let mut broken = None;
+                for packet in packets.by_ref() {
+                    match packet[0] {
+                        0xfe => break,
+                        0xff => {
+                            broken = Some(format!("error {}", u16::from_le_bytes([packet[1], packet[2]])));
+                            break;
+                        }
+                        _ => rows.push(texts(packet).join(",")),
+                    }
+                }
                 answers.push(format!("rows {}: {}", names.join(","), rows.join(" | ")));
+                answers.extend(broken);
             }
             _ => answers.push(format!("bytes {}", String::from_utf8_lossy(packet))),
         }
@@ -255,7 +292,15 @@ impl Bench {
         self.input.clear();
         self.exec.opened(id(0), address, SALT);
         self.turn();
-        self.answers.clear();
+        self.unread.clear();
+    }
+}
+
+#[test]
+fn the_password_is_not_shown() {
+    let bench = Bench::greeted();
+    for shown in [format!("{:?}", bench.exec.config), format!("{:#?}", bench.exec.config)] {
+        assert!(shown.contains("pipeline_max") && !shown.contains(PASSWORD), "{shown}");
     }
 }
 
@@ -428,6 +473,47 @@ fn publications_overlap_and_answers_keep_the_order() {
     assert_eq!(bench.take(), ["ok 0 0", "ok 0 0", "ok 0 0"]);
 }
 
+/// Whatever is answered at once waits for the publications sent in front of it, which go to the tenant they were
+/// sent by.
+#[test]
+fn commands_are_answered_behind_the_publications_before_them() {
+    let right = [b"\x112\0\x14", &response(PASSWORD)[..], b"\0"].concat();
+    let wrong = [b"\x112\0\x14", &response("wrong")[..], b"\0"].concat();
+    // Another plugin, so it is asked again.
+    let switched = [&right[..], b"\x2d\0dialog\0"].concat();
+    for (command, expected) in [
+        (&right[..], "ok 0 0"),
+        (&wrong, "error 16"),
+        (&switched, "eof"),
+        (b"\x0e", "ok 0 0"),
+        (b"\x02db_3", "ok 0 0"),
+        (b"\x02nowhere", "error 15"),
+        (b"\x1f", "ok 0 0"),
+        (b"\x1b\x01\0", "eof"),
+        (b"\x09", "bytes Uptime: 12  Threads: 1  Questions: 2  Errors: 0"),
+        (b"\x1a\x07\0\0\0", "error 1243"),
+        (b"\x0d", "eof"),
+        (b"\x04users_auth\0", "eof"),
+        (b"\xc8", "error 1047"),
+        (b"\x16SELECT nothing FROM nowhere", "error 15"),
+    ] {
+        let mut bench = Bench::logged_in();
+        bench.query(INSERT);
+        bench.query(INSERT);
+        bench.packet(0, command);
+        assert!(bench.take().is_empty(), "{command:?}: nothing is accepted yet");
+        bench.accept(1);
+        bench.accept(0);
+        assert_eq!(bench.take(), ["ok 0 0", "ok 0 0", expected], "{command:?}");
+        let devs = bench.rings.iter().map(|(_, message)| match message {
+            RingMessage::Publish { publication, .. } => publication.pipe.dev,
+            other => panic!("{other:?}"),
+        });
+        assert!(devs.eq([DevId(1), DevId(1)]));
+        assert_eq!(bench.closed.is_empty(), expected != "error 16");
+    }
+}
+
 #[test]
 fn a_full_pipeline_is_not_read() {
     let mut bench = Bench::logged_in();
@@ -458,7 +544,7 @@ fn anything_else_waits_for_what_was_before_it() {
     assert_eq!(bench.take(), ["ok 0 0"]);
     let write = Write::PutHash { dev: DevId(1), user: UserId::new(5).unwrap(), hash: "abc".into() };
     assert_eq!(bench.jobs[0].request, Request::Write(vec![write]));
-    bench.complete(Ok(Outcome::Written));
+    bench.complete(Ok(Outcome::Written { rows: 1 }));
     assert_eq!(bench.take(), ["ok 1 5"]);
     assert_eq!(bench.rings.len(), 2);
 }
@@ -485,17 +571,19 @@ fn a_deleted_hash_is_told_to_every_shard_once_it_is_committed() {
     let mut bench = Bench::logged_in();
     bench.query("DELETE FROM users_auth WHERE id IN (5, 6)");
     assert!(bench.rings.is_empty());
-    bench.complete(Ok(Outcome::Written));
+    bench.complete(Ok(Outcome::Written { rows: 1 }));
     assert_eq!(bench.take(), ["ok 0 0"]);
-    let told: Vec<(u16, u32)> = bench
+    let told: Vec<(u16, Vec<u32>)> = bench
         .rings
         .iter()
         .map(|(to, message)| match message {
-            RingMessage::EndUser { dev: DevId(1), user } => (to.0, user.get()),
+            RingMessage::EndUsers(ended) if ended.dev == DevId(1) => {
+                (to.0, ended.users().iter().map(|user| user.get()).collect())
+            }
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(told, [(0, 5), (1, 5), (0, 6), (1, 6)]);
+    assert_eq!(told, [(0, vec![5, 6]), (1, vec![5, 6])], "all users in one message for each shard");
     bench.rings.clear();
     bench.query("DELETE FROM users_auth WHERE id = 5");
     bench.complete(Err(StorageError::Overloaded));
@@ -514,6 +602,27 @@ fn storage_that_fails_is_told_and_the_session_goes_on() {
     bench.check("SHOW DATABASES", "rows Database: CometQL_v1");
 }
 
+/// A row is asked for once, however often it is named, and what is read has a budget.
+#[test]
+fn large_results_are_refused_where_they_would_arise() {
+    let mut bench = Bench::logged_in();
+    bench.query(&format!("SELECT data FROM users_data WHERE id IN ({})", ["5"; 1000].join(",")));
+    let read = Read::UserData { dev: DevId(1), users: vec![UserId::new(5).unwrap()] };
+    assert_eq!(bench.jobs[0].request, Request::Read { read, bytes_max: 50_000 });
+    bench.complete(Err(StorageError::TooLarge { bytes_max: 50_000 }));
+    assert_eq!(bench.take(), ["error 11"]);
+    assert!(String::from_utf8_lossy(&bench.written).contains("larger than 50000 bytes"));
+    // What waits for its order is held, and has the same budget.
+    let rows = |count: u32| (1..=count).map(|id| (UserId::new(id).unwrap(), "d".repeat(10_000).into())).collect();
+    for (count, refused) in [(4, false), (5, true)] {
+        bench.query("SELECT id FROM users_data WHERE id IN (1, 2, 3, 4, 5) ORDER BY id");
+        bench.complete(Ok(Outcome::Texts(rows(count))));
+        let answers = bench.take();
+        assert_eq!(answers == ["error 11"], refused, "{answers:?}");
+    }
+    bench.check("SELECT 1", "rows 1: 1");
+}
+
 #[test]
 fn counts_are_gathered_from_their_owners() {
     let mut bench = Bench::logged_in();
@@ -528,7 +637,7 @@ fn counts_are_gathered_from_their_owners() {
         bench.exec.ring(RingMessage::Answered(Box::new(answered)));
     }
     bench.turn();
-    assert_eq!(bench.take(), ["rows users,name: 97,pipe_a | 98,pipe_b | 99,pipe_c | 97,pipe_a"]);
+    assert_eq!(bench.take(), ["rows users,name: 97,pipe_a | 98,pipe_b | 99,pipe_c"]);
 }
 
 #[test]
@@ -544,7 +653,8 @@ fn last_seen_joins_owners_and_storage() {
         bench.exec.ring(RingMessage::Answered(Box::new(answered)));
     }
     let user = |id| UserId::new(id).unwrap();
-    bench.complete(Ok(Outcome::Times(vec![(user(1), 1_600_000_000), (user(2), 5), (user(4), 0)])));
+    // In whatever order.
+    bench.complete(Ok(Outcome::Times(vec![(user(4), 0), (user(2), 5), (user(1), 1_600_000_000)])));
     assert_eq!(bench.take(), ["rows id,time: 1,1600000000 | 2,0 | 3,-1 | 4,-1"]);
 }
 
@@ -609,8 +719,72 @@ fn lengths_and_bytes_that_are_no_statement() {
     bench.check("SELECT 1", "rows 1: 1");
 }
 
+/// The number is the contract, so each of the table is sent by something here, and nothing else is.
 #[test]
-fn prepared_statements_publish_and_are_bounded() {
+fn every_error_of_the_table_is_sent() {
+    let list = |item: &str, count: usize| vec![item; count].join(",");
+    let names = (0..21).map(|n| format!("n{n}")).collect::<Vec<_>>().join(",");
+    let statements = [
+        (2, "DELETE FROM users_auth WHERE id = 5 ORDER BY id".to_owned()),
+        (3, "garbage in here".to_owned()),
+        (10, "INSERT INTO users_time (id, time) VALUES (5, 1)".to_owned()),
+        (11, format!("INSERT INTO users_auth (id, hash) VALUES (5, '{}')", "a".repeat(33))),
+        (12, "INSERT INTO users_auth (id, hash) VALUES (0, 'a')".to_owned()),
+        (13, "SELECT hash FROM users_auth".to_owned()),
+        (14, "SELECT nothing FROM users_auth WHERE id = 5".to_owned()),
+        (15, "SELECT nothing FROM nowhere".to_owned()),
+        (16, "cometqlcluster_v1 set dev_id=99; SELECT 1".to_owned()),
+        (17, "abc".to_owned()),
+        (18, format!("SELECT id FROM users_auth WHERE {}", ["id = 5"; 11].join(" AND "))),
+        (19, format!("SELECT id FROM users_auth WHERE id IN ({})", list("5", 4001))),
+        (20, format!("SELECT {} FROM users_auth WHERE id = 5", list("id", 21))),
+        (21, format!("INSERT INTO users_auth ({names}) VALUES ({})", list("1", 21))),
+        (1094, "KILL 77".to_owned()),
+    ];
+    let mut sent = std::collections::BTreeSet::new();
+    let mut bench = Bench::logged_in();
+    let mut check = |code: u16, answers: &[String]| {
+        assert_eq!(answers, [format!("error {code}")]);
+        sent.insert(code);
+    };
+    for (code, sql) in &statements {
+        bench.query(sql);
+        check(*code, &bench.take());
+    }
+    bench.query("SELECT hash FROM users_auth WHERE id = 5");
+    bench.complete(Err(StorageError::Failed("disk".into())));
+    check(500, &bench.take());
+    bench.packet(0, b"\x16SELECT data FROM users_data WHERE id = ?");
+    bench.take();
+    for (code, packet) in [
+        (1047, &b"\xc8"[..]),
+        // No types were ever bound.
+        (1210, b"\x17\x01\0\0\0\0\x01\0\0\0\0\0"),
+        (1243, b"\x17\x07\0\0\0\0\x01\0\0\0"),
+        // These two are the protocol's own, and not in the table.
+        (1421, b"\x1c\x01\0\0\0\x01\0\0\0"),
+        (1835, b""),
+    ] {
+        bench.packet(0, packet);
+        check(code, &bench.take());
+    }
+    for _ in 0..1023 {
+        bench.packet(0, b"\x16SELECT 1");
+    }
+    bench.take();
+    bench.packet(0, b"\x16SELECT 1");
+    check(1461, &bench.take());
+    let mut probe = Bench::greeted();
+    probe.log_in("haproxy_check", "", None);
+    probe.take();
+    probe.query("SHOW DATABASES");
+    check(403, &probe.take());
+    let table = Code::ALL.iter().map(|code| code.number()).chain([1421, 1835]);
+    assert_eq!(sent, table.collect());
+}
+
+#[test]
+fn prepared_statements_publish() {
     let mut bench = Bench::logged_in();
     bench.packet(0, b"\x16INSERT INTO pipes_messages (name, event, message) VALUES ('pipe', ?, ?)");
     let prepared = bench.take();
@@ -626,15 +800,38 @@ fn prepared_statements_publish_and_are_bounded() {
     bench.packet(0, &[0x19, 1, 0, 0, 0]);
     bench.packet(0, &execute);
     assert_eq!(bench.take(), ["error 1243"]);
-    // Long texts are limited together.
-    let long = format!("\x16SELECT '{}'", "x".repeat(9_000));
-    let mut refused = 0;
-    for _ in 0..200 {
-        bench.packet(0, long.as_bytes());
-        refused += usize::from(bench.take() == ["error 1461"]);
+}
+
+/// They are charged what they weigh when parsed: a value of one character takes many times as much memory.
+#[test]
+fn prepared_statements_are_bounded_together() {
+    let values = format!("DELETE FROM users_data WHERE id IN (1{})", ",2".repeat(3_900));
+    for (statement, most) in [(format!("SELECT '{}'", "x".repeat(9_000)), 240), (values, 10)] {
+        let mut bench = Bench::logged_in();
+        let packet = format!("\x16{statement}");
+        let mut prepared = 0;
+        loop {
+            bench.packet(0, packet.as_bytes());
+            if bench.take() == ["error 1461"] {
+                break;
+            }
+            prepared += 1;
+        }
+        assert!((most / 2..=most).contains(&prepared), "{prepared}");
+        assert!(bench.exec.memory() < PREPARED_BYTES_MAX + 200_000);
+        // Whoever closes one may prepare another.
+        bench.packet(0, &[0x19, 1, 0, 0, 0]);
+        bench.packet(0, packet.as_bytes());
+        assert_ne!(bench.take(), ["error 1461"]);
     }
-    assert!(refused > 50, "{refused}");
-    assert!(bench.exec.memory() < 3 * PREPARED_BYTES_MAX);
+    // Plain ones are many: as many as a session may have at all.
+    let mut bench = Bench::logged_in();
+    for _ in 0..1024 {
+        bench.packet(0, b"\x16INSERT INTO pipes_messages (name, event, message) VALUES ('pipe', ?, ?)");
+        assert!(bench.take()[0].starts_with("ok"));
+    }
+    bench.packet(0, b"\x16SELECT 1");
+    assert_eq!(bench.take(), ["error 1461"]);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! INSERT and REPLACE to plans. All rows of a statement are checked before any is carried out.
 
-use super::{Draft, Plan, Reply, SessionView, find_column, find_table, not_implemented, user_id};
+use super::{Draft, Letter, Plan, Reply, SessionView, find_column, find_table, user_id};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Insert, Value};
-use crate::cometql::tables::{COLUMNS_MAX, HASH_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table, TableId};
+use crate::cometql::tables::{
+    CALL_NAME_MAX, COLUMNS_MAX, HASH_MAX, HISTORY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table, TableId,
+};
+use crate::hub::claimed_expiry;
 use crate::model::{EventName, NameError, PipeName, UserId};
 use crate::storage::Write;
 
@@ -28,8 +31,55 @@ pub fn plan_insert(insert: &Insert<'_>, session: &SessionView<'_>) -> Result<Pla
             let data = row.bounded("data", session.limits.user_data_bytes_max)?.into();
             Ok(Write::PutUserData { dev: session.dev, user, data })
         }),
-        _ => check_only(rows, table, session),
+        TableId::UsersMessages => rows.map(|row| letter(&row, session)).collect::<Result<_, _>>().map(Plan::Send),
+        TableId::PipesSettings => {
+            let lengths: Vec<_> = rows.map(|row| length(&row)).collect::<Result<_, _>>()?;
+            let affected = lengths.len() as u64;
+            Ok(Plan::SetLengths { lengths, reply: Reply::Ok { affected, insert_id: 0 } })
+        }
+        TableId::RevokedTokens => {
+            let writes: Vec<_> = rows.map(|row| revocation(&row, session)).collect::<Result<_, _>>()?;
+            let affected = writes.len() as u64;
+            Ok(Plan::Write { writes, reply: Reply::Ok { affected, insert_id: 1 } })
+        }
+        TableId::Conference => {
+            for row in rows {
+                row.check_required()?;
+                row.bounded("name", CALL_NAME_MAX)?;
+                row.user("user_id")?;
+                row.bounded("message", session.limits.message_bytes_max)?;
+            }
+            Err(Error::new(Code::Internal, "There is no media server for calls: none is configured"))
+        }
+        // All others refuse it before.
+        _ => Err(Error::new(Code::ReadOnly, format!("Table `{}` is read only", table.name))),
     }
+}
+
+fn letter(row: &Fields<'_, '_>, session: &SessionView<'_>) -> Result<Letter, Error> {
+    row.check_required()?;
+    let user = row.user("id")?;
+    let event = row.event("event")?;
+    let message = row.bounded("message", session.limits.message_bytes_max)?.into();
+    Ok(Letter { user, event, message })
+}
+
+fn length(row: &Fields<'_, '_>) -> Result<(PipeName, Option<u32>), Error> {
+    row.check_required()?;
+    Ok((row.pipe("name")?, Some(history_length(row.text("length").unwrap_or_default()))))
+}
+
+/// From 0 to [`HISTORY_MAX`], whatever is written: the digits up to the first other byte, nothing and less count as 0.
+fn history_length(text: &str) -> u32 {
+    let digits = text.trim_ascii().bytes().map_while(|byte| byte.is_ascii_digit().then(|| u32::from(byte - b'0')));
+    digits.fold(0, |length: u32, digit| length.saturating_mul(10).saturating_add(digit)).min(HISTORY_MAX)
+}
+
+/// Any text: applications revoke what is no token, too.
+fn revocation(row: &Fields<'_, '_>, session: &SessionView<'_>) -> Result<Write, Error> {
+    row.check_required()?;
+    let token = row.bounded("token", TOKEN_MAX)?;
+    Ok(Write::PutRevoked { dev: session.dev, token: token.into(), expires: claimed_expiry(token) })
 }
 
 fn draft(row: &Fields<'_, '_>, session: &SessionView<'_>) -> Result<Draft, Error> {
@@ -59,37 +109,6 @@ fn write<'r, 'a: 'r>(
     let affected = writes.len() as u64;
     let insert_id = first.map_or(0, |user| u64::from(user.get()));
     Ok(Plan::Write { writes, reply: Reply::Ok { affected, insert_id } })
-}
-
-/// The field rules of the tables whose rows nobody takes yet.
-fn check_only<'r, 'a: 'r>(
-    rows: impl Iterator<Item = Fields<'r, 'a>>,
-    table: &Table,
-    session: &SessionView<'_>,
-) -> Result<Plan, Error> {
-    for row in rows {
-        row.check_required()?;
-        match table.id {
-            TableId::UsersMessages => {
-                row.user("id")?;
-                row.event("event")?;
-                row.bounded("message", session.limits.message_bytes_max)?;
-            }
-            TableId::PipesSettings => {
-                row.pipe("name")?;
-            }
-            TableId::RevokedTokens => {
-                row.bounded("token", TOKEN_MAX)?;
-            }
-            TableId::Conference => {
-                row.user("user_id")?;
-                row.bounded("message", session.limits.message_bytes_max)?;
-            }
-            // Their INSERT is refused before.
-            _ => {}
-        }
-    }
-    Err(not_implemented(table, VERB))
 }
 
 type Places = [Option<usize>; COLUMNS_MAX];

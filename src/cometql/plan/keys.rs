@@ -11,18 +11,18 @@ use super::rows::Test;
 use super::user_id;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Condition, Operator, Value};
-use crate::cometql::tables::{CONDITIONS_MAX, Key, PIPE_NAME_MIN, TOKEN_MAX, VALUES_MAX};
+use crate::cometql::tables::{CONDITIONS_MAX, Key, PIPE_NAME_MIN, VALUES_MAX};
 use crate::model::{PipeName, UserId};
 
 /// Longest pattern of LIKE, in bytes: matching takes time in proportion to it.
 pub(super) const PATTERN_BYTES_MAX: usize = 256;
 
-/// The keys of a statement, valid for their table, in the order written.
+/// The keys of a statement, valid for their table, each once and in the order written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Keys {
     Users(Vec<UserId>),
     Pipes(Vec<PipeName>),
-    Tokens(Vec<Box<str>>),
+    Texts(Vec<Box<str>>),
     /// All rows: WHERE does not say, and the table can be listed.
     All,
 }
@@ -32,16 +32,50 @@ impl Keys {
         match self {
             Self::Users(users) => users.is_empty(),
             Self::Pipes(pipes) => pipes.is_empty(),
-            Self::Tokens(tokens) => tokens.is_empty(),
+            Self::Texts(texts) => texts.is_empty(),
             Self::All => false,
+        }
+    }
+
+    /// As the cells of their column have them.
+    pub(super) fn cells(&self) -> Vec<Box<str>> {
+        match self {
+            Self::Users(users) => users.iter().map(|user| user.to_string().into()).collect(),
+            Self::Pipes(pipes) => pipes.iter().map(|pipe| pipe.as_str().into()).collect(),
+            Self::Texts(texts) => texts.clone(),
+            Self::All => Vec::new(),
+        }
+    }
+
+    /// Those in the places for which `keep` is true.
+    pub(super) fn retain(&mut self, keep: &[bool]) {
+        fn pick<K>(keys: &mut Vec<K>, keep: &[bool]) {
+            let mut keep = keep.iter();
+            keys.retain(|_| keep.next().is_some_and(|keep| *keep));
+        }
+        match self {
+            Self::Users(users) => pick(users, keep),
+            Self::Pipes(pipes) => pick(pipes, keep),
+            Self::Texts(texts) => pick(texts, keep),
+            Self::All => {}
+        }
+    }
+
+    /// In an order of their own, so that equal statements do equal things.
+    pub(super) fn sort(&mut self) {
+        match self {
+            Self::Users(users) => users.sort_unstable(),
+            Self::Pipes(pipes) => pipes.sort_unstable(),
+            Self::Texts(texts) => texts.sort_unstable(),
+            Self::All => {}
         }
     }
 }
 
 /// Which keys a condition names.
 enum Named<'c> {
-    /// In the order written; `merged` when they come from several branches of an OR.
-    Values { values: Vec<&'c Value<'static>>, merged: bool },
+    /// In the order written.
+    Values(Vec<&'c Value<'static>>),
     /// It does not say.
     Nothing,
     /// Only some branches of an OR say.
@@ -126,8 +160,8 @@ pub(super) fn keys(
     key_name: &str,
     is_key: &impl Fn(&str) -> bool,
 ) -> Result<Keys, Error> {
-    let (values, merged) = match named(condition, is_key) {
-        Named::Values { values, merged } => (values, merged),
+    let values = match named(condition, is_key) {
+        Named::Values(values) => values,
         Named::Nothing => return Err(missing(key_name)),
         Named::Partly => {
             let text = format!("Every branch of OR must name `{key_name}` with = or IN");
@@ -136,22 +170,20 @@ pub(super) fn keys(
     };
     let texts = values.into_iter().filter_map(Value::text);
     Ok(match key {
-        Key::User { least } => {
-            Keys::Users(collect(texts.filter_map(user_id).filter(|user| user.get() >= least), merged))
-        }
+        Key::User { least } => Keys::Users(collect(texts.filter_map(user_id).filter(|user| user.get() >= least))),
         Key::Pipe => {
             let names = texts.filter(|text| text.len() >= PIPE_NAME_MIN);
-            Keys::Pipes(collect(names.filter_map(|text| PipeName::new(text.as_bytes()).ok()), merged))
+            Keys::Pipes(collect(names.filter_map(|text| PipeName::new(text.as_bytes()).ok())))
         }
-        Key::Token => Keys::Tokens(collect(texts.filter(|text| text.len() <= TOKEN_MAX).map(Box::from), merged)),
+        Key::Text { bytes_max } => Keys::Texts(collect(texts.filter(|text| text.len() <= bytes_max).map(Box::from))),
         Key::None => Keys::All,
     })
 }
 
-/// The keys of one list as often as written; a row that several branches of an OR ask for is still one row.
-fn collect<K: Ord + Clone>(keys: impl Iterator<Item = K>, merged: bool) -> Vec<K> {
+/// Each key once: a row is one row, however often it is asked for. (CppComet repeated it.)
+fn collect<K: Ord + Clone>(keys: impl Iterator<Item = K>) -> Vec<K> {
     let mut seen = BTreeSet::new();
-    keys.filter(|key| !merged || seen.insert(key.clone())).collect()
+    keys.filter(|key| seen.insert(key.clone())).collect()
 }
 
 /// Error 13: the statement does not say which rows.
@@ -161,20 +193,16 @@ pub(super) fn missing(key_name: &str) -> Error {
 
 fn named<'c>(condition: &'c Condition, is_key: &impl Fn(&str) -> bool) -> Named<'c> {
     match condition {
-        Condition::Compare { column, operator: Operator::Equal, value } if is_key(column) => {
-            Named::Values { values: vec![value], merged: false }
-        }
-        Condition::In { column, values } if is_key(column) => {
-            Named::Values { values: values.iter().collect(), merged: false }
-        }
-        Condition::Constant(false) => Named::Values { values: Vec::new(), merged: false },
+        Condition::Compare { column, operator: Operator::Equal, value } if is_key(column) => Named::Values(vec![value]),
+        Condition::In { column, values } if is_key(column) => Named::Values(values.iter().collect()),
+        Condition::Constant(false) => Named::Values(Vec::new()),
         Condition::All(parts) => {
             let mut best = Named::Nothing;
             for part in parts {
                 match named(part, is_key) {
                     Named::Nothing => {}
                     Named::Partly => best = Named::Partly,
-                    values @ Named::Values { .. } => return values,
+                    values @ Named::Values(_) => return values,
                 }
             }
             best
@@ -184,7 +212,7 @@ fn named<'c>(condition: &'c Condition, is_key: &impl Fn(&str) -> bool) -> Named<
             let (mut saying, mut silent) = (false, false);
             for part in parts {
                 match named(part, is_key) {
-                    Named::Values { values, .. } => {
+                    Named::Values(values) => {
                         saying = true;
                         all.extend(values);
                     }
@@ -193,7 +221,7 @@ fn named<'c>(condition: &'c Condition, is_key: &impl Fn(&str) -> bool) -> Named<
                 }
             }
             match (saying, silent) {
-                (true, false) => Named::Values { values: all, merged: true },
+                (true, false) => Named::Values(all),
                 (true, true) => Named::Partly,
                 (false, _) => Named::Nothing,
             }

@@ -4,7 +4,7 @@
 //! the source's columns and gets the answer.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::Operator;
@@ -106,6 +106,8 @@ pub struct RowQuery {
     pub(super) count: u64,
     /// Whether `=` and LIKE ignore ASCII case, as MySQL's lists of SHOW do. Tables compare bytes.
     pub(super) ignore_case: bool,
+    /// What the values of the answer may weigh together.
+    pub(super) bytes_max: usize,
 }
 
 impl RowQuery {
@@ -128,27 +130,32 @@ impl RowQuery {
             offset: 0,
             count: u64::MAX,
             ignore_case: false,
+            bytes_max: usize::MAX,
         }
     }
 
-    /// The answer from these rows, which have the source's columns in order. Error: 11 when LIKE would take too long.
-    pub fn apply(self, mut rows: Vec<Row>) -> Result<ResultSet, Error> {
-        let mut effort = Effort::default();
-        rows.retain(|row| self.holds(row, &mut effort));
-        effort.check()?;
-        if !self.order.is_empty() {
-            // Stable, so that rows which compare equal stay in the order asked.
-            rows.sort_by(|left, right| self.compare_rows(left, right));
-        }
-        let total = rows.len();
-        if self.output.iter().any(|column| column.cell == Cell::Count) {
-            rows.truncate(1);
-            rows.resize_with(1, Row::new);
-        }
-        let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
-        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
-        let rows = rows.into_iter().skip(offset).take(count).map(|row| self.project(row, total)).collect();
-        Ok(ResultSet { columns: self.columns(), rows })
+    /// The answer from these rows, which have the source's columns in order. Error: 11 when LIKE would take too long, or
+    /// when the answer weighs too much.
+    pub fn apply(self, rows: Vec<Row>) -> Result<ResultSet, Error> {
+        let bytes_max = self.bytes_max;
+        let mut stream = self.stream();
+        stream.push(rows)?;
+        stream.finish();
+        let columns = stream.columns();
+        let mut bytes = 0_usize;
+        let rows = std::iter::from_fn(|| stream.take_row())
+            .map(|row| {
+                // A constant comes again with every row, so the rows say little about the answer.
+                bytes = row.iter().flatten().fold(bytes, |sum, cell| sum.saturating_add(cell.len()));
+                if bytes > bytes_max { Err(too_large(bytes_max)) } else { Ok(row) }
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(ResultSet { columns, rows })
+    }
+
+    /// The same, for rows that come bit by bit.
+    pub fn stream(self) -> RowStream {
+        RowStream { query: self, rows: VecDeque::new(), held_bytes: 0, found: 0, admitted: 0, complete: false }
     }
 
     /// The columns of the answer.
@@ -162,7 +169,11 @@ impl RowQuery {
         self.test.truth(row, self, effort) == Some(true)
     }
 
-    fn project(&self, mut row: Row, total: usize) -> Vec<Option<Box<[u8]>>> {
+    fn counts(&self) -> bool {
+        self.output.iter().any(|column| column.cell == Cell::Count)
+    }
+
+    fn project(&self, mut row: Row, total: u64) -> Vec<Option<Box<[u8]>>> {
         self.output
             .iter()
             .map(|column| match &column.cell {
@@ -212,6 +223,116 @@ impl RowQuery {
         values.texts.contains(cell)
             || self.ignore_case && values.texts.iter().any(|value| value.eq_ignore_ascii_case(cell))
     }
+}
+
+/// The answer to a query while its rows still come. Only ORDER BY has to hold them all.
+///
+/// Rows go in with [`push`](Self::push), what they make of the answer comes out of [`take_row`](Self::take_row).
+#[derive(Debug)]
+pub struct RowStream {
+    query: RowQuery,
+    /// Not given out yet. They wait for their order if there is one and the stream is not complete.
+    rows: VecDeque<Row>,
+    held_bytes: usize,
+    /// Rows for which the condition is true.
+    found: u64,
+    /// Those of them that are in the window of LIMIT; without an order only.
+    admitted: u64,
+    complete: bool,
+}
+
+impl RowStream {
+    /// Rows of the source, which have its columns in order. Errors: 11 when LIKE would take too long for these rows, or
+    /// when the rows that wait for their order weigh too much.
+    pub fn push(&mut self, rows: Vec<Row>) -> Result<(), Error> {
+        let mut effort = Effort::default();
+        for row in rows {
+            if !self.query.holds(&row, &mut effort) {
+                continue;
+            }
+            self.found = self.found.saturating_add(1);
+            if self.query.counts() {
+                continue;
+            }
+            if self.query.order.is_empty() {
+                if self.found <= self.query.offset || self.admitted >= self.query.count {
+                    continue;
+                }
+                self.admitted += 1;
+            }
+            self.held_bytes = self.held_bytes.saturating_add(weight(&row));
+            if !self.query.order.is_empty() && self.held_bytes > self.query.bytes_max {
+                return Err(too_large(self.query.bytes_max));
+            }
+            self.rows.push_back(row);
+        }
+        effort.check()
+    }
+
+    /// Whether further rows could change the answer.
+    pub fn wants_more(&self) -> bool {
+        !self.complete && (self.query.counts() || !self.query.order.is_empty() || self.admitted < self.query.count)
+    }
+
+    /// No more rows will come.
+    pub fn finish(&mut self) {
+        if std::mem::replace(&mut self.complete, true) {
+            return;
+        }
+        if self.query.counts() {
+            self.rows.push_back(Row::new());
+        } else if !self.query.order.is_empty() {
+            let query = &self.query;
+            // Stable, so that rows which compare equal stay in the order asked.
+            self.rows.make_contiguous().sort_by(|left, right| query.compare_rows(left, right));
+        } else {
+            return;
+        }
+        let offset = usize::try_from(self.query.offset).unwrap_or(usize::MAX);
+        self.rows.drain(..offset.min(self.rows.len()));
+        self.rows.truncate(usize::try_from(self.query.count).unwrap_or(usize::MAX));
+    }
+
+    /// The next row of the answer, if it is known already.
+    pub fn take_row(&mut self) -> Option<Vec<Option<Box<[u8]>>>> {
+        if !self.has_next() {
+            return None;
+        }
+        let row = self.rows.pop_front()?;
+        self.held_bytes = self.held_bytes.saturating_sub(weight(&row));
+        Some(self.query.project(row, self.found))
+    }
+
+    /// Whether no more rows will come.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Whether a row of the answer is known already.
+    pub fn has_next(&self) -> bool {
+        !self.rows.is_empty() && (self.complete || self.query.order.is_empty())
+    }
+
+    /// The columns of the answer.
+    pub fn columns(&self) -> Vec<ResultColumn> {
+        self.query.columns()
+    }
+
+    /// Bytes of the rows that are held.
+    pub fn bytes(&self) -> usize {
+        self.held_bytes + self.rows.capacity() * size_of::<Row>()
+    }
+}
+
+/// What a row takes in memory, about.
+fn weight(row: &Row) -> usize {
+    row.iter().fold(size_of::<Row>(), |sum, cell| sum.saturating_add(size_of::<Box<str>>()).saturating_add(cell.len()))
+}
+
+/// Error 11: what a statement asks for is more than one answer may hold.
+pub fn too_large(bytes_max: usize) -> Error {
+    let text = format!("The result is larger than {bytes_max} bytes, the configured maximum: ask for fewer rows");
+    Error::new(Code::TooLong, text)
 }
 
 /// How much longer LIKE may look, in characters. It can take the product of the lengths of text and pattern, and the

@@ -8,7 +8,8 @@ use super::variables::evaluate;
 use super::{DONE, Plan, Reply, SessionView, Source, find_column, find_table, not_implemented};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Condition, Delete, Expression, Item, Limit, Order, Select, Value};
-use crate::cometql::tables::{COLUMNS_MAX, Table, TableId};
+use crate::cometql::tables::{COLUMNS_MAX, Key, Table, TableId};
+use crate::model::{DevId, MessageId, PipeKey, PipeName, UserId};
 use crate::storage::Write;
 
 pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<Plan, Error> {
@@ -17,13 +18,15 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
     };
     let table = find_table(name, "SELECT", |table| table.select)?;
     let mut query = RowQuery::all(source_columns(table));
+    query.bytes_max = session.limits.result_bytes_max;
     project(&mut query, &select.items, |name| table.column(name), session)?;
     query.order = order(&select.order, &query, |name| table.column(name))?;
     let keys = match &select.condition {
         Some(condition) => {
             query.test = keys::compile(condition, &|name: &str| table.column(name))?;
             match find_keys(condition, table, table.key_column) {
-                Err(error) if table.listable && error.code == Code::Where => Ok(Keys::All),
+                // All rows are looked at, whatever the condition says of keys.
+                Err(_) if table.listable => Ok(Keys::All),
                 keys => keys,
             }
         }
@@ -40,6 +43,18 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
         (TableId::UsersAuth, Keys::Users(users)) => Source::Hashes(users),
         (TableId::UsersData, Keys::Users(users)) => Source::UserData(users),
         (TableId::UsersTime, Keys::Users(users)) => Source::LastSeen(users),
+        (TableId::UsersMessages, Keys::Users(users)) => Source::Queues(users),
+        (TableId::PipesMessages, Keys::Pipes(pipes)) => Source::Histories(pipes),
+        (TableId::PipesSettings, Keys::Pipes(pipes)) => Source::Lengths(pipes),
+        (TableId::UsersInPipes, Keys::Pipes(pipes)) => Source::Members(pipes),
+        (TableId::RevokedTokens, Keys::Texts(tokens)) => Source::Revoked(tokens),
+        (TableId::RevokedTokens, Keys::All) => Source::AllRevoked,
+        (TableId::Conference, Keys::Texts(names)) => Source::Calls(names),
+        (TableId::Connections, Keys::All) => Source::Connections,
+        // Nobody talks without a media server, and nothing is profiled here.
+        (TableId::ConferenceMembers | TableId::Profiler, _) => {
+            return Ok(Plan::Reply(Reply::Rows(query.apply(Vec::new())?)));
+        }
         _ => return Err(not_implemented(table, "SELECT")),
     };
     Ok(Plan::Read { source, query })
@@ -69,47 +84,202 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
     };
     let mut query = RowQuery::all(source_columns(table));
     query.test = keys::compile(condition, &|name: &str| table.column(name))?;
-    let found = find_keys(condition, table, table.key_column)
-        .or_else(|error| table.other_key.map_or(Err(error), |other| find_keys(condition, table, other)))?;
     window(&mut query, delete.limit.as_ref())?;
-    let Keys::Users(users) = found else {
-        return Err(not_implemented(table, "DELETE"));
+    let first = find_keys(condition, table, table.key_column);
+    let second = match (table.other_key, &first) {
+        (None, _) => None,
+        (Some(other), Ok(_)) if table.both_keys => Some(find_keys(condition, table, other)?),
+        (Some(other), Ok(_)) => find_keys(condition, table, other).ok(),
+        (Some(_), Err(_)) if table.both_keys => None,
+        // Rows are found by the second key alone.
+        (Some(other), Err(_)) => return delete_by_other_key(condition, table, other, &query, session),
     };
-    let write: fn(_, _) -> Write = match table.id {
-        TableId::UsersAuth => |dev, user| Write::DeleteHash { dev, user },
-        TableId::UsersData => |dev, user| Write::DeleteUserData { dev, user },
-        _ => return Err(not_implemented(table, "DELETE")),
-    };
-    if !only_tests(&query.test, table.key_column) {
-        let text = format!("DELETE from `{}` takes conditions on `{}` only", table.name, key_name(table));
+    let mut keys = first?;
+    if !only_tests(&query.test, table.key_column, second.is_some().then_some(table.other_key).flatten()) {
+        let also = table
+            .other_key
+            .map_or(String::new(), |other| format!(" and on `{}` with = or IN", column_name(table, other)));
+        let text = format!("DELETE from `{}` takes conditions on `{}`{also} only", table.name, key_name(table));
         return Err(Error::new(Code::NotImplemented, text));
     }
-    let mut users = users;
-    let mut effort = Effort::default();
-    users.sort_unstable();
-    users.dedup();
-    users.retain(|user| {
-        let mut row = Row::new();
-        row.resize_with(table.key_column.saturating_add(1), Box::default);
-        if let Some(cell) = row.get_mut(table.key_column) {
-            *cell = user.to_string().into();
-        }
-        query.holds(&row, &mut effort)
-    });
-    effort.check()?;
-    if query.count == 0 || users.is_empty() {
+    keys.sort();
+    let deletion = if let Some(other) = second {
+        pairs(table, &keys, &other, &query, session)?
+    } else {
+        keep_matching(&mut keys, table.key_column, &query)?;
+        singles(table, keys, session)?
+    };
+    limited(deletion, &query)
+}
+
+/// What a DELETE comes to, before LIMIT is looked at.
+enum Deletion {
+    Writes(Vec<Write>),
+    /// The settings of these pipes and what they keep.
+    Settings(Vec<PipeName>),
+}
+
+fn limited(deletion: Deletion, query: &RowQuery) -> Result<Plan, Error> {
+    let count = match &deletion {
+        Deletion::Writes(writes) => writes.iter().map(rows_named).sum(),
+        Deletion::Settings(pipes) => pipes.len(),
+    } as u64;
+    if query.count == 0 || count == 0 {
         return Ok(DONE);
     }
-    if query.count < users.len() as u64 {
-        // Which of the keys have rows, hence count, is not known here.
-        return Err(Error::new(Code::NotImplemented, "LIMIT of DELETE must not be less than the number of keys"));
+    // One key of these tables has many rows, and of the others it is not known here which keys have one.
+    let many = matches!(&deletion, Deletion::Writes(writes) if writes.iter().any(deletes_many));
+    if query.count < count || many && query.count != u64::MAX {
+        return Err(Error::new(Code::NotImplemented, "LIMIT of DELETE must not be less than the number of rows"));
     }
-    let writes = users.into_iter().map(|user| write(session.dev, user)).collect();
-    Ok(Plan::Write { writes, reply: Reply::Ok { affected: 0, insert_id: 0 } })
+    Ok(match deletion {
+        Deletion::Writes(writes) => Plan::Delete(writes),
+        Deletion::Settings(pipes) => {
+            let lengths = pipes.into_iter().map(|pipe| (pipe, None)).collect();
+            Plan::SetLengths { lengths, reply: Reply::Ok { affected: 0, insert_id: 0 } }
+        }
+    })
+}
+
+fn rows_named(write: &Write) -> usize {
+    if let Write::DeleteFromHistory { ids, .. } = write { ids.len() } else { 1 }
+}
+
+fn deletes_many(write: &Write) -> bool {
+    matches!(write, Write::DeleteQueue { .. } | Write::DeleteHistory { .. })
+}
+
+fn singles(table: &Table, keys: Keys, session: &SessionView<'_>) -> Result<Deletion, Error> {
+    let dev = session.dev;
+    let by_user = |users: Vec<UserId>, write: fn(DevId, UserId) -> Write| {
+        Deletion::Writes(users.into_iter().map(|user| write(dev, user)).collect())
+    };
+    Ok(match (table.id, keys) {
+        (TableId::UsersAuth, Keys::Users(users)) => by_user(users, |dev, user| Write::DeleteHash { dev, user }),
+        (TableId::UsersData, Keys::Users(users)) => by_user(users, |dev, user| Write::DeleteUserData { dev, user }),
+        (TableId::UsersMessages, Keys::Users(users)) => by_user(users, |dev, user| Write::DeleteQueue { dev, user }),
+        (TableId::PipesMessages, Keys::Pipes(pipes)) => Deletion::Writes(
+            pipes.into_iter().map(|name| Write::DeleteHistory { pipe: PipeKey { dev, name } }).collect(),
+        ),
+        (TableId::PipesSettings, Keys::Pipes(pipes)) => Deletion::Settings(pipes),
+        (TableId::RevokedTokens, Keys::Texts(tokens)) => {
+            Deletion::Writes(tokens.into_iter().map(|token| Write::DeleteRevoked { dev, token }).collect())
+        }
+        _ => return Err(not_implemented(table, "DELETE")),
+    })
+}
+
+/// Rows of both keys, as far as the condition is true for them: of a history by pipe and id, of calls by name and user.
+fn pairs(
+    table: &Table,
+    keys: &Keys,
+    other: &Keys,
+    query: &RowQuery,
+    session: &SessionView<'_>,
+) -> Result<Deletion, Error> {
+    /// Each pair is tested.
+    const PAIRS_MAX: usize = 100_000;
+    let dev = session.dev;
+    let (cells, mut others) = (keys.cells(), other.cells());
+    if cells.len().saturating_mul(others.len()) > PAIRS_MAX {
+        let text = format!("The values of WHERE make more than {PAIRS_MAX} pairs: delete in several statements");
+        return Err(Error::new(Code::TooManyValues, text));
+    }
+    let ids: Vec<Option<MessageId>> = others.iter().map(|text| MessageId::parse(text)).collect();
+    if table.id == TableId::PipesMessages {
+        // Compared as the table shows them.
+        for (text, id) in others.iter_mut().zip(&ids) {
+            if let Some(id) = id {
+                *text = id.to_string().into();
+            }
+        }
+    }
+    let mut effort = Effort::default();
+    let mut row: Row = vec![Box::default(); table.columns.len()];
+    let mut writes = Vec::new();
+    for (place, cell) in cells.into_iter().enumerate() {
+        put(&mut row, table.key_column, &cell);
+        let mut matching = Vec::new();
+        for (at, text) in others.iter().enumerate() {
+            put(&mut row, table.other_key.unwrap_or_default(), text);
+            if query.holds(&row, &mut effort) {
+                matching.push(at);
+            }
+        }
+        match (keys, other) {
+            (Keys::Pipes(pipes), Keys::Texts(_)) => {
+                let ids: Vec<MessageId> = matching.iter().filter_map(|at| *ids.get(*at)?).collect();
+                let pipes = pipes.get(place).cloned().into_iter().collect();
+                if !ids.is_empty() {
+                    writes.push(Write::DeleteFromHistory { dev, pipes: Some(pipes), ids });
+                }
+            }
+            (Keys::Texts(_), Keys::Users(users)) => {
+                let users = matching.iter().filter_map(|at| users.get(*at));
+                writes.extend(users.map(|user| Write::DeleteCall { dev, name: cell.clone(), user: *user }));
+            }
+            _ => return Err(not_implemented(table, "DELETE")),
+        }
+    }
+    effort.check()?;
+    Ok(Deletion::Writes(writes))
+}
+
+fn put(row: &mut Row, column: usize, cell: &str) {
+    if let Some(place) = row.get_mut(column) {
+        *place = cell.into();
+    }
+}
+
+/// Single messages of whichever pipe.
+fn delete_by_other_key(
+    condition: &Condition,
+    table: &Table,
+    other: usize,
+    query: &RowQuery,
+    session: &SessionView<'_>,
+) -> Result<Plan, Error> {
+    // The first key is what an error should ask for.
+    let keys = find_keys(condition, table, other)
+        .map_err(|error| find_keys(condition, table, table.key_column).err().unwrap_or(error))?;
+    if !only_tests(&query.test, other, None) {
+        let text = format!("DELETE from `{}` by `{}` takes no other conditions", table.name, column_name(table, other));
+        return Err(Error::new(Code::NotImplemented, text));
+    }
+    let parsed = keys.cells().iter().filter_map(|text| MessageId::parse(text)).collect::<BTreeSet<_>>();
+    let mut ids = Vec::new();
+    let mut effort = Effort::default();
+    let mut row: Row = vec![Box::default(); table.columns.len()];
+    for id in parsed {
+        put(&mut row, other, &id.to_string());
+        if query.holds(&row, &mut effort) {
+            ids.push(id);
+        }
+    }
+    effort.check()?;
+    let writes = vec![Write::DeleteFromHistory { dev: session.dev, pipes: None, ids }];
+    limited(Deletion::Writes(writes), query)
+}
+
+/// Only the keys for which the condition is true.
+fn keep_matching(keys: &mut Keys, column: usize, query: &RowQuery) -> Result<(), Error> {
+    let mut effort = Effort::default();
+    let mut row: Row = vec![Box::default(); column.saturating_add(1)];
+    let mut holds = |cell: &str| {
+        put(&mut row, column, cell);
+        query.holds(&row, &mut effort)
+    };
+    let keep: Vec<bool> = keys.cells().iter().map(|cell| holds(cell)).collect();
+    keys.retain(&keep);
+    effort.check()
+}
+
+fn column_name(table: &Table, column: usize) -> &'static str {
+    table.columns.get(column).map_or("", |column| column.name)
 }
 
 fn key_name(table: &Table) -> &'static str {
-    table.columns.get(table.key_column).map_or("", |column| column.name)
+    column_name(table, table.key_column)
 }
 
 fn source_columns(table: &Table) -> Vec<SourceColumn> {
@@ -118,15 +288,25 @@ fn source_columns(table: &Table) -> Vec<SourceColumn> {
 
 fn find_keys(condition: &Condition, table: &Table, key_column: usize) -> Result<Keys, Error> {
     let is_key = |name: &str| table.column(name) == Some(key_column);
-    keys::keys(condition, table.key, key_name(table), &is_key)
+    let key = match table.id {
+        _ if key_column == table.key_column => table.key,
+        TableId::Conference => Key::User { least: 0 },
+        _ => Key::Text { bytes_max: UUID_MAX },
+    };
+    keys::keys(condition, key, column_name(table, key_column), &is_key)
 }
 
-fn only_tests(test: &Test, key: usize) -> bool {
+/// However a UUID is written.
+const UUID_MAX: usize = 45;
+
+fn only_tests(test: &Test, key: usize, other: Option<usize>) -> bool {
     match test {
-        Test::All(parts) | Test::Any(parts) => parts.iter().all(|part| only_tests(part, key)),
-        Test::Not(part) => only_tests(part, key),
+        Test::All(parts) | Test::Any(parts) => parts.iter().all(|part| only_tests(part, key, other)),
+        Test::Not(part) => only_tests(part, key, other),
         Test::Constant(_) | Test::Unknown => true,
-        Test::Compare { column, .. } | Test::In { column, .. } | Test::Like { column, .. } => *column == key,
+        Test::Compare { column, .. } | Test::In { column, .. } | Test::Like { column, .. } => {
+            *column == key || Some(*column) == other
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::keys;
 use super::rows::{Row, RowQuery, SourceColumn, Test};
 use super::variables::variables;
-use super::{Figures, LiveQuery, Plan, Reply, SessionView, find_table};
+use super::{Figures, LiveQuery, PROCESS_COLUMNS, Plan, Reply, SessionView, Source, find_table};
 use crate::cometql::errors::Error;
 use crate::cometql::sql::{Show, ShowFilter, StatusFlag, Subject, TableName};
 use crate::cometql::tables::{DATABASE, Key, Table};
@@ -42,7 +42,12 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
             list(&["Database", "Create Database"], vec![row([DATABASE, &text])], filter)
         }
         Subject::Status(flag) => live(Figures::Status(*flag), &VARIABLE_COLUMNS, filter),
-        Subject::Processlist => live(Figures::Processlist, &["ServiceName", "id", "status", "count"], filter),
+        Subject::Processlist { full: false } => {
+            live(Figures::Processlist, &["ServiceName", "id", "status", "count"], filter)
+        }
+        Subject::Processlist { full: true } => {
+            Ok(Plan::Read { source: Source::Processes(session.unix), query: query(&PROCESS_COLUMNS, filter)? })
+        }
         Subject::Variables(StatusFlag::Session | StatusFlag::Global) => {
             let rows = variables(session).into_iter().map(|(name, value)| row([name, &value])).collect();
             list(&VARIABLE_COLUMNS, rows, filter)

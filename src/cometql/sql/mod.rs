@@ -95,7 +95,8 @@ pub fn prepare(query: &str, escapes: StringEscapes) -> Result<Prepared, SyntaxEr
     if placeholders > PLACEHOLDERS_MAX {
         return Err(SyntaxError::TooManyTokens);
     }
-    Ok(Prepared::new(statement_of(tokens)?, placeholders))
+    let count = tokens.len();
+    Ok(Prepared::new(statement_of(tokens)?, placeholders, query.len(), count))
 }
 
 fn statement_of(mut tokens: Vec<lexer::Token<'_>>) -> Result<Statement, SyntaxError> {

@@ -79,7 +79,7 @@ fn show(cursor: &mut Cursor<'_, '_>) -> Result<Show, SyntaxError> {
             Subject::Tables { full }
         }
         "COLUMNS" | "FIELDS" => Subject::Columns { table: cursor.shown_table()?, full },
-        "PROCESSLIST" => Subject::Processlist,
+        "PROCESSLIST" => Subject::Processlist { full },
         _ if full => return Err(unexpected(Some(word))),
         "DATABASES" | "SCHEMAS" => Subject::Databases,
         "TABLE" if cursor.take("STATUS") => {

@@ -239,7 +239,10 @@ pub enum Subject {
     },
     Status(StatusFlag),
     Variables(StatusFlag),
-    Processlist,
+    /// The shards; with FULL the sessions and connections.
+    Processlist {
+        full: bool,
+    },
     /// Also SHOW ERRORS.
     Warnings,
     /// `SHOW COUNT(*) WARNINGS` and `ERRORS`; the text is the heading.
@@ -276,11 +279,27 @@ pub struct Prepared {
     statement: Statement,
     /// Every `?` of the text, also those whose value has no effect, as in SET.
     placeholders: usize,
+    bytes: usize,
 }
 
+/// What a token becomes, at the most: values and names stand between commas or operators, so two tokens pay for a
+/// place in a vector that may be half empty and for a small allocation, and three for a condition with two of these.
+const TOKEN_BYTES: usize = 64;
+const ALLOCATION_BYTES: usize = 32;
+const _: () = assert!(2 * size_of::<Value<'static>>() + ALLOCATION_BYTES <= 2 * TOKEN_BYTES);
+const _: () = assert!(2 * size_of::<Condition>() + 2 * ALLOCATION_BYTES <= 4 * TOKEN_BYTES);
+
 impl Prepared {
-    pub(super) fn new(statement: Statement, placeholders: usize) -> Self {
-        Self { statement, placeholders }
+    /// The length of the text, in bytes and in tokens, says how much memory the statement takes.
+    pub(super) fn new(statement: Statement, placeholders: usize, text_bytes: usize, tokens: usize) -> Self {
+        // Of an expression there is also the heading.
+        let bytes = size_of::<Self>().saturating_add(text_bytes.saturating_mul(2));
+        Self { statement, placeholders, bytes: bytes.saturating_add(tokens.saturating_mul(TOKEN_BYTES)) }
+    }
+
+    /// Bytes of memory, estimated from above: short values weigh many times what they weigh in the text.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn placeholders(&self) -> usize {

@@ -13,6 +13,8 @@ impl Capabilities {
     pub(super) const LONG_PASSWORD: Self = Self(1);
     pub(super) const LONG_FLAG: Self = Self(1 << 2);
     pub(super) const CONNECT_WITH_DB: Self = Self(1 << 3);
+    /// Never offered. Some clients ask for it all the same and compress from the login on.
+    pub(super) const COMPRESS: Self = Self(1 << 5);
     pub(super) const PROTOCOL_41: Self = Self(1 << 9);
     pub(super) const SSL: Self = Self(1 << 11);
     /// The status field is in every OK packet.
@@ -24,6 +26,9 @@ impl Capabilities {
     pub(super) const CONNECT_ATTRIBUTES: Self = Self(1 << 20);
     pub(super) const LENGTH_ENCODED_AUTH: Self = Self(1 << 21);
     pub(super) const DEPRECATE_EOF: Self = Self(1 << 24);
+
+    /// As [`COMPRESS`](Self::COMPRESS), with another algorithm.
+    pub(super) const COMPRESS_ZSTD: Self = Self(1 << 26);
 
     pub(super) fn offered(tls: bool) -> Self {
         const ALWAYS: [Capabilities; 12] = [

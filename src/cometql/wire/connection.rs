@@ -63,6 +63,13 @@ impl Fatal {
         Self { code: code::AUTHENTICATION, text, sequence, reason: CloseReason::ProtocolError }
     }
 
+    /// Said before the client compresses; afterwards both sides would wait for a whole packet for ever.
+    fn compression_not_offered(sequence: u8) -> Self {
+        let text = "Compression is not offered here: connect without it (compress=False in Python, no \
+                    MYSQLI_CLIENT_COMPRESS in PHP)";
+        Self { code: code::AUTHENTICATION, text, sequence, reason: CloseReason::LoginRefused }
+    }
+
     fn tls_not_offered(sequence: u8) -> Self {
         let text = "TLS is not offered here";
         Self { code: code::AUTHENTICATION, text, sequence, reason: CloseReason::ProtocolError }
@@ -194,6 +201,9 @@ impl Connection {
             Event::Tls
         } else {
             let login = Login::read(payload, sequence).ok_or(Fatal::malformed_login(sequence))?;
+            if login.compresses() {
+                return Err(Fatal::compression_not_offered(sequence));
+            }
             self.capabilities = login.capabilities.both(Capabilities::offered(self.tls_offered));
             self.state = State::Verdict;
             Event::Login(login)

@@ -179,6 +179,11 @@ impl<'a> Login<'a> {
         Some(Self { user, auth, plugin, database, sequence, capabilities, change: true })
     }
 
+    /// Whether the client will compress whatever follows its login. One that looks at what is offered does not ask.
+    pub(super) fn compresses(&self) -> bool {
+        self.capabilities.has(Capabilities::COMPRESS) || self.capabilities.has(Capabilities::COMPRESS_ZSTD)
+    }
+
     /// See `Connection::verdict`.
     pub(super) fn verdict(&self, advertised: Method, salt: &Salt, password: &[u8]) -> Verdict {
         if !self.capabilities.has(Capabilities::PROTOCOL_41) {

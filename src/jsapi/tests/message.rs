@@ -3,13 +3,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::jsapi::{
-    HistoryEntry, Presence, TrackChange, encode_answer, encode_history, encode_personal, encode_presence,
-    encode_publication, encode_track_change, encode_track_users, encode_user_status, frame_answer, frame_publication,
-    json,
+    HistoryEntry, encode_answer, encode_history, encode_personal, encode_publication, encode_track_users,
+    encode_user_status, frame_answer, frame_publication, json,
 };
 use crate::model::{
-    Answer, ApiError, DevId, EventName, LastSeen, Marker, PipeError, PipeKey, PipeName, Publication, SubscriptionError,
-    UnixTime, UserId, WireForm,
+    Answer, ApiError, DevId, EventName, LastSeen, Marker, PipeError, PipeKey, PipeName, Publication, PublicationKind,
+    SubscriptionError, UnixTime, UserId, WireForm,
 };
 use crate::ws;
 
@@ -29,9 +28,14 @@ fn user(id: u32) -> UserId {
 }
 
 fn publication(sender: Option<u32>, message: &str) -> Publication {
-    let key = PipeKey { dev: DevId(1), name: pipe("web_room") };
-    let mut publication = Publication::new(Arc::new(key), label("say"), message.into());
+    let mut publication = publication_in("web_room", "say", message);
     publication.sender = sender.map(user);
+    publication
+}
+
+fn publication_in(name: &str, event: &str, message: &str) -> Publication {
+    let key = PipeKey { dev: DevId(1), name: pipe(name) };
+    let mut publication = Publication::new(Arc::new(key), label(event), message.into());
     publication.time = NOW;
     publication
 }
@@ -209,12 +213,14 @@ fn command_errors() {
 
 #[test]
 fn comings_and_goings() {
-    for (change, word) in [(TrackChange::Subscribed, "subscription"), (TrackChange::Unsubscribed, "unsubscription")] {
+    for word in ["subscription", "unsubscription"] {
+        let mut publication = publication_in("track_x", word, "");
+        publication.kind = PublicationKind::Track { user: user(5), uuid: "u-1".into() };
         let expected = format!(
             r#"{{"data":{{"user_id":5,"uuid":"u-1"}},"event":"{word}","message_send_time":1700000000,"pipe":"track_x"}}"#
         );
         check(&expected, |form, out| {
-            encode_track_change(&pipe("track_x"), change, user(5), "u-1", NOW, form, out);
+            encode_publication(&publication, form, out);
         });
     }
 }
@@ -246,9 +252,11 @@ fn statuses() {
         );
         check(&expected, |form, out| encode_user_status(user(7), last_seen, NOW, form, out));
     }
-    for (presence, word) in [(Presence::Online, "online"), (Presence::Offline, "offline")] {
+    for word in ["online", "offline"] {
+        let mut publication = publication_in("user_status_7", word, word);
+        publication.kind = PublicationKind::Presence;
         let expected = format!(r#"{{"data":"{word}","event":"{word}","pipe":"user_status_7"}}"#);
-        check(&expected, |form, out| encode_presence(user(7), presence, form, out));
+        check(&expected, |form, out| encode_publication(&publication, form, out));
     }
 }
 

@@ -61,6 +61,16 @@ fn mariadb_batch() {
     }
 }
 
+/// It asks for compression only where that is offered.
+#[test]
+fn mariadb_that_may_compress_goes_without() {
+    let Some(program) = program("mariadb_that_may_compress_goes_without") else { return };
+    let server = Server::start(&Setup::default());
+    let mut client = command(&program, &server, &server.password);
+    let finished = tools::run(client.args(["--compress", "--skip-column-names", "--execute", "SELECT 7"]), PATIENCE);
+    assert_eq!((finished.stdout.trim(), finished.status.success()), ("7", true), "{}", finished.stderr);
+}
+
 /// The client cuts the line and sends one statement after the other.
 #[test]
 fn mariadb_runs_a_hundred_statements_of_one_line() {

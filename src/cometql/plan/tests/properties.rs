@@ -53,18 +53,8 @@ fn hostile_text() -> impl Strategy<Value = String> {
 
 /// Every tenant that a plan touches.
 fn tenants(plan: &Plan) -> Vec<DevId> {
-    use storage::Write as W;
     match plan {
-        Plan::Write { writes, .. } => writes
-            .iter()
-            .map(|write| match write {
-                W::PutHash { dev, .. }
-                | W::DeleteHash { dev, .. }
-                | W::PutUserData { dev, .. }
-                | W::DeleteUserData { dev, .. }
-                | W::PutLastSeen { dev, .. } => *dev,
-            })
-            .collect(),
+        Plan::Write { writes, .. } => writes.iter().map(storage::Write::dev).collect(),
         Plan::UseDatabase(Database::Tenant(dev)) => vec![*dev],
         _ => Vec::new(),
     }

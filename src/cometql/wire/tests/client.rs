@@ -2,6 +2,7 @@
 
 /// `CLIENT_PROTOCOL_41`, `LONG_PASSWORD`, `LONG_FLAG`, `TRANSACTIONS`, `SECURE_CONNECTION`.
 pub(super) const FLAGS: u32 = 0x0200 | 0x1 | 0x4 | 0x2000 | 0x8000;
+pub(super) const COMPRESS: [u32; 2] = [0x20, 0x400_0000];
 pub(super) const WITH_DB: u32 = 0x8;
 pub(super) const SSL: u32 = 0x800;
 pub(super) const MULTI: u32 = 0x3_0000;

@@ -282,6 +282,20 @@ fn tls_is_refused_where_it_is_not_offered_and_a_second_time() {
     assert!(connection.next(&limits(), &request).is_err());
 }
 
+/// MySQL Connector/Python and PHP compress from the login on, whether it is offered or not, and then hung.
+#[test]
+fn compression_is_refused_before_it_begins() {
+    for flag in client::COMPRESS {
+        let mut connection = greeted(ServerSettings::default());
+        let login = client::login(client::FLAGS | flag, b"1", &hex(NATIVE_RESPONSE), None, None);
+        let fatal = connection.next(&limits(), &client::packet(1, &login)).unwrap_err();
+        assert_eq!((fatal.code, fatal.sequence, fatal.reason), (16, 1, CloseReason::LoginRefused));
+        assert!(fatal.text.starts_with("Compression is not offered"));
+        let input = client::command(0x0e, b"");
+        assert_eq!(connection.next(&limits(), &input), Ok(None), "nothing is read any more");
+    }
+}
+
 #[test]
 fn changing_the_user() {
     let mut connection = ready_with(client::FLAGS | client::PLUGIN);

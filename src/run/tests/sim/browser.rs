@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::model::Publication;
+use crate::model::{Position, Publication, PublicationKind};
 
 /// One subscription of one connection, from the command that began it to the one that ended it.
 #[derive(Default)]
 struct Heard {
-    last_position: Option<u64>,
+    last: Option<(u64, Position)>,
     last_message: String,
-    /// Positions that were skipped, and how many of its own publications the connection may have to thank for that.
+    /// Numbers that were skipped, and how many of its own publications the connection may have to thank for that.
     skipped: u64,
     published: u64,
 }
@@ -27,17 +27,24 @@ enum Command {
 pub(super) struct BrowserClient {
     pub(super) shard: usize,
     pub(super) socket: usize,
+    pub(super) user: u32,
+    /// The browser's id as others see it.
+    pub(super) uuid: String,
     pub(super) alive: bool,
     /// It still speaks.
     pub(super) speaks: bool,
+    /// When it stopped speaking.
+    pub(super) left_at: Option<i64>,
     to_server: VecDeque<u8>,
     commands: VecDeque<Command>,
     greeted: bool,
-    authorised: bool,
+    pub(super) authorised: bool,
     /// The messages whose delivery reports are due or unread, and the counts that are.
     awaits_report: VecDeque<String>,
     awaits_count: usize,
     subscriptions: BTreeMap<String, Heard>,
+    /// How often it left a pipe that tells of it.
+    left: u64,
     upgraded: bool,
     from_server: VecDeque<u8>,
     /// What the server has handed to the connection and the client has not read.
@@ -46,16 +53,20 @@ pub(super) struct BrowserClient {
 }
 
 impl BrowserClient {
-    pub(super) fn new(shard: usize, socket: usize, user: u32, key: &str) -> Self {
+    pub(super) fn new(shard: usize, socket: usize, user: u32, key: &str, number: usize) -> Self {
+        let uuid = format!("browser{number}");
         let request = format!(
-            "GET /ws/sesion={key}&myid={user}&devid=1&v=4.09&uuid=&api=js HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+            "GET /ws/sesion={key}&myid={user}&devid=1&v=4.09&uuid={uuid}&api=js HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         Self {
             shard,
             socket,
+            user,
+            uuid,
             alive: true,
             speaks: true,
+            left_at: None,
             to_server: request.into_bytes().into(),
             commands: VecDeque::new(),
             greeted: false,
@@ -63,6 +74,7 @@ impl BrowserClient {
             awaits_report: VecDeque::new(),
             awaits_count: 0,
             subscriptions: BTreeMap::new(),
+            left: 0,
             upgraded: false,
             from_server: VecDeque::new(),
             expected: VecDeque::new(),
@@ -120,9 +132,12 @@ impl BrowserClient {
         match self.commands.pop_front().expect("a command that was not sent") {
             Command::Subscribe(mut pipes) => {
                 pipes.retain(|name| !name.starts_with("private_") || self.authorised);
-                self.subscriptions.retain(|pipe, _| pipes.contains(pipe));
+                let left = self.subscriptions.extract_if(.., |pipe, _| !pipes.contains(pipe));
+                self.left += left.filter(|(pipe, _)| pipe.starts_with("track_")).count() as u64;
                 for pipe in pipes {
-                    self.subscriptions.entry(pipe).or_default();
+                    // Nobody is told of itself: that it comes, and that it left, as may be said after it has come back.
+                    let published = if pipe.starts_with("track_") { 1 + self.left } else { 0 };
+                    self.subscriptions.entry(pipe).or_insert(Heard { published, ..Heard::default() });
                 }
             }
             Command::Publish { pipe, message } => {
@@ -139,19 +154,20 @@ impl BrowserClient {
         for publication in publications {
             let pipe = publication.pipe.name.as_str();
             let heard = self.subscriptions.get_mut(pipe).unwrap_or_else(|| panic!("{pipe} was never subscribed"));
-            if let Some(last) = heard.last_position {
-                assert!(publication.position > last, "{pipe}: position {} after {last}", publication.position);
-                heard.skipped += publication.position - last - 1;
+            let number = publication.number;
+            if let Some((last, position)) = heard.last {
+                assert!(number > last, "{pipe}: number {number} after {last}");
+                assert!(publication.position > position, "{pipe}: positions are in another order than numbers");
+                heard.skipped += number - last - 1;
                 assert!(
                     heard.skipped <= heard.published,
-                    "{pipe}: {} follows {last}, but only {} were its own",
-                    publication.position,
+                    "{pipe}: {number} follows {last}, but only {} were its own",
                     heard.published
                 );
             }
-            heard.last_position = Some(publication.position);
-            heard.last_message = publication.message.to_string();
-            self.expected.push_back(publication.message.to_string());
+            heard.last = Some((number, publication.position));
+            heard.last_message = text_of(publication);
+            self.expected.push_back(text_of(publication));
         }
     }
 
@@ -194,7 +210,7 @@ impl BrowserClient {
             _ => {
                 assert!(self.greeted, "serverInfo comes first");
                 let expected = self.expected.pop_front().expect("a publication that was not handed over");
-                assert_eq!(data.as_str(), Some(expected.as_str()));
+                assert_eq!(text_received(&value), expected);
                 self.received += 1;
             }
         }
@@ -239,5 +255,25 @@ impl BrowserClient {
     pub(super) fn is_at_rest(&self) -> bool {
         let spoken = !self.speaks || (self.to_server.is_empty() && self.outstanding() == 0 && self.greeted);
         spoken && self.from_server.is_empty() && self.expected.is_empty()
+    }
+}
+
+/// All that a browser is to learn of a publication.
+fn text_of(publication: &Publication) -> String {
+    match &publication.kind {
+        PublicationKind::Track { user, uuid } => format!("{} {user} {uuid}", publication.event.as_str()),
+        _ => publication.message.to_string(),
+    }
+}
+
+fn text_received(value: &Value) -> String {
+    let data = &value["data"];
+    match data.as_str() {
+        Some(text) => text.to_owned(),
+        None => {
+            let (event, uuid) =
+                (value["event"].as_str().unwrap_or_default(), data["uuid"].as_str().unwrap_or_default());
+            format!("{event} {} {uuid}", data["user_id"])
+        }
     }
 }

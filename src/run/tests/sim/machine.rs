@@ -85,6 +85,7 @@ struct Flags {
     hand_in: bool,
     readable: bool,
     read_listed: bool,
+    tell_when_sent: bool,
 }
 
 impl Conn {
@@ -147,6 +148,8 @@ pub(super) struct Machine {
     accept_blocked: bool,
     events: VecDeque<usize>,
     readers: VecDeque<Token>,
+    /// Whose queues are empty, as the host wanted to know.
+    sent: VecDeque<Token>,
     endings: VecDeque<(Token, End)>,
     fan_outs: VecDeque<FanOut>,
     pub(super) endpoint: Endpoint<RingMessage>,
@@ -160,9 +163,11 @@ pub(super) struct Machine {
     pub(super) notified: bool,
     pub(super) got_messages: bool,
     polls_at: Option<Time>,
+    /// When the host has something to do without any input.
+    pub(super) host_due: Option<Time>,
     /// Turns one after the other that ended with input waiting and looked at none.
     pub(super) passed_over: usize,
-    /// The same of messages that are no replies.
+    /// The same of messages that are no answers.
     pub(super) messages_passed_over: usize,
     pub(super) sleeps: usize,
     pub(super) held_turns: usize,
@@ -182,6 +187,7 @@ impl Machine {
             accept_blocked: false,
             events: VecDeque::new(),
             readers: VecDeque::new(),
+            sent: VecDeque::new(),
             endings: VecDeque::new(),
             fan_outs: VecDeque::new(),
             endpoint,
@@ -193,6 +199,7 @@ impl Machine {
             notified: false,
             got_messages: false,
             polls_at: None,
+            host_due: None,
             passed_over: 0,
             messages_passed_over: 0,
             sleeps: 0,
@@ -270,14 +277,15 @@ impl Machine {
     }
 
     fn next_time(&self) -> Option<Time> {
-        self.conns.iter().filter_map(Conn::due).chain(self.polls_at).min()
+        self.conns.iter().filter_map(Conn::due).chain(self.polls_at).chain(self.host_due).min()
     }
 
     fn has_work(&self) -> bool {
         let congested = self.endpoint.congested();
         let can_read = !self.readers.is_empty() && !congested;
         let can_accept = self.accept_ready && !self.accept_blocked && !congested;
-        self.again || can_read || can_accept || self.endpoint.can_receive()
+        let can_tell = !self.sent.is_empty() && !congested;
+        self.again || can_read || can_accept || can_tell || self.endpoint.can_receive()
     }
 
     // Connections
@@ -384,6 +392,10 @@ impl Machine {
         let is_empty = queue.is_empty();
         let Some(entry) = self.get_mut(conn) else { return };
         entry.queue = queue;
+        if is_empty && std::mem::take(&mut entry.flags.tell_when_sent) {
+            self.sent.push_back(conn);
+        }
+        let Some(entry) = self.get_mut(conn) else { return };
         if is_empty && entry.flags.ended_by_peer {
             self.end(conn, End::PeerClosed);
         } else if is_empty && entry.flags.closing {
@@ -464,7 +476,7 @@ impl Machine {
             let input = self.sockets[entry.socket].to_server.is_empty() && entry.unread.is_empty();
             input && entry.queue.is_empty() && !entry.flags.paused && !entry.flags.ending && !entry.flags.closing
         });
-        rings && conns && self.fan_outs.is_empty() && self.endings.is_empty()
+        rings && conns && self.fan_outs.is_empty() && self.sent.is_empty() && self.endings.is_empty()
     }
 }
 
@@ -609,6 +621,19 @@ impl Runtime for Machine {
         self.endpoint.hold(held);
     }
 
+    fn queued_bytes(&self, conn: Token) -> usize {
+        self.get(conn).map_or(0, |entry| entry.queue.len())
+    }
+
+    fn tell_when_drained(&mut self, conn: Token) {
+        let Some(entry) = self.open_mut(conn) else { return };
+        if entry.queue.is_empty() {
+            self.sent.push_back(conn);
+        } else {
+            entry.flags.tell_when_sent = true;
+        }
+    }
+
     fn congested(&self) -> bool {
         self.endpoint.congested()
     }
@@ -652,6 +677,7 @@ impl Steps for Shard {
     }
 
     fn take_from_sockets(&mut self) {
+        self.tell_drained();
         self.read_listed();
         self.accept();
         self.tell_timeouts();
@@ -663,7 +689,7 @@ impl Steps for Shard {
             let Some((from, message)) = self.machine.endpoint.receive() else { return };
             let level = level(message.level());
             self.machine.handling = Some(level);
-            if level != shards::Level::Reply {
+            if !level.is_answer() {
                 self.machine.messages_passed_over = 0;
             }
             each!(&mut self.host, edge => edge.message(&mut self.machine, ShardId(from), message));
@@ -717,6 +743,7 @@ impl Shard {
 
     fn fall_asleep(&mut self) {
         let machine = &mut self.machine;
+        machine.host_due = if let Host::Browsers(browsers) = &self.host { browsers.next_deadline() } else { None };
         machine.awake = machine.has_work();
         machine.sleeps += usize::from(!machine.awake);
         machine.polls_at = machine.endpoint.congested().then_some(machine.now.time + BACKLOG_POLL);
@@ -726,6 +753,27 @@ impl Shard {
             machine.messages_passed_over = 0;
         }
         machine.passed_over = if machine.readers.is_empty() { 0 } else { machine.passed_over + 1 };
+    }
+
+    fn tell_drained(&mut self) {
+        for _ in 0..self.machine.sent.len() {
+            if self.machine.endpoint.congested() {
+                return;
+            }
+            let Some(conn) = self.machine.sent.pop_front() else { return };
+            if !self.machine.is_open(conn) {
+                continue;
+            }
+            if self.machine.queued_bytes(conn) > 0 {
+                self.machine.tell_when_drained(conn);
+                continue;
+            }
+            match &mut self.host {
+                Host::Browsers(browsers) => browsers.drained(&mut self.machine, conn),
+                Host::Sessions(sessions) => sessions.drained(conn),
+            }
+            self.tell_ends();
+        }
     }
 
     fn tell_ends(&mut self) -> bool {
@@ -781,7 +829,7 @@ impl Shard {
             let Some(entry) = self.machine.open_mut(conn) else { return };
             match (count, peer) {
                 (0, Peer::Gone) => return self.machine.end(conn, End::Reset),
-                (0, Peer::HalfClosed) => return self.machine.peer_closed(conn),
+                (0, Peer::HalfClosed) => return self.half_close(conn),
                 (0, Peer::Open) => {
                     entry.flags.readable = false;
                     return;
@@ -794,6 +842,14 @@ impl Shard {
             }
         }
         self.machine.list_reader(conn);
+    }
+
+    fn half_close(&mut self, conn: Token) {
+        self.machine.peer_closed(conn);
+        let is_closing = self.machine.get(conn).is_some_and(|entry| entry.flags.closing);
+        if let (true, Host::Browsers(browsers)) = (is_closing, &mut self.host) {
+            browsers.half_closed(&mut self.machine, conn);
+        }
     }
 
     fn hand_in(&mut self, conn: Token, fresh: &[u8]) {

@@ -5,11 +5,12 @@
 //! vanishes are all chosen by the seed. A shard takes a turn only when the real one would wake. What every client sees is
 //! held against a naive model:
 //!
-//! * **order, no loss, no duplicate**: within one subscription the positions of a pipe's publications follow each
+//! * **order, no loss, no duplicate**: within one subscription the numbers of a pipe's publications follow each
 //!   other without a gap (a sender's own excepted), and after everything has settled each subscriber has the last one;
 //! * **exact counts**: a delivery report tells how many connections got the publication, `SELECT users FROM pipes` how
 //!   many are subscribed;
 //! * **answers**: every statement and command gets exactly one answer, in order, and none waits for a timer;
+//! * **times**: of whoever went storage knows when, however often it failed, and no time comes before an earlier one;
 //! * **wake-ups**: when all shards sleep, nothing is left to do;
 //! * **no starvation**: while many publish without an end, neither input nor messages are passed over for long;
 //! * **bounds**: what a turn joins stays within the bounds of a round;
@@ -18,6 +19,7 @@
 //! A failure prints its seed; `ENCKE_SIM_SEED=n` runs that one alone, `ENCKE_SIM_SEEDS=n` sets how many are run.
 
 mod browser;
+mod database;
 mod machine;
 #[path = "../../../../tests/it/random.rs"]
 mod random;

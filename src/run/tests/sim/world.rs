@@ -11,18 +11,19 @@ use crate::cometql::exec::{ExecConfig, Tls};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
 use crate::http::HeadLimits;
-use crate::hub::{HubConfig, Placement};
+use crate::hub::{HubConfig, Placement, TokenSecret};
 use crate::metrics::Counters;
-use crate::model::{CloseReason, Now, Publication, ShardId, Time, UnixTime};
+use crate::model::{CloseReason, Now, Publication, PublicationKind, ShardId, Time, UnixTime};
 use crate::run::browsers::{BrowserConfig, Browsers};
 use crate::run::host::Board;
 use crate::run::pages::Pages;
 use crate::run::sessions::{Sessions, SessionsConfig};
 use crate::run::storage::{self, StorageSetup};
-use crate::storage::{Completion, Outcome, Read, Request, StorageError, Write};
+use crate::storage::{Completion, StorageError};
 use crate::ws;
 
 use super::browser::BrowserClient;
+use super::database::Database;
 use super::machine::{Host, Limits, Machine, Peer, Seen, Shard};
 use super::random::Random;
 use super::session::{Owed, PASSWORD, SessionClient};
@@ -84,6 +85,7 @@ totals! {
     sleeps: "sleeps",
     floods: "floods",
     storage_failures: "storage failures",
+    departed: "users seen last",
 }
 
 pub(super) struct World {
@@ -95,7 +97,9 @@ pub(super) struct World {
     /// By shard and socket.
     browser_of: Vec<Vec<usize>>,
     sessions: Vec<SessionClient>,
-    hashes: BTreeMap<u32, String>,
+    database: Database,
+    /// When a connection of a user ended last.
+    gone_at: BTreeMap<u32, i64>,
     storage_failure_percent: usize,
     /// Connections that got a message, by its text.
     deliveries: HashMap<String, u64>,
@@ -113,7 +117,7 @@ impl World {
         let queue_max = [1, 4, 1000][random.below(3)];
         let (storage, clients) = storage::channels(all_shards, queue_max);
         let board: Board = (0..all_shards).map(|_| Mutex::new(Counters::default())).collect();
-        let now = Now { time: Time(0), unix: UnixTime(1_700_000_000) };
+        let now = clock(0);
         let endpoints = Mesh::new(all_shards, 1 + random.below(4));
         let arrivals_bytes_max = [100, 1000, 1_000_000][random.below(3)];
         let ping_interval = Duration::from_secs([0, 20][random.below(2)]);
@@ -127,7 +131,7 @@ impl World {
             let is_browsers = number < connection_shards;
             let host = if is_browsers {
                 let config = browser_config(ShardId(number), &placement, arrivals_bytes_max, ping_interval);
-                Host::Browsers(Box::new(Browsers::new(config, client, None)))
+                Host::Browsers(Box::new(Browsers::new(config, Vec::new(), client, None)))
             } else {
                 let config = session_config(&placement, pipeline_max);
                 Host::Sessions(Box::new(Sessions::new(config, client, board.clone())))
@@ -148,7 +152,11 @@ impl World {
             storage,
             browsers: Vec::new(),
             sessions: Vec::new(),
-            hashes: (1..=USERS).map(|user| (user, format!("key{user}"))).collect(),
+            database: Database {
+                hashes: (1..=USERS).map(|user| (user, format!("key{user}"))).collect(),
+                ..Database::default()
+            },
+            gone_at: BTreeMap::new(),
             storage_failure_percent: if random.chance(30) { 20 } else { 0 },
             deliveries: HashMap::new(),
             next_message: 0,
@@ -177,13 +185,17 @@ impl World {
     }
 
     fn step(&mut self) {
-        self.now.time = self.now.time + self.random.below(1000) as u64;
+        let passed = self.random.below(1000) as u64;
+        self.pass_time(passed);
         match self.random.below(400) {
             0..16 => self.open_browser(),
             16..22 => self.vanish(),
             22..24 => self.open_session(),
             24..28 => self.end_session(),
-            28 => self.now.time = self.now.time + 1_000_000 * self.random.below(15) as u64,
+            28 => {
+                let seconds = self.random.below(15) as u64;
+                self.pass_time(1_000_000 * seconds);
+            }
             29..64 => self.subscribe(),
             64..110 => self.publish_from_browser(),
             110..120 => self.count(),
@@ -196,6 +208,10 @@ impl World {
                 self.wake(shard);
             }
         }
+    }
+
+    fn pass_time(&mut self, micros: u64) {
+        self.now = clock(self.now.time.0 + micros);
     }
 
     // Clients
@@ -219,7 +235,7 @@ impl World {
         let key = if self.random.chance(80) { format!("key{user}") } else { "wrong".to_owned() };
         let socket = self.shards[shard].machine.connect(room);
         self.browser_of[shard].push(self.browsers.len());
-        self.browsers.push(BrowserClient::new(shard, socket, user, &key));
+        self.browsers.push(BrowserClient::new(shard, socket, user, &key, self.browsers.len()));
         self.browsers.len() - 1
     }
 
@@ -233,6 +249,7 @@ impl World {
         let Some(at) = self.pick_browser(|browser| browser.alive && browser.speaks) else { return };
         let (shard, socket) = (self.browsers[at].shard, self.browsers[at].socket);
         self.browsers[at].speaks = false;
+        self.browsers[at].left_at = Some(self.now.unix.0);
         if self.random.chance(30) {
             self.totals.half_closed += 1;
             self.shards[shard].machine.client_leaves(socket, Peer::HalfClosed);
@@ -419,33 +436,12 @@ impl World {
             self.totals.storage_failures += 1;
             Err(StorageError::Failed("simulated".into()))
         } else {
-            Ok(self.store(job.request))
+            Ok(self.database.run(job.request))
         };
         let shard = usize::from(shard.0);
         self.storage.completions[shard].send(Completion { ticket: job.ticket, result }).expect("a shard that runs");
         self.shards[shard].machine.notified = true;
         true
-    }
-
-    fn store(&mut self, request: Request) -> Outcome {
-        match request {
-            Request::Write(writes) => {
-                for write in writes {
-                    if let Write::PutHash { user, hash, .. } = write {
-                        self.hashes.insert(user.get(), hash.into());
-                    }
-                }
-                Outcome::Written
-            }
-            Request::Read(Read::Hashes { users, .. }) => Outcome::Texts(
-                users
-                    .into_iter()
-                    .filter_map(|user| Some((user, self.hashes.get(&user.get())?.as_str().into())))
-                    .collect(),
-            ),
-            Request::Read(Read::UserData { .. }) => Outcome::Texts(Vec::new()),
-            Request::Read(Read::LastSeen { .. }) => Outcome::Times(Vec::new()),
-        }
     }
 
     // Shards
@@ -473,7 +469,14 @@ impl World {
                 let session = self.sessions.iter_mut().find(|session| session.socket == socket);
                 session.expect("a session that was opened").alive = false;
             }
-            Seen::Ended { socket } => self.browsers[browser_of[socket]].alive = false,
+            Seen::Ended { socket } => {
+                let browser = &mut self.browsers[browser_of[socket]];
+                browser.alive = false;
+                if browser.authorised {
+                    let gone_at = self.gone_at.entry(browser.user).or_default();
+                    *gone_at = browser.left_at.unwrap_or(self.now.unix.0).max(*gone_at);
+                }
+            }
             Seen::LetIn { socket } => self.browsers[browser_of[socket]].let_in(),
             Seen::Commands { socket, count } => {
                 (0..count).for_each(|_| self.browsers[browser_of[socket]].carried_out());
@@ -517,8 +520,9 @@ impl World {
         }
         for shard in &mut self.shards {
             (shard.machine.passed_over, shard.machine.messages_passed_over) = (0, 0);
-            // With smaller ones a fan-out takes so long that whoever caused it waits long and rightly.
+            // With smaller ones a fan-out, and what fills the rings, takes so long that whoever caused it waits long and rightly.
             shard.machine.limits.slice = 8;
+            shard.machine.limits.messages_per_turn = shard.machine.limits.messages_per_turn.max(10);
         }
         let percent = [20, 100][self.random.below(2)];
         for _ in 0..FLOOD_ROUNDS {
@@ -535,7 +539,7 @@ impl World {
             }
             self.everybody();
             if self.shards.iter().any(|shard| shard.machine.polls()) {
-                self.now.time = self.now.time + 1000;
+                self.pass_time(1000);
             }
             for (number, shard) in self.shards.iter().enumerate() {
                 let turns = shard.machine.messages_passed_over;
@@ -556,7 +560,12 @@ impl World {
                 continue;
             }
             if self.shards.iter().any(|shard| shard.machine.polls()) {
-                self.now.time = self.now.time + 1000;
+                self.pass_time(1000);
+                continue;
+            }
+            // What storage did not write is tried again after a time.
+            if let Some(due) = self.shards.iter().filter_map(|shard| shard.machine.host_due).min() {
+                self.pass_time(due.0.saturating_sub(self.now.time.0).max(1));
                 continue;
             }
             return self.assert_rest();
@@ -582,7 +591,22 @@ impl World {
         }
     }
 
+    /// Of whoever went, and is not back, storage knows when.
+    fn check_times(&self) {
+        for (user, gone_at) in &self.gone_at {
+            if !self.is_online(*user) {
+                let told = self.database.times.get(user);
+                assert!(told.is_some_and(|told| told >= gone_at), "user {user} went at {gone_at}, not {told:?}");
+            }
+        }
+    }
+
+    fn is_online(&self, user: u32) -> bool {
+        self.browsers.iter().any(|browser| browser.alive && browser.authorised && browser.user == user)
+    }
+
     fn check_everything_at_rest(&mut self) {
+        self.check_times();
         let counts = PIPES.map(|pipe| {
             let subscribed = |browser: &&BrowserClient| browser.alive && browser.is_subscribed(pipe);
             vec![pipe.to_owned(), self.browsers.iter().filter(subscribed).count().to_string()]
@@ -612,6 +636,7 @@ impl World {
     }
 
     fn count_ends(&mut self) {
+        self.totals.departed = self.database.departed;
         for shard in &self.shards {
             let counters = shard.counters();
             let closed = |reason| counters.closed(reason) as usize;
@@ -627,8 +652,13 @@ impl World {
     }
 }
 
+fn clock(micros: u64) -> Now {
+    let unix = UnixTime(1_700_000_000 + (micros / 1_000_000) as i64);
+    Now { time: Time(micros), unix, micros: (micros % 1_000_000) as u32 }
+}
+
 fn check_round(shard: ShardId, mut publications: Vec<Arc<Publication>>) {
-    publications.sort_by_key(|publication| (publication.pipe.name.to_string(), publication.position));
+    publications.sort_by_key(|publication| (publication.pipe.name.to_string(), publication.number));
     publications.dedup_by(|left, right| Arc::ptr_eq(left, right));
     let count = |mut names: Vec<String>| {
         names.sort_unstable();
@@ -636,7 +666,9 @@ fn check_round(shard: ShardId, mut publications: Vec<Arc<Publication>>) {
         names.len()
     };
     let pipes = count(publications.iter().map(|publication| publication.pipe.name.to_string()).collect());
-    let local = publications.iter().filter_map(|publication| publication.origin.filter(|(origin, _)| *origin == shard));
+    // Whoever left a pipe that tells of it may be gone, and is no sender then.
+    let messages = publications.iter().filter(|publication| publication.kind == PublicationKind::Message);
+    let local = messages.filter_map(|publication| publication.origin.filter(|(origin, _)| *origin == shard));
     let senders = count(local.map(|(_, conn)| format!("{conn:?}")).collect());
     let bytes: usize = publications.iter().skip(1).map(|publication| publication.message.len()).sum();
     assert!(pipes <= PIPES_PER_ROUND, "a turn joined {pipes} pipes");
@@ -658,6 +690,14 @@ fn browser_config(
             pipes_max: 100,
             arrivals_bytes_max,
             save_last_seen: true,
+            announce_online: true,
+            announce_offline: true,
+            devices_max: 2,
+            settings_max: 100,
+            history_bytes_max: 1_000_000,
+            tokens: TokenSecret::default(),
+            seed: u64::from(shard.0),
+            departed_max: 100,
         },
         frames: ws::Limits { frame_bytes_max: 10_000, message_bytes_max: 10_000 },
         heads: HeadLimits::default(),
@@ -665,7 +705,8 @@ fn browser_config(
         origins: Vec::new(),
         handshake_timeout: Duration::from_secs(10),
         ping_interval,
-        assemblers_max: 10,
+        fragments_max: 10,
+        fragments_bytes_max: 100_000,
         pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), "simulated".to_owned(), HashMap::new())),
     }
 }
@@ -681,6 +722,7 @@ fn session_config(placement: &Placement, pipeline_max: usize) -> SessionsConfig 
             pipeline_max,
             login_attempts_max: 5,
             tls: Tls::Off,
+            delete_counts: true,
         },
         // The clock may leap before the first session has logged in, and that one has to stay.
         login_timeout: Duration::from_secs(100_000),

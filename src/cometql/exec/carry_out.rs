@@ -1,0 +1,250 @@
+//! Plans carried out: what owners are told and asked, what storage is given, and rows on their way to the client.
+
+use std::sync::Arc;
+
+use crate::cometql::errors::{Code, Error};
+use crate::cometql::plan::{Draft, Letter, LiveQuery, Plan, Reply, Row};
+use crate::hub::{Ask, AskId, Placement, Question, Refusal, RingMessage, Send, SetLength, StatementId};
+use crate::model::{CloseReason, ConnId, DevId, Personal, PipeKey, PipeName, Publication, ShardId, UnixTime};
+use crate::storage::{Job, Request, Ticket, Write};
+
+use super::cursor::{Cursor, Step};
+use super::session::{Entry, Orders, Phase, Session, Stage, Stream, no_connection, storage_failure};
+use super::{Exec, LiveRows, Output, StoredFor, numbers};
+
+impl Exec {
+    /// The stage in which a statement comes into the queue. What may overlap with what is under way is sent at once,
+    /// unless other statements of the same query come before or after it.
+    pub(super) fn stage(&mut self, session: &Session, planned: Result<Plan, Error>, alone: bool) -> Stage {
+        let at_once = alone && session.overlaps();
+        let statement = StatementId { session: session.id, number: session.next_number() };
+        match planned {
+            Ok(Plan::Publish(drafts)) if at_once => self.publish_all(session.dev, statement, drafts),
+            Ok(Plan::Send(letters)) if at_once => self.send_all(session.dev, statement, letters),
+            Ok(plan) => Stage::Planned(plan),
+            Err(error) => Stage::Failed(error),
+        }
+    }
+
+    fn publish_all(&mut self, dev: DevId, statement: StatementId, drafts: Vec<Draft>) -> Stage {
+        self.counters.publications += drafts.len() as u64;
+        let left = self.order(drafts, |placement, Draft { pipe, event, message }| {
+            let key = Arc::new(PipeKey { dev, name: pipe });
+            let to = placement.owner_of_pipe(&key);
+            let publication = Box::new(Publication::new(key, event, message));
+            (to, RingMessage::Publish { publication, statement: Some(statement) })
+        });
+        Stage::Ordering(Orders { left, refusal: None, reply: Reply::Ok { affected: 0, insert_id: 0 }, overlap: true })
+    }
+
+    fn send_all(&mut self, dev: DevId, statement: StatementId, letters: Vec<Letter>) -> Stage {
+        let insert_id = letters.first().map_or(0, |letter| letter.user.get().into());
+        let left = self.order(letters, |placement, Letter { user, event, message }| {
+            let personal = Arc::new(Personal::new(event, message));
+            let send = Send { dev, user, personal, statement };
+            (placement.owner_of_user(dev, user), RingMessage::Send(Box::new(send)))
+        });
+        Stage::Ordering(Orders { left, refusal: None, reply: Reply::Ok { affected: 0, insert_id }, overlap: true })
+    }
+
+    /// What is published behind it is kept by the new length, so nothing overtakes it.
+    fn set_lengths(
+        &mut self,
+        dev: DevId,
+        statement: StatementId,
+        lengths: Vec<(PipeName, Option<u32>)>,
+        reply: Reply,
+    ) -> Stage {
+        let left = self.order(lengths, |placement, (name, length)| {
+            let pipe = PipeKey { dev, name };
+            (placement.owner_of_pipe(&pipe), RingMessage::SetLength(Box::new(SetLength { pipe, length, statement })))
+        });
+        Stage::Ordering(Orders { left, refusal: None, reply, overlap: false })
+    }
+
+    /// Tells owners what to do; each answers once. Returns how often that will be.
+    fn order<T>(&mut self, orders: Vec<T>, message: impl Fn(&Placement, T) -> (ShardId, RingMessage)) -> u32 {
+        let count = orders.len() as u32;
+        for order in orders {
+            let (to, message) = message(&self.config.placement, order);
+            self.outputs.push_back(Output::Ring { to, message });
+        }
+        count
+    }
+
+    /// Answers what can be answered at the front of the queue, and begins what then stands there.
+    pub(super) fn advance(&mut self, session: &mut Session, live: LiveRows<'_>) {
+        self.answer_front(session);
+        while session.can_go_on() {
+            if let Some(plan) = session.take_planned() {
+                let stage = self.begin(session, plan, live);
+                session.begun(stage);
+            } else {
+                self.stream(session);
+            }
+            self.answer_front(session);
+        }
+    }
+
+    /// Answers what can be answered at the front of the queue, and begins nothing.
+    pub(super) fn answer_front(&mut self, session: &mut Session) {
+        while let Some(entry) = session.queue.pop_front() {
+            let Entry { start, more, binary, stage } = entry;
+            let result = match stage {
+                Stage::Ordering(Orders { left: 0, refusal, reply, .. }) => refusal.map_or(Ok(reply), Err),
+                Stage::Ready(bytes) => {
+                    session.out.extend_from_slice(&bytes);
+                    session.popped();
+                    continue;
+                }
+                Stage::Failed(error) => Err(error),
+                Stage::Done(result) => result,
+                waiting => {
+                    session.queue.push_front(Entry { start, more, binary, stage: waiting });
+                    break;
+                }
+            };
+            self.counters.errors += u64::from(result.is_err());
+            session.answer(start, more, binary, result);
+        }
+        if !session.out.is_empty() || session.paused || session.is_closing() {
+            self.touch(session);
+        }
+    }
+
+    fn begin(&mut self, session: &mut Session, plan: Plan, live: LiveRows<'_>) -> Stage {
+        let statement = StatementId { session: session.id, number: session.front_number() };
+        match plan {
+            Plan::Reply(reply) => Stage::Done(Ok(reply)),
+            Plan::Publish(drafts) => self.publish_all(session.dev, statement, drafts),
+            Plan::Send(letters) => self.send_all(session.dev, statement, letters),
+            Plan::SetLengths { lengths, reply } => self.set_lengths(session.dev, statement, lengths, reply),
+            Plan::Write { writes, reply } => {
+                self.store(session, Request::Write(writes));
+                Stage::Writing { reply, counted: false }
+            }
+            Plan::Delete(writes) => {
+                self.store(session, Request::Write(writes));
+                let reply = Reply::Ok { affected: 0, insert_id: 0 };
+                Stage::Writing { reply, counted: self.config.delete_counts }
+            }
+            Plan::Read { source, query } => {
+                Stage::Streaming(Box::new(Stream::new(Cursor::new(session.dev, source), query.stream())))
+            }
+            Plan::UseDatabase(database) => {
+                session.use_database(database);
+                Stage::Done(Ok(Reply::Ok { affected: 0, insert_id: 0 }))
+            }
+            Plan::Kill(number) => self.kill(session, number),
+            Plan::Live(LiveQuery { figures, query }) => {
+                Stage::Done(query.apply(live(figures, session.dev)).map(Reply::Rows))
+            }
+        }
+    }
+
+    /// Goes on with the result set at the front: writes what is known of it and asks for more, unless the client has
+    /// enough to read.
+    fn stream(&mut self, session: &mut Session) {
+        let Some(Entry { start, more, binary, stage }) = session.queue.pop_front() else { return };
+        let mut stream = match stage {
+            Stage::Streaming(stream) => stream,
+            stage => return session.queue.push_front(Entry { start, more, binary, stage }),
+        };
+        loop {
+            session.write_known(start, binary, &mut stream);
+            if stream.failure.is_some() || stream.rows.is_complete() && !stream.rows.has_next() {
+                self.counters.errors += u64::from(stream.failure.is_some());
+                return session.end_rows(start, more, binary, &mut stream);
+            }
+            if session.is_held_up() {
+                break;
+            }
+            if !stream.rows.wants_more() {
+                stream.rows.finish();
+                continue;
+            }
+            match stream.cursor.next(&self.config.placement) {
+                Step::End => stream.rows.finish(),
+                Step::Sessions(now) => stream.push(Ok(self.processes(session, now))),
+                Step::Ask { questions, read } => {
+                    for (to, places, question) in questions {
+                        self.send_question(session.id, to, places, question);
+                    }
+                    if let Some(read) = read {
+                        let bytes_max = self.config.statements.result_bytes_max;
+                        self.store(session, Request::Read { read, bytes_max });
+                    }
+                    break;
+                }
+            }
+        }
+        session.queue.push_front(Entry { start, more, binary, stage: Stage::Streaming(stream) });
+    }
+
+    fn send_question(&mut self, session: ConnId, to: ShardId, places: Vec<usize>, question: Question) {
+        let id = self.draw_number();
+        self.asks.insert(id, (session, places));
+        let message = RingMessage::Ask(Box::new(Ask { id: AskId(id), question }));
+        self.outputs.push_back(Output::Ring { to, message });
+    }
+
+    fn store(&mut self, session: &Session, request: Request) {
+        let (mut hashes_deleted, mut tokens_revoked) = (Vec::new(), Vec::new());
+        if let Request::Write(writes) = &request {
+            for write in writes {
+                match write {
+                    Write::DeleteHash { user, .. } => hashes_deleted.push(*user),
+                    Write::PutRevoked { token, .. } => tokens_revoked.push(token.as_ref().into()),
+                    _ => {}
+                }
+            }
+        }
+        let number = self.draw_number();
+        self.jobs.insert(number, StoredFor { session: session.id, dev: session.dev, hashes_deleted, tokens_revoked });
+        self.outputs.push_back(Output::Store(Job { ticket: Ticket(number), request }));
+    }
+
+    /// Rows of `SHOW FULL PROCESSLIST`: this session, and those of the same tenant, or all if this one is of tenant 0.
+    fn processes(&self, own: &Session, now: UnixTime) -> Vec<Row> {
+        let others = self.sessions.iter().flatten().map(|session| &**session);
+        let others = others.filter(|other| own.dev == DevId(0) || other.dev == own.dev && other.phase == Phase::Ready);
+        let others = others.map(|other| other.process(!other.queue.is_empty(), now));
+        std::iter::once(own.process(true, now)).chain(others).collect()
+    }
+
+    /// Ends a session or a browser connection of the same tenant; a session of any if this one is of tenant 0.
+    fn kill(&mut self, session: &mut Session, number: u64) -> Stage {
+        if let Some((shard, conn)) = numbers::conn_of(number) {
+            if shard.0 >= self.config.placement.connection_shards() {
+                return Stage::Failed(no_connection(number));
+            }
+            self.send_question(session.id, shard, Vec::new(), Question::Kill { dev: session.dev, conn });
+            return Stage::Killing(number);
+        }
+        let done = Stage::Done(Ok(Reply::Ok { affected: 0, insert_id: 0 }));
+        if u64::from(session.wire.id()) == number {
+            session.close_when_answered(CloseReason::Killed);
+            return done;
+        }
+        let id = u32::try_from(number).unwrap_or_default();
+        let place = self.connections.get(&id).map(|target| target.index as usize);
+        let target = place.and_then(|place| self.sessions.get(place)).and_then(Option::as_ref);
+        match target.filter(|target| session.dev == DevId(0) || target.dev == session.dev) {
+            Some(target) => {
+                self.outputs.push_back(Output::Close { session: target.id, reason: CloseReason::Killed });
+                done
+            }
+            None => Stage::Failed(no_connection(number)),
+        }
+    }
+}
+
+/// What the backend is told of an owner's refusal.
+pub(super) fn refused(refusal: &Refusal) -> Error {
+    match refusal {
+        Refusal::Storage(error) => storage_failure(error),
+        Refusal::TooManySettings => {
+            Error::new(Code::Internal, "There are as many pipes with a length as there may be: delete some settings")
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What browsers said of themselves when they came. Kept beside the connections, because only questions need it.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use ahash::RandomState;
+
+use crate::model::{ConnId, UnixTime};
+
+use super::ring::Headers;
+
+/// What a handshake said besides who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// The browser's own id; at most 32 bytes.
+    pub uuid: Box<str>,
+    pub address: IpAddr,
+    pub headers: Headers,
+    pub since: UnixTime,
+}
+
+impl Default for Details {
+    fn default() -> Self {
+        let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self { uuid: Box::default(), address, headers: Headers::default(), since: UnixTime::default() }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Detail {
+    pub(super) uuid: Box<str>,
+    pub(super) headers: Option<Arc<Headers>>,
+    pub(super) address: Address,
+    /// Unix seconds; good until the year 2106.
+    pub(super) since: u32,
+}
+
+/// An address without the bytes that alignment would cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Address([u8; 16]);
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self(address.to_ipv6_mapped().octets()),
+            IpAddr::V6(address) => Self(address.octets()),
+        }
+    }
+}
+
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> Self {
+        Self::V6(address.0.into()).to_canonical()
+    }
+}
+
+impl Default for Detail {
+    fn default() -> Self {
+        Self { uuid: Box::default(), headers: None, address: Address([0; 16]), since: 0 }
+    }
+}
+
+const _: () = assert!(size_of::<Detail>() <= 48, "an idle connection must stay small");
+
+const CHUNK: usize = 1024;
+
+/// By the connection's place in the shard's slab, like the connections themselves.
+#[derive(Debug)]
+pub(super) struct AllDetails {
+    chunks: Vec<Box<[Detail]>>,
+    /// Most browsers say one of a few things.
+    headers: HashSet<Arc<Headers>, RandomState>,
+    none: Arc<Headers>,
+    heap_bytes: usize,
+}
+
+impl AllDetails {
+    pub(super) fn new(hasher: RandomState) -> Self {
+        Self { chunks: Vec::new(), headers: HashSet::with_hasher(hasher), none: Arc::default(), heap_bytes: 0 }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks.len() * CHUNK * size_of::<Detail>()
+            + self.headers.capacity() * size_of::<Arc<Headers>>()
+            + self.heap_bytes
+    }
+
+    pub(super) fn insert(&mut self, conn: ConnId, details: Details) {
+        self.remove(conn);
+        let headers = (details.headers != *self.none).then(|| self.intern(details.headers));
+        let place = conn.index as usize;
+        while self.chunks.len() <= place / CHUNK {
+            self.chunks.push((0..CHUNK).map(|_| Detail::default()).collect());
+        }
+        if let Some(slot) = self.chunks.get_mut(place / CHUNK).and_then(|chunk| chunk.get_mut(place % CHUNK)) {
+            self.heap_bytes += details.uuid.len();
+            let since = u32::try_from(details.since.0).unwrap_or(0);
+            *slot = Detail { uuid: details.uuid, headers, address: details.address.into(), since };
+        }
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) {
+        let place = conn.index as usize;
+        let slot = self.chunks.get_mut(place / CHUNK).and_then(|chunk| chunk.get_mut(place % CHUNK));
+        let Some(gone) = slot.map(std::mem::take) else { return };
+        self.heap_bytes -= gone.uuid.len();
+        // The map's own and this one: nobody else says so any more. (An answer under way may hold another for a moment;
+        // then it stays until the next one of its kind goes.)
+        if let Some(headers) = gone.headers.filter(|headers| Arc::strong_count(headers) <= 2) {
+            self.heap_bytes -= headers_bytes(&headers);
+            self.headers.remove(&headers);
+        }
+    }
+
+    pub(super) fn get(&self, index: u32) -> Option<&Detail> {
+        let place = index as usize;
+        self.chunks.get(place / CHUNK)?.get(place % CHUNK)
+    }
+
+    pub(super) fn headers(&self, detail: &Detail) -> Arc<Headers> {
+        detail.headers.clone().unwrap_or_else(|| self.none.clone())
+    }
+
+    fn intern(&mut self, headers: Headers) -> Arc<Headers> {
+        if let Some(known) = self.headers.get(&headers) {
+            return known.clone();
+        }
+        let headers = Arc::new(headers);
+        self.heap_bytes += headers_bytes(&headers);
+        self.headers.insert(headers.clone());
+        headers
+    }
+}
+
+fn headers_bytes(headers: &Headers) -> usize {
+    size_of::<Headers>() + headers.agent.len() + headers.origin.len() + headers.language.len()
+}

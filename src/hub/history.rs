@@ -1,0 +1,128 @@
+//! Publications that are kept: the way into the history and out of it again.
+
+use crate::model::{ConnId, EventName, Marker, Now, PipeError, PipeKey, PipeName, Publication, ShardId};
+use crate::storage::{Job, Outcome, Page, Read, Request, StorageError, StoredMessage, Write};
+
+use super::ring::{Refusal, SetLength};
+use super::{Answer, ApiError, Hub, Kept, Output, PipeClass, RingMessage, StatementId, Waiting};
+
+impl Hub {
+    /// The owner gives the publication its place and hands it to whoever has subscribers. It is acknowledged when it
+    /// is in the history, if the pipe has one.
+    pub(super) fn publish_owned(
+        &mut self,
+        publication: Box<Publication>,
+        statement: Option<(ShardId, StatementId)>,
+        now: Now,
+    ) {
+        let publication = self.owned.accept(publication, now);
+        let keep = self.owned.keep(&publication);
+        let mut shards = 0;
+        for (shard, interest) in self.owned.interested_shards(&publication.pipe) {
+            shards += 1;
+            let message = RingMessage::Deliver { publication: publication.clone(), interest };
+            super::send(&self.config, &mut self.local, &mut self.outputs, shard, message);
+        }
+        let report = publication.origin.filter(|_| publication.report);
+        let report = report.map(|(origin, conn)| (origin, conn, publication.clone(), shards));
+        let kept = Kept { statement, report };
+        let Some(keep) = keep else { return self.acknowledge(kept, Ok(())) };
+        let write = Write::PutHistory {
+            pipe: (*publication.pipe).clone(),
+            message: StoredMessage {
+                id: self.owned.message_id(publication.position),
+                time: publication.time.0,
+                event: stored_event(&publication.event),
+                message: publication.message.clone(),
+                sender: publication.sender.unwrap_or_default(),
+            },
+            trim: keep.trim,
+        };
+        let ticket = self.draw_ticket();
+        self.waiting.insert(ticket.0, Waiting::Kept(Box::new(kept)));
+        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
+    }
+
+    pub(super) fn acknowledge(&mut self, kept: Kept, stored: Result<(), StorageError>) {
+        let Kept { statement, report } = kept;
+        if let Some((origin, conn, publication, shards)) = report {
+            self.send(origin, RingMessage::Fanned { conn, publication, shards, stored: stored.is_ok() });
+        }
+        if let Some((to, statement)) = statement {
+            let message = match stored {
+                Ok(()) => RingMessage::Accepted { statement },
+                Err(error) => RingMessage::Refused { statement, refusal: Box::new(Refusal::Storage(error)) },
+            };
+            self.send(to, message);
+        }
+    }
+
+    /// Through the owner, so that it knows what holds before the statement is answered.
+    pub(super) fn set_length(&mut self, from: ShardId, set: SetLength) {
+        let SetLength { pipe, length, statement } = set;
+        if length.is_some() && !self.owned.has_room_for(&pipe) {
+            let refusal = Box::new(Refusal::TooManySettings);
+            return self.send(from, RingMessage::Refused { statement, refusal });
+        }
+        let write = match length {
+            Some(length) => Write::PutSetting { pipe: pipe.clone(), length },
+            None => Write::DeleteSetting { pipe: pipe.clone() },
+        };
+        let ticket = self.draw_ticket();
+        self.waiting.insert(ticket.0, Waiting::Length { pipe, length, sender: (from, statement) });
+        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
+    }
+
+    pub(super) fn length_set(
+        &mut self,
+        pipe: PipeKey,
+        length: Option<u32>,
+        (to, statement): (ShardId, StatementId),
+        result: Result<Outcome, StorageError>,
+    ) {
+        let message = match result {
+            Ok(_) => {
+                self.owned.set_length(pipe, length);
+                RingMessage::Accepted { statement }
+            }
+            Err(error) => RingMessage::Refused { statement, refusal: Box::new(Refusal::Storage(error)) },
+        };
+        self.send(to, message);
+    }
+
+    pub(super) fn read_history(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
+        let Some(entry) = self.conns.get(conn) else { return };
+        if pipe.class() == PipeClass::Private && entry.user.is_anonymous() {
+            return self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::NeedsAuthorisation)));
+        }
+        let key = PipeKey { dev: entry.dev, name: pipe.clone() };
+        let page = Page { rows: HISTORY_ROWS_MAX, bytes: self.config.history_bytes_max };
+        let ticket = self.wait(conn, Waiting::History { conn, pipe, marker });
+        self.store(ticket, Read::NewestHistory { pipe: key, page });
+    }
+
+    pub(super) fn history_read(
+        &mut self,
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+        result: Result<Outcome, StorageError>,
+    ) {
+        match result {
+            Ok(Outcome::Messages { rows: messages, .. }) if self.conns.get(conn).is_some() => {
+                self.outputs.push_back(Output::History { conn, pipe, marker, messages });
+            }
+            Ok(_) => {}
+            Err(_) => self.answer(conn, Answer::Error(ApiError::Unavailable { marker })),
+        }
+        self.resume(conn);
+    }
+}
+
+/// What `pipe_log` answers with at most.
+const HISTORY_ROWS_MAX: u32 = 99;
+
+/// Libraries show a missing event under this name, and so do the histories of CppComet.
+fn stored_event(event: &EventName) -> EventName {
+    if event.as_str().is_empty() { EventName::new(b"undefined").unwrap_or_default() } else { event.clone() }
+}

@@ -1,0 +1,190 @@
+//! Who a connection is: hashes and tokens, and what ends them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use ahash::RandomState;
+
+use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UnixTime, UserId};
+use crate::storage::Read;
+
+use super::{Credentials, EndedUsers, Hub, Output, RingMessage, Waiting};
+
+/// A login that storage has yet to confirm.
+#[derive(Debug)]
+pub(super) struct Login {
+    pub(super) conn: ConnId,
+    pub(super) user: UserId,
+    key: Box<str>,
+    /// The key is a token with a good signature, until then.
+    token: Option<UnixTime>,
+    /// What storage is about to say was changed since it was asked, so it must be asked again.
+    outdated: bool,
+}
+
+/// Connections that a token let in.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    by_conn: HashMap<ConnId, (u64, i64), RandomState>,
+    /// By the token's hash.
+    by_token: BTreeSet<(u64, ConnId)>,
+    by_expiry: BTreeSet<(i64, ConnId)>,
+    /// When the first of them expires, or earlier.
+    due: Option<Time>,
+}
+
+impl Tokens {
+    pub(super) fn new(hasher: RandomState) -> Self {
+        Self { by_conn: HashMap::with_hasher(hasher), by_token: BTreeSet::new(), by_expiry: BTreeSet::new(), due: None }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.by_conn.capacity() * size_of::<(ConnId, (u64, i64))>()
+            + self.by_token.len() * 2 * size_of::<(u64, ConnId)>()
+            + self.by_expiry.len() * 2 * size_of::<(i64, ConnId)>()
+    }
+
+    pub(super) fn due(&self) -> Option<Time> {
+        self.due
+    }
+
+    fn insert(&mut self, conn: ConnId, token: u64, expires: UnixTime, now: Now) {
+        self.by_conn.insert(conn, (token, expires.0));
+        self.by_token.insert((token, conn));
+        self.by_expiry.insert((expires.0, conn));
+        self.set_due(now);
+    }
+
+    /// A token is good through the second that it names.
+    fn set_due(&mut self, now: Now) {
+        let seconds = self.by_expiry.first().map(|(expires, _)| expires.saturating_sub(now.unix.0).saturating_add(1));
+        self.due = seconds.map(|seconds| now.time + u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000));
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) {
+        if let Some((token, expires)) = self.by_conn.remove(&conn) {
+            self.by_token.remove(&(token, conn));
+            self.by_expiry.remove(&(expires, conn));
+        }
+    }
+
+    fn with(&self, token: u64) -> impl Iterator<Item = ConnId> {
+        let last = ConnId { index: u32::MAX, generation: u32::MAX };
+        self.by_token.range((token, ConnId::default())..=(token, last)).map(|(_, conn)| *conn)
+    }
+
+    fn pop_expired(&mut self, now: UnixTime) -> Option<ConnId> {
+        let (expires, conn) = *self.by_expiry.first()?;
+        if expires >= now.0 {
+            return None;
+        }
+        self.remove(conn);
+        Some(conn)
+    }
+}
+
+impl Hub {
+    pub(super) fn connected(&mut self, conn: ConnId, credentials: Credentials, now: Now) {
+        let Credentials { dev, user, key, details } = credentials;
+        self.conns.insert(conn, dev);
+        self.details.insert(conn, details);
+        if user.is_anonymous() || key.is_empty() {
+            self.answer(conn, Answer::ServerInfo { authorised: false, key: "".into() });
+            return;
+        }
+        let token = self.config.tokens.verify(dev, user, &key, now.unix);
+        self.check_login(Login { conn, user, key, token, outdated: false });
+    }
+
+    pub(super) fn check_login(&mut self, login: Login) {
+        let Some(dev) = self.conns.get(login.conn).map(|entry| entry.dev) else { return };
+        let token = login.token.map(|_| login.key.clone());
+        let user = login.user;
+        let ticket = self.wait(login.conn, Waiting::Login(Login { outdated: false, ..login }));
+        self.store(ticket, Read::Login { dev, user, token });
+    }
+
+    pub(super) fn login_checked(&mut self, login: Login, hash: Option<Box<str>>, revoked: bool, now: Now) {
+        if login.outdated {
+            return self.check_login(login);
+        }
+        let Login { conn, user, key, token, .. } = login;
+        let Some(dev) = self.conns.get(conn).map(|entry| entry.dev) else { return };
+        let token = token.filter(|expires| !revoked && *expires >= now.unix);
+        let hash = hash.unwrap_or_default();
+        let authorised = token.is_some() || !hash.is_empty() && same_secret(&hash, &key);
+        if authorised {
+            self.counters.logins += 1;
+            self.conns.authorise(conn, user);
+            self.users.came(dev, user, conn);
+            if let Some(expires) = token {
+                self.tokens.insert(conn, self.token_hash(dev, &key), expires, now);
+            }
+        } else {
+            self.counters.logins_refused += 1;
+        }
+        let key = match authorised {
+            false => "".into(),
+            // Whoever comes with a token gets no lasting secret for it. Pages expect some text; this one opens nothing.
+            true if hash.is_empty() => self.meaningless_key(conn),
+            true => hash,
+        };
+        self.answer(conn, Answer::ServerInfo { authorised, key });
+        if authorised {
+            let to = self.config.placement.owner_of_user(dev, user);
+            self.send(to, RingMessage::UserCame { dev, user, conn });
+        }
+        self.resume(conn);
+    }
+
+    /// The users' hashes are gone.
+    pub(super) fn end_users(&mut self, ended: &EndedUsers) {
+        let reason = CloseReason::HashDeleted;
+        let conns = ended.users().iter().flat_map(|user| self.users.connections(ended.dev, *user));
+        self.outputs.extend(conns.map(|conn| Output::Close { conn, reason }));
+        self.outdate(ended.dev, |login| ended.contains(login.user));
+    }
+
+    pub(super) fn end_token(&mut self, dev: DevId, token: &str) {
+        let reason = CloseReason::TokenRevoked;
+        let hash = self.token_hash(dev, token);
+        self.outputs.extend(self.tokens.with(hash).map(|conn| Output::Close { conn, reason }));
+        self.outdate(dev, |login| login.token.is_some() && *login.key == *token);
+    }
+
+    /// Closes the connections whose token is not valid any longer.
+    pub(super) fn end_expired(&mut self, now: Now) {
+        if self.tokens.due.is_some_and(|due| due <= now.time) {
+            while let Some(conn) = self.tokens.pop_expired(now.unix) {
+                self.outputs.push_back(Output::Close { conn, reason: CloseReason::TokenExpired });
+            }
+            self.tokens.set_due(now);
+        }
+    }
+
+    fn outdate(&mut self, dev: DevId, concerns: impl Fn(&Login) -> bool) {
+        for waiting in self.waiting.values_mut() {
+            if let Waiting::Login(login) = waiting
+                && concerns(login)
+                && self.conns.get(login.conn).is_some_and(|entry| entry.dev == dev)
+            {
+                login.outdated = true;
+            }
+        }
+    }
+
+    fn meaningless_key(&self, conn: ConnId) -> Box<str> {
+        let hasher = self.config.placement.hasher();
+        let half = |number: u8| hasher.hash_one((number, self.config.seed, conn));
+        format!("{:016x}{:016x}", half(0), half(1)).into()
+    }
+
+    fn token_hash(&self, dev: DevId, token: &str) -> u64 {
+        self.config.placement.hasher().hash_one((dev, token))
+    }
+}
+
+/// Compares two secrets in time that depends on their lengths only.
+fn same_secret(left: &str, right: &str) -> bool {
+    use subtle::ConstantTimeEq;
+    left.as_bytes().ct_eq(right.as_bytes()).into()
+}

@@ -1,0 +1,423 @@
+//! The users this shard owns: where their connections are, and what waits for them.
+//!
+//! A connection that logs in is given what is in the user's queue, in pieces, and is *registered* with the last one: from
+//! then on it gets personal messages as they come. While storage is read for one of the user's connections, personal
+//! messages wait here; so the queue comes before them, and nothing comes twice or falls between.
+//!
+//! ```text
+//!  UserCame --> reading --Flush, more to come--> written --Flushed--> reading ...
+//!                  |                                 | not taken: reading for another connection
+//!                  +--Flush, the last: registered--> written --Flushed--> (nothing under way)
+//! ```
+//!
+//! A message is taken off the queue when a connection has taken it, and put there when none has. Reports never cause
+//! messages on rings but replies, only work for storage: what follows from them is sent when storage has answered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ahash::RandomState;
+
+use crate::model::{
+    ConnId, DevId, EventName, MessageId, Now, Personal, PipeKey, PipeName, Publication, PublicationKind, ShardId,
+    UserId,
+};
+use crate::storage::{Job, Outcome, Page, Place, Read, Request, StorageError, StoredMessage, Write};
+
+use super::owner::shrink;
+use super::ring::{AskId, Flush, Refusal, Send};
+use super::{Hub, Output, RingMessage, StatementId, Waiting};
+
+/// A connection of a user, on whichever shard.
+#[derive(Clone, Copy, Debug)]
+struct Device {
+    shard: ShardId,
+    conn: ConnId,
+    state: DeviceState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DeviceState {
+    /// Was not given the queue yet, or is one too many.
+    New,
+    Registered,
+    /// Did not take what it was given, so its end is about to be told.
+    Leaving,
+}
+
+impl Device {
+    fn is(&self, shard: ShardId, conn: ConnId) -> bool {
+        (self.shard, self.conn) == (shard, conn)
+    }
+}
+
+#[derive(Debug)]
+struct OwnedUser {
+    /// In the order in which they came; never empty, unless a flush is under way.
+    devices: Vec<Device>,
+    flush: Option<Box<Flushing>>,
+}
+
+/// A connection is being given the queue.
+#[derive(Debug)]
+struct Flushing {
+    shard: ShardId,
+    conn: ConnId,
+    /// Storage was asked; otherwise the connection's shard is to report.
+    reading: bool,
+    /// Something was put into the queue that the reading may have missed.
+    again: bool,
+    /// Personal messages that came meanwhile.
+    held: Vec<Letter>,
+}
+
+/// A personal message on its way.
+#[derive(Debug)]
+pub(super) struct Letter {
+    id: MessageId,
+    time: i64,
+    personal: Arc<Personal>,
+    sender: (ShardId, StatementId),
+}
+
+/// A letter that shards have been given.
+#[derive(Debug)]
+struct Sent {
+    dev: DevId,
+    user: UserId,
+    letter: Letter,
+    shards_left: usize,
+    taken: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Mailboxes {
+    users: HashMap<(DevId, UserId), OwnedUser, RandomState>,
+    /// No more than statements are under way.
+    sent: HashMap<AskId, Sent, RandomState>,
+    devices: usize,
+    /// Messages that connections have taken, but storage did not take off the queue.
+    undeleted: HashMap<(DevId, UserId), Vec<MessageId>, RandomState>,
+    undeleted_count: usize,
+}
+
+impl Mailboxes {
+    pub(super) fn new(hasher: RandomState) -> Self {
+        Self {
+            users: HashMap::with_hasher(hasher.clone()),
+            sent: HashMap::with_hasher(hasher.clone()),
+            devices: 0,
+            undeleted: HashMap::with_hasher(hasher),
+            undeleted_count: 0,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.users.capacity() * (size_of::<((DevId, UserId), OwnedUser)>() + 1)
+            + self.devices * size_of::<Device>()
+            + self.sent.capacity() * size_of::<(AskId, Sent)>()
+            + self.undeleted_count * size_of::<MessageId>()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.sent.is_empty() && self.devices == 0
+    }
+
+    pub(super) fn is_online(&self, dev: DevId, user: UserId) -> bool {
+        self.users.get(&(dev, user)).is_some_and(|user| !user.devices.is_empty())
+    }
+}
+
+impl Hub {
+    pub(super) fn user_came(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId) {
+        let entry = self.mailboxes.users.entry((dev, user)).or_insert_with(|| OwnedUser {
+            // Nearly every user has one connection; the usual first step of growth would take four.
+            devices: Vec::with_capacity(1),
+            flush: None,
+        });
+        let first = entry.devices.is_empty();
+        entry.devices.push(Device { shard, conn, state: DeviceState::New });
+        self.mailboxes.devices += 1;
+        if first {
+            self.announce_presence(dev, user, true);
+        }
+        self.start_flush(dev, user);
+    }
+
+    pub(super) fn user_went(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId, now: Now) {
+        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
+        let Some(place) = entry.devices.iter().position(|device| device.is(shard, conn)) else { return };
+        entry.devices.remove(place);
+        self.mailboxes.devices -= 1;
+        if entry.devices.is_empty() {
+            if entry.flush.is_none() {
+                self.forget_user(dev, user);
+            }
+            if self.config.save_last_seen {
+                self.departed.add(dev, user, now.unix);
+            }
+            self.announce_presence(dev, user, false);
+        } else {
+            // Somebody beyond the limit may have a place now.
+            self.start_flush(dev, user);
+        }
+    }
+
+    fn forget_user(&mut self, dev: DevId, user: UserId) {
+        self.mailboxes.users.remove(&(dev, user));
+        shrink(&mut self.mailboxes.users);
+    }
+
+    /// Reads the queue for the first connection that has not been given it, if nothing is under way.
+    fn start_flush(&mut self, dev: DevId, user: UserId) {
+        let Some(entry) = self.mailboxes.users.get(&(dev, user)).filter(|entry| entry.flush.is_none()) else { return };
+        let registered = entry.devices.iter().filter(|device| device.state == DeviceState::Registered).count();
+        let next = entry.devices.iter().find(|device| device.state == DeviceState::New).copied();
+        if let Some(device) = next.filter(|_| registered < self.config.devices_max) {
+            self.read_queue(dev, user, device, Vec::new(), None);
+        }
+    }
+
+    fn read_queue(&mut self, dev: DevId, user: UserId, device: Device, held: Vec<Letter>, after: Option<Place>) {
+        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
+        let Device { shard, conn, .. } = device;
+        // Reading from the beginning finds everything that is there by now.
+        let again = after.is_some() && entry.flush.as_ref().is_some_and(|flush| flush.again);
+        entry.flush = Some(Box::new(Flushing { shard, conn, reading: true, again, held }));
+        if let Some(ids) = self.mailboxes.undeleted.remove(&(dev, user)) {
+            self.mailboxes.undeleted_count -= ids.len();
+            self.take_off_queue(dev, user, ids);
+        }
+        let ticket = self.draw_ticket();
+        self.waiting.insert(ticket.0, Waiting::Queue { dev, user });
+        self.store(ticket, Read::Queue { dev, user, after, page: FLUSH_PAGE });
+    }
+
+    /// Storage says what waits for the user.
+    pub(super) fn queue_read(&mut self, dev: DevId, user: UserId, result: Result<Outcome, StorageError>) {
+        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
+        let Some(flush) = entry.flush.as_mut().filter(|flush| flush.reading) else { return };
+        let (shard, conn) = (flush.shard, flush.conn);
+        let Some(device) = entry.devices.iter_mut().find(|device| device.is(shard, conn)) else {
+            return self.flush_another(dev, user);
+        };
+        // If storage does not answer, the messages stay where they are; those that come are delivered all the same.
+        let (messages, more) = match result {
+            Ok(Outcome::Messages { rows, more }) => (rows, more),
+            _ => (Vec::new(), false),
+        };
+        flush.reading = false;
+        let nothing = messages.is_empty();
+        let mut held = Vec::new();
+        if !more {
+            device.state = DeviceState::Registered;
+            held = std::mem::take(&mut flush.held);
+        }
+        self.send(shard, RingMessage::Flush(Box::new(Flush { dev, user, conn, messages, register: !more })));
+        for letter in held {
+            self.deliver(dev, user, letter);
+        }
+        if nothing {
+            self.end_flush(dev, user);
+        }
+    }
+
+    /// The connection that was given messages says whether it has taken them.
+    pub(super) fn flushed(&mut self, from: ShardId, flush: Flush, taken: bool) {
+        let Flush { dev, user, conn, messages, register } = flush;
+        let last = messages.last().map(StoredMessage::place);
+        if taken {
+            let ids = messages.iter().map(|message| message.id).collect();
+            self.take_off_queue(dev, user, ids);
+        }
+        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
+        let Some(state) = entry.flush.as_mut().filter(|state| !state.reading && state.conn == conn) else { return };
+        match (taken, register) {
+            (true, true) => self.end_flush(dev, user),
+            (true, false) => {
+                let held = std::mem::take(&mut state.held);
+                self.read_queue(dev, user, Device { shard: from, conn, state: DeviceState::New }, held, last);
+            }
+            (false, _) => {
+                for device in entry.devices.iter_mut().filter(|device| device.is(from, conn)) {
+                    device.state = DeviceState::Leaving;
+                }
+                self.flush_another(dev, user);
+            }
+        }
+    }
+
+    /// A connection has been given everything: the next one's turn.
+    fn end_flush(&mut self, dev: DevId, user: UserId) {
+        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
+        let again = entry.flush.take().is_some_and(|flush| flush.again);
+        if entry.devices.is_empty() {
+            return self.forget_user(dev, user);
+        }
+        self.start_flush(dev, user);
+        if again {
+            self.flush_registered(dev, user);
+        }
+    }
+
+    /// Something was queued although the user is here: for one of the registered connections.
+    fn flush_registered(&mut self, dev: DevId, user: UserId) {
+        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
+        if let Some(flush) = &mut entry.flush {
+            flush.again = true;
+            return;
+        }
+        let registered = entry.devices.iter().find(|device| device.state == DeviceState::Registered).copied();
+        if let Some(device) = registered {
+            self.read_queue(dev, user, device, Vec::new(), None);
+        }
+    }
+
+    /// The connection under way is gone: its messages are for another one, or stay.
+    fn flush_another(&mut self, dev: DevId, user: UserId) {
+        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
+        let held = entry.flush.take().map(|flush| flush.held).unwrap_or_default();
+        let with = |state| entry.devices.iter().find(move |device| device.state == state).copied();
+        if let Some(device) = with(DeviceState::New).or_else(|| with(DeviceState::Registered)) {
+            return self.read_queue(dev, user, device, held, None);
+        }
+        if entry.devices.is_empty() {
+            self.forget_user(dev, user);
+        }
+        for letter in held {
+            self.queue(dev, user, letter);
+        }
+    }
+
+    fn take_off_queue(&mut self, dev: DevId, user: UserId, ids: Vec<MessageId>) {
+        let ticket = self.draw_ticket();
+        let write = Write::DeleteQueued { dev, user, ids: ids.clone() };
+        self.waiting.insert(ticket.0, Waiting::TakenOff { dev, user, ids });
+        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
+    }
+
+    /// They would come again with the next login, so they are remembered until then.
+    pub(super) fn not_taken_off(&mut self, dev: DevId, user: UserId, ids: Vec<MessageId>) {
+        if self.mailboxes.undeleted_count + ids.len() <= UNDELETED_MAX {
+            self.mailboxes.undeleted_count += ids.len();
+            self.mailboxes.undeleted.entry((dev, user)).or_default().extend(ids);
+        } else {
+            self.counters.repeats_possible += ids.len() as u64;
+        }
+    }
+
+    // Personal messages
+
+    pub(super) fn send_personal(&mut self, from: ShardId, send: Send, now: Now) {
+        let Send { dev, user, personal, statement } = send;
+        if user.is_anonymous() {
+            return self.send(from, RingMessage::Accepted { statement });
+        }
+        let position = self.owned.next_position(now);
+        let (id, time) = (self.owned.message_id(position), position.time().0);
+        self.deliver(dev, user, Letter { id, time, personal, sender: (from, statement) });
+    }
+
+    /// To the registered connections; to the queue if there are none.
+    fn deliver(&mut self, dev: DevId, user: UserId, letter: Letter) {
+        let entry = self.mailboxes.users.get_mut(&(dev, user));
+        let mut shards: Vec<ShardId> = Vec::new();
+        if let Some(entry) = entry {
+            let moving = entry.flush.as_mut().filter(|flush| flush.reading || !registered(&entry.devices, flush));
+            if let Some(flush) = moving {
+                flush.held.push(letter);
+                return;
+            }
+            let registered = entry.devices.iter().filter(|device| device.state == DeviceState::Registered);
+            shards.extend(registered.map(|device| device.shard));
+            shards.sort_unstable();
+            shards.dedup();
+        }
+        if shards.is_empty() {
+            return self.queue(dev, user, letter);
+        }
+        let ask = AskId(self.draw_ticket().0);
+        for shard in &shards {
+            let message = RingMessage::Personal { dev, user, personal: letter.personal.clone(), ask };
+            self.send(*shard, message);
+        }
+        self.mailboxes.sent.insert(ask, Sent { dev, user, letter, shards_left: shards.len(), taken: 0 });
+    }
+
+    pub(super) fn personal_taken(&mut self, ask: AskId, connections: u32) {
+        let Some(sent) = self.mailboxes.sent.get_mut(&ask) else { return };
+        sent.taken += connections;
+        sent.shards_left -= 1;
+        if sent.shards_left > 0 {
+            return;
+        }
+        let Some(Sent { dev, user, letter, taken, .. }) = self.mailboxes.sent.remove(&ask) else { return };
+        if taken == 0 {
+            return self.queue(dev, user, letter);
+        }
+        let (to, statement) = letter.sender;
+        self.counters.personal_deliveries += u64::from(taken);
+        self.send(to, RingMessage::Accepted { statement });
+    }
+
+    fn queue(&mut self, dev: DevId, user: UserId, letter: Letter) {
+        let message = StoredMessage {
+            id: letter.id,
+            time: letter.time,
+            event: letter.personal.event.clone(),
+            message: letter.personal.message.clone(),
+            sender: UserId::ANONYMOUS,
+        };
+        let ticket = self.draw_ticket();
+        self.waiting.insert(ticket.0, Waiting::Queued { dev, user, sender: letter.sender });
+        let request = Request::Write(vec![Write::PutQueued { dev, user, message }]);
+        self.outputs.push_back(Output::Store(Job { ticket, request }));
+    }
+
+    pub(super) fn queued(
+        &mut self,
+        dev: DevId,
+        user: UserId,
+        (to, statement): (ShardId, StatementId),
+        result: Result<Outcome, StorageError>,
+    ) {
+        match result {
+            Ok(_) => {
+                self.counters.personal_queued += 1;
+                self.send(to, RingMessage::Accepted { statement });
+            }
+            Err(error) => {
+                let refusal = Box::new(Refusal::Storage(error));
+                self.send(to, RingMessage::Refused { statement, refusal });
+            }
+        }
+        self.flush_registered(dev, user);
+    }
+
+    // Presence
+
+    fn announce_presence(&mut self, dev: DevId, user: UserId, online: bool) {
+        if !(if online { self.config.announce_online } else { self.config.announce_offline }) {
+            return;
+        }
+        let word = if online { "online" } else { "offline" };
+        let name = PipeName::new(format!("user_status_{user}").as_bytes());
+        let (Ok(name), Ok(event)) = (name, EventName::new(word.as_bytes())) else { return };
+        let pipe = Arc::new(PipeKey { dev, name });
+        let to = self.config.placement.owner_of_pipe(&pipe);
+        let mut publication = Publication::new(pipe, event, word.into());
+        publication.kind = PublicationKind::Presence;
+        self.send(to, RingMessage::Announce { publication: Box::new(publication) });
+    }
+}
+
+fn registered(devices: &[Device], flush: &Flushing) -> bool {
+    devices.iter().any(|device| device.state == DeviceState::Registered && device.is(flush.shard, flush.conn))
+}
+
+/// Messages remembered because storage did not delete them; beyond, they may come twice.
+const UNDELETED_MAX: usize = 100_000;
+
+/// What one connection is given of a queue at a time. Far below what makes a consumer slow.
+const FLUSH_PAGE: Page = Page { rows: 128, bytes: 128 * 1024 };

@@ -1,0 +1,116 @@
+//! Who is where: comings and goings in `track_` pipes, and lists of subscribers and connections.
+
+use crate::model::{
+    Answer, ApiError, ConnId, DevId, EventName, Marker, PipeClass, PipeKey, PipeName, Publication, PublicationKind,
+    ShardId, UnixTime, UserId,
+};
+
+use super::pipes::Interest;
+use super::ring::{Ask, AskId, ConnectionInfo, Member, Question, Replies};
+use super::{Hub, RingMessage, Ticket, TrackUsers, Waiting};
+
+impl Hub {
+    /// A connection of this shard is a new subscriber.
+    pub(super) fn joined(&mut self, conn: ConnId, user: UserId, interest: Interest) {
+        self.change(conn, user, interest, "subscription");
+    }
+
+    /// A connection of this shard is not a subscriber any longer.
+    pub(super) fn left(&mut self, conn: ConnId, user: UserId, interest: Interest) {
+        self.change(conn, user, interest, "unsubscription");
+    }
+
+    fn change(&mut self, conn: ConnId, user: UserId, interest: Interest, event: &str) {
+        let pipe = interest.key.clone();
+        self.tell_interest(interest);
+        if pipe.name.class() != PipeClass::Track {
+            return;
+        }
+        let Ok(event) = EventName::new(event.as_bytes()) else { return };
+        let uuid = self.details.get(conn.index).map(|detail| detail.uuid.clone()).unwrap_or_default();
+        let to = self.config.placement.owner_of_pipe(&pipe);
+        let mut publication = Publication::new(pipe, event, "".into());
+        publication.kind = PublicationKind::Track { user, uuid };
+        publication.origin = Some((self.config.shard, conn));
+        self.send(to, RingMessage::Publish { publication: Box::new(publication), statement: None });
+    }
+
+    pub(super) fn list_track_users(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
+        let Some(entry) = self.conns.get(conn) else { return };
+        if pipe.class() != PipeClass::Track {
+            return self.answer(conn, Answer::Error(ApiError::NotATrackPipe));
+        }
+        let key = PipeKey { dev: entry.dev, name: pipe.clone() };
+        let shards = self.config.placement.connection_shards();
+        let list = TrackUsers { conn, pipe, marker, subscribers: Vec::new(), shards_left: shards };
+        let Ticket(ask) = self.wait(conn, Waiting::TrackUsers(Box::new(list)));
+        let rows = TRACK_USERS_MAX / u32::from(shards);
+        for shard in 0..shards {
+            let question = Question::Members { pipe: key.clone(), before: None, rows };
+            self.send(ShardId(shard), RingMessage::Ask(Box::new(Ask { id: AskId(ask), question })));
+        }
+    }
+
+    /// One shard's part; whether that was the last one.
+    pub(super) fn track_users_known(&mut self, ask: u64, mut list: Box<TrackUsers>, members: Vec<Member>) {
+        list.subscribers.extend(members.into_iter().map(|member| (member.user, member.uuid)));
+        list.shards_left -= 1;
+        if list.shards_left > 0 {
+            self.waiting.insert(ask, Waiting::TrackUsers(list));
+            return;
+        }
+        let TrackUsers { conn, pipe, marker, subscribers, .. } = *list;
+        self.answer(conn, Answer::TrackUsers { pipe, marker, subscribers });
+        self.resume(conn);
+    }
+
+    /// Subscribers on this shard, newest first.
+    pub(super) fn members(&self, pipe: &PipeKey, before: Option<u32>, rows: u32) -> Replies {
+        let members = self.pipes.members_of(pipe);
+        let end = before.map_or(members.len(), |before| members.len().min(before as usize));
+        let start = end.saturating_sub(rows as usize);
+        let found = members.get(start..end).unwrap_or_default().iter().rev();
+        let members = found.filter_map(|index| self.member(*index)).collect();
+        Replies::Members { members, next: (start > 0).then_some(start as u32) }
+    }
+
+    fn member(&self, index: u32) -> Option<Member> {
+        let (conn, detail) = (self.conns.at(index)?, self.details.get(index)?);
+        Some(Member {
+            user: conn.user,
+            uuid: detail.uuid.clone(),
+            details: self.details.headers(detail),
+            address: detail.address.into(),
+        })
+    }
+
+    /// A tenant's connections on this shard, in the order of their places.
+    pub(super) fn list_connections(&self, dev: DevId, after: Option<u32>, rows: u32) -> Replies {
+        let mut connections = Vec::new();
+        let mut next = None;
+        for index in after.map_or(0, |after| after + 1)..self.conns.places() {
+            let Some((entry, conn)) = self.conns.at(index).zip(self.conns.id(index)) else { continue };
+            if entry.dev != dev {
+                continue;
+            }
+            if connections.len() >= rows as usize {
+                next = connections.last().map(|last: &ConnectionInfo| last.conn.index);
+                break;
+            }
+            let Some(detail) = self.details.get(index) else { continue };
+            connections.push(ConnectionInfo {
+                shard: self.config.shard.0,
+                conn,
+                user: entry.user,
+                address: detail.address.into(),
+                pipes: entry.memberships().len() as u32,
+                since: UnixTime(detail.since.into()),
+                queued_bytes: 0,
+            });
+        }
+        Replies::Connections { connections, next }
+    }
+}
+
+/// Entries of one list of a `track_` pipe's users.
+const TRACK_USERS_MAX: u32 = 4_096;

@@ -1,0 +1,221 @@
+//! Users, their queues and their presence; history and tokens.
+
+use super::*;
+use jsonwebtoken::{EncodingKey, Header};
+
+impl Net {
+    fn send(&mut self, user: u32, message: &str) {
+        let (dev, user) = (DevId(1), UserId::new(user).unwrap());
+        let personal = Arc::new(Personal::new(EventName::default(), message.into()));
+        let send = Send { dev, user, personal, statement: StatementId { session: id(0), number: 0 } };
+        let placement = &self.hubs[0].config.placement;
+        let (cometql, to) = (placement.cometql_shard(), placement.owner_of_user(dev, user));
+        self.rings.push_back((cometql, to, RingMessage::Send(Box::new(send))));
+        self.settle();
+    }
+
+    fn set_length(&mut self, pipe: &str, length: Option<u32>) {
+        let pipe = PipeKey { dev: DevId(1), name: PipeName::new(pipe.as_bytes()).unwrap() };
+        let placement = &self.hubs[0].config.placement;
+        let (cometql, to) = (placement.cometql_shard(), placement.owner_of_pipe(&pipe));
+        let set = SetLength { pipe, length, statement: StatementId { session: id(0), number: 1 } };
+        self.rings.push_back((cometql, to, RingMessage::SetLength(Box::new(set))));
+        self.settle();
+    }
+
+    fn pipe_log(&mut self, shard: u16, index: u32, pipe: &str) -> Vec<String> {
+        let pipe = PipeName::new(pipe.as_bytes()).unwrap();
+        self.input(shard, Input::ReadHistory { conn: id(index), pipe, marker: Marker::default() });
+        self.settle();
+        self.seen(shard, index)
+    }
+
+    fn leave(&mut self, shard: u16, index: u32) {
+        self.input(shard, Input::Disconnected { conn: id(index) });
+        self.settle();
+    }
+}
+
+fn token(claims: &serde_json::Value) -> String {
+    jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(b"secret1")).unwrap()
+}
+
+#[test]
+fn what_waits_comes_first_and_once() {
+    let mut net = Net::new(3);
+    net.hashes.insert(7, "key");
+    net.send(7, "one");
+    net.send(7, "two");
+    assert_eq!((net.accepted.len(), net.queue.len()), (2, 2));
+    net.login(1, 1, 7, "key");
+    net.send(7, "three");
+    assert_eq!(net.seen(1, 1)[1..], ["queued one", "queued two", "personal three"]);
+    assert!(net.queue.is_empty());
+    net.login(2, 1, 7, "key");
+    net.send(7, "four");
+    assert_eq!(net.seen(1, 1), ["personal four"]);
+    assert_eq!(net.seen(2, 1)[1..], ["personal four"]);
+    // Beyond the limit of devices: here, but not heard until there is a place.
+    net.login(0, 1, 7, "key");
+    net.send(7, "five");
+    assert_eq!(net.seen(0, 1).len(), 1);
+    net.leave(1, 1);
+    net.send(7, "six");
+    assert_eq!(net.seen(0, 1), ["personal six"]);
+    net.leave(0, 1);
+    net.leave(2, 1);
+    net.send(7, "seven");
+    assert_eq!(net.queue.len(), 1);
+    assert!(net.hubs.iter().all(|hub| hub.mailboxes.bytes() == 0 || hub.mailboxes.is_empty()));
+}
+
+#[test]
+fn a_message_that_cannot_be_stored_is_refused() {
+    let mut net = Net::new(1);
+    net.storage_fails = true;
+    net.send(7, "lost");
+    assert!(net.accepted.is_empty());
+    assert!(matches!(net.refused[..], [Refusal::Storage(_)]));
+    net.send(0, "to nobody");
+    assert_eq!(net.accepted.len(), 1);
+}
+
+#[test]
+fn who_watches_hears_of_the_first_and_the_last_connection() {
+    let mut net = Net::new(2);
+    net.hashes.insert(7, "key");
+    net.open(0, 1);
+    net.subscribe(0, 1, &["user_status_7"]);
+    net.seen(0, 1);
+    net.login(1, 1, 7, "key");
+    net.login(0, 2, 7, "key");
+    assert_eq!(net.seen(0, 1), ["user_status_7 online"]);
+    net.leave(1, 1);
+    assert!(net.seen(0, 1).is_empty());
+    net.leave(0, 2);
+    assert_eq!(net.seen(0, 1), ["user_status_7 offline"]);
+    let times = net.writes.iter().filter(|write| matches!(write, Write::PutLastSeen { time: 1_700_000_000, .. }));
+    assert_eq!(times.count(), 1);
+}
+
+#[test]
+fn track_pipes_tell_of_real_changes_only() {
+    let mut net = Net::new(2);
+    for (shard, index) in [(0, 1), (1, 1)] {
+        net.open(shard, index);
+        net.subscribe(shard, index, &["track_x"]);
+    }
+    net.seen(1, 1);
+    assert_eq!(net.seen(0, 1)[1..], ["subscription 0 "]);
+    net.subscribe(1, 1, &["track_x", "other"]);
+    assert!(net.seen(0, 1).is_empty());
+    net.input(
+        0,
+        Input::ListTrackUsers { conn: id(1), pipe: PipeName::new(b"track_x").unwrap(), marker: Marker::default() },
+    );
+    net.settle();
+    assert_eq!(net.seen(0, 1)[0].matches("UserId(0)").count(), 2);
+    net.leave(1, 1);
+    assert_eq!(net.seen(0, 1), ["unsubscription 0 "]);
+}
+
+#[test]
+fn history_is_kept_where_it_is_wanted_and_acknowledged_when_it_holds() {
+    let mut net = Net::new(2);
+    net.open(0, 1);
+    net.seen(0, 1);
+    net.insert("news", "early", 0);
+    net.set_length("news", Some(10));
+    for (pipe, message) in [("news", "one"), ("trust_x", "two"), ("other", "three")] {
+        net.insert(pipe, message, 0);
+    }
+    net.settle();
+    assert_eq!(net.pipe_log(0, 1, "news"), ["history undefined one 0"]);
+    assert_eq!(net.pipe_log(0, 1, "trust_x"), ["history undefined two 0"]);
+    assert!(net.pipe_log(0, 1, "other").is_empty());
+    assert_eq!(net.pipe_log(0, 1, "private_x").len(), 1, "an error");
+    let places: Vec<_> = net.history.iter().map(|(_, message)| message.place()).collect();
+    assert_eq!(net.history[0].1.id.position().map(|position| position.time().0), Some(places[0].time));
+
+    net.storage_fails = true;
+    net.accepted.clear();
+    net.insert("news", "unkept", 0);
+    net.insert("other", "unaffected", 1);
+    net.settle();
+    assert_eq!(net.accepted, [StatementId { session: id(0), number: 1 }]);
+    assert_eq!(net.refused.len(), 1);
+    net.storage_fails = false;
+    net.set_length("news", None);
+    assert!(net.pipe_log(0, 1, "news").is_empty());
+    for name in ["aa", "bb", "cc", "dd", "ee", "ff", "gg"] {
+        net.set_length(name, Some(1));
+    }
+    assert_eq!(net.refused.last(), Some(&Refusal::TooManySettings), "three for each of two shards");
+}
+
+#[test]
+fn a_publisher_is_told_when_the_history_does_not_have_it() {
+    let mut net = Net::new(2);
+    net.open(0, 1);
+    net.set_length("web_x", Some(5));
+    net.storage_fails = true;
+    net.seen(0, 1);
+    net.publish(0, 1, "web_x", "hello", false);
+    net.settle();
+    assert!(net.seen(0, 1)[0].contains("NotStored"));
+}
+
+#[test]
+fn tokens_let_in_until_they_expire_or_are_revoked() {
+    let good = token(&serde_json::json!({"exp": 1_700_000_060, "user_id": 7}));
+    let mut net = Net::new(1);
+    net.login(0, 1, 7, &good);
+    assert!(net.seen(0, 1)[0].contains("authorised: true"));
+    let others = [
+        serde_json::json!({"exp": 1_699_999_999, "user_id": 7}),
+        serde_json::json!({"exp": 1_700_000_060, "user_id": 8}),
+        serde_json::json!({"exp": 1_700_000_060, "user_id": "7"}),
+        serde_json::json!({"exp": "1700000060", "user_id": 7}),
+        serde_json::json!({"user_id": 7}),
+        serde_json::json!({"exp": 1_700_000_060, "user_id": 7, "nbf": 1_700_000_001}),
+    ];
+    for (index, claims) in (2..).zip(&others) {
+        net.login(0, index, 7, &token(claims));
+        assert!(net.seen(0, index)[0].contains("authorised: false"), "{claims}");
+    }
+    let fraction = token(&serde_json::json!({"exp": 1_700_000_000.5, "user_id": 7.0}));
+    net.login(0, 20, 7, &fraction);
+    assert!(net.seen(0, 20)[0].contains("authorised: true"));
+
+    assert_eq!(net.hubs[0].next_deadline(), Some(NOW.time + 1_000_000));
+    net.hubs[0].time_passed(later(1));
+    net.drain();
+    assert_eq!(net.seen(0, 20), ["closed: token_expired"]);
+    net.input(
+        0,
+        Input::Ring { from: ShardId(1), message: RingMessage::EndToken { dev: DevId(2), token: good.as_str().into() } },
+    );
+    net.settle();
+    assert!(net.seen(0, 1).is_empty(), "another tenant's token of the same text");
+    net.revoked.insert(good.as_str().into());
+    net.input(
+        0,
+        Input::Ring { from: ShardId(1), message: RingMessage::EndToken { dev: DevId(1), token: good.as_str().into() } },
+    );
+    net.settle();
+    assert_eq!(net.seen(0, 1), ["closed: token_revoked"]);
+    net.login(0, 21, 7, &good);
+    assert!(net.seen(0, 21)[0].contains("authorised: false"));
+    assert_eq!(claimed_expiry(&good), Some(1_700_000_060));
+    assert_eq!(claimed_expiry("17"), None);
+}
+
+#[test]
+fn a_hash_serves_beside_a_token_and_is_told_to_its_user_only() {
+    let mut net = Net::new(1);
+    net.hashes.insert(7, "key");
+    net.login(0, 1, 7, &token(&serde_json::json!({"exp": 1_700_000_060, "user_id": 7})));
+    assert!(net.seen(0, 1)[0].contains(r#"key: "key""#));
+    net.login(0, 2, 7, "a.b.c");
+    assert!(net.seen(0, 2)[0].contains(r#"authorised: false, key: """#));
+}

@@ -1,0 +1,242 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::model::UserId;
+use crate::storage::{Outcome, PipeSetting, Write};
+
+/// A database that can go away and come back. It ends each group after three jobs, as an engine does whose results are
+/// large.
+#[derive(Default)]
+struct Database {
+    away: bool,
+    /// Whether the next commit is carried out, but cut off before it is acknowledged.
+    cut_off: bool,
+    /// Times, in the order in which they were written.
+    written: Vec<i64>,
+    pieces: u64,
+}
+
+struct Link(Arc<Mutex<Database>>);
+
+fn unavailable() -> StorageError {
+    StorageError::Unavailable("gone".into())
+}
+
+impl Store for Link {
+    fn run(&mut self, jobs: &[Job]) -> Vec<Completion> {
+        let mut database = self.0.lock().unwrap();
+        let mut run = |job: &Job| match &job.request {
+            _ if database.away => Err(unavailable()),
+            Request::Read { .. } => Ok(Outcome::Texts(Vec::new())),
+            Request::Write(writes) => {
+                let times = writes.iter().map(|write| match write {
+                    Write::PutLastSeen { time, .. } => *time,
+                    other => panic!("{other:?}"),
+                });
+                database.written.extend(times);
+                Ok(Outcome::Written { rows: 1 })
+            }
+        };
+        let jobs = jobs.get(..3).unwrap_or(jobs);
+        let results: Vec<_> = jobs.iter().map(&mut run).collect();
+        let cut_off = std::mem::take(&mut database.cut_off);
+        let told = |result| if cut_off { Err(unavailable()) } else { result };
+        jobs.iter().zip(results).map(|(job, result)| Completion { ticket: job.ticket, result: told(result) }).collect()
+    }
+
+    fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    fn expire(&mut self, _now: i64) -> Result<Expired, StorageError> {
+        let pieces = &mut self.0.lock().unwrap().pieces;
+        *pieces += 1;
+        Ok(Expired { queued: 1, more: *pieces < 3, ..Expired::default() })
+    }
+
+    fn describe(&self) -> String {
+        String::new()
+    }
+}
+
+struct Bench {
+    database: Arc<Mutex<Database>>,
+    client: StorageClient,
+    board: Board,
+    thread: StorageThread,
+}
+
+impl Bench {
+    fn new(retry: Duration) -> Self {
+        let database = Arc::new(Mutex::new(Database::default()));
+        let (setup, mut clients) = channels(1, 1024);
+        let board: Board = [Mutex::new(Counters::default())].into();
+        let store = Box::new(Link(database.clone()));
+        let thread = StorageThread::start(setup, store, Vec::new(), board.clone(), retry).unwrap();
+        Self { database, client: clients.remove(0), board, thread }
+    }
+
+    fn write(&mut self, time: i64) {
+        let write = Write::PutLastSeen { dev: DevId(0), user: UserId::default(), time };
+        self.client.send(Job { ticket: Ticket(time as u64), request: Request::Write(vec![write]) }).unwrap();
+    }
+
+    fn read(&mut self) -> Result<Outcome, StorageError> {
+        let read = Read::Hashes { dev: DevId(0), users: Vec::new() };
+        self.client.send(Job { ticket: Ticket(0), request: Request::Read { read, bytes_max: 1 } }).unwrap();
+        let completion = self.receive();
+        assert_eq!(completion.ticket, Ticket(0));
+        completion.result
+    }
+
+    fn receive(&mut self) -> Completion {
+        let end = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < end {
+            if let Some(completion) = self.client.poll() {
+                return completion;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("no answer");
+    }
+
+    fn figures(&self) -> Counters {
+        self.board[0].lock().unwrap().clone()
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Database)) {
+        change(&mut self.database.lock().unwrap());
+    }
+
+    fn end(self) -> Vec<i64> {
+        drop(self.client);
+        self.thread.join();
+        std::mem::take(&mut self.database.lock().unwrap().written)
+    }
+}
+
+#[test]
+fn writes_wait_for_the_database_in_their_order_and_reads_do_not() {
+    let mut bench = Bench::new(Duration::from_mins(1));
+    bench.write(1);
+    assert_eq!(bench.receive().ticket, Ticket(1));
+    bench.set(|database| database.away = true);
+    for time in 2..100 {
+        bench.write(time);
+    }
+    assert_eq!(bench.read(), Err(unavailable()));
+    assert_eq!(bench.client.poll(), None);
+    std::thread::sleep(Duration::from_millis(10));
+    let figures = bench.figures();
+    assert_eq!((figures.storage_down, figures.storage_waiting), (1, 98));
+    assert!(figures.storage_waiting_bytes > 98 * 16);
+    bench.set(|database| database.away = false);
+    for time in 2..100 {
+        assert_eq!(bench.receive(), Completion { ticket: Ticket(time), result: Ok(Outcome::Written { rows: 1 }) });
+    }
+    bench.write(100);
+    assert_eq!(bench.receive().ticket, Ticket(100));
+    assert!(bench.read().is_ok());
+    let figures = bench.figures();
+    assert_eq!((figures.storage_down, figures.storage_waiting, figures.storage_waiting_bytes), (0, 0, 0));
+    assert!(figures.storage_retries > 0);
+    assert_eq!(bench.end(), (1..=100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_database_that_nobody_writes_to_is_found_again() {
+    let mut bench = Bench::new(Duration::from_mins(1));
+    bench.set(|database| database.away = true);
+    assert_eq!(bench.read(), Err(unavailable()));
+    bench.set(|database| database.away = false);
+    let end = Instant::now() + Duration::from_secs(30);
+    while bench.read().is_err() {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    bench.end();
+}
+
+#[test]
+fn writes_that_waited_too_long_are_answered() {
+    let mut bench = Bench::new(Duration::from_millis(50));
+    bench.set(|database| database.away = true);
+    bench.write(1);
+    let completion = bench.receive();
+    assert_eq!((completion.ticket, completion.result), (Ticket(1), Err(unavailable())));
+    assert_eq!(bench.figures().storage_given_up, 1);
+    assert!(bench.end().is_empty());
+}
+
+#[test]
+fn a_commit_that_was_cut_off_is_tried_again() {
+    let mut bench = Bench::new(Duration::from_mins(1));
+    bench.set(|database| database.cut_off = true);
+    bench.write(1);
+    assert_eq!(bench.receive(), Completion { ticket: Ticket(1), result: Ok(Outcome::Written { rows: 1 }) });
+    assert_eq!(bench.end(), [1, 1]);
+}
+
+#[test]
+fn what_waits_at_the_end_is_tried_once_more() {
+    let mut bench = Bench::new(Duration::from_mins(1));
+    bench.set(|database| database.away = true);
+    bench.write(1);
+    assert_eq!(bench.read(), Err(unavailable()));
+    bench.set(|database| database.away = false);
+    assert_eq!(bench.end(), [1]);
+}
+
+#[test]
+fn what_may_wait_has_a_bound() {
+    let mut waiting = Waiting::default();
+    let data: Box<str> = "x".repeat(WAITING_BYTES_MAX / 4).into();
+    let job = |data: &str| {
+        let write = Write::PutUserData { dev: DevId(0), user: UserId::default(), data: data.into() };
+        Job { ticket: Ticket(0), request: Request::Write(vec![write]) }
+    };
+    for _ in 0..3 {
+        assert!(waiting.push(ShardId(0), job(&data)).is_ok());
+    }
+    assert!(waiting.push(ShardId(0), job(&data)).is_err());
+    waiting.pop();
+    assert!(waiting.push(ShardId(0), job(&data)).is_ok());
+    while waiting.pop().is_some() {}
+    assert_eq!(waiting.bytes, 0);
+    for _ in 0..WAITING_JOBS_MAX {
+        assert!(waiting.push(ShardId(0), job("")).is_ok());
+    }
+    assert!(waiting.push(ShardId(0), job("")).is_err());
+}
+
+#[test]
+fn what_a_group_leaves_over_runs_in_the_next() {
+    let mut bench = Bench::new(Duration::from_mins(1));
+    for time in 0..10 {
+        bench.write(time);
+    }
+    let tickets: Vec<u64> = (0..10).map(|_| bench.receive().ticket.0).collect();
+    assert_eq!(tickets, (0..10).collect::<Vec<_>>());
+    assert_eq!(bench.client.waiting, 0);
+    bench.end();
+}
+
+#[test]
+fn a_read_that_asks_for_too_much_is_no_failure_of_storage() {
+    let failure = |result| failure_of_storage(&Completion { ticket: Ticket(1), result });
+    assert_eq!(failure(Err(StorageError::TooLarge { bytes_max: 1 })), None);
+    assert_eq!(failure(Err(StorageError::Failed("disk".into()))), Some(StorageError::Failed("disk".into())));
+}
+
+#[test]
+fn what_is_too_old_is_removed_piece_by_piece() {
+    let bench = Bench::new(Duration::from_mins(1));
+    let end = Instant::now() + Duration::from_secs(30);
+    while bench.figures().storage_expired < 3 {
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(EXPIRE_PAUSE * 4);
+    assert_eq!(bench.figures().storage_expired, 3);
+    bench.end();
+}

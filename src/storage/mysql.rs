@@ -1,0 +1,440 @@
+//! The engine for a MySQL or MariaDB database: one that CppComet used, or one of our own; one commit per group of jobs.
+//!
+//! Tables that are missing are made as `db.sql` says; those that are there stay as they are, and what does not fit into
+//! their columns is refused. The link is not enciphered.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ::mysql::error::{DriverError, Error};
+use ::mysql::prelude::Queryable;
+use ::mysql::{Conn, Opts, OptsBuilder, Params};
+
+use super::groups::{self, Failure, Groups, Results};
+use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
+use super::transfer::{self, Key, Rows, Table, Tables};
+use super::{Completion, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
+use crate::model::MessageId;
+
+/// How to reach a database.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Place {
+    pub host: String,
+    pub port: u16,
+    /// Used instead of host and port.
+    pub socket: Option<PathBuf>,
+    pub user: String,
+    pub password: Option<String>,
+    pub name: String,
+}
+
+impl Place {
+    /// From `mysql://user:password@host:port/name`; port and password may be missing. `None` for anything else.
+    pub fn from_url(url: &str) -> Option<Self> {
+        let options = Opts::from_url(url).ok()?;
+        Some(Self {
+            host: options.get_ip_or_hostname().into_owned(),
+            port: options.get_tcp_port(),
+            socket: options.get_socket().map(PathBuf::from),
+            user: options.get_user()?.to_owned(),
+            password: options.get_pass().map(str::to_owned),
+            name: options.get_db_name().filter(|name| !name.is_empty())?.to_owned(),
+        })
+    }
+}
+
+/// Never with the password.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.socket {
+            Some(socket) => write!(f, "{} at {}", self.name, socket.display()),
+            None => write!(f, "{} at {}:{}", self.name, self.host, self.port),
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Why the database cannot be used; `Display` is one sentence for the operator.
+#[derive(Debug)]
+pub struct OpenError {
+    place: String,
+    why: String,
+    unreachable: bool,
+}
+
+impl OpenError {
+    /// Whether another try may help: nobody was there to say no.
+    pub fn is_unreachable(&self) -> bool {
+        self.unreachable
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The database {} cannot be used: {}.", self.place, self.why)
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+pub struct Mysql {
+    place: Place,
+    /// `None` after it was lost, until it is needed again.
+    connection: Option<Conn>,
+    /// What the server calls itself.
+    server: String,
+    retention: Retention,
+    lengths: QueueLengths,
+    sweep: Sweep,
+}
+
+impl Mysql {
+    /// Connects once, and makes the tables that are missing.
+    pub fn open(place: &Place, retention: Retention) -> Result<Self, OpenError> {
+        let opened = connect(place).and_then(|mut connection| {
+            make_tables(&mut connection)?;
+            let version: Option<String> = connection.query_first("SELECT VERSION()")?;
+            Ok((connection, version.unwrap_or_default()))
+        });
+        let (connection, version) = opened.map_err(|error| OpenError {
+            place: place.to_string(),
+            why: said(&error),
+            unreachable: is_lost(&error),
+        })?;
+        let server = match version.split_once("-MariaDB") {
+            Some((number, _)) => format!("MariaDB {number}"),
+            None => format!("MySQL {version}"),
+        };
+        Ok(Self {
+            place: place.clone(),
+            connection: Some(connection),
+            server,
+            retention,
+            lengths: QueueLengths::default(),
+            sweep: Sweep::default(),
+        })
+    }
+
+    /// Runs `work` on the connection. One that has died since it was used last is replaced, once: `work` may be repeated.
+    fn with<T>(&mut self, mut work: impl FnMut(&mut Self, &mut Conn) -> Result<T, Error>) -> Result<T, Trouble> {
+        loop {
+            let kept = self.connection.take();
+            let is_new = kept.is_none();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => connect(&self.place).map_err(|error| Trouble { error, lost: true })?,
+            };
+            match work(self, &mut connection) {
+                // Its end is seen only when it is used.
+                Err(error) if is_lost(&error) && !is_new => self.lengths.forget(),
+                Err(error) if is_lost(&error) => return Err(Trouble { error, lost: true }),
+                result => {
+                    self.connection = Some(connection);
+                    return result.map_err(|error| Trouble { error, lost: false });
+                }
+            }
+        }
+    }
+
+    /// As `with`, in a transaction.
+    fn in_transaction<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self, &mut Conn) -> Result<T, Error>,
+    ) -> Result<T, Trouble> {
+        self.with(|engine, connection| {
+            let mut deadlocks = 0;
+            loop {
+                connection.query_drop("START TRANSACTION")?;
+                let result = work(engine, connection).and_then(|done| {
+                    connection.query_drop("COMMIT")?;
+                    Ok(done)
+                });
+                let Err(error) = result else { return result };
+                if is_lost(&error) {
+                    return Err(error);
+                }
+                connection.query_drop("ROLLBACK")?;
+                engine.lengths.forget();
+                if number(&error) != Some(DEADLOCK) || deadlocks >= DEADLOCKS_MAX {
+                    return Err(error);
+                }
+                deadlocks += 1;
+            }
+        })
+    }
+
+    fn failed(&mut self, trouble: &Trouble) -> StorageError {
+        // What failed was not committed, so what was counted on the way is wrong.
+        self.lengths.forget();
+        if trouble.lost {
+            StorageError::Unavailable(format!("database {}: {}", self.place, said(&trouble.error)))
+        } else {
+            StorageError::Failed(said(&trouble.error))
+        }
+    }
+}
+
+impl Groups for Mysql {
+    type Error = Trouble;
+
+    fn run_group(&mut self, jobs: &[Job], budget: &mut usize) -> Result<Results, Trouble> {
+        let mut run = |engine: &mut Self, connection: &mut Conn| {
+            statements::run_jobs(connection, jobs, *budget, &engine.retention, &mut engine.lengths)
+        };
+        // Reads alone need no transaction, which would cost two more ways to the server and back.
+        let writes = jobs.iter().any(|job| matches!(job.request, Request::Write(_)));
+        let (results, left) = if writes { self.in_transaction(run)? } else { self.with(&mut run)? };
+        *budget = left;
+        Ok(results)
+    }
+
+    fn failure(&mut self, trouble: Trouble) -> Failure {
+        let failed = self.failed(&trouble);
+        match number(&trouble.error) {
+            _ if trouble.lost => Failure::All(failed),
+            Some(LOCKED | READ_ONLY | READ_ONLY_MODE | READ_ONLY_TRANSACTION) => Failure::Writes(failed),
+            _ => Failure::Job(failed),
+        }
+    }
+}
+
+impl Store for Mysql {
+    fn run(&mut self, jobs: &[Job]) -> Vec<Completion> {
+        groups::run(self, jobs)
+    }
+
+    fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError> {
+        self.with(|_, connection| statements::settings(connection)).map_err(|trouble| self.failed(&trouble))
+    }
+
+    fn expire(&mut self, now: i64) -> Result<Expired, StorageError> {
+        let piece = self.in_transaction(|engine, connection| {
+            statements::expire(connection, now, &engine.retention, &mut engine.sweep, &mut engine.lengths)
+        });
+        piece.map_err(|trouble| self.failed(&trouble))
+    }
+
+    fn describe(&self) -> String {
+        format!("{}, database {}", self.server, self.place)
+    }
+}
+
+impl Tables for Mysql {
+    fn count(&mut self, table: &Table) -> Result<u64, StorageError> {
+        self.with(|_, connection| transfer::count(connection, table)).map_err(|trouble| self.failed(&trouble))
+    }
+
+    fn read_rows(&mut self, table: &Table, after: Option<&Key>) -> Result<Rows, StorageError> {
+        let rows = self.with(|_, connection| transfer::read_rows(connection, table, after));
+        rows.map_err(|trouble| self.failed(&trouble))
+    }
+
+    fn write_rows(&mut self, table: &Table, rows: &Rows) -> Result<(), StorageError> {
+        let written = self.in_transaction(|_, connection| transfer::write_rows(connection, table, rows));
+        self.lengths.forget();
+        written.map_err(|trouble| self.failed(&trouble))
+    }
+}
+
+/// What went wrong, and whether the connection went with it.
+pub struct Trouble {
+    error: Error,
+    lost: bool,
+}
+
+/// Longest silence of the server within one statement; a group waits for locks less long.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+const LOCK_WAIT_S: u32 = 3;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Prepared statements kept; there are fewer.
+const STATEMENTS_MAX: usize = 128;
+/// How often a group that got into a deadlock with others is tried again.
+const DEADLOCKS_MAX: usize = 3;
+
+// Error numbers of the server.
+const SHUTTING_DOWN: u16 = 1053;
+const LOCKED: u16 = 1205;
+const DEADLOCK: u16 = 1213;
+const READ_ONLY: u16 = 1290;
+const READ_ONLY_TRANSACTION: u16 = 1792;
+const READ_ONLY_MODE: u16 = 1836;
+const KILLED: u16 = 1927;
+const KILLED_FOR_SILENCE: u16 = 4031;
+
+fn number(error: &Error) -> Option<u16> {
+    match error {
+        Error::MySqlError(error) => Some(error.code),
+        _ => None,
+    }
+}
+
+/// Whether the connection is of no more use, and the same on a new one may succeed.
+fn is_lost(error: &Error) -> bool {
+    match error {
+        Error::MySqlError(error) => matches!(error.code, SHUTTING_DOWN | KILLED | KILLED_FOR_SILENCE),
+        // Its type has no public name. What is too large was not sent at all.
+        Error::CodecError(error) => format!("{error:?}") != "PacketTooLarge",
+        Error::DriverError(error) => {
+            !matches!(error, DriverError::PacketTooLarge | DriverError::MismatchedStmtParams(..))
+        }
+        Error::IoError(_) => true,
+        Error::UrlError(_) | Error::FromValueError(_) | Error::FromRowError(_) => false,
+    }
+}
+
+/// The error as people read it, without the library's name of its kind and without the values of a statement.
+fn said(error: &Error) -> String {
+    match error {
+        Error::MySqlError(error) => format!("error {} ({}): {}", error.code, error.state, error.message),
+        Error::IoError(error) => error.to_string(),
+        Error::DriverError(DriverError::CouldNotConnect(Some((_, why, _)))) => why.clone(),
+        Error::DriverError(DriverError::ConnectTimeout) => "no answer".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn connect(place: &Place) -> Result<Conn, Error> {
+    let options = OptsBuilder::new()
+        .ip_or_hostname(Some(place.host.as_str()))
+        .tcp_port(place.port)
+        .socket(place.socket.as_ref().map(|path| path.display().to_string()))
+        .prefer_socket(false)
+        .user(Some(place.user.as_str()))
+        .pass(place.password.as_deref())
+        .db_name(Some(place.name.as_str()))
+        .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
+        .read_timeout(Some(READ_TIMEOUT))
+        .write_timeout(Some(READ_TIMEOUT))
+        .stmt_cache_size(STATEMENTS_MAX)
+        .init(vec![
+            "SET NAMES utf8mb4".to_owned(),
+            // What does not fit is refused, not cut; a backslash is a backslash in no statement of ours, all are prepared.
+            "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'".to_owned(),
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+            format!("SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_S}"),
+        ]);
+    Conn::new(options)
+}
+
+/// Only those that are missing, so that a user without the right to make tables can use a database that has them.
+fn make_tables(connection: &mut Conn) -> Result<(), Error> {
+    let there: Vec<String> =
+        connection.query("SELECT LOWER(table_name) FROM information_schema.tables WHERE table_schema = DATABASE()")?;
+    for (table, statement) in tables() {
+        if !there.contains(&table) {
+            connection.query_drop(statement)?;
+        }
+    }
+    Ok(())
+}
+
+/// The tables of `db.sql`: name and statement.
+fn tables() -> Vec<(String, String)> {
+    let code: Vec<&str> = SCHEMA.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    let statements = code.join("\n");
+    let table = |statement: &str| {
+        let statement = statement.trim();
+        let name = statement.strip_prefix("CREATE TABLE IF NOT EXISTS ")?.split([' ', '(']).next()?;
+        Some((name.to_owned(), statement.to_owned()))
+    };
+    statements.split(';').filter_map(table).collect()
+}
+
+const SCHEMA: &str = include_str!("../../db.sql");
+
+impl statements::Connection for Conn {
+    type Error = Error;
+    const OR_KEEP: &'static str = "ON DUPLICATE KEY UPDATE id = id";
+    const TIME: &'static str = "time";
+    const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE time < ? ORDER BY time LIMIT 500";
+    const ID_IS_KEY: bool = true;
+    const COMPARES_ROWS: bool = false;
+    const BATCHES: bool = true;
+    const ALONE: bool = false;
+
+    fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {
+        self.exec_drop(sql, parameters(values))?;
+        Ok(self.affected_rows())
+    }
+
+    fn query(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        for row in self.exec_iter(sql, parameters(values))? {
+            if each(&row?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+// As the statement for it says.
+const _: () = assert!(EXPIRED_MAX == 500);
+
+fn parameters(values: &[Value<'_>]) -> Params {
+    let of = |value: &Value<'_>| match value {
+        Value::Int(number) => ::mysql::Value::Int(*number),
+        Value::Text(text) => ::mysql::Value::Bytes(text.as_bytes().to_vec()),
+        Value::Id(id) => ::mysql::Value::Bytes(id.to_string().into_bytes()),
+    };
+    if values.is_empty() { Params::Empty } else { Params::Positional(values.iter().map(of).collect()) }
+}
+
+impl Row for ::mysql::Row {
+    fn int(&self, column: usize) -> Option<i64> {
+        match self.as_ref(column)? {
+            ::mysql::Value::Int(number) => Some(*number),
+            ::mysql::Value::UInt(number) => i64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
+    fn text(&self, column: usize) -> Option<&str> {
+        match self.as_ref(column)? {
+            ::mysql::Value::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    fn id(&self, column: usize) -> Option<MessageId> {
+        self.text(column).and_then(MessageId::parse)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_found_in_the_schema() {
+        let names: Vec<String> = tables().into_iter().map(|(name, _)| name).collect();
+        let expected = [
+            "users_auth",
+            "users_time",
+            "users_data",
+            "users_messages",
+            "revoked_tokens",
+            "pipes_settings",
+            "pipe_messages",
+            "conference",
+            "log_event",
+            "log_query",
+            "dev_config",
+        ];
+        assert_eq!(names, expected);
+        assert!(
+            tables().iter().all(|(_, statement)| statement.contains("PRIMARY KEY") && statement.ends_with("utf8mb4"))
+        );
+    }
+}
