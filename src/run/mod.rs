@@ -18,6 +18,9 @@ mod sessions;
 mod storage;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
