@@ -1,6 +1,6 @@
 //! A browser: real bytes leave and arrive in pieces of any size; what it hears is checked against its subscriptions.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -15,13 +15,71 @@ struct Heard {
     /// Numbers that were skipped, and how many of its own publications the connection may have to thank for that.
     skipped: u64,
     published: u64,
+    /// By browser: whether it was said last to have come into the pipe.
+    is_in: BTreeMap<String, bool>,
+}
+
+impl Heard {
+    /// Comings and goings take turns.
+    fn watch(&mut self, publication: &Publication) {
+        let event = publication.event.as_str();
+        match &publication.kind {
+            PublicationKind::Message => {}
+            PublicationKind::Presence => assert_ne!(self.last_message, event, "told twice: {event}"),
+            PublicationKind::Track { uuid, .. } => {
+                let comes = event == "subscription";
+                let before = self.is_in.insert(uuid.to_string(), comes);
+                assert_ne!(before, Some(comes), "{event} of {uuid} twice");
+            }
+        }
+    }
 }
 
 /// What it has sent, until the server has carried it out.
 enum Command {
     Subscribe(Vec<String>),
-    Publish { pipe: String, message: String },
-    Count,
+    Publish {
+        pipe: String,
+        message: String,
+    },
+    /// Whose answer is no answer of its own or none that can be counted on: what follows it tells that it is over.
+    Log,
+    Question(Question),
+}
+
+/// What is answered in the order in which it was asked.
+#[derive(Debug)]
+enum Question {
+    /// With the question for a history before it, if there was one.
+    Count(Option<LogAsk>),
+    TrackUsers,
+    /// And whether the user is here, if that is known.
+    Status(u32, Option<bool>),
+}
+
+/// What a pipe's history was when a browser asked for it.
+#[derive(Clone, Debug)]
+pub(super) struct LogAsk {
+    pub(super) pipe: String,
+    /// Messages that ever came into it, those in it, and how often it was cut.
+    pub(super) logged: usize,
+    pub(super) kept: usize,
+    pub(super) cuts: u64,
+}
+
+/// What the world has to judge of what a browser hears.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// So many connections got the message.
+    Report { message: String, connections: u64 },
+    /// Subscribers got the message, and the history did not.
+    NotStored { message: String },
+    /// A history; without messages if storage failed.
+    Log { ask: LogAsk, messages: Option<Vec<String>> },
+    /// User and browser of each subscriber of a pipe.
+    TrackUsers(Vec<(u32, String)>),
+    /// Storage failed.
+    NoStatus,
 }
 
 pub(super) struct BrowserClient {
@@ -41,7 +99,15 @@ pub(super) struct BrowserClient {
     pub(super) authorised: bool,
     /// The messages whose delivery reports are due or unread, and the counts that are.
     awaits_report: VecDeque<String>,
-    awaits_count: usize,
+    questions: VecDeque<Question>,
+    /// The part of a history that has come so far.
+    log: Option<Vec<String>>,
+    /// Personal messages that were written to it and not read.
+    expected_letters: VecDeque<String>,
+    /// All that were written to it.
+    pub(super) letters: BTreeSet<String>,
+    /// Those from its queue of which the server does not know whether they were sent.
+    pub(super) unsent_letters: Vec<String>,
     subscriptions: BTreeMap<String, Heard>,
     /// How often it left a pipe that tells of it.
     left: u64,
@@ -72,7 +138,11 @@ impl BrowserClient {
             greeted: false,
             authorised: false,
             awaits_report: VecDeque::new(),
-            awaits_count: 0,
+            questions: VecDeque::new(),
+            log: Some(Vec::new()),
+            expected_letters: VecDeque::new(),
+            letters: BTreeSet::new(),
+            unsent_letters: Vec::new(),
             subscriptions: BTreeMap::new(),
             left: 0,
             upgraded: false,
@@ -90,7 +160,7 @@ impl BrowserClient {
     }
 
     pub(super) fn outstanding(&self) -> usize {
-        self.commands.len() + self.awaits_report.len() + self.awaits_count
+        self.commands.len() + self.awaits_report.len() + self.questions.len()
     }
 
     pub(super) fn subscribe(&mut self, pipes: Vec<String>) {
@@ -106,7 +176,27 @@ impl BrowserClient {
 
     pub(super) fn count(&mut self, pipe: &str) {
         self.frame(1, format!("pipe_count\n{pipe}\nhow_many").as_bytes());
-        self.commands.push_back(Command::Count);
+        self.commands.push_back(Command::Question(Question::Count(None)));
+    }
+
+    /// The answer to a count ends that of the history, which has no end of its own.
+    pub(super) fn log(&mut self, ask: LogAsk, counted: &str) {
+        self.frame(1, format!("pipe_log\n{}\nlog", ask.pipe).as_bytes());
+        self.commands.push_back(Command::Log);
+        self.frame(1, format!("pipe_count\n{counted}\nhow_many").as_bytes());
+        self.commands.push_back(Command::Question(Question::Count(Some(ask))));
+    }
+
+    pub(super) fn track_users(&mut self, pipe: &str) {
+        self.frame(1, format!("track_pipe_users\n{pipe}\nwho").as_bytes());
+        self.commands.push_back(Command::Question(Question::TrackUsers));
+    }
+
+    /// The answer to a count follows, since storage may fail and then there is none.
+    pub(super) fn status(&mut self, user: u32, is_here: Option<bool>, counted: &str) {
+        self.frame(1, format!("user_status\n{user}").as_bytes());
+        self.commands.push_back(Command::Question(Question::Status(user, is_here)));
+        self.count(counted);
     }
 
     fn frame(&mut self, opcode: u8, payload: &[u8]) {
@@ -135,8 +225,8 @@ impl BrowserClient {
                 let left = self.subscriptions.extract_if(.., |pipe, _| !pipes.contains(pipe));
                 self.left += left.filter(|(pipe, _)| pipe.starts_with("track_")).count() as u64;
                 for pipe in pipes {
-                    // Nobody is told of itself: that it comes, and that it left, as may be said after it has come back.
-                    let published = if pipe.starts_with("track_") { 1 + self.left } else { 0 };
+                    // Nobody is told of itself: neither that it comes nor of earlier times, which may be said after it has come back.
+                    let published = if pipe.starts_with("track_") { 1 + 2 * self.left } else { 0 };
                     self.subscriptions.entry(pipe).or_insert(Heard { published, ..Heard::default() });
                 }
             }
@@ -146,7 +236,8 @@ impl BrowserClient {
                     heard.published += 1;
                 }
             }
-            Command::Count => self.awaits_count += 1,
+            Command::Log => {}
+            Command::Question(question) => self.questions.push_back(question),
         }
     }
 
@@ -165,22 +256,29 @@ impl BrowserClient {
                     heard.published
                 );
             }
+            heard.watch(publication);
             heard.last = Some((number, publication.position));
             heard.last_message = text_of(publication);
             self.expected.push_back(text_of(publication));
         }
     }
 
+    /// A personal message was written to it.
+    pub(super) fn written(&mut self, letter: &str) {
+        assert!(self.letters.insert(letter.to_owned()), "{letter} comes to one connection twice");
+        self.expected_letters.push_back(letter.to_owned());
+    }
+
     // What it hears
 
-    /// Takes what has arrived; returns the delivery reports among it.
-    pub(super) fn reads(&mut self, bytes: &[u8]) -> Vec<(String, u64)> {
+    /// Takes what has arrived.
+    pub(super) fn reads(&mut self, bytes: &[u8]) -> Vec<Told> {
         self.from_server.extend(bytes);
         if !self.upgraded && !self.reads_head() {
             return Vec::new();
         }
         let mut reports = Vec::new();
-        while let Some((opcode, payload)) = self.next_frame() {
+        while let Some((opcode, payload)) = next_frame(&mut self.from_server) {
             match opcode {
                 1 => reports.extend(self.hears(&payload)),
                 9 => self.frame(10, &payload),
@@ -190,7 +288,7 @@ impl BrowserClient {
         reports
     }
 
-    fn hears(&mut self, json: &[u8]) -> Option<(String, u64)> {
+    fn hears(&mut self, json: &[u8]) -> Option<Told> {
         let value: Value = serde_json::from_slice(json).unwrap_or_else(|error| panic!("{error}"));
         let data = &value["data"];
         match (value["pipe"].as_str(), value["event"].as_str()) {
@@ -199,13 +297,54 @@ impl BrowserClient {
                 self.greeted = true;
             }
             (Some("_answer_pipe_count"), _) => {
-                assert!(self.awaits_count > 0, "a count that nobody awaits");
-                self.awaits_count -= 1;
+                let unanswered = self.questions.pop_front_if(|question| matches!(question, Question::Status(..)));
+                let Some(Question::Count(ask)) = self.questions.pop_front() else {
+                    panic!("a count that nobody awaits")
+                };
+                let messages = self.log.replace(Vec::new());
+                if let Some(ask) = ask {
+                    return Some(Told::Log { ask, messages });
+                }
+                assert!(messages.is_some_and(|messages| messages.is_empty()), "a history that nobody awaits");
+                return unanswered.map(|_| Told::NoStatus);
+            }
+            (Some("_answer_user_status"), _) => {
+                let Some(Question::Status(user, is_here)) = self.questions.pop_front() else {
+                    panic!("a status that nobody awaits")
+                };
+                let seconds = data["last_online_time"].as_i64().expect("a number");
+                assert!(is_here.is_none_or(|here| here == (seconds == 0)), "user {user} was here {seconds} s ago");
+            }
+            (Some("_answer"), Some("answer")) => {
+                let question = self.questions.pop_front();
+                assert!(matches!(question, Some(Question::TrackUsers)), "a list that nobody awaits");
+                let entry = |entry: &Value| {
+                    let user = entry["user_id"].as_u64().expect("a number") as u32;
+                    (user, entry["uuid"].as_str().expect("a text").to_owned())
+                };
+                return Some(Told::TrackUsers(data.as_array().expect("a list").iter().map(entry).collect()));
+            }
+            (Some("sys"), Some("error")) if value["marker"].is_null() => {
+                let message = self.awaits_report.pop_front().expect("an error that nobody awaits");
+                return Some(Told::NotStored { message });
+            }
+            (Some("sys"), Some("error")) => {
+                assert_eq!(value["marker"], "log", "only storage can fail");
+                self.log = None;
+            }
+            (Some("msg"), _) => {
+                let expected = self.expected_letters.pop_front().expect("a personal message that was not written");
+                assert_eq!(data.as_str(), Some(expected.as_str()));
+            }
+            (Some(_), _) if value["history"].as_bool() == Some(true) => {
+                let log = self.log.as_mut().expect("a history that could not be read");
+                log.push(data.as_str().expect("a text").to_owned());
             }
             (Some(pipe), Some("answer")) if pipe.starts_with("_answer_to_") => {
                 let expected = self.awaits_report.pop_front().expect("a report that nobody awaits");
                 assert_eq!(data["message"].as_str(), Some(expected.as_str()));
-                return Some((expected, data["number_messages"].as_u64().expect("a number")));
+                let connections = data["number_messages"].as_u64().expect("a number");
+                return Some(Told::Report { message: expected, connections });
             }
             _ => {
                 assert!(self.greeted, "serverInfo comes first");
@@ -226,26 +365,20 @@ impl BrowserClient {
         true
     }
 
-    /// The first frame, if it is whole: its opcode and payload.
-    fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
-        let byte = |at: usize| self.from_server.get(at).copied();
-        let (first, head, length) = match (byte(0)?, byte(1)?) {
-            (first, 126) => (first, 4, usize::from(byte(2)?) << 8 | usize::from(byte(3)?)),
-            (_, 127) => panic!("no simulated message is that long"),
-            (first, length) => (first, 2, usize::from(length)),
-        };
-        if self.from_server.len() < head + length {
-            return None;
-        }
-        assert_eq!(first & 0xf0, 0x80, "only whole frames");
-        let frame = super::take(&mut self.from_server, head + length);
-        Some((first & 0xf, frame[head..].to_vec()))
-    }
-
     // How it stands
+
+    /// Whether it was let in, speaks and waits for nothing.
+    pub(super) fn can_ask(&self) -> bool {
+        self.alive && self.speaks && self.greeted && self.outstanding() == 0
+    }
 
     pub(super) fn is_subscribed(&self, pipe: &str) -> bool {
         self.subscriptions.contains_key(pipe)
+    }
+
+    /// Of each browser that came or went since it is subscribed: whether it is in the pipe.
+    pub(super) fn is_in(&self, pipe: &str) -> Option<&BTreeMap<String, bool>> {
+        self.subscriptions.get(pipe).map(|heard| &heard.is_in)
     }
 
     pub(super) fn last_message(&self, pipe: &str) -> Option<&str> {
@@ -254,7 +387,7 @@ impl BrowserClient {
 
     pub(super) fn is_at_rest(&self) -> bool {
         let spoken = !self.speaks || (self.to_server.is_empty() && self.outstanding() == 0 && self.greeted);
-        spoken && self.from_server.is_empty() && self.expected.is_empty()
+        spoken && self.from_server.is_empty() && self.expected.is_empty() && self.expected_letters.is_empty()
     }
 }
 
@@ -276,4 +409,20 @@ fn text_received(value: &Value) -> String {
             format!("{event} {} {uuid}", data["user_id"])
         }
     }
+}
+
+/// The first frame, if it is whole: its opcode and payload.
+pub(super) fn next_frame(bytes: &mut VecDeque<u8>) -> Option<(u8, Vec<u8>)> {
+    let byte = |at: usize| bytes.get(at).copied();
+    let (first, head, length) = match (byte(0)?, byte(1)?) {
+        (first, 126) => (first, 4, usize::from(byte(2)?) << 8 | usize::from(byte(3)?)),
+        (_, 127) => panic!("no simulated message is that long"),
+        (first, length) => (first, 2, usize::from(length)),
+    };
+    if bytes.len() < head + length {
+        return None;
+    }
+    assert_eq!(first & 0xf0, 0x80, "only whole frames");
+    let frame = super::take(bytes, head + length);
+    Some((first & 0xf, frame[head..].to_vec()))
 }

@@ -1,7 +1,8 @@
 //! What storage holds, as a naive model: maps, and the rules of `storage` said once more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::PipeName;
 use crate::storage::{Outcome, Place, Read, Request, StoredMessage, Write};
 
 /// Rows of a queue or history that storage gives at once here, so that nearly every list comes in several parts.
@@ -19,6 +20,7 @@ pub(super) struct Database {
     pub(super) histories: BTreeMap<String, BTreeMap<Place, StoredMessage>>,
     /// Every message that ever came into a history, by pipe.
     pub(super) log: BTreeMap<String, Vec<StoredMessage>>,
+    pub(super) logged: BTreeSet<String>,
     /// How often a history lost what was in it by something other than new messages, by pipe.
     pub(super) cuts: BTreeMap<String, u64>,
     pub(super) departed: usize,
@@ -77,6 +79,7 @@ impl Database {
                 let in_order = log.last().is_none_or(|last| last.place() < message.place());
                 assert!(in_order, "{pipe}: the history has another order than the pipe");
                 log.push(message.clone());
+                self.logged.insert(message.message.to_string());
                 self.histories.entry(pipe.to_owned()).or_default().insert(message.place(), message);
                 if trim {
                     self.trim(pipe, length);
@@ -124,6 +127,10 @@ impl Database {
             }
             Read::Login { user, .. } => {
                 Outcome::Login { hash: self.hashes.get(&user.get()).map(|hash| hash.as_str().into()), revoked: false }
+            }
+            Read::Settings { pipes, .. } => {
+                let length = |pipe: &PipeName| self.settings.get(pipe.as_str()).copied();
+                Outcome::Lengths(pipes.into_iter().filter_map(|pipe| Some((pipe.clone(), length(&pipe)?))).collect())
             }
             Read::Queue { user, after, .. } => {
                 page(self.queues.get(&user.get()).into_iter().flat_map(BTreeMap::values), after)

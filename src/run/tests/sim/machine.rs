@@ -65,7 +65,6 @@ struct Conn {
     occupied: bool,
     state: Browser,
     socket: usize,
-    writes: usize,
     unread: Vec<u8>,
     queue: VecDeque<u8>,
     flags: Flags,
@@ -86,6 +85,7 @@ struct Flags {
     readable: bool,
     read_listed: bool,
     tell_when_sent: bool,
+    let_in: bool,
 }
 
 impl Conn {
@@ -118,6 +118,17 @@ pub(super) enum Seen {
         publications: Arc<[Arc<Publication>]>,
     },
     Ended {
+        socket: usize,
+    },
+    /// A write with personal messages; whether the connection was still there after it, and all of it sent.
+    Letters {
+        socket: usize,
+        bytes: Vec<u8>,
+        open: bool,
+        sent: bool,
+    },
+    /// The host was told that all was sent.
+    Drained {
         socket: usize,
     },
     /// A turn ended with these bytes to be sent for these publications.
@@ -384,6 +395,15 @@ impl Machine {
         }
     }
 
+    fn note_letters(&mut self, conn: Token, bytes: &[u8]) {
+        if memchr::memmem::find(bytes, b"\"pipe\":\"msg\"").is_some()
+            && let Some(entry) = self.get(conn)
+        {
+            let (socket, open, sent) = (entry.socket, entry.is_open(), entry.queue.is_empty());
+            self.seen.push(Seen::Letters { socket, bytes: bytes.to_vec(), open, sent });
+        }
+    }
+
     fn flush(&mut self, conn: Token) {
         let Some(entry) = self.get_mut(conn).filter(|entry| !entry.queue.is_empty()) else { return };
         let (socket, mut queue) = (entry.socket, std::mem::take(&mut entry.queue));
@@ -515,21 +535,21 @@ impl Runtime for Machine {
 
     fn write(&mut self, conn: Token, bytes: &[u8]) {
         const AUTHORISED: &[u8] = b"{\"authorized\":true,";
-        // What greets comes in one of the first two writes.
         if let Some(entry) = self.get_mut(conn)
-            && entry.writes < 2
+            && !entry.flags.let_in
+            && memchr::memmem::find(bytes, AUTHORISED).is_some()
         {
-            entry.writes += 1;
+            entry.flags.let_in = true;
             let socket = entry.socket;
-            if bytes.windows(AUTHORISED.len()).any(|window| window == AUTHORISED) {
-                self.seen.push(Seen::LetIn { socket });
-            }
+            self.seen.push(Seen::LetIn { socket });
         }
         self.put(conn, bytes, true);
+        self.note_letters(conn, bytes);
     }
 
     fn write_shared(&mut self, conn: Token, bytes: &SharedBytes) {
         self.put(conn, bytes, true);
+        self.note_letters(conn, bytes);
     }
 
     fn write_last(&mut self, conn: Token, bytes: &SharedBytes, _within: Duration) {
@@ -728,6 +748,11 @@ impl Shard {
         Self { host, machine, order: Order::default(), targets: Vec::new() }
     }
 
+    /// How often storage had no room for what the edge wanted.
+    pub(super) fn storage_refusals(&self) -> u64 {
+        each!(&self.host, edge => edge.counters.storage_refusals)
+    }
+
     pub(super) fn counters(&self) -> Counters {
         each!(&self.host, edge => edge.snapshot(&self.machine))
     }
@@ -768,6 +793,8 @@ impl Shard {
                 self.machine.tell_when_drained(conn);
                 continue;
             }
+            let socket = self.machine.get(conn).map(|entry| entry.socket);
+            self.machine.seen.extend(socket.map(|socket| Seen::Drained { socket }));
             match &mut self.host {
                 Host::Browsers(browsers) => browsers.drained(&mut self.machine, conn),
                 Host::Sessions(sessions) => sessions.drained(conn),

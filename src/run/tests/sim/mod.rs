@@ -21,6 +21,8 @@
 mod browser;
 mod database;
 mod machine;
+mod past;
+mod people;
 #[path = "../../../../tests/it/random.rs"]
 mod random;
 mod session;
