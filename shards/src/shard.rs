@@ -210,7 +210,8 @@ impl<H: Host> Shard<H> {
         }
     }
 
-    /// Looks for input for the time of `busy_poll`. Returns whether there is any.
+    /// Looks for input for the time of `busy_poll`. Returns whether there is any. What is looked for may have to come from
+    /// a shard on the same core, so that one gets its turn between two looks.
     fn look_around(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let limit = timeout.map_or(self.busy_poll, |timeout| timeout.min(self.busy_poll));
         let begun = Instant::now();
@@ -220,7 +221,7 @@ impl<H: Host> Shard<H> {
             if notified || !self.events.is_empty() || self.core.endpoint.can_receive() {
                 return Ok(true);
             }
-            std::hint::spin_loop();
+            std::thread::yield_now();
         }
         Ok(false)
     }

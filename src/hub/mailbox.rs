@@ -321,7 +321,7 @@ impl Hub {
     pub(super) fn send_personal(&mut self, from: ShardId, send: Send, now: Now) {
         let Send { dev, user, personal, statement } = send;
         if user.is_anonymous() {
-            return self.send(from, RingMessage::Accepted { statement });
+            return self.send(from, RingMessage::Accepted { statement, rows: 0 });
         }
         let position = self.owned.next_position(now);
         let (id, time) = (self.owned.message_id(position), position.time().0);
@@ -367,19 +367,15 @@ impl Hub {
         }
         let (to, statement) = letter.sender;
         self.counters.personal_deliveries += u64::from(taken);
-        self.send(to, RingMessage::Accepted { statement });
+        self.send(to, RingMessage::Accepted { statement, rows: 0 });
     }
 
     fn queue(&mut self, dev: DevId, user: UserId, letter: Letter) {
-        let message = StoredMessage {
-            id: letter.id,
-            time: letter.time,
-            event: letter.personal.event.clone(),
-            message: letter.personal.message.clone(),
-            sender: UserId::ANONYMOUS,
-        };
+        let Letter { id, time, personal, sender } = letter;
+        let (event, message) = (personal.event.clone(), personal.message.clone());
+        let message = StoredMessage { id, time, event, message, sender: UserId::ANONYMOUS };
         let ticket = self.draw_ticket();
-        self.waiting.insert(ticket.0, Waiting::Queued { dev, user, sender: letter.sender });
+        self.waiting.insert(ticket.0, Waiting::Queued { dev, user, sender });
         let request = Request::Write(vec![Write::PutQueued { dev, user, message }]);
         self.outputs.push_back(Output::Store(Job { ticket, request }));
     }
@@ -394,7 +390,7 @@ impl Hub {
         match result {
             Ok(_) => {
                 self.counters.personal_queued += 1;
-                self.send(to, RingMessage::Accepted { statement });
+                self.send(to, RingMessage::Accepted { statement, rows: 0 });
             }
             Err(error) => {
                 let refusal = Box::new(Refusal::Storage(error));

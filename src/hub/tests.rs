@@ -43,7 +43,7 @@ impl Net {
             devices_max: 2,
             settings_max: 3,
             history_bytes_max: 1_000_000,
-            tokens: TokenSecret::new("secret"),
+            tokens: TokenSecret::new("secret", BTreeMap::new()),
             seed: u64::from(shard),
             departed_max: 100,
         };
@@ -128,7 +128,7 @@ impl Net {
             while let Some((from, to, message)) = self.rings.pop_front() {
                 match (self.hubs.get_mut(to.0 as usize), message) {
                     (Some(hub), message) => hub.handle(Input::Ring { from, message }, NOW),
-                    (None, RingMessage::Accepted { statement }) => self.accepted.push(statement),
+                    (None, RingMessage::Accepted { statement, .. }) => self.accepted.push(statement),
                     (None, RingMessage::Refused { refusal, .. }) => self.refused.push(*refusal),
                     (None, RingMessage::Answered(answered)) => self.answered.push(answered.replies),
                     (None, other) => panic!("the CometQL shard got {other:?}"),

@@ -102,7 +102,9 @@ impl Browsers {
         files: Option<FileClient>,
     ) -> Self {
         let mut hub = Hub::new(config.hub.clone());
-        settings.into_iter().for_each(|setting| hub.handle(Input::Setting(setting), Now::default()));
+        for setting in settings {
+            hub.handle(Input::Setting(setting), Now::default());
+        }
         let hasher = config.hub.placement.hasher();
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();

@@ -15,6 +15,7 @@ mod mariadb;
 mod php;
 mod random;
 mod server;
+mod tables;
 mod tidy;
 mod tls;
 mod tools;

@@ -168,7 +168,9 @@ impl Storm {
         let key @ (from, to, _) = full[self.random.below(full.len())];
         let Some(message) = self.rings.get_mut(&key).and_then(VecDeque::pop_front) else { return false };
         match message {
-            RingMessage::Accepted { statement } => assert!(self.accepted.insert(statement.number), "accepted twice"),
+            RingMessage::Accepted { statement, .. } => {
+                assert!(self.accepted.insert(statement.number), "accepted twice");
+            }
             RingMessage::Refused { .. } => {}
             message if to < SHARDS => {
                 let level = message.level();

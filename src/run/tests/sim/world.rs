@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use shards::Mesh;
 
-use crate::cometql::exec::{ExecConfig, Tls};
+use crate::cometql::exec::{ExecConfig, Tenants, Tls};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
 use crate::http::HeadLimits;
@@ -852,6 +852,7 @@ fn session_config(placement: &Placement, pipeline_max: usize) -> SessionsConfig 
             pipeline_max,
             login_attempts_max: 5,
             tls: Tls::Off,
+            tenants: Tenants::default(),
             delete_counts: true,
         },
         // The clock may leap before the first session has logged in, and that one has to stay.
