@@ -513,7 +513,7 @@ impl World {
         }
         match owed {
             Owed::Published(messages) if is_done => {
-                for message in messages.iter() {
+                for message in &*messages {
                     self.published(message, true);
                 }
             }
