@@ -4,6 +4,7 @@
 
 use base64::Engine as _;
 use sha1::{Digest as _, Sha1};
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -48,6 +49,8 @@ struct Subscriber {
 
 struct State {
     behaviour: Behaviour,
+    /// Table and id of every row written for a user.
+    rows: Mutex<HashSet<(String, String)>>,
     subscribers: Mutex<(usize, Vec<Subscriber>)>,
 }
 
@@ -58,7 +61,7 @@ pub(crate) struct FakeServer {
 
 impl FakeServer {
     pub(crate) fn start(behaviour: Behaviour) -> Self {
-        let state = Arc::new(State { behaviour, subscribers: Mutex::default() });
+        let state = Arc::new(State { behaviour, rows: Mutex::default(), subscribers: Mutex::default() });
         let listen = |serve: fn(&State, TcpStream)| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let (address, state) = (listener.local_addr().unwrap(), state.clone());
@@ -187,6 +190,26 @@ impl State {
             self.publish(quoted[0], quoted[1], quoted[2]);
             return server_packet(1, b"\0\0\0\x02\0\0\0");
         }
+        if sql == "SELECT 1" {
+            return result_set(&["1"], &[["1".to_owned()]]);
+        }
+        if let Some((id, table)) = user_write(sql) {
+            if self.behaviour == Behaviour::Refuses(0) {
+                return server_packet(1, b"\xff\x0c\0#HY000bad characters");
+            }
+            self.rows.lock().unwrap().insert((table.to_owned(), id.to_owned()));
+            return server_packet(1, b"\0\x01\0\x02\0\0\0");
+        }
+        if let Some((table, ids)) =
+            sql.strip_prefix("SELECT id FROM ").and_then(|rest| rest.split_once(" WHERE id IN ("))
+        {
+            let rows = self.rows.lock().unwrap();
+            let is_there = |id: &&str| rows.contains(&(table.to_owned(), (*id).to_owned()));
+            let ids = ids.trim_end_matches(')').split(',');
+            // One that forgets does so with the first.
+            let kept = ids.skip(usize::from(matches!(self.behaviour, Behaviour::Loses(_))));
+            return result_set(&["id"], &kept.filter(is_there).map(|id| [id.to_owned()]).collect::<Vec<_>>());
+        }
         if !sql.starts_with("SELECT name, users FROM pipes WHERE name IN (") {
             return server_packet(1, b"\xff\x03\0#42000what?");
         }
@@ -272,6 +295,15 @@ pub(crate) fn result_set<const N: usize>(columns: &[&str; N], rows: &[[String; N
     payloads.extend(rows.iter().map(|row| row.iter().flat_map(|value| text(value)).collect()));
     payloads.push(eof);
     payloads.iter().zip(1..).flat_map(|(payload, number)| server_packet(number, payload)).collect()
+}
+
+/// Id and table of an INSERT for a user.
+fn user_write(sql: &str) -> Option<(&str, &str)> {
+    let table = ["users_auth", "users_messages"]
+        .into_iter()
+        .find(|table| sql.starts_with(&format!("INSERT INTO {table} (")))?;
+    let (_, values) = sql.split_once(") VALUES (")?;
+    Some((values.split_once(',')?.0, table))
 }
 
 fn upgrade(request: &str) -> Vec<u8> {

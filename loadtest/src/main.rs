@@ -3,7 +3,7 @@
 
 use clap::{Parser, Subcommand};
 use loadtest::bench::report::Report;
-use loadtest::bench::{Target, compare, fanout, floor, idle, inserts, latency, many};
+use loadtest::bench::{Target, compare, fanout, floor, idle, inserts, latency, many, offline, roundtrip, sessions};
 use loadtest::{Error, system};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,6 +30,12 @@ enum Command {
     CompareFanout(compare::Options),
     /// INSERTs without subscribers
     Inserts(inserts::Options),
+    /// An INSERT against `SELECT 1`, one statement under way, alternating in one run
+    Roundtrip(roundtrip::Options),
+    /// INSERTs that storage commits, each for a user who is not there
+    Offline(offline::Options),
+    /// What logged-in idle `CometQL` sessions cost
+    IdleSessions(sessions::Options),
     /// Very many connections, one broadcast
     Many(many::Options),
     /// Publications by the clock
@@ -59,6 +65,9 @@ fn run(arguments: &Arguments, report: &mut Report) -> Result<(), Error> {
         Command::Floor(options) => floor::run(target.limit(), target.client_core, options, report),
         Command::CompareFanout(options) => compare::run(target, options, report),
         Command::Inserts(options) => inserts::run(target, options, report),
+        Command::Roundtrip(options) => roundtrip::run(target, options, report),
+        Command::Offline(options) => offline::run(target, options, report),
+        Command::IdleSessions(options) => sessions::run(target, options, report),
         Command::Many(options) => many::run(target, options, report),
         Command::Latency(options) => latency::run(target, options, report),
     }

@@ -22,6 +22,14 @@ pub struct CpuTime {
 }
 
 impl CpuTime {
+    /// Adds the times of another stretch.
+    pub fn add(&mut self, other: &Self) {
+        self.total_ns += other.total_ns;
+        for (name, ns) in &other.by_name {
+            *self.by_name.entry(name.clone()).or_default() += ns;
+        }
+    }
+
     /// What was used since `earlier`. A thread that ended in between counts as 0.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
@@ -70,6 +78,13 @@ impl Process {
         Ok(cpu)
     }
 
+    /// Bytes this process had the system bring to disks.
+    pub fn written_bytes(self) -> Result<u64, Error> {
+        let path = format!("/proc/{}/io", self.pid);
+        let text = fs::read_to_string(&path).map_err(Error::io(format!("read {path}")))?;
+        parse_written(&text).ok_or_else(|| Error::usage(format!("{path} has no write_bytes")))
+    }
+
     /// Run time of one thread of this process. Exact only while that thread sleeps: the kernel counts a
     /// running one at its ticks.
     pub fn thread_cpu_ns(self, thread: u32) -> Result<u64, Error> {
@@ -110,6 +125,10 @@ fn parse_memory(text: &str) -> Option<Memory> {
     Some(Memory { rss_kib: kib("Rss")?, pss_kib: kib("Pss")?, anonymous_kib: kib("Anonymous")? })
 }
 
+fn parse_written(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
+}
+
 /// `schedstat` is: run time, waiting time, slices.
 fn parse_run_time(text: &str) -> Option<u64> {
     text.split_ascii_whitespace().next()?.parse().ok()
@@ -135,6 +154,8 @@ mod tests {
         let text = "55-7f [rollup]\nRss:                3924 kB\nPss:  958 kB\nPss_Anon: 1 kB\nAnonymous:  4 kB\n";
         assert_eq!(parse_memory(text), Some(Memory { rss_kib: 3924, pss_kib: 958, anonymous_kib: 4 }));
         assert_eq!(parse_memory("Rss: 1 kB\n"), None);
+        assert_eq!(parse_written("read_bytes: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 5\n"), Some(4096));
+        assert_eq!(parse_written("cancelled_write_bytes: 5\n"), None);
         assert_eq!(parse_run_time("123 45 6\n"), Some(123));
         assert_eq!(parse_run_time("\n"), None);
         assert_eq!(parse_machine_busy("cpu  1 2 3 4 5 6 7 8 0 0\ncpu0 1\n"), Some(270_000_000));
@@ -145,6 +166,7 @@ mod tests {
     fn our_own_process() {
         let process = Process::ourselves();
         assert!(process.memory().unwrap().rss_kib > 0);
+        assert!(process.written_bytes().is_ok());
         let before = process.cpu().unwrap();
         assert!(before.total_ns > 0 && !before.by_name.is_empty());
         assert!(process.cpu().unwrap().total_ns >= before.total_ns);
@@ -163,6 +185,15 @@ mod tests {
             later.since(&time(&[("shard", 4), ("storage", 3)])),
             time(&[("shard", 6), ("storage", 0), ("new", 1)])
         );
+    }
+
+    #[test]
+    fn cpu_times_add_up() {
+        let mut sum = CpuTime::default();
+        for _ in 0..2 {
+            sum.add(&CpuTime { total_ns: 7, by_name: [("shard".to_owned(), 5), ("storage".to_owned(), 2)].into() });
+        }
+        assert_eq!(sum, CpuTime { total_ns: 14, by_name: [("shard".into(), 10), ("storage".into(), 4)].into() });
     }
 
     #[test]

@@ -112,6 +112,7 @@ pub(super) const CONTENT_TYPE: &str = "content-type";
 
 const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
+const ON_OFF: &[&str] = &["off", "on"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];
 const DURABILITIES: &[&str] = &["full", "lazy"];
 const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
@@ -485,6 +486,18 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "cometql",
+        name: "master_password_for_tenants",
+        shipped: false,
+        doc: "Whether the password of [main] also logs in tenants that have one of their own, see [tenant N] at the end. With off they use theirs only.",
+        without_effect: None,
+        field: Field::Word {
+            words: ON_OFF,
+            get: |config| if config.cometql.master_password_for_tenants { "on" } else { "off" },
+            set: |config, word| config.cometql.master_password_for_tenants = word == "on",
+        },
+    },
+    Key {
+        section: "cometql",
         name: "idle_timeout_s",
         shipped: false,
         doc: "Seconds without a statement after which a session ends; 0 never.",
@@ -502,9 +515,10 @@ pub const KEYS: &[Key] = &[
         shipped: false,
         doc: "Report as affected rows of a DELETE how many are gone; CppComet always said 0.",
         without_effect: None,
-        field: Field::Switch {
-            get: |config| config.cometql.delete_counts,
-            set: |config, on| config.cometql.delete_counts = on,
+        field: Field::Word {
+            words: ON_OFF,
+            get: |config| if config.cometql.delete_counts { "on" } else { "off" },
+            set: |config, word| config.cometql.delete_counts = word == "on",
         },
     },
     Key {

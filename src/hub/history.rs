@@ -52,7 +52,7 @@ impl Hub {
         }
         if let Some((to, statement)) = statement {
             let message = match stored {
-                Ok(()) => RingMessage::Accepted { statement },
+                Ok(()) => RingMessage::Accepted { statement, rows: 0 },
                 Err(error) => RingMessage::Refused { statement, refusal: Box::new(Refusal::Storage(error)) },
             };
             self.send(to, message);
@@ -83,9 +83,10 @@ impl Hub {
         result: Result<Outcome, StorageError>,
     ) {
         let message = match result {
-            Ok(_) => {
+            Ok(outcome) => {
                 self.owned.set_length(pipe, length);
-                RingMessage::Accepted { statement }
+                let rows = if let Outcome::Written { rows } = outcome { rows as u32 } else { 0 };
+                RingMessage::Accepted { statement, rows }
             }
             Err(error) => RingMessage::Refused { statement, refusal: Box::new(Refusal::Storage(error)) },
         };

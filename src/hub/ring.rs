@@ -95,8 +95,9 @@ pub enum RingMessage {
     PersonalTaken { ask: AskId, connections: u32 },
     /// To the owner of the user: whether the connection took its messages.
     Flushed { flush: Box<Flush>, taken: bool },
-    /// To the CometQL shard: what the statement asked of the owner is done and holds.
-    Accepted { statement: StatementId },
+    /// To the CometQL shard: what the statement asked of the owner is done and holds. `rows`: settings that are new, changed
+    /// or gone.
+    Accepted { statement: StatementId, rows: u32 },
     /// To the CometQL shard: it is not, or not wholly.
     Refused { statement: StatementId, refusal: Box<Refusal> },
     /// To the publishing browser's shard: so many shards will say [`RingMessage::Delivered`].

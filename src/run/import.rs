@@ -75,9 +75,9 @@ pub fn import(
     tell: &mut dyn FnMut(Progress),
 ) -> Result<(), ImportError> {
     // Nothing is expired or trimmed here; what is too old goes when the server runs.
-    let retention = Retention::default();
-    let mut embedded = Sqlite::open(&storage.dir, Durability::Full, retention).map_err(ImportError::Sqlite)?;
-    let mut remote = Mysql::open(database, retention).map_err(ImportError::Mysql)?;
+    let (durability, retention) = (Durability::Full, Retention::default());
+    let mut embedded = Sqlite::open(&storage.dir, durability, retention).map_err(ImportError::Sqlite)?;
+    let mut remote = Mysql::open_for_transfer(database).map_err(ImportError::Mysql)?;
     let (from, to): (&mut dyn Tables, &mut dyn Tables) = match direction {
         Direction::In => (&mut remote, &mut embedded),
         Direction::Out => (&mut embedded, &mut remote),

@@ -1,11 +1,11 @@
-//! Behind which position each history is whole. Whatever takes a message out of a history leaves its mark here, but for the
+//! Behind which position each history is whole, and what was missed behind one. Whatever takes a message out of a history leaves its mark here, but for the
 //! length: that a history was cut at its length is to be seen in itself.
 //!
 //! Table `pipes_begun`. Marks only grow, so a message that is gone is never forgotten.
 
-use super::statements::{Connection, Value, first, values};
-use super::{Place, Retention};
-use crate::model::{DevId, PipeClass, PipeKey, Position, UnixTime};
+use super::statements::{Connection, Filling, Value, fill, first, last_beyond, length, message, values};
+use super::{Outcome, Page, Place, Retention};
+use crate::model::{DevId, MessageId, PipeClass, PipeKey, Position, UnixTime};
 
 /// Whose mark.
 #[derive(Clone, Copy, Debug)]
@@ -53,19 +53,54 @@ pub(super) fn opened<C: Connection>(db: &mut C, retention: &Retention) -> Result
         raise(db, Begun::Database, newest)?;
     }
     // In a `trust_` pipe that may keep more from now on it is not to be seen any more that it was full.
-    let length = Position(retention.trust_messages_max.into());
+    let length_max = Position(retention.trust_messages_max.into());
     let before = get(db, Begun::TrustedLength)?;
-    if before.is_some_and(|before| length > before) {
+    if before.is_some_and(|before| length_max > before) {
         let now = clock(db)?;
         raise(db, Begun::Trusted, now)?;
     }
-    if before == Some(length) { Ok(()) } else { put(db, Begun::TrustedLength, length) }
+    if before == Some(length_max) { Ok(()) } else { put(db, Begun::TrustedLength, length_max) }
 }
 
 /// No history is whole but behind this moment.
 pub(super) fn now<C: Connection>(db: &mut C) -> Result<(), C::Error> {
     let now = clock(db)?;
     raise(db, Begun::Database, now)
+}
+
+/// What a client missed that had this position last: all of it, or nothing.
+pub(super) fn missed<C: Connection>(
+    db: &mut C,
+    pipe: &PipeKey,
+    after: Position,
+    page: Page,
+    retention: &Retention,
+) -> Result<Outcome, C::Error> {
+    let gap = Outcome::Missed { rows: Vec::new(), complete: false };
+    let length = length(db, pipe, retention)?;
+    // Behind all messages of this position, whoever sent them.
+    let place = Place { time: after.time().0, id: MessageId::new(after, u64::MAX) };
+    if length == 0 || after < of_pipe(db, pipe)? || !reaches_back(db, pipe, place, length)? {
+        return Ok(gap);
+    }
+    let sql = format!(
+        "SELECT id, time, event, message, user_id FROM pipe_messages \
+         WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        C::TIME
+    );
+    let values = values![pipe.dev, &pipe.name, place.time, place.time, place.id];
+    let Filling { rows, more, .. } = fill(db, page, &sql, values, message)?;
+    Ok(if more { gap } else { Outcome::Missed { rows, complete: true } })
+}
+
+/// Whether no message behind this place went because of the length: the oldest go first, and none goes before there are
+/// more than so many.
+fn reaches_back<C: Connection>(db: &mut C, pipe: &PipeKey, place: Place, length: u32) -> Result<bool, C::Error> {
+    let sql = "SELECT 1 FROM pipe_messages \
+         WHERE dev_id = ? AND pipe_name = ? AND time <= ? AND (time, id) <= (?, ?) LIMIT 1";
+    let Place { time, id } = place;
+    let older = first(db, sql, values![pipe.dev, &pipe.name, time, time, id], |_| Some(()))?;
+    Ok(older.is_some() || last_beyond(db, pipe, length - 1)?.is_none())
 }
 
 pub(super) fn of_pipe<C: Connection>(db: &mut C, pipe: &PipeKey) -> Result<Position, C::Error> {

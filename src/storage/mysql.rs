@@ -87,6 +87,7 @@ impl std::error::Error for OpenError {}
 
 pub struct Mysql {
     place: Place,
+    read_timeout: Duration,
     /// `None` after it was lost, until it is needed again.
     connection: Option<Conn>,
     /// What the server calls itself.
@@ -99,7 +100,16 @@ pub struct Mysql {
 impl Mysql {
     /// Connects once, and makes the tables that are missing.
     pub fn open(place: &Place, retention: Retention) -> Result<Self, OpenError> {
-        let opened = connect(place).and_then(|mut connection| {
+        Self::open_with(place, retention, READ_TIMEOUT)
+    }
+
+    /// To read and write whole tables, which may take the server a while.
+    pub fn open_for_transfer(place: &Place) -> Result<Self, OpenError> {
+        Self::open_with(place, Retention::default(), TRANSFER_TIMEOUT)
+    }
+
+    fn open_with(place: &Place, retention: Retention, read_timeout: Duration) -> Result<Self, OpenError> {
+        let opened = connect(place, read_timeout).and_then(|mut connection| {
             make_tables(&mut connection)?;
             begun::opened(&mut connection, &retention)?;
             let version: Option<String> = connection.query_first("SELECT VERSION()")?;
@@ -116,6 +126,7 @@ impl Mysql {
         };
         Ok(Self {
             place: place.clone(),
+            read_timeout,
             connection: Some(connection),
             server,
             retention,
@@ -131,7 +142,7 @@ impl Mysql {
             let is_new = kept.is_none();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => connect(&self.place).map_err(|error| Trouble { error, lost: true })?,
+                None => connect(&self.place, self.read_timeout).map_err(|error| Trouble { error, lost: true })?,
             };
             match work(self, &mut connection) {
                 // Its end is seen only when it is used.
@@ -253,6 +264,7 @@ pub struct Trouble {
 
 /// Longest silence of the server within one statement; a group waits for locks less long.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
+const TRANSFER_TIMEOUT: Duration = Duration::from_mins(10);
 const LOCK_WAIT_S: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Prepared statements kept; there are fewer.
@@ -302,7 +314,7 @@ fn said(error: &Error) -> String {
     }
 }
 
-fn connect(place: &Place) -> Result<Conn, Error> {
+fn connect(place: &Place, read_timeout: Duration) -> Result<Conn, Error> {
     let options = OptsBuilder::new()
         .ip_or_hostname(Some(place.host.as_str()))
         .tcp_port(place.port)
@@ -312,8 +324,8 @@ fn connect(place: &Place) -> Result<Conn, Error> {
         .pass(place.password.as_deref())
         .db_name(Some(place.name.as_str()))
         .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
-        .read_timeout(Some(READ_TIMEOUT))
-        .write_timeout(Some(READ_TIMEOUT))
+        .read_timeout(Some(read_timeout))
+        .write_timeout(Some(read_timeout))
         .stmt_cache_size(STATEMENTS_MAX)
         .init(vec![
             "SET NAMES utf8mb4".to_owned(),

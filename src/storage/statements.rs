@@ -4,7 +4,7 @@
 //! Tables and columns have the names of `db.sql`. A row that holds what this server would never have written - a name with
 //! other characters, an id that is no UUID - is left out of what is read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::begun::{self, Begun};
@@ -238,7 +238,7 @@ fn run_read<C: Connection>(
         Read::Queue { dev, user, after, page } => queue(db, *dev, *user, *after, page_of(page)),
         Read::History { pipe, after, page } => history(db, pipe, *after, page_of(page), retention),
         Read::NewestHistory { pipe, page } => newest_history(db, pipe, page_of(page), retention),
-        Read::Missed { pipe, after, page } => missed(db, pipe, *after, page_of(page), retention),
+        Read::Missed { pipe, after, page } => begun::missed(db, pipe, *after, page_of(page), retention),
         Read::Settings { dev, pipes } => {
             let mut rows = Vec::new();
             for name in pipes {
@@ -294,25 +294,41 @@ fn is_revoked<C: Connection>(db: &mut C, dev: DevId, token: &str) -> Result<bool
 }
 
 /// Fills a page from rows; a row that is `None` is left out.
-struct Filling<T> {
+pub(super) struct Filling<T> {
     page: Page,
-    rows: Vec<T>,
+    pub(super) rows: Vec<T>,
     /// Rows of the result, those left out included.
-    seen: u32,
+    seen: i64,
     bytes: usize,
-    more: bool,
+    pub(super) more: bool,
+}
+
+/// Fills a page from a statement whose last parameter is the number of rows.
+pub(super) fn fill<C: Connection, T>(
+    db: &mut C,
+    page: Page,
+    sql: &str,
+    values: &[Value<'_>],
+    of: impl Fn(&dyn Row) -> Option<(T, usize)>,
+) -> Result<Filling<T>, C::Error> {
+    // One row more than the page has shows whether there are more.
+    let mut limit = i64::from(page.rows.max(1)) + 1;
+    loop {
+        let mut filling = Filling { page, rows: Vec::new(), seen: 0, bytes: 0, more: false };
+        let values: Vec<Value<'_>> = values.iter().copied().chain([limit.into()]).collect();
+        db.query(sql, &values, &mut |row| filling.add(|| of(row)))?;
+        // Rows that were left out have taken the places of others.
+        let cut = filling.seen >= limit;
+        filling.more |= cut;
+        if !cut || !filling.rows.is_empty() {
+            return Ok(filling);
+        }
+        // Without a row nobody could ask for what is behind it.
+        limit = limit.saturating_mul(16);
+    }
 }
 
 impl<T> Filling<T> {
-    fn new(page: Page) -> Self {
-        Self { page, rows: Vec::new(), seen: 0, bytes: 0, more: false }
-    }
-
-    /// One row more than the page has shows whether there are more.
-    fn limit(&self) -> i64 {
-        i64::from(self.page.rows.max(1)) + 1
-    }
-
     fn add(&mut self, row: impl FnOnce() -> Option<(T, usize)>) -> ControlFlow<()> {
         if self.rows.len() as u32 >= self.page.rows.max(1) || (self.bytes >= self.page.bytes && !self.rows.is_empty()) {
             self.more = true;
@@ -328,7 +344,7 @@ impl<T> Filling<T> {
 }
 
 /// Columns `id`, `time`, `event`, `message`, `user_id`.
-fn message(row: &dyn Row) -> Option<(StoredMessage, usize)> {
+pub(super) fn message(row: &dyn Row) -> Option<(StoredMessage, usize)> {
     let message = StoredMessage {
         id: row.id(0)?,
         time: row.int(1)?,
@@ -356,9 +372,7 @@ fn queue<C: Connection>(
         C::TIME
     );
     let Place { time, id } = after.unwrap_or(BEGINNING);
-    let mut filling = Filling::new(page);
-    let values = values![dev, user, time, time, id, filling.limit()];
-    db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
+    let filling = fill(db, page, &sql, values![dev, user, time, time, id], message)?;
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
 
@@ -369,13 +383,13 @@ fn setting<C: Connection>(db: &mut C, dev: DevId, name: &PipeName) -> Result<Opt
 }
 
 /// How many messages a pipe keeps.
-fn length<C: Connection>(db: &mut C, pipe: &PipeKey, retention: &Retention) -> Result<u32, C::Error> {
+pub(super) fn length<C: Connection>(db: &mut C, pipe: &PipeKey, retention: &Retention) -> Result<u32, C::Error> {
     let without = if pipe.name.class() == PipeClass::Trust { retention.trust_messages_max } else { 0 };
     setting(db, pipe.dev, &pipe.name).map(|length| length.unwrap_or(without))
 }
 
 /// The place of the newest message that is beyond the length.
-fn last_beyond<C: Connection>(db: &mut C, pipe: &PipeKey, length: u32) -> Result<Option<Place>, C::Error> {
+pub(super) fn last_beyond<C: Connection>(db: &mut C, pipe: &PipeKey, length: u32) -> Result<Option<Place>, C::Error> {
     let sql = "SELECT time, id FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? \
          ORDER BY time DESC, id DESC LIMIT 1 OFFSET ?";
     first(db, sql, values![pipe.dev, &pipe.name, length], |row| Some(Place { time: row.int(0)?, id: row.id(1)? }))
@@ -388,18 +402,17 @@ fn history<C: Connection>(
     page: Page,
     retention: &Retention,
 ) -> Result<Outcome, C::Error> {
-    let mut filling = Filling::new(page);
     let length = length(db, pipe, retention)?;
-    if length > 0 {
-        let sql = format!(
-            "SELECT id, time, event, message, user_id FROM pipe_messages \
-             WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
-            C::TIME
-        );
-        let Place { time, id } = after.max(last_beyond(db, pipe, length)?).unwrap_or(BEGINNING);
-        let values = values![pipe.dev, &pipe.name, time, time, id, filling.limit()];
-        db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
+    if length == 0 {
+        return Ok(Outcome::Messages { rows: Vec::new(), more: false });
     }
+    let sql = format!(
+        "SELECT id, time, event, message, user_id FROM pipe_messages \
+         WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        C::TIME
+    );
+    let Place { time, id } = after.max(last_beyond(db, pipe, length)?).unwrap_or(BEGINNING);
+    let filling = fill(db, page, &sql, values![pipe.dev, &pipe.name, time, time, id], message)?;
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
 
@@ -414,61 +427,22 @@ fn newest_history<C: Connection>(
     if rows_max > 0 {
         let sql = "SELECT id, time, event, message, user_id FROM pipe_messages \
              WHERE dev_id = ? AND pipe_name = ? ORDER BY time DESC, id DESC LIMIT ?";
-        let mut filling = Filling::new(Page { rows: rows_max, ..page });
-        db.query(sql, values![pipe.dev, &pipe.name, rows_max], &mut |row| filling.add(|| message(row)))?;
-        rows = filling.rows;
+        let page = Page { rows: rows_max, ..page };
+        rows = fill(db, page, sql, values![pipe.dev, &pipe.name], message)?.rows;
         rows.reverse();
     }
     Ok(Outcome::Messages { rows, more: false })
 }
 
-fn missed<C: Connection>(
-    db: &mut C,
-    pipe: &PipeKey,
-    after: Position,
-    page: Page,
-    retention: &Retention,
-) -> Result<Outcome, C::Error> {
-    let gap = Outcome::Missed { rows: Vec::new(), complete: false };
-    let length = length(db, pipe, retention)?;
-    // Behind all messages of this position, whoever sent them.
-    let place = Place { time: after.time().0, id: MessageId::new(after, u64::MAX) };
-    if length == 0 || after < begun::of_pipe(db, pipe)? || !reaches_back(db, pipe, place, length)? {
-        return Ok(gap);
-    }
-    let sql = format!(
-        "SELECT id, time, event, message, user_id FROM pipe_messages \
-         WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
-        C::TIME
-    );
-    let mut filling = Filling::new(page);
-    let values = values![pipe.dev, &pipe.name, place.time, place.time, place.id, filling.limit()];
-    db.query(&sql, values, &mut |row| filling.add(|| message(row)))?;
-    let Filling { rows, more, .. } = filling;
-    Ok(if more { gap } else { Outcome::Missed { rows, complete: true } })
-}
-
-/// Whether no message behind this place went because of the length: the oldest go first, and none goes before there are
-/// more than so many.
-fn reaches_back<C: Connection>(db: &mut C, pipe: &PipeKey, place: Place, length: u32) -> Result<bool, C::Error> {
-    let sql = "SELECT 1 FROM pipe_messages \
-         WHERE dev_id = ? AND pipe_name = ? AND time <= ? AND (time, id) <= (?, ?) LIMIT 1";
-    let Place { time, id } = place;
-    let older = first(db, sql, values![pipe.dev, &pipe.name, time, time, id], |_| Some(()))?;
-    Ok(older.is_some() || last_beyond(db, pipe, length - 1)?.is_none())
-}
-
 fn all_revoked<C: Connection>(db: &mut C, dev: DevId, after: Option<&str>, page: Page) -> Result<Outcome, C::Error> {
-    let mut filling = Filling::new(page);
-    let limit = filling.limit();
-    let mut each = |row: &dyn Row| filling.add(|| row.text(0).map(|token| (Box::from(token), token.len())));
-    if let Some(after) = after {
+    let token = |row: &dyn Row| row.text(0).map(|token| (Box::from(token), token.len()));
+    let filling = if let Some(after) = after {
         let sql = "SELECT token FROM revoked_tokens WHERE dev_id = ? AND token > ? ORDER BY token LIMIT ?";
-        db.query(sql, values![dev, after, limit], &mut each)?;
+        fill(db, page, sql, values![dev, after], token)?
     } else {
         let sql = "SELECT token FROM revoked_tokens WHERE dev_id = ? ORDER BY token LIMIT ?";
-        db.query(sql, values![dev, limit], &mut each)?;
-    }
+        fill(db, page, sql, values![dev], token)?
+    };
     Ok(Outcome::Tokens { rows: filling.rows, more: filling.more })
 }
 
@@ -537,9 +511,9 @@ fn run_writes<C: Connection>(
         let alike = if C::BATCHES { alike(rest) } else { 1 };
         let (batch, behind) = rest.split_at(alike.max(1));
         if batch.len() > 1 {
-            run_batch(db, batch, retention, lengths)?;
             // A message that was there already counts as well: only one that is sent again is.
-            rows.extend(batch.iter().map(|_| 1));
+            let is_kept = run_batch(db, batch, retention, lengths)?;
+            rows.extend(is_kept.into_iter().map(u64::from));
         } else {
             rows.push(run_write(db, first, retention, lengths)?);
         }
@@ -559,6 +533,7 @@ fn alike(writes: &[&Write]) -> usize {
         Write::PutUserData { .. } => Some(1),
         Write::PutLastSeen { .. } => Some(2),
         Write::PutQueued { .. } => Some(3),
+        Write::PutHistory { .. } => Some(4),
         _ => None,
     };
     let Some(first) = writes.first().and_then(|write| kind(write)) else { return 1 };
@@ -570,13 +545,15 @@ fn alike(writes: &[&Write]) -> usize {
     writes.iter().take(BATCH_MAX).take_while(fits).count()
 }
 
-/// What [`alike`] has found, two at least.
+/// What [`alike`] has found, two at least. Returns which of them changed a row.
 fn run_batch<C: Connection>(
     db: &mut C,
     writes: &[&Write],
     retention: &Retention,
     lengths: &mut QueueLengths,
-) -> Result<(), C::Error> {
+) -> Result<Vec<bool>, C::Error> {
+    let lengths_of_pipes = lengths_of_pipes(db, writes, retention)?;
+    let length = |pipe: &PipeKey| lengths_of_pipes.get(pipe).copied().unwrap_or_default();
     let values: Vec<Vec<Value<'_>>> = writes
         .iter()
         .filter_map(|write| match write {
@@ -585,6 +562,7 @@ fn run_batch<C: Connection>(
             }
             Write::PutLastSeen { dev, user, time } => Some(vec![(*dev).into(), (*user).into(), (*time).into()]),
             Write::PutQueued { dev, user, message } => Some(queued_values(*dev, *user, message).to_vec()),
+            Write::PutHistory { pipe, message, .. } if length(pipe) > 0 => Some(history_values(pipe, message).to_vec()),
             _ => None,
         })
         .collect();
@@ -592,6 +570,7 @@ fn run_batch<C: Connection>(
         Some(Write::PutHash { .. }) => ("REPLACE INTO users_auth (dev_id, user_id, hash)", ""),
         Some(Write::PutUserData { .. }) => ("REPLACE INTO users_data (dev_id, user_id, data)", ""),
         Some(Write::PutLastSeen { .. }) => ("REPLACE INTO users_time (dev_id, user_id, time)", ""),
+        Some(Write::PutHistory { .. }) => (INSERT_HISTORY, C::OR_KEEP),
         _ => (INSERT_QUEUED, C::OR_KEEP),
     };
     let mut rest = values.as_slice();
@@ -603,12 +582,35 @@ fn run_batch<C: Connection>(
         db.execute(&sql, &now.concat())?;
         rest = later;
     }
+    let mut trimmed = HashSet::new();
     for write in writes {
-        if let Write::PutQueued { dev, user, .. } = write {
-            after_queued(db, *dev, *user, 1, retention, lengths)?;
+        match write {
+            Write::PutQueued { dev, user, .. } => after_queued(db, *dev, *user, 1, retention, lengths)?,
+            Write::PutHistory { pipe, trim: true, .. } if length(pipe) > 0 && trimmed.insert(pipe) => {
+                trim(db, pipe, length(pipe))?;
+            }
+            _ => {}
         }
     }
-    Ok(())
+    let is_kept = |write: &&Write| !matches!(write, Write::PutHistory { pipe, .. } if length(pipe) == 0);
+    Ok(writes.iter().map(is_kept).collect())
+}
+
+/// Of the pipes that these writes put something into.
+fn lengths_of_pipes<'a, C: Connection>(
+    db: &mut C,
+    writes: &[&'a Write],
+    retention: &Retention,
+) -> Result<HashMap<&'a PipeKey, u32>, C::Error> {
+    let mut lengths = HashMap::new();
+    for write in writes {
+        if let Write::PutHistory { pipe, .. } = write
+            && !lengths.contains_key(pipe)
+        {
+            lengths.insert(pipe, length(db, pipe, retention)?);
+        }
+    }
+    Ok(lengths)
 }
 
 /// Returns how many rows there are less or more, or have new values.
@@ -841,10 +843,21 @@ fn trim_queue<C: Connection>(db: &mut C, dev: DevId, user: UserId, surplus: u64)
     let last =
         first(db, sql, &[dev.into(), user.into(), offset], |row| Some(Place { time: row.int(0)?, id: row.id(1)? }))?;
     if let Some(Place { time, id }) = last {
-        let sql = "DELETE FROM users_messages WHERE dev_id = ? AND user_id = ? AND time <= ? AND (time, id) <= (?, ?)";
-        db.execute(sql, values![dev, user, time, time, id])?;
+        let sql = format!(
+            "DELETE FROM users_messages WHERE dev_id = ? AND user_id = ? AND {} <= ? AND (time, id) <= (?, ?)",
+            C::TIME
+        );
+        db.execute(&sql, values![dev, user, time, time, id])?;
     }
     Ok(())
+}
+
+const INSERT_HISTORY: &str = "INSERT INTO pipe_messages (id, time, dev_id, pipe_name, event, message, user_id)";
+
+fn history_values<'a>(pipe: &'a PipeKey, message: &'a StoredMessage) -> [Value<'a>; 7] {
+    let StoredMessage { id, time, event, message, sender } = message;
+    let (dev, name, event) = (pipe.dev.into(), (&pipe.name).into(), event.as_str().into());
+    [(*id).into(), (*time).into(), dev, name, event, (&**message).into(), (*sender).into()]
 }
 
 /// Into a pipe that keeps none a message does not get, so that none is left behind when a setting is deleted while
@@ -860,14 +873,8 @@ fn put_history<C: Connection>(
     if length == 0 {
         return Ok(0);
     }
-    let sql = format!(
-        "INSERT INTO pipe_messages (id, time, dev_id, pipe_name, event, message, user_id) \
-         VALUES (?, ?, ?, ?, ?, ?, ?) {}",
-        C::OR_KEEP
-    );
-    let StoredMessage { id, time, event, message, sender } = message;
-    let values = values![*id, *time, pipe.dev, &pipe.name, event.as_str(), &**message, *sender];
-    let inserted = db.execute(&sql, values)?;
+    let sql = format!("{INSERT_HISTORY} VALUES (?, ?, ?, ?, ?, ?, ?) {}", C::OR_KEEP);
+    let inserted = db.execute(&sql, &history_values(pipe, message))?;
     if then_trim {
         trim(db, pipe, length)?;
     }
@@ -878,8 +885,11 @@ fn trim<C: Connection>(db: &mut C, pipe: &PipeKey, length: u32) -> Result<(), C:
     if length == 0 {
         delete_history(db, pipe)?;
     } else if let Some(Place { time, id }) = last_beyond(db, pipe, length)? {
-        let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND time <= ? AND (time, id) <= (?, ?)";
-        db.execute(sql, values![pipe.dev, &pipe.name, time, time, id])?;
+        let sql = format!(
+            "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND {} <= ? AND (time, id) <= (?, ?)",
+            C::TIME
+        );
+        db.execute(&sql, values![pipe.dev, &pipe.name, time, time, id])?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! The exercise in a client's own language is in `clients/`; a script reads a job on standard input and prints what it
 //! saw as JSON, which is compared as a whole with what is right.
 
+mod introspection;
 mod mariadb;
 mod rust;
 mod strings;
@@ -113,7 +114,7 @@ fn java_connector() {
     check(&mut command, &["emulated", "prepared"], &strings::table());
 }
 
-/// What three libraries' escaping makes of random strings is understood as they meant it.
+/// What the clients' escaping makes of random strings is understood as they meant it.
 #[test]
 fn random_strings_survive_escaping() {
     let test = "random_strings_survive_escaping";
@@ -127,6 +128,13 @@ fn random_strings_survive_escaping() {
     if let Some(mut command) = php(test, "mysqli", "mysqli.php") {
         check(&mut command, &["escaped", "prepared"], &strings);
     }
+    if let Some(mut command) = php(test, "pdo_mysql", "pdo.php") {
+        check(&mut command, &["emulated", "prepared"], &strings);
+    }
+    if let Some(program) = mariadb::program(test) {
+        mariadb::check(&program, &Server::start(&Setup::default()), &strings);
+    }
+    rust::check(&strings);
 }
 
 fn script(name: &str) -> PathBuf {
@@ -188,6 +196,9 @@ fn judge(modes: &[&str], strings: &[String], client: impl FnOnce(&Server) -> Val
     let mut browser = server.browser();
     browser.send(&format!("subscription\n{PIPE}"));
     server.await_subscribers(PIPE, 1);
+    let mut backend = server.backend();
+    let keep = format!("INSERT INTO pipes_settings (name, length) VALUES ('{PIPE}', 1000)");
+    assert_eq!(backend.execute(&keep).expect("the pipe keeps history"), (1, 0));
     let seen = client(&server);
     for mode in modes {
         for (string, read) in strings.iter().zip(seen[mode]["read"].as_array().into_iter().flatten()) {
@@ -202,7 +213,21 @@ fn judge(modes: &[&str], strings: &[String], client: impl FnOnce(&Server) -> Val
             assert_eq!(publication["data"], string.as_str(), "{mode}: received");
         }
     }
+    // And as it was kept, for those who were not there.
+    let history = format!("SELECT event, message FROM pipes_messages WHERE name = '{PIPE}'");
+    for (query, kept) in [(&*history, "history"), (QUEUE, "queue")] {
+        let kept_rows = backend.rows(query).expect(kept);
+        assert_eq!(kept_rows.len(), modes.len() * strings.len(), "{kept}");
+        let sent = modes.iter().flat_map(|mode| strings.iter().map(move |string| (*mode, string.as_str())));
+        for (row, (mode, string)) in kept_rows.iter().zip(sent) {
+            let row: Vec<&str> = row.iter().flatten().map(String::as_str).collect();
+            assert_eq!(row, [mode, string], "{kept}");
+        }
+    }
 }
+
+/// What was sent to a user who never comes.
+const QUEUE: &str = "SELECT event, message FROM users_messages WHERE id = 7000";
 
 fn expected(modes: &[&str], strings: &[String]) -> Value {
     let mut expected = Map::new();

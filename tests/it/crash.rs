@@ -1,5 +1,6 @@
 //! What was answered with OK outlives the process: writers at full speed, SIGKILL at a random moment, a restart on the
-//! same folder, and every row is there with its last acknowledged value or one that was sent after it.
+//! same folder, and every row is there with its last acknowledged value or one that was sent after it. A queue of
+//! personal messages has all that were acknowledged, in their order, and nothing twice.
 //!
 //! A process is killed here, not a machine: what the system was given to write is written. That it reaches the disk
 //! before the OK is up to SQLite's `synchronous = FULL`, and to MariaDB's `innodb_flush_log_at_trx_commit = 1`.
@@ -7,8 +8,8 @@
 //! `ENCKE_CRASH_ROUNDS=n` says how often; a failure prints its seed for `ENCKE_CRASH_SEED=n`.
 
 use crate::mariadb::{MariaDb, section};
+use crate::random::Random;
 use crate::server::{Folder, PATIENCE, Server, Setup};
-use crate::sim::random::Random;
 use crate::tools;
 use loadtest::{Answer, CometQl};
 use std::collections::{HashMap, VecDeque};
@@ -72,13 +73,21 @@ fn writes_outlive_the_process(rounds: usize, more: &str) -> Folder {
     folder
 }
 
-/// A row of one of the two tables, by table and user.
+/// Tables and the column that holds the value.
+const TABLES: [(&str, &str); 4] =
+    [("users_auth", "hash"), ("users_data", "data"), ("pipes_settings", "length"), (QUEUES, "message")];
+/// The table whose rows are added, not replaced.
+const QUEUES: &str = "users_messages";
+
+/// A row by table and user; for personal messages all of the user's, for settings the user's pipe.
 type Key = (&'static str, usize);
 
 /// What a row may hold. Values are numbers that only grow.
 #[derive(Default)]
 struct Row {
     acknowledged: Option<u64>,
+    /// All that was acknowledged, where values are added and not replaced.
+    queue: Vec<u64>,
     /// Sent after it and not answered, oldest first.
     sent: VecDeque<u64>,
 }
@@ -100,7 +109,8 @@ impl Writer {
     /// Writes until the server is gone and counts what was acknowledged. Anything but an OK or the end of the connection
     /// is a failure.
     fn write(&mut self, address: SocketAddr, password: &str, count: &AtomicUsize) {
-        let mut session = CometQl::connect(address, "root", password, None).expect("the login succeeds");
+        // Others may have written enough before this one is logged in. An end before the server's is noticed.
+        let Ok(mut session) = CometQl::connect(address, "root", password, None) else { return };
         session.set_limit(PATIENCE);
         let mut waiting = VecDeque::new();
         loop {
@@ -115,16 +125,25 @@ impl Writer {
             }
             let Ok(answer) = session.read_answer() else { return };
             let Some(key) = waiting.pop_front() else { return };
-            assert_eq!(answer, Answer::Ok { affected: 1, insert_id: key.1 as u64 }, "{key:?}");
+            let (affected, insert_id) = match key {
+                (QUEUES, user) => (0, user),
+                ("pipes_settings", _) => (1, 0),
+                (_, user) => (1, user),
+            };
+            assert_eq!(answer, Answer::Ok { affected, insert_id: insert_id as u64 }, "{key:?}");
             let row = self.rows.entry(key).or_default();
-            row.acknowledged = row.sent.pop_front();
+            if key.0 == QUEUES {
+                row.queue.extend(row.sent.pop_front());
+            } else {
+                row.acknowledged = row.sent.pop_front();
+            }
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn next(&mut self) -> (Key, u64) {
         self.last_value += 1;
-        let table = if self.random.chance(50) { "users_auth" } else { "users_data" };
+        let (table, _) = TABLES[self.random.below(TABLES.len())];
         ((table, self.first_user + self.random.below(USERS_PER_WRITER)), self.last_value)
     }
 }
@@ -153,20 +172,28 @@ fn write_until_the_crash(server: &Server, writers: &mut [Writer], writes: usize,
 
 /// Reads every row and compares; what is found is what the next round starts from.
 fn check(server: &Server, writers: &mut [Writer], round: usize) {
-    let mut found = HashMap::new();
+    let mut found: HashMap<Key, Vec<String>> = HashMap::new();
     let mut session = server.backend();
-    let users: Vec<String> = (1..=WRITERS * USERS_PER_WRITER).map(|user| user.to_string()).collect();
-    for (table, column) in [("users_auth", "hash"), ("users_data", "data")] {
-        let sql = format!("SELECT id, {column} FROM {table} WHERE id IN ({})", users.join(", "));
+    for (table, column) in TABLES {
+        let (key, before) = if table == "pipes_settings" { ("name", "pipe") } else { ("id", "") };
+        let keys: Vec<String> = (1..=WRITERS * USERS_PER_WRITER).map(|user| format!("'{before}{user}'")).collect();
+        let sql = format!("SELECT {key}, {column} FROM {table} WHERE {key} IN ({})", keys.join(", "));
         for row in session.rows(&sql).expect("the rows") {
             let [Some(user), Some(text)] = row.as_slice() else { panic!("{table}: {row:?}") };
-            let user: usize = user.parse().expect("a user's number");
-            found.insert((table, user), text.clone());
+            let user: usize = user.trim_start_matches(before).parse().expect("a user's number");
+            found.entry((table, user)).or_default().push(text.clone());
         }
     }
     for writer in writers {
         for (key, row) in &mut writer.rows {
-            let text = found.remove(key);
+            let mut texts = found.remove(key).unwrap_or_default();
+            if key.0 == QUEUES {
+                row.queue = check_queue(*key, row, &texts, round);
+                row.sent.clear();
+                continue;
+            }
+            let text = texts.pop();
+            assert!(texts.is_empty(), "restart {round}: {key:?} is there more than once");
             let may_be: Vec<u64> = row.acknowledged.into_iter().chain(row.sent.drain(..)).collect();
             let value = match &text {
                 Some(text) => may_be.iter().copied().find(|&value| *text == stored(*key, value)),
@@ -184,16 +211,39 @@ fn check(server: &Server, writers: &mut [Writer], round: usize) {
     assert!(found.is_empty(), "restart {round}: rows that nobody wrote: {:?}", found.keys());
 }
 
+/// Returns what is there: all that was acknowledged and some of what was sent, in the order in which it was sent.
+fn check_queue(key: Key, row: &Row, texts: &[String], round: usize) -> Vec<u64> {
+    let may_be: Vec<u64> = row.queue.iter().chain(&row.sent).copied().collect();
+    let number = |text: &String| may_be.iter().copied().find(|&value| *text == stored(key, value));
+    let there: Vec<u64> = texts
+        .iter()
+        .map(|text| {
+            number(text).unwrap_or_else(|| panic!("restart {round}: nobody wrote {:?} to {key:?}", text.get(..40)))
+        })
+        .collect();
+    assert!(there.is_sorted_by(|one, next| one < next), "restart {round}: {key:?} is out of order: {there:?}");
+    let lost: Vec<&u64> = row.queue.iter().filter(|value| !there.contains(value)).collect();
+    assert!(lost.is_empty(), "restart {round}: {key:?} has lost {lost:?}");
+    there
+}
+
 fn statement(key: Key, value: u64) -> String {
-    let (table, user) = key;
-    let column = if table == "users_auth" { "hash" } else { "data" };
-    format!("INSERT INTO {table} (id, {column}) VALUES ({user}, '{}')", stored(key, value))
+    let text = stored(key, value);
+    match key {
+        ("users_auth", user) => format!("INSERT INTO users_auth (id, hash) VALUES ({user}, '{text}')"),
+        ("pipes_settings", user) => format!("INSERT INTO pipes_settings (name, length) VALUES ('pipe{user}', {text})"),
+        (QUEUES, user) => format!("INSERT INTO users_messages (id, event, message) VALUES ({user}, 'e', '{text}')"),
+        (_, user) => format!("INSERT INTO users_data (id, data) VALUES ({user}, '{text}')"),
+    }
 }
 
 /// The text that stands for a value; the whole of it depends on the value, so that a torn row is seen.
 fn stored((table, user): Key, value: u64) -> String {
     if table == "users_auth" {
         return format!("u{user}v{value}");
+    }
+    if table == "pipes_settings" {
+        return (1 + value % 999).to_string();
     }
     let word = format!("{user}:{value} ");
     let length = (user as u64 + value).wrapping_mul(2_654_435_761) as usize % PADDING_MAX;

@@ -307,6 +307,35 @@ fn a_database_of_cppcomet_is_used_as_it_is() {
     assert_eq!(texts(&read(store, history)), ["zero", "one", "two", "fits", "too"]);
 }
 
+/// Rows without a place of their own do not hide those behind them.
+#[test]
+fn rows_that_cannot_be_named_hide_no_others() {
+    let Some(database) = MariaDb::shared("mariadb::rows_that_cannot_be_named_hide_no_others") else { return };
+    let place = database.database();
+    let mut session = database.session(&place);
+    let mut store = Mysql::open(&place, Retention::default()).unwrap();
+    let odd = "INSERT INTO users_messages SELECT CONCAT('odd ', seq), 1700000000 + seq DIV 100, 0, 1, 'e', 'odd' FROM seq_1_to_1000";
+    session.query_drop(odd).unwrap();
+    let good = "INSERT INTO users_messages SELECT UUID(), 1700000000 + seq * 3, 0, 1, 'e', 'good' FROM seq_1_to_5";
+    session.query_drop(good).unwrap();
+    for rows in [1, 2, 4, 5, 100] {
+        let (mut after, mut seen, mut pages) = (None, 0, 0);
+        loop {
+            let page = Page { rows, bytes: 1 << 20 };
+            let outcome = read(&mut store, Read::Queue { dev: ZERO, user: user(1), after, page });
+            let Outcome::Messages { rows, more } = outcome else { panic!("{outcome:?}") };
+            seen += rows.len();
+            pages += 1;
+            assert!(pages < 20 && (!more || !rows.is_empty()));
+            after = rows.last().map(StoredMessage::place);
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(seen, 5, "pages of {rows}");
+    }
+}
+
 #[test]
 fn a_database_that_cannot_be_used_is_told_without_the_password() {
     let Some(database) = MariaDb::shared("mariadb::a_database_that_cannot_be_used") else { return };

@@ -262,7 +262,8 @@ fn a_message_of_a_megabyte_over_tls() {
     assert!(row.ends_with(message.as_bytes()));
 }
 
-/// An answer may be longer than what a session may leave unsent, with TLS as without; who reads none of many is closed.
+/// An answer may be longer than what a session may leave unsent, with TLS as without; who reads none of many waits for them
+/// alone and gets them all.
 #[test]
 fn an_answer_above_the_bound_on_unsent_bytes_over_tls() {
     const LENGTH: usize = 900_000;
@@ -278,20 +279,25 @@ fn an_answer_above_the_bound_on_unsent_bytes_over_tls() {
     session.query(select);
     // Long enough for the server to have written all of it to a socket that takes a part.
     std::thread::sleep(Duration::from_millis(300));
-    for sequence in 1..=3 {
-        session.receive(sequence);
-    }
-    for sequence in 4..=12 {
-        assert!(session.receive(sequence).ends_with(data.as_bytes()), "row {sequence}");
-    }
-    assert_eq!(session.receive(13)[0], 0xfe, "the end");
-    let mut backend = server.backend();
-    assert_eq!(status(&mut backend, "encke_closed_slow_consumer"), 0);
+    let read_answer = |session: &mut Session| {
+        for sequence in 1..=3 {
+            session.receive(sequence);
+        }
+        for sequence in 4..=12 {
+            assert!(session.receive(sequence).ends_with(data.as_bytes()), "row {sequence}");
+        }
+        assert_eq!(session.receive(13)[0], 0xfe, "the end");
+    };
+    read_answer(&mut session);
     for _ in 0..20 {
         session.query(select);
     }
-    let closed = tools::until(PATIENCE, || (status(&mut backend, "encke_closed_slow_consumer") == 1).then_some(()));
-    assert!(closed.is_some(), "who reads nothing is closed");
+    std::thread::sleep(Duration::from_millis(300));
+    let mut backend = server.backend();
+    for _ in 0..20 {
+        assert_eq!(status(&mut backend, "encke_closed_slow_consumer"), 0);
+        read_answer(&mut session);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::system;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{ErrorKind, Read, Write};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 const COM_QUERY: u8 = 0x03;
@@ -42,7 +43,7 @@ pub fn run(target: &Target, options: &Options, report: &mut Report) -> Result<()
     system::pin_to_core(target.client_core)?;
     let process = target.process()?;
     let shape = PublicationShape::new(&options.pipe, "tick", options.size)?;
-    let mut load = Load::prepare(target, options, &shape)?;
+    let mut load = Load::prepare(target, options.connections, options.pipeline, Template::fixed(&shape.insert(0)))?;
     let meter = Meter::start(process)?;
     let start = Instant::now();
     load.run(Duration::from_secs_f64(options.seconds), target.limit())?;
@@ -64,16 +65,53 @@ pub fn run(target: &Target, options: &Options, report: &mut Report) -> Result<()
     Ok(())
 }
 
-struct Load {
+/// The packet of an INSERT; the number in it, if it has one, is different in each.
+#[derive(Debug)]
+pub(super) struct Template {
+    packet: Vec<u8>,
+    digits: Range<usize>,
+}
+
+impl Template {
+    /// Every INSERT is this one.
+    pub(super) fn fixed(sql: &str) -> Self {
+        let mut packet = Vec::new();
+        packet::write_command(&mut packet, COM_QUERY, sql.as_bytes());
+        Self { packet, digits: 0..0 }
+    }
+
+    /// The INSERTs are `before`, a number of ten digits and `after`.
+    pub(super) fn numbered(before: &str, after: &str) -> Self {
+        let template = Self::fixed(&format!("{before}{FIRST_NUMBER}{after}"));
+        let end = template.packet.len() - after.len();
+        Self { digits: end - NUMBER_DIGITS..end, ..template }
+    }
+
+    fn write(&self, mut number: u32, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.packet);
+        let packet = out.get_mut(start..).unwrap_or_default();
+        for digit in packet.get_mut(self.digits.clone()).unwrap_or_default().iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    }
+}
+
+/// The number in the first INSERT; it and all that follow have as many digits, and none exceeds what a user id may be.
+pub(super) const FIRST_NUMBER: u32 = 1_000_000_000;
+const NUMBER_DIGITS: usize = 10;
+
+pub(super) struct Load {
     poll: Poll,
     sessions: Vec<Session>,
-    /// The packet of one INSERT, one more time than are ever under way.
-    block: Vec<u8>,
-    packet_bytes: usize,
+    template: Template,
+    /// The number of the next INSERT.
+    pub(super) next: u32,
     pipeline: usize,
-    ok: u64,
-    errors: u64,
-    first_error: Option<String>,
+    pub(super) ok: u64,
+    pub(super) errors: u64,
+    pub(super) first_error: Option<String>,
 }
 
 /// One logged-in connection.
@@ -81,49 +119,42 @@ struct Session {
     stream: TcpStream,
     /// INSERTs sent, or begun, and not answered.
     under_way: usize,
-    /// Bytes of them still to send.
-    unsent: usize,
-    /// Bytes of the packet that stands at the front which were sent.
-    sent_of_packet: usize,
+    /// Packets begun, of which the first bytes are sent.
+    packets: Vec<u8>,
+    sent: usize,
     /// An incomplete answer.
     partial: Vec<u8>,
 }
 
 impl Load {
-    fn prepare(target: &Target, options: &Options, shape: &PublicationShape) -> Result<Self, Error> {
-        let mut packet_bytes = Vec::new();
-        packet::write_command(&mut packet_bytes, COM_QUERY, shape.insert(0).as_bytes());
+    pub(super) fn prepare(
+        target: &Target,
+        connections: usize,
+        pipeline: usize,
+        template: Template,
+    ) -> Result<Self, Error> {
         let poll = Poll::new().map_err(Error::io("create an epoll"))?;
         let mut sessions = Vec::new();
-        for number in 0..options.connections {
+        for number in 0..connections {
             let stream = target.log_in()?.into_stream()?;
             stream.set_nonblocking(true).map_err(Error::io("prepare a CometQL connection"))?;
             let mut stream = TcpStream::from_std(stream);
             let both = Interest::READABLE | Interest::WRITABLE;
             let registered = poll.registry().register(&mut stream, Token(number), both);
             registered.map_err(Error::io("register a CometQL connection with epoll"))?;
-            sessions.push(Session { stream, under_way: 0, unsent: 0, sent_of_packet: 0, partial: Vec::new() });
+            sessions.push(Session { stream, under_way: 0, packets: Vec::new(), sent: 0, partial: Vec::new() });
         }
-        Ok(Self {
-            poll,
-            sessions,
-            block: packet_bytes.repeat(options.pipeline + 1),
-            packet_bytes: packet_bytes.len(),
-            pipeline: options.pipeline,
-            ok: 0,
-            errors: 0,
-            first_error: None,
-        })
+        Ok(Self { poll, sessions, template, next: FIRST_NUMBER, pipeline, ok: 0, errors: 0, first_error: None })
     }
 
     /// Keeps every pipeline full for `duration`, then waits for the answers still owed.
-    fn run(&mut self, duration: Duration, limit: Duration) -> Result<(), Error> {
+    pub(super) fn run(&mut self, duration: Duration, limit: Duration) -> Result<(), Error> {
         let start = Instant::now();
         let mut events = Events::with_capacity(1024);
         let mut buffer = vec![0; BUFFER_BYTES];
         let mut last_answer = start;
         for session in &mut self.sessions {
-            session.fill(&self.block, self.packet_bytes, self.pipeline)?;
+            session.fill(&self.template, &mut self.next, self.pipeline)?;
         }
         while self.sessions.iter().any(|session| session.under_way > 0) {
             match self.poll.poll(&mut events, Some(LOOK)) {
@@ -151,9 +182,9 @@ impl Load {
                         Err(error) if error.kind() == ErrorKind::Interrupted => {}
                         Err(error) => return Err(Error::io("receive on a CometQL connection")(error)),
                     }
-                    session.fill(&self.block, self.packet_bytes, depth)?;
+                    session.fill(&self.template, &mut self.next, depth)?;
                 }
-                session.fill(&self.block, self.packet_bytes, depth)?;
+                session.fill(&self.template, &mut self.next, depth)?;
             }
             if self.ok + self.errors > answered {
                 last_answer = Instant::now();
@@ -174,23 +205,22 @@ struct Answers {
 
 impl Session {
     /// Begins as many INSERTs as bring the pipeline to `depth`, and sends as much as the socket takes.
-    fn fill(&mut self, block: &[u8], packet_bytes: usize, depth: usize) -> Result<(), Error> {
-        let more = depth.saturating_sub(self.under_way);
-        self.under_way += more;
-        self.unsent += more * packet_bytes;
-        while self.unsent > 0 {
-            let rest = block.get(self.sent_of_packet..).unwrap_or_default();
-            let bytes = rest.get(..self.unsent.min(rest.len())).unwrap_or_default();
-            match self.stream.write(bytes) {
-                Ok(count) => {
-                    self.unsent -= count;
-                    self.sent_of_packet = (self.sent_of_packet + count) % packet_bytes;
-                }
+    fn fill(&mut self, template: &Template, next: &mut u32, depth: usize) -> Result<(), Error> {
+        while self.under_way < depth {
+            self.under_way += 1;
+            template.write(*next, &mut self.packets);
+            *next += 1;
+        }
+        while let Some(rest @ [_, ..]) = self.packets.get(self.sent..) {
+            match self.stream.write(rest) {
+                Ok(count) => self.sent += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::io("send on a CometQL connection")(error)),
             }
         }
+        self.packets.clear();
+        self.sent = 0;
         Ok(())
     }
 
@@ -251,6 +281,19 @@ mod tests {
             assert_eq!(first.first_error.or(second.first_error).as_deref(), Some("13 "));
             assert!(partial.is_empty());
         }
+    }
+
+    #[test]
+    fn numbers_are_written_into_packets() {
+        let template = Template::numbered("INSERT (", ",'x')");
+        let mut bytes = Vec::new();
+        template.write(FIRST_NUMBER, &mut bytes);
+        template.write(2_147_483_647, &mut bytes);
+        let expected = "\u{18}\0\0\0\u{3}INSERT (1000000000,'x')\u{18}\0\0\0\u{3}INSERT (2147483647,'x')";
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+        let mut bytes = Vec::new();
+        Template::fixed("INSERT").write(7, &mut bytes);
+        assert_eq!(bytes, b"\x07\0\0\0\x03INSERT");
     }
 
     #[test]

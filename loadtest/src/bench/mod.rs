@@ -8,7 +8,10 @@ pub mod inserts;
 pub mod latency;
 pub mod many;
 pub mod meter;
+pub mod offline;
 pub mod report;
+pub mod roundtrip;
+pub mod sessions;
 pub mod statistics;
 pub mod window;
 

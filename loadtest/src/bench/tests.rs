@@ -165,6 +165,57 @@ fn inserts_are_counted_with_their_errors() {
 }
 
 #[test]
+fn offline_writes_are_counted_and_looked_up() {
+    for table in [offline::Table::Messages, offline::Table::Keys, offline::Table::Publications] {
+        for behaviour in [Behaviour::Honest, Behaviour::Splits(2), Behaviour::Refuses(0), Behaviour::Loses(0)] {
+            let server = FakeServer::start(behaviour);
+            let mut report = Report::default();
+            let options = offline::Options { connections: 3, pipeline: 2, seconds: 0.1, size: 128, table };
+            offline::run(&target(&server), &options, &mut report).unwrap();
+            let record = &report.records()[0];
+            let is_stored = table != offline::Table::Publications;
+            let expected = behaviour == Behaviour::Refuses(0) || (is_stored && behaviour == Behaviour::Loses(0));
+            assert_eq!(report.is_failed(), expected, "{}", record.line());
+            if behaviour == Behaviour::Refuses(0) {
+                check(record, &[("inserts", 0.0)]);
+                assert!(record.value("errors") > Some(0.0));
+            } else {
+                check(record, &[("errors", 0.0)]);
+                assert!(record.value("inserts") >= Some(6.0));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_round_trip_compares_two_statements() {
+    let options = roundtrip::Options { rounds: 3, block: 5, size: 128, pipe: "bench_roundtrip".into() };
+    for behaviour in [Behaviour::Honest, Behaviour::Splits(2)] {
+        let server = FakeServer::start(behaviour);
+        let target = Target { server_pid: Some(std::process::id()), ..target(&server) };
+        let mut report = Report::default();
+        roundtrip::run(&target, &options, &mut report).unwrap();
+        assert!(!report.is_failed());
+        let record = &report.records()[0];
+        check(record, &[("rounds", 3.0), ("block", 5.0)]);
+        assert!(record.value("latency_ratio") > Some(0.0) && record.value("cpu_ratio") > Some(0.0));
+    }
+    let server = FakeServer::start(Behaviour::Refuses(0));
+    assert!(roundtrip::run(&target(&server), &options, &mut Report::default()).is_err());
+}
+
+#[test]
+fn idle_sessions_are_there_to_the_end() {
+    let server = FakeServer::start(Behaviour::Honest);
+    let target = Target { server_pid: None, ..target(&server) };
+    let mut report = Report::default();
+    let options = sessions::Options { connections: 20, warm_up: 2, hold_seconds: 0 };
+    sessions::run(&target, &options, &mut report).unwrap();
+    assert!(!report.is_failed());
+    check(&report.records()[0], &[("connections", 20.0), ("lost", 0.0)]);
+}
+
+#[test]
 fn the_bare_loop_delivers() {
     for window in [1, 8] {
         let options =

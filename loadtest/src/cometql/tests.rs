@@ -20,8 +20,8 @@ fn statements_and_their_answers() {
         let rows = Answer::Rows { columns: vec!["name".into(), "users".into()], rows: vec![row("one"), row("two")] };
         assert_eq!(client.query(select).unwrap(), rows);
         let error = Answer::Error { code: 3, sqlstate: "42000".into(), text: "what?".into() };
-        assert_eq!(client.query("SELECT 1").unwrap(), error);
-        let refusal = client.execute("SELECT 1").unwrap_err();
+        assert_eq!(client.query("SELECT 2").unwrap(), error);
+        let refusal = client.execute("SELECT 2").unwrap_err();
         assert!(refusal.to_string().contains("what?"), "{refusal}");
         assert!(client.rows(insert).is_err());
         assert!(matches!(client.ping().unwrap(), Answer::Ok { .. }));

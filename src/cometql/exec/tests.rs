@@ -1,6 +1,8 @@
 //! Whole sessions as bytes: a script of what arrives, and what must leave. Packets are written and read by hand here,
 //! so that a mistake of `wire` cannot hide.
 
+mod tenants;
+
 mod tables;
 
 use super::*;
@@ -44,6 +46,7 @@ impl Bench {
 
     fn greeted_with(tls: Tls) -> Self {
         let config = ExecConfig {
+            tenants: Tenants::default(),
             placement: Placement::new(2, 1),
             password: PASSWORD.into(),
             packets: wire::Limits::default(),
@@ -169,7 +172,7 @@ impl Bench {
 
     /// The owner does what the nth message orders.
     fn accept(&mut self, nth: usize) {
-        let message = RingMessage::Accepted { statement: self.statement(nth) };
+        let message = RingMessage::Accepted { statement: self.statement(nth), rows: 1 };
         self.exec.ring(message);
         self.turn();
     }
@@ -202,7 +205,7 @@ fn response(password: &str) -> Vec<u8> {
 fn live(figures: Figures, dev: DevId) -> Vec<Row> {
     match figures {
         Figures::Status(_) => vec![vec!["uptime".into(), "12".into()], vec!["id".into(), dev.to_string().into()]],
-        Figures::Processlist => Vec::new(),
+        Figures::Processlist | Figures::Sessions(_) => Vec::new(),
     }
 }
 
@@ -555,7 +558,7 @@ fn a_reply_causes_no_message_and_what_it_lets_begin_waits_for_its_turn() {
     bench.query(INSERT);
     bench.query("SELECT users, name FROM pipes WHERE name = 'pipe_a'");
     let RingMessage::Publish { statement: Some(statement), .. } = &bench.rings[0].1 else { panic!("no publication") };
-    let message = RingMessage::Accepted { statement: *statement };
+    let message = RingMessage::Accepted { statement: *statement, rows: 0 };
     bench.exec.ring(message);
     bench.end_turn();
     assert_eq!(bench.take(), ["ok 0 0"], "what is accepted is answered at once");

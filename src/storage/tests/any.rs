@@ -616,6 +616,12 @@ pub(crate) fn a_large_group_is_carried_out_in_order(open: Open<'_>) {
         requests.push(one(queued(1 + number as u32 % 7, number)));
     }
     requests.push(Request::Write((200..300).map(|number| queued(1 + number as u32 % 7, number)).collect()));
+    // History: of three pipes one keeps nothing.
+    let pipes = ["aaa", "trust_b", "ccc"].map(pipe);
+    requests.push(one(setting(&pipes[0], 5)));
+    for number in 0..100 {
+        requests.push(one(put_history(&pipes[number as usize % 3], number, number % 10 > 7)));
+    }
     let long = "y".repeat(300_000);
     for id in 1..=10 {
         requests.push(one(Write::PutUserData { dev: ONE, user: user(id), data: format!("{id}{long}").into() }));
@@ -629,7 +635,10 @@ pub(crate) fn a_large_group_is_carried_out_in_order(open: Open<'_>) {
     let outcomes = run(&mut *store, requests.clone());
     for (request, outcome) in requests.iter().zip(&outcomes) {
         match (request, outcome) {
-            (Request::Write(writes), Outcome::Written { rows }) => assert_eq!(*rows, writes.len() as u64, "{writes:?}"),
+            (Request::Write(writes), Outcome::Written { rows }) => {
+                let is_kept = |write: &&Write| !matches!(write, Write::PutHistory { pipe, .. } if *pipe == pipes[2]);
+                assert_eq!(*rows, writes.iter().filter(is_kept).count() as u64, "{writes:?}");
+            }
             (Request::Read { .. }, Outcome::Texts(rows)) => assert_eq!(rows.len(), 1),
             other => panic!("{other:?}"),
         }
@@ -642,6 +651,12 @@ pub(crate) fn a_large_group_is_carried_out_in_order(open: Open<'_>) {
         let numbers: Vec<u64> = (0..300).filter(|number| number % 7 == u64::from(id) - 1).collect();
         assert_eq!(queue(&mut *store, id), of_numbers(numbers[numbers.len() - 3..].iter().copied()));
     }
+    let of_pipe = |place: u64| (0..100).filter(move |number| number % 3 == place);
+    assert_eq!(history(&mut *store, &pipes[0]), of_numbers(of_pipe(0).skip(29)));
+    assert_eq!(history(&mut *store, &pipes[1]), of_numbers(of_pipe(1)));
+    write(&mut *store, setting(&pipes[0], 99));
+    // Trimmed for the last time by number 99.
+    assert_eq!(history(&mut *store, &pipes[0]), of_numbers(of_pipe(0).skip(29)));
     let seen = Read::LastSeen { dev: ONE, users: vec![user(10), user(6)] };
     assert_eq!(read(&mut *store, seen), Outcome::Times(vec![(user(10), 110), (user(6), 106)]));
     let data = Read::UserData { dev: ONE, users: vec![user(10)] };

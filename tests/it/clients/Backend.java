@@ -53,6 +53,13 @@ public class Backend {
                 statement.setString(3, string);
                 statement.executeUpdate();
             }
+            String send = "INSERT INTO users_messages (id, event, message) VALUES (?, ?, ?)";
+            try (PreparedStatement statement = comet.prepareStatement(send)) {
+                statement.setInt(1, 7000);
+                statement.setString(2, mode);
+                statement.setString(3, string);
+                statement.executeUpdate();
+            }
             if (store(comet, id, string) != 1) {
                 throw new IllegalStateException(mode + " " + index + ": not one row");
             }

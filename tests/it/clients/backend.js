@@ -58,6 +58,7 @@ async function use(mode, run, number) {
     for (const [index, string] of job.strings.entries()) {
         const id = number * 1000 + index + 1;
         await run('INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)', [job.pipe, mode, string]);
+        await run('INSERT INTO users_messages (id, event, message) VALUES (?, ?, ?)', [7000, mode, string]);
         const stored = await run('INSERT INTO users_data (id, data) VALUES (?, ?)', [id, string]);
         assert.equal(stored.affectedRows, 1, `${mode} ${index}`);
         assert.equal(Number(stored.insertId), id, `${mode} ${index}`);

@@ -112,6 +112,8 @@ def use(client, mode, number):
         id = number * 1000 + index + 1
         message = (JOB["pipe"], mode, string)
         client.run(mode, "INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)", message)
+        letter = (7000, mode, string)
+        client.run(mode, "INSERT INTO users_messages (id, event, message) VALUES (?, ?, ?)", letter)
         affected = client.run(mode, "INSERT INTO users_data (id, data) VALUES (?, ?)", (id, string))
         assert affected == 1, f"{mode} {index}: {affected} rows"
         read += client.run(mode, "SELECT data FROM users_data WHERE id = ?", (id,))[0]

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn program(test: &str) -> Option<PathBuf> {
+pub(super) fn program(test: &str) -> Option<PathBuf> {
     tools::need(test, &["mariadb", "mysql"])
 }
 
@@ -37,26 +37,34 @@ fn mariadb_batch() {
         assert!(finished.stderr.contains(error), "{wrong}{}", finished.stderr);
     }
 
+    check(&program, &server, &strings::table());
+}
+
+/// Strings that the client sends reach a subscriber, and are read back by the client itself from wherever they are kept.
+pub(super) fn check(program: &Path, server: &Server, strings: &[String]) {
     let mut browser = server.browser();
     browser.send(&format!("subscription\n{PIPE}"));
     server.await_subscribers(PIPE, 1);
-    let strings = strings::table();
     let statements = strings.iter().enumerate().flat_map(|(index, string)| {
         let (id, literal) = (index + 1, literal(string));
         [
             format!("INSERT INTO pipes_messages (name, event, message) VALUES ('{PIPE}', 'batch', {literal});\n"),
+            format!("INSERT INTO users_messages (id, event, message) VALUES (7000, 'batch', {literal});\n"),
             format!("INSERT INTO users_data (id, data) VALUES ({id}, {literal});\n"),
             format!("SELECT data FROM users_data WHERE id = {id};\n"),
         ]
     });
-    let input = statements.collect::<String>();
-    let mut batch = command(&program, &server, &server.password);
+    let keep = format!("INSERT INTO pipes_settings (name, length) VALUES ('{PIPE}', 1000);\n");
+    let kept = ["FROM users_messages WHERE id = 7000".to_owned(), format!("FROM pipes_messages WHERE name = '{PIPE}'")];
+    let kept = kept.map(|from| format!("SELECT message {from};\n"));
+    let input = std::iter::once(keep).chain(statements).chain(kept).collect::<String>();
+    let mut batch = command(program, server, &server.password);
     batch.args(["--batch", "--skip-column-names"]);
     let finished = tools::run_with_input(&mut batch, &input, LIMIT);
     assert!(finished.status.success(), "{}", finished.stderr);
     let read: Vec<String> = finished.stdout.split_terminator('\n').map(unescape).collect();
-    assert_eq!(read, strings);
-    for string in &strings {
+    assert_eq!(read, [strings, strings, strings].concat());
+    for string in strings {
         assert_eq!(browser.receive()["data"], string.as_str());
     }
 }

@@ -48,7 +48,8 @@ foreach (['escaped', 'prepared'] as $number => $mode) {
         $message = [$job['pipe'], $mode, $string];
         $published = $mode($comet, 'INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)', $message);
         $stored = $mode($comet, 'INSERT INTO users_data (id, data) VALUES (?, ?)', [$id, $string]);
-        if ($published !== 0 || $stored !== 1) {
+        $sent = $mode($comet, 'INSERT INTO users_messages (id, event, message) VALUES (?, ?, ?)', [7000, $mode, $string]);
+        if ($published !== 0 || $stored !== 1 || $sent !== 0) {
             exit("$mode $index: " . $comet->errno . ' ' . $comet->error);
         }
         $read[] = $mode($comet, 'SELECT data FROM users_data WHERE id = ?', [$id])[0][0];

@@ -35,6 +35,8 @@ foreach (['emulated', 'prepared'] as $number => $mode) {
         $id = $number * 1000 + $index + 1;
         $message = [$job['pipe'], $mode, $string];
         run($comet, 'INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)', $message);
+        $letter = [7000, $mode, $string];
+        run($comet, 'INSERT INTO users_messages (id, event, message) VALUES (?, ?, ?)', $letter);
         $row = ['id' => $id, 'data' => $string];
         $stored = run($comet, 'INSERT INTO users_data (id, data) VALUES (:id, :data)', $row);
         if ($stored->rowCount() !== 1 || $comet->lastInsertId() !== (string)$id) {

@@ -11,25 +11,32 @@ type Run = fn(&mut Conn, &str, &[Value]) -> mysql::Result<(Vec<String>, u64)>;
 
 #[test]
 fn rust_mysql() {
-    let strings = strings::table();
-    judge(&["literals", "prepared"], &strings, |server| {
+    check(&strings::table());
+}
+
+pub(super) fn check(strings: &[String]) {
+    judge(&["literals", "prepared"], strings, |server| {
         let refused = connect(server, "wrong").err().map(|error| code(&error));
         let mut session = connect(server, &server.password).expect("the login succeeds");
         json!({
             "refused": refused,
-            "literals": exercise(&mut session, "literals", literals, 0, &strings),
-            "prepared": exercise(&mut session, "prepared", prepared, 1000, &strings),
+            "literals": exercise(&mut session, "literals", literals, 0, strings),
+            "prepared": exercise(&mut session, "prepared", prepared, 1000, strings),
         })
     });
 }
 
 fn connect(server: &Server, password: &str) -> mysql::Result<Conn> {
+    connect_as(server, "root", password, "CometQL_v1")
+}
+
+pub(super) fn connect_as(server: &Server, user: &str, password: &str, database: &str) -> mysql::Result<Conn> {
     let options = OptsBuilder::new()
         .ip_or_hostname(Some(server.cometql.ip().to_string()))
         .tcp_port(server.cometql.port())
-        .user(Some("root"))
+        .user(Some(user))
         .pass(Some(password))
-        .db_name(Some("CometQL_v1"))
+        .db_name(Some(database))
         // There is no socket of the system to move to.
         .prefer_socket(false);
     Conn::new(options)
@@ -37,12 +44,15 @@ fn connect(server: &Server, password: &str) -> mysql::Result<Conn> {
 
 fn exercise(session: &mut Conn, mode: &str, run: Run, first: usize, strings: &[String]) -> serde_json::Value {
     const PUBLISH: &str = "INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)";
+    const SEND: &str = "INSERT INTO users_messages (id, event, message) VALUES (?, ?, ?)";
     const STORE: &str = "INSERT INTO users_data (id, data) VALUES (?, ?)";
     const READ: &str = "SELECT data FROM users_data WHERE id = ?";
     let mut read = Vec::new();
     for (index, string) in strings.iter().enumerate() {
         let id = first + index + 1;
         run(session, PUBLISH, &[PIPE.into(), mode.into(), string.into()]).expect("published");
+        run(session, SEND, &[7000.into(), mode.into(), string.into()]).expect("sent");
+        assert_eq!(session.last_insert_id(), 7000, "{mode} {index}");
         let (_, affected) = run(session, STORE, &[id.into(), string.into()]).expect("stored");
         assert_eq!(affected, 1, "{mode} {index}");
         assert_eq!(session.last_insert_id(), id as u64, "{mode} {index}");
