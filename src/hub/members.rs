@@ -87,15 +87,16 @@ impl Hub {
     /// A tenant's connections on this shard, in the order of their places.
     pub(super) fn list_connections(&self, dev: DevId, after: Option<u32>, rows: u32) -> Replies {
         let mut connections = Vec::new();
-        let mut next = None;
-        for index in after.map_or(0, |after| after + 1)..self.conns.places() {
+        let begin = after.map_or(0, |after| after + 1);
+        let end = self.conns.places().min(begin.saturating_add(PLACES_MAX));
+        for index in begin..end {
             let Some((entry, conn)) = self.conns.at(index).zip(self.conns.id(index)) else { continue };
             if entry.dev != dev {
                 continue;
             }
             if connections.len() >= rows as usize {
-                next = connections.last().map(|last: &ConnectionInfo| last.conn.index);
-                break;
+                let next = connections.last().map(|last: &ConnectionInfo| last.conn.index);
+                return Replies::Connections { connections, next };
             }
             let Some(detail) = self.details.get(index) else { continue };
             connections.push(ConnectionInfo {
@@ -108,9 +109,13 @@ impl Hub {
                 queued_bytes: 0,
             });
         }
+        let next = (end < self.conns.places()).then(|| end - 1);
         Replies::Connections { connections, next }
     }
 }
+
+/// Places that are looked at for one question, whoever's they are.
+const PLACES_MAX: u32 = 4_096;
 
 /// Entries of one list of a `track_` pipe's users.
 const TRACK_USERS_MAX: u32 = 4_096;

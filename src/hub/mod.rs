@@ -469,6 +469,7 @@ impl Hub {
     /// some have and storage is ready for more. To be called at the end of every turn and at [`Hub::next_deadline`].
     pub fn time_passed(&mut self, now: Now) {
         self.end_expired(now);
+        self.retry_queues(now);
         if self.departed.next_deadline().is_some() {
             let ticket = self.draw_ticket();
             self.outputs.extend(self.departed.hand_over(ticket, now).map(Output::Store));
@@ -477,7 +478,7 @@ impl Hub {
 
     /// When [`Hub::time_passed`] has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.departed.next_deadline().into_iter().chain(self.tokens.due()).min()
+        [self.departed.next_deadline(), self.tokens.due(), self.mailboxes.next_deadline()].into_iter().flatten().min()
     }
 
     /// What storage must still be handed when this hub ends; nobody hears the answer.
@@ -743,9 +744,9 @@ impl Hub {
             (Waiting::Login(Login { conn, .. }), _) => {
                 self.outputs.push_back(Output::Close { conn, reason: CloseReason::StorageUnavailable });
             }
-            (Waiting::Queue { dev, user }, result) => self.queue_read(dev, user, result),
+            (Waiting::Queue { dev, user }, result) => self.queue_read(dev, user, result, now),
             (Waiting::Queued { dev, user, sender }, result) => self.queued(dev, user, sender, result),
-            (Waiting::TakenOff { dev, user, ids }, Err(_)) => self.not_taken_off(dev, user, ids),
+            (Waiting::TakenOff { dev, user, ids }, Err(_)) => self.not_taken_off(dev, user, ids, now),
             (Waiting::Kept(kept), result) => {
                 self.counters.history_messages += u64::from(result.is_ok());
                 self.acknowledge(*kept, result.map(|_| ()));
@@ -801,6 +802,10 @@ impl Hub {
     /// A part of the queue of one of this shard's users.
     fn flush(&mut self, from: ShardId, flush: Box<Flush>) {
         let here = self.conns.get(flush.conn).is_some();
+        if let Some(reason) = flush.end {
+            self.outputs.extend(here.then_some(Output::Close { conn: flush.conn, reason }));
+            return;
+        }
         if here && flush.register {
             self.users.register(flush.dev, flush.user, flush.conn);
         }

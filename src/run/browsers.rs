@@ -83,9 +83,11 @@ pub(super) struct Browsers {
     files: Option<FileClient>,
     fragments: Fragments,
     /// Parts of queues that sockets have not taken whole, and who wants to know when they have.
-    flushing: HashMap<Token, (Box<Flush>, ShardId), RandomState>,
+    flushing: HashMap<Token, (Box<Flush>, ShardId, Time), RandomState>,
     /// What storage refused to take, until the end of the turn. No more than jobs were made in it.
     refused: VecDeque<Completion>,
+    /// Until when, in the order in which they began; entries of those that are through stay until then.
+    flushing_until: VecDeque<(Time, Token)>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
@@ -117,6 +119,7 @@ impl Browsers {
             files,
             fragments,
             flushing: HashMap::with_hasher(hasher),
+            flushing_until: VecDeque::new(),
             refused: VecDeque::new(),
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
@@ -184,7 +187,7 @@ impl Browsers {
 
     /// All that was written to the connection is sent.
     pub(super) fn drained(&mut self, io: &mut impl Runtime, conn: Token) {
-        if let Some((flush, to)) = self.flushing.remove(&conn) {
+        if let Some((flush, to, _)) = self.flushing.remove(&conn) {
             self.input(io, Input::QueueWritten { flush, to, taken: true });
         }
     }
@@ -220,6 +223,7 @@ impl Browsers {
             self.send_deferred(io);
             io.hold(self.hub.is_full());
         }
+        self.end_slow_flushes(io);
         if self.hub.next_deadline().is_some() {
             self.hub.time_passed(io.now());
             self.carry_out(io);
@@ -229,7 +233,17 @@ impl Browsers {
 
     /// When `turn_ended` has something to do without any input.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.hub.next_deadline()
+        let flushing = self.flushing_until.front().map(|(until, _)| *until);
+        self.hub.next_deadline().into_iter().chain(flushing).min()
+    }
+
+    /// The user's other devices, and who writes to the user, wait for the one that takes the queue.
+    fn end_slow_flushes(&mut self, io: &mut impl Runtime) {
+        while let Some((_, conn)) = self.flushing_until.pop_front_if(|(until, _)| *until <= io.now().time) {
+            if self.flushing.get(&conn).is_some_and(|(_, _, until)| *until <= io.now().time) {
+                self.drop_connection(io, conn, CloseReason::SlowConsumer);
+            }
+        }
     }
 
     /// Completions may cause messages, so they wait as bytes do while the rings are congested. That holds for refusals too:
@@ -278,7 +292,8 @@ impl Browsers {
         counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
             + self.half_open.bytes()
-            + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId))>()
+            + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId, Time))>()
+            + self.flushing_until.capacity() * size_of::<(Time, Token)>()
             + self.refused.capacity() * size_of::<Completion>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
@@ -602,10 +617,12 @@ impl Browsers {
             }
             io.write(conn, &self.scratch);
         }
-        let taken = io.is_open(conn);
+        let taken = io.can_send(conn);
         if taken && io.queued_bytes(conn) > 0 {
-            // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer.
-            self.flushing.insert(conn, (flush, to));
+            // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer by itself.
+            let until = io.now().time + FLUSH_TIME_MAX;
+            self.flushing.insert(conn, (flush, to, until));
+            self.flushing_until.push_back((until, conn));
             return io.tell_when_drained(conn);
         }
         self.hub.handle(Input::QueueWritten { flush, to, taken }, io.now());
@@ -623,7 +640,7 @@ impl Browsers {
         for conn in conns.into_iter().map(token) {
             let Some(Browser { form, .. }) = browser(io, conn) else { continue };
             io.write_shared(conn, personal.frame(form, |personal| jsapi::frame_personal(personal, form)));
-            connections += u32::from(io.is_open(conn));
+            connections += u32::from(io.can_send(conn));
         }
         self.hub.handle(Input::PersonalWritten { ask, to, connections }, io.now());
     }
@@ -692,7 +709,7 @@ impl Browsers {
         {
             self.fragments.forget(conn);
         }
-        if let Some((flush, to)) = self.flushing.remove(&conn) {
+        if let Some((flush, to, _)) = self.flushing.remove(&conn) {
             self.input(io, Input::QueueWritten { flush, to, taken: false });
         }
         self.input(io, Input::Disconnected { conn: id(conn) });
@@ -744,6 +761,9 @@ impl TurnBudget {
         self.frames >= FRAMES_PER_TURN
     }
 }
+
+/// Microseconds that a connection may take for one part of a queue.
+const FLUSH_TIME_MAX: u64 = 5_000_000;
 
 /// How long a client may take for the answer to a plain request.
 const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
