@@ -415,7 +415,10 @@ impl Browsers {
             }
         }
         match received {
-            Ok(Received::Message(text)) => self.command(io, conn, browser, &text),
+            Ok(Received::Message(message)) => match message.into_text() {
+                Ok(text) => self.command(io, conn, browser, &text),
+                Err(violation) => return self.violation(io, conn, browser, violation),
+            },
             Ok(Received::Fragment | Received::Pong) => {}
             Ok(Received::Ping(payload)) => {
                 self.scratch.clear();

@@ -17,7 +17,7 @@ mod frame;
 mod tests;
 
 pub use accept::accept_key;
-pub use assemble::{Assembler, Received, receive, whole};
+pub use assemble::{Assembler, Message, Received, receive, whole};
 pub use close::{CloseCode, parse_close};
 pub use encode::{SmallHead, append_text_frame, close, ping, pong, text_frame, text_frame_head};
 pub use frame::{FrameHead, Opcode, Step, next_frame, unmask};
@@ -67,7 +67,7 @@ pub enum Violation {
     MessageInterleaved,
     /// A continuation frame while none is open (5.4).
     ContinuationAlone,
-    /// A message or close reason that is not UTF-8 (8.1). Binary messages carry commands too, so they count.
+    /// A text or close reason that is not UTF-8 (8.1), or a binary message that is to be a command and is not.
     NotUtf8,
     /// A close payload of one byte, or with a code that must not be sent (7.4).
     BadClose,
