@@ -3,6 +3,7 @@
 //! A failed expectation fails the test wherever it stands, in a test or in what tests share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod autobahn;
 mod browser;
 mod cli;
 mod clients;
