@@ -770,7 +770,8 @@ impl Hub {
             (Waiting::LastSeen { conn, user }, Ok(Outcome::Times(rows))) => {
                 // A stored 0 is what a crash left behind: nobody knows.
                 let seen = rows.first().filter(|(_, time)| *time > 0);
-                let ago = |time: i64| now.unix.0.saturating_sub(time).clamp(0, u32::MAX.into()) as u32;
+                // Zero would say that the user is here.
+                let ago = |time: i64| now.unix.0.saturating_sub(time).clamp(1, u32::MAX.into()) as u32;
                 let last_seen = seen.map_or(LastSeen::Unknown, |(_, time)| LastSeen::SecondsAgo(ago(*time)));
                 self.answer(conn, Answer::UserStatus { user, last_seen });
                 self.resume(conn);

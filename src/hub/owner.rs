@@ -111,14 +111,11 @@ impl Owned {
     }
 
     pub(super) fn set_length(&mut self, pipe: PipeKey, length: Option<u32>) {
-        match length {
-            Some(length) => {
-                self.settings.insert(pipe, Setting { length, untrimmed: 0 });
-            }
-            None => {
-                self.settings.remove(&pipe);
-                shrink(&mut self.settings);
-            }
+        if let Some(length) = length {
+            self.settings.insert(pipe, Setting { length, untrimmed: 0 });
+        } else {
+            self.settings.remove(&pipe);
+            shrink(&mut self.settings);
         }
     }
 

@@ -43,7 +43,7 @@ impl Net {
             devices_max: 2,
             settings_max: 3,
             history_bytes_max: 1_000_000,
-            tokens: TokenSecret::new("secret"),
+            tokens: TokenSecret::new("secret", BTreeMap::new()),
             seed: u64::from(shard),
             departed_max: 100,
         };
@@ -604,9 +604,15 @@ fn a_users_status_comes_from_the_owner_or_from_storage() {
     net.open(1, 1);
     net.times.insert(6, NOW.unix.0 - 90);
     net.times.insert(7, 0);
-    for (user, last_seen) in
-        [(5, LastSeen::Online), (6, LastSeen::SecondsAgo(90)), (7, LastSeen::Unknown), (8, LastSeen::Unknown)]
-    {
+    // Gone within this second, which is not the same as being here.
+    net.times.insert(9, NOW.unix.0);
+    for (user, last_seen) in [
+        (5, LastSeen::Online),
+        (6, LastSeen::SecondsAgo(90)),
+        (7, LastSeen::Unknown),
+        (8, LastSeen::Unknown),
+        (9, LastSeen::SecondsAgo(1)),
+    ] {
         net.seen(1, 1);
         let user = UserId::new(user).unwrap();
         net.input(1, Input::ReadUserStatus { conn: id(1), user });

@@ -82,6 +82,8 @@ pub(super) struct Browsers {
     fragments: Fragments,
     /// Parts of queues that sockets have not taken whole, and who wants to know when they have.
     flushing: HashMap<Token, (Box<Flush>, ShardId), RandomState>,
+    /// What storage refused to take, until the end of the turn. No more than jobs were made in it.
+    refused: VecDeque<Completion>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
@@ -100,7 +102,9 @@ impl Browsers {
         files: Option<FileClient>,
     ) -> Self {
         let mut hub = Hub::new(config.hub.clone());
-        settings.into_iter().for_each(|setting| hub.handle(Input::Setting(setting), Now::default()));
+        for setting in settings {
+            hub.handle(Input::Setting(setting), Now::default());
+        }
         let hasher = config.hub.placement.hasher();
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
@@ -111,6 +115,7 @@ impl Browsers {
             files,
             fragments,
             flushing: HashMap::with_hasher(hasher),
+            refused: VecDeque::new(),
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
@@ -213,11 +218,11 @@ impl Browsers {
             self.send_deferred(io);
             io.hold(self.hub.is_full());
         }
-        self.take_completions(io);
         if self.hub.next_deadline().is_some() {
             self.hub.time_passed(io.now());
             self.carry_out(io);
         }
+        self.take_completions(io);
     }
 
     /// When `turn_ended` has something to do without any input.
@@ -225,10 +230,11 @@ impl Browsers {
         self.hub.next_deadline()
     }
 
-    /// Completions may cause messages, so they wait as bytes do while the rings are congested.
+    /// Completions may cause messages, so they wait as bytes do while the rings are congested. That holds for refusals too:
+    /// one that came while a message is handled must not let that message cause what it may not.
     fn take_completions(&mut self, io: &mut impl Runtime) {
         while !io.congested()
-            && let Some(completion) = self.storage.poll()
+            && let Some(completion) = self.refused.pop_front().or_else(|| self.storage.poll())
         {
             self.input(io, Input::Stored(completion));
         }
@@ -268,9 +274,16 @@ impl Browsers {
             + self.scratch.capacity()
             + self.half_open.bytes()
             + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId))>()
+            + self.refused.capacity() * size_of::<Completion>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
         counters
+    }
+
+    /// Whether publications or messages wait here for a turn.
+    #[cfg(test)]
+    pub(super) fn has_work(&self) -> bool {
+        self.hub.has_arrivals() || !self.deferred.is_empty() || !self.refused.is_empty()
     }
 
     // Requests
@@ -544,17 +557,13 @@ impl Browsers {
                 Output::Store(job) => {
                     if let Err(refused) = self.storage.send(job) {
                         self.counters.storage_refusals += 1;
-                        self.stored(io, refused);
+                        self.refused.push_back(refused);
                     }
                 }
                 Output::Close { conn, reason } => self.drop_connection(io, token(conn), reason),
                 Output::Resume { conn } => io.resume(token(conn)),
             }
         }
-    }
-
-    fn stored(&mut self, io: &impl Runtime, completion: Completion) {
-        self.hub.handle(Input::Stored(completion), io.now());
     }
 
     fn answer(&mut self, io: &mut impl Runtime, conn: Token, answer: &Answer) {
