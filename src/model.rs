@@ -331,6 +331,16 @@ pub struct Publication {
     pub report: bool,
     /// Encoded frames by wire form, made by the first shard that needs one.
     frames: [OnceLock<SharedBytes>; 2],
+    /// The compressed frames, made by the first shard that has a receiver for one; `None` where it is not worth it.
+    deflated: [OnceLock<Option<Deflated>>; 2],
+}
+
+/// A compressed frame.
+#[derive(Clone, Debug)]
+pub struct Deflated {
+    /// Of the payload once it is inflated.
+    pub payload_bytes: usize,
+    pub frame: SharedBytes,
 }
 
 impl Publication {
@@ -347,6 +357,7 @@ impl Publication {
             number: 0,
             report: false,
             frames: [OnceLock::new(), OnceLock::new()],
+            deflated: [OnceLock::new(), OnceLock::new()],
         }
     }
 
@@ -355,9 +366,16 @@ impl Publication {
         self.frames[form as usize].get_or_init(|| encode(self))
     }
 
+    /// The compressed frame in this form, if it is worth it; `deflate` finds that out the first time.
+    pub fn deflated(&self, form: WireForm, deflate: impl FnOnce() -> Option<Deflated>) -> Option<&Deflated> {
+        self.deflated[form as usize].get_or_init(deflate).as_ref()
+    }
+
     /// Bytes that this publication holds, for the accounting of memory.
     pub fn bytes(&self) -> usize {
         let frames: usize = self.frames.iter().filter_map(OnceLock::get).map(|frame| frame.len()).sum();
+        let deflated = self.deflated.iter().filter_map(|deflated| deflated.get()?.as_ref());
+        let frames = frames + deflated.map(|deflated| deflated.frame.len()).sum::<usize>();
         size_of::<Self>() + self.event.as_str().len() + self.message.len() + frames
     }
 }

@@ -344,6 +344,18 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "ws",
+        name: "deflate",
+        shipped: false,
+        doc: "Compress messages (permessage-deflate) for clients that offer it: publications from 128 bytes, each once for all its receivers. Saves traffic and costs time of the cores; behind a proxy that compresses leave it off.",
+        without_effect: None,
+        field: Field::Word {
+            words: ON_OFF,
+            get: |config| if config.ws.deflate { "on" } else { "off" },
+            set: |config, word| config.ws.deflate = word == "on",
+        },
+    },
+    Key {
+        section: "ws",
         name: "send_engine",
         shipped: false,
         doc: "How publications reach the sockets: auto takes io_uring where the kernel allows it.",

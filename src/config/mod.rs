@@ -75,6 +75,8 @@ pub struct Ws {
     pub handshake_timeout_ms: u32,
     /// Longest message a browser may send, in bytes. Default 65,535.
     pub message_bytes_max: usize,
+    /// Whether messages are compressed for clients that offer it. Default false.
+    pub deflate: bool,
     /// Pipes that one connection may be subscribed to. Default 1,024 (CppComet: 32).
     pub pipes_max: usize,
     /// Connections of one user that get personal messages. Default 16.
@@ -281,6 +283,7 @@ impl Default for Ws {
             devices_max: 16,
             connections_max: 1_000_000,
             queue_bytes_max: 1024 * 1024,
+            deflate: false,
             send_engine: SendEngine::Auto,
             pin_cores: true,
             busy_poll_us: 0,

@@ -24,7 +24,7 @@ use crate::model::{
     UnixTime, WireForm,
 };
 use crate::storage::{Completion, PipeSetting, StoredMessage};
-use crate::ws::{self, Assembler, Received, Step};
+use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
 
 use super::files::{FileAnswer, FileClient, Found};
 use super::fragments::Fragments;
@@ -52,6 +52,8 @@ pub(super) struct Browser {
     classic: bool,
     /// A ping was sent and nothing has come since.
     pinged: bool,
+    /// Messages may be compressed, for a client that can look back so far.
+    deflate: Option<ws::Window>,
     /// A fragmented message is open, see `Browsers::fragments`.
     fragments: bool,
 }
@@ -59,6 +61,8 @@ pub(super) struct Browser {
 pub(super) struct BrowserConfig {
     pub(super) hub: HubConfig,
     pub(super) frames: ws::Limits,
+    /// Whether messages are compressed for clients that offer it.
+    pub(super) deflate: bool,
     pub(super) heads: http::HeadLimits,
     /// Tenants are 0 to this minus one.
     pub(super) dev_max: u32,
@@ -88,6 +92,8 @@ pub(super) struct Browsers {
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
     scratch: Vec<u8>,
+    deflater: Deflater,
+    inflater: Inflater,
     half_open: HalfOpen,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
@@ -119,6 +125,8 @@ impl Browsers {
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
+            deflater: Deflater::default(),
+            inflater: Inflater::default(),
             half_open: HalfOpen::default(),
             head_of: None,
             counters,
@@ -298,8 +306,11 @@ impl Browsers {
             }
         };
         match http::route(&head) {
-            Route::WebSocket(target) => match http::upgrade(&head) {
+            Route::WebSocket(target) => match self.upgrade(&head) {
                 Ok(answer) => {
+                    if let Some(browser) = browser_mut(io, conn) {
+                        browser.deflate = answer.deflate;
+                    }
                     // Sent with the first message if that is known at once, as it is for everybody who is anonymous.
                     self.head_of = Some((conn, answer.bytes));
                     let origin = head.header("Origin");
@@ -329,6 +340,10 @@ impl Browsers {
                 self.end_http(io, conn, &answer, CloseReason::HttpDone)
             }
         }
+    }
+
+    fn upgrade(&self, head: &http::Head<'_>) -> Result<http::UpgradeAnswer, http::RefusedUpgrade> {
+        if self.config.deflate { http::upgrade_with_deflate(head) } else { http::upgrade(head) }
     }
 
     fn file(&mut self, io: &mut impl Runtime, conn: Token, path: String, with_body: bool) -> Progress {
@@ -408,7 +423,12 @@ impl Browsers {
     // Frames
 
     fn frame(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, bytes: &mut [u8]) -> Progress {
-        let (used, head, payload) = match ws::next_frame(&self.config.frames, bytes) {
+        let limits = &self.config.frames;
+        let step = match browser.deflate {
+            Some(_) => ws::next_frame_with_deflate(limits, bytes),
+            None => ws::next_frame(limits, bytes),
+        };
+        let (used, head, payload) = match step {
             Ok(Step::Incomplete) => return Progress::Wait,
             Ok(Step::Frame { used, head, payload }) => (used, head, payload),
             Err(violation) => return self.violation(io, conn, browser, violation),
@@ -428,10 +448,12 @@ impl Browsers {
             }
         }
         match received {
-            Ok(Received::Message(message)) => match message.into_text() {
-                Ok(text) => self.command(io, conn, browser, &text),
-                Err(violation) => return self.violation(io, conn, browser, violation),
-            },
+            Ok(Received::Message(message)) => {
+                match self.inflater.open(message, &self.config.frames).and_then(ws::Message::into_text) {
+                    Ok(text) => self.command(io, conn, browser, &text),
+                    Err(violation) => return self.violation(io, conn, browser, violation),
+                }
+            }
             Ok(Received::Fragment | Received::Pong) => {}
             Ok(Received::Ping(payload)) => {
                 self.scratch.clear();
@@ -543,7 +565,7 @@ impl Browsers {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
-                Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
+                Output::FanOut { publications, conns } => fan_out(io, &mut self.deflater, &publications, conns),
                 Output::Ring { to, mut message } => {
                     fill_in_queues(io, &mut message);
                     io.send(to, message);
@@ -745,28 +767,37 @@ fn fill_in_queues(io: &impl Runtime, message: &mut RingMessage) {
     }
 }
 
-/// One write per connection and wire form, encoded once for all of them.
-fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
-    let mut legacy = Vec::new();
-    let mut modern = Vec::with_capacity(conns.len());
-    for conn in conns {
-        let conn = token(conn);
-        match browser(io, conn) {
-            Some(Browser { form: WireForm::Modern, .. }) => modern.push(conn),
-            Some(_) => legacy.push(conn),
-            None => {}
+/// What makes two receivers get the same bytes: the wire form, and whether and how far they inflate.
+type Wire = (WireForm, Option<ws::Window>);
+
+/// One write per connection and wire, encoded once for all of them.
+fn fan_out(io: &mut impl Runtime, deflater: &mut Deflater, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
+    let mut groups: Vec<(Wire, Vec<Token>)> = Vec::new();
+    let receivers = conns.len();
+    for conn in conns.into_iter().map(token) {
+        let Some(Browser { form, deflate, .. }) = browser(io, conn) else { continue };
+        if let Some((_, conns)) = groups.iter_mut().find(|(wire, _)| *wire == (form, deflate)) {
+            conns.push(conn);
+        } else {
+            // Nearly always all receivers are of one kind.
+            let mut conns = Vec::with_capacity(if groups.is_empty() { receivers } else { 1 });
+            conns.push(conn);
+            groups.push(((form, deflate), conns));
         }
     }
-    for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy)] {
-        if !conns.is_empty() {
-            io.fan_out(conns, joined(publications, form), publications);
-        }
+    for (wire, conns) in groups {
+        io.fan_out(conns, joined(publications, wire, deflater), publications);
     }
 }
 
-fn joined(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
-    let frame = |publication: &Arc<Publication>| {
-        publication.frame(form, |publication| jsapi::frame_publication(publication, form)).clone()
+fn joined(publications: &[Arc<Publication>], (form, window): Wire, deflater: &mut Deflater) -> SharedBytes {
+    let mut frame = |publication: &Arc<Publication>| {
+        let frame = publication.frame(form, |publication| jsapi::frame_publication(publication, form));
+        let deflated = window.and_then(|window| {
+            let deflated = publication.deflated(form, || ws::deflated_text_frame(frame, deflater));
+            deflated.filter(|deflated| window.holds(deflated.payload_bytes))
+        });
+        deflated.map_or(frame, |deflated| &deflated.frame).clone()
     };
     match publications {
         [only] => frame(only),

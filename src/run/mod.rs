@@ -354,6 +354,7 @@ fn make_host(
             departed_max: DEPARTED_MAX,
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },
+        deflate: config.ws.deflate,
         heads: HeadLimits::default(),
         dev_max: config.main.dev_index_size,
         origins: config.ws.hosts.clone(),

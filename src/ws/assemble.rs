@@ -34,6 +34,11 @@ pub enum Message<'a> {
     Text(Cow<'a, str>),
     /// Any bytes.
     Binary(Cow<'a, [u8]>),
+    /// Compressed; [`Inflater::open`](super::Inflater::open) makes one of the others of it.
+    Deflated {
+        is_text: bool,
+        payload: Cow<'a, [u8]>,
+    },
 }
 
 impl<'a> Message<'a> {
@@ -41,6 +46,8 @@ impl<'a> Message<'a> {
     pub fn into_text(self) -> Result<Cow<'a, str>, Violation> {
         match self {
             Self::Text(text) => Ok(text),
+            // Whoever agreed to compressed messages opens them first.
+            Self::Deflated { .. } => Err(Violation::ReservedBits),
             Self::Binary(Cow::Borrowed(bytes)) => text_of(bytes).map(Cow::Borrowed),
             Self::Binary(Cow::Owned(bytes)) => String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Violation::NotUtf8),
         }
@@ -60,13 +67,13 @@ pub fn receive<'a>(
         Opcode::Pong => return Ok(Received::Pong),
         Opcode::Close => return parse_close(payload).map(Received::Close),
         Opcode::Text | Opcode::Binary if head.fin && open.is_none() => {
-            return whole(limits, head.opcode, payload).map(Received::Message);
+            return whole(limits, head, payload).map(Received::Message);
         }
         Opcode::Continuation if open.is_none() => return Err(Violation::ContinuationAlone),
         Opcode::Text | Opcode::Binary | Opcode::Continuation => {}
     }
     let assembler = open.get_or_insert_with(|| Box::new(Assembler::new(limits)));
-    let message = assembler.push(head.opcode, head.fin, payload)?;
+    let message = assembler.push(head, payload)?;
     if !assembler.is_open() {
         *open = None;
     }
@@ -77,9 +84,12 @@ pub fn receive<'a>(
 ///
 /// Only data frames hold messages: a continuation is a violation, and so is a control frame, which the caller
 /// answers itself.
-pub fn whole<'a>(limits: &Limits, opcode: Opcode, payload: &'a [u8]) -> Result<Message<'a>, Violation> {
-    match opcode {
+pub fn whole<'a>(limits: &Limits, head: FrameHead, payload: &'a [u8]) -> Result<Message<'a>, Violation> {
+    match head.opcode {
         Opcode::Text | Opcode::Binary if payload.len() > limits.message_bytes_max => Err(Violation::TooLarge),
+        Opcode::Text | Opcode::Binary if head.compressed => {
+            Ok(Message::Deflated { is_text: head.opcode == Opcode::Text, payload: Cow::Borrowed(payload) })
+        }
         Opcode::Text => text_of(payload).map(|text| Message::Text(Cow::Borrowed(text))),
         Opcode::Binary => Ok(Message::Binary(Cow::Borrowed(payload))),
         _ => Err(Violation::ContinuationAlone),
@@ -97,6 +107,7 @@ pub struct Assembler {
     message_bytes_max: usize,
     is_open: bool,
     is_text: bool,
+    is_compressed: bool,
     payload: Vec<u8>,
     /// So many bytes of an open text are whole characters.
     valid_bytes: usize,
@@ -108,6 +119,7 @@ impl Assembler {
             message_bytes_max: limits.message_bytes_max,
             is_open: false,
             is_text: false,
+            is_compressed: false,
             payload: Vec::new(),
             valid_bytes: 0,
         }
@@ -125,12 +137,15 @@ impl Assembler {
 
     /// Takes one data frame; gives the message that it ends. After a violation the connection is over, and the
     /// assembler holds nothing.
-    pub fn push(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> Result<Option<Message<'static>>, Violation> {
-        let added = self.add(opcode, payload);
-        if fin || added.is_err() {
+    pub fn push(&mut self, head: FrameHead, payload: &[u8]) -> Result<Option<Message<'static>>, Violation> {
+        let added = self.add(head, payload);
+        if head.fin || added.is_err() {
             self.is_open = false;
             let payload = std::mem::take(&mut self.payload);
             added?;
+            if self.is_compressed {
+                return Ok(Some(Message::Deflated { is_text: self.is_text, payload: Cow::Owned(payload) }));
+            }
             let binary = Message::Binary(Cow::Owned(payload));
             return if self.is_text {
                 binary.into_text().map(|text| Some(Message::Text(text)))
@@ -141,12 +156,13 @@ impl Assembler {
         Ok(None)
     }
 
-    fn add(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Violation> {
-        match (opcode, self.is_open) {
+    fn add(&mut self, head: FrameHead, payload: &[u8]) -> Result<(), Violation> {
+        match (head.opcode, self.is_open) {
             (Opcode::Text | Opcode::Binary, true) => return Err(Violation::MessageInterleaved),
             (Opcode::Text | Opcode::Binary, false) => {
                 self.is_open = true;
-                self.is_text = opcode == Opcode::Text;
+                self.is_text = head.opcode == Opcode::Text;
+                self.is_compressed = head.compressed;
                 self.valid_bytes = 0;
             }
             (Opcode::Continuation, true) => {}
@@ -157,7 +173,7 @@ impl Assembler {
             return Err(Violation::TooLarge);
         }
         self.payload.extend_from_slice(payload);
-        if self.is_text { self.check_text() } else { Ok(()) }
+        if self.is_text && !self.is_compressed { self.check_text() } else { Ok(()) }
     }
 
     /// A text that cannot become UTF-8 any more is refused with the fragment that shows it (RFC 6455 section 8.1). A

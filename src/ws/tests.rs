@@ -28,6 +28,10 @@ fn text(text: &str) -> Message<'_> {
     Message::Text(text.into())
 }
 
+fn head(fin: bool, opcode: Opcode) -> FrameHead {
+    FrameHead { fin, opcode, compressed: false }
+}
+
 fn message_of(text: &str) -> String {
     format!("Message({text:?})")
 }
@@ -68,7 +72,7 @@ fn accept_keys() {
 fn masked_text_of_the_specification() {
     let mut bytes = hex("81 8D 01 02 03 04 74 71 66 76 5E 66 62 70 60 08 4E 0E 36");
     let step = next_frame(&LIMITS, &mut bytes).unwrap();
-    let head = FrameHead { fin: true, opcode: Opcode::Text };
+    let head = FrameHead { fin: true, opcode: Opcode::Text, compressed: false };
     assert_eq!(step, Step::Frame { used: 19, head, payload: 6..19 });
     assert_eq!(receive(&mut None, &LIMITS, head, &bytes[6..19]), Ok(Received::Message(text("user_data\nM\n7"))));
 }
@@ -148,7 +152,7 @@ fn a_character_may_be_cut_by_fragments() {
     let mut open = None;
     let greeting = "привет 😀";
     let (last, first) = greeting.as_bytes().split_last().unwrap();
-    let mut head = FrameHead { fin: false, opcode: Opcode::Text };
+    let mut head = FrameHead { fin: false, opcode: Opcode::Text, compressed: false };
     assert_eq!(receive(&mut open, &LIMITS, head, &[]), Ok(Received::Fragment));
     for byte in first {
         head.opcode = Opcode::Continuation;
@@ -162,7 +166,7 @@ fn a_character_may_be_cut_by_fragments() {
 
 #[test]
 fn a_text_in_fragments_ends_with_the_first_byte_that_is_none() {
-    let part = |fin, opcode| FrameHead { fin, opcode };
+    let part = head;
     for (first, second) in [(&b"\xCE"[..], &b"\x28"[..]), (b"ab\xF4", b"\x90"), (b"", b"\xFF")] {
         let mut open = None;
         assert_eq!(receive(&mut open, &LIMITS, part(false, Opcode::Text), first), Ok(Received::Fragment));
@@ -181,13 +185,16 @@ fn a_text_in_fragments_ends_with_the_first_byte_that_is_none() {
 fn a_message_in_fragments_has_a_cap() {
     let limits = Limits { frame_bytes_max: 100, message_bytes_max: 10 };
     let mut assembler = Assembler::new(&limits);
-    assert_eq!(assembler.push(Opcode::Text, false, b"12345"), Ok(None));
-    assert_eq!(assembler.push(Opcode::Continuation, false, b"67890"), Ok(None));
-    assert_eq!(assembler.push(Opcode::Continuation, false, b""), Ok(None));
-    assert_eq!(assembler.push(Opcode::Continuation, true, b"x"), Err(Violation::TooLarge));
+    assert_eq!(assembler.push(head(false, Opcode::Text), b"12345"), Ok(None));
+    assert_eq!(assembler.push(head(false, Opcode::Continuation), b"67890"), Ok(None));
+    assert_eq!(assembler.push(head(false, Opcode::Continuation), b""), Ok(None));
+    assert_eq!(assembler.push(head(true, Opcode::Continuation), b"x"), Err(Violation::TooLarge));
     assert!(!assembler.is_open());
-    assert_eq!(whole(&limits, Opcode::Text, b"12345678901"), Err(Violation::TooLarge));
-    assert_eq!(whole(&limits, Opcode::Binary, b"12345678\xFF0"), Ok(Message::Binary(b"12345678\xFF0"[..].into())));
+    assert_eq!(whole(&limits, head(true, Opcode::Text), b"12345678901"), Err(Violation::TooLarge));
+    assert_eq!(
+        whole(&limits, head(true, Opcode::Binary), b"12345678\xFF0"),
+        Ok(Message::Binary(b"12345678\xFF0"[..].into()))
+    );
 }
 
 #[test]

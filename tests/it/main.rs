@@ -10,6 +10,7 @@ mod clients;
 mod conformance;
 mod corpus;
 mod crash;
+mod deflate;
 mod hostile;
 mod import;
 mod mariadb;

@@ -798,6 +798,7 @@ fn browser_config(
             seed: u64::from(shard.0),
             departed_max: 100,
         },
+        deflate: false,
         frames: ws::Limits { frame_bytes_max: 10_000, message_bytes_max: 10_000 },
         heads: HeadLimits::default(),
         dev_max: 10,
