@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use encke::http::{self, HeadStep};
-use encke::ws::{self, Assembler, CloseCode, Message, Received, Step, Violation};
+use encke::ws::{self, Assembler, CloseCode, Deflater, Inflater, Message, Received, Step, Violation, Window};
 use shards::{End, Host, Io, Running, Settings, ShardSettings, Token};
 
 /// The suite's largest message has 16 MiB.
@@ -34,6 +34,8 @@ pub(super) fn start() -> Running {
 #[derive(Default)]
 struct Echo {
     fragments: HashMap<Token, Box<Assembler>>,
+    deflater: Deflater,
+    inflater: Inflater,
     out: Vec<u8>,
 }
 
@@ -41,35 +43,39 @@ struct Echo {
 #[derive(Clone, Copy, Default)]
 struct Client {
     is_open: bool,
+    deflate: Option<Window>,
 }
 
 impl Echo {
     /// The bytes used, or `None` while more are needed.
-    fn head(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &[u8]) -> Option<usize> {
+    fn head(io: &mut Io<'_, Self>, conn: Token, bytes: &[u8]) -> Option<usize> {
         let limits = http::HeadLimits::default();
         let HeadStep::Head(head) = http::parse_head(bytes, &limits).expect("the suite sends requests") else {
             return None;
         };
-        let answer = http::upgrade(&head).expect("the suite asks for WebSocket");
+        let answer = http::upgrade_with_deflate(&head).expect("the suite asks for WebSocket");
         io.write(conn, &answer.bytes);
-        *io.state(conn)? = Client { is_open: true };
+        *io.state(conn)? = Client { is_open: true, deflate: answer.deflate };
         Some(head.used)
     }
 
     fn frame(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &mut [u8]) -> Result<Option<usize>, Violation> {
-        let Step::Frame { used, head, payload } = ws::next_frame(&LIMITS, bytes)? else { return Ok(None) };
+        let deflate = io.state(conn).and_then(|client| client.deflate);
+        let step = match deflate {
+            Some(_) => ws::next_frame_with_deflate(&LIMITS, bytes)?,
+            None => ws::next_frame(&LIMITS, bytes)?,
+        };
+        let Step::Frame { used, head, payload } = step else { return Ok(None) };
         let mut open = self.fragments.remove(&conn);
         let received = ws::receive(&mut open, &LIMITS, head, &bytes[payload])?;
         self.fragments.extend(open.map(|open| (conn, open)));
         self.out.clear();
         match received {
-            Received::Message(Message::Text(text)) => {
-                ws::append_text_frame(&mut self.out, |out| out.extend_from_slice(text.as_bytes()));
-            }
-            Received::Message(Message::Binary(bytes)) => {
-                ws::append_text_frame(&mut self.out, |out| out.extend_from_slice(&bytes));
-                self.out[0] = FIN_BINARY;
-            }
+            Received::Message(message) => match self.inflater.open(message, &LIMITS)? {
+                Message::Text(text) => self.echo(text.as_bytes(), FIN_TEXT, deflate),
+                Message::Binary(bytes) => self.echo(&bytes, FIN_BINARY, deflate),
+                Message::Deflated { .. } => unreachable!("opened above"),
+            },
             Received::Fragment | Received::Pong => {}
             Received::Ping(payload) => ws::pong(payload, &mut self.out),
             Received::Close(code) => {
@@ -81,6 +87,14 @@ impl Echo {
         Ok(Some(used))
     }
 
+    fn echo(&mut self, payload: &[u8], first: u8, window: Option<Window>) {
+        let window = window.filter(|window| window.holds(payload.len()));
+        let deflated = window.and_then(|_| self.deflater.deflate(payload));
+        let sent = deflated.as_deref().unwrap_or(payload);
+        ws::append_text_frame(&mut self.out, |out| out.extend_from_slice(sent));
+        self.out[0] = if deflated.is_some() { first | COMPRESSED } else { first };
+    }
+
     fn close(&mut self, io: &mut Io<'_, Self>, conn: Token, code: CloseCode) {
         self.out.clear();
         ws::close(code, &mut self.out);
@@ -90,8 +104,9 @@ impl Echo {
     }
 }
 
-/// The server sends texts only.
+const FIN_TEXT: u8 = 0x81;
 const FIN_BINARY: u8 = 0x82;
+const COMPRESSED: u8 = 0x40;
 
 impl Host for Echo {
     type Message = ();
@@ -104,8 +119,8 @@ impl Host for Echo {
         while used < bytes.len() && io.is_open(conn) {
             let rest = &mut bytes[used..];
             let step = match io.state(conn) {
-                Some(Client { is_open: true }) => self.frame(io, conn, rest),
-                _ => Ok(self.head(io, conn, rest)),
+                Some(Client { is_open: true, .. }) => self.frame(io, conn, rest),
+                _ => Ok(Self::head(io, conn, rest)),
             };
             match step {
                 Ok(Some(count)) => used += count,

@@ -26,10 +26,7 @@ const FINE: [&str; 3] = ["OK", "NON-STRICT", "INFORMATIONAL"];
 fn foreign_clients_that_break_the_protocol() {
     let Some(wstest) = find("foreign_clients_that_break_the_protocol") else { return };
     let wanted = std::env::var("ENCKE_AUTOBAHN").unwrap_or_default();
-    let cases: Vec<&str> = match wanted.is_empty() {
-        true => QUICK.to_vec(),
-        false => wanted.split_whitespace().collect(),
-    };
+    let cases: Vec<&str> = if wanted.is_empty() { QUICK.to_vec() } else { wanted.split_whitespace().collect() };
     let _alone = tools::alone();
     let folder = tools::root().join("target/autobahn");
     let _ = fs::remove_dir_all(&folder);
