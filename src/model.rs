@@ -484,6 +484,36 @@ pub enum PipeError {
     NotStored,
 }
 
+/// What the tokens of a tenant are signed with. Never what a token says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenAlgorithm {
+    /// A secret that both sides know.
+    #[default]
+    Hs256,
+    /// The others: a key that only the tenant's backend has; the server has its public half.
+    Rs256,
+    Es256,
+    EdDsa,
+}
+
+impl TokenAlgorithm {
+    pub const ALL: [Self; 4] = [Self::Hs256, Self::Rs256, Self::Es256, Self::EdDsa];
+
+    /// As JSON Web Tokens name it, RFC 7518 and RFC 8037.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+    }
+}
+
 /// Why a connection or CometQL session ended. Each has a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {

@@ -24,6 +24,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::model::TokenAlgorithm;
+
 /// Everything the server is told at its start. Each field is a key of `comet.ini`; bounds, units and the names that
 /// CppComet used stand in [`KEYS`], defaults in the [`Default`] implementations below, and nowhere else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,7 @@ pub struct Config {
     pub cometql: CometQl,
     pub storage: Storage,
     pub db: Db,
+    pub jwt: Jwt,
     pub tenants: Tenants,
     pub content_types: ContentTypes,
     pub log: Log,
@@ -55,6 +58,31 @@ pub struct Main {
     pub send_user_offline_events: bool,
     /// Keep the time of a user's last visit in storage. Default true.
     pub save_users_last_online_time: bool,
+}
+
+/// `[jwt]`: what the tokens of all tenants are signed with that have no key of their own.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Jwt {
+    /// The only one that is accepted. Default HS256.
+    pub algorithm: TokenAlgorithm,
+    /// Of HS256. Default: the password of `[main]` and the tenant's number, as CppComet.
+    pub secret: Option<String>,
+    /// File in PEM, of the other algorithms.
+    pub public_key: Option<PathBuf>,
+    /// Seconds by which the clocks of whoever signs may differ. Default 0.
+    pub leeway_s: u32,
+}
+
+/// The secret must not reach a log through `{:?}`.
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwt")
+            .field("algorithm", &self.algorithm)
+            .field("secret", &self.secret.as_ref().map(|_| "(hidden)"))
+            .field("public_key", &self.public_key)
+            .field("leeway_s", &self.leeway_s)
+            .finish()
+    }
 }
 
 /// `[ws]`: what browsers connect to.

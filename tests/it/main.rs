@@ -20,4 +20,5 @@ mod server;
 mod tables;
 mod tidy;
 mod tls;
+mod tokens;
 mod tools;

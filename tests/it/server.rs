@@ -168,14 +168,20 @@ impl Server {
 
     /// A browser that is connected and has read its first message, `serverInfo`.
     pub(crate) fn browser(&self) -> Browser {
+        self.browser_of(0, "", "").0
+    }
+
+    /// The same of a user with a key, and the first message.
+    pub(crate) fn browser_of(&self, dev: u32, user: &str, key: &str) -> (Browser, serde_json::Value) {
         let stream = TcpStream::connect(self.browsers).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let url = format!("ws://{}/ws/sesion=&myid=&devid=0&v=4.09&uuid=it0123456789abcdef&api=js", self.browsers);
+        let who = format!("sesion={key}&myid={user}&devid={dev}");
+        let url = format!("ws://{}/ws/{who}&v=4.09&uuid=it0123456789abcdef&api=js", self.browsers);
         let (socket, _) = tungstenite::client(url, stream).expect("the handshake succeeds");
         let mut browser = Browser(socket);
         let first = browser.receive();
         assert_eq!(first["event"], "serverInfo", "{first}");
-        browser
+        (browser, first)
     }
 
     /// A backend's session as tenant 0.
