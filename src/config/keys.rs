@@ -353,6 +353,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "ws",
+        name: "messages_per_connection_per_s",
+        shipped: false,
+        doc: "Commands of one connection in a second; those beyond wait in its socket until the next one, and nobody is closed for it. 0: no limit.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 1_000_000,
+            get: |config| u64::from(config.ws.messages_per_connection_per_s),
+            set: |config, value| config.ws.messages_per_connection_per_s = value as u32,
+        },
+    },
+    Key {
+        section: "ws",
         name: "deflate",
         shipped: false,
         doc: "Compress messages (permessage-deflate) for clients that offer it: publications from 128 bytes, each once for all its receivers. Saves traffic and costs time of the cores; behind a proxy that compresses leave it off.",

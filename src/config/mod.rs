@@ -103,6 +103,8 @@ pub struct Ws {
     pub handshake_timeout_ms: u32,
     /// Longest message a browser may send, in bytes. Default 65,535.
     pub message_bytes_max: usize,
+    /// Commands of one connection; those beyond wait for the next second. 0: no limit, which is the default.
+    pub messages_per_connection_per_s: u32,
     /// Whether messages are compressed for clients that offer it. Default false.
     pub deflate: bool,
     /// Pipes that one connection may be subscribed to. Default 1,024 (CppComet: 32).
@@ -311,6 +313,7 @@ impl Default for Ws {
             devices_max: 16,
             connections_max: 1_000_000,
             queue_bytes_max: 1024 * 1024,
+            messages_per_connection_per_s: 0,
             deflate: false,
             send_engine: SendEngine::Auto,
             pin_cores: true,

@@ -30,6 +30,7 @@ use super::files::{FileAnswer, FileClient, Found};
 use super::fragments::Fragments;
 use super::half_open::HalfOpen;
 use super::host::{count_end, id, token};
+use super::pace::Pace;
 use super::pages::{self, Pages};
 use super::runtime::Runtime;
 use super::storage::StorageClient;
@@ -61,6 +62,8 @@ pub(super) struct Browser {
 pub(super) struct BrowserConfig {
     pub(super) hub: HubConfig,
     pub(super) frames: ws::Limits,
+    /// Commands of one connection; what is beyond waits for the next second. Zero: no limit.
+    pub(super) commands_per_second_max: u32,
     /// Whether messages are compressed for clients that offer it.
     pub(super) deflate: bool,
     pub(super) heads: http::HeadLimits,
@@ -92,6 +95,7 @@ pub(super) struct Browsers {
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
     scratch: Vec<u8>,
+    pace: Pace,
     deflater: Deflater,
     inflater: Inflater,
     half_open: HalfOpen,
@@ -112,6 +116,7 @@ impl Browsers {
             hub.handle(Input::Setting(setting), Now::default());
         }
         let hasher = config.hub.placement.hasher();
+        let pace = Pace::new(config.commands_per_second_max, hasher.clone());
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
         Self {
@@ -125,6 +130,7 @@ impl Browsers {
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
+            pace,
             deflater: Deflater::default(),
             inflater: Inflater::default(),
             half_open: HalfOpen::default(),
@@ -149,7 +155,13 @@ impl Browsers {
         let mut used = 0;
         while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
             let Some(browser) = browser(io, conn) else { break };
-            self.turn_budget.charge(io.now().time, conn, 1);
+            let now = io.now().time;
+            if self.pace.has_to_wait(conn, now) {
+                self.counters.commands_slowed += 1;
+                io.pause(conn);
+                break;
+            }
+            self.turn_budget.charge(now, conn, 1);
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
@@ -226,6 +238,12 @@ impl Browsers {
             self.send_deferred(io);
             io.hold(self.hub.is_full());
         }
+        for conn in self.pace.take_due(io.now().time) {
+            // Whoever waits for an answer as well is resumed with it.
+            if !self.hub.is_busy(id(conn)) {
+                io.resume(conn);
+            }
+        }
         if self.hub.next_deadline().is_some() {
             self.hub.time_passed(io.now());
             self.carry_out(io);
@@ -235,7 +253,7 @@ impl Browsers {
 
     /// When `turn_ended` has something to do without any input.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.hub.next_deadline()
+        self.hub.next_deadline().into_iter().chain(self.pace.due()).min()
     }
 
     /// Completions may cause messages, so they wait as bytes do while the rings are congested. That holds for refusals too:
@@ -280,6 +298,7 @@ impl Browsers {
                 as u64;
         counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
+            + self.pace.bytes()
             + self.half_open.bytes()
             + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId))>()
             + self.refused.capacity() * size_of::<Completion>()
@@ -500,6 +519,7 @@ impl Browsers {
 
     fn command(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, text: &str) {
         self.counters.commands += 1;
+        self.pace.charge(conn, io.now().time);
         let Ok(command) = jsapi::parse_command(text) else {
             return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
         };

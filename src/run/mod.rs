@@ -12,6 +12,7 @@ mod host;
 pub mod import;
 pub mod kept;
 mod live;
+mod pace;
 mod pages;
 mod runtime;
 mod sessions;
@@ -368,6 +369,7 @@ fn make_host(
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },
         deflate: config.ws.deflate,
+        commands_per_second_max: config.ws.messages_per_connection_per_s,
         heads: HeadLimits::default(),
         dev_max: config.main.dev_index_size,
         origins: config.ws.hosts.clone(),

@@ -799,6 +799,7 @@ fn browser_config(
             departed_max: 100,
         },
         deflate: false,
+        commands_per_second_max: 0,
         frames: ws::Limits { frame_bytes_max: 10_000, message_bytes_max: 10_000 },
         heads: HeadLimits::default(),
         dev_max: 10,
