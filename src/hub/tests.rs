@@ -175,6 +175,16 @@ impl Net {
                 }
                 self.input(shard, Input::PersonalWritten { ask, to, connections: conns.len() as u32 });
             }
+            Output::Subscribed(subscribed) => {
+                let Subscribed { conn, missed, answer, live, .. } = *subscribed;
+                for message in missed {
+                    self.saw(shard, conn, format!("missed {}", message.message));
+                }
+                self.saw(shard, conn, format!("{answer:?}"));
+                for publication in live {
+                    self.saw(shard, conn, text_of(&publication));
+                }
+            }
             Output::History { conn, messages, .. } => {
                 for message in messages {
                     let text = format!("history {} {} {}", message.event.as_str(), message.message, message.sender);
@@ -208,7 +218,7 @@ impl Net {
                         Write::PutQueued { user, message, .. } => self.queue.push((*user, message.clone())),
                         Write::DeleteQueued { ids, .. } => self.queue.retain(|(_, message)| !ids.contains(&message.id)),
                         Write::PutHistory { pipe, message, .. } => self.history.push((pipe.clone(), message.clone())),
-                        Write::DeleteSetting { pipe } => self.history.retain(|(kept, _)| kept != pipe),
+                        Write::DeleteSetting { pipe, .. } => self.history.retain(|(kept, _)| kept != pipe),
                         _ => {}
                     }
                 }
@@ -775,4 +785,5 @@ fn a_place_that_was_taken_again_is_another_connection() {
 }
 
 mod people;
+mod recovery;
 mod storm;

@@ -16,7 +16,9 @@ use ahash::RandomState;
 use shards::{End, Token};
 
 use crate::http::{self, HeadStep, Method, Route};
-use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage};
+use crate::hub::{
+    AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage, Subscribed,
+};
 use crate::jsapi::{self, Command, HelloError, HistoryEntry};
 use crate::metrics::Counters;
 use crate::model::{
@@ -291,6 +293,9 @@ impl Browsers {
         counters.logins = hub.logins;
         counters.logins_refused = hub.logins_refused;
         counters.names_refused = hub.names_refused;
+        counters.recoveries = hub.recoveries;
+        counters.recoveries_failed = hub.recoveries_failed;
+        counters.recovered_messages = hub.recovered_messages;
         counters.last_seen_waiting = self.hub.departed() as u64;
         counters.last_seen_lost = hub.last_seen_lost;
         counters.memory_hub =
@@ -532,6 +537,17 @@ impl Browsers {
                 self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
                 Ok(Input::Subscribe { conn: conn_id, pipes })
             }
+            // Classic clients do not know it, so for them it is not there.
+            Command::Subscription2(_) if browser.form != WireForm::Extended => {
+                return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
+            }
+            Command::Subscription2(list) => {
+                let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
+                self.errors(io, conn, errors);
+                let names = self.hub.subscriptions(conn_id) + RECOVERY_IN_NAMES * pipes.len();
+                self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
+                Ok(Input::Resubscribe { conn: conn_id, pipes })
+            }
             Command::WebPipe2(Ok(wanted)) => Ok(Input::Publish {
                 conn: conn_id,
                 pipe: wanted.pipe,
@@ -592,6 +608,7 @@ impl Browsers {
                 }
                 Output::Queue { flush, to } => self.write_queue(io, flush, to),
                 Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
+                Output::Subscribed(subscribed) => self.write_subscribed(io, *subscribed),
                 Output::History { conn, pipe, marker, messages } => {
                     self.write_history(io, token(conn), &pipe, &marker, &messages);
                 }
@@ -666,12 +683,29 @@ impl Browsers {
     ) {
         let Some(Browser { form, .. }) = browser(io, conn) else { return };
         self.scratch.clear();
-        for StoredMessage { time, event, message, sender, .. } in messages {
-            let (event, time) = (event.as_str(), UnixTime(*time));
-            let entry = HistoryEntry { pipe, event, message, sender: *sender, time };
+        for message in messages {
+            let entry = history_entry(pipe, message);
             ws::append_text_frame(&mut self.scratch, |out| jsapi::encode_history(&entry, marker, form, out));
         }
         io.write(conn, &self.scratch);
+    }
+
+    /// What it missed, the answer, and what came meanwhile.
+    fn write_subscribed(&mut self, io: &mut impl Runtime, subscribed: Subscribed) {
+        let Subscribed { conn, key, missed, answer, live } = subscribed;
+        let conn = token(conn);
+        let Some(Browser { form, .. }) = browser(io, conn) else { return };
+        self.scratch.clear();
+        for message in &missed {
+            let entry = history_entry(&key.name, message);
+            ws::append_text_frame(&mut self.scratch, |out| jsapi::encode_missed(&entry, form, out));
+        }
+        jsapi::frame_answer(&answer, form, io.now().unix, super::PRODUCT, &mut self.scratch);
+        for publication in &live {
+            self.scratch.extend_from_slice(&frame(publication, form));
+        }
+        io.write(conn, &self.scratch);
+        self.counters.answers += 1;
     }
 
     /// Ends a connection as its client understands it.
@@ -731,6 +765,9 @@ const FRAMES_PER_TURN: usize = 64;
 
 /// So many names that a subscription leaves or comes to count as one frame more.
 const NAMES_PER_FRAME: usize = 16;
+
+/// A name that may have to be looked for in storage counts as so many.
+const RECOVERY_IN_NAMES: usize = 4;
 
 /// What one connection has used of its turn. A connection is read several times in a row, but never after others of the
 /// same turn, so one count serves all.
@@ -794,8 +831,13 @@ type Wire = (WireForm, Option<ws::Window>);
 fn fan_out(io: &mut impl Runtime, deflater: &mut Deflater, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
     let mut groups: Vec<(Wire, Vec<Token>)> = Vec::new();
     let receivers = conns.len();
+    // Where no position is to be told, two forms are one.
+    let tells_positions = publications.iter().any(|publication| publication.kept);
     for conn in conns.into_iter().map(token) {
-        let Some(Browser { form, deflate, .. }) = browser(io, conn) else { continue };
+        let Some(Browser { mut form, deflate, .. }) = browser(io, conn) else { continue };
+        if form == WireForm::Extended && !tells_positions {
+            form = WireForm::Modern;
+        }
         if let Some((_, conns)) = groups.iter_mut().find(|(wire, _)| *wire == (form, deflate)) {
             conns.push(conn);
         } else {
@@ -811,18 +853,28 @@ fn fan_out(io: &mut impl Runtime, deflater: &mut Deflater, publications: &[Arc<P
 }
 
 fn joined(publications: &[Arc<Publication>], (form, window): Wire, deflater: &mut Deflater) -> SharedBytes {
-    let mut frame = |publication: &Arc<Publication>| {
-        let frame = publication.frame(form, |publication| jsapi::frame_publication(publication, form));
+    let mut encoded = |publication: &Arc<Publication>| {
+        let frame = frame(publication, form);
         let deflated = window.and_then(|window| {
-            let deflated = publication.deflated(form, || ws::deflated_text_frame(frame, deflater));
+            let deflated = publication.deflated(form, || ws::deflated_text_frame(&frame, deflater));
             deflated.filter(|deflated| window.holds(deflated.payload_bytes))
         });
-        deflated.map_or(frame, |deflated| &deflated.frame).clone()
+        deflated.map_or(frame, |deflated| deflated.frame.clone())
     };
     match publications {
-        [only] => frame(only),
-        several => several.iter().flat_map(|publication| frame(publication).to_vec()).collect(),
+        [only] => encoded(only),
+        several => several.iter().flat_map(|publication| encoded(publication).to_vec()).collect(),
     }
+}
+
+fn frame(publication: &Publication, form: WireForm) -> SharedBytes {
+    publication.frame(form, |publication| jsapi::frame_publication(publication, form)).clone()
+}
+
+fn history_entry<'a>(pipe: &'a PipeName, message: &'a StoredMessage) -> HistoryEntry<'a> {
+    let StoredMessage { id, time, event, message, sender } = message;
+    let (event, time) = (event.as_str(), UnixTime(*time));
+    HistoryEntry { pipe, event, message, sender: *sender, time, position: id.position() }
 }
 
 fn browser(io: &mut impl Runtime, conn: Token) -> Option<Browser> {

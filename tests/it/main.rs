@@ -17,6 +17,7 @@ mod limits;
 mod mariadb;
 mod php;
 mod random;
+mod recovery;
 mod server;
 mod tables;
 mod tidy;

@@ -168,15 +168,24 @@ impl Server {
 
     /// A browser that is connected and has read its first message, `serverInfo`.
     pub(crate) fn browser(&self) -> Browser {
-        self.browser_of(0, "", "").0
+        self.browser_of("js")
     }
 
-    /// The same of a user with a key, and the first message.
-    pub(crate) fn browser_of(&self, dev: u32, user: &str, key: &str) -> (Browser, serde_json::Value) {
+    /// With another library.
+    pub(crate) fn browser_of(&self, api: &str) -> Browser {
+        self.connect("", "", 0, api).0
+    }
+
+    /// A user of a tenant, with a key, and the first message.
+    pub(crate) fn browser_with_key(&self, dev: u32, user: &str, key: &str) -> (Browser, serde_json::Value) {
+        self.connect(key, user, dev, "js")
+    }
+
+    fn connect(&self, key: &str, user: &str, dev: u32, api: &str) -> (Browser, serde_json::Value) {
         let stream = TcpStream::connect(self.browsers).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let who = format!("sesion={key}&myid={user}&devid={dev}");
-        let url = format!("ws://{}/ws/{who}&v=4.09&uuid=it0123456789abcdef&api=js", self.browsers);
+        let url = format!("ws://{}/ws/{who}&v=4.09&uuid=it0123456789abcdef&api={api}", self.browsers);
         let (socket, _) = tungstenite::client(url, stream).expect("the handshake succeeds");
         let mut browser = Browser(socket);
         let first = browser.receive();
@@ -230,6 +239,11 @@ pub(crate) struct Browser(WebSocket<TcpStream>);
 impl Browser {
     pub(crate) fn send(&mut self, text: &str) {
         self.0.send(text.into()).expect("the connection takes a message");
+    }
+
+    /// Whether the server ends the connection instead of saying anything.
+    pub(crate) fn is_dropped(&mut self) -> bool {
+        self.0.read().is_err()
     }
 
     /// The next message, as JSON; pings are answered on the way.

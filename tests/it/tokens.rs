@@ -25,7 +25,7 @@ fn keys_of_the_server_and_of_a_tenant() {
     let classic = |dev: u32| EncodingKey::from_secret(format!("{password}{dev}").as_bytes());
     let opens = |dev, algorithm, key: &EncodingKey| {
         let token = encode(&Header::new(algorithm), &json!({ "user_id": 5, "exp": 4_000_000_000_u64 }), key).unwrap();
-        let (_, first) = server.browser_of(dev, "5", &token);
+        let (_, first) = server.browser_with_key(dev, "5", &token);
         first["authorized"] == true
     };
     assert!(opens(1, Algorithm::EdDSA, &ed));

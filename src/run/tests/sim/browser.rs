@@ -367,6 +367,11 @@ impl BrowserClient {
 
     // How it stands
 
+    /// Whether it was let in, speaks and waits for nothing.
+    pub(super) fn can_ask(&self) -> bool {
+        self.alive && self.speaks && self.greeted && self.outstanding() == 0
+    }
+
     pub(super) fn is_subscribed(&self, pipe: &str) -> bool {
         self.subscriptions.contains_key(pipe)
     }
@@ -396,14 +401,11 @@ fn text_of(publication: &Publication) -> String {
 
 fn text_received(value: &Value) -> String {
     let data = &value["data"];
-    match data.as_str() {
-        Some(text) => text.to_owned(),
-        None => {
-            let (event, uuid) =
-                (value["event"].as_str().unwrap_or_default(), data["uuid"].as_str().unwrap_or_default());
-            format!("{event} {} {uuid}", data["user_id"])
-        }
+    if let Some(text) = data.as_str() {
+        return text.to_owned();
     }
+    let (event, uuid) = (value["event"].as_str().unwrap_or_default(), data["uuid"].as_str().unwrap_or_default());
+    format!("{event} {} {uuid}", data["user_id"])
 }
 
 /// The first frame, if it is whole: its opcode and payload.

@@ -87,13 +87,13 @@ impl Database {
                 1
             }
             Write::DeleteHistory { pipe } => self.cut(pipe.name.as_str(), 0),
-            Write::PutSetting { pipe, length } => {
+            Write::PutSetting { pipe, length, .. } => {
                 let pipe = pipe.name.as_str();
                 self.settings.insert(pipe.to_owned(), length);
                 self.cut(pipe, length);
                 1
             }
-            Write::DeleteSetting { pipe } => {
+            Write::DeleteSetting { pipe, .. } => {
                 self.cut(pipe.name.as_str(), 0);
                 u64::from(self.settings.remove(pipe.name.as_str()).is_some())
             }

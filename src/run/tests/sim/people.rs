@@ -43,7 +43,8 @@ impl World {
         let mut rows = Vec::new();
         let mut texts = Vec::new();
         for _ in 0..=self.random.below(3) {
-            let (user, text) = (1 + self.random.below(USERS as usize) as u32, self.message());
+            let users = if self.crowded { 2 } else { USERS as usize };
+            let (user, text) = (1 + self.random.below(users) as u32, self.message());
             rows.push(format!("({user}, 'e', '{}')", text.replace('\'', "''")));
             let number = self.people.letters.len();
             let letter = Letter { user, session, number, acknowledged: false, taken: false };
@@ -200,7 +201,7 @@ impl World {
     /// Everybody who can ask asks who is where.
     pub(super) fn ask_browsers_for_people(&mut self) {
         for at in 0..self.browsers.len() {
-            if self.browsers[at].alive && self.browsers[at].speaks && self.browsers[at].outstanding() == 0 {
+            if self.browsers[at].can_ask() {
                 let user = 1 + self.random.below(USERS as usize) as u32;
                 let is_here = self.is_online(user);
                 self.browsers[at].track_users(TRACKED);

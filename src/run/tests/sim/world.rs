@@ -116,6 +116,8 @@ pub(super) struct World {
     deliveries: HashMap<String, u64>,
     next_message: u64,
     pub(super) now: Now,
+    /// See [`World::crowd`].
+    pub(super) crowded: bool,
     /// Nothing but questions is under way.
     pub(super) at_rest: bool,
     pub(super) totals: Totals,
@@ -171,6 +173,7 @@ impl World {
             },
             people: People::default(),
             past: Past::default(),
+            crowded: random.chance(30),
             at_rest: false,
             storage_failure_percent: if random.chance(30) { 20 } else { 0 },
             deliveries: HashMap::new(),
@@ -202,6 +205,9 @@ impl World {
     fn step(&mut self) {
         let passed = self.random.below(1000) as u64;
         self.pass_time(passed);
+        if self.crowded && self.random.chance(40) {
+            return self.crowd();
+        }
         match self.random.below(400) {
             0..16 => self.open_browser(),
             16..22 => self.vanish(),
@@ -218,6 +224,31 @@ impl World {
             160..180 => self.storage_works(),
             180..230 => self.clients_read(),
             230..270 => self.clients_send(),
+            _ => {
+                let shard = self.random.below(self.shards.len());
+                self.wake(shard);
+            }
+        }
+    }
+
+    /// Two users who come and go all the time and are written to meanwhile.
+    fn crowd(&mut self) {
+        match self.random.below(10) {
+            0..2 => {
+                let (shard, user) = (self.random.below(self.cometql()), 1 + self.random.below(2) as u32);
+                self.open_browser_at(shard, user);
+            }
+            2 => self.vanish(),
+            3..5 => {
+                let at = self.random.below(self.sessions.len());
+                let session = &self.sessions[at];
+                if session.alive && session.ready && session.outstanding() < 20 {
+                    let (sql, owed) = self.send_letters(at);
+                    self.sessions[at].query(&sql, owed);
+                }
+            }
+            5..7 => self.clients_send(),
+            7 => self.clients_read(),
             _ => {
                 let shard = self.random.below(self.shards.len());
                 self.wake(shard);
@@ -482,7 +513,9 @@ impl World {
         }
         match owed {
             Owed::Published(messages) if is_done => {
-                messages.iter().for_each(|message| self.published(message, true));
+                for message in &*messages {
+                    self.published(message, true);
+                }
             }
             Owed::Letters(texts) if is_done => self.letters_acknowledged(&texts),
             Owed::Length(pipe, length) => self.length_settled(&pipe, length, Some(is_done)),
@@ -718,6 +751,9 @@ impl World {
         self.check_letters();
         self.check_presence();
         self.settings_at_rest();
+        for shard in &mut self.shards {
+            shard.machine.limits.queue_bytes_max = 1_000_000;
+        }
         self.at_rest = true;
         self.ask_for_people();
         self.ask_for_past();
@@ -739,9 +775,6 @@ impl World {
                 probes.extend(messages.clone());
             }
             self.sessions[0].query(&sql, owed);
-        }
-        for shard in &mut self.shards {
-            shard.machine.limits.queue_bytes_max = 1_000_000;
         }
         self.settle();
         for (pipe, probe) in PIPES.into_iter().zip(probes) {
@@ -817,13 +850,13 @@ fn session_config(placement: &Placement, pipeline_max: usize) -> SessionsConfig 
         exec: ExecConfig {
             placement: placement.clone(),
             password: PASSWORD.into(),
-            tenants: Tenants::default(),
             packets: wire::Limits::default(),
             statements: StatementLimits::default(),
             escapes: sql::StringEscapes::Mysql,
             pipeline_max,
             login_attempts_max: 5,
             tls: Tls::Off,
+            tenants: Tenants::default(),
             delete_counts: true,
         },
         // The clock may leap before the first session has logged in, and that one has to stay.
