@@ -23,4 +23,4 @@ pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
 pub use origin::origin_allowed;
 pub use response::{Site, content_type, plain_answer, response, response_head, start_page, static_head};
 pub use route::{Route, route};
-pub use upgrade::{RefusedUpgrade, UpgradeAnswer, upgrade};
+pub use upgrade::{RefusedUpgrade, UpgradeAnswer, upgrade, upgrade_with_deflate};

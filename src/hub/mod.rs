@@ -63,7 +63,7 @@ pub use ring::{
     Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member, Question, Recover,
     Recovered, Refusal, Replies, RingMessage, Send, SetLength, StatementId,
 };
-pub use token::{TokenSecret, claimed_expiry};
+pub use token::{NoPublicKey, TokenKey, TokenKeys, claimed_expiry};
 use users::Users;
 
 /// What a hub must know of the server around it.
@@ -89,7 +89,7 @@ pub struct HubConfig {
     /// Bytes of one answer to a question for history; of a longer one the oldest are left out.
     pub history_bytes_max: usize,
     /// What tokens are checked with.
-    pub tokens: TokenSecret,
+    pub tokens: TokenKeys,
     /// Drawn at random, another one for each shard and start: tells ids of messages apart.
     pub seed: u64,
     /// Users whose time may wait for storage; beyond, it is lost and counted.

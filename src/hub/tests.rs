@@ -48,7 +48,7 @@ impl Net {
             devices_max: 2,
             settings_max: 3,
             history_bytes_max: 1_000_000,
-            tokens: TokenSecret::new("secret", BTreeMap::new()),
+            tokens: TokenKeys::new("secret", BTreeMap::new()),
             seed: u64::from(shard),
             departed_max: 100,
         };

@@ -26,12 +26,13 @@ use crate::model::{
     UnixTime, WireForm,
 };
 use crate::storage::{Completion, PipeSetting, StoredMessage};
-use crate::ws::{self, Assembler, Received, Step};
+use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
 
 use super::files::{FileAnswer, FileClient, Found};
 use super::fragments::Fragments;
 use super::half_open::HalfOpen;
 use super::host::{count_end, id, token};
+use super::pace::Pace;
 use super::pages::{self, Pages};
 use super::runtime::Runtime;
 use super::storage::StorageClient;
@@ -54,6 +55,8 @@ pub(super) struct Browser {
     classic: bool,
     /// A ping was sent and nothing has come since.
     pinged: bool,
+    /// Messages may be compressed, for a client that can look back so far.
+    deflate: Option<ws::Window>,
     /// A fragmented message is open, see `Browsers::fragments`.
     fragments: bool,
 }
@@ -61,6 +64,10 @@ pub(super) struct Browser {
 pub(super) struct BrowserConfig {
     pub(super) hub: HubConfig,
     pub(super) frames: ws::Limits,
+    /// Commands of one connection; what is beyond waits for the next second. Zero: no limit.
+    pub(super) commands_per_second_max: u32,
+    /// Whether messages are compressed for clients that offer it.
+    pub(super) deflate: bool,
     pub(super) heads: http::HeadLimits,
     /// Tenants are 0 to this minus one.
     pub(super) dev_max: u32,
@@ -92,6 +99,9 @@ pub(super) struct Browsers {
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
     scratch: Vec<u8>,
+    pace: Pace,
+    deflater: Deflater,
+    inflater: Inflater,
     half_open: HalfOpen,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
@@ -110,6 +120,7 @@ impl Browsers {
             hub.handle(Input::Setting(setting), Now::default());
         }
         let hasher = config.hub.placement.hasher();
+        let pace = Pace::new(config.commands_per_second_max, hasher.clone());
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
         Self {
@@ -124,6 +135,9 @@ impl Browsers {
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
+            pace,
+            deflater: Deflater::default(),
+            inflater: Inflater::default(),
             half_open: HalfOpen::default(),
             head_of: None,
             counters,
@@ -146,7 +160,13 @@ impl Browsers {
         let mut used = 0;
         while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
             let Some(browser) = browser(io, conn) else { break };
-            self.turn_budget.charge(io.now().time, conn, 1);
+            let now = io.now().time;
+            if self.pace.has_to_wait(conn, now) {
+                self.counters.commands_slowed += 1;
+                io.pause(conn);
+                break;
+            }
+            self.turn_budget.charge(now, conn, 1);
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
@@ -224,6 +244,12 @@ impl Browsers {
             io.hold(self.hub.is_full());
         }
         self.end_slow_flushes(io);
+        for conn in self.pace.take_due(io.now().time) {
+            // Whoever waits for an answer as well is resumed with it.
+            if !self.hub.is_busy(id(conn)) {
+                io.resume(conn);
+            }
+        }
         if self.hub.next_deadline().is_some() {
             self.hub.time_passed(io.now());
             self.carry_out(io);
@@ -234,7 +260,7 @@ impl Browsers {
     /// When `turn_ended` has something to do without any input.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let flushing = self.flushing_until.front().map(|(until, _)| *until);
-        self.hub.next_deadline().into_iter().chain(flushing).min()
+        self.hub.next_deadline().into_iter().chain(flushing).chain(self.pace.due()).min()
     }
 
     /// The user's other devices, and who writes to the user, wait for the one that takes the queue.
@@ -291,6 +317,7 @@ impl Browsers {
                 as u64;
         counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
+            + self.pace.bytes()
             + self.half_open.bytes()
             + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId, Time))>()
             + self.flushing_until.capacity() * size_of::<(Time, Token)>()
@@ -318,8 +345,11 @@ impl Browsers {
             }
         };
         match http::route(&head) {
-            Route::WebSocket(target) => match http::upgrade(&head) {
+            Route::WebSocket(target) => match self.upgrade(&head) {
                 Ok(answer) => {
+                    if let Some(browser) = browser_mut(io, conn) {
+                        browser.deflate = answer.deflate;
+                    }
                     // Sent with the first message if that is known at once, as it is for everybody who is anonymous.
                     self.head_of = Some((conn, answer.bytes));
                     let origin = head.header("Origin");
@@ -349,6 +379,10 @@ impl Browsers {
                 self.end_http(io, conn, &answer, CloseReason::HttpDone)
             }
         }
+    }
+
+    fn upgrade(&self, head: &http::Head<'_>) -> Result<http::UpgradeAnswer, http::RefusedUpgrade> {
+        if self.config.deflate { http::upgrade_with_deflate(head) } else { http::upgrade(head) }
     }
 
     fn file(&mut self, io: &mut impl Runtime, conn: Token, path: String, with_body: bool) -> Progress {
@@ -428,7 +462,12 @@ impl Browsers {
     // Frames
 
     fn frame(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, bytes: &mut [u8]) -> Progress {
-        let (used, head, payload) = match ws::next_frame(&self.config.frames, bytes) {
+        let limits = &self.config.frames;
+        let step = match browser.deflate {
+            Some(_) => ws::next_frame_with_deflate(limits, bytes),
+            None => ws::next_frame(limits, bytes),
+        };
+        let (used, head, payload) = match step {
             Ok(Step::Incomplete) => return Progress::Wait,
             Ok(Step::Frame { used, head, payload }) => (used, head, payload),
             Err(violation) => return self.violation(io, conn, browser, violation),
@@ -448,7 +487,12 @@ impl Browsers {
             }
         }
         match received {
-            Ok(Received::Message(text)) => self.command(io, conn, browser, &text),
+            Ok(Received::Message(message)) => {
+                match self.inflater.open(message, &self.config.frames).and_then(ws::Message::into_text) {
+                    Ok(text) => self.command(io, conn, browser, &text),
+                    Err(violation) => return self.violation(io, conn, browser, violation),
+                }
+            }
             Ok(Received::Fragment | Received::Pong) => {}
             Ok(Received::Ping(payload)) => {
                 self.scratch.clear();
@@ -495,6 +539,7 @@ impl Browsers {
 
     fn command(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, text: &str) {
         self.counters.commands += 1;
+        self.pace.charge(conn, io.now().time);
         let Ok(command) = jsapi::parse_command(text) else {
             return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
         };
@@ -571,7 +616,7 @@ impl Browsers {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
-                Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
+                Output::FanOut { publications, conns } => fan_out(io, &mut self.deflater, &publications, conns),
                 Output::Ring { to, mut message } => {
                     fill_in_queues(io, &mut message);
                     io.send(to, message);
@@ -799,34 +844,46 @@ fn fill_in_queues(io: &impl Runtime, message: &mut RingMessage) {
     }
 }
 
-/// One write per connection and wire form, encoded once for all of them.
-fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
-    let (mut legacy, mut extended) = (Vec::new(), Vec::new());
-    let mut modern = Vec::with_capacity(conns.len());
-    for conn in conns {
-        let conn = token(conn);
-        match browser(io, conn).map(|browser| browser.form) {
-            Some(WireForm::Modern) => modern.push(conn),
-            Some(WireForm::Legacy) => legacy.push(conn),
-            Some(WireForm::Extended) => extended.push(conn),
-            None => {}
-        }
-    }
+/// What makes two receivers get the same bytes: the wire form, and whether and how far they inflate.
+type Wire = (WireForm, Option<ws::Window>);
+
+/// One write per connection and wire, encoded once for all of them.
+fn fan_out(io: &mut impl Runtime, deflater: &mut Deflater, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
+    let mut groups: Vec<(Wire, Vec<Token>)> = Vec::new();
+    let receivers = conns.len();
     // Where no position is to be told, two forms are one.
-    if !publications.iter().any(|publication| publication.kept) {
-        modern.append(&mut extended);
-    }
-    for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy), (WireForm::Extended, extended)] {
-        if !conns.is_empty() {
-            io.fan_out(conns, joined(publications, form), publications);
+    let tells_positions = publications.iter().any(|publication| publication.kept);
+    for conn in conns.into_iter().map(token) {
+        let Some(Browser { mut form, deflate, .. }) = browser(io, conn) else { continue };
+        if form == WireForm::Extended && !tells_positions {
+            form = WireForm::Modern;
         }
+        if let Some((_, conns)) = groups.iter_mut().find(|(wire, _)| *wire == (form, deflate)) {
+            conns.push(conn);
+        } else {
+            // Nearly always all receivers are of one kind.
+            let mut conns = Vec::with_capacity(if groups.is_empty() { receivers } else { 1 });
+            conns.push(conn);
+            groups.push(((form, deflate), conns));
+        }
+    }
+    for (wire, conns) in groups {
+        io.fan_out(conns, joined(publications, wire, deflater), publications);
     }
 }
 
-fn joined(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
+fn joined(publications: &[Arc<Publication>], (form, window): Wire, deflater: &mut Deflater) -> SharedBytes {
+    let mut encoded = |publication: &Arc<Publication>| {
+        let frame = frame(publication, form);
+        let deflated = window.and_then(|window| {
+            let deflated = publication.deflated(form, || ws::deflated_text_frame(&frame, deflater));
+            deflated.filter(|deflated| window.holds(deflated.payload_bytes))
+        });
+        deflated.map_or(frame, |deflated| deflated.frame.clone())
+    };
     match publications {
-        [only] => frame(only, form),
-        several => several.iter().flat_map(|publication| frame(publication, form).to_vec()).collect(),
+        [only] => encoded(only),
+        several => several.iter().flat_map(|publication| encoded(publication).to_vec()).collect(),
     }
 }
 
