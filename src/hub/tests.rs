@@ -24,7 +24,7 @@ struct Net {
     refused: Vec<Refusal>,
     /// Whether sockets take what waited for a user; what they did not.
     takes_queues: bool,
-    untaken: Vec<Box<Flush>>,
+    untaken: Vec<Flush>,
     /// Whether only the readings of queues fail.
     queue_fails: bool,
     seen: BTreeMap<(u16, u32), Vec<String>>,
@@ -178,7 +178,7 @@ impl Net {
                 if self.takes_queues {
                     self.input(shard, Input::QueueWritten { flush, to, taken: true });
                 } else {
-                    self.untaken.push(flush);
+                    self.untaken.push(*flush);
                 }
             }
             Output::Personal { personal, conns, ask, to } => {

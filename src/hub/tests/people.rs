@@ -232,7 +232,7 @@ fn who_takes_the_queue_slowly_holds_up_nobody() {
     assert_eq!(net.accepted.len(), 1, "it is in the queue, behind the others");
     let flush = net.untaken.pop().unwrap();
     net.takes_queues = true;
-    net.input(0, Input::QueueWritten { flush, to: ShardId(0), taken: true });
+    net.input(0, Input::QueueWritten { flush: Box::new(flush), to: ShardId(0), taken: true });
     net.settle();
     let seen = net.seen(0, 1);
     assert_eq!(seen.len(), 302);
@@ -259,7 +259,7 @@ fn beside_another_device_messages_wait_within_bounds() {
     assert_eq!(net.refused.len(), 1);
     let flush = net.untaken.pop().unwrap();
     net.takes_queues = true;
-    net.input(0, Input::QueueWritten { flush, to: ShardId(0), taken: true });
+    net.input(0, Input::QueueWritten { flush: Box::new(flush), to: ShardId(0), taken: true });
     net.settle();
     assert_eq!(net.accepted.len(), 1);
     assert_eq!(net.seen(0, 2).last().map(String::as_str), Some("personal held"));
@@ -267,7 +267,7 @@ fn beside_another_device_messages_wait_within_bounds() {
 }
 
 fn stored(number: u64) -> StoredMessage {
-    let id = crate::model::MessageId::new(crate::model::Position(number), 0);
+    let id = MessageId::new(Position(number), 0);
     StoredMessage { id, time: 0, event: EventName::default(), message: "m".into(), sender: UserId::ANONYMOUS }
 }
 
