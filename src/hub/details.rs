@@ -1,10 +1,11 @@
 //! What browsers said of themselves when they came. Kept beside the connections, because only questions need it.
 
-use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ahash::RandomState;
+use slab::Slab;
 
 use crate::model::{ConnId, UnixTime};
 
@@ -13,7 +14,7 @@ use super::ring::Headers;
 /// What a handshake said besides who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Details {
-    /// The browser's own id; at most 32 bytes.
+    /// The browser's own id; what is beyond 32 bytes is cut off.
     pub uuid: Box<str>,
     pub address: IpAddr,
     pub headers: Headers,
@@ -27,41 +28,32 @@ impl Default for Details {
     }
 }
 
-#[derive(Debug)]
+/// Small and in one piece: every connection has one.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Detail {
-    pub(super) uuid: Box<str>,
-    pub(super) headers: Option<Arc<Headers>>,
-    pub(super) address: Address,
+    /// Filled up with zeros.
+    uuid: [u8; UUID_MAX],
+    /// In the table of headers; [`NO_HEADERS`] for those that say nothing.
+    headers: u32,
+    /// Of version 4 as it is, of version 6 its place in the table of those.
+    address: u32,
+    is_v6: bool,
     /// Unix seconds; good until the year 2106.
     pub(super) since: u32,
 }
 
-/// An address without the bytes that alignment would cost.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Address([u8; 16]);
-
-impl From<IpAddr> for Address {
-    fn from(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => Self(address.to_ipv6_mapped().octets()),
-            IpAddr::V6(address) => Self(address.octets()),
-        }
-    }
-}
-
-impl From<Address> for IpAddr {
-    fn from(address: Address) -> Self {
-        Self::V6(address.0.into()).to_canonical()
-    }
-}
-
-impl Default for Detail {
-    fn default() -> Self {
-        Self { uuid: Box::default(), headers: None, address: Address([0; 16]), since: 0 }
-    }
-}
+const UUID_MAX: usize = 32;
+const NO_HEADERS: u32 = u32::MAX;
+const NOTHING: Detail = Detail { uuid: [0; UUID_MAX], headers: NO_HEADERS, address: 0, is_v6: false, since: 0 };
 
 const _: () = assert!(size_of::<Detail>() <= 48, "an idle connection must stay small");
+
+impl Detail {
+    pub(super) fn uuid(&self) -> &str {
+        let length = self.uuid.iter().position(|byte| *byte == 0).unwrap_or(UUID_MAX);
+        self.uuid.get(..length).and_then(|uuid| std::str::from_utf8(uuid).ok()).unwrap_or_default()
+    }
+}
 
 const CHUNK: usize = 1024;
 
@@ -69,47 +61,65 @@ const CHUNK: usize = 1024;
 #[derive(Debug)]
 pub(super) struct AllDetails {
     chunks: Vec<Box<[Detail]>>,
-    /// Most browsers say one of a few things.
-    headers: HashSet<Arc<Headers>, RandomState>,
+    /// Most browsers say one of a few things: each with the number of connections that say it.
+    headers: Slab<(Arc<Headers>, u32)>,
+    index: HashMap<Arc<Headers>, u32, RandomState>,
     none: Arc<Headers>,
+    v6: Slab<Ipv6Addr>,
     heap_bytes: usize,
 }
 
 impl AllDetails {
     pub(super) fn new(hasher: RandomState) -> Self {
-        Self { chunks: Vec::new(), headers: HashSet::with_hasher(hasher), none: Arc::default(), heap_bytes: 0 }
+        Self {
+            chunks: Vec::new(),
+            headers: Slab::new(),
+            index: HashMap::with_hasher(hasher),
+            none: Arc::default(),
+            v6: Slab::new(),
+            heap_bytes: 0,
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.chunks.len() * CHUNK * size_of::<Detail>()
-            + self.headers.capacity() * size_of::<Arc<Headers>>()
+            + self.headers.capacity() * size_of::<(Arc<Headers>, u32)>()
+            + self.index.capacity() * size_of::<(Arc<Headers>, u32)>()
+            + self.v6.capacity() * (size_of::<Ipv6Addr>() + size_of::<usize>())
             + self.heap_bytes
     }
 
     pub(super) fn insert(&mut self, conn: ConnId, details: Details) {
         self.remove(conn);
-        let headers = (details.headers != *self.none).then(|| self.intern(details.headers));
+        let mut uuid = [0; UUID_MAX];
+        let whole = details.uuid.floor_char_boundary(UUID_MAX);
+        uuid.iter_mut().zip(details.uuid.bytes().take(whole)).for_each(|(to, byte)| *to = byte);
+        let headers = if details.headers == *self.none { NO_HEADERS } else { self.intern(details.headers) };
+        let (address, is_v6) = match details.address {
+            IpAddr::V4(address) => (address.to_bits(), false),
+            IpAddr::V6(address) => (self.v6.insert(address) as u32, true),
+        };
+        let since = u32::try_from(details.since.0).unwrap_or(0);
         let place = conn.index as usize;
         while self.chunks.len() <= place / CHUNK {
-            self.chunks.push((0..CHUNK).map(|_| Detail::default()).collect());
+            self.chunks.push(vec![NOTHING; CHUNK].into_boxed_slice());
         }
-        if let Some(slot) = self.chunks.get_mut(place / CHUNK).and_then(|chunk| chunk.get_mut(place % CHUNK)) {
-            self.heap_bytes += details.uuid.len();
-            let since = u32::try_from(details.since.0).unwrap_or(0);
-            *slot = Detail { uuid: details.uuid, headers, address: details.address.into(), since };
+        if let Some(slot) = self.slot(conn.index) {
+            *slot = Detail { uuid, headers, address, is_v6, since };
         }
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) {
-        let place = conn.index as usize;
-        let slot = self.chunks.get_mut(place / CHUNK).and_then(|chunk| chunk.get_mut(place % CHUNK));
-        let Some(gone) = slot.map(std::mem::take) else { return };
-        self.heap_bytes -= gone.uuid.len();
-        // The map's own and this one: nobody else says so any more. (An answer under way may hold another for a moment;
-        // then it stays until the next one of its kind goes.)
-        if let Some(headers) = gone.headers.filter(|headers| Arc::strong_count(headers) <= 2) {
+        let Some(gone) = self.slot(conn.index).map(|slot| std::mem::replace(slot, NOTHING)) else { return };
+        if gone.is_v6 {
+            self.v6.try_remove(gone.address as usize);
+        }
+        let Some((_, connections)) = self.headers.get_mut(gone.headers as usize) else { return };
+        *connections -= 1;
+        if *connections == 0 {
+            let (headers, _) = self.headers.remove(gone.headers as usize);
             self.heap_bytes -= headers_bytes(&headers);
-            self.headers.remove(&headers);
+            self.index.remove(&headers);
         }
     }
 
@@ -119,25 +129,31 @@ impl AllDetails {
     }
 
     pub(super) fn headers(&self, detail: &Detail) -> Arc<Headers> {
-        detail.headers.clone().unwrap_or_else(|| self.none.clone())
+        self.headers.get(detail.headers as usize).map_or_else(|| self.none.clone(), |(headers, _)| headers.clone())
     }
 
-    fn intern(&mut self, headers: Headers) -> Arc<Headers> {
-        if let Some(known) = self.headers.get(&headers) {
-            return known.clone();
-        }
-        if self.headers.len() == self.headers.capacity() {
-            // Before it grows: what an answer under way kept from going with its last connection goes now.
-            self.headers.retain(|headers| {
-                let used = Arc::strong_count(headers) > 1;
-                self.heap_bytes -= if used { 0 } else { headers_bytes(headers) };
-                used
-            });
+    pub(super) fn address(&self, detail: &Detail) -> IpAddr {
+        let v6 = detail.is_v6.then(|| self.v6.get(detail.address as usize)).flatten();
+        v6.map_or(IpAddr::V4(Ipv4Addr::from_bits(detail.address)), |address| IpAddr::V6(*address))
+    }
+
+    fn slot(&mut self, index: u32) -> Option<&mut Detail> {
+        let place = index as usize;
+        self.chunks.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
+    }
+
+    fn intern(&mut self, headers: Headers) -> u32 {
+        if let Some(known) = self.index.get(&headers).copied() {
+            if let Some((_, connections)) = self.headers.get_mut(known as usize) {
+                *connections += 1;
+            }
+            return known;
         }
         let headers = Arc::new(headers);
         self.heap_bytes += headers_bytes(&headers);
-        self.headers.insert(headers.clone());
-        headers
+        let place = self.headers.insert((headers.clone(), 1)) as u32;
+        self.index.insert(headers, place);
+        place
     }
 }
 

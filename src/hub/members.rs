@@ -27,7 +27,7 @@ impl Hub {
             return;
         }
         let Ok(event) = EventName::new(event.as_bytes()) else { return };
-        let uuid = self.details.get(conn.index).map(|detail| detail.uuid.clone()).unwrap_or_default();
+        let uuid = self.details.get(conn.index).map(|detail| detail.uuid().into()).unwrap_or_default();
         let to = self.config.placement.owner_of_pipe(&pipe);
         let mut publication = Publication::new(pipe, event, "".into());
         publication.kind = PublicationKind::Track { user, uuid };
@@ -78,9 +78,9 @@ impl Hub {
         let (conn, detail) = (self.conns.at(index)?, self.details.get(index)?);
         Some(Member {
             user: conn.user,
-            uuid: detail.uuid.clone(),
+            uuid: detail.uuid().into(),
             details: self.details.headers(detail),
-            address: detail.address.into(),
+            address: self.details.address(detail),
         })
     }
 
@@ -103,7 +103,7 @@ impl Hub {
                 shard: self.config.shard.0,
                 conn,
                 user: entry.user,
-                address: detail.address.into(),
+                address: self.details.address(detail),
                 pipes: entry.memberships().len() as u32,
                 since: UnixTime(detail.since.into()),
                 queued_bytes: 0,

@@ -316,3 +316,25 @@ fn lists_of_connections_look_at_a_bounded_number_of_places() {
     }
     assert_eq!((found, questions), (vec![1, 5_000, 9_000], 3));
 }
+
+#[test]
+fn what_a_browser_said_of_itself_is_kept_small_and_told_whole() {
+    let mut net = Net::new(1);
+    let headers = Headers { agent: "agent".into(), origin: "https://a.example".into(), language: "ru".into() };
+    let said = [("::1", "short"), ("192.0.2.7", "0123456789abcdef0123456789abcdef")];
+    for (index, (address, uuid)) in (1..).zip(said) {
+        let address = address.parse().unwrap();
+        let details = Details { uuid: uuid.into(), address, headers: headers.clone(), since: NOW.unix };
+        let credentials = Credentials { dev: DevId(1), user: UserId::ANONYMOUS, key: "".into(), details };
+        net.input(0, Input::Connected { conn: id(index), credentials });
+        net.subscribe(0, index, &["p_one"]);
+    }
+    let pipe = PipeKey { dev: DevId(1), name: PipeName::new(b"p_one").unwrap() };
+    let Replies::Members { members, .. } = net.hubs[0].members(&pipe, None, 10) else { panic!("not members") };
+    let told: Vec<_> = members.iter().rev().map(|one| (one.address.to_string(), one.uuid.to_string())).collect();
+    assert_eq!(told, said.map(|(address, uuid)| (address.to_owned(), uuid.to_owned())));
+    assert!(members.iter().all(|member| *member.details == headers));
+    let full = net.hubs[0].memory().connections;
+    (1..=2).for_each(|index| net.leave(0, index));
+    assert!(net.hubs[0].memory().connections < full, "texts go with the last who said them");
+}
