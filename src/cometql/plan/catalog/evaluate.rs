@@ -357,7 +357,7 @@ impl<'c> Evaluation<'c> {
                     for argument in arguments {
                         values.push(self.value(argument, scope)?);
                     }
-                    scalars::call(name, &values, &mut self.effort).ok_or_else(|| unknown_function(name))?
+                    scalars::call(name, &values, &mut self.effort)?
                 }
             },
             Scalar::Aggregate { name, distinct, argument, separator } => {
@@ -444,7 +444,7 @@ impl<'c> Evaluation<'c> {
             }
             "MIN" => fields().min_by(scalars::order).flatten(),
             "MAX" => fields().max_by(scalars::order).flatten(),
-            _ => Some(values.join(separator).into()),
+            _ => Some(scalars::join(values.iter(), separator)?),
         })
     }
 }
@@ -515,9 +515,4 @@ fn window(limit: Option<&Limit>) -> Result<(usize, usize), Error> {
         None => Ok((0, usize::MAX)),
         Some(Limit { count, offset }) => Ok((offset.as_ref().map_or(Ok(0), number)?, number(count)?)),
     }
-}
-
-fn unknown_function(name: &str) -> Error {
-    let shown: String = name.chars().filter(|shown| !shown.is_control()).take(64).collect();
-    Error::new(Code::Syntax, format!("There is no function {shown} with these arguments"))
 }

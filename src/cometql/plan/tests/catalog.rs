@@ -146,6 +146,43 @@ fn values_are_computed() {
     ]);
 }
 
+/// A statement of 400 KB once made a text of 40 GB, which was cut to 64 KB then.
+#[test]
+fn texts_end_at_their_bound_while_they_are_made() {
+    let (many, long) = ("a".repeat(200_000), "b".repeat(200_000));
+    let short = "b".repeat(40_000);
+    let nested = |depth: usize| format!("{}'a'{}", "REPLACE(".repeat(depth), ", 'a', 'aaaaaaaaaa')".repeat(depth));
+    for query in [
+        format!("SELECT REPLACE('{many}', 'a', '{long}') AS bomb"),
+        format!("SELECT {} AS bomb", nested(12)),
+        format!("SELECT CONCAT_WS('{long}', 'a', 'b', 'c') AS bomb"),
+        format!("SELECT CONCAT('{short}', '{short}') AS bomb"),
+        format!("SELECT GROUP_CONCAT(TABLE_NAME SEPARATOR '{short}') FROM information_schema.TABLES"),
+        format!("SELECT REPLACE('{many}', 'a', '{long}') AS bomb FROM information_schema.ENGINES"),
+    ] {
+        let code = limited(&query).map_err(|error| error.code).err();
+        assert_eq!(code, Some(Code::TooLong), "{}", &query[..40]);
+    }
+}
+
+/// Comparing a number of many digits to a long list read it as a number each time; many short LIKEs had an effort each.
+#[test]
+fn long_lists_and_many_likes_take_no_longer_than_short_ones() {
+    let digits = "9".repeat(200_000);
+    let list = "1,".repeat(40_000);
+    limited(&format!("SELECT '{digits}' IN ({list} 2) AS found")).unwrap();
+    let like = format!("('{}' LIKE '%{}b')", "a".repeat(6_000), "a".repeat(500));
+    let code = limited(&format!("SELECT {} AS x", vec![like; 10].join(" + "))).map_err(|error| error.code).err();
+    assert_eq!(code, Some(Code::TooLong));
+}
+
+/// With the limits of a server, under which statements are longer.
+fn limited(query: &str) -> Result<Plan, Error> {
+    let limits = StatementLimits::default();
+    let statement = parse(query, StringEscapes::Mysql)?;
+    plan(&statement, &SessionView { limits: &limits, ..session() })
+}
+
 #[test]
 fn lists_of_show_for_tools() {
     answers(&[
