@@ -20,7 +20,7 @@ use super::tables::{Access, DATABASE, Table};
 use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
 use crate::storage;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, STEPS_MAX as CATALOG_STEPS_MAX};
 pub use insert::plan_insert;
 pub use rows::{
     ResultColumn, ResultSet, Row, RowQuery, RowStream, rows_of_counts, rows_of_texts, rows_of_times, too_large,
@@ -230,7 +230,7 @@ pub fn result_columns(prepared: &Prepared, session: &SessionView<'_>) -> Result<
     Ok(match plan(&statement, session)? {
         Plan::Reply(Reply::Rows(rows)) => rows.columns,
         Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.columns(),
-        Plan::Catalog(catalog) => catalog.answer(&|_| Vec::new())?.columns,
+        Plan::Catalog(catalog) => catalog.columns()?,
         _ => Vec::new(),
     })
 }

@@ -155,7 +155,8 @@ impl Exec {
                 Stage::Done(query.apply(self.figures(session, figures, live)).map(Reply::Rows))
             }
             Plan::Catalog(catalog) => {
-                let answer = catalog.answer(&|figures| self.figures(session, figures, live));
+                let (answer, steps) = catalog.answer(&|figures| self.figures(session, figures, live));
+                session.work = session.work.saturating_add(steps);
                 Stage::Done(answer.map(Reply::Rows))
             }
         }

@@ -153,6 +153,8 @@ pub(super) struct Session {
     pub(super) unsent: usize,
     /// The edge will say when they are.
     pub(super) draining: bool,
+    /// What it has done in this turn, in steps of a query about the server.
+    pub(super) work: u32,
     /// When it was last heard of.
     pub(super) heard: UnixTime,
     /// In the list of sessions with something to write.
@@ -185,6 +187,7 @@ impl Session {
             out: Vec::new(),
             unsent: 0,
             draining: false,
+            work: 0,
             heard: UnixTime::default(),
             touched: false,
             startable: false,

@@ -348,6 +348,10 @@ impl Default for Effort {
 }
 
 impl Effort {
+    pub(super) fn new(steps: u32) -> Self {
+        Self(steps)
+    }
+
     fn step(&mut self) -> bool {
         self.0 = self.0.saturating_sub(1);
         self.0 > 0
