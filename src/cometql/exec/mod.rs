@@ -24,6 +24,7 @@ mod cursor;
 mod numbers;
 mod session;
 mod tenants;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, Serv
 use carry_out::refused;
 use session::{Entry, Phase, Session, Stage, Start, UNSENT_MAX};
 use tenants::Reach;
+use turns::{STATEMENT_WORK, Turn};
 
 pub use tenants::Tenants;
 
@@ -199,6 +201,7 @@ pub struct Exec {
     touched: Vec<ConnId>,
     /// Sessions whose next statement may begin.
     startable: VecDeque<ConnId>,
+    turn: Turn,
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
@@ -220,6 +223,7 @@ impl Exec {
             open: 0,
             touched: Vec::new(),
             startable: VecDeque::new(),
+            turn: Turn::default(),
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
@@ -245,6 +249,7 @@ impl Exec {
             + self.connections.capacity() * size_of::<(u32, ConnId)>()
             + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
             + self.jobs.capacity() * size_of::<(u64, StoredFor)>()
+            + self.turn_bytes()
             + self.back_off.bytes()
     }
 
@@ -282,7 +287,7 @@ impl Exec {
         let mut used = 0;
         let mut start_tls = false;
         session.heard = now.unix;
-        while !session.is_closing() && !session.holds_back(self.config.pipeline_max) {
+        while !session.is_closing() && !self.must_wait(&session) {
             match session.wire.next(&self.config.packets, input.get(used..).unwrap_or_default()) {
                 Ok(None) => break,
                 Ok(Some((taken, event))) => {
@@ -303,7 +308,7 @@ impl Exec {
         if session.is_closing() {
             used = input.len();
         }
-        session.paused = session.holds_back(self.config.pipeline_max);
+        session.paused = self.must_wait(&session);
         let received = Received { used, pause: session.paused, start_tls };
         self.put_back(session);
         received
@@ -382,7 +387,8 @@ impl Exec {
     }
 
     /// Begins what waits in one session for nothing but its turn; false: in none. To be called until then at the end of
-    /// each turn, but not while the rings are congested: it is new work as the bytes of a socket are.
+    /// each turn, but not while the rings are congested: it is new work as the bytes of a socket are. A session that has
+    /// done enough in this turn goes on after [`Exec::next_turn`].
     pub fn go_on(&mut self, live: LiveRows<'_>) -> bool {
         let Some(id) = self.startable.pop_front() else { return false };
         if let Some(mut session) = self.take(id) {
@@ -411,7 +417,7 @@ impl Exec {
             }
             if let (Some(reason), true) = (session.closing, session.queue.is_empty()) {
                 self.outputs.push_back(Output::Close { session: id, reason });
-            } else if session.paused && !session.holds_back(self.config.pipeline_max) {
+            } else if session.paused && !session.rests && !session.holds_back(self.config.pipeline_max) {
                 session.paused = false;
                 self.outputs.push_back(Output::Resume { session: id });
             }
@@ -463,7 +469,13 @@ impl Exec {
                 self.outputs.push_back(Output::Write { session: session.id, bytes });
             }
             Event::Tls | Event::Partial => {}
-            Event::Command { sequence, command } => self.command(session, sequence, command, now, live),
+            Event::Command { sequence, command } => {
+                // Statements count when they begin: one command may hold a thousand.
+                if !matches!(command, Command::Query(_) | Command::Execute(_)) {
+                    self.spend(session, STATEMENT_WORK);
+                }
+                self.command(session, sequence, command, now, live);
+            }
         }
     }
 

@@ -153,8 +153,11 @@ pub(super) struct Session {
     pub(super) unsent: usize,
     /// The edge will say when they are.
     pub(super) draining: bool,
-    /// What it has done in this turn, in steps of a query about the server.
+    /// What it has done in the turn of this number, in steps of a query about the server.
     pub(super) work: u32,
+    pub(super) turn: u32,
+    /// In the list of sessions that go on in the next turn.
+    pub(super) rests: bool,
     /// When it was last heard of.
     pub(super) heard: UnixTime,
     /// In the list of sessions with something to write.
@@ -188,6 +191,8 @@ impl Session {
             unsent: 0,
             draining: false,
             work: 0,
+            turn: 0,
+            rests: false,
             heard: UnixTime::default(),
             touched: false,
             startable: false,
