@@ -41,6 +41,8 @@ pub struct SessionView<'a> {
     pub connection: u32,
     pub unix: UnixTime,
     pub limits: &'a StatementLimits,
+    /// Whether the server offers TLS.
+    pub tls: bool,
     /// The server version of the greeting; clients parse its leading digits.
     pub version: &'a str,
 }

@@ -647,7 +647,7 @@ impl Exec {
             }
             session.dev = dev;
         }
-        let mut view = session.view(now, &self.config.statements);
+        let mut view = session.view(now, &self.config);
         if let Some(insert) = sql::fast::insert(text, self.config.escapes) {
             return vec![plan::plan_insert(&insert, &view)];
         }
@@ -705,7 +705,7 @@ impl Exec {
             Err(Error::new(Code::AccessDenied, NOT_LOGGED_IN))
         };
         let registered = prepared.and_then(|statement| {
-            let columns = plan::result_columns(&statement, &session.view(now, &self.config.statements))?;
+            let columns = plan::result_columns(&statement, &session.view(now, &self.config))?;
             let parameters = u16::try_from(statement.placeholders())
                 .map_err(|_| Error::new(Code::TooManyValues, "The statement has too many placeholders"))?;
             if session.prepared_bytes + statement.bytes() > PREPARED_BYTES_MAX {
@@ -747,7 +747,7 @@ impl Exec {
             .ok_or_else(|| Error::new(Code::UnknownStatement, "There is no such prepared statement"))?;
         let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
         let bound = statement.bind(&values)?;
-        plan::plan(&bound, &session.view(now, &self.config.statements))
+        plan::plan(&bound, &session.view(now, &self.config))
     }
 
     /// The answer to `COM_STATISTICS`, one line of names and numbers.

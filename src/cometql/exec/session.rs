@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{
-    Database, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, StatementLimits, too_large,
-};
+use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, too_large};
 use crate::cometql::sql::Prepared;
 use crate::cometql::wire::{self, Column, Connection, PausedRows};
 use crate::model::{CloseReason, ConnId, DevId, Now, UnixTime};
@@ -14,6 +12,7 @@ use crate::storage::{Outcome, StorageError};
 
 use super::cursor::Cursor;
 use super::tenants::Reach;
+use super::{ExecConfig, Tls};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -227,14 +226,15 @@ impl Session {
         self.prepared_bytes = 0;
     }
 
-    pub(super) fn view<'a>(&'a self, now: Now, limits: &'a StatementLimits) -> SessionView<'a> {
+    pub(super) fn view<'a>(&'a self, now: Now, config: &'a ExecConfig) -> SessionView<'a> {
         SessionView {
             dev: self.dev,
             database: self.database,
             user: &self.user,
             connection: self.wire.id(),
             unix: now.unix,
-            limits,
+            limits: &config.statements,
+            tls: config.tls != Tls::Off,
             version: wire::SERVER_VERSION,
         }
     }

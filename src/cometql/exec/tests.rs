@@ -404,6 +404,18 @@ fn tls_begins_behind_the_request() {
     assert_eq!(bench.take(), ["error 16"]);
 }
 
+/// It was DISABLED whatever the server offers.
+#[test]
+fn clients_are_told_whether_there_is_tls() {
+    for (tls, told) in [(Tls::Off, "DISABLED"), (Tls::Offered, "YES")] {
+        let mut bench = Bench::greeted_with(tls);
+        bench.log_in("1", PASSWORD, None);
+        bench.take();
+        bench.check("SELECT @@have_ssl AS told", &format!("rows told: {told}"));
+        bench.check("SHOW VARIABLES LIKE 'have_ssl'", &format!("rows Variable_name,Value: have_ssl,{told}"));
+    }
+}
+
 #[test]
 fn plain_logins_are_refused_where_tls_is_required() {
     let mut bench = Bench::greeted_with(Tls::Required);

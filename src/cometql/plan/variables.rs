@@ -16,7 +16,7 @@ const SQL_MODE: &str = "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION";
 const IDLE_TIMEOUT_S: &str = "28800";
 
 /// Those that are the same in every session.
-const FIXED: [(&str, &str); 45] = [
+const FIXED: [(&str, &str); 44] = [
     ("auto_increment_increment", "1"),
     ("auto_increment_offset", "1"),
     ("autocommit", "ON"),
@@ -33,7 +33,6 @@ const FIXED: [(&str, &str); 45] = [
     ("error_count", "0"),
     ("event_scheduler", "OFF"),
     ("foreign_key_checks", "OFF"),
-    ("have_ssl", "DISABLED"),
     ("init_connect", ""),
     ("interactive_timeout", IDLE_TIMEOUT_S),
     ("license", "Apache-2.0 OR MIT"),
@@ -66,7 +65,7 @@ const FIXED: [(&str, &str); 45] = [
 ];
 
 /// Those that are settings.
-const SETTINGS: [&str; 2] = ["max_allowed_packet", "version"];
+const SETTINGS: [&str; 3] = ["have_ssl", "max_allowed_packet", "version"];
 
 /// All variables that have a value, in the order of SHOW VARIABLES. Switches are ON and OFF here, 1 and 0 after `@@`.
 pub(super) fn variables(session: &SessionView<'_>) -> Vec<(&'static str, String)> {
@@ -126,6 +125,7 @@ pub(super) fn variable(name: &str, session: &SessionView<'_>) -> String {
 /// One variable without the others: a statement may name a hundred thousand.
 fn find<'s>(name: &str, session: &SessionView<'s>) -> Option<Cow<'s, str>> {
     Some(match name {
+        "have_ssl" => (if session.tls { "YES" } else { "DISABLED" }).into(),
         "max_allowed_packet" => session.limits.query_bytes_max.to_string().into(),
         "version" => session.version.into(),
         name => FIXED.iter().find(|(known, _)| *known == name)?.1.into(),
