@@ -523,7 +523,10 @@ impl Exec {
         };
         match self.admit(session, reach) {
             Ok(()) => {
-                self.back_off.succeeded(session.address);
+                // A tenant's own password proves nothing of the server's: or whoever knows one could guess the other.
+                if reach == Reach::Everywhere {
+                    self.back_off.succeeded(session.address);
+                }
                 self.counters.logins += 1;
                 session.phase = Phase::Ready;
                 answer_login(session, |wire, answer| wire.accept(method, answer));

@@ -174,6 +174,19 @@ fn a_tenants_wrong_passwords_count_like_the_servers() {
     assert_eq!(bench.held_off, [HERE]);
 }
 
+/// Whoever knew a tenant's password could guess the server's for ever, by logging in rightly in between.
+#[test]
+fn a_login_with_a_tenants_password_clears_no_count() {
+    for (user, password, held_off) in [("5", OWN, true), ("root", PASSWORD, false), ("5", PASSWORD, false)] {
+        let mut bench = bench(false);
+        for (user, password) in [("root", "1st"), ("root", "2nd"), (user, password), ("root", "3rd")] {
+            bench.next_client(HERE);
+            bench.log_in(user, password, None);
+        }
+        assert_eq!(!bench.held_off.is_empty(), held_off, "{user} {password}");
+    }
+}
+
 #[test]
 fn the_passwords_are_never_shown() {
     let shown = format!("{:?}", bench(false).exec.config);
