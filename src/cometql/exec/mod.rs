@@ -65,6 +65,9 @@ pub struct ExecConfig {
     pub escapes: StringEscapes,
     /// Statements of one session under way; a session with so many is not read.
     pub pipeline_max: usize,
+    /// Bytes of rows that all sessions may hold together, of which those with a tenant's password get half. Beyond it an
+    /// ORDER BY gets error 11; other answers hold a page, which has its own bound.
+    pub held_bytes_max: usize,
     /// Wrong passwords from one address after which its logins have to wait; 0: never.
     pub login_attempts_max: u32,
     pub tls: Tls,
@@ -84,6 +87,7 @@ impl fmt::Debug for ExecConfig {
             statements,
             escapes,
             pipeline_max,
+            held_bytes_max,
             login_attempts_max,
             tls,
             delete_counts,
@@ -95,6 +99,7 @@ impl fmt::Debug for ExecConfig {
             .field("statements", statements)
             .field("escapes", escapes)
             .field("pipeline_max", pipeline_max)
+            .field("held_bytes_max", held_bytes_max)
             .field("login_attempts_max", login_attempts_max)
             .field("tls", tls)
             .field("delete_counts", delete_counts)
@@ -202,6 +207,8 @@ pub struct Exec {
     /// Sessions whose next statement may begin.
     startable: VecDeque<ConnId>,
     turn: Turn,
+    /// Bytes of the rows that all sessions hold.
+    held: usize,
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
@@ -224,6 +231,7 @@ impl Exec {
             touched: Vec::new(),
             startable: VecDeque::new(),
             turn: Turn::default(),
+            held: 0,
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
@@ -275,6 +283,7 @@ impl Exec {
     pub fn closed(&mut self, id: ConnId) {
         if let Some(session) = self.take(id) {
             self.connections.remove(&session.wire.id());
+            self.held -= session.held;
             self.open -= 1;
         }
     }
@@ -430,7 +439,10 @@ impl Exec {
         self.sessions.get_mut(id.index as usize)?.take_if(|session| session.id == id)
     }
 
-    fn put_back(&mut self, session: Box<Session>) {
+    fn put_back(&mut self, mut session: Box<Session>) {
+        let held = session.rows_bytes();
+        self.held = self.held - session.held + held;
+        session.held = held;
         if let Some(place) = self.sessions.get_mut(session.id.index as usize) {
             *place = Some(session);
         }
@@ -446,6 +458,12 @@ impl Exec {
     fn with(&mut self, id: ConnId, change: impl FnOnce(&mut Session)) {
         let Some(mut session) = self.take(id) else { return };
         change(&mut session);
+        let held = session.rows_bytes();
+        let most = self.config.held_bytes_max;
+        let most = if session.reach == Reach::Tenant { most / 2 } else { most };
+        if held > session.held && self.held - session.held + held > most {
+            session.fail_rows(Error::new(Code::TooLong, TOO_MUCH_HELD));
+        }
         self.answer_front(&mut session);
         if session.can_go_on() && !session.startable {
             session.startable = true;
@@ -787,6 +805,8 @@ fn answer_login(session: &mut Session, write: impl FnOnce(&mut Connection, &mut 
 }
 
 const TLS_REQUIRED: &str = "Logins are accepted over TLS only: connect with --ssl (mysql) or MYSQLI_CLIENT_SSL (PHP)";
+
+const TOO_MUCH_HELD: &str = "The answers under way hold too many rows together: ask again later, or without ORDER BY";
 
 const NOT_LOGGED_IN: &str = "Access denied: this session did not log in with the password";
 

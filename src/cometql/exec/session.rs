@@ -152,6 +152,8 @@ pub(super) struct Session {
     pub(super) unsent: usize,
     /// The edge will say when they are.
     pub(super) draining: bool,
+    /// Bytes of rows that it holds, as they are counted for all sessions.
+    pub(super) held: usize,
     /// What it has done in the turn of this number, in steps of a query about the server.
     pub(super) work: u32,
     pub(super) turn: u32,
@@ -189,6 +191,7 @@ impl Session {
             out: Vec::new(),
             unsent: 0,
             draining: false,
+            held: 0,
             work: 0,
             turn: 0,
             rests: false,
@@ -206,8 +209,24 @@ impl Session {
             + self.out.capacity()
             + self.queue.capacity() * size_of::<Entry>()
             + self.prepared_bytes
-            // Nothing but the front streams.
-            + self.queue.front().map_or(0, |front| if let Stage::Streaming(stream) = &front.stage { stream.bytes() } else { 0 })
+            + self.rows_bytes()
+    }
+
+    /// Of the answer that is under way: nothing but the front streams.
+    pub(super) fn rows_bytes(&self) -> usize {
+        let front = self.queue.front().map(|front| &front.stage);
+        if let Some(Stage::Streaming(stream)) = front { stream.bytes() } else { 0 }
+    }
+
+    /// The answer under way holds too much, if it is one that has to.
+    pub(super) fn fail_rows(&mut self, error: Error) {
+        if let Some(Entry { stage: Stage::Streaming(stream), .. }) = self.queue.front_mut()
+            && stream.rows.sorts()
+            && !stream.cursor.is_waiting()
+        {
+            stream.rows.abandon();
+            stream.failure = Some(error);
+        }
     }
 
     pub(super) fn remember(&mut self, id: u32, statement: Prepared) {

@@ -58,6 +58,7 @@ impl Bench {
             },
             escapes: StringEscapes::Mysql,
             pipeline_max: 4,
+            held_bytes_max: 60_000,
             login_attempts_max: 3,
             delete_counts: false,
             tls,

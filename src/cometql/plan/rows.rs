@@ -293,6 +293,17 @@ impl RowStream {
         self.rows.truncate(usize::try_from(self.query.count).unwrap_or(usize::MAX));
     }
 
+    /// Whether all rows have to be held before the first of them goes out.
+    pub fn sorts(&self) -> bool {
+        !self.query.order.is_empty()
+    }
+
+    /// Lets go of the rows that are held: the answer is not to be finished.
+    pub fn abandon(&mut self) {
+        self.rows = VecDeque::new();
+        self.held_bytes = 0;
+    }
+
     /// The next row of the answer, if it is known already.
     pub fn take_row(&mut self) -> Option<Vec<Option<Box<[u8]>>>> {
         if !self.has_next() {

@@ -852,6 +852,7 @@ fn session_config(placement: &Placement, pipeline_max: usize) -> SessionsConfig 
             statements: StatementLimits::default(),
             escapes: sql::StringEscapes::Mysql,
             pipeline_max,
+            held_bytes_max: 256 * 1024 * 1024,
             login_attempts_max: 5,
             tls: Tls::Off,
             tenants: Tenants::default(),
