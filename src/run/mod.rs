@@ -350,6 +350,7 @@ fn make_host(
             announce_offline: config.main.send_user_offline_events,
             devices_max: config.ws.devices_max,
             settings_max: SETTINGS_PER_SHARD_MAX,
+            tenant_settings_max: SETTINGS_PER_SHARD_MAX / 4,
             history_bytes_max: config.ws.queue_bytes_max / 2,
             tokens: TokenSecret::new(password, secrets(config, |tenant| tenant.jwt_secret.as_deref())),
             // Told from the others of this start by its number.
@@ -399,6 +400,9 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
             StringEscapes::Legacy => sql::StringEscapes::Legacy,
         },
         pipeline_max: PIPELINE_MAX,
+        tenant_sessions_max: config.cometql.tenant_sessions_max,
+        // The rest is for whoever has the server's password, also when tenants want all they can get.
+        tenants_sessions_max: (config.cometql.sessions_max - config.cometql.sessions_max / 10).max(1),
         held_bytes_max: HELD_ROWS_BYTES_MAX.max(config.cometql.result_bytes_max.saturating_mul(2)),
         login_attempts_max: config.cometql.login_attempts_max,
         delete_counts: config.cometql.delete_counts,

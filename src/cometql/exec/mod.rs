@@ -49,7 +49,7 @@ use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, Serv
 
 use carry_out::refused;
 use session::{Entry, Phase, Session, Stage, Start, UNSENT_MAX};
-use tenants::Reach;
+use tenants::{BoundSessions, Reach};
 use turns::{STATEMENT_WORK, Turn};
 
 pub use tenants::Tenants;
@@ -65,6 +65,9 @@ pub struct ExecConfig {
     pub escapes: StringEscapes,
     /// Statements of one session under way; a session with so many is not read.
     pub pipeline_max: usize,
+    /// Sessions of one tenant, and of all, that logged in with a tenant's own password.
+    pub tenant_sessions_max: usize,
+    pub tenants_sessions_max: usize,
     /// Bytes of rows that all sessions may hold together, of which those with a tenant's password get half. Beyond it an
     /// ORDER BY gets error 11; other answers hold a page, which has its own bound.
     pub held_bytes_max: usize,
@@ -87,6 +90,8 @@ impl fmt::Debug for ExecConfig {
             statements,
             escapes,
             pipeline_max,
+            tenant_sessions_max,
+            tenants_sessions_max,
             held_bytes_max,
             login_attempts_max,
             tls,
@@ -99,6 +104,8 @@ impl fmt::Debug for ExecConfig {
             .field("statements", statements)
             .field("escapes", escapes)
             .field("pipeline_max", pipeline_max)
+            .field("tenant_sessions_max", tenant_sessions_max)
+            .field("tenants_sessions_max", tenants_sessions_max)
             .field("held_bytes_max", held_bytes_max)
             .field("login_attempts_max", login_attempts_max)
             .field("tls", tls)
@@ -207,6 +214,7 @@ pub struct Exec {
     /// Sessions whose next statement may begin.
     startable: VecDeque<ConnId>,
     turn: Turn,
+    bound: BoundSessions,
     /// Bytes of the rows that all sessions hold.
     held: usize,
     /// Who asked, and which of its keys the answer is for.
@@ -231,6 +239,7 @@ impl Exec {
             touched: Vec::new(),
             startable: VecDeque::new(),
             turn: Turn::default(),
+            bound: BoundSessions::default(),
             held: 0,
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
@@ -258,6 +267,7 @@ impl Exec {
             + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
             + self.jobs.capacity() * size_of::<(u64, StoredFor)>()
             + self.turn_bytes()
+            + self.bound.bytes()
             + self.back_off.bytes()
     }
 
@@ -281,7 +291,8 @@ impl Exec {
     }
 
     pub fn closed(&mut self, id: ConnId) {
-        if let Some(session) = self.take(id) {
+        if let Some(mut session) = self.take(id) {
+            self.bound.leave(&mut session);
             self.connections.remove(&session.wire.id());
             self.held -= session.held;
             self.open -= 1;
@@ -539,7 +550,8 @@ impl Exec {
                 return self.refuse(session, &Error::new(Code::Authentication, text));
             }
         };
-        match self.admit(session, reach) {
+        self.bound.leave(session);
+        match self.admit(session, reach).and_then(|()| self.bound.enter(session, &self.config)) {
             Ok(()) => {
                 // A tenant's own password proves nothing of the server's: or whoever knows one could guess the other.
                 if reach == Reach::Everywhere {

@@ -135,6 +135,8 @@ pub(super) struct Session {
     pub(super) dev: DevId,
     /// What its login proved.
     pub(super) reach: Reach,
+    /// The tenant among whose sessions it is counted.
+    pub(super) bound_to: Option<DevId>,
     pub(super) user: Box<str>,
     /// As `SELECT DATABASE()` tells it.
     pub(super) database: Option<&'static str>,
@@ -181,6 +183,7 @@ impl Session {
             asked_database: None,
             dev: DevId::default(),
             reach: Reach::default(),
+            bound_to: None,
             user: Box::default(),
             database: None,
             queue: VecDeque::new(),

@@ -58,6 +58,8 @@ impl Bench {
             },
             escapes: StringEscapes::Mysql,
             pipeline_max: 4,
+            tenant_sessions_max: 2,
+            tenants_sessions_max: 3,
             held_bytes_max: 60_000,
             login_attempts_max: 3,
             delete_counts: false,

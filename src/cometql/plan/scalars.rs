@@ -119,7 +119,10 @@ fn compute(name: &str, arguments: &[Field], effort: &mut Effort) -> Option<Field
         ("UUID" | "RAND", _) => return None,
         _ if !is_known(name, arguments.len()) => return None,
         _ if any_null => None,
-        ("CAST" | "CONVERT" | "BINARY" | "ANY_VALUE" | "DATE_FORMAT" | "QUOTE", _) => arguments.first().cloned()?,
+        // REPLACE of nothing; any other is made above.
+        ("CAST" | "CONVERT" | "BINARY" | "ANY_VALUE" | "DATE_FORMAT" | "QUOTE" | "REPLACE", _) => {
+            arguments.first().cloned()?
+        }
         ("CAST_WHOLE" | "UNIX_TIMESTAMP", _) => Some(number(whole(text(0)?))),
         ("LOWER" | "LCASE", _) => Some(text(0)?.to_lowercase().into()),
         ("UPPER" | "UCASE", _) => Some(text(0)?.to_uppercase().into()),
@@ -146,8 +149,6 @@ fn compute(name: &str, arguments: &[Field], effort: &mut Effort) -> Option<Field
             Some(text(0)?.chars().skip(skipped).take(taken).collect::<String>().into())
         }
         ("SUBSTRING_INDEX", _) => Some(substring_index(text(0)?, text(1)?, whole(text(2)?)).to_owned().into()),
-        // Of nothing; the rest is made above.
-        ("REPLACE", _) => arguments.first().cloned()?,
         ("LOCATE" | "INSTR", _) => {
             let (wanted, inside) = if name == "LOCATE" { (text(0)?, text(1)?) } else { (text(1)?, text(0)?) };
             let (wanted, inside) = (wanted.to_lowercase(), inside.to_lowercase());

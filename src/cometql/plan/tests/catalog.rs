@@ -214,7 +214,7 @@ fn queries_about_the_server_hold_few_bytes() {
         ),
     ] {
         let code = limited(&query).map_err(|error| error.code).err();
-        assert_eq!(code, (!allowed).then_some(Code::TooLong), "{:.90}", query);
+        assert_eq!(code, (!allowed).then_some(Code::TooLong), "{query:.90}");
     }
 }
 
