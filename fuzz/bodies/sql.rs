@@ -30,6 +30,7 @@ pub(crate) fn check(bytes: &[u8]) {
         connection: 1,
         unix: UnixTime(1_700_000_000),
         limits: &limits,
+        tls: false,
         version: "8.0.35-encke",
     };
     let _ = check_length(bytes, &limits);

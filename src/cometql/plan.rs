@@ -20,7 +20,7 @@ use super::tables::{Access, DATABASE, Table};
 use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
 use crate::storage;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, STEPS_MAX as CATALOG_STEPS_MAX};
 pub use insert::plan_insert;
 pub use rows::{
     ResultColumn, ResultSet, Row, RowQuery, RowStream, rows_of_counts, rows_of_texts, rows_of_times, too_large,
@@ -41,6 +41,8 @@ pub struct SessionView<'a> {
     pub connection: u32,
     pub unix: UnixTime,
     pub limits: &'a StatementLimits,
+    /// Whether the server offers TLS.
+    pub tls: bool,
     /// The server version of the greeting; clients parse its leading digits.
     pub version: &'a str,
 }
@@ -230,7 +232,7 @@ pub fn result_columns(prepared: &Prepared, session: &SessionView<'_>) -> Result<
     Ok(match plan(&statement, session)? {
         Plan::Reply(Reply::Rows(rows)) => rows.columns,
         Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.columns(),
-        Plan::Catalog(catalog) => catalog.answer(&|_| Vec::new())?.columns,
+        Plan::Catalog(catalog) => catalog.columns()?,
         _ => Vec::new(),
     })
 }

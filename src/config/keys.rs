@@ -494,6 +494,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "cometql",
+        name: "tenant_sessions_max",
+        shipped: false,
+        doc: "Sessions of one tenant at the same time that logged in with its own password, see [tenant N] at the end; more are refused with error 16. All such sessions together leave a tenth of sessions_max to the password of [main].",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 1_000_000,
+            get: |config| config.cometql.tenant_sessions_max as u64,
+            set: |config, number| config.cometql.tenant_sessions_max = number as usize,
+        },
+    },
+    Key {
+        section: "cometql",
         name: "login_timeout_ms",
         shipped: false,
         doc: "Milliseconds from accept to a complete login.",
@@ -509,7 +522,7 @@ pub const KEYS: &[Key] = &[
         section: "cometql",
         name: "login_attempts_max",
         shipped: false,
-        doc: "Wrong passwords from one address after which its logins are refused with error 16, for 1 second at first and 60 at last; a right one ends that. 0 never refuses.",
+        doc: "Wrong passwords from one address after which its logins are refused with error 16, for 1 second at first and 60 at last; a right one ends that, unless it is a tenant's own. 0 never refuses.",
         without_effect: None,
         field: Field::Number {
             min: 0,

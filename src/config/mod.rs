@@ -151,6 +151,8 @@ pub struct CometQl {
     pub result_bytes_max: usize,
     /// Sessions at the same time; more are refused. Default 10,000.
     pub sessions_max: usize,
+    /// Sessions of one tenant among them that logged in with the tenant's own password. Default 1,000.
+    pub tenant_sessions_max: usize,
     /// Milliseconds from accept to a complete login. Default 10,000.
     pub login_timeout_ms: u32,
     /// Wrong passwords from one address after which its logins have to wait; 0: never. Default 20.
@@ -331,6 +333,7 @@ impl Default for CometQl {
             packet_bytes_max: 64 * 1024 * 1024,
             result_bytes_max: 64 * 1024 * 1024,
             sessions_max: 10_000,
+            tenant_sessions_max: 1_000,
             login_timeout_ms: 10_000,
             login_attempts_max: 20,
             master_password_for_tenants: true,

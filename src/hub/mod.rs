@@ -86,6 +86,8 @@ pub struct HubConfig {
     pub devices_max: usize,
     /// Pipes with a setting that this shard owns; beyond, new settings are refused.
     pub settings_max: usize,
+    /// Those of one tenant among them.
+    pub tenant_settings_max: usize,
     /// Bytes of one answer to a question for history; of a longer one the oldest are left out.
     pub history_bytes_max: usize,
     /// What tokens are checked with.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
-use crate::model::{MessageId, Now, PipeClass, PipeKey, Position, Publication, PublicationKind, ShardId};
+use crate::model::{DevId, MessageId, Now, PipeClass, PipeKey, Position, Publication, PublicationKind, ShardId};
 
 use super::HubConfig;
 use super::ring::InterestId;
@@ -35,6 +35,9 @@ pub(super) struct Owned {
     pipes: HashMap<Arc<PipeKey>, OwnedPipe, RandomState>,
     settings: HashMap<PipeKey, Setting, RandomState>,
     settings_max: usize,
+    /// How many of them each tenant has.
+    tenants_settings: HashMap<DevId, usize, RandomState>,
+    tenant_settings_max: usize,
     /// The last one given, in whichever pipe or queue.
     position: Position,
     /// The newest publication, of whichever pipe, that was delivered and that storage did not take into the history.
@@ -55,6 +58,8 @@ impl Owned {
             pipes: HashMap::with_hasher(config.placement.hasher()),
             settings: HashMap::with_hasher(config.placement.hasher()),
             settings_max: config.settings_max,
+            tenants_settings: HashMap::with_hasher(config.placement.hasher()),
+            tenant_settings_max: config.tenant_settings_max,
             position: Position::default(),
             unkept: Position::default(),
             seed: config.seed,
@@ -66,6 +71,7 @@ impl Owned {
             + self.pipes.len() * self.shards * size_of::<(u32, InterestId)>()
             + self.settings.capacity() * (size_of::<(PipeKey, Setting)>() + 1)
             + self.settings.len() * NAME_BYTES
+            + self.tenants_settings.capacity() * (size_of::<(DevId, usize)>() + 1)
     }
 
     /// A place behind all that were given before.
@@ -128,17 +134,29 @@ impl Owned {
 
     /// Whether a setting for this pipe has a place.
     pub(super) fn has_room_for(&self, pipe: &PipeKey) -> bool {
-        self.settings.len() < self.settings_max || self.settings.contains_key(pipe)
+        let of_tenant = self.tenants_settings.get(&pipe.dev).copied().unwrap_or_default();
+        self.settings.len() < self.settings_max && of_tenant < self.tenant_settings_max
+            || self.settings.contains_key(pipe)
     }
 
     pub(super) fn set_length(&mut self, pipe: PipeKey, length: Option<u32>) {
         let Some(length) = length else {
-            self.settings.remove(&pipe);
+            if self.settings.remove(&pipe).is_some()
+                && let Some(count) = self.tenants_settings.get_mut(&pipe.dev)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.tenants_settings.remove(&pipe.dev);
+                }
+            }
             return shrink(&mut self.settings);
         };
         let before = self.settings.get(&pipe).filter(|before| before.length > 0);
         let since = before.map_or(self.position, |before| before.since);
-        self.settings.insert(pipe, Setting { length, untrimmed: 0, since });
+        let dev = pipe.dev;
+        if self.settings.insert(pipe, Setting { length, untrimmed: 0, since }).is_none() {
+            *self.tenants_settings.entry(dev).or_default() += 1;
+        }
     }
 
     pub(super) fn interested_shards(&self, key: &PipeKey) -> impl Iterator<Item = (ShardId, InterestId)> {

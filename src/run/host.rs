@@ -122,7 +122,7 @@ impl shards::Host for Host {
     fn deadline(&self) -> Option<Instant> {
         let due = match &self.kind {
             Kind::Browsers(browsers) => browsers.next_deadline(),
-            Kind::Sessions(_) => None,
+            Kind::Sessions(sessions) => sessions.next_deadline(),
         };
         due.map(instant).into_iter().chain(self.board_due).min()
     }

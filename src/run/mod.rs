@@ -71,6 +71,9 @@ const FRAGMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 const SETTINGS_PER_SHARD_MAX: usize = 1_000_000;
 /// Statements of one session under way.
 const PIPELINE_MAX: usize = 1024;
+
+/// Rows that all sessions hold, most of them for ORDER BY; two of the longest answers at least.
+const HELD_ROWS_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long a stopping server waits for what is still being sent, and for peers to close. Far enough below the two
 /// seconds in which it has to end that a busy machine makes no difference.
 const STOP_GRACE: Duration = Duration::from_millis(500);
@@ -361,6 +364,7 @@ fn make_host(
             announce_offline: config.main.send_user_offline_events,
             devices_max: config.ws.devices_max,
             settings_max: SETTINGS_PER_SHARD_MAX,
+            tenant_settings_max: SETTINGS_PER_SHARD_MAX / 4,
             history_bytes_max: config.ws.queue_bytes_max / 2,
             tokens: ends.tokens.clone(),
             // Told from the others of this start by its number.
@@ -436,6 +440,10 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
             StringEscapes::Legacy => sql::StringEscapes::Legacy,
         },
         pipeline_max: PIPELINE_MAX,
+        tenant_sessions_max: config.cometql.tenant_sessions_max,
+        // The rest is for whoever has the server's password, also when tenants want all they can get.
+        tenants_sessions_max: (config.cometql.sessions_max - config.cometql.sessions_max / 10).max(1),
+        held_bytes_max: HELD_ROWS_BYTES_MAX.max(config.cometql.result_bytes_max.saturating_mul(2)),
         login_attempts_max: config.cometql.login_attempts_max,
         delete_counts: config.cometql.delete_counts,
         tls: match config.cometql.tls {

@@ -12,7 +12,7 @@ use tracing::{debug, error, warn};
 use crate::cometql::exec::{Exec, ExecConfig, Output, Received};
 use crate::hub::RingMessage;
 use crate::metrics::Counters;
-use crate::model::{CloseReason, ConnId, ShardId};
+use crate::model::{CloseReason, ConnId, ShardId, Time};
 
 use super::browsers::Phase;
 use super::half_open::HalfOpen;
@@ -40,6 +40,8 @@ pub(super) struct Sessions {
     /// Those among them that go on with what they hold deciphered.
     resumed: VecDeque<Token>,
     half_open: HalfOpen,
+    /// Sessions go on in the next turn, which is to come at once.
+    again: bool,
     board: Board,
     pub(super) counters: Counters,
 }
@@ -55,6 +57,7 @@ impl Sessions {
             tls,
             resumed: VecDeque::new(),
             half_open: HalfOpen::default(),
+            again: false,
             board,
             counters: Counters::default(),
         }
@@ -198,6 +201,13 @@ impl Sessions {
                 break;
             }
         }
+        // While the rings are congested that would be too early, and their end causes a turn by itself.
+        self.again = self.exec.next_turn() && !io.congested();
+    }
+
+    /// When the next turn is to come, whatever happens.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.again.then_some(Time(0))
     }
 
     fn begin_statements(&mut self, io: &mut impl Runtime) {

@@ -73,6 +73,7 @@ fn hub() {
         announce_offline: true,
         devices_max: 16,
         settings_max: 100,
+        tenant_settings_max: 100,
         history_bytes_max: 1 << 20,
         tokens: TokenKeys::default(),
         seed: 0,

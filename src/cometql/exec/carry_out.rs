@@ -11,19 +11,29 @@ use crate::storage::{Job, Request, Ticket, Write};
 use super::cursor::{Cursor, Step};
 use super::session::{Entry, Orders, Session, Stage, Stream, storage_failure};
 use super::tenants::Reach;
+use super::turns::{PUBLICATION_WORK, STATEMENT_WORK};
 use super::{Exec, LiveRows, Output, StoredFor, numbers};
 
 impl Exec {
     /// The stage in which a statement comes into the queue. What may overlap with what is under way is sent at once,
     /// unless other statements of the same query come before or after it.
-    pub(super) fn stage(&mut self, session: &Session, planned: Result<Plan, Error>, alone: bool) -> Stage {
+    pub(super) fn stage(&mut self, session: &mut Session, planned: Result<Plan, Error>, alone: bool) -> Stage {
         let at_once = alone && session.overlaps();
         let statement = StatementId { session: session.id, number: session.next_number() };
         match planned {
-            Ok(Plan::Publish(drafts)) if at_once => self.publish_all(session.dev, statement, drafts),
-            Ok(Plan::Send(letters)) if at_once => self.send_all(session.dev, statement, letters),
+            Ok(Plan::Publish(drafts)) if at_once => {
+                self.spend(session, PUBLICATION_WORK);
+                self.publish_all(session.dev, statement, drafts)
+            }
+            Ok(Plan::Send(letters)) if at_once => {
+                self.spend(session, PUBLICATION_WORK);
+                self.send_all(session.dev, statement, letters)
+            }
             Ok(plan) => Stage::Planned(Box::new(plan)),
-            Err(error) => Stage::Failed(error),
+            Err(error) => {
+                self.spend(session, STATEMENT_WORK);
+                Stage::Failed(error)
+            }
         }
     }
 
@@ -90,7 +100,7 @@ impl Exec {
     /// Answers what can be answered at the front of the queue, and begins what then stands there.
     pub(super) fn advance(&mut self, session: &mut Session, live: LiveRows<'_>) {
         self.answer_front(session);
-        while session.can_go_on() {
+        while session.can_go_on() && !self.has_done_enough(session) {
             if let Some(plan) = session.take_planned() {
                 let stage = self.begin(session, plan, live);
                 session.begun(stage);
@@ -129,6 +139,7 @@ impl Exec {
 
     fn begin(&mut self, session: &mut Session, plan: Plan, live: LiveRows<'_>) -> Stage {
         let statement = StatementId { session: session.id, number: session.front_number() };
+        self.spend(session, STATEMENT_WORK);
         match plan {
             Plan::Reply(reply) => Stage::Done(Ok(reply)),
             Plan::Publish(drafts) => self.publish_all(session.dev, statement, drafts),
@@ -152,10 +163,13 @@ impl Exec {
             })),
             Plan::Kill(number) => self.kill(session, number),
             Plan::Live(LiveQuery { figures, query }) => {
-                Stage::Done(query.apply(self.figures(session, figures, live)).map(Reply::Rows))
+                let rows = self.figures(session, figures, live);
+                self.spend(session, u32::try_from(rows.len()).unwrap_or(u32::MAX).saturating_mul(STEPS_PER_ROW));
+                Stage::Done(query.apply(rows).map(Reply::Rows))
             }
             Plan::Catalog(catalog) => {
-                let answer = catalog.answer(&|figures| self.figures(session, figures, live));
+                let (answer, steps) = catalog.answer(&|figures| self.figures(session, figures, live));
+                self.spend_on_query(session, steps);
                 Stage::Done(answer.map(Reply::Rows))
             }
         }
@@ -280,6 +294,9 @@ impl Exec {
         }
     }
 }
+
+/// A row of live figures takes the time of so many steps of a query about the server.
+const STEPS_PER_ROW: u32 = 8;
 
 /// What the backend is told of an owner's refusal.
 pub(super) fn refused(refusal: &Refusal) -> Error {

@@ -24,6 +24,7 @@ mod cursor;
 mod numbers;
 mod session;
 mod tenants;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -48,7 +49,8 @@ use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, Serv
 
 use carry_out::refused;
 use session::{Entry, Phase, Session, Stage, Start, UNSENT_MAX};
-use tenants::Reach;
+use tenants::{BoundSessions, Reach};
+use turns::{STATEMENT_WORK, Turn};
 
 pub use tenants::Tenants;
 
@@ -63,6 +65,12 @@ pub struct ExecConfig {
     pub escapes: StringEscapes,
     /// Statements of one session under way; a session with so many is not read.
     pub pipeline_max: usize,
+    /// Sessions of one tenant, and of all, that logged in with a tenant's own password.
+    pub tenant_sessions_max: usize,
+    pub tenants_sessions_max: usize,
+    /// Bytes of rows that all sessions may hold together, of which those with a tenant's password get half. Beyond it an
+    /// ORDER BY gets error 11; other answers hold a page, which has its own bound.
+    pub held_bytes_max: usize,
     /// Wrong passwords from one address after which its logins have to wait; 0: never.
     pub login_attempts_max: u32,
     pub tls: Tls,
@@ -82,6 +90,9 @@ impl fmt::Debug for ExecConfig {
             statements,
             escapes,
             pipeline_max,
+            tenant_sessions_max,
+            tenants_sessions_max,
+            held_bytes_max,
             login_attempts_max,
             tls,
             delete_counts,
@@ -93,6 +104,9 @@ impl fmt::Debug for ExecConfig {
             .field("statements", statements)
             .field("escapes", escapes)
             .field("pipeline_max", pipeline_max)
+            .field("tenant_sessions_max", tenant_sessions_max)
+            .field("tenants_sessions_max", tenants_sessions_max)
+            .field("held_bytes_max", held_bytes_max)
             .field("login_attempts_max", login_attempts_max)
             .field("tls", tls)
             .field("delete_counts", delete_counts)
@@ -199,6 +213,10 @@ pub struct Exec {
     touched: Vec<ConnId>,
     /// Sessions whose next statement may begin.
     startable: VecDeque<ConnId>,
+    turn: Turn,
+    bound: BoundSessions,
+    /// Bytes of the rows that all sessions hold.
+    held: usize,
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
@@ -220,6 +238,9 @@ impl Exec {
             open: 0,
             touched: Vec::new(),
             startable: VecDeque::new(),
+            turn: Turn::default(),
+            bound: BoundSessions::default(),
+            held: 0,
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
@@ -245,6 +266,8 @@ impl Exec {
             + self.connections.capacity() * size_of::<(u32, ConnId)>()
             + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
             + self.jobs.capacity() * size_of::<(u64, StoredFor)>()
+            + self.turn_bytes()
+            + self.bound.bytes()
             + self.back_off.bytes()
     }
 
@@ -268,8 +291,10 @@ impl Exec {
     }
 
     pub fn closed(&mut self, id: ConnId) {
-        if let Some(session) = self.take(id) {
+        if let Some(mut session) = self.take(id) {
+            self.bound.leave(&mut session);
             self.connections.remove(&session.wire.id());
+            self.held -= session.held;
             self.open -= 1;
         }
     }
@@ -282,7 +307,7 @@ impl Exec {
         let mut used = 0;
         let mut start_tls = false;
         session.heard = now.unix;
-        while !session.is_closing() && !session.holds_back(self.config.pipeline_max) {
+        while !session.is_closing() && !self.must_wait(&session) {
             match session.wire.next(&self.config.packets, input.get(used..).unwrap_or_default()) {
                 Ok(None) => break,
                 Ok(Some((taken, event))) => {
@@ -303,7 +328,7 @@ impl Exec {
         if session.is_closing() {
             used = input.len();
         }
-        session.paused = session.holds_back(self.config.pipeline_max);
+        session.paused = self.must_wait(&session);
         let received = Received { used, pause: session.paused, start_tls };
         self.put_back(session);
         received
@@ -382,7 +407,8 @@ impl Exec {
     }
 
     /// Begins what waits in one session for nothing but its turn; false: in none. To be called until then at the end of
-    /// each turn, but not while the rings are congested: it is new work as the bytes of a socket are.
+    /// each turn, but not while the rings are congested: it is new work as the bytes of a socket are. A session that has
+    /// done enough in this turn goes on after [`Exec::next_turn`].
     pub fn go_on(&mut self, live: LiveRows<'_>) -> bool {
         let Some(id) = self.startable.pop_front() else { return false };
         if let Some(mut session) = self.take(id) {
@@ -411,7 +437,7 @@ impl Exec {
             }
             if let (Some(reason), true) = (session.closing, session.queue.is_empty()) {
                 self.outputs.push_back(Output::Close { session: id, reason });
-            } else if session.paused && !session.holds_back(self.config.pipeline_max) {
+            } else if session.paused && !session.rests && !session.holds_back(self.config.pipeline_max) {
                 session.paused = false;
                 self.outputs.push_back(Output::Resume { session: id });
             }
@@ -424,7 +450,10 @@ impl Exec {
         self.sessions.get_mut(id.index as usize)?.take_if(|session| session.id == id)
     }
 
-    fn put_back(&mut self, session: Box<Session>) {
+    fn put_back(&mut self, mut session: Box<Session>) {
+        let held = session.rows_bytes();
+        self.held = self.held - session.held + held;
+        session.held = held;
         if let Some(place) = self.sessions.get_mut(session.id.index as usize) {
             *place = Some(session);
         }
@@ -440,6 +469,12 @@ impl Exec {
     fn with(&mut self, id: ConnId, change: impl FnOnce(&mut Session)) {
         let Some(mut session) = self.take(id) else { return };
         change(&mut session);
+        let held = session.rows_bytes();
+        let most = self.config.held_bytes_max;
+        let most = if session.reach == Reach::Tenant { most / 2 } else { most };
+        if held > session.held && self.held - session.held + held > most {
+            session.fail_rows(Error::new(Code::TooLong, TOO_MUCH_HELD));
+        }
         self.answer_front(&mut session);
         if session.can_go_on() && !session.startable {
             session.startable = true;
@@ -463,7 +498,13 @@ impl Exec {
                 self.outputs.push_back(Output::Write { session: session.id, bytes });
             }
             Event::Tls | Event::Partial => {}
-            Event::Command { sequence, command } => self.command(session, sequence, command, now, live),
+            Event::Command { sequence, command } => {
+                // Statements count when they begin: one command may hold a thousand.
+                if !matches!(command, Command::Query(_) | Command::Execute(_)) {
+                    self.spend(session, STATEMENT_WORK);
+                }
+                self.command(session, sequence, command, now, live);
+            }
         }
     }
 
@@ -509,9 +550,13 @@ impl Exec {
                 return self.refuse(session, &Error::new(Code::Authentication, text));
             }
         };
-        match self.admit(session, reach) {
+        self.bound.leave(session);
+        match self.admit(session, reach).and_then(|()| self.bound.enter(session, &self.config)) {
             Ok(()) => {
-                self.back_off.succeeded(session.address);
+                // A tenant's own password proves nothing of the server's: or whoever knows one could guess the other.
+                if reach == Reach::Everywhere {
+                    self.back_off.succeeded(session.address);
+                }
                 self.counters.logins += 1;
                 session.phase = Phase::Ready;
                 answer_login(session, |wire, answer| wire.accept(method, answer));
@@ -635,7 +680,7 @@ impl Exec {
             }
             session.dev = dev;
         }
-        let mut view = session.view(now, &self.config.statements);
+        let mut view = session.view(now, &self.config);
         if let Some(insert) = sql::fast::insert(text, self.config.escapes) {
             return vec![plan::plan_insert(&insert, &view)];
         }
@@ -693,7 +738,7 @@ impl Exec {
             Err(Error::new(Code::AccessDenied, NOT_LOGGED_IN))
         };
         let registered = prepared.and_then(|statement| {
-            let columns = plan::result_columns(&statement, &session.view(now, &self.config.statements))?;
+            let columns = plan::result_columns(&statement, &session.view(now, &self.config))?;
             let parameters = u16::try_from(statement.placeholders())
                 .map_err(|_| Error::new(Code::TooManyValues, "The statement has too many placeholders"))?;
             if session.prepared_bytes + statement.bytes() > PREPARED_BYTES_MAX {
@@ -735,7 +780,7 @@ impl Exec {
             .ok_or_else(|| Error::new(Code::UnknownStatement, "There is no such prepared statement"))?;
         let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
         let bound = statement.bind(&values)?;
-        plan::plan(&bound, &session.view(now, &self.config.statements))
+        plan::plan(&bound, &session.view(now, &self.config))
     }
 
     /// The answer to `COM_STATISTICS`, one line of names and numbers.
@@ -772,6 +817,8 @@ fn answer_login(session: &mut Session, write: impl FnOnce(&mut Connection, &mut 
 }
 
 const TLS_REQUIRED: &str = "Logins are accepted over TLS only: connect with --ssl (mysql) or MYSQLI_CLIENT_SSL (PHP)";
+
+const TOO_MUCH_HELD: &str = "The answers under way hold too many rows together: ask again later, or without ORDER BY";
 
 const NOT_LOGGED_IN: &str = "Access denied: this session did not log in with the password";
 

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{
-    Database, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, StatementLimits, too_large,
-};
+use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, too_large};
 use crate::cometql::sql::Prepared;
 use crate::cometql::wire::{self, Column, Connection, PausedRows};
 use crate::model::{CloseReason, ConnId, DevId, Now, UnixTime};
@@ -14,6 +12,7 @@ use crate::storage::{Outcome, StorageError};
 
 use super::cursor::Cursor;
 use super::tenants::Reach;
+use super::{ExecConfig, Tls};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -136,6 +135,8 @@ pub(super) struct Session {
     pub(super) dev: DevId,
     /// What its login proved.
     pub(super) reach: Reach,
+    /// The tenant among whose sessions it is counted.
+    pub(super) bound_to: Option<DevId>,
     pub(super) user: Box<str>,
     /// As `SELECT DATABASE()` tells it.
     pub(super) database: Option<&'static str>,
@@ -153,6 +154,13 @@ pub(super) struct Session {
     pub(super) unsent: usize,
     /// The edge will say when they are.
     pub(super) draining: bool,
+    /// Bytes of rows that it holds, as they are counted for all sessions.
+    pub(super) held: usize,
+    /// What it has done in the turn of this number, in steps of a query about the server.
+    pub(super) work: u32,
+    pub(super) turn: u32,
+    /// In the list of sessions that go on in the next turn.
+    pub(super) rests: bool,
     /// When it was last heard of.
     pub(super) heard: UnixTime,
     /// In the list of sessions with something to write.
@@ -175,6 +183,7 @@ impl Session {
             asked_database: None,
             dev: DevId::default(),
             reach: Reach::default(),
+            bound_to: None,
             user: Box::default(),
             database: None,
             queue: VecDeque::new(),
@@ -185,6 +194,10 @@ impl Session {
             out: Vec::new(),
             unsent: 0,
             draining: false,
+            held: 0,
+            work: 0,
+            turn: 0,
+            rests: false,
             heard: UnixTime::default(),
             touched: false,
             startable: false,
@@ -199,8 +212,24 @@ impl Session {
             + self.out.capacity()
             + self.queue.capacity() * size_of::<Entry>()
             + self.prepared_bytes
-            // Nothing but the front streams.
-            + self.queue.front().map_or(0, |front| if let Stage::Streaming(stream) = &front.stage { stream.bytes() } else { 0 })
+            + self.rows_bytes()
+    }
+
+    /// Of the answer that is under way: nothing but the front streams.
+    pub(super) fn rows_bytes(&self) -> usize {
+        let front = self.queue.front().map(|front| &front.stage);
+        if let Some(Stage::Streaming(stream)) = front { stream.bytes() } else { 0 }
+    }
+
+    /// The answer under way holds too much, if it is one that has to.
+    pub(super) fn fail_rows(&mut self, error: Error) {
+        if let Some(Entry { stage: Stage::Streaming(stream), .. }) = self.queue.front_mut()
+            && stream.rows.sorts()
+            && !stream.cursor.is_waiting()
+        {
+            stream.rows.abandon();
+            stream.failure = Some(error);
+        }
     }
 
     pub(super) fn remember(&mut self, id: u32, statement: Prepared) {
@@ -219,14 +248,15 @@ impl Session {
         self.prepared_bytes = 0;
     }
 
-    pub(super) fn view<'a>(&'a self, now: Now, limits: &'a StatementLimits) -> SessionView<'a> {
+    pub(super) fn view<'a>(&'a self, now: Now, config: &'a ExecConfig) -> SessionView<'a> {
         SessionView {
             dev: self.dev,
             database: self.database,
             user: &self.user,
             connection: self.wire.id(),
             unix: now.unix,
-            limits,
+            limits: &config.statements,
+            tls: config.tls != Tls::Off,
             version: wire::SERVER_VERSION,
         }
     }

@@ -9,6 +9,7 @@ use crate::cometql::plan::Database;
 use crate::cometql::wire::Verdict;
 use crate::model::DevId;
 
+use super::ExecConfig;
 use super::session::{Phase, Session};
 
 /// The passwords of tenants that have their own.
@@ -35,6 +36,48 @@ pub(super) enum Reach {
     Everywhere,
     /// It proved the tenant's own.
     Tenant,
+}
+
+/// How many sessions are logged in with the passwords of tenants, so that those cannot take all places.
+#[derive(Debug, Default)]
+pub(super) struct BoundSessions {
+    /// Tenants without any are not in here.
+    tenants: BTreeMap<DevId, usize>,
+    all: usize,
+}
+
+impl BoundSessions {
+    /// Error: 16, when there are as many as there may be.
+    pub(super) fn enter(&mut self, session: &mut Session, config: &ExecConfig) -> Result<(), Error> {
+        if session.reach == Reach::Everywhere {
+            return Ok(());
+        }
+        let of_tenant = self.tenants.get(&session.dev).copied().unwrap_or_default();
+        if of_tenant >= config.tenant_sessions_max || self.all >= config.tenants_sessions_max {
+            let text = "Too many sessions are logged in with the passwords of tenants: close some first";
+            return Err(Error::new(Code::Authentication, text));
+        }
+        self.tenants.insert(session.dev, of_tenant + 1);
+        self.all += 1;
+        session.bound_to = Some(session.dev);
+        Ok(())
+    }
+
+    /// The session has ended, or logs in anew.
+    pub(super) fn leave(&mut self, session: &mut Session) {
+        let Some(dev) = session.bound_to.take() else { return };
+        self.all -= 1;
+        if let Some(count) = self.tenants.get_mut(&dev) {
+            *count -= 1;
+            if *count == 0 {
+                self.tenants.remove(&dev);
+            }
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.tenants.len() * size_of::<(DevId, usize)>()
+    }
 }
 
 impl Tenants {

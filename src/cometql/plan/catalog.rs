@@ -8,16 +8,19 @@ mod views;
 
 use self::evaluate::Evaluation;
 use super::variables::{self, variables};
-use super::{Figures, Plan, Reply, ResultSet, Row, SessionView, StatusFlag};
+use super::{Figures, Plan, ResultColumn, ResultSet, Row, SessionView, StatusFlag};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::catalog::{Query, Scalar};
 use crate::cometql::sql::{TableName, Value};
 use crate::cometql::tables::DATABASE;
 use crate::model::UnixTime;
 
+pub use evaluate::STEPS_MAX;
+
 pub(super) use views::{PRIVILEGES, Rows, SCHEMA, View};
 
-/// A query about the server that is ready to be carried out.
+/// A query about the server that is ready to be carried out: at the front of the queue, one at a time, however many a
+/// client sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     query: Query,
@@ -48,18 +51,20 @@ pub(super) fn plan_catalog(query: &Query, session: &SessionView<'_>) -> Result<P
         variables: if wants_variables { variables(session) } else { Vec::new() },
         bytes_max: session.limits.result_bytes_max,
     };
-    let live = |rows: &Rows| matches!(rows, Rows::GlobalStatus | Rows::SessionStatus | Rows::Sessions);
-    if known.iter().any(live) {
-        return Ok(Plan::Catalog(Box::new(catalog)));
-    }
-    catalog.answer(&|_| Vec::new()).map(|rows| Plan::Reply(Reply::Rows(rows)))
+    Ok(Plan::Catalog(Box::new(catalog)))
 }
 
 impl Catalog {
-    /// Carries the query out. `live` gives the rows of figures, in the columns that [`Figures`] says. Errors: 14 for
-    /// unknown columns, 3 for unknown functions, 11 when it would take too long or weigh too much.
-    pub fn answer(&self, live: &dyn Fn(Figures) -> Vec<Row>) -> Result<ResultSet, Error> {
+    /// Carries the query out, and says how many steps that took. `live` gives the rows of figures, in the columns that
+    /// [`Figures`] says. Errors: 14 for unknown columns, 3 for unknown functions, 11 when it would take too long or weigh
+    /// too much.
+    pub fn answer(&self, live: &dyn Fn(Figures) -> Vec<Row>) -> (Result<ResultSet, Error>, u32) {
         Evaluation::new(self, live).answer()
+    }
+
+    /// The columns of the answer. Nothing is carried out, so what else is wrong with the query shows when it is.
+    pub fn columns(&self) -> Result<Vec<ResultColumn>, Error> {
+        evaluate::columns(&self.query)
     }
 }
 

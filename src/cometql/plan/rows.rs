@@ -293,6 +293,17 @@ impl RowStream {
         self.rows.truncate(usize::try_from(self.query.count).unwrap_or(usize::MAX));
     }
 
+    /// Whether all rows have to be held before the first of them goes out.
+    pub fn sorts(&self) -> bool {
+        !self.query.order.is_empty()
+    }
+
+    /// Lets go of the rows that are held: the answer is not to be finished.
+    pub fn abandon(&mut self) {
+        self.rows = VecDeque::new();
+        self.held_bytes = 0;
+    }
+
     /// The next row of the answer, if it is known already.
     pub fn take_row(&mut self) -> Option<Vec<Option<Box<[u8]>>>> {
         if !self.has_next() {
@@ -348,6 +359,10 @@ impl Default for Effort {
 }
 
 impl Effort {
+    pub(super) fn new(steps: u32) -> Self {
+        Self(steps)
+    }
+
     fn step(&mut self) -> bool {
         self.0 = self.0.saturating_sub(1);
         self.0 > 0

@@ -7,16 +7,86 @@ use std::cmp::Ordering;
 
 use super::rows::{Effort, like};
 use super::variables::Moment;
+use crate::cometql::errors::{Code, Error};
 
 /// A value in a row; `None` is NULL.
 pub(super) type Field = Option<Cow<'static, str>>;
 
-/// The longest text that a function may make, in bytes.
-const TEXT_BYTES_MAX: usize = 64 * 1024;
+/// The longest text that a function may put together, in bytes.
+pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
 
-/// What a function or an operator gives for these values. `None`: there is none of that name with so many arguments.
-/// AND, OR and CASE, which need not look at all their arguments, are here too, as their values are at hand.
-pub(super) fn call(name: &str, arguments: &[Field], effort: &mut Effort) -> Option<Field> {
+/// A longer text is compared as text, whatever it holds: as long lists are compared to one value, reading that as a number
+/// each time must be cheap. More than the digits that a `f64` can be written with.
+const NUMBER_BYTES_MAX: usize = 512;
+
+/// A text in the making. It ends at a bound while it grows: a short statement can name a text of gigabytes, which must
+/// never exist.
+#[derive(Debug, Default)]
+pub(super) struct TextBuilder(String);
+
+impl TextBuilder {
+    /// Error: 11 beyond [`TEXT_BYTES_MAX`].
+    pub(super) fn push(&mut self, part: &str) -> Result<(), Error> {
+        if self.0.len().saturating_add(part.len()) > TEXT_BYTES_MAX {
+            let text = format!("A function would make a text of more than {TEXT_BYTES_MAX} bytes");
+            return Err(Error::new(Code::TooLong, text));
+        }
+        self.0.push_str(part);
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Cow<'static, str> {
+        self.0.into()
+    }
+}
+
+/// What a function or an operator gives for these values. AND, OR and CASE, which need not look at all their arguments,
+/// are here too, as their values are at hand. Errors: 3 if there is none of that name with so many arguments, 11 when
+/// the text that it makes would be too long.
+pub(super) fn call(name: &str, arguments: &[Field], effort: &mut Effort) -> Result<Field, Error> {
+    match (name, arguments) {
+        ("CONCAT_WS", [Some(separator), parts @ ..]) => join(parts.iter().flatten(), separator).map(Some),
+        ("CONCAT", [_, ..]) if arguments.iter().all(Option::is_some) => join(arguments.iter().flatten(), "").map(Some),
+        ("REPLACE", [Some(text), Some(wanted), Some(by)]) if !wanted.is_empty() => replace(text, wanted, by).map(Some),
+        _ => compute(name, arguments, effort).ok_or_else(|| unknown_function(name)),
+    }
+}
+
+/// All of them with the separator in between. Error: 11.
+pub(super) fn join<'t>(
+    parts: impl Iterator<Item = &'t Cow<'static, str>>,
+    separator: &str,
+) -> Result<Cow<'static, str>, Error> {
+    let mut text = TextBuilder::default();
+    for (place, part) in parts.enumerate() {
+        if place > 0 {
+            text.push(separator)?;
+        }
+        text.push(part)?;
+    }
+    Ok(text.finish())
+}
+
+/// The text with everything that is wanted replaced. Error: 11.
+fn replace(text: &str, wanted: &str, by: &str) -> Result<Cow<'static, str>, Error> {
+    let mut replaced = TextBuilder::default();
+    let mut parts = text.split(wanted);
+    replaced.push(parts.next().unwrap_or_default())?;
+    for part in parts {
+        replaced.push(by)?;
+        replaced.push(part)?;
+    }
+    Ok(replaced.finish())
+}
+
+fn unknown_function(name: &str) -> Error {
+    let shown: String = name.chars().filter(|shown| !shown.is_control()).take(64).collect();
+    Error::new(Code::Syntax, format!("There is no function {shown} with these arguments"))
+}
+
+/// Those that make no text longer than what they are given, but for a few bytes. `None`: there is none of that name with
+/// so many arguments.
+fn compute(name: &str, arguments: &[Field], effort: &mut Effort) -> Option<Field> {
     let text = |at: usize| arguments.get(at).and_then(Option::as_deref);
     let any_null = arguments.iter().any(Option::is_none);
     // Those that make something of NULL.
@@ -40,10 +110,6 @@ pub(super) fn call(name: &str, arguments: &[Field], effort: &mut Effort) -> Opti
         ("<=>", [left, right]) => {
             Some(boolean(left.is_none() && right.is_none() || compare(left, right) == Some(Ordering::Equal)))
         }
-        ("CONCAT_WS", [Some(separator), parts @ ..]) => {
-            let parts: Vec<&str> = parts.iter().flatten().map(AsRef::as_ref).collect();
-            Some(bounded(parts.join(separator)))
-        }
         ("FIELD", [value, list @ ..]) => {
             let place = list.iter().position(|known| compare(value, known) == Some(Ordering::Equal));
             Some(number(place.map_or(0, |place| place as i64 + 1)))
@@ -53,8 +119,10 @@ pub(super) fn call(name: &str, arguments: &[Field], effort: &mut Effort) -> Opti
         ("UUID" | "RAND", _) => return None,
         _ if !is_known(name, arguments.len()) => return None,
         _ if any_null => None,
-        ("CONCAT", _) => Some(bounded(arguments.iter().flatten().map(AsRef::as_ref).collect())),
-        ("CAST" | "CONVERT" | "BINARY" | "ANY_VALUE" | "DATE_FORMAT" | "QUOTE", _) => arguments.first().cloned()?,
+        // REPLACE of nothing; any other is made above.
+        ("CAST" | "CONVERT" | "BINARY" | "ANY_VALUE" | "DATE_FORMAT" | "QUOTE" | "REPLACE", _) => {
+            arguments.first().cloned()?
+        }
         ("CAST_WHOLE" | "UNIX_TIMESTAMP", _) => Some(number(whole(text(0)?))),
         ("LOWER" | "LCASE", _) => Some(text(0)?.to_lowercase().into()),
         ("UPPER" | "UCASE", _) => Some(text(0)?.to_uppercase().into()),
@@ -81,8 +149,6 @@ pub(super) fn call(name: &str, arguments: &[Field], effort: &mut Effort) -> Opti
             Some(text(0)?.chars().skip(skipped).take(taken).collect::<String>().into())
         }
         ("SUBSTRING_INDEX", _) => Some(substring_index(text(0)?, text(1)?, whole(text(2)?)).to_owned().into()),
-        ("REPLACE", _) if text(1) == Some("") => arguments.first().cloned()?,
-        ("REPLACE", _) => Some(bounded(text(0)?.replace(text(1)?, text(2)?))),
         ("LOCATE" | "INSTR", _) => {
             let (wanted, inside) = if name == "LOCATE" { (text(0)?, text(1)?) } else { (text(1)?, text(0)?) };
             let (wanted, inside) = (wanted.to_lowercase(), inside.to_lowercase());
@@ -237,12 +303,13 @@ pub(super) fn is_among(value: &Field, list: &[Field]) -> Option<bool> {
 /// names in its `information_schema`. `None` when one of them is NULL.
 pub(super) fn compare(left: &Field, right: &Field) -> Option<Ordering> {
     let (left, right) = (left.as_deref()?, right.as_deref()?);
-    let numbers = left.parse::<f64>().ok().filter(|left| left.is_finite()).zip(right.parse::<f64>().ok());
+    let number = |text: &str| if text.len() <= NUMBER_BYTES_MAX { text.parse::<f64>().ok() } else { None };
+    let numbers = number(left).filter(|left| left.is_finite()).zip(number(right));
     if let Some(ordering) = numbers.and_then(|(left, right)| left.partial_cmp(&right)) {
         return Some(ordering);
     }
-    let lower = |text: &str| text.bytes().map(|byte| byte.to_ascii_lowercase()).collect::<Vec<u8>>();
-    if left.eq_ignore_ascii_case(right) { Some(Ordering::Equal) } else { Some(lower(left).cmp(&lower(right))) }
+    let lower = |byte: u8| byte.to_ascii_lowercase();
+    Some(left.bytes().map(lower).cmp(right.bytes().map(lower)))
 }
 
 /// As ORDER BY has it: NULL before everything.
@@ -303,9 +370,4 @@ fn substring_index<'t>(text: &'t str, separator: &str, wanted: i64) -> &'t str {
         let begin = found.map_or(0, |(at, _)| at.saturating_add(separator.len()));
         text.get(begin..).unwrap_or_default()
     }
-}
-
-fn bounded(mut text: String) -> Cow<'static, str> {
-    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
-    text.into()
 }

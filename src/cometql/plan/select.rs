@@ -323,6 +323,7 @@ fn project(
         return Err(Error::new(Code::TooManyColumns, text));
     }
     let mut output: Vec<Projected> = Vec::with_capacity(items.len());
+    let mut effort = Effort::default();
     for item in items {
         match item {
             Item::All if query.source.is_empty() => {
@@ -344,7 +345,7 @@ fn project(
                     }
                     Expression::CountRows => Projected { heading, number: true, cell: Cell::Count },
                     other => {
-                        let (text, number) = evaluate(other, session)?;
+                        let (text, number) = evaluate(other, session, &mut effort)?;
                         Projected { heading, number, cell: Cell::Constant(text.map(String::into_boxed_str)) }
                     }
                 });

@@ -24,6 +24,7 @@ fn session() -> SessionView<'static> {
         connection: 42,
         unix: UnixTime(1_700_000_000),
         limits: &LIMITS,
+        tls: false,
         version: "8.0.35-encke",
     }
 }

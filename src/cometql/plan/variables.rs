@@ -15,66 +15,75 @@ const COMMENT: &str = "Encke comet server, CometQL";
 const SQL_MODE: &str = "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION";
 const IDLE_TIMEOUT_S: &str = "28800";
 
+/// Those that are the same in every session.
+const FIXED: [(&str, &str); 44] = [
+    ("auto_increment_increment", "1"),
+    ("auto_increment_offset", "1"),
+    ("autocommit", "ON"),
+    ("character_set_client", "utf8mb4"),
+    ("character_set_connection", "utf8mb4"),
+    ("character_set_database", "utf8mb4"),
+    ("character_set_results", "utf8mb4"),
+    ("character_set_server", "utf8mb4"),
+    ("character_set_system", "utf8"),
+    ("collation_connection", "utf8mb4_general_ci"),
+    ("collation_database", "utf8mb4_general_ci"),
+    ("collation_server", "utf8mb4_general_ci"),
+    ("default_storage_engine", "CometQL"),
+    ("error_count", "0"),
+    ("event_scheduler", "OFF"),
+    ("foreign_key_checks", "OFF"),
+    ("init_connect", ""),
+    ("interactive_timeout", IDLE_TIMEOUT_S),
+    ("license", "Apache-2.0 OR MIT"),
+    ("lower_case_file_system", "OFF"),
+    // Names of tables are understood in any case, and shown in lower case.
+    ("lower_case_table_names", "0"),
+    ("net_buffer_length", "16384"),
+    ("net_read_timeout", "30"),
+    ("net_write_timeout", "60"),
+    ("performance_schema", "OFF"),
+    ("protocol_version", "10"),
+    ("query_cache_size", "0"),
+    ("query_cache_type", "OFF"),
+    ("read_only", "OFF"),
+    ("sql_auto_is_null", "OFF"),
+    ("sql_mode", SQL_MODE),
+    ("sql_quote_show_create", "ON"),
+    ("sql_safe_updates", "OFF"),
+    ("system_time_zone", "UTC"),
+    ("time_zone", "SYSTEM"),
+    ("transaction_isolation", "READ-COMMITTED"),
+    ("transaction_read_only", "OFF"),
+    ("tx_isolation", "READ-COMMITTED"),
+    ("tx_read_only", "OFF"),
+    ("version_comment", COMMENT),
+    ("version_compile_machine", std::env::consts::ARCH),
+    ("version_compile_os", std::env::consts::OS),
+    ("wait_timeout", IDLE_TIMEOUT_S),
+    ("warning_count", "0"),
+];
+
+/// Those that are settings.
+const SETTINGS: [&str; 3] = ["have_ssl", "max_allowed_packet", "version"];
+
 /// All variables that have a value, in the order of SHOW VARIABLES. Switches are ON and OFF here, 1 and 0 after `@@`.
 pub(super) fn variables(session: &SessionView<'_>) -> Vec<(&'static str, String)> {
-    let fixed = [
-        ("auto_increment_increment", "1"),
-        ("auto_increment_offset", "1"),
-        ("autocommit", "ON"),
-        ("character_set_client", "utf8mb4"),
-        ("character_set_connection", "utf8mb4"),
-        ("character_set_database", "utf8mb4"),
-        ("character_set_results", "utf8mb4"),
-        ("character_set_server", "utf8mb4"),
-        ("character_set_system", "utf8"),
-        ("collation_connection", "utf8mb4_general_ci"),
-        ("collation_database", "utf8mb4_general_ci"),
-        ("collation_server", "utf8mb4_general_ci"),
-        ("default_storage_engine", "CometQL"),
-        ("error_count", "0"),
-        ("event_scheduler", "OFF"),
-        ("foreign_key_checks", "OFF"),
-        ("have_ssl", "DISABLED"),
-        ("init_connect", ""),
-        ("interactive_timeout", IDLE_TIMEOUT_S),
-        ("license", "Apache-2.0 OR MIT"),
-        ("lower_case_file_system", "OFF"),
-        // Names of tables are understood in any case, and shown in lower case.
-        ("lower_case_table_names", "0"),
-        ("net_buffer_length", "16384"),
-        ("net_read_timeout", "30"),
-        ("net_write_timeout", "60"),
-        ("performance_schema", "OFF"),
-        ("protocol_version", "10"),
-        ("query_cache_size", "0"),
-        ("query_cache_type", "OFF"),
-        ("read_only", "OFF"),
-        ("sql_auto_is_null", "OFF"),
-        ("sql_mode", SQL_MODE),
-        ("sql_quote_show_create", "ON"),
-        ("sql_safe_updates", "OFF"),
-        ("system_time_zone", "UTC"),
-        ("time_zone", "SYSTEM"),
-        ("transaction_isolation", "READ-COMMITTED"),
-        ("transaction_read_only", "OFF"),
-        ("tx_isolation", "READ-COMMITTED"),
-        ("tx_read_only", "OFF"),
-        ("version_comment", COMMENT),
-        ("version_compile_machine", std::env::consts::ARCH),
-        ("version_compile_os", std::env::consts::OS),
-        ("wait_timeout", IDLE_TIMEOUT_S),
-        ("warning_count", "0"),
-    ];
-    let mut variables: Vec<_> = fixed.map(|(name, value)| (name, value.to_owned())).into();
-    variables.push(("max_allowed_packet", session.limits.query_bytes_max.to_string()));
-    variables.push(("version", session.version.to_owned()));
+    let names = FIXED.iter().map(|(name, _)| *name).chain(SETTINGS);
+    let mut variables: Vec<_> = names.filter_map(|name| Some((name, find(name, session)?.into_owned()))).collect();
     variables.sort_unstable();
     variables
 }
 
 /// What an expression without a table is worth, and whether it is a number; `None` is NULL. Error: 3 for functions that
 /// are not there.
-pub(super) fn evaluate(expression: &Expression, session: &SessionView<'_>) -> Result<(Option<String>, bool), Error> {
+///
+/// All expressions of a statement share one effort, or many short LIKEs would be as bad as a long one.
+pub(super) fn evaluate(
+    expression: &Expression,
+    session: &SessionView<'_>,
+    effort: &mut Effort,
+) -> Result<(Option<String>, bool), Error> {
     Ok(match expression {
         Expression::Value(value) => (value.text().map(str::to_owned), matches!(value, Value::Number(_))),
         Expression::Variable(name) => {
@@ -88,12 +97,9 @@ pub(super) fn evaluate(expression: &Expression, session: &SessionView<'_>) -> Re
             }
             let values = arguments
                 .iter()
-                .map(|argument| Ok(evaluate(argument, session)?.0.map(Cow::Owned)))
+                .map(|argument| Ok(evaluate(argument, session, effort)?.0.map(Cow::Owned)))
                 .collect::<Result<Vec<Field>, Error>>()?;
-            let mut effort = Effort::default();
-            let Some(value) = scalars::call(name, &values, &mut effort) else {
-                return Err(Error::new(Code::Syntax, format!("There is no function {name} with these arguments")));
-            };
+            let value = scalars::call(name, &values, effort)?;
             effort.check()?;
             (value.map(Cow::into_owned), scalars::gives_number(name))
         }
@@ -109,12 +115,21 @@ pub(super) fn variable(name: &str, session: &SessionView<'_>) -> String {
     let Some(name) = name.strip_prefix("@@") else {
         return String::new();
     };
-    let found = variables(session).into_iter().find(|(known, _)| *known == name);
-    match found.map(|(_, value)| value) {
+    match find(name, session) {
         Some(value) if value == "ON" => "1".to_owned(),
         Some(value) if value == "OFF" && name != "query_cache_type" => "0".to_owned(),
-        value => value.unwrap_or_default(),
+        value => value.unwrap_or_default().into_owned(),
     }
+}
+
+/// One variable without the others: a statement may name a hundred thousand.
+fn find<'s>(name: &str, session: &SessionView<'s>) -> Option<Cow<'s, str>> {
+    Some(match name {
+        "have_ssl" => (if session.tls { "YES" } else { "DISABLED" }).into(),
+        "max_allowed_packet" => session.limits.query_bytes_max.to_string().into(),
+        "version" => session.version.into(),
+        name => FIXED.iter().find(|(known, _)| *known == name)?.1.into(),
+    })
 }
 
 /// A function of the session or of the time, and whether its value is a number.

@@ -153,6 +153,27 @@ fn history_is_kept_where_it_is_wanted_and_acknowledged_when_it_holds() {
     assert_eq!(net.refused.last(), Some(&Refusal::TooManySettings), "three for each of two shards");
 }
 
+/// One tenant could take the places of all.
+#[test]
+fn one_tenant_does_not_take_all_places_for_settings() {
+    let mut net = Net::new(1);
+    let owned = &mut net.hubs[0].owned;
+    let key = |dev: u32, name: &str| PipeKey { dev: DevId(dev), name: PipeName::new(name.as_bytes()).unwrap() };
+    for name in ["aaa", "bbb", "ccc", "ccc"] {
+        assert!(owned.has_room_for(&key(1, name)));
+        owned.set_length(key(1, name), Some(1));
+    }
+    assert!(!owned.has_room_for(&key(1, "ddd")) && owned.has_room_for(&key(1, "aaa")));
+    assert!(owned.has_room_for(&key(2, "ddd")));
+    for _ in 0..2 {
+        owned.set_length(key(1, "aaa"), None);
+    }
+    assert!(owned.has_room_for(&key(1, "ddd")));
+    owned.set_length(key(1, "ddd"), Some(0));
+    owned.set_length(key(2, "ddd"), Some(1));
+    assert!(!owned.has_room_for(&key(2, "eee")), "the bound of all holds as well");
+}
+
 #[test]
 fn a_publisher_is_told_when_the_history_does_not_have_it() {
     let mut net = Net::new(2);

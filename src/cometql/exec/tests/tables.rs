@@ -148,6 +148,38 @@ fn message(number: u64, text: &str) -> StoredMessage {
     }
 }
 
+/// Each ORDER BY had a bound, and ten thousand sessions had none together.
+#[test]
+fn what_all_sessions_sort_is_bounded() {
+    let rows = || (1..=50).map(|number| message(number, &"x".repeat(200))).collect();
+    let page = || Ok(Outcome::Messages { rows: rows(), more: false });
+    for (of_others, sorted, reach, answered) in [
+        (0, true, Reach::Tenant, true),
+        (30_000, true, Reach::Everywhere, true),
+        (30_000, true, Reach::Tenant, false),
+        (50_000, true, Reach::Everywhere, false),
+        (50_000, false, Reach::Everywhere, true),
+    ] {
+        let mut bench = Bench::logged_in();
+        let mut session = bench.exec.take(id(0)).unwrap();
+        session.reach = reach;
+        bench.exec.put_back(session);
+        bench.exec.held = of_others;
+        let order = if sorted { "ORDER BY message" } else { "" };
+        bench.query(&format!("SELECT message FROM users_messages WHERE id IN (5, 6) {order}"));
+        bench.complete(page());
+        if answered {
+            bench.complete(Ok(Outcome::Messages { rows: vec![], more: false }));
+        }
+        let taken = bench.take();
+        assert_eq!(taken[0].starts_with("rows message: "), answered, "{of_others} {reach:?} {taken:?}");
+        assert!(answered || taken == ["error 11"], "{taken:?}");
+        assert_eq!(bench.exec.held, of_others, "nothing is held any more");
+        bench.next_client(HERE);
+        assert_eq!(bench.exec.held, of_others);
+    }
+}
+
 #[test]
 fn lists_come_in_pages_and_go_out_as_one_answer() {
     let mut bench = Bench::logged_in();

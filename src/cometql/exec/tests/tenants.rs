@@ -174,6 +174,50 @@ fn a_tenants_wrong_passwords_count_like_the_servers() {
     assert_eq!(bench.held_off, [HERE]);
 }
 
+/// Whoever knew a tenant's password could guess the server's for ever, by logging in rightly in between.
+#[test]
+fn a_login_with_a_tenants_password_clears_no_count() {
+    for (user, password, held_off) in [("5", OWN, true), ("root", PASSWORD, false), ("5", PASSWORD, false)] {
+        let mut bench = bench(false);
+        for (user, password) in [("root", "1st"), ("root", "2nd"), (user, password), ("root", "3rd")] {
+            bench.next_client(HERE);
+            bench.log_in(user, password, None);
+        }
+        assert_eq!(!bench.held_off.is_empty(), held_off, "{user} {password}");
+    }
+}
+
+/// One tenant could take every place, also those of the operator.
+#[test]
+fn sessions_with_tenants_passwords_do_not_take_all_places() {
+    let mut bench = bench(false);
+    let ask = |bench: &mut Bench, place: u32, user: &str, password: &str| {
+        let mut session = Session::new(id(place), HERE, Connection::new(100 + place, Salt::from_random(SALT)));
+        session.asked_user = user.as_bytes().into();
+        let reach = if password == PASSWORD { Reach::Everywhere } else { Reach::Tenant };
+        bench.exec.admit(&mut session, reach).unwrap();
+        let entered = bench.exec.bound.enter(&mut session, &bench.exec.config);
+        (session, entered.map_err(|error| error.code).err())
+    };
+    let full = Some(Code::Authentication);
+    let (mut first, refused) = ask(&mut bench, 1, "5", OWN);
+    assert_eq!(refused, None);
+    assert_eq!(ask(&mut bench, 2, "5", OWN).1, None);
+    assert_eq!(ask(&mut bench, 3, "5", OWN).1, full, "two of a tenant");
+    assert_eq!(ask(&mut bench, 3, "6", "another one").1, None);
+    assert_eq!(ask(&mut bench, 4, "6", "another one").1, full, "three of all tenants");
+    assert_eq!(ask(&mut bench, 4, "5", PASSWORD).1, None);
+    bench.log_in("6", "another one", None);
+    assert_eq!(bench.take(), ["error 16"]);
+    assert_eq!(bench.exec.back_off.addresses(), 0, "the password was right");
+    bench.exec.bound.leave(&mut first);
+    for _ in 0..5 {
+        bench.next_client(HERE);
+        bench.log_in("6", "another one", None);
+        assert_eq!(bench.take(), ["ok 0 0"], "what a session held is free when it ends");
+    }
+}
+
 #[test]
 fn the_passwords_are_never_shown() {
     let shown = format!("{:?}", bench(false).exec.config);

@@ -1,5 +1,5 @@
 //! A query about the server, carried out: tables are joined row by row, as there are few and they are small. How many
-//! steps that may take is bounded.
+//! steps that may take is bounded, and how many bytes of rows it may hold.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,13 +14,25 @@ use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::catalog::{Block, Entry, Joined, On, Query, Relation, Scalar};
 use crate::cometql::sql::{Limit, Value};
 
-/// Values computed and rows looked at by one query: some hundredths of a second.
-const STEPS_MAX: u32 = 500_000;
+/// Values computed, rows looked at and texts read by one query: some hundredths of a second.
+pub const STEPS_MAX: u32 = 400_000;
+
+/// Bytes of rows and values that one query may hold while it is carried out. All of `information_schema` is a twentieth.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Steps of LIKE in one query, which are smaller.
+const LIKE_STEPS_MAX: u32 = 2_000_000;
+
+/// So many bytes of a text are read in the time of a step.
+const BYTES_PER_STEP: usize = 32;
 
 pub(super) struct Evaluation<'c> {
     catalog: &'c Catalog,
     live: &'c dyn Fn(Figures) -> Vec<Row>,
+    /// Left.
     steps: u32,
+    /// Left.
+    bytes: usize,
     effort: rows::Effort,
     /// By view: a subquery may ask for it again with every row.
     loaded: BTreeMap<&'static str, Rc<Vec<Vec<Field>>>>,
@@ -45,6 +57,8 @@ struct Answer {
 struct Scope<'s> {
     columns: &'s [Named],
     row: &'s [Field],
+    /// What follows the row: that of a table which it is not joined to yet.
+    partner: &'s [Field],
     /// The rows that aggregates count.
     group: Option<&'s [Vec<Field>]>,
     /// Headings that HAVING and ORDER BY may name.
@@ -58,25 +72,48 @@ struct Sorted {
     keys: Vec<Field>,
 }
 
-impl<'c> Evaluation<'c> {
-    pub(super) fn new(catalog: &'c Catalog, live: &'c dyn Fn(Figures) -> Vec<Row>) -> Self {
-        Self { catalog, live, steps: STEPS_MAX, effort: rows::Effort::default(), loaded: BTreeMap::new() }
+impl<'s> Scope<'s> {
+    fn of(columns: &'s [Named], row: &'s [Field], outer: Option<&'s Scope<'s>>) -> Self {
+        Self { columns, row, partner: &[], group: None, entries: &[], outer }
     }
 
-    pub(super) fn answer(mut self) -> Result<ResultSet, Error> {
+    fn cell(&self, place: usize) -> Field {
+        let behind = || self.partner.get(place.checked_sub(self.row.len())?);
+        self.row.get(place).or_else(behind).cloned().flatten()
+    }
+}
+
+impl<'c> Evaluation<'c> {
+    pub(super) fn new(catalog: &'c Catalog, live: &'c dyn Fn(Figures) -> Vec<Row>) -> Self {
+        Self {
+            catalog,
+            live,
+            steps: STEPS_MAX,
+            bytes: BYTES_MAX,
+            effort: rows::Effort::new(LIKE_STEPS_MAX),
+            loaded: BTreeMap::new(),
+        }
+    }
+
+    /// The answer, and how many steps that took.
+    pub(super) fn answer(mut self) -> (Result<ResultSet, Error>, u32) {
+        let answer = self.result();
+        (answer, STEPS_MAX - self.steps)
+    }
+
+    fn result(&mut self) -> Result<ResultSet, Error> {
         let Answer { columns, rows } = self.query(&self.catalog.query, None)?;
         self.effort.check()?;
         let bytes: usize = rows.iter().flatten().flatten().map(|text| text.len()).sum();
         if bytes > self.catalog.bytes_max {
             return Err(too_large(self.catalog.bytes_max));
         }
-        let cell = |field: &Field| field.as_deref().map(|text| Box::from(text.as_bytes()));
+        self.step(rows.len())?;
+        let cell = |field: Field| field.map(|text| text.into_owned().into_bytes().into_boxed_slice());
+        let rows = Rc::unwrap_or_clone(rows).into_iter();
         Ok(ResultSet {
-            columns: columns
-                .into_iter()
-                .map(|Named { name, number, .. }| ResultColumn { name: name.into_owned(), number })
-                .collect(),
-            rows: rows.iter().map(|row| row.iter().map(cell).collect()).collect(),
+            columns: result_columns(columns),
+            rows: rows.map(|row| row.into_iter().map(cell).collect()).collect(),
         })
     }
 
@@ -86,6 +123,42 @@ impl<'c> Evaluation<'c> {
             return Ok(());
         }
         Err(Error::new(Code::TooLong, "The query looks at too much: join fewer tables of information_schema"))
+    }
+
+    /// These fields are held from now on.
+    fn hold(&mut self, fields: &[Field]) -> Result<(), Error> {
+        let bytes = weight(fields);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if self.bytes == 0 {
+            let text = format!("The query would hold more than {BYTES_MAX} bytes: ask for fewer or shorter rows");
+            return Err(Error::new(Code::TooLong, text));
+        }
+        self.step(bytes / (4 * BYTES_PER_STEP))
+    }
+
+    /// These fields are compared to those of so many rows in order: sorted or searched.
+    fn search(&mut self, fields: &[Field], rows: usize) -> Result<(), Error> {
+        let bytes: usize = fields.iter().flatten().map(|text| text.len()).sum();
+        let comparisons = rows.checked_ilog2().unwrap_or(0) as usize + 1;
+        self.step(comparisons.saturating_mul(fields.len() + bytes / BYTES_PER_STEP))
+    }
+
+    fn drop_doubles(&mut self, rows: &mut Vec<Sorted>) -> Result<(), Error> {
+        for sorted in rows.iter() {
+            self.hold(&sorted.row)?;
+            self.search(&sorted.row, rows.len())?;
+        }
+        let mut seen = BTreeSet::new();
+        rows.retain(|sorted| seen.insert(sorted.row.clone()));
+        Ok(())
+    }
+
+    /// A query inside a scalar: what it held is gone when that is known.
+    fn subquery(&mut self, query: &Query, scope: &Scope<'_>) -> Result<Rc<Vec<Vec<Field>>>, Error> {
+        let before = self.bytes;
+        let answer = self.query(query, Some(scope))?;
+        self.bytes = before;
+        Ok(answer.rows)
     }
 
     fn query(&mut self, query: &Query, outer: Option<&Scope<'_>>) -> Result<Answer, Error> {
@@ -102,7 +175,7 @@ impl<'c> Evaluation<'c> {
             rows.extend(more);
         }
         if query.distinct {
-            drop_doubles(&mut rows);
+            self.drop_doubles(&mut rows)?;
         }
         if !query.order.is_empty() {
             if !alone {
@@ -111,7 +184,11 @@ impl<'c> Evaluation<'c> {
                         let place = output_place(scalar, &columns);
                         sorted.keys.push(place.and_then(|place| sorted.row.get(place).cloned()).flatten());
                     }
+                    self.hold(&sorted.keys)?;
                 }
+            }
+            for sorted in &rows {
+                self.search(&sorted.keys, rows.len())?;
             }
             rows.sort_by(|left, right| {
                 let keys = left.keys.iter().zip(&right.keys).zip(&query.order);
@@ -134,17 +211,7 @@ impl<'c> Evaluation<'c> {
         order: &[(Scalar, bool)],
         outer: Option<&Scope<'_>>,
     ) -> Result<(Vec<Named>, Vec<Sorted>), Error> {
-        let (columns, mut rows) = self.from(&block.from, outer)?;
-        if let Some(condition) = &block.condition {
-            let mut kept = Vec::new();
-            for row in rows {
-                let scope = Scope { columns: &columns, row: &row, group: None, entries: &[], outer };
-                if is_true(&self.value(condition, &scope)?) {
-                    kept.push(row);
-                }
-            }
-            rows = kept;
-        }
+        let (columns, rows) = self.from(&block.from, block.condition.as_ref(), outer)?;
         let headings = headings(block, &columns)?;
         let aggregates =
             block.entries.iter().any(|entry| matches!(entry, Entry::One { scalar, .. } if scalar.is_aggregate()))
@@ -162,13 +229,14 @@ impl<'c> Evaluation<'c> {
         for group in &groups {
             let row = group.first().unwrap_or(&nothing);
             let group = grouped.then_some(group.as_slice());
-            let scope = Scope { columns: &columns, row, group, entries: &block.entries, outer };
+            let scope = Scope { group, entries: &block.entries, ..Scope::of(&columns, row, outer) };
             if let Some(having) = &block.having
                 && !is_true(&self.value(having, &scope)?)
             {
                 continue;
             }
             let row = self.project(block, &scope)?;
+            self.hold(&row)?;
             let mut keys = Vec::with_capacity(order.len());
             for (scalar, _) in order {
                 keys.push(match output_place(scalar, &headings) {
@@ -176,20 +244,16 @@ impl<'c> Evaluation<'c> {
                     None => self.value(scalar, &scope)?,
                 });
             }
+            self.hold(&keys)?;
             output.push(Sorted { row, keys });
         }
         if block.distinct {
-            drop_doubles(&mut output);
+            self.drop_doubles(&mut output)?;
         }
         // Also if there is no row to compute: a mistake is one all the same, and clients prepare with nothing known.
         if output.is_empty() {
-            let scope = Scope {
-                columns: &columns,
-                row: &nothing,
-                group: grouped.then_some(&[]),
-                entries: &block.entries,
-                outer,
-            };
+            let group = grouped.then_some(&[] as &[_]);
+            let scope = Scope { group, entries: &block.entries, ..Scope::of(&columns, &nothing, outer) };
             self.project(block, &scope)?;
         }
         Ok((headings, output))
@@ -222,11 +286,13 @@ impl<'c> Evaluation<'c> {
         let mut places: BTreeMap<Vec<Field>, usize> = BTreeMap::new();
         let mut groups: Vec<Vec<Vec<Field>>> = Vec::new();
         for row in rows {
-            let scope = Scope { columns, row: &row, group: None, entries: &block.entries, outer };
+            let scope = Scope { entries: &block.entries, ..Scope::of(columns, &row, outer) };
             let mut key = Vec::with_capacity(block.group.len());
             for scalar in &block.group {
                 key.push(self.value(scalar, &scope)?);
             }
+            self.hold(&key)?;
+            self.search(&key, groups.len())?;
             let place = *places.entry(key).or_insert(groups.len());
             match groups.get_mut(place) {
                 Some(group) => group.push(row),
@@ -236,58 +302,76 @@ impl<'c> Evaluation<'c> {
         Ok(groups)
     }
 
-    /// The rows of all tables joined; one row without columns if there is no table.
-    fn from(&mut self, from: &[Joined], outer: Option<&Scope<'_>>) -> Result<(Vec<Named>, Vec<Vec<Field>>), Error> {
+    /// The rows of all tables joined for which the condition is true; without a table it is one row without columns.
+    /// What does not belong to them is never put together: of a join most does not.
+    fn from(
+        &mut self,
+        from: &[Joined],
+        condition: Option<&Scalar>,
+        outer: Option<&Scope<'_>>,
+    ) -> Result<(Vec<Named>, Vec<Vec<Field>>), Error> {
         let mut columns: Vec<Named> = Vec::new();
         let mut rows: Vec<Vec<Field>> = vec![Vec::new()];
-        for joined in from {
+        for (place, joined) in from.iter().enumerate() {
             let Answer { columns: more, rows: partners } = self.relation(&joined.relation, outer)?;
             let width = columns.len();
             let table = |column: Named| Named { table: joined.name.clone(), ..column };
             columns.extend(more.into_iter().map(table));
+            let condition = condition.filter(|_| place + 1 == from.len());
+            let meeting = Meeting::new(&joined.on, &columns, width)?;
+            let nobody = vec![None; columns.len().saturating_sub(width)];
             let mut combined = Vec::new();
             for row in rows {
-                self.step(partners.len())?;
-                let before = combined.len();
+                let mut alone = true;
                 for partner in partners.iter() {
-                    let candidate: Vec<Field> = row.iter().chain(partner).cloned().collect();
-                    if self.meets(&joined.on, &columns, width, &candidate, outer)? {
-                        combined.push(candidate);
+                    let scope = Scope { partner, ..Scope::of(&columns, &row, outer) };
+                    if self.meets(&meeting, &scope)? {
+                        alone = false;
+                        self.combine_rows(condition, &scope, &mut combined)?;
                     }
                 }
-                if joined.outer && combined.len() == before {
-                    let mut alone = row;
-                    alone.resize(columns.len(), None);
-                    combined.push(alone);
+                if joined.outer && alone {
+                    let scope = Scope { partner: &nobody, ..Scope::of(&columns, &row, outer) };
+                    self.combine_rows(condition, &scope, &mut combined)?;
                 }
             }
             rows = combined;
         }
+        if let (true, Some(condition)) = (from.is_empty(), condition)
+            && !is_true(&self.value(condition, &Scope::of(&columns, &[], outer))?)
+        {
+            rows.clear();
+        }
         Ok((columns, rows))
     }
 
-    fn meets(
+    fn combine_rows(
         &mut self,
-        on: &On,
-        columns: &[Named],
-        width: usize,
-        row: &[Field],
-        outer: Option<&Scope<'_>>,
-    ) -> Result<bool, Error> {
-        match on {
-            On::Everything => Ok(true),
-            On::Condition(scalar) => {
-                let scope = Scope { columns, row, group: None, entries: &[], outer };
-                Ok(is_true(&self.value(scalar, &scope)?))
-            }
-            On::Using(names) => {
-                for name in names {
-                    let find =
-                        |columns: &[Named]| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
-                    let (before, behind) = columns.split_at_checked(width).unwrap_or((columns, &[]));
-                    let left = find_column(find(before), name)?;
-                    let right = find_column(find(behind), name)?.saturating_add(width);
-                    let same = row.get(left).zip(row.get(right)).and_then(|(left, right)| compare(left, right));
+        condition: Option<&Scalar>,
+        scope: &Scope<'_>,
+        combined: &mut Vec<Vec<Field>>,
+    ) -> Result<(), Error> {
+        if let Some(condition) = condition
+            && !is_true(&self.value(condition, scope)?)
+        {
+            return Ok(());
+        }
+        let row: Vec<Field> = scope.row.iter().chain(scope.partner).cloned().collect();
+        self.hold(&row)?;
+        combined.push(row);
+        Ok(())
+    }
+
+    fn meets(&mut self, meeting: &Meeting<'_>, scope: &Scope<'_>) -> Result<bool, Error> {
+        self.step(1)?;
+        match meeting {
+            Meeting::Always => Ok(true),
+            Meeting::Condition(scalar) => Ok(is_true(&self.value(scalar, scope)?)),
+            Meeting::Same(places) => {
+                for (left, right) in places {
+                    let same = scope.row.get(*left).zip(scope.partner.get(*right));
+                    let same = same.and_then(|(left, right)| compare(left, right));
+                    self.step(1)?;
                     if same != Some(std::cmp::Ordering::Equal) {
                         return Ok(false);
                     }
@@ -302,19 +386,17 @@ impl<'c> Evaluation<'c> {
             Relation::Query(query) => self.query(query, outer),
             Relation::Table(table) => {
                 let view = find(table)?;
-                let named = |(name, number)| Named { table: Box::default(), name: Cow::Borrowed(name), number };
-                let columns: Vec<Named> = view.columns().map(named).collect();
                 let rows = match self.loaded.get(view.name) {
                     Some(rows) => rows.clone(),
-                    None => self.load(view),
+                    None => self.load(view)?,
                 };
                 self.step(rows.len())?;
-                Ok(Answer { columns, rows })
+                Ok(Answer { columns: columns_of_view(view), rows })
             }
         }
     }
 
-    fn load(&mut self, view: &'static View) -> Rc<Vec<Vec<Field>>> {
+    fn load(&mut self, view: &'static View) -> Result<Rc<Vec<Vec<Field>>>, Error> {
         let rows = match (view.rows, figures(view.rows, self.catalog.now)) {
             (Rows::Variables, _) => {
                 let row = |(name, value): &(&'static str, String)| {
@@ -328,13 +410,23 @@ impl<'c> Evaluation<'c> {
             }
             (_, None) => views::rows(view, &self.catalog.user),
         };
-        let rows = Rc::new(rows);
+        for row in &rows {
+            self.hold(row)?;
+        }
+        let rows: Rc<Vec<Vec<Field>>> = Rc::new(rows);
         self.loaded.insert(view.name, rows.clone());
-        rows
+        Ok(rows)
     }
 
+    /// A step, and more for a long text: whoever gets it reads it.
     fn value(&mut self, scalar: &Scalar, scope: &Scope<'_>) -> Result<Field, Error> {
         self.step(1)?;
+        let value = self.compute(scalar, scope)?;
+        self.step(value.as_ref().map_or(0, |text| text.len()) / BYTES_PER_STEP)?;
+        Ok(value)
+    }
+
+    fn compute(&mut self, scalar: &Scalar, scope: &Scope<'_>) -> Result<Field, Error> {
         Ok(match scalar {
             Scalar::Value(value) => value.text().map(|text| Cow::Owned(text.to_owned())),
             // Those of the session are settled; nobody sets others.
@@ -357,20 +449,20 @@ impl<'c> Evaluation<'c> {
                     for argument in arguments {
                         values.push(self.value(argument, scope)?);
                     }
-                    scalars::call(name, &values, &mut self.effort).ok_or_else(|| unknown_function(name))?
+                    scalars::call(name, &values, &mut self.effort)?
                 }
             },
             Scalar::Aggregate { name, distinct, argument, separator } => {
                 self.aggregate(name, *distinct, argument.as_deref(), separator, scope)?
             }
             Scalar::Query(query) => {
-                let Answer { rows, .. } = self.query(query, Some(scope))?;
+                let rows = self.subquery(query, scope)?;
                 rows.first().and_then(|row| row.first()).cloned().flatten()
             }
-            Scalar::Exists(query) => Some(boolean(!self.query(query, Some(scope))?.rows.is_empty())),
+            Scalar::Exists(query) => Some(boolean(!self.subquery(query, scope)?.is_empty())),
             Scalar::InQuery { scalar, query } => {
                 let value = self.value(scalar, scope)?;
-                let Answer { rows, .. } = self.query(query, Some(scope))?;
+                let rows = self.subquery(query, scope)?;
                 let list: Vec<Field> = rows.iter().filter_map(|row| row.first()).cloned().collect();
                 is_among(&value, &list).map(boolean)
             }
@@ -395,8 +487,9 @@ impl<'c> Evaluation<'c> {
         while let Some(scope) = around {
             let place =
                 scope.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name) && is_of(column, table));
+            self.step(place.unwrap_or(scope.columns.len()) / COLUMNS_PER_STEP)?;
             if let Some(place) = place {
-                return Ok(scope.row.get(place).cloned().flatten());
+                return Ok(scope.cell(place));
             }
             let aliased = scope.entries.iter().find_map(|entry| match entry {
                 Entry::One { scalar, heading } if table.is_none() && heading.eq_ignore_ascii_case(name) => Some(scalar),
@@ -427,9 +520,16 @@ impl<'c> Evaluation<'c> {
         let mut values = Vec::new();
         for row in group {
             let scope = Scope { row, group: None, ..*scope };
-            values.extend(self.value(argument, &scope)?);
+            let value = self.value(argument, &scope)?;
+            self.hold(std::slice::from_ref(&value))?;
+            values.extend(value);
         }
         if distinct {
+            for value in &values {
+                let field = [Some(value.clone())];
+                self.hold(&field)?;
+                self.search(&field, values.len())?;
+            }
             let mut seen = BTreeSet::new();
             values.retain(|value| seen.insert(value.clone()));
         }
@@ -444,9 +544,72 @@ impl<'c> Evaluation<'c> {
             }
             "MIN" => fields().min_by(scalars::order).flatten(),
             "MAX" => fields().max_by(scalars::order).flatten(),
-            _ => Some(values.join(separator).into()),
+            _ => Some(scalars::join(values.iter(), separator)?),
         })
     }
+}
+
+/// So many columns are compared to a name in the time of a step.
+const COLUMNS_PER_STEP: usize = 16;
+
+/// When a row and a partner belong together, with the columns looked up.
+enum Meeting<'j> {
+    Always,
+    Condition(&'j Scalar),
+    /// Places in the row and in the partner.
+    Same(Vec<(usize, usize)>),
+}
+
+impl<'j> Meeting<'j> {
+    /// `width`: columns of the tables before. Error: 14.
+    fn new(on: &'j On, columns: &[Named], width: usize) -> Result<Self, Error> {
+        Ok(match on {
+            On::Everything => Self::Always,
+            On::Condition(scalar) => Self::Condition(scalar),
+            On::Using(names) => {
+                let (before, behind) = columns.split_at_checked(width).unwrap_or((columns, &[]));
+                let find = |columns: &[Named], name: &str| {
+                    find_column(columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)), name)
+                };
+                let places = names.iter().map(|name| Ok((find(before, name)?, find(behind, name)?)));
+                Self::Same(places.collect::<Result<_, Error>>()?)
+            }
+        })
+    }
+}
+
+/// What fields take in memory, about.
+fn weight(fields: &[Field]) -> usize {
+    let heap = |field: &Field| if let Some(Cow::Owned(text)) = field { text.len() } else { 0 };
+    size_of::<Vec<Field>>() + size_of_val(fields) + fields.iter().map(heap).sum::<usize>()
+}
+
+fn result_columns(columns: Vec<Named>) -> Vec<ResultColumn> {
+    let column = |Named { name, number, .. }| ResultColumn { name: name.into_owned(), number };
+    columns.into_iter().map(column).collect()
+}
+
+/// The columns of a query's answer, for which nothing is carried out. Errors: 15, 3.
+pub(super) fn columns(query: &Query) -> Result<Vec<ResultColumn>, Error> {
+    columns_of(query).map(result_columns)
+}
+
+fn columns_of(query: &Query) -> Result<Vec<Named>, Error> {
+    let Some(block) = query.blocks.first() else { return Ok(Vec::new()) };
+    let mut columns = Vec::new();
+    for Joined { relation, name, .. } in &block.from {
+        let more = match relation {
+            Relation::Query(query) => columns_of(query)?,
+            Relation::Table(table) => columns_of_view(find(table)?),
+        };
+        columns.extend(more.into_iter().map(|column| Named { table: name.clone(), ..column }));
+    }
+    headings(block, &columns)
+}
+
+fn columns_of_view(view: &View) -> Vec<Named> {
+    let named = |(name, number)| Named { table: Box::default(), name: Cow::Borrowed(name), number };
+    view.columns().map(named).collect()
 }
 
 /// The columns of a block's answer.
@@ -498,11 +661,6 @@ fn output_place(scalar: &Scalar, headings: &[Named]) -> Option<usize> {
     }
 }
 
-fn drop_doubles(rows: &mut Vec<Sorted>) {
-    let mut seen = BTreeSet::new();
-    rows.retain(|sorted| seen.insert(sorted.row.clone()));
-}
-
 /// Offset and count. Error: 3 when they are no numbers.
 fn window(limit: Option<&Limit>) -> Result<(usize, usize), Error> {
     let number = |value: &Value<'_>| {
@@ -515,9 +673,4 @@ fn window(limit: Option<&Limit>) -> Result<(usize, usize), Error> {
         None => Ok((0, usize::MAX)),
         Some(Limit { count, offset }) => Ok((offset.as_ref().map_or(Ok(0), number)?, number(count)?)),
     }
-}
-
-fn unknown_function(name: &str) -> Error {
-    let shown: String = name.chars().filter(|shown| !shown.is_control()).take(64).collect();
-    Error::new(Code::Syntax, format!("There is no function {shown} with these arguments"))
 }

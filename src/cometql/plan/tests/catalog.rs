@@ -18,7 +18,7 @@ fn statements() -> Vec<(String, Option<String>)> {
 fn shape(query: &str) -> Result<(String, usize), Error> {
     let set = match run(query)? {
         Plan::Reply(Reply::Rows(set)) => set,
-        Plan::Catalog(catalog) => catalog.answer(&|_| vec![["1"; 8].map(Box::from).into()])?,
+        Plan::Catalog(catalog) => catalog.answer(&|_| vec![["1"; 8].map(Box::from).into()]).0?,
         Plan::Live(LiveQuery { query, .. }) => query.apply(Vec::new())?,
         Plan::Read { query, .. } => query.apply(rows_of_times((1..=3).map(|user| (UserId::new(user).unwrap(), 0))))?,
         _ => ResultSet::default(),
@@ -63,6 +63,10 @@ fn answers(cases: &[(&str, &str)]) {
     for (query, expected) in cases {
         let shown = match run(query) {
             Ok(Plan::Reply(Reply::Rows(set))) => show_set(&set),
+            Ok(Plan::Catalog(catalog)) => match catalog.answer(&|_| Vec::new()).0 {
+                Ok(set) => show_set(&set),
+                Err(error) => error.code.number().to_string(),
+            },
             Ok(other) => format!("{other:?}"),
             Err(error) => error.code.number().to_string(),
         };
@@ -144,6 +148,83 @@ fn values_are_computed() {
         ("SELECT FROM_UNIXTIME(0) AS a, UNIX_TIMESTAMP() AS b", "[a b#] [1970-01-01 00:00:00 1700000000]"),
         ("SELECT REPEAT('x', 1000000000) AS bomb", "3"),
     ]);
+}
+
+/// A statement of 400 KB once made a text of 40 GB, which was cut to 64 KB then.
+#[test]
+fn texts_end_at_their_bound_while_they_are_made() {
+    let (many, long) = ("a".repeat(200_000), "b".repeat(200_000));
+    let short = "b".repeat(40_000);
+    let nested = |depth: usize| format!("{}'a'{}", "REPLACE(".repeat(depth), ", 'a', 'aaaaaaaaaa')".repeat(depth));
+    for query in [
+        format!("SELECT REPLACE('{many}', 'a', '{long}') AS bomb"),
+        format!("SELECT {} AS bomb", nested(12)),
+        format!("SELECT CONCAT_WS('{long}', 'a', 'b', 'c') AS bomb"),
+        format!("SELECT CONCAT('{short}', '{short}') AS bomb"),
+        format!("SELECT GROUP_CONCAT(TABLE_NAME SEPARATOR '{short}') FROM information_schema.TABLES"),
+        format!("SELECT REPLACE('{many}', 'a', '{long}') AS bomb FROM information_schema.ENGINES"),
+    ] {
+        let code = limited(&query).map_err(|error| error.code).err();
+        assert_eq!(code, Some(Code::TooLong), "{}", &query[..40]);
+    }
+}
+
+/// Comparing a number of many digits to a long list read it as a number each time; many short LIKEs had an effort each.
+#[test]
+fn long_lists_and_many_likes_take_no_longer_than_short_ones() {
+    let digits = "9".repeat(200_000);
+    let list = "1,".repeat(40_000);
+    limited(&format!("SELECT '{digits}' IN ({list} 2) AS found")).unwrap();
+    let like = format!("('{}' LIKE '%{}b')", "a".repeat(6_000), "a".repeat(500));
+    let code = limited(&format!("SELECT {} AS x", vec![like; 10].join(" + "))).map_err(|error| error.code).err();
+    assert_eq!(code, Some(Code::TooLong));
+}
+
+/// With the limits of a server, under which statements are longer.
+fn limited(query: &str) -> Result<Plan, Error> {
+    let limits = StatementLimits::default();
+    let statement = parse(query, StringEscapes::Mysql)?;
+    match plan(&statement, &SessionView { limits: &limits, ..session() })? {
+        Plan::Catalog(catalog) => catalog.answer(&|_| Vec::new()).0.map(|set| Plan::Reply(Reply::Rows(set))),
+        other => Ok(other),
+    }
+}
+
+/// Steps were counted without regard to how wide a row or how long a value is: 670 MB for one SELECT.
+#[test]
+fn queries_about_the_server_hold_few_bytes() {
+    let long = "x".repeat(200_000);
+    for (query, allowed) in [
+        (format!("SELECT '{long}' FROM information_schema.KEYWORDS a, information_schema.KEYWORDS b"), false),
+        ("SELECT COUNT(*) FROM information_schema.COLUMNS a, information_schema.COLUMNS b".to_owned(), false),
+        ("SELECT DISTINCT * FROM information_schema.COLUMNS a, information_schema.TABLES b".to_owned(), false),
+        (format!("SELECT COUNT(*) FROM information_schema.COLUMNS WHERE EXISTS (SELECT '{long}')"), false),
+        (format!("SELECT LENGTH('{long}') FROM information_schema.ENGINES"), true),
+        ("SELECT * FROM information_schema.COLUMNS ORDER BY COLUMN_NAME DESC, 2".to_owned(), true),
+        // Most combinations are never put together.
+        (
+            "SELECT * FROM information_schema.COLUMNS a, information_schema.TABLES b WHERE a.TABLE_NAME = b.TABLE_NAME"
+                .to_owned(),
+            true,
+        ),
+        (
+            "SELECT * FROM information_schema.COLUMNS a LEFT JOIN information_schema.TABLES b USING (TABLE_NAME)"
+                .to_owned(),
+            true,
+        ),
+    ] {
+        let code = limited(&query).map_err(|error| error.code).err();
+        assert_eq!(code, (!allowed).then_some(Code::TooLong), "{query:.90}");
+    }
+}
+
+/// Neither when they come nor when they are prepared: a client may send a thousand at once.
+#[test]
+fn queries_about_the_server_are_carried_out_when_it_is_their_turn() {
+    let query = "SELECT COUNT(*) FROM information_schema.COLUMNS a, information_schema.COLUMNS b WHERE a.x = ?";
+    let prepared = prepare(query, StringEscapes::Mysql).unwrap();
+    assert_eq!(join(&result_columns(&prepared, &session()).unwrap(), |column| column.name.clone()), "COUNT(*)");
+    assert!(matches!(run("SELECT COUNT(*) FROM information_schema.COLUMNS"), Ok(Plan::Catalog(_))));
 }
 
 #[test]

@@ -773,7 +773,7 @@ impl Shard {
 
     fn fall_asleep(&mut self) {
         let machine = &mut self.machine;
-        machine.host_due = if let Host::Browsers(browsers) = &self.host { browsers.next_deadline() } else { None };
+        machine.host_due = each!(&self.host, edge => edge.next_deadline());
         machine.awake = machine.has_work();
         machine.sleeps += usize::from(!machine.awake);
         machine.polls_at = machine.endpoint.congested().then_some(machine.now.time + BACKLOG_POLL);

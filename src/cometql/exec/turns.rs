@@ -1,0 +1,104 @@
+//! How much a session may do in a turn of the shard, so that whoever sends much, or asks for what takes long, delays
+//! nobody but itself.
+//!
+//! A session that has done enough rests: nothing more is read from it and begun for it before everybody else had their
+//! turn. What waits for owners or storage is not counted, as it holds up nobody meanwhile.
+
+use crate::cometql::plan::{CATALOG_STEPS_MAX, Plan};
+use crate::model::ConnId;
+
+use super::Exec;
+use super::session::{Session, Stage};
+
+/// What a session may do in a turn, in steps of a query about the server; it ends with the statement that reaches this.
+/// The longest such query is a turn's work.
+const SESSION_WORK_MAX: u32 = CATALOG_STEPS_MAX;
+
+/// A statement, or another command: 64 of them are a turn's work.
+pub(super) const STATEMENT_WORK: u32 = SESSION_WORK_MAX / 64;
+
+/// A publication that goes out at once; a turn's work are as many as a session may have under way.
+pub(super) const PUBLICATION_WORK: u32 = SESSION_WORK_MAX / 1024;
+
+/// Steps of queries about the server of all sessions together; beyond, none is begun in this turn.
+const QUERIES_WORK_MAX: u32 = 2 * CATALOG_STEPS_MAX;
+
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    number: u32,
+    /// Steps of queries about the server, of all sessions.
+    queries: u32,
+    resting: Vec<ConnId>,
+}
+
+#[cfg(test)]
+impl Turn {
+    pub(super) fn used_up() -> Self {
+        Self { queries: QUERIES_WORK_MAX, ..Self::default() }
+    }
+}
+
+impl Exec {
+    /// The next turn of the shard begins: sessions that had done enough may go on. Whether there are any; then the turn is
+    /// to come without waiting for anything else. To be called once in a turn, after everything else.
+    pub fn next_turn(&mut self) -> bool {
+        self.turn.number = self.turn.number.wrapping_add(1);
+        self.turn.queries = 0;
+        let resting = std::mem::take(&mut self.turn.resting);
+        let any = !resting.is_empty();
+        for id in resting {
+            let Some(mut session) = self.take(id) else { continue };
+            session.rests = false;
+            if session.can_go_on() && !session.startable {
+                session.startable = true;
+                self.startable.push_back(id);
+            }
+            self.touch(&mut session);
+            self.put_back(session);
+        }
+        any
+    }
+
+    pub(super) fn spend(&mut self, session: &mut Session, work: u32) {
+        if session.turn != self.turn.number {
+            (session.turn, session.work) = (self.turn.number, 0);
+        }
+        session.work = session.work.saturating_add(work);
+        if session.work >= SESSION_WORK_MAX {
+            self.rest(session);
+        }
+    }
+
+    pub(super) fn spend_on_query(&mut self, session: &mut Session, steps: u32) {
+        self.turn.queries = self.turn.queries.saturating_add(steps);
+        self.spend(session, steps);
+    }
+
+    /// Whether nothing more is to be begun for the session in this turn.
+    pub(super) fn has_done_enough(&mut self, session: &mut Session) -> bool {
+        let asks = || match session.queue.front().map(|front| &front.stage) {
+            Some(Stage::Planned(plan)) => matches!(**plan, Plan::Catalog(_)),
+            _ => false,
+        };
+        if !session.rests && self.turn.queries >= QUERIES_WORK_MAX && asks() {
+            self.rest(session);
+        }
+        session.rests
+    }
+
+    /// Whether the session's next command must wait.
+    pub(super) fn must_wait(&self, session: &Session) -> bool {
+        session.rests || session.holds_back(self.config.pipeline_max)
+    }
+
+    fn rest(&mut self, session: &mut Session) {
+        if !session.rests {
+            session.rests = true;
+            self.turn.resting.push(session.id);
+        }
+    }
+
+    pub(super) fn turn_bytes(&self) -> usize {
+        self.turn.resting.capacity() * size_of::<ConnId>()
+    }
+}
