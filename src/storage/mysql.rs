@@ -13,8 +13,9 @@ use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, Opts, OptsBuilder, Params};
 
 use super::begun;
+use super::expiry::{self, Sweep};
 use super::groups::{self, Failure, Groups, Results};
-use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
+use super::statements::{self, QueueLengths, Row, Value};
 use super::transfer::{self, Key, Rows, Table, Tables};
 use super::{Completion, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
 use crate::model::MessageId;
@@ -229,7 +230,7 @@ impl Store for Mysql {
 
     fn expire(&mut self, now: i64) -> Result<Expired, StorageError> {
         let piece = self.in_transaction(|engine, connection| {
-            statements::expire(connection, now, &engine.retention, &mut engine.sweep, &mut engine.lengths)
+            expiry::expire(connection, now, &engine.retention, &mut engine.sweep, &mut engine.lengths)
         });
         piece.map_err(|trouble| self.failed(&trouble))
     }
@@ -274,6 +275,7 @@ const DEADLOCKS_MAX: usize = 3;
 
 // Error numbers of the server.
 const SHUTTING_DOWN: u16 = 1053;
+const DUPLICATE: u16 = 1062;
 const LOCKED: u16 = 1205;
 const DEADLOCK: u16 = 1213;
 const READ_ONLY: u16 = 1290;
@@ -306,6 +308,12 @@ fn is_lost(error: &Error) -> bool {
 /// The error as people read it, without the library's name of its kind and without the values of a statement.
 fn said(error: &Error) -> String {
     match error {
+        // Only where rows are not simply replaced.
+        Error::MySqlError(error) if error.code == DUPLICATE => format!(
+            "error {} ({}): {}; the table takes small and capital letters for the same, and a name that differs only in them \
+             is there already",
+            error.code, error.state, error.message
+        ),
         Error::MySqlError(error) => format!("error {} ({}): {}", error.code, error.state, error.message),
         Error::IoError(error) => error.to_string(),
         Error::DriverError(DriverError::CouldNotConnect(Some((_, why, _)))) => why.clone(),
@@ -369,6 +377,8 @@ impl statements::Connection for Conn {
     const TIME: &'static str = "time";
     const NOW: &'static str = "UNIX_TIMESTAMP()";
     const NEWEST: &'static str = "SELECT MAX(time) FROM pipe_messages";
+    // On the text and not on the column, whose characters may be others than UTF-8.
+    const EXACTLY: &'static str = "COLLATE utf8mb4_bin";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE time < ? ORDER BY time LIMIT 500";
     const ID_IS_KEY: bool = true;
     const COMPARES_ROWS: bool = false;
@@ -396,7 +406,7 @@ impl statements::Connection for Conn {
 }
 
 // As the statement for it says.
-const _: () = assert!(EXPIRED_MAX == 500);
+const _: () = assert!(expiry::ROWS_MAX == 500);
 
 fn parameters(values: &[Value<'_>]) -> Params {
     let of = |value: &Value<'_>| match value {

@@ -9,8 +9,9 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 
 use super::begun;
+use super::expiry::{self, Sweep};
 use super::groups::{self, Failure, Groups, Results};
-use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
+use super::statements::{self, QueueLengths, Row, Value};
 use super::transfer::{self, Key, Rows, Table, Tables};
 use super::{Completion, Durability, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
 use crate::model::MessageId;
@@ -122,7 +123,7 @@ impl Sqlite {
 
     fn expire_piece(&mut self, now: i64) -> rusqlite::Result<Expired> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let expired = statements::expire(&mut &*transaction, now, &self.retention, &mut self.sweep, &mut self.lengths)?;
+        let expired = expiry::expire(&mut &*transaction, now, &self.retention, &mut self.sweep, &mut self.lengths)?;
         transaction.commit()?;
         Ok(expired)
     }
@@ -227,6 +228,7 @@ impl statements::Connection for &Connection {
     const NOW: &'static str = "unixepoch()";
     const NEWEST: &'static str = "SELECT MAX((SELECT MAX(time) FROM pipe_messages WHERE dev_id = s.dev_id AND \
          pipe_name = s.name)) FROM pipes_settings AS s";
+    const EXACTLY: &'static str = "";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE (dev_id, user_id, time, id) IN \
          (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";
     const ID_IS_KEY: bool = false;
@@ -259,7 +261,7 @@ impl statements::Connection for &Connection {
 }
 
 // As the statement for it says.
-const _: () = assert!(EXPIRED_MAX == 500);
+const _: () = assert!(expiry::ROWS_MAX == 500);
 
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

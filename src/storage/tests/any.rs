@@ -37,6 +37,7 @@ macro_rules! tests_of_any_engine {
             a_longer_length_does_not_hide_what_went
             trusted_pipes_are_whole_as_far_as_the_retention_goes
             after_the_clock_was_set_back_there_are_gaps
+            names_that_differ_in_case_are_different
         }
     };
     ($run:path: $($name:ident)+) => {
@@ -817,4 +818,22 @@ pub(crate) fn trusted_pipes_are_whole_as_far_as_the_retention_goes(open: Open<'_
     write(&mut *store, Write::DeleteSetting { pipe: other.clone(), begun: late_position(8) });
     assert_eq!(missed(&mut *store, &other, late_position(7)), None);
     assert_eq!(missed(&mut *store, &other, late_position(8)), Some(vec![]));
+}
+
+pub(crate) fn names_that_differ_in_case_are_different(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let pipes = ["news", "News", "trust_a", "trust_A"].map(pipe);
+    writes(&mut *store, vec![setting(&pipes[0], 3), setting(&pipes[1], 1)]);
+    for number in 0..12 {
+        write(&mut *store, put_history(&pipes[number as usize % 4], number, true));
+    }
+    let found = pipes.each_ref().map(|pipe| history(&mut *store, pipe));
+    let expected: [&[u64]; 4] = [&[0, 4, 8], &[9], &[2, 6, 10], &[3, 7, 11]];
+    assert_eq!(found, expected.map(|numbers| of_numbers(numbers.iter().copied())));
+    for pipe in [&pipes[1], &pipes[3]] {
+        write(&mut *store, Write::DeleteHistory { pipe: pipe.clone() });
+    }
+    write(&mut *store, Write::DeleteSetting { pipe: pipes[1].clone(), begun: Position::default() });
+    let found = pipes.each_ref().map(|pipe| history(&mut *store, pipe).len());
+    assert_eq!(found, [3, 0, 3, 0]);
 }
