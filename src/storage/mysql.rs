@@ -114,9 +114,10 @@ impl Mysql {
             make_tables(&mut connection)?;
             begun::opened(&mut connection, &retention)?;
             let version: Option<String> = connection.query_first("SELECT VERSION()")?;
-            Ok((connection, version.unwrap_or_default()))
+            let sweep = Sweep::new(has_tokens_by_time(&mut connection)?);
+            Ok((connection, version.unwrap_or_default(), sweep))
         });
-        let (connection, version) = opened.map_err(|error| OpenError {
+        let (connection, version, sweep) = opened.map_err(|error| OpenError {
             place: place.to_string(),
             why: said(&error),
             unreachable: is_lost(&error),
@@ -132,7 +133,7 @@ impl Mysql {
             server,
             retention,
             lengths: QueueLengths::default(),
-            sweep: Sweep::default(),
+            sweep,
         })
     }
 
@@ -357,6 +358,15 @@ fn make_tables(connection: &mut Conn) -> Result<(), Error> {
     Ok(())
 }
 
+/// Those that CppComet made have no index for it.
+fn has_tokens_by_time(connection: &mut Conn) -> Result<bool, Error> {
+    let index: Option<u8> = connection.query_first(
+        "SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() \
+         AND LOWER(table_name) = 'revoked_tokens' AND LOWER(column_name) = 'time' AND seq_in_index = 1 LIMIT 1",
+    )?;
+    Ok(index.is_some())
+}
+
 /// The tables of `db.sql`: name and statement.
 fn tables() -> Vec<(String, String)> {
     let code: Vec<&str> = SCHEMA.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
@@ -380,6 +390,10 @@ impl statements::Connection for Conn {
     // On the text and not on the column, whose characters may be others than UTF-8.
     const EXACTLY: &'static str = "COLLATE utf8mb4_bin";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE time < ? ORDER BY time LIMIT 500";
+    const EXPIRE_TOKENS: &'static str =
+        "DELETE FROM revoked_tokens WHERE time > ? AND time < ? ORDER BY time LIMIT 500";
+    const EXPIRE_HISTORY: &'static str = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND \
+         pipe_name = ? COLLATE utf8mb4_bin AND time < ? ORDER BY time LIMIT ?";
     const ID_IS_KEY: bool = true;
     const COMPARES_ROWS: bool = false;
     const BATCHES: bool = true;

@@ -117,7 +117,7 @@ impl Sqlite {
         }
         migrate(&mut connection, version).map_err(sqlite)?;
         begun::opened(&mut &connection, &retention).map_err(sqlite)?;
-        let (lengths, sweep) = (QueueLengths::default(), Sweep::default());
+        let (lengths, sweep) = (QueueLengths::default(), Sweep::new(true));
         Ok(Self { connection, file, retention, lengths, sweep, _lock: lock })
     }
 
@@ -231,6 +231,11 @@ impl statements::Connection for &Connection {
     const EXACTLY: &'static str = "";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE (dev_id, user_id, time, id) IN \
          (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";
+    const EXPIRE_TOKENS: &'static str = "DELETE FROM revoked_tokens WHERE (dev_id, token) IN \
+         (SELECT dev_id, token FROM revoked_tokens WHERE time > ? AND time < ? ORDER BY time LIMIT 500)";
+    const EXPIRE_HISTORY: &'static str = "DELETE FROM pipe_messages WHERE (dev_id, pipe_name, time, id) IN \
+         (SELECT dev_id, pipe_name, time, id FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND pipe_name = ? \
+         AND time < ? ORDER BY time LIMIT ?)";
     const ID_IS_KEY: bool = false;
     const COMPARES_ROWS: bool = true;
     // They would be prepared for each number of rows.

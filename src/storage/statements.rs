@@ -107,6 +107,10 @@ pub(super) trait Connection {
     const EXACTLY: &'static str;
     /// Removes at most [`super::expiry::ROWS_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
+    /// The same with revoked tokens of which the time is between two.
+    const EXPIRE_TOKENS: &'static str;
+    /// The same with the messages of a pipe - [`of_name`] - older than a time; the last parameter says how many.
+    const EXPIRE_HISTORY: &'static str;
     /// Whether a message is found by its id alone.
     const ID_IS_KEY: bool;
     /// Whether a comparison of several columns at once is looked up in an index.

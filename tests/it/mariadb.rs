@@ -307,6 +307,26 @@ fn a_database_of_cppcomet_is_used_as_it_is() {
     assert_eq!(texts(&read(store, history)), ["zero", "one", "two", "fits", "too"]);
 }
 
+/// Some tests of any engine on such tables, as far as names and texts fit into them.
+#[test]
+fn a_database_of_cppcomet_does_what_every_engine_does() {
+    let Some(database) = MariaDb::shared("mariadb::a_database_of_cppcomet_does_what_every_engine_does") else { return };
+    for test in [
+        any::what_is_too_old_goes,
+        any::what_is_too_old_goes_in_pieces,
+        any::writes_may_be_repeated,
+        any::a_history_keeps_its_length,
+        any::what_was_missed_is_found_whole_or_not_at_all,
+    ] {
+        let place = database.database();
+        let mut session = database.session(&place);
+        for statement in OLD_SCHEMA.split(';') {
+            session.query_drop(statement).unwrap();
+        }
+        test(&mut |retention| -> Box<dyn Store> { Box::new(Mysql::open(&place, retention).unwrap()) });
+    }
+}
+
 /// Those tables compare names without case, the server does not.
 #[test]
 fn in_a_database_of_cppcomet_names_are_told_apart_by_case() {
