@@ -6,13 +6,14 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::mysql::error::{DriverError, Error};
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, Opts, OptsBuilder, Params};
 
 use super::begun;
+use super::columns::Columns;
 use super::expiry::{self, Sweep};
 use super::groups::{self, Failure, Groups, Results};
 use super::statements::{self, QueueLengths, Row, Value};
@@ -96,6 +97,9 @@ pub struct Mysql {
     retention: Retention,
     lengths: QueueLengths,
     sweep: Sweep,
+    columns: Columns,
+    /// When they were looked at.
+    columns_since: Instant,
 }
 
 impl Mysql {
@@ -115,9 +119,10 @@ impl Mysql {
             begun::opened(&mut connection, &retention)?;
             let version: Option<String> = connection.query_first("SELECT VERSION()")?;
             let sweep = Sweep::new(has_tokens_by_time(&mut connection)?);
-            Ok((connection, version.unwrap_or_default(), sweep))
+            let columns = columns(&mut connection)?;
+            Ok((connection, version.unwrap_or_default(), sweep, columns))
         });
-        let (connection, version, sweep) = opened.map_err(|error| OpenError {
+        let (connection, version, sweep, columns) = opened.map_err(|error| OpenError {
             place: place.to_string(),
             why: said(&error),
             unreachable: is_lost(&error),
@@ -134,6 +139,8 @@ impl Mysql {
             retention,
             lengths: QueueLengths::default(),
             sweep,
+            columns,
+            columns_since: Instant::now(),
         })
     }
 
@@ -185,6 +192,16 @@ impl Mysql {
         })
     }
 
+    /// Before something is refused: somebody may have widened them meanwhile.
+    fn learn_columns_anew(&mut self, jobs: &[Job]) {
+        if self.columns_since.elapsed() >= COLUMNS_INTERVAL
+            && jobs.iter().any(|job| self.columns.refusal(job).is_some())
+            && let Ok(columns) = self.with(|_, connection| columns(connection))
+        {
+            (self.columns, self.columns_since) = (columns, Instant::now());
+        }
+    }
+
     fn failed(&mut self, trouble: &Trouble) -> StorageError {
         // What failed was not committed, so what was counted on the way is wrong.
         self.lengths.forget();
@@ -201,7 +218,8 @@ impl Groups for Mysql {
 
     fn run_group(&mut self, jobs: &[Job], budget: &mut usize) -> Result<Results, Trouble> {
         let mut run = |engine: &mut Self, connection: &mut Conn| {
-            statements::run_jobs(connection, jobs, *budget, &engine.retention, &mut engine.lengths)
+            let Self { retention, lengths, columns, .. } = engine;
+            statements::run_jobs(connection, jobs, *budget, retention, lengths, &|job| columns.refusal(job))
         };
         // Reads alone need no transaction, which would cost two more ways to the server and back.
         let writes = jobs.iter().any(|job| matches!(job.request, Request::Write(_)));
@@ -222,6 +240,7 @@ impl Groups for Mysql {
 
 impl Store for Mysql {
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion> {
+        self.learn_columns_anew(jobs);
         groups::run(self, jobs)
     }
 
@@ -269,6 +288,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const TRANSFER_TIMEOUT: Duration = Duration::from_mins(10);
 const LOCK_WAIT_S: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// What columns take is looked at again before something is refused, but no more often than this.
+const COLUMNS_INTERVAL: Duration = Duration::from_secs(10);
 /// Prepared statements kept; there are fewer.
 const STATEMENTS_MAX: usize = 128;
 /// How often a group that got into a deadlock with others is tried again.
@@ -356,6 +377,19 @@ fn make_tables(connection: &mut Conn) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn columns(connection: &mut Conn) -> Result<Columns, Error> {
+    let rows: Vec<(String, Option<String>, u64, u64)> = connection.query(
+        "SELECT LOWER(CONCAT(table_name, '.', column_name)), LOWER(character_set_name), character_maximum_length, \
+         character_octet_length FROM information_schema.columns \
+         WHERE table_schema = DATABASE() AND character_maximum_length IS NOT NULL AND character_octet_length IS NOT NULL",
+    )?;
+    let mut columns = Columns::default();
+    for (column, charset, characters_max, bytes_max) in rows {
+        columns.add(column, charset.as_deref(), characters_max, bytes_max);
+    }
+    Ok(columns)
 }
 
 /// Those that CppComet made have no index for it.

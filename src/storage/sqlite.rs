@@ -138,7 +138,7 @@ impl Groups for Sqlite {
         let behavior = if writes { TransactionBehavior::Immediate } else { TransactionBehavior::Deferred };
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         let (mut db, lengths) = (&*transaction, &mut self.lengths);
-        let (results, left) = statements::run_jobs(&mut db, jobs, *budget, &self.retention, lengths)?;
+        let (results, left) = statements::run_jobs(&mut db, jobs, *budget, &self.retention, lengths, &|_| None)?;
         transaction.commit()?;
         *budget = left;
         Ok(results)

@@ -172,13 +172,15 @@ pub(super) fn first<C: Connection, T>(
     Ok(found)
 }
 
-/// The results of the first jobs, as many as the budget of bytes allows, and what is left of it then.
+/// The results of the first jobs, as many as the budget of bytes allows, and what is left of it then. `refusal`: what is
+/// wrong with a job of writes that would fail, and the others with it.
 pub(super) fn run_jobs<'jobs, C: Connection>(
     db: &mut C,
     jobs: &'jobs [Job],
     mut budget: usize,
     retention: &Retention,
     lengths: &mut QueueLengths,
+    refusal: &dyn Fn(&Job) -> Option<StorageError>,
 ) -> Result<(Results, usize), C::Error> {
     let mut results = Results::with_capacity(jobs.len());
     let mut rest = jobs;
@@ -194,16 +196,15 @@ pub(super) fn run_jobs<'jobs, C: Connection>(
         } else {
             // All writes up to the next read, whosever they are.
             let of = |job: &'jobs Job| match &job.request {
-                Request::Write(writes) => Some(writes.as_slice()),
+                Request::Write(writes) => Some(refusal(job).map_or(Ok(writes.as_slice()), Err)),
                 Request::Read { .. } => None,
             };
-            let groups: Vec<&[Write]> = rest.iter().map_while(of).collect();
-            let writes: Vec<&Write> = groups.iter().copied().flatten().collect();
+            let groups: Vec<Result<&[Write], StorageError>> = rest.iter().map_while(of).collect();
+            let writes: Vec<&Write> = groups.iter().flatten().copied().flatten().collect();
             let mut rows = run_writes(db, &writes, retention, lengths)?.into_iter();
-            results.extend(
-                groups.iter().map(|group| Ok(Outcome::Written { rows: rows.by_ref().take(group.len()).sum() })),
-            );
             rest = rest.get(groups.len()..).unwrap_or_default();
+            let mut outcome = |group: &[Write]| Outcome::Written { rows: rows.by_ref().take(group.len()).sum() };
+            results.extend(groups.into_iter().map(|group| group.map(&mut outcome)));
         }
     }
     Ok((results, budget))

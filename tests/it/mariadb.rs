@@ -307,6 +307,47 @@ fn a_database_of_cppcomet_is_used_as_it_is() {
     assert_eq!(texts(&read(store, history)), ["zero", "one", "two", "fits", "too"]);
 }
 
+/// A trigger counts how often each row is tried: were the group to fail, all of it would be tried again and again.
+#[test]
+fn what_does_not_fit_into_old_columns_leaves_its_group_alone() {
+    let test = "mariadb::what_does_not_fit_into_old_columns_leaves_its_group_alone";
+    let Some(database) = MariaDb::shared(test) else { return };
+    let place = database.database();
+    let mut session = database.session(&place);
+    make_old(&mut session);
+    session.query_drop("CREATE TABLE tries (n INT) ENGINE = MyISAM").unwrap();
+    let trigger =
+        "CREATE TRIGGER counting BEFORE INSERT ON users_data FOR EACH ROW INSERT INTO tries VALUES (1)";
+    session.query_drop(trigger).unwrap();
+    let mut store = Mysql::open(&place, Retention::default()).unwrap();
+    let put = |id: u32, text: &str| {
+        let good = Write::PutUserData { dev: ZERO, user: user(id), data: format!("{id}").into() };
+        let other = Write::PutUserData { dev: ZERO, user: user(1000 + id), data: text.into() };
+        Request::Write(vec![good, other])
+    };
+    let long = "x".repeat(65_536);
+    let of = |id: u32| match id % 10 {
+        3 => "\u{1f600}",
+        4 => &long,
+        _ => "ж",
+    };
+    let answers = results(&mut store, (0..100).map(|id| put(id, of(id))).collect());
+    for (id, answer) in (0..).zip(&answers) {
+        match (id % 10, answer) {
+            (3, Err(StorageError::Failed(why))) => {
+                assert!(why.starts_with("error 1366 (22007): Incorrect string value: '\\xF0\\x9F\\x98\\x80'"), "{why}");
+            }
+            (4, Err(StorageError::Failed(why))) => {
+                assert!(why.starts_with("error 1406 (22001): Data too long"), "{why}")
+            }
+            (_, answer) => assert_eq!(*answer, Ok(Outcome::Written { rows: 2 })),
+        }
+    }
+    let stored: u32 = session.query_first("SELECT COUNT(*) FROM users_data").unwrap().unwrap();
+    let tries: u32 = session.query_first("SELECT COUNT(*) FROM tries").unwrap().unwrap();
+    assert_eq!((stored, tries), (1 + 160 - 1, 160), "the row of user 1 is replaced");
+}
+
 /// Some tests of any engine on such tables, as far as names and texts fit into them.
 #[test]
 fn a_database_of_cppcomet_does_what_every_engine_does() {
