@@ -653,7 +653,7 @@ pub const KEYS: &[Key] = &[
         section: "storage",
         name: "queue_max",
         shipped: false,
-        doc: "Requests that may wait for the database; more are refused.",
+        doc: "Requests that may wait for the database; more are refused. Half of it is kept for writes and backends.",
         without_effect: None,
         field: Field::Number {
             min: 16,

@@ -106,6 +106,8 @@ pub(super) struct StorageClient {
     /// Jobs sent and not yet answered.
     waiting: usize,
     waiting_max: usize,
+    /// Beyond as many of its own jobs, or in the queue of all, no read is handed over.
+    reads_max: usize,
 }
 
 impl StorageClient {
@@ -113,13 +115,16 @@ impl StorageClient {
     pub(super) fn nowhere() -> Self {
         let (jobs, _) = bounded(0);
         let (_, completions) = bounded(0);
-        Self { shard: ShardId::default(), jobs, completions, waiting: 0, waiting_max: 0 }
+        Self { shard: ShardId::default(), jobs, completions, waiting: 0, waiting_max: 0, reads_max: 0 }
     }
 
     /// Hands a job over, or gives back the completion that says why not.
     pub(super) fn send(&mut self, job: Job) -> Result<(), Completion> {
         let refused = |job: Job| Completion { ticket: job.ticket, result: Err(StorageError::Overloaded) };
-        if self.waiting >= self.waiting_max {
+        let is_read = matches!(job.request, Request::Read { .. });
+        if self.waiting >= self.waiting_max
+            || is_read && (self.waiting >= self.reads_max || self.jobs.len() >= self.reads_max)
+        {
             return Err(refused(job));
         }
         match self.jobs.try_send((self.shard, job)) {
@@ -151,7 +156,9 @@ pub(super) struct StorageSetup {
     pub(super) completions: Vec<Sender<Completion>>,
 }
 
-/// `queue_max`: jobs that may wait; beyond, they are refused as overloaded.
+/// `queue_max`: jobs that may wait; beyond, they are refused as overloaded. The last shard is that of the backends; the
+/// browsers of the others may fill half of the queue with what they want to know, so that however many of them come at
+/// once, writes and backends find room.
 pub(super) fn channels(shards: u16, queue_max: usize) -> (StorageSetup, Vec<StorageClient>) {
     let (job_sender, jobs) = bounded(queue_max);
     let mut completions = Vec::new();
@@ -165,6 +172,7 @@ pub(super) fn channels(shards: u16, queue_max: usize) -> (StorageSetup, Vec<Stor
                 completions: receiver,
                 waiting: 0,
                 waiting_max: queue_max,
+                reads_max: if shard + 1 == shards { queue_max } else { queue_max.div_ceil(2) },
             }
         })
         .collect();

@@ -3,7 +3,7 @@
 //!
 //! Table `pipes_begun`. Marks only grow, so a message that is gone is never forgotten.
 
-use super::statements::{Connection, Filling, Value, fill, first, last_beyond, length, message, values};
+use super::statements::{Connection, Filling, Value, fill, first, last_beyond, length, message, of_name, values};
 use super::{Outcome, Page, Place, Retention};
 use crate::model::{DevId, MessageId, PipeClass, PipeKey, Position, UnixTime};
 
@@ -85,10 +85,11 @@ pub(super) fn missed<C: Connection>(
     }
     let sql = format!(
         "SELECT id, time, event, message, user_id FROM pipe_messages \
-         WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+         WHERE {} AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        of_name::<C>("pipe_name"),
         C::TIME
     );
-    let values = values![pipe.dev, &pipe.name, place.time, place.time, place.id];
+    let values = values![pipe.dev, &pipe.name, &pipe.name, place.time, place.time, place.id];
     let Filling { rows, more, .. } = fill(db, page, &sql, values, message)?;
     Ok(if more { gap } else { Outcome::Missed { rows, complete: true } })
 }
@@ -96,21 +97,27 @@ pub(super) fn missed<C: Connection>(
 /// Whether no message behind this place went because of the length: the oldest go first, and none goes before there are
 /// more than so many.
 fn reaches_back<C: Connection>(db: &mut C, pipe: &PipeKey, place: Place, length: u32) -> Result<bool, C::Error> {
-    let sql = "SELECT 1 FROM pipe_messages \
-         WHERE dev_id = ? AND pipe_name = ? AND time <= ? AND (time, id) <= (?, ?) LIMIT 1";
+    let sql = format!(
+        "SELECT 1 FROM pipe_messages WHERE {} AND time <= ? AND (time, id) <= (?, ?) LIMIT 1",
+        of_name::<C>("pipe_name")
+    );
     let Place { time, id } = place;
-    let older = first(db, sql, values![pipe.dev, &pipe.name, time, time, id], |_| Some(()))?;
+    let older = first(db, &sql, values![pipe.dev, &pipe.name, &pipe.name, time, time, id], |_| Some(()))?;
     Ok(older.is_some() || last_beyond(db, pipe, length - 1)?.is_none())
 }
 
 pub(super) fn of_pipe<C: Connection>(db: &mut C, pipe: &PipeKey) -> Result<Position, C::Error> {
-    let sql = "SELECT MAX(begun) FROM (SELECT begun FROM pipes_begun WHERE dev_id = ? AND name = ? \
-         UNION ALL SELECT begun FROM pipes_begun WHERE dev_id = ? AND name IN (?, ?)) AS marks";
+    let sql = format!(
+        "SELECT MAX(begun) FROM (SELECT begun FROM pipes_begun WHERE {} \
+         UNION ALL SELECT begun FROM pipes_begun WHERE dev_id = ? AND name IN (?, ?)) AS marks",
+        of_name::<C>("name")
+    );
     let (nobody, database) = Begun::Database.key();
     let trusted = pipe.name.class() == PipeClass::Trust;
     let (_, also) = if trusted { Begun::Trusted.key() } else { Begun::Database.key() };
-    let values = &[pipe.dev.into(), (&pipe.name).into(), nobody, database.into(), also.into()];
-    Ok(first(db, sql, values, |row| row.int(0))?.map(position).unwrap_or_default())
+    let name = (&pipe.name).into();
+    let values = &[pipe.dev.into(), name, name, nobody, database.into(), also.into()];
+    Ok(first(db, &sql, values, |row| row.int(0))?.map(position).unwrap_or_default())
 }
 
 /// Unless it stands higher already.
@@ -123,19 +130,25 @@ pub(super) fn raise<C: Connection>(db: &mut C, whose: Begun<'_>, begun: Position
 
 /// A pipe that has no history has no mark.
 pub(super) fn forget<C: Connection>(db: &mut C, pipe: &PipeKey) -> Result<(), C::Error> {
-    db.execute("DELETE FROM pipes_begun WHERE dev_id = ? AND name = ?", values![pipe.dev, &pipe.name]).map(|_| ())
+    delete(db, pipe.dev.into(), pipe.name.as_str())
 }
 
 fn get<C: Connection>(db: &mut C, whose: Begun<'_>) -> Result<Option<Position>, C::Error> {
     let (dev, name) = whose.key();
-    let sql = "SELECT begun FROM pipes_begun WHERE dev_id = ? AND name = ?";
-    Ok(first(db, sql, &[dev, name.into()], |row| row.int(0))?.map(position))
+    let sql = format!("SELECT begun FROM pipes_begun WHERE {}", of_name::<C>("name"));
+    Ok(first(db, &sql, &[dev, name.into(), name.into()], |row| row.int(0))?.map(position))
 }
 
 fn put<C: Connection>(db: &mut C, whose: Begun<'_>, begun: Position) -> Result<(), C::Error> {
     let (dev, name) = whose.key();
-    db.execute("REPLACE INTO pipes_begun (dev_id, name, begun) VALUES (?, ?, ?)", &[dev, name.into(), begun.into()])
+    delete(db, dev, name)?;
+    db.execute("INSERT INTO pipes_begun (dev_id, name, begun) VALUES (?, ?, ?)", &[dev, name.into(), begun.into()])
         .map(|_| ())
+}
+
+fn delete<C: Connection>(db: &mut C, dev: Value<'_>, name: &str) -> Result<(), C::Error> {
+    let sql = format!("DELETE FROM pipes_begun WHERE {}", of_name::<C>("name"));
+    db.execute(&sql, &[dev, name.into(), name.into()]).map(|_| ())
 }
 
 /// The last position of the second before this one.

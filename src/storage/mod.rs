@@ -376,6 +376,8 @@ impl std::fmt::Display for StorageError {
 pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 mod begun;
+mod columns;
+mod expiry;
 mod groups;
 pub mod mysql;
 pub mod sqlite;

@@ -6,15 +6,17 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::mysql::error::{DriverError, Error};
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, Opts, OptsBuilder, Params};
 
 use super::begun;
+use super::columns::Columns;
+use super::expiry::{self, Sweep};
 use super::groups::{self, Failure, Groups, Results};
-use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
+use super::statements::{self, QueueLengths, Row, Value};
 use super::transfer::{self, Key, Rows, Table, Tables};
 use super::{Completion, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
 use crate::model::MessageId;
@@ -95,6 +97,9 @@ pub struct Mysql {
     retention: Retention,
     lengths: QueueLengths,
     sweep: Sweep,
+    columns: Columns,
+    /// When they were looked at.
+    columns_since: Instant,
 }
 
 impl Mysql {
@@ -113,9 +118,11 @@ impl Mysql {
             make_tables(&mut connection)?;
             begun::opened(&mut connection, &retention)?;
             let version: Option<String> = connection.query_first("SELECT VERSION()")?;
-            Ok((connection, version.unwrap_or_default()))
+            let sweep = Sweep::new(has_tokens_by_time(&mut connection)?);
+            let columns = columns(&mut connection)?;
+            Ok((connection, version.unwrap_or_default(), sweep, columns))
         });
-        let (connection, version) = opened.map_err(|error| OpenError {
+        let (connection, version, sweep, columns) = opened.map_err(|error| OpenError {
             place: place.to_string(),
             why: said(&error),
             unreachable: is_lost(&error),
@@ -131,7 +138,9 @@ impl Mysql {
             server,
             retention,
             lengths: QueueLengths::default(),
-            sweep: Sweep::default(),
+            sweep,
+            columns,
+            columns_since: Instant::now(),
         })
     }
 
@@ -183,6 +192,16 @@ impl Mysql {
         })
     }
 
+    /// Before something is refused: somebody may have widened them meanwhile.
+    fn learn_columns_anew(&mut self, jobs: &[Job]) {
+        if self.columns_since.elapsed() >= COLUMNS_INTERVAL
+            && jobs.iter().any(|job| self.columns.refusal(job).is_some())
+            && let Ok(columns) = self.with(|_, connection| columns(connection))
+        {
+            (self.columns, self.columns_since) = (columns, Instant::now());
+        }
+    }
+
     fn failed(&mut self, trouble: &Trouble) -> StorageError {
         // What failed was not committed, so what was counted on the way is wrong.
         self.lengths.forget();
@@ -199,7 +218,8 @@ impl Groups for Mysql {
 
     fn run_group(&mut self, jobs: &[Job], budget: &mut usize) -> Result<Results, Trouble> {
         let mut run = |engine: &mut Self, connection: &mut Conn| {
-            statements::run_jobs(connection, jobs, *budget, &engine.retention, &mut engine.lengths)
+            let Self { retention, lengths, columns, .. } = engine;
+            statements::run_jobs(connection, jobs, *budget, retention, lengths, &|job| columns.refusal(job))
         };
         // Reads alone need no transaction, which would cost two more ways to the server and back.
         let writes = jobs.iter().any(|job| matches!(job.request, Request::Write(_)));
@@ -220,6 +240,7 @@ impl Groups for Mysql {
 
 impl Store for Mysql {
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion> {
+        self.learn_columns_anew(jobs);
         groups::run(self, jobs)
     }
 
@@ -229,7 +250,7 @@ impl Store for Mysql {
 
     fn expire(&mut self, now: i64) -> Result<Expired, StorageError> {
         let piece = self.in_transaction(|engine, connection| {
-            statements::expire(connection, now, &engine.retention, &mut engine.sweep, &mut engine.lengths)
+            expiry::expire(connection, now, &engine.retention, &mut engine.sweep, &mut engine.lengths)
         });
         piece.map_err(|trouble| self.failed(&trouble))
     }
@@ -267,6 +288,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const TRANSFER_TIMEOUT: Duration = Duration::from_mins(10);
 const LOCK_WAIT_S: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// What columns take is looked at again before something is refused, but no more often than this.
+const COLUMNS_INTERVAL: Duration = Duration::from_secs(10);
 /// Prepared statements kept; there are fewer.
 const STATEMENTS_MAX: usize = 128;
 /// How often a group that got into a deadlock with others is tried again.
@@ -274,6 +297,7 @@ const DEADLOCKS_MAX: usize = 3;
 
 // Error numbers of the server.
 const SHUTTING_DOWN: u16 = 1053;
+const DUPLICATE: u16 = 1062;
 const LOCKED: u16 = 1205;
 const DEADLOCK: u16 = 1213;
 const READ_ONLY: u16 = 1290;
@@ -306,6 +330,12 @@ fn is_lost(error: &Error) -> bool {
 /// The error as people read it, without the library's name of its kind and without the values of a statement.
 fn said(error: &Error) -> String {
     match error {
+        // Only where rows are not simply replaced.
+        Error::MySqlError(error) if error.code == DUPLICATE => format!(
+            "error {} ({}): {}; the table takes small and capital letters for the same, and a name that differs only in them \
+             is there already",
+            error.code, error.state, error.message
+        ),
         Error::MySqlError(error) => format!("error {} ({}): {}", error.code, error.state, error.message),
         Error::IoError(error) => error.to_string(),
         Error::DriverError(DriverError::CouldNotConnect(Some((_, why, _)))) => why.clone(),
@@ -349,6 +379,28 @@ fn make_tables(connection: &mut Conn) -> Result<(), Error> {
     Ok(())
 }
 
+fn columns(connection: &mut Conn) -> Result<Columns, Error> {
+    let rows: Vec<(String, Option<String>, u64, u64)> = connection.query(
+        "SELECT LOWER(CONCAT(table_name, '.', column_name)), LOWER(character_set_name), character_maximum_length, \
+         character_octet_length FROM information_schema.columns \
+         WHERE table_schema = DATABASE() AND character_maximum_length IS NOT NULL AND character_octet_length IS NOT NULL",
+    )?;
+    let mut columns = Columns::default();
+    for (column, charset, characters_max, bytes_max) in rows {
+        columns.add(column, charset.as_deref(), characters_max, bytes_max);
+    }
+    Ok(columns)
+}
+
+/// Those that CppComet made have no index for it.
+fn has_tokens_by_time(connection: &mut Conn) -> Result<bool, Error> {
+    let index: Option<u8> = connection.query_first(
+        "SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() \
+         AND LOWER(table_name) = 'revoked_tokens' AND LOWER(column_name) = 'time' AND seq_in_index = 1 LIMIT 1",
+    )?;
+    Ok(index.is_some())
+}
+
 /// The tables of `db.sql`: name and statement.
 fn tables() -> Vec<(String, String)> {
     let code: Vec<&str> = SCHEMA.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
@@ -369,7 +421,13 @@ impl statements::Connection for Conn {
     const TIME: &'static str = "time";
     const NOW: &'static str = "UNIX_TIMESTAMP()";
     const NEWEST: &'static str = "SELECT MAX(time) FROM pipe_messages";
+    // On the text and not on the column, whose characters may be others than UTF-8.
+    const EXACTLY: &'static str = "COLLATE utf8mb4_bin";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE time < ? ORDER BY time LIMIT 500";
+    const EXPIRE_TOKENS: &'static str =
+        "DELETE FROM revoked_tokens WHERE time > ? AND time < ? ORDER BY time LIMIT 500";
+    const EXPIRE_HISTORY: &'static str = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND \
+         pipe_name = ? COLLATE utf8mb4_bin AND time < ? ORDER BY time LIMIT ?";
     const ID_IS_KEY: bool = true;
     const COMPARES_ROWS: bool = false;
     const BATCHES: bool = true;
@@ -396,7 +454,7 @@ impl statements::Connection for Conn {
 }
 
 // As the statement for it says.
-const _: () = assert!(EXPIRED_MAX == 500);
+const _: () = assert!(expiry::ROWS_MAX == 500);
 
 fn parameters(values: &[Value<'_>]) -> Params {
     let of = |value: &Value<'_>| match value {

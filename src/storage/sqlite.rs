@@ -9,8 +9,9 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 
 use super::begun;
+use super::expiry::{self, Sweep};
 use super::groups::{self, Failure, Groups, Results};
-use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
+use super::statements::{self, QueueLengths, Row, Value};
 use super::transfer::{self, Key, Rows, Table, Tables};
 use super::{Completion, Durability, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
 use crate::model::MessageId;
@@ -116,13 +117,13 @@ impl Sqlite {
         }
         migrate(&mut connection, version).map_err(sqlite)?;
         begun::opened(&mut &connection, &retention).map_err(sqlite)?;
-        let (lengths, sweep) = (QueueLengths::default(), Sweep::default());
+        let (lengths, sweep) = (QueueLengths::default(), Sweep::new(true));
         Ok(Self { connection, file, retention, lengths, sweep, _lock: lock })
     }
 
     fn expire_piece(&mut self, now: i64) -> rusqlite::Result<Expired> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let expired = statements::expire(&mut &*transaction, now, &self.retention, &mut self.sweep, &mut self.lengths)?;
+        let expired = expiry::expire(&mut &*transaction, now, &self.retention, &mut self.sweep, &mut self.lengths)?;
         transaction.commit()?;
         Ok(expired)
     }
@@ -137,7 +138,7 @@ impl Groups for Sqlite {
         let behavior = if writes { TransactionBehavior::Immediate } else { TransactionBehavior::Deferred };
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         let (mut db, lengths) = (&*transaction, &mut self.lengths);
-        let (results, left) = statements::run_jobs(&mut db, jobs, *budget, &self.retention, lengths)?;
+        let (results, left) = statements::run_jobs(&mut db, jobs, *budget, &self.retention, lengths, &|_| None)?;
         transaction.commit()?;
         *budget = left;
         Ok(results)
@@ -227,8 +228,14 @@ impl statements::Connection for &Connection {
     const NOW: &'static str = "unixepoch()";
     const NEWEST: &'static str = "SELECT MAX((SELECT MAX(time) FROM pipe_messages WHERE dev_id = s.dev_id AND \
          pipe_name = s.name)) FROM pipes_settings AS s";
+    const EXACTLY: &'static str = "";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE (dev_id, user_id, time, id) IN \
          (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";
+    const EXPIRE_TOKENS: &'static str = "DELETE FROM revoked_tokens WHERE (dev_id, token) IN \
+         (SELECT dev_id, token FROM revoked_tokens WHERE time > ? AND time < ? ORDER BY time LIMIT 500)";
+    const EXPIRE_HISTORY: &'static str = "DELETE FROM pipe_messages WHERE (dev_id, pipe_name, time, id) IN \
+         (SELECT dev_id, pipe_name, time, id FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND pipe_name = ? \
+         AND time < ? ORDER BY time LIMIT ?)";
     const ID_IS_KEY: bool = false;
     const COMPARES_ROWS: bool = true;
     // They would be prepared for each number of rows.
@@ -259,7 +266,7 @@ impl statements::Connection for &Connection {
 }
 
 // As the statement for it says.
-const _: () = assert!(EXPIRED_MAX == 500);
+const _: () = assert!(expiry::ROWS_MAX == 500);
 
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

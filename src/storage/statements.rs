@@ -10,21 +10,17 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use super::begun::{self, Begun};
 use super::groups::{Results, weight};
 use super::{
-    Call, Expired, Job, Outcome, Page, PipeSetting, Place, Read, Request, Retention, StorageError, StoredMessage, Write,
+    Call, Job, Outcome, Page, PipeSetting, Place, Read, Request, Retention, StorageError, StoredMessage, Write,
 };
-use crate::model::{DevId, EventName, MessageId, PipeClass, PipeKey, PipeName, Position, UnixTime, UserId};
+use crate::model::{DevId, EventName, MessageId, PipeClass, PipeKey, PipeName, Position, UserId};
 
 /// What stands for "never" in column `time` of `revoked_tokens`, as CppComet wrote it into every row.
-const NEVER: i64 = 9_999_999;
+pub(super) const NEVER: i64 = 9_999_999;
 /// Times are 32 bits wide in `db.sql`.
 const TIME_MAX: i64 = i32::MAX as i64;
 
 /// Ids in one statement; a shorter list repeats its last one, so that few different statements are prepared.
 const IDS_MAX: usize = 100;
-/// Rows that one call of [`expire`] removes from a table.
-pub(super) const EXPIRED_MAX: usize = 500;
-/// Pipes that one call of [`expire`] looks at.
-const SWEPT_MAX: usize = 200;
 /// Users whose queue lengths are remembered.
 const LENGTHS_MAX: usize = 65_536;
 
@@ -107,8 +103,14 @@ pub(super) trait Connection {
     const NOW: &'static str;
     /// Reads the time of the newest message in the histories, as far as an index tells it.
     const NEWEST: &'static str;
-    /// Removes at most [`EXPIRED_MAX`] personal messages older than a time, the oldest first.
+    /// Behind a text, has names compared with it byte by byte. Some tables compare without case.
+    const EXACTLY: &'static str;
+    /// Removes at most [`super::expiry::ROWS_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
+    /// The same with revoked tokens of which the time is between two.
+    const EXPIRE_TOKENS: &'static str;
+    /// The same with the messages of a pipe - [`of_name`] - older than a time; the last parameter says how many.
+    const EXPIRE_HISTORY: &'static str;
     /// Whether a message is found by its id alone.
     const ID_IS_KEY: bool;
     /// Whether a comparison of several columns at once is looked up in an index.
@@ -149,6 +151,12 @@ impl QueueLengths {
     }
 }
 
+/// The condition for the rows of a name, which stands for two parameters. Tables that CppComet made take `News` for
+/// `news`: their index finds the rows of both, and the second comparison leaves those that are meant.
+pub(super) fn of_name<C: Connection>(column: &str) -> String {
+    format!("dev_id = ? AND {column} = ? AND {column} = ? {}", C::EXACTLY)
+}
+
 /// The first row's value.
 pub(super) fn first<C: Connection, T>(
     db: &mut C,
@@ -164,13 +172,15 @@ pub(super) fn first<C: Connection, T>(
     Ok(found)
 }
 
-/// The results of the first jobs, as many as the budget of bytes allows, and what is left of it then.
+/// The results of the first jobs, as many as the budget of bytes allows, and what is left of it then. `refusal`: what is
+/// wrong with a job of writes that would fail, and the others with it.
 pub(super) fn run_jobs<'jobs, C: Connection>(
     db: &mut C,
     jobs: &'jobs [Job],
     mut budget: usize,
     retention: &Retention,
     lengths: &mut QueueLengths,
+    refusal: &dyn Fn(&Job) -> Option<StorageError>,
 ) -> Result<(Results, usize), C::Error> {
     let mut results = Results::with_capacity(jobs.len());
     let mut rest = jobs;
@@ -186,16 +196,15 @@ pub(super) fn run_jobs<'jobs, C: Connection>(
         } else {
             // All writes up to the next read, whosever they are.
             let of = |job: &'jobs Job| match &job.request {
-                Request::Write(writes) => Some(writes.as_slice()),
+                Request::Write(writes) => Some(refusal(job).map_or(Ok(writes.as_slice()), Err)),
                 Request::Read { .. } => None,
             };
-            let groups: Vec<&[Write]> = rest.iter().map_while(of).collect();
-            let writes: Vec<&Write> = groups.iter().copied().flatten().collect();
+            let groups: Vec<Result<&[Write], StorageError>> = rest.iter().map_while(of).collect();
+            let writes: Vec<&Write> = groups.iter().flatten().copied().flatten().collect();
             let mut rows = run_writes(db, &writes, retention, lengths)?.into_iter();
-            results.extend(
-                groups.iter().map(|group| Ok(Outcome::Written { rows: rows.by_ref().take(group.len()).sum() })),
-            );
             rest = rest.get(groups.len()..).unwrap_or_default();
+            let mut outcome = |group: &[Write]| Outcome::Written { rows: rows.by_ref().take(group.len()).sum() };
+            results.extend(groups.into_iter().map(|group| group.map(&mut outcome)));
         }
     }
     Ok((results, budget))
@@ -377,9 +386,9 @@ fn queue<C: Connection>(
 }
 
 /// The length set for a pipe.
-fn setting<C: Connection>(db: &mut C, dev: DevId, name: &PipeName) -> Result<Option<u32>, C::Error> {
-    let sql = "SELECT length FROM pipes_settings WHERE dev_id = ? AND name = ?";
-    first(db, sql, values![dev, name], |row| row.int(0).map(|length| length.clamp(0, u32::MAX.into()) as u32))
+pub(super) fn setting<C: Connection>(db: &mut C, dev: DevId, name: &PipeName) -> Result<Option<u32>, C::Error> {
+    let sql = format!("SELECT length FROM pipes_settings WHERE {}", of_name::<C>("name"));
+    first(db, &sql, values![dev, name, name], |row| row.int(0).map(|length| length.clamp(0, u32::MAX.into()) as u32))
 }
 
 /// How many messages a pipe keeps.
@@ -390,9 +399,12 @@ pub(super) fn length<C: Connection>(db: &mut C, pipe: &PipeKey, retention: &Rete
 
 /// The place of the newest message that is beyond the length.
 pub(super) fn last_beyond<C: Connection>(db: &mut C, pipe: &PipeKey, length: u32) -> Result<Option<Place>, C::Error> {
-    let sql = "SELECT time, id FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? \
-         ORDER BY time DESC, id DESC LIMIT 1 OFFSET ?";
-    first(db, sql, values![pipe.dev, &pipe.name, length], |row| Some(Place { time: row.int(0)?, id: row.id(1)? }))
+    let sql = format!(
+        "SELECT time, id FROM pipe_messages WHERE {} ORDER BY time DESC, id DESC LIMIT 1 OFFSET ?",
+        of_name::<C>("pipe_name")
+    );
+    let place = |row: &dyn Row| Some(Place { time: row.int(0)?, id: row.id(1)? });
+    first(db, &sql, values![pipe.dev, &pipe.name, &pipe.name, length], place)
 }
 
 fn history<C: Connection>(
@@ -408,11 +420,12 @@ fn history<C: Connection>(
     }
     let sql = format!(
         "SELECT id, time, event, message, user_id FROM pipe_messages \
-         WHERE dev_id = ? AND pipe_name = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+         WHERE {} AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        of_name::<C>("pipe_name"),
         C::TIME
     );
     let Place { time, id } = after.max(last_beyond(db, pipe, length)?).unwrap_or(BEGINNING);
-    let filling = fill(db, page, &sql, values![pipe.dev, &pipe.name, time, time, id], message)?;
+    let filling = fill(db, page, &sql, values![pipe.dev, &pipe.name, &pipe.name, time, time, id], message)?;
     Ok(Outcome::Messages { rows: filling.rows, more: filling.more })
 }
 
@@ -425,10 +438,12 @@ fn newest_history<C: Connection>(
     let rows_max = length(db, pipe, retention)?.min(page.rows);
     let mut rows = Vec::new();
     if rows_max > 0 {
-        let sql = "SELECT id, time, event, message, user_id FROM pipe_messages \
-             WHERE dev_id = ? AND pipe_name = ? ORDER BY time DESC, id DESC LIMIT ?";
+        let sql = format!(
+            "SELECT id, time, event, message, user_id FROM pipe_messages WHERE {} ORDER BY time DESC, id DESC LIMIT ?",
+            of_name::<C>("pipe_name")
+        );
         let page = Page { rows: rows_max, ..page };
-        rows = fill(db, page, sql, values![pipe.dev, &pipe.name], message)?.rows;
+        rows = fill(db, page, &sql, values![pipe.dev, &pipe.name, &pipe.name], message)?.rows;
         rows.reverse();
     }
     Ok(Outcome::Messages { rows, more: false })
@@ -452,8 +467,10 @@ fn calls<C: Connection>(
     names: &[Box<str>],
     bytes_max: usize,
 ) -> Result<Option<Outcome>, C::Error> {
-    let sql = "SELECT user_id, caller_id, message, profile, stream, node, time FROM conference \
-         WHERE dev_id = ? AND name = ? ORDER BY user_id";
+    let sql = format!(
+        "SELECT user_id, caller_id, message, profile, stream, node, time FROM conference WHERE {} ORDER BY user_id",
+        of_name::<C>("name")
+    );
     let user = |number: Option<i64>| UserId::new(u32::try_from(number?).ok()?);
     let (mut rows, mut bytes) = (Vec::new(), 0);
     for name in names {
@@ -469,7 +486,7 @@ fn calls<C: Connection>(
                 time: row.int(6)?,
             })
         };
-        db.query(sql, values![dev, &**name], &mut |row| {
+        db.query(&sql, values![dev, &**name, &**name], &mut |row| {
             let call = call(row);
             bytes += call.as_ref().map_or(0, |call| call.message.len());
             rows.extend(call);
@@ -664,8 +681,9 @@ fn run_write<C: Connection>(
             if let Some(begun) = interrupted(db, pipe, before, *length, *begun)? {
                 begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), begun)?;
             }
-            let values = values![pipe.dev, &pipe.name, *length];
-            replace(db, "pipes_settings (dev_id, name, type, length) VALUES (?, ?, '0', ?)", values)?;
+            delete_setting(db, pipe)?;
+            let insert = "INSERT INTO pipes_settings (dev_id, name, type, length) VALUES (?, ?, '0', ?)";
+            db.execute(insert, values![pipe.dev, &pipe.name, *length])?;
             trim(db, pipe, *length)?;
             Ok(1)
         }
@@ -676,7 +694,7 @@ fn run_write<C: Connection>(
             } else {
                 begun::forget(db, pipe)?;
             }
-            db.execute("DELETE FROM pipes_settings WHERE dev_id = ? AND name = ?", values![pipe.dev, &pipe.name])
+            delete_setting(db, pipe)
         }
         Write::PutRevoked { dev, token, expires } => {
             // One that is over already goes at the next look; one that outlives the column never does.
@@ -691,16 +709,27 @@ fn run_write<C: Connection>(
         }
         Write::PutCall { dev, call } => {
             let Call { name, user, caller, message, profile, stream, node, time } = call;
-            let into = "conference (dev_id, name, user_id, caller_id, message, profile, stream, node, time) \
+            delete_call(db, *dev, name, *user)?;
+            let into = "INSERT INTO conference (dev_id, name, user_id, caller_id, message, profile, stream, node, time) \
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
             let values = values![*dev, &**name, *user, *caller, &**message, &**profile, &**stream, &**node, *time];
-            replace(db, into, values)
+            db.execute(into, values)
         }
-        Write::DeleteCall { dev, name, user } => db.execute(
-            "DELETE FROM conference WHERE dev_id = ? AND name = ? AND user_id = ?",
-            values![*dev, &**name, *user],
-        ),
+        Write::DeleteCall { dev, name, user } => delete_call(db, *dev, name, *user),
     }
+}
+
+// What has a name for its key is deleted and inserted, not replaced: where `News` and `news` are one key, the other one's
+// row would go unasked. Now it is a duplicate, and refused.
+
+fn delete_setting<C: Connection>(db: &mut C, pipe: &PipeKey) -> Result<u64, C::Error> {
+    let sql = format!("DELETE FROM pipes_settings WHERE {}", of_name::<C>("name"));
+    db.execute(&sql, values![pipe.dev, &pipe.name, &pipe.name])
+}
+
+fn delete_call<C: Connection>(db: &mut C, dev: DevId, name: &str, user: UserId) -> Result<u64, C::Error> {
+    let sql = format!("DELETE FROM conference WHERE {} AND user_id = ?", of_name::<C>("name"));
+    db.execute(&sql, values![dev, name, name, user])
 }
 
 /// Behind which position a history is whole when its length changes, if that is not as before.
@@ -742,8 +771,8 @@ fn delete_from_history<C: Connection>(
     let mut deleted = 0;
     for (name, position) in newest {
         if pipes.is_none_or(|pipes| pipes.iter().any(|pipe| pipe.as_str() == name)) {
-            let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND id IN";
-            deleted += delete_ids(db, sql, values![dev, name.as_str()], ids)?;
+            let sql = format!("DELETE FROM pipe_messages WHERE {} AND id IN", of_name::<C>("pipe_name"));
+            deleted += delete_ids(db, &sql, values![dev, name.as_str(), name.as_str()], ids)?;
             begun::raise(db, Begun::Pipe(dev, &name), position)?;
         }
     }
@@ -886,98 +915,16 @@ fn trim<C: Connection>(db: &mut C, pipe: &PipeKey, length: u32) -> Result<(), C:
         delete_history(db, pipe)?;
     } else if let Some(Place { time, id }) = last_beyond(db, pipe, length)? {
         let sql = format!(
-            "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND {} <= ? AND (time, id) <= (?, ?)",
+            "DELETE FROM pipe_messages WHERE {} AND {} <= ? AND (time, id) <= (?, ?)",
+            of_name::<C>("pipe_name"),
             C::TIME
         );
-        db.execute(&sql, values![pipe.dev, &pipe.name, time, time, id])?;
+        db.execute(&sql, values![pipe.dev, &pipe.name, &pipe.name, time, time, id])?;
     }
     Ok(())
 }
 
 fn delete_history<C: Connection>(db: &mut C, pipe: &PipeKey) -> Result<u64, C::Error> {
-    db.execute("DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ?", values![pipe.dev, &pipe.name])
-}
-
-// Retention
-
-/// Where the look at the `trust_` pipes has come to.
-#[derive(Debug, Default)]
-pub(super) struct Sweep {
-    dev: DevId,
-    /// The last pipe of this tenant that was looked at.
-    after: Option<String>,
-}
-
-/// How the names of pipes begin that have history without a setting.
-const TRUST: &str = "trust_";
-
-pub(super) fn expire<C: Connection>(
-    db: &mut C,
-    now: i64,
-    retention: &Retention,
-    sweep: &mut Sweep,
-    lengths: &mut QueueLengths,
-) -> Result<Expired, C::Error> {
-    let mut expired = Expired::default();
-    let before = |seconds: u64| now.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX));
-    if retention.queue_seconds > 0 {
-        expired.queued = db.execute(C::EXPIRE_QUEUED, values![before(retention.queue_seconds)])?;
-        if expired.queued > 0 {
-            lengths.forget();
-        }
-    }
-    expired.tokens = db.execute("DELETE FROM revoked_tokens WHERE time > ? AND time < ?", values![NEVER, now])?;
-    expired.more = expired.queued >= EXPIRED_MAX as u64;
-    if retention.trust_seconds > 0 {
-        let before = before(retention.trust_seconds);
-        let more;
-        (expired.history, more) = sweep_trust(db, before, sweep)?;
-        if expired.history > 0 {
-            begun::raise(db, Begun::Trusted, Position::last_of(UnixTime(before.saturating_sub(1))))?;
-        }
-        expired.more |= more;
-    }
-    Ok(expired)
-}
-
-/// Looks at some pipes, in their order; tables have no index by age that would leave out the pipes with a setting. Returns
-/// how many messages went, and whether there are more pipes.
-fn sweep_trust<C: Connection>(db: &mut C, before: i64, sweep: &mut Sweep) -> Result<(u64, bool), C::Error> {
-    let mut removed = 0;
-    for _ in 0..SWEPT_MAX {
-        if let Some(name) = next_trusted(db, sweep)? {
-            // Where names compare without case, one that we do not mean may come along.
-            let set = "SELECT 1 FROM pipes_settings WHERE dev_id = ? AND name = ?";
-            let of_pipe = values![sweep.dev, name.as_str()];
-            if name.starts_with(TRUST) && first(db, set, of_pipe, |_| Some(()))?.is_none() {
-                let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND time < ?";
-                removed += db.execute(sql, values![sweep.dev, name.as_str(), before])?;
-            }
-            sweep.after = Some(name);
-        } else {
-            let sql = "SELECT MIN(dev_id) FROM pipe_messages WHERE dev_id > ?";
-            let next = first(db, sql, values![sweep.dev], |row| u32::try_from(row.int(0)?).ok())?;
-            *sweep = Sweep { dev: next.map(DevId).unwrap_or_default(), after: None };
-            if next.is_none() {
-                return Ok((removed, false));
-            }
-        }
-        if removed >= EXPIRED_MAX as u64 {
-            break;
-        }
-    }
-    Ok((removed, true))
-}
-
-fn next_trusted<C: Connection>(db: &mut C, sweep: &Sweep) -> Result<Option<String>, C::Error> {
-    let name = |row: &dyn Row| row.text(0).map(str::to_owned);
-    let next = if let Some(after) = &sweep.after {
-        let sql = "SELECT MIN(pipe_name) FROM pipe_messages WHERE dev_id = ? AND pipe_name > ?";
-        first(db, sql, values![sweep.dev, after.as_str()], name)?
-    } else {
-        let sql = "SELECT MIN(pipe_name) FROM pipe_messages WHERE dev_id = ? AND pipe_name >= ?";
-        first(db, sql, values![sweep.dev, TRUST], name)?
-    };
-    let begins = |name: &String| name.get(..TRUST.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TRUST));
-    Ok(next.filter(begins))
+    let sql = format!("DELETE FROM pipe_messages WHERE {}", of_name::<C>("pipe_name"));
+    db.execute(&sql, values![pipe.dev, &pipe.name, &pipe.name])
 }

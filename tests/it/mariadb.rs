@@ -3,7 +3,7 @@
 
 use crate::server::{PATIENCE, Server, Setup};
 use crate::tools;
-use encke::model::{DevId, MessageId, PipeKey, PipeName, UserId};
+use encke::model::{DevId, MessageId, PipeKey, PipeName, Position, UnixTime, UserId};
 use encke::storage::mysql::{Mysql, Place};
 use encke::storage::{
     Expired, Job, Outcome, Page, PipeSetting, Read, Request, Retention, StorageError, Store, StoredMessage, Ticket,
@@ -291,7 +291,7 @@ fn a_database_of_cppcomet_is_used_as_it_is() {
 
     // What does not fit into the old columns is refused, whole and alone.
     let message = |id: u64, text: &str| StoredMessage {
-        id: MessageId::new(encke::model::Position(1_700_000_003_000 << 12), id << 2),
+        id: MessageId::new(Position(1_700_000_003_000 << 12), id << 2),
         time: 1_700_000_003,
         event: encke::model::EventName::default(),
         message: text.into(),
@@ -305,6 +305,185 @@ fn a_database_of_cppcomet_is_used_as_it_is() {
     assert_eq!(well, [true, false, false, true], "{answers:?}");
     assert!(matches!(answers[1], Err(StorageError::Failed(_))) && matches!(answers[2], Err(StorageError::Failed(_))));
     assert_eq!(texts(&read(store, history)), ["zero", "one", "two", "fits", "too"]);
+}
+
+/// A trigger counts how often each row is tried: were the group to fail, all of it would be tried again and again.
+#[test]
+fn what_does_not_fit_into_old_columns_leaves_its_group_alone() {
+    let test = "mariadb::what_does_not_fit_into_old_columns_leaves_its_group_alone";
+    let Some(database) = MariaDb::shared(test) else { return };
+    let place = database.database();
+    let mut session = database.session(&place);
+    make_old(&mut session);
+    session.query_drop("CREATE TABLE tries (n INT) ENGINE = MyISAM").unwrap();
+    let trigger = "CREATE TRIGGER counting BEFORE INSERT ON users_data FOR EACH ROW INSERT INTO tries VALUES (1)";
+    session.query_drop(trigger).unwrap();
+    let mut store = Mysql::open(&place, Retention::default()).unwrap();
+    let put = |id: u32, text: &str| {
+        let good = Write::PutUserData { dev: ZERO, user: user(id), data: format!("{id}").into() };
+        let other = Write::PutUserData { dev: ZERO, user: user(1000 + id), data: text.into() };
+        Request::Write(vec![good, other])
+    };
+    let long = "x".repeat(65_536);
+    let of = |id: u32| match id % 10 {
+        3 => "\u{1f600}",
+        4 => &long,
+        _ => "ж",
+    };
+    let answers = results(&mut store, (0..100).map(|id| put(id, of(id))).collect());
+    for (id, answer) in (0..).zip(&answers) {
+        match (id % 10, answer) {
+            (3, Err(StorageError::Failed(why))) => {
+                assert!(why.starts_with("error 1366 (22007): Incorrect string value: '\\xF0\\x9F\\x98\\x80'"), "{why}");
+            }
+            (4, Err(StorageError::Failed(why))) => {
+                assert!(why.starts_with("error 1406 (22001): Data too long"), "{why}")
+            }
+            (_, answer) => assert_eq!(*answer, Ok(Outcome::Written { rows: 2 })),
+        }
+    }
+    let stored: u32 = session.query_first("SELECT COUNT(*) FROM users_data").unwrap().unwrap();
+    let tries: u32 = session.query_first("SELECT COUNT(*) FROM tries").unwrap().unwrap();
+    assert_eq!((stored, tries), (1 + 160 - 1, 160), "the row of user 1 is replaced");
+}
+
+/// Some tests of any engine on such tables, as far as names and texts fit into them.
+#[test]
+fn a_database_of_cppcomet_does_what_every_engine_does() {
+    let Some(database) = MariaDb::shared("mariadb::a_database_of_cppcomet_does_what_every_engine_does") else { return };
+    for test in [
+        any::what_is_too_old_goes,
+        any::what_is_too_old_goes_in_pieces,
+        any::writes_may_be_repeated,
+        any::a_history_keeps_its_length,
+        any::what_was_missed_is_found_whole_or_not_at_all,
+    ] {
+        let place = database.database();
+        let mut session = database.session(&place);
+        for statement in OLD_SCHEMA.split(';') {
+            session.query_drop(statement).unwrap();
+        }
+        test(&mut |retention| -> Box<dyn Store> { Box::new(Mysql::open(&place, retention).unwrap()) });
+    }
+}
+
+/// Those tables compare names without case, the server does not.
+#[test]
+fn in_a_database_of_cppcomet_names_are_told_apart_by_case() {
+    let Some(database) = MariaDb::shared("mariadb::names_are_told_apart_by_case") else { return };
+    let place = database.database();
+    let mut session = database.session(&place);
+    make_old(&mut session);
+    let mut store = Mysql::open(&place, Retention { trust_seconds: 100, ..Retention::default() }).unwrap();
+    let store: &mut dyn Store = &mut store;
+    let pipe = |name: &str| PipeKey { dev: ZERO, name: PipeName::new(name.as_bytes()).unwrap() };
+    let setting = |pipe: &PipeKey, length| Write::PutSetting { pipe: pipe.clone(), length, begun: Position::default() };
+    let put = |pipe: &PipeKey, number: u64| {
+        let position = Position::default().next(1_700_000_000_000_000 + number * 1_000_000);
+        let id = MessageId::new(position, number << 2);
+        let event = encke::model::EventName::default();
+        let message = format!("{number}").into();
+        let message = StoredMessage { id, time: position.time().0, event, message, sender: user(0) };
+        Write::PutHistory { pipe: pipe.clone(), message, trim: true }
+    };
+    let write = |store: &mut dyn Store, write| results(store, vec![Request::Write(vec![write])]).remove(0);
+    let written = |rows| Ok(Outcome::Written { rows });
+    let texts = |outcome: Outcome| match outcome {
+        Outcome::Messages { rows, .. } | Outcome::Missed { rows, .. } => {
+            rows.iter().map(|row| row.message.to_string()).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let both = |store: &mut dyn Store, pipe: &PipeKey| {
+        let history = texts(read(store, Read::History { pipe: pipe.clone(), after: None, page: ALL }));
+        assert_eq!(texts(read(store, Read::NewestHistory { pipe: pipe.clone(), page: ALL })), history);
+        history
+    };
+
+    // A setting of another pipe is none of ours, and is not overwritten either.
+    let (private, public) = (pipe("private_board"), pipe("PRIVATE_board"));
+    assert_eq!(write(store, setting(&private, 10)), written(1));
+    assert_eq!(write(store, put(&private, 1)), written(1));
+    assert_eq!(write(store, put(&public, 2)), written(0));
+    let pipes = vec![public.name.clone(), private.name.clone()];
+    let lengths = Outcome::Lengths(vec![(private.name.clone(), 10)]);
+    assert_eq!(read(store, Read::Settings { dev: ZERO, pipes }), lengths);
+    let refused = write(store, setting(&public, 5));
+    let Err(StorageError::Failed(why)) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("small and capital letters"), "{why}");
+    assert_eq!(both(store, &private), ["1"]);
+    assert_eq!(both(store, &public), [""; 0]);
+    let missed = Read::Missed { pipe: public.clone(), after: Position::last_of(UnixTime(1_900_000_000)), page: ALL };
+    assert_eq!(read(store, missed), Outcome::Missed { rows: Vec::new(), complete: false });
+    for delete in [
+        Write::DeleteHistory { pipe: public.clone() },
+        Write::DeleteSetting { pipe: public.clone(), begun: Position::default() },
+        Write::DeleteFromHistory {
+            dev: ZERO,
+            pipes: Some(vec![public.name.clone()]),
+            ids: vec![MessageId::new(Position::default().next(1_700_000_001_000_000), 4)],
+        },
+    ] {
+        assert_eq!(write(store, delete.clone()), written(0), "{delete:?}");
+        assert_eq!(both(store, &private), ["1"], "{delete:?}");
+    }
+
+    // Also when both are there: `trust_` pipes need no setting.
+    let (small, capital, kept) = (pipe("trust_a"), pipe("trust_A"), pipe("trust_B"));
+    for number in 11..=16 {
+        let pipe = if number % 2 == 0 { &small } else { &capital };
+        assert_eq!(write(store, put(pipe, number)), written(1));
+    }
+    assert_eq!(both(store, &small), ["12", "14", "16"]);
+    assert_eq!(both(store, &capital), ["11", "13", "15"]);
+    let after = Position::default().next(1_700_000_014_000_000);
+    session.query_drop("UPDATE pipes_begun SET begun = 0").unwrap();
+    assert_eq!(texts(read(store, Read::Missed { pipe: capital.clone(), after, page: ALL })), ["15"]);
+    assert_eq!(write(store, Write::DeleteHistory { pipe: capital.clone() }), written(3));
+    assert_eq!(both(store, &small), ["12", "14", "16"]);
+    assert_eq!(write(store, setting(&small, 2)), written(1));
+    assert_eq!(write(store, put(&capital, 17)), written(1));
+    assert_eq!(write(store, put(&small, 18)), written(1));
+    assert_eq!((both(store, &small), both(store, &capital)), (vec!["16".into(), "18".into()], vec!["17".into()]));
+
+    // The retention knows which one has a setting, in whatever order the table tells them.
+    assert_eq!(write(store, setting(&kept, 5)), written(1));
+    for (number, name) in [(21, "trust_b"), (22, "trust_B"), (23, "Trust_b"), (24, "trust_c"), (25, "trust_C")] {
+        let insert = format!(
+            "INSERT INTO pipe_messages VALUES (UUID(), {}, 0, '{name}', 'e', '{number}', 0)",
+            1_700_000_000 + number
+        );
+        session.query_drop(insert).unwrap();
+    }
+    let mut gone = 0;
+    loop {
+        let expired = store.expire(1_800_000_000).unwrap();
+        gone += expired.history;
+        if !expired.more {
+            break;
+        }
+    }
+    assert_eq!(gone, 4, "17, 21, 24 and 25");
+    let left: Vec<String> =
+        session.query("SELECT message FROM pipe_messages WHERE pipe_name LIKE 'trust%' ORDER BY time").unwrap();
+    assert_eq!(left, ["16", "18", "22", "23"]);
+
+    // Calls.
+    let call = |name: &str| encke::storage::Call {
+        name: name.into(),
+        user: user(1),
+        caller: user(2),
+        message: name.into(),
+        profile: "p".into(),
+        stream: "s".into(),
+        node: "n".into(),
+        time: 1,
+    };
+    assert_eq!(write(store, Write::PutCall { dev: ZERO, call: call("room") }), written(1));
+    assert!(write(store, Write::PutCall { dev: ZERO, call: call("Room") }).is_err());
+    assert_eq!(write(store, Write::DeleteCall { dev: ZERO, name: "Room".into(), user: user(1) }), written(0));
+    let calls = Read::Calls { dev: ZERO, names: vec!["Room".into(), "room".into()] };
+    assert_eq!(read(store, calls), Outcome::Calls(vec![call("room")]));
 }
 
 /// Rows without a place of their own do not hide those behind them.

@@ -240,3 +240,31 @@ fn what_is_too_old_is_removed_piece_by_piece() {
     assert_eq!(bench.figures().storage_expired, 3);
     bench.end();
 }
+
+#[test]
+fn browsers_that_ask_leave_room_for_writes_and_backends() {
+    let (setup, mut clients) = channels(3, 16);
+    let read = || {
+        let read = Read::Login { dev: DevId(0), user: UserId::default(), token: None };
+        Job { ticket: Ticket(0), request: Request::Read { read, bytes_max: 1 } }
+    };
+    let write = || {
+        let write = Write::PutLastSeen { dev: DevId(0), user: UserId::default(), time: 1 };
+        Job { ticket: Ticket(0), request: Request::Write(vec![write]) }
+    };
+    let sent =
+        |client: &mut StorageClient, job: &dyn Fn() -> Job| (0..100).take_while(|_| client.send(job()).is_ok()).count();
+    let [first, second, backends] = &mut clients[..] else { panic!("three shards") };
+    assert_eq!((sent(first, &read), sent(second, &read)), (8, 0), "half of it, whoever asks");
+    assert_eq!(sent(backends, &read), 4 + 4);
+    assert!(second.send(write()).is_err());
+    for _ in 0..8 {
+        setup.jobs.recv().unwrap();
+    }
+    assert!(second.send(read()).is_err());
+    assert_eq!(sent(second, &write), 8);
+    // What was taken out of the queue and not answered yet counts for those who asked for it.
+    while setup.jobs.try_recv().is_ok() {}
+    assert_eq!((sent(first, &read), sent(second, &read), sent(backends, &read)), (0, 0, 8));
+    assert_eq!(sent(first, &write), 8);
+}

@@ -37,6 +37,8 @@ macro_rules! tests_of_any_engine {
             a_longer_length_does_not_hide_what_went
             trusted_pipes_are_whole_as_far_as_the_retention_goes
             after_the_clock_was_set_back_there_are_gaps
+            names_that_differ_in_case_are_different
+            what_is_too_old_goes_in_pieces
         }
     };
     ($run:path: $($name:ident)+) => {
@@ -499,6 +501,7 @@ fn expire(store: &mut dyn Store, now: i64) -> Expired {
     let mut sum = Expired::default();
     for _ in 0..1000 {
         let Expired { queued, history, tokens, more } = store.expire(now).unwrap();
+        assert!(queued <= 500 && history <= 500 && tokens <= 500, "{queued} {history} {tokens}");
         sum = Expired {
             queued: sum.queued + queued,
             history: sum.history + history,
@@ -817,4 +820,52 @@ pub(crate) fn trusted_pipes_are_whole_as_far_as_the_retention_goes(open: Open<'_
     write(&mut *store, Write::DeleteSetting { pipe: other.clone(), begun: late_position(8) });
     assert_eq!(missed(&mut *store, &other, late_position(7)), None);
     assert_eq!(missed(&mut *store, &other, late_position(8)), Some(vec![]));
+}
+
+pub(crate) fn names_that_differ_in_case_are_different(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let pipes = ["news", "News", "trust_a", "trust_A"].map(pipe);
+    writes(&mut *store, vec![setting(&pipes[0], 3), setting(&pipes[1], 1)]);
+    for number in 0..12 {
+        write(&mut *store, put_history(&pipes[number as usize % 4], number, true));
+    }
+    let found = pipes.each_ref().map(|pipe| history(&mut *store, pipe));
+    let expected: [&[u64]; 4] = [&[0, 4, 8], &[9], &[2, 6, 10], &[3, 7, 11]];
+    assert_eq!(found, expected.map(|numbers| of_numbers(numbers.iter().copied())));
+    for pipe in [&pipes[1], &pipes[3]] {
+        write(&mut *store, Write::DeleteHistory { pipe: pipe.clone() });
+    }
+    write(&mut *store, Write::DeleteSetting { pipe: pipes[1].clone(), begun: Position::default() });
+    let found = pipes.each_ref().map(|pipe| history(&mut *store, pipe).len());
+    assert_eq!(found, [3, 0, 3, 0]);
+}
+
+/// However much of it is of one moment or one pipe.
+pub(crate) fn what_is_too_old_goes_in_pieces(open: Open<'_>) {
+    let retention = Retention { trust_seconds: 50, queue_messages_max: 5_000, ..Retention::default() };
+    let mut store = open(retention);
+    let now = numbered(0).time + 1_000_000;
+    let pipes = ["trust_a", "trust_b"].map(pipe);
+    let same_time = |number| StoredMessage { time: numbered(0).time, ..numbered(number) };
+    for numbers in [0..600, 600..1300] {
+        let pipe = &pipes[usize::from(numbers.start > 0)];
+        let put = |number| Write::PutHistory { pipe: pipe.clone(), message: same_time(number), trim: false };
+        writes(&mut *store, numbers.map(put).collect());
+    }
+    writes(&mut *store, (0..1100).map(|number| queued(1, number)).collect());
+    let revoked = |dev: u32, number: u32| {
+        let expires = if number.is_multiple_of(11) { None } else { Some(1) };
+        Write::PutRevoked { dev: DevId(dev), token: format!("{number}").into(), expires }
+    };
+    let all = (1..=3).flat_map(|dev| (0..440).map(move |number| (dev, number)));
+    writes(&mut *store, all.map(|(dev, number)| revoked(dev, number)).collect());
+    let expired = expire(&mut *store, now);
+    assert_eq!(expired, Expired { queued: 1100, history: 1300, tokens: 1200, more: false });
+    for dev in 1..=3 {
+        let outcome = read(&mut *store, Read::AllRevoked { dev: DevId(dev), after: None, page: ALL });
+        assert!(matches!(&outcome, Outcome::Tokens { rows, .. } if rows.len() == 40), "{outcome:?}");
+    }
+    // And again from the beginning.
+    writes(&mut *store, vec![revoked(2, 1), revoked(1, 2)]);
+    assert_eq!(expire(&mut *store, now), Expired { tokens: 2, ..Expired::default() });
 }
