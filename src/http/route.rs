@@ -16,6 +16,8 @@ pub enum Route<'a> {
     /// `/info`, which health checks read.
     Info,
     Favicon,
+    /// `/health`: whether this server can do its work.
+    Health,
     /// `OPTIONS` for any target.
     Options,
     /// A file: its path relative to the static folder, decoded and safe to append. Segments are neither empty nor
@@ -33,17 +35,32 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         Method::Get if is_websocket(target) => return Route::WebSocket(head.target),
         Method::Get | Method::Head => {}
     }
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
-    let path = match path.strip_prefix(PREFIX) {
-        Some("") => "/",
-        Some(rest) if rest.starts_with('/') => rest,
-        _ => path,
-    };
+    let path = path_of(target);
     match path {
         "/" => Route::Start,
         "/info" => Route::Info,
+        "/health" => Route::Health,
         "/favicon.ico" => Route::Favicon,
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
+    }
+}
+
+impl Route<'_> {
+    /// Whether the target is one of the addresses that the predecessor did not have.
+    pub(super) fn is_ours(target: &str) -> bool {
+        let path = path_of(without_second_slash(target));
+        let first = path.trim_start_matches('/').split('/').next();
+        first.is_some_and(|first| ["health", "sse", "poll", "cometql"].contains(&first))
+    }
+}
+
+/// Without query and prefix.
+fn path_of(target: &str) -> &str {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    match path.strip_prefix(PREFIX) {
+        Some("") => "/",
+        Some(rest) if rest.starts_with('/') => rest,
+        _ => path,
     }
 }
 

@@ -2,10 +2,16 @@
 //!
 //! ```text
 //!  Head --101--> Open --close, error--> (gone)
-//!    |            ^ frames, while the hub is not busy with the connection
-//!    +--static file--> File --answer--> (gone)
-//!    +--anything else: an answer--> (gone)
+//!   ^ |            ^ frames, while the hub is not busy with the connection
+//!   | +--static file--> File --answer--+
+//!   | +--anything else: an answer------+--> (gone, unless the connection stays)
+//!   |                                  v
+//!   +------------- all is sent ------ Sending
 //! ```
+//!
+//! While a connection is in File or Sending, it is not read: requests are answered one after the other.
+
+mod requests;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,7 +21,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use shards::{End, Token};
 
-use crate::http::{self, HeadStep, Method, Route};
+use crate::http;
 use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage};
 use crate::jsapi::{self, Command, HelloError, HistoryEntry};
 use crate::metrics::Counters;
@@ -26,11 +32,11 @@ use crate::model::{
 use crate::storage::{Completion, PipeSetting, StoredMessage};
 use crate::ws::{self, Assembler, Received, Step};
 
-use super::files::{FileAnswer, FileClient, Found};
+use super::files::FileClient;
 use super::fragments::Fragments;
 use super::half_open::HalfOpen;
 use super::host::{count_end, id, token};
-use super::pages::{self, Pages};
+use super::pages::Pages;
 use super::runtime::Runtime;
 use super::storage::StorageClient;
 
@@ -39,7 +45,10 @@ pub(super) enum Phase {
     /// Its request, or the login of a session, is not complete.
     #[default]
     Head,
+    /// Its file is being looked for.
     File,
+    /// An answer is on its way, and another request may follow.
+    Sending,
     Open,
 }
 
@@ -54,6 +63,8 @@ pub(super) struct Browser {
     pinged: bool,
     /// A fragmented message is open, see `Browsers::fragments`.
     fragments: bool,
+    /// Plain requests that it was answered.
+    requests: u8,
 }
 
 pub(super) struct BrowserConfig {
@@ -87,6 +98,7 @@ pub(super) struct Browsers {
     turn_budget: TurnBudget,
     scratch: Vec<u8>,
     half_open: HalfOpen,
+    stopping: bool,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
     pub(super) counters: Counters,
@@ -115,6 +127,7 @@ impl Browsers {
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
             half_open: HalfOpen::default(),
+            stopping: false,
             head_of: None,
             counters,
         }
@@ -140,8 +153,7 @@ impl Browsers {
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
-                // Whatever a client sends behind a plain request is not looked at: the connection ends after it.
-                Phase::File => Progress::Used(rest.len()),
+                Phase::File | Phase::Sending => break,
             };
             match step {
                 Progress::Used(count) => used += count,
@@ -151,7 +163,10 @@ impl Browsers {
             if !io.is_open(conn) {
                 return bytes.len();
             }
-            if self.hub.is_busy(id(conn)) {
+            // The next request waits for the answer to this one, as a command does.
+            let is_answering =
+                browser_mut(io, conn).is_some_and(|browser| matches!(browser.phase, Phase::File | Phase::Sending));
+            if is_answering || self.hub.is_busy(id(conn)) {
                 io.pause(conn);
                 break;
             }
@@ -178,12 +193,17 @@ impl Browsers {
     /// All that was written to the connection is sent.
     pub(super) fn drained(&mut self, io: &mut impl Runtime, conn: Token) {
         if let Some((flush, to)) = self.flushing.remove(&conn) {
-            self.input(io, Input::QueueWritten { flush, to, taken: true });
+            return self.input(io, Input::QueueWritten { flush, to, taken: true });
         }
+        requests::answer_sent(io, conn);
     }
 
     pub(super) fn timed_out(&mut self, io: &mut impl Runtime, conn: Token) {
         let Some(browser) = browser_mut(io, conn) else { return };
+        if browser.phase == Phase::Head && browser.requests > 0 {
+            // It was answered all it asked.
+            return self.drop_connection(io, conn, CloseReason::HttpDone);
+        }
         if browser.phase != Phase::Open || browser.pinged {
             return self.drop_connection(io, conn, CloseReason::TimedOut);
         }
@@ -199,9 +219,7 @@ impl Browsers {
 
     pub(super) fn woken(&mut self, io: &mut impl Runtime) {
         self.take_completions(io);
-        while let Some(answer) = self.files.as_ref().and_then(FileClient::poll) {
-            self.file_read(io, &answer);
-        }
+        self.read_files(io);
     }
 
     pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
@@ -243,6 +261,7 @@ impl Browsers {
     }
 
     pub(super) fn stopping(&mut self, io: &mut impl Runtime) {
+        self.stopping = true;
         self.input(io, Input::Stopping);
         // Dropped without a close frame, so that the browsers come back to the next server by themselves.
         for conn in io.open_connections() {
@@ -271,94 +290,6 @@ impl Browsers {
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
         counters
-    }
-
-    // Requests
-
-    fn head(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
-        let head = match http::parse_head(bytes, &self.config.heads) {
-            Ok(HeadStep::Incomplete) => return Progress::Wait,
-            Ok(HeadStep::Head(head)) => head,
-            Err(error) => {
-                let answer = error.answer().into();
-                return self.end_http(io, conn, &answer, CloseReason::BadRequest);
-            }
-        };
-        match http::route(&head) {
-            Route::WebSocket(target) => match http::upgrade(&head) {
-                Ok(answer) => {
-                    // Sent with the first message if that is known at once, as it is for everybody who is anonymous.
-                    self.head_of = Some((conn, answer.bytes));
-                    let origin = head.header("Origin");
-                    let admitted = http::origin_allowed(&self.config.origins, true, origin);
-                    let header = |name, bytes_max| cut(head.header(name).unwrap_or_default(), bytes_max);
-                    let headers = Headers {
-                        agent: header("User-Agent", 250),
-                        origin: header("Origin", 250),
-                        language: header("Accept-Language", 64),
-                    };
-                    self.hello(io, conn, target, admitted, headers);
-                    if let Some((conn, bytes)) = self.head_of.take() {
-                        io.write(conn, &bytes);
-                    }
-                    Progress::Used(head.used)
-                }
-                Err(refused) => {
-                    let answer = refused.answer().into();
-                    self.end_http(io, conn, &answer, CloseReason::BadRequest)
-                }
-            },
-            Route::Static(path) if self.config.pages.serves(&path) => {
-                self.file(io, conn, path, head.method != Method::Head)
-            }
-            route => {
-                let answer = self.config.pages.answer(&head, &route);
-                self.end_http(io, conn, &answer, CloseReason::HttpDone)
-            }
-        }
-    }
-
-    fn file(&mut self, io: &mut impl Runtime, conn: Token, path: String, with_body: bool) -> Progress {
-        let asked = self.files.as_ref().is_some_and(|files| files.request(id(conn), path, with_body));
-        if !asked {
-            let answer = pages::busy();
-            return self.end_http(io, conn, &answer, CloseReason::NoRoom);
-        }
-        if let Some(browser) = browser_mut(io, conn) {
-            browser.phase = Phase::File;
-        }
-        Progress::Over
-    }
-
-    fn end_http(&mut self, io: &mut impl Runtime, conn: Token, answer: &SharedBytes, reason: CloseReason) -> Progress {
-        if io.is_open(conn) {
-            self.counters.add_closed(reason);
-            self.counters.http_requests += 1;
-            io.write_last(conn, answer, HTTP_ANSWER_TIME_MAX);
-        }
-        Progress::Over
-    }
-
-    fn file_read(&mut self, io: &mut impl Runtime, answer: &FileAnswer) {
-        let conn = token(answer.conn);
-        let pages = &self.config.pages;
-        match &answer.found {
-            Found::Content(content) => {
-                io.write_shared(conn, &pages.file_head(&answer.path, content.len() as u64));
-                self.end_http(io, conn, content, CloseReason::HttpDone);
-            }
-            Found::Length(length) => {
-                let head = pages.file_head(&answer.path, *length);
-                self.end_http(io, conn, &head, CloseReason::HttpDone);
-            }
-            Found::Missing => {
-                let not_found = pages.not_found();
-                self.end_http(io, conn, &not_found, CloseReason::HttpDone);
-            }
-            Found::Busy => {
-                self.end_http(io, conn, &pages::busy(), CloseReason::NoRoom);
-            }
-        }
     }
 
     /// The request line's fields say who it is.
@@ -699,17 +630,8 @@ impl TurnBudget {
     }
 }
 
-/// How long a client may take for the answer to a plain request.
-const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
-
 /// Of a client that is gone already.
 const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
-/// At most so many bytes of a header's text, whole characters of it.
-fn cut(text: &[u8], bytes_max: usize) -> Box<str> {
-    let text = simdutf8::basic::from_utf8(text).unwrap_or_default();
-    text[..text.floor_char_boundary(bytes_max)].into()
-}
 
 /// The protocol's number for a page of a host that is not on the list.
 const ORIGIN_REFUSED: u16 = 423;

@@ -356,7 +356,7 @@ fn make_host(
         fragments_max: FRAGMENTS_MAX,
         // An assembler grows by doubling.
         fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
-        pages: Arc::new(Pages::new(cometql_port.clone(), config.main.node_name.clone(), content_types)),
+        pages: Arc::new(Pages::new(cometql_port.clone(), config.main.node_name.clone(), content_types, board.clone())),
     };
     let settings = take(&ends.settings, shard).unwrap_or_default();
     Host::browsers(Browsers::new(browsers, settings, storage, take(&ends.files, shard)), board.clone())

@@ -19,3 +19,4 @@ mod tables;
 mod tidy;
 mod tls;
 mod tools;
+mod transports;
