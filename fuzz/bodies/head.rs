@@ -1,8 +1,8 @@
 //! A request's bytes, as far as they are answered without a file or a hub: head, route, upgrade, hello.
 
 use encke::http::{
-    Conditions, HeadLimits, HeadStep, Route, Site, Terms, Validators, Wanted, origin_allowed, parse_head, plain_answer,
-    route, upgrade,
+    Conditions, HeadLimits, HeadStep, Query, Route, Site, Terms, Validators, Wanted, origin_allowed, parse_head,
+    plain_answer, route, upgrade,
 };
 use encke::jsapi::parse_hello;
 
@@ -27,6 +27,7 @@ pub(crate) fn check(bytes: &[u8]) {
             assert!(!path.contains(['\\', '\0', '\n', '\r']));
         }
         Route::Health => {}
+        Route::Events(fields) => drop(Query::new(fields).value("pipes")),
         plain => {
             let terms = Terms::of(&head, &plain, &["a.example"]);
             let site = Site { start_page: "", node_name: "n" };

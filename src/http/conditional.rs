@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn conditions_of_requests() {
-        let tag = "\"64-2ebc94a1-5-9\"";
+        let tag = "\"64-2ebc98a1-5-9\"";
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         for (headers, wanted) in [
             (format!("If-None-Match: {tag}\r\n"), Wanted::Nothing),

@@ -18,6 +18,10 @@ mod date;
 
 mod conditional;
 
+mod query;
+
+mod events;
+
 mod upgrade;
 
 mod response;
@@ -26,8 +30,10 @@ mod response;
 mod tests;
 
 pub use conditional::{Conditions, Validators, Wanted};
+pub use events::{EVENTS_PING, append_event, events_head};
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
 pub use origin::origin_allowed;
+pub use query::Query;
 pub use response::{FileHead, Site, content_type, file_head, plain_answer, response, response_on, start_page};
 pub use route::{Route, route};
 pub use terms::{Cors, Terms};

@@ -44,7 +44,7 @@ pub fn start_page(cometql_port: u16) -> String {
 pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>, terms: &Terms) -> Option<Vec<u8>> {
     let info;
     let (status, content_type, extra, body): (_, _, &[_], _) = match route {
-        Route::WebSocket(_) | Route::Static(_) | Route::Health => return None,
+        Route::WebSocket(_) | Route::Events(_) | Route::Static(_) | Route::Health => return None,
         Route::Start => (200, "text/html", &[CACHED, START_POLICY], site.start_page),
         // Pages of the predecessor's time parse this themselves, so it keeps the type that makes them do it.
         Route::Info => {
@@ -148,21 +148,21 @@ pub fn file_head(file: &FileHead, content_type: &str, terms: &Terms) -> Vec<u8> 
 }
 
 /// What the recorded preflight names; the addresses that the predecessor did not have allow no more.
-const METHODS: &str = "POST, GET";
+pub(super) const METHODS: &str = "POST, GET";
 /// How long a browser need not ask again, in seconds.
 const PREFLIGHT_AGE: (&str, &str) = ("Access-Control-Max-Age", "3600");
 
-struct Head<'a> {
-    status: u16,
-    content_type: &'a str,
-    methods: &'a str,
-    extra: &'a [(&'a str, &'a str)],
-    /// `None` where the answer has no body by its status.
-    length: Option<u64>,
+pub(super) struct Head<'a> {
+    pub(super) status: u16,
+    pub(super) content_type: &'a str,
+    pub(super) methods: &'a str,
+    pub(super) extra: &'a [(&'a str, &'a str)],
+    /// `None` where the answer has no body by its status, or ends with the connection.
+    pub(super) length: Option<u64>,
 }
 
 impl Head<'_> {
-    fn write(&self, terms: &Terms) -> Vec<u8> {
+    pub(super) fn write(&self, terms: &Terms) -> Vec<u8> {
         let Self { status, content_type, methods, extra, length } = self;
         let reason = reason_phrase(*status);
         let charset = if content_type.contains("charset=") { "" } else { "; charset=UTF-8" };

@@ -11,6 +11,8 @@ const PATH_BYTES_MAX: usize = 1024;
 pub enum Route<'a> {
     /// A browser wants a connection; the whole target, for `jsapi::parse_hello`.
     WebSocket(&'a str),
+    /// A browser wants its messages as Server-Sent Events; the fields of the address, for [`super::Query`].
+    Events(&'a str),
     /// The page at `/`.
     Start,
     /// `/info`, which health checks read.
@@ -33,6 +35,7 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         Method::Options => return Route::Options,
         Method::Other => return Route::NotFound,
         Method::Get if is_websocket(target) => return Route::WebSocket(head.target),
+        Method::Get if let Some(fields) = fields_below(target, "/sse") => return Route::Events(fields),
         Method::Get | Method::Head => {}
     }
     let path = path_of(target);
@@ -73,6 +76,12 @@ fn is_websocket(target: &str) -> bool {
     target.strip_prefix(PREFIX).unwrap_or(target).starts_with("/ws/")
 }
 
+/// What stands behind `path` as a query, or as a path in the manner of the WebSocket address.
+fn fields_below<'a>(target: &'a str, path: &str) -> Option<&'a str> {
+    let rest = target.strip_prefix(PREFIX).unwrap_or(target).strip_prefix(path)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('?').or_else(|| rest.strip_prefix('/')) }
+}
+
 fn static_path(path: &str) -> Option<String> {
     let decoded = percent_decoded(path.strip_prefix('/')?)?;
     if decoded.len() > PATH_BYTES_MAX || decoded.chars().any(|c| c.is_control() || c == '\\') {
@@ -94,7 +103,7 @@ fn static_path(path: &str) -> Option<String> {
 }
 
 /// Decodes once: what was encoded twice keeps a percent sign. `None` if it is no valid encoding of UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

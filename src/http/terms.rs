@@ -49,7 +49,7 @@ impl Terms {
     pub fn of<H: AsRef<str>>(head: &Head<'_>, route: &Route<'_>, hosts: &[H]) -> Self {
         let is_ours = match route {
             Route::Options => Route::is_ours(head.target),
-            route => matches!(route, Route::Health),
+            route => matches!(route, Route::Health | Route::Events(_)),
         };
         Self {
             persistent: is_persistent(head, is_ours),

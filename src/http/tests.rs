@@ -92,6 +92,12 @@ fn routes() {
     }
     check("GET /info", Route::Info);
     check("GET /comet-server/info", Route::Info);
+    for target in ["/sse?a=1", "//sse?a=1", "/sse/a=1", "/comet-server/sse?a=1"] {
+        check(&format!("GET {target}"), Route::Events("a=1"));
+    }
+    check("GET /sse", Route::Events(""));
+    check("POST /sse", Route::NotFound);
+    check("GET /ssex", file("ssex"));
     check("GET /health", Route::Health);
     check("HEAD /health?x", Route::Health);
     check("GET /favicon.ico", Route::Favicon);

@@ -9,6 +9,9 @@
 //!   +------------- all is sent ------ Sending
 //! ```
 //!
+//! A request for Server-Sent Events goes to Subscribing and is looked at once more there, when the hub knows who asked; then
+//! to Events, where nothing is read any more.
+//!
 //! While a connection is in File or Sending, it is not read: requests are answered one after the other.
 
 mod requests;
@@ -23,7 +26,7 @@ use shards::{End, Token};
 
 use crate::http;
 use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage};
-use crate::jsapi::{self, Command, HelloError, HistoryEntry};
+use crate::jsapi::{self, Command, Hello, HelloError, HistoryEntry};
 use crate::metrics::Counters;
 use crate::model::{
     Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Publication, ShardId, SharedBytes, Time,
@@ -50,6 +53,21 @@ pub(super) enum Phase {
     /// An answer is on its way, and another request may follow.
     Sending,
     Open,
+    /// Gets Server-Sent Events, and its request is read once more for the pipes it wants.
+    Subscribing,
+    /// Gets Server-Sent Events.
+    Events,
+}
+
+impl Phase {
+    /// Whether it has not shown yet what it is for.
+    pub(super) fn is_half_open(self) -> bool {
+        matches!(self, Self::Head | Self::File | Self::Sending)
+    }
+
+    fn is_events(self) -> bool {
+        matches!(self, Self::Subscribing | Self::Events)
+    }
 }
 
 /// What the edge keeps per connection, in the shard's slab. Of a session it is the phase only.
@@ -153,6 +171,9 @@ impl Browsers {
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
+                Phase::Subscribing => self.subscribe_events(io, conn, rest),
+                // Nothing is expected, and nothing is kept.
+                Phase::Events => Progress::Used(rest.len()),
                 Phase::File | Phase::Sending => break,
             };
             match step {
@@ -204,8 +225,17 @@ impl Browsers {
             // It was answered all it asked.
             return self.drop_connection(io, conn, CloseReason::HttpDone);
         }
-        if browser.phase != Phase::Open || browser.pinged {
+        if browser.phase.is_half_open() || browser.pinged {
             return self.drop_connection(io, conn, CloseReason::TimedOut);
+        }
+        if browser.phase.is_events() {
+            // Nobody answers this ping, but whoever is there takes it before the next one is due.
+            io.write(conn, http::EVENTS_PING);
+            let is_stuck = io.queued_bytes(conn) > 0;
+            if let Some(browser) = browser_mut(io, conn) {
+                browser.pinged = is_stuck;
+            }
+            return;
         }
         browser.pinged = true;
         self.scratch.clear();
@@ -301,18 +331,8 @@ impl Browsers {
         });
         match hello {
             Ok(hello) => {
-                browser.form = hello.form;
                 browser.classic = hello.classic;
-                if self.config.ping_interval.is_zero() {
-                    io.no_timeout(conn);
-                } else {
-                    io.idle_timeout(conn, self.config.ping_interval);
-                }
-                self.counters.handshakes += 1;
-                let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
-                let details = Details { uuid: hello.uuid, address, headers, since: io.now().unix };
-                let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key, details };
-                self.input(io, Input::Connected { conn: id(conn), credentials });
+                self.connect(io, conn, hello, headers);
             }
             Err(error) => {
                 browser.form = error.form;
@@ -321,6 +341,22 @@ impl Browsers {
                 io.close_after_flush(conn);
             }
         }
+    }
+
+    /// Tells the hub of it, and from now on there are pings instead of a deadline.
+    fn connect(&mut self, io: &mut impl Runtime, conn: Token, hello: Hello, headers: Headers) {
+        let Some(browser) = browser_mut(io, conn) else { return };
+        browser.form = hello.form;
+        if self.config.ping_interval.is_zero() {
+            io.no_timeout(conn);
+        } else {
+            io.idle_timeout(conn, self.config.ping_interval);
+        }
+        self.counters.handshakes += 1;
+        let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
+        let details = Details { uuid: hello.uuid, address, headers, since: io.now().unix };
+        let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key, details };
+        self.input(io, Input::Connected { conn: id(conn), credentials });
     }
 
     // Frames
@@ -491,7 +527,8 @@ impl Browsers {
         if let Some((_, head)) = self.head_of.take_if(|(owner, _)| *owner == conn) {
             self.scratch.extend_from_slice(&head);
         }
-        jsapi::frame_answer(answer, browser.form, io.now().unix, super::PRODUCT, &mut self.scratch);
+        let now = io.now().unix;
+        append(&mut self.scratch, browser, |out| jsapi::encode_answer(answer, browser.form, now, super::PRODUCT, out));
         io.write(conn, &self.scratch);
         self.counters.answers += 1;
     }
@@ -501,7 +538,7 @@ impl Browsers {
         if let Some(browser) = browser(io, conn) {
             self.scratch.clear();
             for StoredMessage { time, event, message, .. } in &flush.messages {
-                ws::append_text_frame(&mut self.scratch, |out| {
+                append(&mut self.scratch, browser, |out| {
                     jsapi::encode_personal(event, message, Some(UnixTime(*time)), browser.form, out);
                 });
             }
@@ -526,8 +563,16 @@ impl Browsers {
     ) {
         let mut connections = 0;
         for conn in conns.into_iter().map(token) {
-            let Some(Browser { form, .. }) = browser(io, conn) else { continue };
-            io.write_shared(conn, personal.frame(form, |personal| jsapi::frame_personal(personal, form)));
+            let Some(browser) = browser(io, conn) else { continue };
+            let form = browser.form;
+            let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
+            if browser.phase.is_events() {
+                self.scratch.clear();
+                append(&mut self.scratch, browser, |out| out.extend_from_slice(ws::payload_of(frame)));
+                io.write(conn, &self.scratch);
+            } else {
+                io.write_shared(conn, frame);
+            }
             connections += u32::from(io.is_open(conn));
         }
         self.hub.handle(Input::PersonalWritten { ask, to, connections }, io.now());
@@ -541,12 +586,13 @@ impl Browsers {
         marker: &Marker,
         messages: &[StoredMessage],
     ) {
-        let Some(Browser { form, .. }) = browser(io, conn) else { return };
+        let Some(browser) = browser(io, conn) else { return };
+        let form = browser.form;
         self.scratch.clear();
         for StoredMessage { time, event, message, sender, .. } in messages {
             let (event, time) = (event.as_str(), UnixTime(*time));
             let entry = HistoryEntry { pipe, event, message, sender: *sender, time };
-            ws::append_text_frame(&mut self.scratch, |out| jsapi::encode_history(&entry, marker, form, out));
+            append(&mut self.scratch, browser, |out| jsapi::encode_history(&entry, marker, form, out));
         }
         io.write(conn, &self.scratch);
     }
@@ -655,15 +701,17 @@ fn fill_in_queues(io: &impl Runtime, message: &mut RingMessage) {
     }
 }
 
-/// One write per connection and wire form, encoded once for all of them.
+/// One write per connection, form and transport, encoded once for all of them.
 fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
     let mut legacy = Vec::new();
     let mut modern = Vec::with_capacity(conns.len());
+    let mut events = Vec::new();
     for conn in conns {
         let conn = token(conn);
         match browser(io, conn) {
-            Some(Browser { form: WireForm::Modern, .. }) => modern.push(conn),
-            Some(_) => legacy.push(conn),
+            Some(Browser { form: WireForm::Modern, phase: Phase::Open, .. }) => modern.push(conn),
+            Some(Browser { phase: Phase::Open, .. }) => legacy.push(conn),
+            Some(Browser { form, .. }) => events.push((form, conn)),
             None => {}
         }
     }
@@ -672,6 +720,28 @@ fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<
             io.fan_out(conns, joined(publications, form), publications);
         }
     }
+    for form in [WireForm::Modern, WireForm::Legacy] {
+        let conns: Vec<Token> = events.iter().filter(|(of, _)| *of == form).map(|(_, conn)| *conn).collect();
+        if !conns.is_empty() {
+            io.fan_out(conns, joined_events(publications, form), publications);
+        }
+    }
+}
+
+/// Around the JSON that the frames of the same form share; made once for all receivers of a shard.
+fn joined_events(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
+    let mut bytes = Vec::new();
+    for publication in publications {
+        let frame = publication.frame(form, |publication| jsapi::frame_publication(publication, form));
+        let position = Some(publication.position.0).filter(|position| *position > 0);
+        http::append_event(&mut bytes, position, |out| out.extend_from_slice(ws::payload_of(frame)));
+    }
+    bytes.into()
+}
+
+/// Appends one message as the connection's transport wants it.
+fn append(out: &mut Vec<u8>, browser: Browser, write: impl FnOnce(&mut Vec<u8>)) {
+    if browser.phase.is_events() { http::append_event(out, None, write) } else { ws::append_text_frame(out, write) }
 }
 
 fn joined(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {

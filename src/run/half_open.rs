@@ -45,5 +45,5 @@ impl HalfOpen {
 }
 
 fn is_half_open(io: &mut impl Runtime, conn: Token) -> bool {
-    io.state(conn).is_some_and(|browser| browser.phase != Phase::Open)
+    io.state(conn).is_some_and(|browser| browser.phase.is_half_open())
 }

@@ -55,6 +55,16 @@ pub fn text_frame(json: &[u8]) -> SharedBytes {
     frame
 }
 
+/// What a whole frame of ours carries.
+pub fn payload_of(frame: &[u8]) -> &[u8] {
+    let head = match frame.get(1) {
+        Some(127) => 10,
+        Some(126) => 4,
+        _ => 2,
+    };
+    frame.get(head..).unwrap_or_default()
+}
+
 /// Appends a text frame to `out` whose payload is what `write` appends.
 pub fn append_text_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     const SHORT_HEAD: [u8; 2] = [FIN_TEXT, 0];

@@ -19,7 +19,7 @@ mod tests;
 pub use accept::accept_key;
 pub use assemble::{Assembler, Received, receive, whole};
 pub use close::{CloseCode, parse_close};
-pub use encode::{SmallHead, append_text_frame, close, ping, pong, text_frame, text_frame_head};
+pub use encode::{SmallHead, append_text_frame, close, payload_of, ping, pong, text_frame, text_frame_head};
 pub use frame::{FrameHead, Opcode, Step, next_frame, unmask};
 
 use crate::model::CloseReason;

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use shards::Token;
 
-use crate::http::{self, Conditions, Head, HeadStep, Route, Terms};
+use crate::http::{self, Conditions, Head, HeadStep, Query, Route, Terms};
 use crate::hub::Headers;
-use crate::model::{CloseReason, SharedBytes};
+use crate::jsapi::{self, Hello};
+use crate::model::{Answer, ApiError, CloseReason, SharedBytes, WireForm};
 
 use super::super::files::{Asker, FileAnswer, FileClient, Found};
 use super::super::host::{id, token};
-use super::super::pages;
 use super::super::runtime::Runtime;
-use super::{Browsers, Phase, Progress, browser, browser_mut};
+use super::super::{PRODUCT, pages};
+use super::{Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 
 /// How long a client may take for the answer to a plain request.
 const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
@@ -40,6 +41,7 @@ impl Browsers {
             Route::Static(path) if self.config.pages.serves(&path) => {
                 self.file(io, Asker { conn: id(conn), path, conditions: Conditions::of(&head), terms }, head.used)
             }
+            Route::Events(fields) => self.events(io, conn, &head, Query::new(fields), &terms),
             Route::Health => {
                 let answer = self.config.pages.health(self.stopping, &Conditions::of(&head), &terms);
                 self.reply(io, conn, &answer, &terms, head.used)
@@ -72,6 +74,77 @@ impl Browsers {
             }
             Err(refused) => self.end_http(io, conn, &refused.answer().into(), CloseReason::BadRequest),
         }
+    }
+
+    /// Begins a stream of events. The request stays unread: what it wants beside a connection comes when the hub has said
+    /// who it is.
+    fn events(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        head: &Head<'_>,
+        fields: Query<'_>,
+        terms: &Terms,
+    ) -> Progress {
+        if head.minor_version == 0 {
+            let text = b"Server-Sent Events need HTTP/1.1.\n";
+            let answer = http::response(505, "text/plain", &[], text).into();
+            return self.end_http(io, conn, &answer, CloseReason::BadRequest);
+        }
+        let hello = match self.hello_of(head, fields) {
+            Ok(hello) => hello,
+            Err(code) => return self.refuse(io, conn, code, terms),
+        };
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.phase = Phase::Subscribing;
+            // Nothing can be said to it but messages; who is dropped comes back by itself.
+            browser.classic = true;
+        }
+        self.head_of = Some((conn, http::events_head(terms)));
+        self.connect(io, conn, hello, headers(head));
+        if let Some((conn, bytes)) = self.head_of.take() {
+            io.write(conn, &bytes);
+        }
+        Progress::Used(0)
+    }
+
+    pub(super) fn subscribe_events(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
+        let Ok(HeadStep::Head(head)) = http::parse_head(bytes, &self.config.heads) else { return Progress::Wait };
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.phase = Phase::Events;
+        }
+        if let Route::Events(fields) = http::route(&head)
+            && let Some(pipes) = Query::new(fields).value("pipes").filter(|pipes| !pipes.is_empty())
+            && let Some(browser) = browser(io, conn)
+        {
+            self.command(io, conn, browser, &format!("subscription\n{pipes}"));
+        }
+        Progress::Used(head.used)
+    }
+
+    /// Who asks, from the fields of an address, which have the names of the WebSocket address and need not be complete.
+    /// Errors: a code of the protocol.
+    pub(super) fn hello_of(&self, head: &Head<'_>, fields: Query<'_>) -> Result<Hello, u16> {
+        if !http::origin_allowed(&self.config.origins, true, head.header("Origin")) {
+            return Err(ORIGIN_REFUSED);
+        }
+        let value = |name| fields.value(name).filter(|value| !value.contains('&')).unwrap_or_default();
+        let version = fields.value("v").unwrap_or_else(|| "4".into());
+        let version = if version.contains('.') { version } else { format!("{version}.0") };
+        let (key, user, dev, uuid) = (value("sesion"), value("myid"), value("devid"), value("uuid"));
+        let target = format!("sesion={key}&myid={user}&devid={dev}&v={version}&uuid={uuid}&api={}", value("api"));
+        jsapi::parse_hello(target.as_bytes(), self.config.dev_max).map_err(|error| error.code)
+    }
+
+    /// A page that gets another status than 200 stays away, as it does after such an error over WebSocket.
+    pub(super) fn refuse(&mut self, io: &mut impl Runtime, conn: Token, code: u16, terms: &Terms) -> Progress {
+        let status = if code == ORIGIN_REFUSED { 403 } else { 400 };
+        let mut body = Vec::new();
+        let error = Answer::Error(ApiError::Handshake(code));
+        jsapi::encode_answer(&error, WireForm::Modern, io.now().unix, PRODUCT, &mut body);
+        let terms = Terms { persistent: false, ..terms.clone() };
+        let answer = http::response_on(&terms, status, "application/json", &[], &body, true).into();
+        self.end_http(io, conn, &answer, CloseReason::HandshakeError)
     }
 
     fn file(&mut self, io: &mut impl Runtime, asker: Asker, used: usize) -> Progress {
