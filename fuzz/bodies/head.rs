@@ -27,7 +27,7 @@ pub(crate) fn check(bytes: &[u8]) {
             assert!(!path.contains(['\\', '\0', '\n', '\r']));
         }
         Route::Health => {}
-        Route::Events(fields) => drop(Query::new(fields).value("pipes")),
+        Route::Events(fields) | Route::Poll(_, fields) => drop(Query::new(fields).value("pipes")),
         plain => {
             let terms = Terms::of(&head, &plain, &["a.example"]);
             let site = Site { start_page: "", node_name: "n" };

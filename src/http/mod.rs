@@ -22,6 +22,10 @@ mod query;
 
 mod events;
 
+mod body;
+
+mod jsonp;
+
 mod upgrade;
 
 mod response;
@@ -29,12 +33,14 @@ mod response;
 #[cfg(test)]
 mod tests;
 
+pub use body::{Body, BodyError, body};
 pub use conditional::{Conditions, Validators, Wanted};
 pub use events::{EVENTS_PING, append_event, events_head};
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
+pub use jsonp::{is_callback, jsonp};
 pub use origin::origin_allowed;
 pub use query::Query;
 pub use response::{FileHead, Site, content_type, file_head, plain_answer, response, response_on, start_page};
-pub use route::{Route, route};
+pub use route::{PollAddress, Route, route};
 pub use terms::{Cors, Terms};
 pub use upgrade::{RefusedUpgrade, UpgradeAnswer, upgrade};

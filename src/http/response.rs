@@ -44,7 +44,7 @@ pub fn start_page(cometql_port: u16) -> String {
 pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>, terms: &Terms) -> Option<Vec<u8>> {
     let info;
     let (status, content_type, extra, body): (_, _, &[_], _) = match route {
-        Route::WebSocket(_) | Route::Events(_) | Route::Static(_) | Route::Health => return None,
+        Route::WebSocket(_) | Route::Events(_) | Route::Poll(..) | Route::Static(_) | Route::Health => return None,
         Route::Start => (200, "text/html", &[CACHED, START_POLICY], site.start_page),
         // Pages of the predecessor's time parse this themselves, so it keeps the type that makes them do it.
         Route::Info => {

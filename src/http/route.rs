@@ -13,6 +13,8 @@ pub enum Route<'a> {
     WebSocket(&'a str),
     /// A browser wants its messages as Server-Sent Events; the fields of the address, for [`super::Query`].
     Events(&'a str),
+    /// Long polling; the fields of the address, for [`super::Query`].
+    Poll(PollAddress, &'a str),
     /// The page at `/`.
     Start,
     /// `/info`, which health checks read.
@@ -29,11 +31,27 @@ pub enum Route<'a> {
     NotFound,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollAddress {
+    /// `/poll`: messages.
+    Messages,
+    /// `/poll/sign`: a connection to poll for.
+    Sign,
+    /// `/poll/pub`: a message for a pipe.
+    Publish,
+}
+
+const POLL_ADDRESSES: [(&str, PollAddress); 3] =
+    [("/poll", PollAddress::Messages), ("/poll/sign", PollAddress::Sign), ("/poll/pub", PollAddress::Publish)];
+
 pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
     let target = without_second_slash(head.target);
     match head.method {
         Method::Options => return Route::Options,
-        Method::Other => return Route::NotFound,
+        Method::Get | Method::Post if let Some((address, fields)) = poll_address(target) => {
+            return Route::Poll(address, fields);
+        }
+        Method::Post | Method::Other => return Route::NotFound,
         Method::Get if is_websocket(target) => return Route::WebSocket(head.target),
         Method::Get if let Some(fields) = fields_below(target, "/sse") => return Route::Events(fields),
         Method::Get | Method::Head => {}
@@ -80,6 +98,12 @@ fn is_websocket(target: &str) -> bool {
 fn fields_below<'a>(target: &'a str, path: &str) -> Option<&'a str> {
     let rest = target.strip_prefix(PREFIX).unwrap_or(target).strip_prefix(path)?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('?').or_else(|| rest.strip_prefix('/')) }
+}
+
+fn poll_address(target: &str) -> Option<(PollAddress, &str)> {
+    let target = target.strip_prefix(PREFIX).unwrap_or(target);
+    let (path, fields) = target.split_once('?').unwrap_or((target, ""));
+    POLL_ADDRESSES.iter().find(|(known, _)| *known == path).map(|(_, address)| (*address, fields))
 }
 
 fn static_path(path: &str) -> Option<String> {

@@ -49,10 +49,10 @@ impl Terms {
     pub fn of<H: AsRef<str>>(head: &Head<'_>, route: &Route<'_>, hosts: &[H]) -> Self {
         let is_ours = match route {
             Route::Options => Route::is_ours(head.target),
-            route => matches!(route, Route::Health | Route::Events(_)),
+            route => matches!(route, Route::Health | Route::Events(_) | Route::Poll(..)),
         };
         Self {
-            persistent: is_persistent(head, is_ours),
+            persistent: is_persistent(head, is_ours, matches!(route, Route::Poll(..))),
             cors: Cors::of(hosts, head.header("Origin")),
             allowed_headers: if is_ours && head.method == Method::Options { MORE_HEADERS } else { HEADERS },
         }
@@ -63,9 +63,9 @@ impl Terms {
 ///
 /// At the addresses that the predecessor had it must say so (all browsers do): clients of that time read such an answer
 /// until the connection ends. A request with a body ends it too, because bodies are read at our own addresses only.
-fn is_persistent(head: &Head<'_>, is_ours: bool) -> bool {
+fn is_persistent(head: &Head<'_>, is_ours: bool, reads_bodies: bool) -> bool {
     let says = |word: &[u8]| head.list("Connection").any(|listed| listed.eq_ignore_ascii_case(word));
-    if says(b"close") || has_body(head) {
+    if says(b"close") || has_body(head) && !reads_bodies {
         return false;
     }
     says(b"keep-alive") || is_ours && head.minor_version >= 1

@@ -96,6 +96,14 @@ fn routes() {
         check(&format!("GET {target}"), Route::Events("a=1"));
     }
     check("GET /sse", Route::Events(""));
+    for method in ["GET", "POST"] {
+        check(&format!("{method} /poll?a=1"), Route::Poll(PollAddress::Messages, "a=1"));
+        check(&format!("{method} /comet-server/poll"), Route::Poll(PollAddress::Messages, ""));
+        check(&format!("{method} //poll/sign?"), Route::Poll(PollAddress::Sign, ""));
+        check(&format!("{method} /poll/pub?a"), Route::Poll(PollAddress::Publish, "a"));
+    }
+    check("GET /poll/other", file("poll/other"));
+    check("PUT /poll", Route::NotFound);
     check("POST /sse", Route::NotFound);
     check("GET /ssex", file("ssex"));
     check("GET /health", Route::Health);

@@ -8,6 +8,7 @@ use ahash::RandomState;
 
 use crate::model::{ConnId, UnixTime};
 
+use super::places::Places;
 use super::ring::Headers;
 
 /// What a handshake said besides who it is.
@@ -63,12 +64,10 @@ impl Default for Detail {
 
 const _: () = assert!(size_of::<Detail>() <= 48, "an idle connection must stay small");
 
-const CHUNK: usize = 1024;
-
 /// By the connection's place in the shard's slab, like the connections themselves.
 #[derive(Debug)]
 pub(super) struct AllDetails {
-    chunks: Vec<Box<[Detail]>>,
+    places: Places<Detail>,
     /// Most browsers say one of a few things.
     headers: HashSet<Arc<Headers>, RandomState>,
     none: Arc<Headers>,
@@ -77,23 +76,17 @@ pub(super) struct AllDetails {
 
 impl AllDetails {
     pub(super) fn new(hasher: RandomState) -> Self {
-        Self { chunks: Vec::new(), headers: HashSet::with_hasher(hasher), none: Arc::default(), heap_bytes: 0 }
+        Self { places: Places::default(), headers: HashSet::with_hasher(hasher), none: Arc::default(), heap_bytes: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.chunks.len() * CHUNK * size_of::<Detail>()
-            + self.headers.capacity() * size_of::<Arc<Headers>>()
-            + self.heap_bytes
+        self.places.bytes() + self.headers.capacity() * size_of::<Arc<Headers>>() + self.heap_bytes
     }
 
     pub(super) fn insert(&mut self, conn: ConnId, details: Details) {
         self.remove(conn);
         let headers = (details.headers != *self.none).then(|| self.intern(details.headers));
-        let place = conn.index as usize;
-        while self.chunks.len() <= place / CHUNK {
-            self.chunks.push((0..CHUNK).map(|_| Detail::default()).collect());
-        }
-        if let Some(slot) = self.chunks.get_mut(place / CHUNK).and_then(|chunk| chunk.get_mut(place % CHUNK)) {
+        if let Some(slot) = self.places.reach(conn.index) {
             self.heap_bytes += details.uuid.len();
             let since = u32::try_from(details.since.0).unwrap_or(0);
             *slot = Detail { uuid: details.uuid, headers, address: details.address.into(), since };
@@ -101,9 +94,7 @@ impl AllDetails {
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) {
-        let place = conn.index as usize;
-        let slot = self.chunks.get_mut(place / CHUNK).and_then(|chunk| chunk.get_mut(place % CHUNK));
-        let Some(gone) = slot.map(std::mem::take) else { return };
+        let Some(gone) = self.places.get_mut(conn.index).map(std::mem::take) else { return };
         self.heap_bytes -= gone.uuid.len();
         // The map's own and this one: nobody else says so any more. (An answer under way may hold another for a moment;
         // then it stays until the next one of its kind goes.)
@@ -114,8 +105,7 @@ impl AllDetails {
     }
 
     pub(super) fn get(&self, index: u32) -> Option<&Detail> {
-        let place = index as usize;
-        self.chunks.get(place / CHUNK)?.get(place % CHUNK)
+        self.places.get(index)
     }
 
     pub(super) fn headers(&self, detail: &Detail) -> Arc<Headers> {

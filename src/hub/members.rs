@@ -88,7 +88,7 @@ impl Hub {
     pub(super) fn list_connections(&self, dev: DevId, after: Option<u32>, rows: u32) -> Replies {
         let mut connections = Vec::new();
         let mut next = None;
-        for index in after.map_or(0, |after| after + 1)..self.conns.places() {
+        for index in self.conns.indices_from(after.map_or(0, |after| after + 1)) {
             let Some((entry, conn)) = self.conns.at(index).zip(self.conns.id(index)) else { continue };
             if entry.dev != dev {
                 continue;

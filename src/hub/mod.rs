@@ -28,6 +28,7 @@ mod members;
 mod owner;
 mod pipes;
 mod placement;
+mod places;
 mod ring;
 mod token;
 mod users;
@@ -57,8 +58,8 @@ use owner::Owned;
 use pipes::Pipes;
 pub use placement::Placement;
 pub use ring::{
-    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member, Question, Refusal,
-    Replies, RingMessage, Send, SetLength, StatementId,
+    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member,
+    Outcome as PollOutcome, Poll, Polled, Question, Refusal, Replies, RingMessage, Send, SetLength, StatementId, Wish,
 };
 pub use token::{TokenSecret, claimed_expiry};
 use users::Users;
@@ -735,8 +736,11 @@ impl Hub {
                 }
                 _ => {}
             },
-            // Only the CometQL shard publishes for statements.
-            RingMessage::Accepted { .. } | RingMessage::Refused { .. } => {}
+            // Only the CometQL shard publishes for statements; polls are the edge's.
+            RingMessage::Accepted { .. }
+            | RingMessage::Refused { .. }
+            | RingMessage::Poll(_)
+            | RingMessage::Polled(_) => {}
         }
     }
 

@@ -26,5 +26,8 @@ pub use command::{
     Command, PipeCount, PipeLog, SubscriptionList, TrackPipeUsers, Unknown, UserData, WebPipe2, parse_command,
 };
 pub use hello::{Hello, HelloError, parse_hello};
-pub use notice::{HistoryEntry, encode_history, encode_personal, encode_track_users, encode_user_status};
+pub use notice::{
+    HistoryEntry, encode_history, encode_personal, encode_poll_begin, encode_poll_error, encode_track_users,
+    encode_user_status,
+};
 pub use publication::{encode_publication, frame_personal, frame_publication};

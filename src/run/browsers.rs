@@ -14,6 +14,7 @@
 //!
 //! While a connection is in File or Sending, it is not read: requests are answered one after the other.
 
+mod polling;
 mod requests;
 
 use std::collections::{HashMap, VecDeque};
@@ -25,7 +26,9 @@ use ahash::RandomState;
 use shards::{End, Token};
 
 use crate::http;
-use crate::hub::{AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage};
+use crate::hub::{
+    AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Poll, Replies, RingMessage,
+};
 use crate::jsapi::{self, Command, Hello, HelloError, HistoryEntry};
 use crate::metrics::Counters;
 use crate::model::{
@@ -40,8 +43,11 @@ use super::fragments::Fragments;
 use super::half_open::HalfOpen;
 use super::host::{count_end, id, token};
 use super::pages::Pages;
+use super::polls::{PollLimits, Polls};
 use super::runtime::Runtime;
 use super::storage::StorageClient;
+
+use polling::Asking;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -57,6 +63,8 @@ pub(super) enum Phase {
     Subscribing,
     /// Gets Server-Sent Events.
     Events,
+    /// Its request waits for a connection without a socket to get something.
+    Polling,
 }
 
 impl Phase {
@@ -101,6 +109,7 @@ pub(super) struct BrowserConfig {
     /// Bytes of all of them; with more the same happens.
     pub(super) fragments_bytes_max: usize,
     pub(super) pages: Arc<Pages>,
+    pub(super) polls: PollLimits,
 }
 
 pub(super) struct Browsers {
@@ -116,6 +125,13 @@ pub(super) struct Browsers {
     turn_budget: TurnBudget,
     scratch: Vec<u8>,
     half_open: HalfOpen,
+    polls: Polls,
+    /// Requests that other shards handed over, and connections without a socket that are not busy any more: work from
+    /// outside, begun at the end of the turn.
+    polls_noted: VecDeque<(ShardId, Box<Poll>)>,
+    polls_resumed: VecDeque<ConnId>,
+    /// Connections whose request waits.
+    asking: HashMap<Token, Asking, RandomState>,
     stopping: bool,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
@@ -134,6 +150,8 @@ impl Browsers {
         let hasher = config.hub.placement.hasher();
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
+        let polls = Polls::new(config.polls);
+        let asking = HashMap::with_hasher(hasher.clone());
         Self {
             config,
             hub,
@@ -145,6 +163,10 @@ impl Browsers {
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
             half_open: HalfOpen::default(),
+            polls,
+            polls_noted: VecDeque::new(),
+            polls_resumed: VecDeque::new(),
+            asking,
             stopping: false,
             head_of: None,
             counters,
@@ -174,7 +196,7 @@ impl Browsers {
                 Phase::Subscribing => self.subscribe_events(io, conn, rest),
                 // Nothing is expected, and nothing is kept.
                 Phase::Events => Progress::Used(rest.len()),
-                Phase::File | Phase::Sending => break,
+                Phase::File | Phase::Sending | Phase::Polling => break,
             };
             match step {
                 Progress::Used(count) => used += count,
@@ -208,6 +230,7 @@ impl Browsers {
 
     pub(super) fn ended(&mut self, io: &mut impl Runtime, conn: Token, end: End) {
         count_end(&mut self.counters, end);
+        self.asking.remove(&conn);
         self.let_go(io, conn);
     }
 
@@ -225,7 +248,7 @@ impl Browsers {
             // It was answered all it asked.
             return self.drop_connection(io, conn, CloseReason::HttpDone);
         }
-        if browser.phase.is_half_open() || browser.pinged {
+        if browser.phase.is_half_open() || browser.phase == Phase::Polling || browser.pinged {
             return self.drop_connection(io, conn, CloseReason::TimedOut);
         }
         if browser.phase.is_events() {
@@ -244,7 +267,11 @@ impl Browsers {
     }
 
     pub(super) fn message(&mut self, io: &mut impl Runtime, from: ShardId, message: RingMessage) {
-        self.input(io, Input::Ring { from, message });
+        match message {
+            RingMessage::Poll(poll) => self.polls_noted.push_back((from, poll)),
+            RingMessage::Polled(polled) => self.polled(io, token(polled.asker), polled.outcome),
+            message => self.input(io, Input::Ring { from, message }),
+        }
     }
 
     pub(super) fn woken(&mut self, io: &mut impl Runtime) {
@@ -254,6 +281,7 @@ impl Browsers {
 
     pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
         self.send_deferred(io);
+        self.go_on_with_polls(io);
         while self.hub.has_arrivals() && !io.fan_out_pending() {
             self.hub.end_turn();
             self.carry_out(io);
@@ -266,11 +294,12 @@ impl Browsers {
             self.hub.time_passed(io.now());
             self.carry_out(io);
         }
+        self.answer_polls(io);
     }
 
     /// When `turn_ended` has something to do without any input.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.hub.next_deadline()
+        self.hub.next_deadline().into_iter().chain(self.polls.next_deadline()).min()
     }
 
     /// Completions may cause messages, so they wait as bytes do while the rings are congested.
@@ -303,6 +332,7 @@ impl Browsers {
         let (hub, memory) = (self.hub.counters(), self.hub.memory());
         let mut counters = self.counters.clone();
         counters.connections = self.hub.connections() as u64;
+        counters.polled = self.polls.len() as u64;
         counters.publications = hub.publications;
         counters.deliveries = hub.deliveries;
         counters.logins = hub.logins;
@@ -316,6 +346,9 @@ impl Browsers {
         counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
             + self.half_open.bytes()
+            + self.polls.bytes()
+            + self.polls_noted.capacity() * size_of::<(ShardId, Box<Poll>)>()
+            + self.asking.capacity() * size_of::<(Token, Asking)>()
             + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId))>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
@@ -353,9 +386,7 @@ impl Browsers {
             io.idle_timeout(conn, self.config.ping_interval);
         }
         self.counters.handshakes += 1;
-        let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
-        let details = Details { uuid: hello.uuid, address, headers, since: io.now().unix };
-        let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key, details };
+        let credentials = credentials(io, conn, hello, headers);
         self.input(io, Input::Connected { conn: id(conn), credentials });
     }
 
@@ -494,9 +525,9 @@ impl Browsers {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
-                Output::FanOut { publications, conns } => fan_out(io, &publications, conns),
+                Output::FanOut { publications, conns } => fan_out(io, &mut self.polls, &publications, conns),
                 Output::Ring { to, mut message } => {
-                    fill_in_queues(io, &mut message);
+                    fill_in_queues(io, &self.polls, &mut message);
                     io.send(to, message);
                 }
                 Output::Queue { flush, to } => self.write_queue(io, flush, to),
@@ -511,7 +542,9 @@ impl Browsers {
                         self.stored(io, refused);
                     }
                 }
+                Output::Close { conn, reason } if conn.is_polled() => self.end_polled(io, conn, reason),
                 Output::Close { conn, reason } => self.drop_connection(io, token(conn), reason),
+                Output::Resume { conn } if conn.is_polled() => self.polls_resumed.push_back(conn),
                 Output::Resume { conn } => io.resume(token(conn)),
             }
         }
@@ -522,7 +555,7 @@ impl Browsers {
     }
 
     fn answer(&mut self, io: &mut impl Runtime, conn: Token, answer: &Answer) {
-        let Some(browser) = browser(io, conn) else { return };
+        let Some(browser) = browser(io, conn) else { return self.answer_polled(io, id(conn), answer) };
         self.scratch.clear();
         if let Some((_, head)) = self.head_of.take_if(|(owner, _)| *owner == conn) {
             self.scratch.extend_from_slice(&head);
@@ -533,7 +566,18 @@ impl Browsers {
         self.counters.answers += 1;
     }
 
-    fn write_queue(&mut self, io: &mut impl Runtime, flush: Box<Flush>, to: ShardId) {
+    fn write_queue(&mut self, io: &mut impl Runtime, mut flush: Box<Flush>, mut to: ShardId) {
+        if let Some(form) = self.polls.form(flush.conn) {
+            for StoredMessage { time, event, message, .. } in &flush.messages {
+                self.scratch.clear();
+                jsapi::encode_personal(event, message, Some(UnixTime(*time)), form, &mut self.scratch);
+                self.polls.push_json(flush.conn, &self.scratch, io.now().time);
+            }
+            match self.polls.keep_flush(flush.conn, flush, to) {
+                Ok(()) => return,
+                Err(back) => (flush, to) = back,
+            }
+        }
         let conn = token(flush.conn);
         if let Some(browser) = browser(io, conn) {
             self.scratch.clear();
@@ -563,7 +607,13 @@ impl Browsers {
     ) {
         let mut connections = 0;
         for conn in conns.into_iter().map(token) {
-            let Some(browser) = browser(io, conn) else { continue };
+            let Some(browser) = browser(io, conn) else {
+                if let Some(form) = self.polls.form(id(conn)) {
+                    let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
+                    connections += u32::from(self.polls.push_frame(id(conn), frame, io.now().time));
+                }
+                continue;
+            };
             let form = browser.form;
             let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
             if browser.phase.is_events() {
@@ -586,12 +636,18 @@ impl Browsers {
         marker: &Marker,
         messages: &[StoredMessage],
     ) {
-        let Some(browser) = browser(io, conn) else { return };
-        let form = browser.form;
+        let browser = browser(io, conn);
+        let Some(form) = browser.map(|browser| browser.form).or_else(|| self.polls.form(id(conn))) else { return };
         self.scratch.clear();
         for StoredMessage { time, event, message, sender, .. } in messages {
             let (event, time) = (event.as_str(), UnixTime(*time));
             let entry = HistoryEntry { pipe, event, message, sender: *sender, time };
+            let Some(browser) = browser else {
+                self.scratch.clear();
+                jsapi::encode_history(&entry, marker, form, &mut self.scratch);
+                self.polls.push_json(id(conn), &self.scratch, io.now().time);
+                continue;
+            };
             append(&mut self.scratch, browser, |out| jsapi::encode_history(&entry, marker, form, out));
         }
         io.write(conn, &self.scratch);
@@ -690,19 +746,28 @@ enum Progress {
     Over,
 }
 
+/// What a request on this connection said of who asks.
+fn credentials(io: &impl Runtime, conn: Token, hello: Hello, headers: Headers) -> Credentials {
+    let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
+    let details = Details { uuid: hello.uuid, address, headers, since: io.now().unix };
+    Credentials { dev: hello.dev, user: hello.user, key: hello.key, details }
+}
+
 /// What waits to be sent is known here only.
-fn fill_in_queues(io: &impl Runtime, message: &mut RingMessage) {
+fn fill_in_queues(io: &impl Runtime, polls: &Polls, message: &mut RingMessage) {
     if let RingMessage::Answered(answered) = message
         && let Replies::Connections { connections, .. } = &mut answered.replies
     {
         for connection in connections {
-            connection.queued_bytes = io.queued_bytes(token(connection.conn)) as u64;
+            let conn = connection.conn;
+            let queued = if conn.is_polled() { polls.queued_bytes(conn) } else { io.queued_bytes(token(conn)) };
+            connection.queued_bytes = queued as u64;
         }
     }
 }
 
 /// One write per connection, form and transport, encoded once for all of them.
-fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
+fn fan_out(io: &mut impl Runtime, polls: &mut Polls, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
     let mut legacy = Vec::new();
     let mut modern = Vec::with_capacity(conns.len());
     let mut events = Vec::new();
@@ -712,7 +777,7 @@ fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<
             Some(Browser { form: WireForm::Modern, phase: Phase::Open, .. }) => modern.push(conn),
             Some(Browser { phase: Phase::Open, .. }) => legacy.push(conn),
             Some(Browser { form, .. }) => events.push((form, conn)),
-            None => {}
+            None => fan_out_to_polled(polls, publications, id(conn), io.now().time),
         }
     }
     for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy)] {
@@ -725,6 +790,14 @@ fn fan_out(io: &mut impl Runtime, publications: &[Arc<Publication>], conns: Vec<
         if !conns.is_empty() {
             io.fan_out(conns, joined_events(publications, form), publications);
         }
+    }
+}
+
+fn fan_out_to_polled(polls: &mut Polls, publications: &[Arc<Publication>], conn: ConnId, now: Time) {
+    let Some(form) = polls.form(conn) else { return };
+    for publication in publications {
+        let frame = publication.frame(form, |publication| jsapi::frame_publication(publication, form));
+        polls.push_frame(conn, frame, now);
     }
 }
 

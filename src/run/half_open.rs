@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 
 use shards::Token;
 
-use super::browsers::Phase;
 use super::runtime::Runtime;
 
 /// Lacks a way to be told that one is not half-open any more: it looks at the state where it matters.

@@ -13,6 +13,7 @@ pub mod import;
 pub mod kept;
 mod live;
 mod pages;
+mod polls;
 mod runtime;
 mod sessions;
 mod storage;
@@ -44,6 +45,7 @@ use certificate::{CertificateError, Place};
 use files::FileLimits;
 use host::{Board, Host};
 use pages::Pages;
+use polls::PollLimits;
 use sessions::{Sessions, SessionsConfig};
 use storage::StorageThread;
 
@@ -64,6 +66,8 @@ const FRAGMENTS_MAX: usize = 1024;
 const FRAGMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Pipes with a setting that one shard owns.
 const SETTINGS_PER_SHARD_MAX: usize = 1_000_000;
+/// Connections of one shard that are polled for.
+const POLLED_PER_SHARD_MAX: usize = 65_536;
 /// Statements of one session under way.
 const PIPELINE_MAX: usize = 1024;
 /// How long a stopping server waits for what is still being sent, and for peers to close. Far enough below the two
@@ -357,6 +361,7 @@ fn make_host(
         // An assembler grows by doubling.
         fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
         pages: Arc::new(Pages::new(cometql_port.clone(), config.main.node_name.clone(), content_types, board.clone())),
+        polls: PollLimits { connections_max: POLLED_PER_SHARD_MAX, bytes_max: config.ws.queue_bytes_max },
     };
     let settings = take(&ends.settings, shard).unwrap_or_default();
     Host::browsers(Browsers::new(browsers, settings, storage, take(&ends.files, shard)), board.clone())

@@ -1,11 +1,14 @@
 //! Plain HTTP of the running program, and the transports that need nothing else: Server-Sent Events and long polling.
 
+use crate::browser::{BROWSERS, Page};
 use crate::server::{PATIENCE, Server, Setup};
+use crate::tools;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
 /// A client that believes nothing: it sends what it is told and reads by the length that the answer names.
 struct Http(BufReader<TcpStream>);
@@ -272,4 +275,290 @@ fn a_page_that_does_not_read_its_events_is_dropped() {
         backend.execute(&insert).expect("a publication");
     }
     server.await_subscribers("flood", 0);
+}
+
+/// A page that polls, each time over a new connection: with several shards most requests arrive on a foreign one.
+struct Poller<'a> {
+    server: &'a Server,
+    id: String,
+    seq: usize,
+}
+
+impl<'a> Poller<'a> {
+    fn sign(server: &'a Server, fields: &str) -> Self {
+        let answer = Http::connect(server).get(&format!("/poll/sign?{fields}"), "");
+        assert_eq!((answer.status, answer.field("cache-control")), (200, "no-store"));
+        let signed: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        assert_eq!(signed["seq"], 0);
+        Self { server, id: signed["id"].as_str().expect("an id").to_owned(), seq: 0 }
+    }
+
+    fn get(&self, target: &str) -> Response {
+        Http::connect(self.server).get(target, "")
+    }
+
+    /// The messages of one poll.
+    fn poll(&mut self) -> Vec<Value> {
+        let answer = self.get(&format!("/poll?id={}&seq={}", self.id, self.seq));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let messages: Vec<Value> = serde_json::from_slice(&answer.body).expect("a JSON array");
+        self.seq += messages.len();
+        messages
+    }
+
+    /// The next messages, so many of them.
+    fn take(&mut self, count: usize) -> Vec<Value> {
+        let mut messages = Vec::new();
+        while messages.len() < count {
+            messages.extend(self.poll());
+        }
+        assert_eq!(messages.len(), count, "{messages:?}");
+        messages
+    }
+
+    fn publish(&self, fields: &str, message: &str) -> Response {
+        let mut http = Http::connect(self.server);
+        let (id, length) = (&self.id, message.len());
+        http.send(&format!("POST /poll/pub?id={id}&{fields} HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{message}"));
+        http.response()
+    }
+}
+
+#[test]
+fn polling_is_a_connection_like_any_other() {
+    let server = Server::start(&Setup { shards: 4, ..Setup::default() });
+    let mut backend = server.backend();
+    let mut execute = |sql: &str| {
+        backend.execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    };
+    execute("INSERT INTO users_auth (id, hash) VALUES (5, 'key5')");
+    execute("INSERT INTO users_messages (id, event, message) VALUES (5, 'early', 'queued')");
+    let mut page = server.browser();
+    page.send("subscription\nuser_status_5\nweb_b");
+    server.await_subscribers("user_status_5", 1);
+
+    let mut poller = Poller::sign(&server, "sesion=key5&myid=5&devid=0&v=4&pipes=private_a,web_b");
+    let first = poller.take(2);
+    assert_eq!((&first[0]["event"], &first[0]["authorized"]), (&"serverInfo".into(), &true.into()));
+    assert_eq!((&first[1]["pipe"], &first[1]["data"]), (&"msg".into(), &"queued".into()));
+    assert_eq!(page.receive()["event"], "online");
+    server.await_subscribers("private_a", 1);
+
+    execute("INSERT INTO users_messages (id, event, message) VALUES (5, 'late', 'personal')");
+    assert_eq!(poller.take(1)[0]["data"], "personal");
+    // Each once and in order, over connections of all shards.
+    for number in 0..40 {
+        execute(&format!("INSERT INTO pipes_messages (name, event, message) VALUES ('private_a', 'e', '{number}')"));
+        if number % 4 == 3 {
+            let data: Vec<Value> = poller.take(4).iter().map(|message| message["data"].clone()).collect();
+            let expected: Vec<Value> = (number - 3..=number).map(|number| number.to_string().into()).collect();
+            assert_eq!(data, expected);
+        }
+    }
+    // What was not acknowledged comes again, what was cannot.
+    execute("INSERT INTO pipes_messages (name, event, message) VALUES ('private_a', 'e', 'again')");
+    let seen = poller.take(1);
+    poller.seq -= 1;
+    assert_eq!(poller.take(1), seen);
+    let late = poller.get(&format!("/poll?id={}&seq=1", poller.id));
+    assert!(late.status == 409 && late.text().contains("\"code\":\"409\""), "{late:?}");
+
+    // A browser's publication comes with the same JSON as over WebSocket, and its own with a report.
+    page.send("web_pipe2\nweb_b\nsaid\n*\nfrom a page");
+    assert_eq!(poller.take(1)[0]["data"], "from a page");
+    assert_eq!(page.receive()["event"], "answer");
+    assert_eq!(poller.publish("pipe=web_b&event=said", "from a poller").text(), "[]");
+    let heard = page.receive();
+    assert_eq!((&heard["data"], &heard["user_id"]), (&"from a poller".into(), &5.into()));
+    assert_eq!(poller.take(1)[0]["data"]["number_messages"], 1);
+    poller.publish("pipe=other&event=said", "not allowed");
+    assert_eq!(poller.take(1)[0]["event"], "error");
+
+    // Other pipes from now on.
+    let (id, seq) = (poller.id.clone(), poller.seq);
+    let answer = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| poller.get(&format!("/poll?id={id}&seq={seq}&pipes=web_c")));
+        server.await_subscribers("web_c", 1);
+        server.await_subscribers("private_a", 0);
+        // A poll that waits gets what comes.
+        backend
+            .execute("INSERT INTO pipes_messages (name, event, message) VALUES ('web_c', 'e', 'c')")
+            .expect("accepted");
+        waiting.join().expect("an answer")
+    });
+    assert!(answer.text().contains("\"data\":\"c\""), "{answer:?}");
+
+    // It is in the list of connections, and can be ended there.
+    let rows = server.backend().rows("SELECT id, user_id FROM connections").expect("rows");
+    let row = rows.iter().find(|row| row[1].as_deref() == Some("5")).unwrap_or_else(|| panic!("{rows:?}"));
+    server.backend().execute(&format!("KILL {}", row[0].as_deref().expect("a number"))).expect("it is ended");
+    let gone = poller.get(&format!("/poll?id={id}&seq={seq}"));
+    assert!(gone.status == 410 && gone.text().contains("begin anew"), "{gone:?}");
+    assert_eq!(page.receive()["event"], "offline");
+}
+
+#[test]
+fn polls_that_cannot_be_are_refused() {
+    let server = Server::start(&Setup { more: "[ws]\nhost = a.example\n".into(), ..Setup::default() });
+    let poller = Poller::sign(&server, "pipes=aa");
+    let id = poller.id.clone();
+    let zeros = "0".repeat(32);
+    let stranger = format!("{}-{zeros}", id.rsplit_once('-').expect("a secret").0);
+    for (target, fields, status, text) in [
+        (format!("/poll?id={id}"), "Origin: https://b.example\r\n", 403, "origin"),
+        (format!("/poll?id={stranger}"), "", 410, "no such connection"),
+        (format!("/poll?id=99-0-1-{zeros}"), "", 400, "no id"),
+        ("/poll?id=x".into(), "", 400, "no id"),
+        (format!("/poll?id={id}&seq=x"), "", 400, "field"),
+        (format!("/poll?id={id}&callback=a(b"), "", 400, "callback"),
+        ("/poll?v=x".into(), "", 400, "address"),
+        ("/poll/pub?pipe=web_a".into(), "", 400, "id is missing"),
+        (format!("/poll/pub?id={id}&pipe=web_a%0Ax&message=m"), "", 400, "field"),
+        (format!("/poll?id={id}&callback=a.b"), "", 200, "/**/a.b([{\"authorized\":false"),
+        (format!("/poll?id={stranger}&callback=a.b"), "", 200, "/**/a.b([{\"data\":{\"code\":\"410\""),
+    ] {
+        let answer = Http::connect(&server).get(&target, fields);
+        assert!(answer.status == status && answer.text().contains(text), "{target}: {answer:?}");
+    }
+    for (fields, status) in [("Transfer-Encoding: chunked\r\n", 411), ("Content-Length: 999999999\r\n", 413)] {
+        let mut http = Http::connect(&server);
+        http.send(&format!("POST /poll HTTP/1.1\r\n{fields}\r\n"));
+        assert_eq!(http.response().status, status);
+        http.expect_end();
+    }
+    // The fields of a POST may be its body, and requests may be pipelined.
+    let mut http = Http::connect(&server);
+    let body = "pipes=bb&callback=f";
+    let post = format!("POST /poll HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    http.send(&format!("{post}GET /health HTTP/1.1\r\n\r\n"));
+    let begun = http.response();
+    assert!(begun.text().starts_with("/**/f([{\"data\":{\"id\":\""), "{begun:?}");
+    assert_eq!(http.response().text(), "ok");
+}
+
+#[test]
+fn a_page_that_does_not_poll_has_a_bounded_buffer() {
+    let server = Server::start(&Setup::default());
+    let poller = Poller::sign(&server, "pipes=flood");
+    server.await_subscribers("flood", 1);
+    let row = "('flood', 'e', 'x')";
+    let insert = format!("INSERT INTO pipes_messages (name, event, message) VALUES {}", [row; 100].join(","));
+    let mut backend = server.backend();
+    for _ in 0..11 {
+        backend.execute(&insert).expect("accepted");
+    }
+    server.await_subscribers("flood", 0);
+    let gone = poller.get(&format!("/poll?id={}&seq=0", poller.id));
+    assert!(gone.status == 410 && gone.text().contains("too many messages"), "{gone:?}");
+}
+
+/// What a page does, without any library.
+const PAGE: &str = r"
+    window.seen = [];
+    const note = (how, message) => { if (message.pipe === 'demo') seen.push(how + message.data); };
+    new EventSource('/sse?pipes=demo&v=4').onmessage = event => note('events ', JSON.parse(event.data));
+    (async () => {
+        for (;;) {
+            const { id } = await (await fetch('/poll/sign?pipes=demo&v=4')).json();
+            for (let seq = 0;;) {
+                const answer = await fetch(`/poll?id=${id}&seq=${seq}`);
+                if (!answer.ok) break;
+                const messages = await answer.json();
+                seq += messages.length;
+                messages.forEach(message => note('poll ', message));
+            }
+        }
+    })();
+    window.called = messages => note('script ', { pipe: 'demo', data: messages[0].event });
+    document.head.appendChild(Object.assign(document.createElement('script'), {
+        src: '/poll?callback=called', onerror: () => seen.push('no script') }));
+    ''
+";
+
+#[test]
+fn a_real_browser_gets_events_and_polls() {
+    let Some(program) = tools::need("a_real_browser_gets_events_and_polls", &BROWSERS) else { return };
+    let _alone = tools::alone();
+    let server = Server::start(&Setup::default());
+    let mut page = Page::open(&program, &format!("http://{}/info", server.browsers));
+    let ready = tools::until(PATIENCE, || {
+        (page.evaluate("location.pathname + document.readyState") == "/infocomplete").then_some(())
+    });
+    assert!(ready.is_some(), "the page is not there");
+    page.evaluate(PAGE);
+    server.await_subscribers("demo", 2);
+    let mut backend = server.backend();
+    backend
+        .execute("INSERT INTO pipes_messages (name, event, message) VALUES ('demo', 'e', 'first')")
+        .expect("accepted");
+    await_seen(&mut page, &["events first", "poll first", "script poll"]);
+
+    // Both come back by themselves when they are dropped.
+    let rows = backend.rows("SELECT id FROM connections").expect("rows");
+    for row in &rows {
+        backend.execute(&format!("KILL {}", row[0].as_deref().expect("a number"))).expect("it is ended");
+    }
+    let back = tools::until(PATIENCE, || {
+        let now = backend.rows("SELECT id FROM connections").expect("rows");
+        (now.len() == 2 && now.iter().all(|row| !rows.contains(row))).then_some(())
+    });
+    assert!(back.is_some(), "not back: {:?}", backend.rows("SELECT * FROM connections"));
+    server.await_subscribers("demo", 2);
+    backend
+        .execute("INSERT INTO pipes_messages (name, event, message) VALUES ('demo', 'e', 'second')")
+        .expect("accepted");
+    await_seen(&mut page, &["events second", "poll second"]);
+}
+
+fn await_seen(page: &mut Page, expected: &[&str]) {
+    let mut seen = String::new();
+    let found = tools::until(PATIENCE, || {
+        seen = page.evaluate("JSON.stringify(window.seen)");
+        expected.iter().all(|text| seen.contains(&format!("\"{text}\""))).then_some(())
+    });
+    assert!(found.is_some(), "{expected:?} of {seen}");
+}
+
+/// With the HTTP clients of Python's standard library: a stream read as it comes, and polls over one connection.
+const PYTHON: &str = r#"
+import http.client, json, sys
+host, port = sys.argv[1], int(sys.argv[2])
+stream = http.client.HTTPConnection(host, port)
+stream.request("GET", "/sse?pipes=pypy")
+events = stream.getresponse()
+assert events.status == 200, events.status
+def event():
+    for line in events:
+        if line.startswith(b"data: "):
+            return json.loads(line[6:])
+assert event()["event"] == "serverInfo"
+polls = http.client.HTTPConnection(host, port)
+def get(target):
+    polls.request("GET", target)
+    answer = polls.getresponse()
+    assert answer.status == 200, answer.status
+    return json.loads(answer.read())
+id = get("/poll/sign?pipes=pypy")["id"]
+socket = polls.sock
+seq = len(get("/poll?id=%s&seq=0" % id))
+print("ready", flush=True)
+assert event()["data"] == "hello"
+messages = get("/poll?id=%s&seq=%d" % (id, seq))
+assert [message["data"] for message in messages] == ["hello"], messages
+assert polls.sock is socket, "the connection must stay"
+"#;
+
+#[test]
+fn python_gets_events_and_polls() {
+    let Some(python) = tools::need("python_gets_events_and_polls", &["python3"]) else { return };
+    let server = Server::start(&Setup::default());
+    let (host, port) = (server.browsers.ip().to_string(), server.browsers.port().to_string());
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| tools::run(Command::new(python).args(["-c", PYTHON, &host, &port]), PATIENCE));
+        server.await_subscribers("pypy", 2);
+        let insert = "INSERT INTO pipes_messages (name, event, message) VALUES ('pypy', 'e', 'hello')";
+        server.backend().execute(insert).expect("accepted");
+        let finished = client.join().expect("an end");
+        assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
+    });
 }

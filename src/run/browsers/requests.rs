@@ -13,6 +13,7 @@ use super::super::files::{Asker, FileAnswer, FileClient, Found};
 use super::super::host::{id, token};
 use super::super::runtime::Runtime;
 use super::super::{PRODUCT, pages};
+use super::polling::Request;
 use super::{Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 
 /// How long a client may take for the answer to a plain request.
@@ -42,6 +43,10 @@ impl Browsers {
                 self.file(io, Asker { conn: id(conn), path, conditions: Conditions::of(&head), terms }, head.used)
             }
             Route::Events(fields) => self.events(io, conn, &head, Query::new(fields), &terms),
+            Route::Poll(address, fields) => {
+                let rest = bytes.get(head.used..).unwrap_or_default();
+                self.poll_request(io, &Request { conn, head: &head, rest, address, fields }, terms)
+            }
             Route::Health => {
                 let answer = self.config.pages.health(self.stopping, &Conditions::of(&head), &terms);
                 self.reply(io, conn, &answer, &terms, head.used)
@@ -258,7 +263,7 @@ pub(super) fn answer_sent(io: &mut impl Runtime, conn: Token) {
     }
 }
 
-fn headers(head: &Head<'_>) -> Headers {
+pub(super) fn headers(head: &Head<'_>) -> Headers {
     let header = |name, bytes_max| cut(head.header(name).unwrap_or_default(), bytes_max);
     Headers { agent: header("User-Agent", 250), origin: header("Origin", 250), language: header("Accept-Language", 64) }
 }
