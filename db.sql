@@ -1,7 +1,8 @@
 -- Schema of the MySQL/MariaDB storage engine.
 --
 -- The MySQL engine makes the tables that are missing as they stand here. Tables, columns and primary keys are those of a
--- CppComet 4.09 database, so either server can be pointed at the other's.
+-- CppComet 4.09 database, so either server can be pointed at the other's; pipes_begun is ours alone, and CppComet does not
+-- mind it.
 --
 -- To make them by hand, load it into a database of its own, as often as you like; what is there already is left as it is:
 --
@@ -77,6 +78,15 @@ CREATE TABLE IF NOT EXISTS pipes_settings (
     name CHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     type CHAR(1) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '0',
     length INT NOT NULL,
+    PRIMARY KEY (dev_id, name)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4;
+
+-- Behind which position the history of a pipe is whole, so that a browser that comes back can be told whether it gets all
+-- that it missed. A pipe without a row was never cut but at its length. Rows of dev_id -1 are about the whole database.
+CREATE TABLE IF NOT EXISTS pipes_begun (
+    dev_id INT NOT NULL,
+    name CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    begun BIGINT NOT NULL,
     PRIMARY KEY (dev_id, name)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4;
 

@@ -71,6 +71,9 @@ counters! {
     names_refused: Counter, "Pipes that browsers could not subscribe to.";
     publications: Counter, "Publications accepted, counted by the owner of their pipe.";
     deliveries: Counter, "Publications handed to subscribers, one for each subscriber.";
+    recoveries: Counter, "Histories looked into for what a browser had missed.";
+    recoveries_failed: Counter, "Histories that did not have all of it.";
+    recovered_messages: Counter, "Messages that browsers got because they had missed them.";
     statements: Counter, "CometQL statements executed, prepared ones included.";
     statement_errors: Counter, "CometQL statements answered with an error.";
     inserts: Counter, "Publications that CometQL inserted, rows and not statements.";

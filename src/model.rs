@@ -233,6 +233,18 @@ impl Position {
     pub fn time(self) -> UnixTime {
         UnixTime((self.0 / (Self::UNITS_PER_MILLI * 1000)) as i64)
     }
+
+    /// The last one that stands for this time; the first of all for times before 1970.
+    pub fn last_of(time: UnixTime) -> Self {
+        let seconds = u64::try_from(time.0).unwrap_or(0);
+        Self(seconds.saturating_add(1).saturating_mul(Self::UNITS_PER_MILLI * 1000).saturating_sub(1))
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// A stored message's name: a UUID. Ours are of version 7 and hold the [`Position`], so their order is the order of the
@@ -303,6 +315,8 @@ pub enum WireForm {
     Modern,
     /// Before version 4: `event_name` and `api_data` added, objects in `data` as text.
     Legacy,
+    /// `api=js2`: as `Modern`, and what is kept in a history tells its position.
+    Extended,
 }
 
 /// What a publication is about.
@@ -339,8 +353,10 @@ pub struct Publication {
     pub number: u64,
     /// Whether the origin awaits a count of deliveries.
     pub report: bool,
+    /// Whether the owner has sent it into the pipe's history; false before it was accepted.
+    pub kept: bool,
     /// Encoded frames by wire form, made by the first shard that needs one.
-    frames: [OnceLock<SharedBytes>; 2],
+    frames: [OnceLock<SharedBytes>; 3],
 }
 
 impl Publication {
@@ -356,12 +372,15 @@ impl Publication {
             position: Position::default(),
             number: 0,
             report: false,
-            frames: [OnceLock::new(), OnceLock::new()],
+            kept: false,
+            frames: [const { OnceLock::new() }; 3],
         }
     }
 
     /// The encoded frame in this form; `encode` makes it the first time.
     pub fn frame(&self, form: WireForm, encode: impl FnOnce(&Self) -> SharedBytes) -> &SharedBytes {
+        // Without a position to tell, two forms are one.
+        let form = if form == WireForm::Extended && !self.kept { WireForm::Modern } else { form };
         self.frames[form as usize].get_or_init(|| encode(self))
     }
 
@@ -388,6 +407,7 @@ impl Personal {
 
     /// The encoded frame in this form; `encode` makes it the first time.
     pub fn frame(&self, form: WireForm, encode: impl FnOnce(&Self) -> SharedBytes) -> &SharedBytes {
+        let form = if form == WireForm::Extended { WireForm::Modern } else { form };
         self.frames[form as usize].get_or_init(|| encode(self))
     }
 }
@@ -426,6 +446,14 @@ pub enum Answer {
         marker: Marker,
         subscribers: Vec<(UserId, Box<str>)>,
     },
+    /// The pipe is subscribed: what has a larger position than this one comes from now on. No position: the pipe keeps
+    /// no history. `recovered`: whether everything behind the position that the client named came before this; `None` if
+    /// it named none.
+    Subscribed {
+        pipe: PipeName,
+        position: Option<Position>,
+        recovered: Option<bool>,
+    },
     Error(ApiError),
 }
 
@@ -459,6 +487,8 @@ pub enum ApiError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubscriptionError {
     NameTooLong,
+    /// `subscription2` only; in a `subscription` such characters separate names.
+    BadName,
     TooManyPipes,
     NeedsAuthorisation,
 }

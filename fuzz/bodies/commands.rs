@@ -6,7 +6,7 @@ use encke::jsapi::{Command, encode_answer, encode_publication, parse_command};
 use encke::model::{Answer, DevId, PipeKey, Publication, UnixTime, UserId, WireForm};
 
 fn check_answer(answer: &Answer) {
-    for form in [WireForm::Modern, WireForm::Legacy] {
+    for form in [WireForm::Modern, WireForm::Legacy, WireForm::Extended] {
         let mut json = Vec::new();
         encode_answer(answer, form, UnixTime(1_700_000_000), "Encke", &mut json);
         check_json(&json);
@@ -27,6 +27,16 @@ pub(crate) fn check(bytes: &[u8]) {
             assert!(names.len() <= 32 && errors.len() <= 8);
             for error in errors {
                 check_answer(&Answer::Error(error));
+            }
+        }
+        Command::Subscription2(list) => {
+            let (names, errors) = list.collect(32);
+            assert!(names.len() <= 32 && errors.len() <= 8);
+            for error in errors {
+                check_answer(&Answer::Error(error));
+            }
+            for (pipe, position) in names {
+                check_answer(&Answer::Subscribed { pipe, position, recovered: position.map(|_| true) });
             }
         }
         Command::WebPipe2(Ok(message)) => {

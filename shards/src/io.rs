@@ -133,7 +133,7 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.endpoint.send(level, to, message);
     }
 
-    /// Takes no new work while `held`: sockets are not read, and of messages only replies are handed in. For a host
+    /// Takes no new work while `held`: sockets are not read, and of messages only answers are handed in. For a host
     /// that has as much to send as it should keep; it must come free by sending, and say so. See
     /// [`Endpoint::hold`](crate::mesh::Endpoint::hold).
     pub fn hold(&mut self, held: bool) {

@@ -9,7 +9,7 @@
 //!
 //! * [`host`]: what a server implements; [`io`]: what it can do.
 //! * `settings`, `start`, `stop`: from settings to running threads and back.
-//! * `shard`: the loop; `read`, `unread`: input; `output`, `queue`, `fan_out`, `sender`: output.
+//! * `shard`: the loop; `turn`: the order in it; `read`, `unread`: input; `output`, `queue`, `fan_out`, `sender`: output.
 //! * `core`: connections, their timers and ends; `slab`, `entry`: where they live; `wheel`: their timers.
 //! * [`mesh`]: the rings, usable alone; `park`, `waker`: sleeping and waking.
 //! * `listen`, `table`: ports and descriptor tables. `stats`: what a shard tells about itself.
@@ -43,6 +43,8 @@ mod start;
 mod stats;
 mod stop;
 mod table;
+#[doc(hidden)]
+pub mod turn;
 mod unread;
 mod waker;
 mod wheel;

@@ -22,6 +22,11 @@
 //! first has drained, rule 2 lets new work in. No cycle of full rings can stop this, since a shard never waits for a ring
 //! of level *k* in order to empty one of a level above *k*.
 //!
+//! *Nobody starves.* Reports and replies answer what the shard itself has sent, so there are never more of them than it
+//! gets on with its other work; they come first. The levels below are what others cause, without an end perhaps, so the one
+//! that waits longest comes next, among those that rule 1 lets be received. A shard that gets little done, one message a
+//! turn for instance, so hears of requests and announcements while deliveries pour in, and the other way round.
+//!
 //! *Bound.* While backlog of level *j* exists, no message of a level below *j* is received and no outside work is
 //! taken, and messages of level *j* or above cause none of level *j*. So the backlog of a level holds at most what one
 //! unit of work caused: one message of a lower level or one piece of outside work. One thing cannot be put off: that a
@@ -53,7 +58,7 @@ pub enum Level {
     /// What a request has caused, to somebody who will deliver it.
     Announce = 1,
     Deliver = 2,
-    /// What came of a delivery, to somebody who will reply.
+    /// What came of a delivery, to whoever has sent that and will reply.
     Report = 3,
     /// Causes no message.
     Reply = 4,
@@ -61,6 +66,11 @@ pub enum Level {
 
 impl Level {
     pub const ALL: [Self; 5] = [Self::Request, Self::Announce, Self::Deliver, Self::Report, Self::Reply];
+
+    /// Whether messages of this level come only of what their receiver has sent.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Report | Self::Reply)
+    }
 }
 
 /// Makes the endpoints of all shards.
@@ -98,6 +108,8 @@ pub struct Endpoint<M> {
     undeliverable: u64,
     /// See [`Endpoint::hold`].
     held: bool,
+    /// The levels that answer nothing; the one that was received longest ago comes first.
+    turns: [Level; 3],
 }
 
 /// All rings of one level at one shard.
@@ -126,6 +138,7 @@ impl<M> Endpoint<M> {
             is_target: vec![false; count],
             undeliverable: 0,
             held: false,
+            turns: [Level::Deliver, Level::Announce, Level::Request],
         }
     }
 
@@ -155,31 +168,41 @@ impl<M> Endpoint<M> {
         }
     }
 
-    /// The next message that may be received now, higher levels first, sources in rotation.
+    /// The next message that may be received now: replies and reports first, then the other levels in turn, since a host
+    /// that each message may fill takes one at a time; sources in rotation.
     pub fn receive(&mut self) -> Option<(u16, M)> {
-        for lane in self.lanes.iter_mut().rev() {
-            if let Some(received) = lane.receive(usize::from(self.shard)) {
-                return Some(received);
+        for level in [Level::Reply, Level::Report] {
+            let received = self.receive_level(level);
+            if received.is_some() {
+                return received;
             }
-            // The level of replies comes first, so a held shard stops behind it.
-            if self.held || lane.has_backlog() {
-                return None;
+        }
+        for place in 0..self.turns.len() {
+            let received = self.receive_level(self.turns[place]);
+            if received.is_some() {
+                self.turns[place..].rotate_left(1);
+                return received;
             }
         }
         None
     }
 
+    fn receive_level(&mut self, level: Level) -> Option<(u16, M)> {
+        if !self.may_receive(level) {
+            return None;
+        }
+        self.lanes[level as usize].receive(usize::from(self.shard))
+    }
+
+    /// Rule 1, and that of a held shard.
+    fn may_receive(&self, level: Level) -> bool {
+        let above = &self.lanes[level as usize + 1..];
+        (level.is_answer() || !self.held) && !above.iter().any(Lane::has_backlog)
+    }
+
     /// Whether [`receive`](Self::receive) would return a message.
     pub fn can_receive(&self) -> bool {
-        for lane in self.lanes.iter().rev() {
-            if lane.can_receive() {
-                return true;
-            }
-            if self.held || lane.has_backlog() {
-                return false;
-            }
-        }
-        false
+        Level::ALL.into_iter().any(|level| self.lanes[level as usize].can_receive() && self.may_receive(level))
     }
 
     /// Whether messages of this level wait for room.
@@ -192,11 +215,15 @@ impl<M> Endpoint<M> {
         self.held || self.lanes.iter().any(Lane::has_backlog)
     }
 
-    /// A held shard receives replies only and counts as congested. For one that has more to do than it should keep:
+    /// A held shard receives answers only and counts as congested. For one that has more to do than it should keep:
     /// its rings fill, and those who fill them stop in turn. It must come free by its own work, without a message of a
     /// lower level; then the argument for progress holds as before.
     pub fn hold(&mut self, held: bool) {
         self.held = held;
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held
     }
 
     /// Messages that wait for room in all rings.

@@ -8,6 +8,7 @@ use crate::host::{End, Host, Token};
 use crate::io::Io;
 use crate::output::is_passing;
 use crate::shard::Shard;
+use crate::turn::Steps;
 use crate::unread::Unread;
 
 /// Reads of one connection before the others get their turn.
@@ -21,7 +22,7 @@ impl<H: Host> Shard<H> {
     /// may cause messages, so reading is what must stop when there is no room for them.
     pub(crate) fn read_listed(&mut self) {
         for _ in 0..self.core.readers.len() {
-            if self.core.endpoint.congested() && !self.core.endpoint.flush() {
+            if !self.has_room() {
                 self.core.counters.congested_turns += 1;
                 return;
             }

@@ -6,6 +6,8 @@
 //!     +- stop? <- slice of a fan-out <- wake the shards that got messages <- turn_ended <--+
 //! ```
 //!
+//! Messages come before the sockets when the sockets had their chance, see [`Order`].
+//!
 //! Every step has a budget, so that no connection, shard or fan-out keeps the others waiting; what is left over makes
 //! the next turn begin without a sleep. A shard with nothing left over and nothing due sleeps without a limit of time.
 
@@ -23,6 +25,7 @@ use crate::io::Io;
 use crate::listen::{self, Accepted};
 use crate::mesh::BACKLOG_POLL;
 use crate::stop::Stop;
+use crate::turn::{Order, Steps};
 use crate::waker::Waker;
 
 /// Events taken from the kernel at once.
@@ -60,6 +63,64 @@ pub(crate) struct Shard<H: Host> {
     pub(crate) busy_poll: Duration,
     /// Another turn is needed before the host may be left alone: something happened after its `turn_ended`.
     pub(crate) again: bool,
+    pub(crate) order: Order,
+    /// The server has stopped, and this shard has no part in it any more.
+    pub(crate) last: bool,
+}
+
+impl<H: Host> Steps for Shard<H> {
+    fn begin(&mut self) {
+        self.core.counters.turns += 1;
+        self.again = false;
+        self.take_events();
+        self.core.advance_wheel();
+        self.call_woken();
+        self.tell_ends();
+    }
+
+    fn take_from_sockets(&mut self) {
+        self.flush_listed();
+        self.tell_drained();
+        self.read_listed();
+        self.accept();
+        self.tell_timeouts();
+    }
+
+    fn take_messages(&mut self) {
+        self.core.endpoint.flush();
+        for _ in 0..MESSAGES_PER_TURN {
+            let Some((from, message)) = self.core.endpoint.receive() else { return };
+            self.core.counters.messages_in += 1;
+            self.host.message(&mut Io::new(&mut self.core), from, message);
+            self.tell_ends();
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.core.endpoint.is_held()
+    }
+
+    fn has_room(&mut self) -> bool {
+        !self.core.endpoint.congested() || self.core.endpoint.flush()
+    }
+
+    fn end(&mut self) {
+        self.host.turn_ended(&mut Io::new(&mut self.core));
+        let ended_before = self.core.counters.ended;
+        self.tell_ends();
+        self.pass_messages();
+        if !self.core.fan_outs.is_empty() {
+            self.core.send_slice();
+            self.again = true;
+        }
+        self.tell_ends();
+        // Last of all, because it is the end of a turn that shows whether anything is left.
+        self.last = self.follow_stop();
+        self.tell_ends();
+        self.pass_messages();
+        let drained = !self.core.sent.is_empty() && !self.core.endpoint.congested();
+        self.again |= self.core.counters.ended != ended_before || drained;
+    }
 }
 
 /// The listener and why it may not be asked at the moment.
@@ -105,36 +166,12 @@ impl<H: Host> Shard<H> {
         self.sleep()?;
         let begun = Instant::now();
         self.core.turn_time = begun;
-        self.core.counters.turns += 1;
-        self.again = false;
-        self.take_events();
-        self.core.advance_wheel();
-        self.call_woken();
-        self.tell_ends();
-        // What sockets bring comes before messages: a host that messages keep held would otherwise never read.
-        self.flush_listed();
-        self.tell_drained();
-        self.read_listed();
-        self.accept();
-        self.tell_timeouts();
-        self.take_messages();
-        self.host.turn_ended(&mut Io::new(&mut self.core));
-        let ended_before = self.core.counters.ended;
-        self.tell_ends();
-        self.pass_messages();
-        if !self.core.fan_outs.is_empty() {
-            self.core.send_slice();
-            self.again = true;
-        }
-        self.tell_ends();
-        // Last of all, because it is the end of a turn that shows whether anything is left.
-        let last = self.follow_stop();
-        self.tell_ends();
-        self.pass_messages();
-        self.again |= self.core.counters.ended != ended_before || !self.core.sent.is_empty();
+        let mut order = self.order;
+        order.turn(self);
+        self.order = order;
         let elapsed = begun.elapsed().as_micros() as u64;
         self.core.counters.longest_turn_us = self.core.counters.longest_turn_us.max(elapsed);
-        Ok(last)
+        Ok(self.last)
     }
 
     /// Waits for readiness, wakes and what is due; not at all if work is left.
@@ -271,16 +308,6 @@ impl<H: Host> Shard<H> {
         }
     }
 
-    fn take_messages(&mut self) {
-        self.core.endpoint.flush();
-        for _ in 0..MESSAGES_PER_TURN {
-            let Some((from, message)) = self.core.endpoint.receive() else { return };
-            self.core.counters.messages_in += 1;
-            self.host.message(&mut Io::new(&mut self.core), from, message);
-            self.tell_ends();
-        }
-    }
-
     /// Wakes each shard that got messages since the last time, if it sleeps.
     fn pass_messages(&mut self) {
         let congested = self.core.endpoint.congested();
@@ -306,9 +333,13 @@ impl<H: Host> Shard<H> {
         self.tell_ends();
     }
 
-    /// Tells the host whose queues are empty; those that become so meanwhile are for the next turn.
+    /// Tells the host whose queues are empty; those that become so meanwhile are for the next turn. None while the rings
+    /// are congested, as with timeouts.
     fn tell_drained(&mut self) {
         for _ in 0..self.core.sent.len() {
+            if self.core.endpoint.congested() {
+                return;
+            }
             let Some(conn) = self.core.sent.pop_front() else { return };
             if !self.core.is_open(conn) {
                 continue;

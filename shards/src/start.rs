@@ -24,6 +24,7 @@ use crate::shard::{Acceptor, EVENTS_MAX, Shard};
 use crate::stats::Engine;
 use crate::stop::{Leaving, Stop, Stopping};
 use crate::table;
+use crate::turn::Order;
 use crate::waker::Waker;
 
 /// Why the runtime could not be started.
@@ -315,6 +316,8 @@ where
         stop: Stop::new(Arc::clone(stopping), plan.settings.stop_grace),
         busy_poll: plan.settings.busy_poll,
         again: true,
+        order: Order::default(),
+        last: false,
     };
     shard.register().map_err(StartError::System)?;
     Ok((shard, address))

@@ -4,11 +4,14 @@
 //! ORDER BY, WHERE, key, field rules. A plan names only the session's own tenant; nothing a statement says can change
 //! that but USE, which is a plan of its own for the session to judge. Carrying plans out is the caller's.
 
+mod catalog;
 mod insert;
 mod keys;
 mod rows;
+mod scalars;
 mod select;
 mod session;
+mod upsert;
 mod variables;
 
 use super::errors::{Code, Error};
@@ -17,6 +20,7 @@ use super::tables::{Access, DATABASE, Table};
 use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
 use crate::storage;
 
+pub use catalog::Catalog;
 pub use insert::plan_insert;
 pub use rows::{
     ResultColumn, ResultSet, Row, RowQuery, RowStream, rows_of_counts, rows_of_texts, rows_of_times, too_large,
@@ -115,6 +119,8 @@ pub enum Plan {
     Kill(u64),
     /// Figures only the server has, in rows as [`LiveQuery`] says.
     Live(LiveQuery),
+    /// About the server, with figures only it has: [`Catalog::answer`].
+    Catalog(Box<Catalog>),
 }
 
 /// Which rows a SELECT needs; never empty. Keys in the order asked, each once.
@@ -145,11 +151,12 @@ pub enum Source {
     Calls(Vec<Box<str>>),
     /// The tenant's browser connections: id, user, address, pipes, bytes that wait, unix time of their beginning.
     Connections,
-    /// The tenant's sessions, then its browser connections, as they are at this time: [`PROCESS_COLUMNS`].
+    /// The sessions that this one may see, then its tenant's browser connections, as they are at this time:
+    /// [`PROCESS_COLUMNS`].
     Processes(UnixTime),
 }
 
-/// The columns of `SHOW FULL PROCESSLIST`, as MySQL has them.
+/// The columns of `SHOW FULL PROCESSLIST` as MySQL has them; `information_schema.PROCESSLIST` writes them large.
 pub const PROCESS_COLUMNS: [&str; 8] = ["Id", "User", "Host", "db", "Command", "Time", "State", "Info"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,6 +172,8 @@ pub enum Figures {
     Status(StatusFlag),
     /// `ServiceName`, `id`, `status`, `count`.
     Processlist,
+    /// The sessions that this one may see, as they are at this time: [`PROCESS_COLUMNS`].
+    Sessions(UnixTime),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,7 +198,9 @@ pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Er
     match statement {
         Statement::Empty | Statement::Set | Statement::Transaction | Statement::KillQuery => Ok(DONE),
         Statement::Insert(insert) => plan_insert(insert, session),
+        Statement::Upsert { insert, updates } => upsert::plan_upsert(insert, updates, session),
         Statement::Select(select) => select::plan_select(select, session),
+        Statement::Catalog(query) => catalog::plan_catalog(query, session),
         Statement::Delete(delete) => select::plan_delete(delete, session),
         Statement::Update(_) => {
             Err(Error::new(Code::Syntax, "UPDATE is not part of CometQL: INSERT replaces the row with the same key"))
@@ -209,13 +220,17 @@ pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Er
 pub fn result_columns(prepared: &Prepared, session: &SessionView<'_>) -> Result<Vec<ResultColumn>, Error> {
     // Digits in quotes can stand wherever a placeholder can in the statements that give rows.
     let statement = prepared.bind(&vec![Value::Text("1".into()); prepared.placeholders()])?;
-    let gives_rows = matches!(statement, Statement::Select(_) | Statement::Show(_) | Statement::Describe { .. });
+    let gives_rows = matches!(
+        statement,
+        Statement::Select(_) | Statement::Catalog(_) | Statement::Show(_) | Statement::Describe { .. }
+    );
     if !gives_rows {
         return Ok(Vec::new());
     }
     Ok(match plan(&statement, session)? {
         Plan::Reply(Reply::Rows(rows)) => rows.columns,
         Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.columns(),
+        Plan::Catalog(catalog) => catalog.answer(&|_| Vec::new())?.columns,
         _ => Vec::new(),
     })
 }

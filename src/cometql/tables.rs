@@ -109,6 +109,11 @@ impl Table {
         self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
     }
 
+    /// The column that is shown as the primary key; none if rows are not looked up by key.
+    pub fn primary_key(&self) -> Option<&'static Column> {
+        self.columns.get(self.key_column).filter(|_| self.key != Key::None)
+    }
+
     /// The tables that SHOW TABLES lists: those that can be read.
     pub fn listed() -> impl Iterator<Item = &'static Self> {
         TABLES.iter().filter(|table| table.select == Access::Allowed)

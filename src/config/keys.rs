@@ -486,6 +486,18 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "cometql",
+        name: "master_password_for_tenants",
+        shipped: false,
+        doc: "Whether the password of [main] also logs in tenants that have one of their own, see [tenant N] at the end. With off they use theirs only.",
+        without_effect: None,
+        field: Field::Word {
+            words: ON_OFF,
+            get: |config| if config.cometql.master_password_for_tenants { "on" } else { "off" },
+            set: |config, word| config.cometql.master_password_for_tenants = word == "on",
+        },
+    },
+    Key {
+        section: "cometql",
         name: "idle_timeout_s",
         shipped: false,
         doc: "Seconds without a statement after which a session ends; 0 never.",

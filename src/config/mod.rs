@@ -9,12 +9,14 @@ mod keys;
 mod problem;
 mod read;
 mod sample;
+mod tenants;
 mod values;
 
 pub use keys::{Field, KEYS, Key, SECTIONS, TIMEOUT_S_MAX};
 pub use problem::{Problem, ProblemKind, Severity};
 pub use read::parse;
 pub use sample::{sample, to_text};
+pub use tenants::{TENANTS_MAX, Tenant, Tenants};
 pub use values::ValueError;
 
 use core::net::{IpAddr, Ipv4Addr};
@@ -31,6 +33,7 @@ pub struct Config {
     pub cometql: CometQl,
     pub storage: Storage,
     pub db: Db,
+    pub tenants: Tenants,
     pub content_types: ContentTypes,
     pub log: Log,
 }
@@ -120,6 +123,8 @@ pub struct CometQl {
     pub login_timeout_ms: u32,
     /// Wrong passwords from one address after which its logins have to wait; 0: never. Default 20.
     pub login_attempts_max: u32,
+    /// Whether the password of `[main]` opens tenants with a password of their own too. Default true.
+    pub master_password_for_tenants: bool,
     /// Seconds without a statement after which a session ends; 0 never. Default 28,800.
     pub idle_timeout_s: u32,
     /// Whether DELETE reports how many rows are gone. Default `off`, as CppComet.
@@ -294,6 +299,7 @@ impl Default for CometQl {
             sessions_max: 10_000,
             login_timeout_ms: 10_000,
             login_attempts_max: 20,
+            master_password_for_tenants: true,
             idle_timeout_s: 8 * 60 * 60,
             delete_counts: false,
             string_escapes: StringEscapes::Mysql,

@@ -3,7 +3,7 @@
 use super::keys::{CONTENT_TYPE, Field, KEYS, Key, SECTIONS, level_word};
 use super::problem::{Nearest, Problem, ProblemKind, Severity, shown};
 use super::values::{self, ValueError};
-use super::{CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, ignored, ini};
+use super::{CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, TENANTS_MAX, ignored, ini, tenants};
 use std::collections::HashMap;
 
 /// More problems than this help nobody.
@@ -17,7 +17,7 @@ const PASSWORD_CHARS_MIN: usize = 16;
 /// server while one of them is a [`Severity::Error`]. At most 101 problems are returned.
 pub fn parse(text: &str) -> (Config, Vec<Problem>) {
     let (sections, problems) = ini::parse(text);
-    let mut reader = Reader { config: Config::default(), problems, seen: HashMap::new() };
+    let mut reader = Reader { config: Config::default(), problems, seen: HashMap::new(), tenants: Vec::new() };
     for section in &sections {
         reader.section(section);
     }
@@ -30,6 +30,8 @@ struct Reader<'a> {
     problems: Vec<Problem>,
     /// Line of each key that was given: section, key.
     seen: HashMap<(&'a str, &'a str), u32>,
+    /// Tenants with a section, and its line.
+    tenants: Vec<(u32, u32)>,
 }
 
 impl<'a> Reader<'a> {
@@ -39,6 +41,9 @@ impl<'a> Reader<'a> {
         }
         if let Some((name, _)) = SECTIONS.iter().find(|(name, _)| *name == section.name) {
             return section.entries.iter().for_each(|entry| self.entry(name, entry));
+        }
+        if let Some(number) = tenants::number(section.name) {
+            return self.tenant(section, number);
         }
         let kind = match ignored::section(section.name) {
             Some(ignored) => ProblemKind::Ignored {
@@ -123,6 +128,64 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(())
+    }
+
+    /// `[tenant N]`. Several sections of one tenant are one.
+    fn tenant(&mut self, section: &ini::Section<'a>, number: Result<u32, ()>) {
+        let known = &mut self.config.tenants.0;
+        let room = known.len() < TENANTS_MAX;
+        let error = match number {
+            Err(()) => Some(ValueError::OutOfRange { min: 1, max: i32::MAX as u64 - 1 }),
+            Ok(number) if !room && !known.contains_key(&number) => Some(ValueError::TooMany { max: TENANTS_MAX }),
+            Ok(_) => None,
+        };
+        let number = match (number, error) {
+            (Ok(number), None) => number,
+            (_, error) => {
+                let error = error.unwrap_or(ValueError::TooMany { max: TENANTS_MAX });
+                let key = "the number of a tenant's section".to_owned();
+                return self.say(section.line, ProblemKind::BadValue { key, shown: Some(shown(section.name)), error });
+            }
+        };
+        known.entry(number).or_default();
+        self.tenants.push((number, section.line));
+        for entry in &section.entries {
+            self.tenant_entry(number, section.name, entry);
+        }
+    }
+
+    fn tenant_entry(&mut self, number: u32, section: &'a str, entry: &ini::Entry<'a>) {
+        let Some((name, field)) = tenants::KEYS.into_iter().find(|(name, _)| *name == entry.key) else {
+            let nearest = nearest(entry.key, tenants::KEYS.into_iter().map(|(name, _)| name));
+            let nearest = nearest.map(|key| Nearest { section: "tenant N", key });
+            return self
+                .say(entry.line, ProblemKind::UnknownKey { section: "tenant N", key: shown(entry.key), nearest });
+        };
+        if entry.value.is_empty() && !entry.item {
+            return self.say(entry.line, ProblemKind::Empty { key: name.to_owned() });
+        }
+        if let Some(first_line) = self.seen.insert((section, entry.key), entry.line) {
+            self.say(entry.line, ProblemKind::Repeated { key: name.to_owned(), first_line });
+        }
+        let text = if entry.item {
+            Err(ValueError::NotAList)
+        } else {
+            values::line_of_text(entry.value, tenants::SECRET_BYTES_MAX)
+        };
+        match text {
+            Ok(text) => {
+                if let Some(tenant) = self.config.tenants.0.get_mut(&number) {
+                    *field(tenant) = Some(text.to_owned());
+                }
+            }
+            Err(error) => {
+                return self.say(entry.line, ProblemKind::BadValue { key: name.to_owned(), shown: None, error });
+            }
+        }
+        self.comment_in_value(name, entry);
+        if entry.value.chars().count() < PASSWORD_CHARS_MIN {
+            self.say(entry.line, ProblemKind::ShortPassword { chars_min: PASSWORD_CHARS_MIN });
+        }
     }
 
     fn comment_in_value(&mut self, key: &str, entry: &ini::Entry<'a>) {
@@ -217,6 +280,14 @@ impl<'a> Reader<'a> {
         }
         for (line, kind) in found {
             self.say(line, kind);
+        }
+        let tenants = u64::from(self.config.main.dev_index_size);
+        for (number, line) in std::mem::take(&mut self.tenants) {
+            if u64::from(number) >= tenants {
+                let error = ValueError::OutOfRange { min: 1, max: tenants.saturating_sub(1) };
+                let key = "the number of a tenant's section".to_owned();
+                self.say(line, ProblemKind::BadValue { key, shown: Some(number.to_string()), error });
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! A configuration as text: the commented file that is shipped, and any [`Config`] written out.
 
 use super::keys::{CONTENT_TYPE, KEYS, SECTIONS};
-use super::{Config, Key};
+use super::{Config, Key, tenants};
 use std::fmt::Write;
 
 /// `config/comet.ini` as it is shipped: every key with its meaning and its default.
@@ -26,10 +26,16 @@ pub fn sample() -> String {
             content_types(&mut text, &config);
         }
     }
+    text.push('\n');
+    comments(&mut text, tenants::ABOUT);
+    line(&mut text, format_args!(";[tenant 1]"));
+    for (key, _) in tenants::KEYS {
+        line(&mut text, format_args!(";{key} ="));
+    }
     text
 }
 
-/// A configuration as a file that [`super::parse`] reads back unchanged, the password included.
+/// A configuration as a file that [`super::parse`] reads back unchanged, the passwords included.
 pub fn to_text(config: &Config) -> String {
     let mut text = String::new();
     for (section, _) in SECTIONS {
@@ -41,6 +47,15 @@ pub fn to_text(config: &Config) -> String {
         }
         if section == CONTENT_TYPE {
             content_types(&mut text, config);
+        }
+    }
+    for (number, tenant) in &config.tenants.0 {
+        line(&mut text, format_args!("[tenant {number}]"));
+        let mut tenant = tenant.clone();
+        for (key, field) in tenants::KEYS {
+            if let Some(value) = field(&mut tenant) {
+                line(&mut text, format_args!("{key} = {value}"));
+            }
         }
     }
     text

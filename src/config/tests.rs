@@ -439,6 +439,52 @@ fn plain_text() -> impl Strategy<Value = String> {
     "[!-~\u{430}-\u{44f}]([ -~\u{430}-\u{44f}]{0,30}[!-~])?".prop_filter("a list item", |text| !text.starts_with("[]"))
 }
 
+/// A tenant with the same password, and one that has a secret only.
+fn tenants(password: Option<&str>) -> Tenants {
+    let with_password = Tenant { password: password.map(str::to_owned), jwt_secret: None };
+    let with_secret = Tenant { password: None, jwt_secret: password.map(str::to_owned) };
+    Tenants(BTreeMap::from([(1, with_password), (2, with_secret)]))
+}
+
+#[test]
+fn tenants_have_sections_of_their_own() {
+    let text = "[tenant 7]\npassword = 0123456789abcdef\n[tenant 12]\njwt_secret = a=b;c and more text\n[tenant 7]\n\
+                jwt_secret = fedcba9876543210\n[cometql]\nmaster_password_for_tenants = off\n";
+    let (config, _) = parse(text);
+    assert!(!config.cometql.master_password_for_tenants);
+    let seven =
+        Tenant { password: Some("0123456789abcdef".to_owned()), jwt_secret: Some("fedcba9876543210".to_owned()) };
+    assert_eq!(config.tenants.0.get(&7), Some(&seven));
+    assert_eq!(config.tenants.0.get(&12).unwrap().jwt_secret.as_deref(), Some("a=b;c and more text"));
+    assert_eq!(config.tenants.0.len(), 2);
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    assert!(!format!("{config:?}").contains("fedcba"));
+}
+
+#[test]
+fn mistakes_in_sections_of_tenants() {
+    let said = |text: &str| -> Vec<String> {
+        let problems = parse(text).1;
+        problems.iter().map(|problem| format!("{} {}", problem.line, problem.severity())).collect()
+    };
+    assert_eq!(said("[tenant 0]\npassword = 0123456789abcdef\n"), ["1 error"]);
+    assert_eq!(said("[tenant x]\n"), ["1 error"]);
+    assert_eq!(said("[tenant -1]\n"), ["1 error"]);
+    assert_eq!(said("[tenant]\n"), ["1 error"]);
+    assert_eq!(said("[tenants]\n"), ["1 warning"]);
+    assert_eq!(said("[main]\ndev_index_size = 5\n[tenant 5]\n[tenant 4]\n"), ["3 error"]);
+    assert_eq!(said("[tenant 5]\npassword = short\npasword = x\njwt_secret =\n"), ["2 warning", "3 warning", "4 note"]);
+    let twice = "[tenant 5]\npassword = 0123456789abcdef\npassword = 0123456789abcdef\n";
+    assert_eq!(said(twice), ["3 warning"]);
+    let many: Vec<String> = (1..=TENANTS_MAX + 1).map(|number| format!("[tenant {number}]")).collect();
+    assert_eq!(said(&many.join("\n")), [format!("{} error", TENANTS_MAX + 1)]);
+    for text in ["[tenant 5]\npassword = []hunter2hunter2hunter2", "[tenant 5]\npassword = hunter2\n"] {
+        let (config, problems) = parse(text);
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert!(problems.iter().all(|problem| !problem.in_file("f").contains("hunter2")));
+    }
+}
+
 fn any_config() -> impl Strategy<Value = Config> {
     let texts = (plain_text(), proptest::option::of(plain_text()), proptest::option::of(plain_text()), plain_text());
     let hosts = proptest::collection::vec("(\\*\\.)?[a-z0-9-]{1,10}(\\.[a-z]{1,5}){0,2}", 0..5);
@@ -467,6 +513,7 @@ fn any_config() -> impl Strategy<Value = Config> {
             hosts.dedup();
             config.ws.hosts = hosts;
             config.content_types = ContentTypes(types);
+            config.tenants = tenants(config.main.password.as_deref());
             config
         },
     )

@@ -23,10 +23,10 @@ const RETRY: &[u8] = b"retry: 2000\n\n";
 
 /// Appends one event whose data is what `write` appends: one line, as all our JSON is. `id` is what a page that lost the
 /// connection says it had last.
-pub fn append_event(out: &mut Vec<u8>, id: Option<u64>, write: impl FnOnce(&mut Vec<u8>)) {
+pub fn append_event(out: &mut Vec<u8>, id: Option<&str>, write: impl FnOnce(&mut Vec<u8>)) {
     if let Some(id) = id {
         out.extend_from_slice(b"id: ");
-        out.extend_from_slice(id.to_string().as_bytes());
+        out.extend_from_slice(id.as_bytes());
         out.push(b'\n');
     }
     out.extend_from_slice(b"data: ");
@@ -44,8 +44,8 @@ mod tests {
     fn events() {
         let mut out = Vec::new();
         append_event(&mut out, None, |out| out.extend_from_slice(b"{}"));
-        append_event(&mut out, Some(7), |out| out.extend_from_slice("{\"\u{44f}\":1}".as_bytes()));
-        assert_eq!(String::from_utf8(out).unwrap(), "data: {}\n\nid: 7\ndata: {\"\u{44f}\":1}\n\n");
+        append_event(&mut out, Some("a:7"), |out| out.extend_from_slice("{\"\u{44f}\":1}".as_bytes()));
+        assert_eq!(String::from_utf8(out).unwrap(), "data: {}\n\nid: a:7\ndata: {\"\u{44f}\":1}\n\n");
         let head = String::from_utf8(events_head(&Terms { persistent: true, ..Terms::LAST })).unwrap();
         assert!(head.contains("\r\nContent-Type: text/event-stream; charset=UTF-8\r\n"), "{head}");
         assert!(head.contains("\r\nX-Accel-Buffering: no\r\n") && head.contains("\r\nConnection: close\r\n"));

@@ -14,6 +14,7 @@ use super::Output;
 use super::conns::Conns;
 use super::pipes::Pipes;
 use super::ring::InterestId;
+use super::subscriptions::Newcomer;
 
 /// Pipes in one round. Every set of them may need a buffer of its own, so they are few.
 const PIPES_PER_ROUND: usize = 8;
@@ -24,9 +25,18 @@ const BYTES_PER_ROUND: usize = 128 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
-    publications: VecDeque<(InterestId, Arc<Publication>)>,
+    queue: VecDeque<Arrived>,
     bytes: usize,
 }
+
+#[derive(Debug)]
+enum Arrived {
+    Publication(InterestId, Arc<Publication>),
+    /// Becomes a member when everything before it is out, and gets what is behind it as all members do.
+    Newcomer(Box<Newcomer>),
+}
+
+const _: () = assert!(size_of::<Arrived>() == 16, "a busy moment's publications are many");
 
 /// One publication of a round.
 struct Arrival {
@@ -49,11 +59,24 @@ struct Round {
 impl Arrivals {
     pub(super) fn push(&mut self, interest: InterestId, publication: Arc<Publication>) {
         self.bytes += weight(&publication);
-        self.publications.push_back((interest, publication));
+        self.queue.push_back(Arrived::Publication(interest, publication));
+    }
+
+    pub(super) fn push_newcomer(&mut self, newcomer: Newcomer) {
+        self.bytes += newcomer.bytes();
+        self.queue.push_back(Arrived::Newcomer(Box::new(newcomer)));
+    }
+
+    /// The newcomer whose turn it is.
+    pub(super) fn pop_newcomer(&mut self) -> Option<Newcomer> {
+        let first = self.queue.pop_front_if(|first| matches!(first, Arrived::Newcomer(_)));
+        let Some(Arrived::Newcomer(newcomer)) = first else { return None };
+        self.bytes -= newcomer.bytes();
+        Some(*newcomer)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.publications.is_empty()
+        self.queue.is_empty()
     }
 
     pub(super) fn message_bytes(&self) -> usize {
@@ -61,10 +84,11 @@ impl Arrivals {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.publications.capacity() * size_of::<(InterestId, Arc<Publication>)>()
+        self.bytes + self.queue.capacity() * size_of::<Arrived>()
     }
 
-    /// Turns what arrived into [`Output::FanOut`]s, one round of it; the rest stays for the next turn. Returns each
+    /// Turns what arrived before the next newcomer into [`Output::FanOut`]s, one round of it; the rest stays for the next
+    /// turn. Returns each
     /// publication with the number of connections that get it.
     pub(super) fn form(
         &mut self,
@@ -75,7 +99,7 @@ impl Arrivals {
     ) -> Vec<(Arc<Publication>, u32)> {
         let mut delivered = Vec::new();
         let mut round = Round::default();
-        while let Some((interest, publication)) = self.publications.front() {
+        while let Some(Arrived::Publication(interest, publication)) = self.queue.front() {
             // Looked up now: the last subscriber may have left since the publication arrived, and a new one come.
             let found = pipes.find(&publication.pipe, *interest);
             let is_new = found.is_some_and(|pipe| !round.pipes.contains(&pipe));
@@ -85,7 +109,7 @@ impl Arrivals {
             {
                 break;
             }
-            let Some((_, publication)) = self.publications.pop_front() else { break };
+            let Some(Arrived::Publication(_, publication)) = self.queue.pop_front() else { break };
             let weight = weight(&publication);
             self.bytes -= weight;
             round.bytes += weight;
@@ -105,8 +129,8 @@ impl Arrivals {
             round.arrivals.push(Arrival { bit, sender, publication });
         }
         round.form(pipes, conns, outputs, &mut delivered);
-        if self.publications.is_empty() {
-            self.publications.shrink_to(ARRIVALS_KEPT);
+        if self.queue.is_empty() {
+            self.queue.shrink_to(ARRIVALS_KEPT);
         }
         delivered
     }
@@ -116,7 +140,7 @@ impl Arrivals {
 const ARRIVALS_KEPT: usize = 1024;
 
 /// What a publication counts: about its frame. An empty message is not free.
-fn weight(publication: &Publication) -> usize {
+pub(super) fn weight(publication: &Publication) -> usize {
     const ENVELOPE: usize = 128;
     ENVELOPE + publication.message.len() + publication.event.as_str().len() + publication.pipe.name.as_str().len()
 }

@@ -15,8 +15,7 @@ impl Hub {
         statement: Option<(ShardId, StatementId)>,
         now: Now,
     ) {
-        let publication = self.owned.accept(publication, now);
-        let keep = self.owned.keep(&publication);
+        let (publication, keep) = self.owned.accept(publication, now);
         let mut shards = 0;
         for (shard, interest) in self.owned.interested_shards(&publication.pipe) {
             shards += 1;
@@ -25,7 +24,7 @@ impl Hub {
         }
         let report = publication.origin.filter(|_| publication.report);
         let report = report.map(|(origin, conn)| (origin, conn, publication.clone(), shards));
-        let kept = Kept { statement, report };
+        let kept = Kept { position: publication.position, statement, report };
         let Some(keep) = keep else { return self.acknowledge(kept, Ok(())) };
         let write = Write::PutHistory {
             pipe: (*publication.pipe).clone(),
@@ -44,7 +43,10 @@ impl Hub {
     }
 
     pub(super) fn acknowledge(&mut self, kept: Kept, stored: Result<(), StorageError>) {
-        let Kept { statement, report } = kept;
+        let Kept { position, statement, report } = kept;
+        if stored.is_err() {
+            self.owned.not_kept(position);
+        }
         if let Some((origin, conn, publication, shards)) = report {
             self.send(origin, RingMessage::Fanned { conn, publication, shards, stored: stored.is_ok() });
         }
@@ -58,15 +60,15 @@ impl Hub {
     }
 
     /// Through the owner, so that it knows what holds before the statement is answered.
-    pub(super) fn set_length(&mut self, from: ShardId, set: SetLength) {
+    pub(super) fn set_length(&mut self, from: ShardId, set: SetLength, now: Now) {
         let SetLength { pipe, length, statement } = set;
         if length.is_some() && !self.owned.has_room_for(&pipe) {
             let refusal = Box::new(Refusal::TooManySettings);
             return self.send(from, RingMessage::Refused { statement, refusal });
         }
         let write = match length {
-            Some(length) => Write::PutSetting { pipe: pipe.clone(), length },
-            None => Write::DeleteSetting { pipe: pipe.clone() },
+            Some(length) => Write::PutSetting { pipe: pipe.clone(), length, begun: self.owned.next_position(now) },
+            None => Write::DeleteSetting { pipe: pipe.clone(), begun: self.owned.next_position(now) },
         };
         let ticket = self.draw_ticket();
         self.waiting.insert(ticket.0, Waiting::Length { pipe, length, sender: (from, statement) });

@@ -13,7 +13,7 @@
 //! A message is taken off the queue when a connection has taken it, and put there when none has. Reports never cause
 //! messages on rings but replies, only work for storage: what follows from them is sent when storage has answered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -96,8 +96,8 @@ pub(super) struct Mailboxes {
     /// No more than statements are under way.
     sent: HashMap<AskId, Sent, RandomState>,
     devices: usize,
-    /// Messages that connections have taken, but storage did not take off the queue.
-    undeleted: HashMap<(DevId, UserId), Vec<MessageId>, RandomState>,
+    /// Messages that connections have taken, but storage did not take off the queue. They are not for another one.
+    undeleted: HashMap<(DevId, UserId), BTreeSet<MessageId>, RandomState>,
     undeleted_count: usize,
 }
 
@@ -187,7 +187,7 @@ impl Hub {
         entry.flush = Some(Box::new(Flushing { shard, conn, reading: true, again, held }));
         if let Some(ids) = self.mailboxes.undeleted.remove(&(dev, user)) {
             self.mailboxes.undeleted_count -= ids.len();
-            self.take_off_queue(dev, user, ids);
+            self.take_off_queue(dev, user, ids.into_iter().collect());
         }
         let ticket = self.draw_ticket();
         self.waiting.insert(ticket.0, Waiting::Queue { dev, user });
@@ -203,10 +203,19 @@ impl Hub {
             return self.flush_another(dev, user);
         };
         // If storage does not answer, the messages stay where they are; those that come are delivered all the same.
-        let (messages, more) = match result {
+        let (mut messages, more) = match result {
             Ok(Outcome::Messages { rows, more }) => (rows, more),
             _ => (Vec::new(), false),
         };
+        let last = messages.last().map(StoredMessage::place);
+        // Storage answers in order: what it failed to take off before this reading is known by now.
+        if let Some(taken) = self.mailboxes.undeleted.get(&(dev, user)) {
+            messages.retain(|message| !taken.contains(&message.id));
+        }
+        if more && messages.is_empty() {
+            let (device, held) = (*device, std::mem::take(&mut flush.held));
+            return self.read_queue(dev, user, device, held, last);
+        }
         flush.reading = false;
         let nothing = messages.is_empty();
         let mut held = Vec::new();
@@ -362,15 +371,11 @@ impl Hub {
     }
 
     fn queue(&mut self, dev: DevId, user: UserId, letter: Letter) {
-        let message = StoredMessage {
-            id: letter.id,
-            time: letter.time,
-            event: letter.personal.event.clone(),
-            message: letter.personal.message.clone(),
-            sender: UserId::ANONYMOUS,
-        };
+        let Letter { id, time, personal, sender } = letter;
+        let (event, message) = (personal.event.clone(), personal.message.clone());
+        let message = StoredMessage { id, time, event, message, sender: UserId::ANONYMOUS };
         let ticket = self.draw_ticket();
-        self.waiting.insert(ticket.0, Waiting::Queued { dev, user, sender: letter.sender });
+        self.waiting.insert(ticket.0, Waiting::Queued { dev, user, sender });
         let request = Request::Write(vec![Write::PutQueued { dev, user, message }]);
         self.outputs.push_back(Output::Store(Job { ticket, request }));
     }

@@ -29,7 +29,9 @@ mod owner;
 mod pipes;
 mod placement;
 mod places;
+mod recovery;
 mod ring;
+mod subscriptions;
 mod token;
 mod users;
 
@@ -43,11 +45,11 @@ use ahash::RandomState;
 
 use crate::model::{
     Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, MessageId, Now, Personal, PipeClass,
-    PipeError, PipeKey, PipeName, Publication, PublicationKind, ShardId, SubscriptionError, Time, UserId,
+    PipeError, PipeKey, PipeName, Position, Publication, PublicationKind, ShardId, Time, UserId,
 };
 use crate::storage::{Completion, Job, Outcome, PipeSetting, Read, Request, StoredMessage, Ticket};
 
-use conns::{Conns, Membership};
+use conns::Conns;
 use departed::Departed;
 use details::AllDetails;
 pub use details::Details;
@@ -57,9 +59,11 @@ use mailbox::Mailboxes;
 use owner::Owned;
 use pipes::Pipes;
 pub use placement::Placement;
+use recovery::Missing;
 pub use ring::{
     Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member,
-    Outcome as PollOutcome, Poll, Polled, Question, Refusal, Replies, RingMessage, Send, SetLength, StatementId, Wish,
+    Outcome as PollOutcome, Poll, Polled, Question, Recover, Recovered, Refusal, Replies, RingMessage, Send, SetLength,
+    StatementId, Wish,
 };
 pub use token::{TokenSecret, claimed_expiry};
 use users::Users;
@@ -119,6 +123,12 @@ pub enum Input {
     Subscribe {
         conn: ConnId,
         pipes: Vec<PipeName>,
+    },
+    /// The same with the last position that the client has of each pipe. Every new pipe is answered by one
+    /// [`Output::Subscribed`], and until the last one the connection is busy.
+    Resubscribe {
+        conn: ConnId,
+        pipes: Vec<(PipeName, Option<Position>)>,
     },
     Publish {
         conn: ConnId,
@@ -206,6 +216,8 @@ pub enum Output {
         ask: AskId,
         to: ShardId,
     },
+    /// The answer to [`Input::Resubscribe`] for one pipe, in one write.
+    Subscribed(Box<Subscribed>),
     /// The answer to [`Input::ReadHistory`], in one write.
     History {
         conn: ConnId,
@@ -222,6 +234,17 @@ pub enum Output {
     Resume {
         conn: ConnId,
     },
+}
+
+/// A connection's beginning in a pipe: what it missed, then the answer, then what came meanwhile.
+#[derive(Debug)]
+pub struct Subscribed {
+    pub conn: ConnId,
+    pub key: Arc<PipeKey>,
+    pub missed: Vec<StoredMessage>,
+    /// [`Answer::Subscribed`].
+    pub answer: Answer,
+    pub live: Vec<Arc<Publication>>,
 }
 
 /// What storage or other shards were asked for. A connection waits for one thing at a time, a user's owner reads one
@@ -245,6 +268,7 @@ enum Waiting {
         ids: Vec<MessageId>,
     },
     Kept(Box<Kept>),
+    Missed(Box<Missing>),
     Length {
         pipe: PipeKey,
         length: Option<u32>,
@@ -278,6 +302,7 @@ enum Waiting {
 /// A publication on its way into the history, and who waits for that.
 #[derive(Debug)]
 struct Kept {
+    position: Position,
     statement: Option<(ShardId, StatementId)>,
     /// The publishing browser's shard and connection, and the shards that got it.
     report: Option<(ShardId, ConnId, Arc<Publication>, u16)>,
@@ -341,6 +366,10 @@ pub struct HubCounters {
     pub repeats_possible: u64,
     /// Users whose time of leaving could not be kept for storage.
     pub last_seen_lost: u64,
+    /// Histories looked into for what a client missed, and those of them that did not have all of it.
+    pub recoveries: u64,
+    pub recoveries_failed: u64,
+    pub recovered_messages: u64,
 }
 
 pub struct Hub {
@@ -356,6 +385,8 @@ pub struct Hub {
     /// Who goes now was noted already, and who is here does not matter any more.
     stopping: bool,
     arrivals: Arrivals,
+    /// The pipes in which a connection is a newcomer still.
+    expected: HashMap<ConnId, Vec<u32>, RandomState>,
     reports: HashMap<ConnId, Report, RandomState>,
     waiting: HashMap<u64, Waiting, RandomState>,
     next_ticket: u64,
@@ -381,6 +412,7 @@ impl Hub {
             departed,
             stopping: false,
             arrivals: Arrivals::default(),
+            expected: HashMap::with_hasher(hasher.clone()),
             reports: HashMap::with_hasher(hasher.clone()),
             waiting: HashMap::with_hasher(hasher),
             next_ticket: 0,
@@ -396,6 +428,7 @@ impl Hub {
             Input::Connected { conn, credentials } => self.connected(conn, credentials, now),
             Input::Disconnected { conn } => self.disconnected(conn),
             Input::Subscribe { conn, pipes } => self.subscribe(conn, pipes),
+            Input::Resubscribe { conn, pipes } => self.resubscribe(conn, pipes),
             Input::Publish { conn, pipe, event, message, hide_sender } => {
                 self.publish(conn, pipe, event, message, hide_sender);
             }
@@ -421,6 +454,9 @@ impl Hub {
     /// Forms the fan-outs of everything that arrived since the last call. The edge calls it when the fan-outs of the
     /// last call are out: that is how the publications of a busy moment get joined into one write per connection.
     pub fn end_turn(&mut self) {
+        while let Some(newcomer) = self.arrivals.pop_newcomer() {
+            self.admit(newcomer);
+        }
         let delivered = self.arrivals.form(&self.pipes, &self.conns, self.config.shard, &mut self.outputs);
         for (publication, connections) in delivered {
             self.counters.deliveries += u64::from(connections);
@@ -474,7 +510,7 @@ impl Hub {
         self.conns.memberships(conn).len()
     }
 
-    /// Whether publications wait for [`Hub::end_turn`].
+    /// Whether publications or new subscribers wait for [`Hub::end_turn`].
     pub fn has_arrivals(&self) -> bool {
         !self.arrivals.is_empty()
     }
@@ -500,7 +536,8 @@ impl Hub {
             owned_pipes: self.owned.bytes(),
             users: self.mailboxes.bytes() + self.users.bytes() + self.departed.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
-                + self.reports.capacity() * size_of::<(ConnId, Report)>(),
+                + self.reports.capacity() * size_of::<(ConnId, Report)>()
+                + self.expected.capacity() * size_of::<(ConnId, Vec<u32>)>(),
             arrivals: self.arrivals.bytes(),
         }
     }
@@ -522,6 +559,7 @@ impl Hub {
         for membership in gone.memberships() {
             self.leave(conn, gone.user, *membership);
         }
+        self.give_up(conn, gone.user);
         self.details.remove(conn);
     }
 
@@ -537,56 +575,6 @@ impl Hub {
     }
 
     // Commands
-
-    fn subscribe(&mut self, conn: ConnId, names: Vec<PipeName>) {
-        let Some(entry) = self.conns.get(conn) else { return };
-        let (dev, user) = (entry.dev, entry.user);
-        let mut wanted: Vec<PipeName> = Vec::with_capacity(names.len().min(self.config.pipes_per_connection_max));
-        let mut refused = None;
-        for name in names {
-            if name.class() == PipeClass::Private && user.is_anonymous() {
-                self.counters.names_refused += 1;
-            } else if wanted.len() >= self.config.pipes_per_connection_max {
-                self.counters.names_refused += 1;
-                refused = Some(SubscriptionError::TooManyPipes);
-            } else {
-                wanted.push(name);
-            }
-        }
-        wanted.sort_unstable();
-        wanted.dedup();
-
-        // Both lists are sorted by name: one pass over them tells what stays, what goes and what comes.
-        let mut held = self.conns.memberships(conn).to_vec();
-        held.sort_unstable_by(|left, right| self.pipes.key(left.pipe).name.cmp(&self.pipes.key(right.pipe).name));
-        let mut held = held.into_iter().peekable();
-        let mut memberships = Vec::with_capacity(wanted.len());
-        let mut coming = Vec::new();
-        for name in wanted {
-            while let Some(gone) = held.next_if(|membership| self.pipes.key(membership.pipe).name < name) {
-                self.leave(conn, user, gone);
-            }
-            match held.next_if(|membership| self.pipes.key(membership.pipe).name == name) {
-                Some(kept) => memberships.push(kept),
-                None => coming.push(name),
-            }
-        }
-        held.for_each(|gone| self.leave(conn, user, gone));
-        // After all leaving: a shard at its limit may exchange one pipe for another.
-        for name in coming {
-            let Some((membership, interest)) = self.pipes.join(PipeKey { dev, name }, conn.index) else {
-                self.counters.names_refused += 1;
-                refused = Some(SubscriptionError::TooManyPipes);
-                continue;
-            };
-            memberships.push(membership);
-            self.joined(conn, user, interest);
-        }
-        self.conns.replace(conn, memberships);
-        if let Some(error) = refused {
-            self.answer(conn, Answer::Error(ApiError::Subscription(error)));
-        }
-    }
 
     fn publish(&mut self, conn: ConnId, pipe: PipeName, event: EventName, message: Box<str>, hide_sender: bool) {
         let Some(entry) = self.conns.get(conn) else { return };
@@ -664,7 +652,8 @@ impl Hub {
             RingMessage::Interest { pipe, subscribers, interest } => {
                 self.owned.interest(&pipe, from, subscribers, interest);
             }
-            RingMessage::SetLength(set) => self.set_length(from, *set),
+            RingMessage::Recover(recover) => self.recover(from, *recover, now),
+            RingMessage::SetLength(set) => self.set_length(from, *set, now),
             RingMessage::UserCame { dev, user, conn } => self.user_came(dev, user, from, conn),
             RingMessage::UserWent { dev, user, conn } => self.user_went(dev, user, from, conn, now),
             RingMessage::Send(send) => self.send_personal(from, *send, now),
@@ -691,13 +680,15 @@ impl Hub {
                 self.send(from, RingMessage::Answered(Box::new(Answered { id: ask.id, replies })));
             }
             RingMessage::Deliver { publication, interest } => {
-                if self.pipes.find(&publication.pipe, interest).is_some() {
+                if let Some(pipe) = self.pipes.find(&publication.pipe, interest) {
+                    self.pipes.keep(pipe, &publication);
                     self.arrivals.push(interest, publication);
                 } else if let (true, Some((to, conn))) = (publication.report, publication.origin) {
                     // The last subscriber left while the publication was on its way.
                     self.send(to, RingMessage::Delivered { conn, connections: 0 });
                 }
             }
+            RingMessage::Recovered(recovered) => self.recovered(*recovered),
             RingMessage::Personal { dev, user, personal, ask } => {
                 let conns: Vec<ConnId> = self.users.registered(dev, user).collect();
                 if conns.is_empty() {
@@ -764,6 +755,7 @@ impl Hub {
                 self.counters.history_messages += u64::from(result.is_ok());
                 self.acknowledge(*kept, result.map(|_| ()));
             }
+            (Waiting::Missed(missing), result) => self.missed_read(*missing, result),
             (Waiting::Length { pipe, length, sender }, result) => self.length_set(pipe, length, sender, result),
             (Waiting::History { conn, pipe, marker }, result) => self.history_read(conn, pipe, marker, result),
             (Waiting::UserData { conn, user, marker }, Ok(Outcome::Texts(mut rows))) => {
@@ -774,7 +766,8 @@ impl Hub {
             (Waiting::LastSeen { conn, user }, Ok(Outcome::Times(rows))) => {
                 // A stored 0 is what a crash left behind: nobody knows.
                 let seen = rows.first().filter(|(_, time)| *time > 0);
-                let ago = |time: i64| now.unix.0.saturating_sub(time).clamp(0, u32::MAX.into()) as u32;
+                // Zero would say that the user is here.
+                let ago = |time: i64| now.unix.0.saturating_sub(time).clamp(1, u32::MAX.into()) as u32;
                 let last_seen = seen.map_or(LastSeen::Unknown, |(_, time)| LastSeen::SecondsAgo(ago(*time)));
                 self.answer(conn, Answer::UserStatus { user, last_seen });
                 self.resume(conn);
@@ -849,11 +842,6 @@ impl Hub {
 
     fn store(&mut self, ticket: Ticket, read: Read) {
         self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read { read, bytes_max: ONE_ROW } }));
-    }
-
-    fn leave(&mut self, conn: ConnId, user: UserId, membership: Membership) {
-        let interest = self.pipes.leave(membership, &mut self.conns);
-        self.left(conn, user, interest);
     }
 
     fn tell_interest(&mut self, interest: pipes::Interest) {

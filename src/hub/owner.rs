@@ -25,6 +25,8 @@ struct Setting {
     length: u32,
     /// Publications since the history was trimmed.
     untrimmed: u32,
+    /// Publications up to this position may have passed without being kept.
+    since: Position,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(super) struct Owned {
     settings_max: usize,
     /// The last one given, in whichever pipe or queue.
     position: Position,
+    /// The newest publication, of whichever pipe, that was delivered and that storage did not take into the history.
+    unkept: Position,
     seed: u64,
 }
 
@@ -52,6 +56,7 @@ impl Owned {
             settings: HashMap::with_hasher(config.placement.hasher()),
             settings_max: config.settings_max,
             position: Position::default(),
+            unkept: Position::default(),
             seed: config.seed,
         }
     }
@@ -73,24 +78,40 @@ impl Owned {
         MessageId::new(position, self.seed)
     }
 
-    /// Gives the publication its time and its place in the pipe's order.
-    pub(super) fn accept(&mut self, mut publication: Box<Publication>, now: Now) -> Arc<Publication> {
+    /// Gives the publication its time and its place in the pipe's order, and says whether it has to be stored.
+    pub(super) fn accept(&mut self, mut publication: Box<Publication>, now: Now) -> (Arc<Publication>, Option<Keep>) {
         publication.position = self.next_position(now);
         publication.time = publication.position.time();
         if let Some(pipe) = self.pipes.get_mut(&publication.pipe) {
             pipe.number += 1;
             publication.number = pipe.number;
         }
-        Arc::from(publication)
+        let keep = self.keep(&publication);
+        publication.kept = keep.is_some();
+        (Arc::from(publication), keep)
     }
 
-    /// Whether it has to be stored.
-    pub(super) fn keep(&mut self, publication: &Publication) -> Option<Keep> {
+    /// Whether the pipe has a history.
+    pub(super) fn keeps(&self, key: &PipeKey) -> bool {
+        self.settings.get(key).map_or(key.name.class() == PipeClass::Trust, |setting| setting.length > 0)
+    }
+
+    /// A publication was delivered and is not in the history.
+    pub(super) fn not_kept(&mut self, position: Position) {
+        self.unkept = self.unkept.max(position);
+    }
+
+    /// Behind this position everything that was delivered of a pipe with history is stored or on its way there.
+    pub(super) fn kept_since(&self, key: &PipeKey) -> Position {
+        self.settings.get(key).map_or(self.unkept, |setting| setting.since.max(self.unkept))
+    }
+
+    fn keep(&mut self, publication: &Publication) -> Option<Keep> {
         if publication.kind != PublicationKind::Message {
             return None;
         }
-        match self.settings.get_mut(&*publication.pipe).filter(|setting| setting.length > 0) {
-            Some(setting) => {
+        match self.settings.get_mut(&*publication.pipe) {
+            Some(setting) if setting.length > 0 => {
                 setting.untrimmed += 1;
                 let trim = setting.untrimmed > setting.length / 4;
                 if trim {
@@ -101,7 +122,7 @@ impl Owned {
             None if publication.pipe.name.class() == PipeClass::Trust => {
                 Some(Keep { trim: publication.position.0.is_multiple_of(TRUST_TRIM_EVERY) })
             }
-            None => None,
+            _ => None,
         }
     }
 
@@ -111,15 +132,13 @@ impl Owned {
     }
 
     pub(super) fn set_length(&mut self, pipe: PipeKey, length: Option<u32>) {
-        match length {
-            Some(length) => {
-                self.settings.insert(pipe, Setting { length, untrimmed: 0 });
-            }
-            None => {
-                self.settings.remove(&pipe);
-                shrink(&mut self.settings);
-            }
-        }
+        let Some(length) = length else {
+            self.settings.remove(&pipe);
+            return shrink(&mut self.settings);
+        };
+        let before = self.settings.get(&pipe).filter(|before| before.length > 0);
+        let since = before.map_or(self.position, |before| before.since);
+        self.settings.insert(pipe, Setting { length, untrimmed: 0, since });
     }
 
     pub(super) fn interested_shards(&self, key: &PipeKey) -> impl Iterator<Item = (ShardId, InterestId)> {

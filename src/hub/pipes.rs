@@ -1,15 +1,16 @@
 //! The pipes that have subscribers on this shard, and who they are. A pipe without subscribers is freed at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use ahash::RandomState;
 use slab::Slab;
 
-use crate::model::PipeKey;
+use crate::model::{PipeKey, Position, Publication};
 
 use super::HubConfig;
 use super::conns::{Conns, Membership};
+use super::fan_out::weight;
 use super::ring::InterestId;
 
 #[derive(Debug)]
@@ -18,7 +19,32 @@ struct LocalPipe {
     interest: InterestId,
     /// Places of the subscribers; order means nothing, a leaver's slot is filled by the last one.
     members: Vec<u32>,
+    /// Exists while there are newcomers.
+    newcomers: Option<Box<Newcomers>>,
 }
+
+impl LocalPipe {
+    fn subscribers(&self) -> u32 {
+        self.members.len() as u32 + self.newcomers.as_ref().map_or(0, |newcomers| newcomers.count)
+    }
+}
+
+/// Connections that are subscribers, but of whom the owner has not said yet from which position on; and what was published
+/// meanwhile, which they must not get before that.
+#[derive(Debug, Default)]
+struct Newcomers {
+    count: u32,
+    kept: VecDeque<Arc<Publication>>,
+    bytes: usize,
+    /// The newest that there was no room for.
+    dropped: Position,
+}
+
+/// Publications kept for the newcomers of one pipe, and their bytes; beyond, the oldest go.
+const KEPT_MAX: usize = 1_024;
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+/// Bytes kept for all newcomers of a shard.
+const KEPT_BYTES_OF_ALL_MAX: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Pipes {
@@ -29,6 +55,8 @@ pub(super) struct Pipes {
     last_interest: u32,
     /// Bytes of keys and member lists.
     heap_bytes: usize,
+    /// Bytes of what is kept for newcomers.
+    kept_bytes: usize,
 }
 
 /// What the owner of a pipe has to know after a change.
@@ -46,6 +74,7 @@ impl Pipes {
             most: config.pipes_max,
             last_interest: 0,
             heap_bytes: 0,
+            kept_bytes: 0,
         }
     }
 
@@ -53,6 +82,17 @@ impl Pipes {
         self.slab.capacity() * size_of::<LocalPipe>()
             + self.index.capacity() * (size_of::<(Arc<PipeKey>, u32)>() + 1)
             + self.heap_bytes
+            + self.kept_bytes
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.slab.is_empty()
     }
 
     /// The pipe, if it is still the same interest.
@@ -69,6 +109,11 @@ impl Pipes {
         self.slab.get(pipe as usize).map(|pipe| pipe.members.as_slice()).unwrap_or_default()
     }
 
+    /// The pipe of this name, if it has subscribers here.
+    pub(super) fn find_name(&self, key: &PipeKey) -> Option<u32> {
+        self.index.get(key).copied()
+    }
+
     /// As above, by name; nobody, if there is no such pipe here.
     pub(super) fn members_of(&self, key: &PipeKey) -> &[u32] {
         self.index.get(key).map(|pipe| self.members(*pipe)).unwrap_or_default()
@@ -77,18 +122,92 @@ impl Pipes {
     /// Adds a connection that is not a member yet; its own list is the caller's. `None`: the pipe would be one more than
     /// the shard may hold.
     pub(super) fn join(&mut self, key: PipeKey, index: u32) -> Option<(Membership, Interest)> {
-        let pipe = match self.index.get(&key) {
-            Some(pipe) => *pipe,
-            None if self.slab.len() >= self.most => return None,
-            None => self.create(key),
-        };
+        let pipe = self.find_or_create(key)?;
+        let membership = self.push(pipe, index);
+        Some((membership, self.interest(pipe)))
+    }
+
+    fn push(&mut self, pipe: u32, index: u32) -> Membership {
         let local = &mut self.slab[pipe as usize];
         let slot = local.members.len() as u32;
         let before = local.members.capacity();
         local.members.push(index);
         self.heap_bytes += (local.members.capacity() - before) * size_of::<u32>();
-        let interest = Interest { key: local.key.clone(), subscribers: slot + 1, id: local.interest };
-        Some((Membership { pipe, slot }, interest))
+        Membership { pipe, slot }
+    }
+
+    fn interest(&self, pipe: u32) -> Interest {
+        let local = &self.slab[pipe as usize];
+        Interest { key: local.key.clone(), subscribers: local.subscribers(), id: local.interest }
+    }
+
+    /// Counts a connection as a subscriber that is to be made a member later. `None` as with [`Pipes::join`].
+    pub(super) fn expect(&mut self, key: PipeKey) -> Option<(u32, Interest)> {
+        let pipe = self.find_or_create(key)?;
+        self.slab[pipe as usize].newcomers.get_or_insert_default().count += 1;
+        Some((pipe, self.interest(pipe)))
+    }
+
+    /// One that was expected will not come.
+    pub(super) fn give_up(&mut self, pipe: u32) -> Interest {
+        self.one_newcomer_less(pipe);
+        let interest = self.interest(pipe);
+        if interest.subscribers == 0 {
+            self.free(pipe);
+        }
+        interest
+    }
+
+    /// One that was expected is a member now.
+    pub(super) fn admit(&mut self, pipe: u32, index: u32) -> Membership {
+        self.one_newcomer_less(pipe);
+        self.push(pipe, index)
+    }
+
+    fn one_newcomer_less(&mut self, pipe: u32) {
+        let newcomers = &mut self.slab[pipe as usize].newcomers;
+        if let Some(some) = newcomers {
+            some.count -= 1;
+            if some.count == 0 {
+                self.kept_bytes -= some.bytes;
+                *newcomers = None;
+            }
+        }
+    }
+
+    /// Keeps a publication of the pipe if there are newcomers.
+    pub(super) fn keep(&mut self, pipe: u32, publication: &Arc<Publication>) {
+        let Some(newcomers) = &mut self.slab[pipe as usize].newcomers else { return };
+        let bytes = weight(publication);
+        newcomers.kept.push_back(publication.clone());
+        newcomers.bytes += bytes;
+        self.kept_bytes += bytes;
+        while newcomers.kept.len() > KEPT_MAX
+            || newcomers.bytes > KEPT_BYTES_MAX
+            || self.kept_bytes > KEPT_BYTES_OF_ALL_MAX
+        {
+            let Some(oldest) = newcomers.kept.pop_front() else { break };
+            let bytes = weight(&oldest);
+            newcomers.bytes -= bytes;
+            self.kept_bytes -= bytes;
+            newcomers.dropped = oldest.position;
+        }
+    }
+
+    /// What was kept behind a position, and from which position on that is all: the same one, or a later one if there was
+    /// no room.
+    pub(super) fn kept_behind(&self, pipe: u32, position: Position) -> (Position, Vec<Arc<Publication>>) {
+        let Some(newcomers) = &self.slab[pipe as usize].newcomers else { return (position, Vec::new()) };
+        let kept = newcomers.kept.iter().filter(|publication| publication.position > position);
+        (position.max(newcomers.dropped), kept.cloned().collect())
+    }
+
+    fn find_or_create(&mut self, key: PipeKey) -> Option<u32> {
+        match self.index.get(&key) {
+            Some(pipe) => Some(*pipe),
+            None if self.slab.len() >= self.most => None,
+            None => Some(self.create(key)),
+        }
     }
 
     /// Takes a member out; the connection's own list is the caller's.
@@ -99,8 +218,9 @@ impl Pipes {
         if let Some(moved) = local.members.get(slot as usize) {
             conns.moved(*moved, pipe, slot);
         }
-        let (key, id, left) = (local.key.clone(), local.interest, local.members.len());
-        if left == 0 {
+        let left = local.members.len();
+        let (key, id, subscribers) = (local.key.clone(), local.interest, local.subscribers());
+        if subscribers == 0 {
             self.free(pipe);
         } else if local.members.capacity() > 64 && left * 4 < local.members.capacity() {
             // After a crowd has left, its memory goes too.
@@ -108,7 +228,7 @@ impl Pipes {
             local.members.shrink_to(left * 2);
             self.heap_bytes -= (before - local.members.capacity()) * size_of::<u32>();
         }
-        Interest { key, subscribers: left as u32, id }
+        Interest { key, subscribers, id }
     }
 
     fn create(&mut self, key: PipeKey) -> u32 {
@@ -116,7 +236,8 @@ impl Pipes {
         self.heap_bytes += key_bytes(&key);
         self.last_interest = self.last_interest.wrapping_add(1);
         let interest = InterestId(self.last_interest);
-        let pipe = self.slab.insert(LocalPipe { key: key.clone(), interest, members: Vec::new() }) as u32;
+        let pipe =
+            self.slab.insert(LocalPipe { key: key.clone(), interest, members: Vec::new(), newcomers: None }) as u32;
         self.index.insert(key, pipe);
         pipe
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{ConnId, DevId, Personal, PipeKey, Publication, UnixTime, UserId};
+use crate::model::{ConnId, DevId, Personal, PipeKey, Position, Publication, UnixTime, UserId};
 use crate::storage::{StorageError, StoredMessage};
 
 /// Handling a message of one level causes ring messages of later levels only. That is why full rings cannot lock
@@ -64,6 +64,9 @@ pub enum RingMessage {
     Publish { publication: Box<Publication>, statement: Option<StatementId> },
     /// To the owner of the pipe: how many subscribers the sending shard has now, in this interest.
     Interest { pipe: Arc<PipeKey>, subscribers: u32, interest: InterestId },
+    /// To the owner of the pipe, behind the interest of the same shard: a new subscriber, who wants to know from which
+    /// position on it gets everything. One [`RingMessage::Recovered`] for each.
+    Recover(Box<Recover>),
     /// To the owner of the pipe: so many publications are to be kept from now on; `None` forgets setting and history.
     SetLength(Box<SetLength>),
     /// To the owner of the user: one more authorised connection.
@@ -85,6 +88,8 @@ pub enum RingMessage {
     Announce { publication: Box<Publication> },
     /// From the owner of the pipe to a shard with subscribers, for the interest that the owner knew then.
     Deliver { publication: Arc<Publication>, interest: InterestId },
+    /// From the owner of the pipe to the shard of a new subscriber, between the deliveries before and behind its position.
+    Recovered(Box<Recovered>),
     /// From the owner of the user to a shard with connections of the user.
     Personal { dev: DevId, user: UserId, personal: Arc<Personal>, ask: AskId },
     /// From the owner of the user to the shard of a connection that has just logged in: what waited for it.
@@ -115,6 +120,7 @@ impl RingMessage {
         match self {
             Self::Publish { .. }
             | Self::Interest { .. }
+            | Self::Recover(_)
             | Self::SetLength(_)
             | Self::UserCame { .. }
             | Self::UserWent { .. }
@@ -124,7 +130,7 @@ impl RingMessage {
             | Self::Ask(_)
             | Self::Poll(_) => Level::Request,
             Self::Announce { .. } => Level::Announce,
-            Self::Deliver { .. } | Self::Personal { .. } | Self::Flush(_) => Level::Deliver,
+            Self::Deliver { .. } | Self::Recovered(_) | Self::Personal { .. } | Self::Flush(_) => Level::Deliver,
             Self::PersonalTaken { .. } | Self::Flushed { .. } => Level::Report,
             Self::Accepted { .. }
             | Self::Refused { .. }
@@ -150,8 +156,8 @@ pub struct Poll {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Wish {
     /// All up to `seq` has arrived; whatever is there beyond, or comes in a while. With `pipes` these are its
-    /// subscriptions from now on.
-    Messages { seq: u64, pipes: Option<Box<str>> },
+    /// subscriptions from now on; the second text names positions.
+    Messages { seq: u64, pipes: Option<(Box<str>, Box<str>)> },
     /// A command of the browser protocol.
     Command(Box<str>),
 }
@@ -175,6 +181,29 @@ pub enum Outcome {
     OutOfOrder,
     /// Too many commands wait.
     Busy,
+}
+
+#[derive(Debug)]
+pub struct Recover {
+    pub pipe: Arc<PipeKey>,
+    pub conn: ConnId,
+    /// What the client had last; `None`: it wants nothing of the past.
+    pub after: Option<Position>,
+    /// What the frames of its missed messages may take, about.
+    pub bytes_max: usize,
+}
+
+#[derive(Debug)]
+pub struct Recovered {
+    pub pipe: Arc<PipeKey>,
+    pub conn: ConnId,
+    /// Everything up to the position that the client missed, if that is known; otherwise nothing.
+    pub missed: Vec<StoredMessage>,
+    pub position: Position,
+    /// Whether the pipe has a history.
+    pub is_kept: bool,
+    /// Whether nothing is missing in between; `None` if the client did not ask.
+    pub recovered: Option<bool>,
 }
 
 #[derive(Debug)]

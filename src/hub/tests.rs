@@ -43,7 +43,7 @@ impl Net {
             devices_max: 2,
             settings_max: 3,
             history_bytes_max: 1_000_000,
-            tokens: TokenSecret::new("secret"),
+            tokens: TokenSecret::new("secret", BTreeMap::new()),
             seed: u64::from(shard),
             departed_max: 100,
         };
@@ -175,6 +175,16 @@ impl Net {
                 }
                 self.input(shard, Input::PersonalWritten { ask, to, connections: conns.len() as u32 });
             }
+            Output::Subscribed(subscribed) => {
+                let Subscribed { conn, missed, answer, live, .. } = *subscribed;
+                for message in missed {
+                    self.saw(shard, conn, format!("missed {}", message.message));
+                }
+                self.saw(shard, conn, format!("{answer:?}"));
+                for publication in live {
+                    self.saw(shard, conn, text_of(&publication));
+                }
+            }
             Output::History { conn, messages, .. } => {
                 for message in messages {
                     let text = format!("history {} {} {}", message.event.as_str(), message.message, message.sender);
@@ -208,7 +218,7 @@ impl Net {
                         Write::PutQueued { user, message, .. } => self.queue.push((*user, message.clone())),
                         Write::DeleteQueued { ids, .. } => self.queue.retain(|(_, message)| !ids.contains(&message.id)),
                         Write::PutHistory { pipe, message, .. } => self.history.push((pipe.clone(), message.clone())),
-                        Write::DeleteSetting { pipe } => self.history.retain(|(kept, _)| kept != pipe),
+                        Write::DeleteSetting { pipe, .. } => self.history.retain(|(kept, _)| kept != pipe),
                         _ => {}
                     }
                 }
@@ -604,9 +614,15 @@ fn a_users_status_comes_from_the_owner_or_from_storage() {
     net.open(1, 1);
     net.times.insert(6, NOW.unix.0 - 90);
     net.times.insert(7, 0);
-    for (user, last_seen) in
-        [(5, LastSeen::Online), (6, LastSeen::SecondsAgo(90)), (7, LastSeen::Unknown), (8, LastSeen::Unknown)]
-    {
+    // Gone within this second, which is not the same as being here.
+    net.times.insert(9, NOW.unix.0);
+    for (user, last_seen) in [
+        (5, LastSeen::Online),
+        (6, LastSeen::SecondsAgo(90)),
+        (7, LastSeen::Unknown),
+        (8, LastSeen::Unknown),
+        (9, LastSeen::SecondsAgo(1)),
+    ] {
         net.seen(1, 1);
         let user = UserId::new(user).unwrap();
         net.input(1, Input::ReadUserStatus { conn: id(1), user });
@@ -769,4 +785,5 @@ fn a_place_that_was_taken_again_is_another_connection() {
 }
 
 mod people;
+mod recovery;
 mod storm;

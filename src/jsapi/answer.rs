@@ -50,6 +50,19 @@ pub fn encode_answer(answer: &Answer, form: WireForm, now: UnixTime, server: &st
             let subscribers = subscribers.iter().map(|(user, uuid)| (*user, &**uuid));
             encode_track_users(pipe, marker, subscribers, now, form, out);
         }
+        Answer::Subscribed { pipe, position, recovered } => {
+            let position = position.map_or(Value::Null, Value::Position);
+            let pipe = ("pipe", Value::Text(pipe.as_str()));
+            let members = [pipe, ("position", position), ("recovered", Value::Truth(recovered.unwrap_or_default()))];
+            let told = if recovered.is_some() { members.len() } else { members.len() - 1 };
+            Envelope {
+                data: Data::Object(members.get(..told).unwrap_or_default()),
+                event: Name("", "subscribed"),
+                pipe: Name("", "sys"),
+                ..dated
+            }
+            .write(form, out);
+        }
         Answer::Error(error) => encode_error(error, form, now, out),
     }
 }
@@ -122,6 +135,9 @@ fn subscription_text(error: SubscriptionError) -> &'static str {
     match error {
         SubscriptionError::NameTooLong => {
             "The name of a pipe has at most 64 characters; the other pipes are subscribed"
+        }
+        SubscriptionError::BadName => {
+            "The name of a pipe has 2 to 64 characters of A-Z a-z 0-9 _ -; the other pipes are subscribed"
         }
         SubscriptionError::TooManyPipes => "Too many pipes for one connection; the first ones are subscribed",
         SubscriptionError::NeedsAuthorisation => "Pipes that begin with private_ are for authorised users only",

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::model::{
-    ApiError, EventName, Marker, NameError, PipeClass, PipeError, PipeName, SubscriptionError, UserId, is_name_byte,
+    ApiError, EventName, Marker, NameError, PipeClass, PipeError, PipeName, Position, SubscriptionError, UserId,
+    is_name_byte,
 };
 
 /// The keyword is none of ours, or is not ended by a newline: the connection is dropped without a word.
@@ -18,6 +19,9 @@ pub struct Unknown;
 pub enum Command<'a> {
     /// `subscription\n<name>\n<name>...`: the whole new set of the connection's pipes.
     Subscription(SubscriptionList<'a>),
+    /// `subscription2\n<name>[ <position>]\n...`: the same, with the last position that the client has of each pipe. For
+    /// clients of `api=js2` only, which is not checked here.
+    Subscription2(RecoveryList<'a>),
     /// `user_status\n<user>`: since when that user is gone.
     UserStatus(UserId),
     /// `pipe_count\n<pipe>\n<marker>\n`
@@ -81,6 +85,7 @@ pub fn parse_command(text: &str) -> Result<Command<'_>, Unknown> {
     let (keyword, arguments) = text.split_once('\n').unwrap_or((text, ""));
     Ok(match keyword {
         "subscription" => Command::Subscription(SubscriptionList { text: arguments }),
+        "subscription2" => Command::Subscription2(RecoveryList { text: arguments }),
         "user_status" => Command::UserStatus(parse_status_user(arguments)),
         "pipe_count" => Command::PipeCount(parse_pipe_count(arguments).map_err(ApiError::Pipe)),
         "statistics" => Command::Statistics,
@@ -138,6 +143,43 @@ impl<'a> SubscriptionList<'a> {
             }
         }
         (names, errors)
+    }
+}
+
+/// The lines of a `subscription2`, not yet looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecoveryList<'a> {
+    text: &'a str,
+}
+
+impl RecoveryList<'_> {
+    /// The first `names_max` different names, each with the position that its first line has, and the errors to answer
+    /// with, at most [`SubscriptionList::ERRORS_MAX`]. A position that is no number is before all others, so that its
+    /// client is told of a gap.
+    pub fn collect(self, names_max: usize) -> (Vec<(PipeName, Option<Position>)>, Vec<ApiError>) {
+        let mut seen = BTreeSet::new();
+        let (mut wanted, mut errors) = (Vec::new(), Vec::new());
+        for line in self.text.lines().filter(|line| !line.is_empty()) {
+            let (name, position) = line.split_once(' ').map_or((line, None), |(name, position)| (name, Some(position)));
+            let error = match PipeName::new(name.as_bytes()) {
+                Ok(_) if seen.contains(name) => continue,
+                Ok(_) if wanted.len() >= names_max => SubscriptionError::TooManyPipes,
+                Ok(pipe) => {
+                    seen.insert(name);
+                    wanted.push((pipe, position.map(|text| Position(text.trim().parse().unwrap_or_default()))));
+                    continue;
+                }
+                Err(NameError::TooLong) => SubscriptionError::NameTooLong,
+                Err(NameError::TooShort | NameError::BadCharacter) => SubscriptionError::BadName,
+            };
+            if errors.len() < SubscriptionList::ERRORS_MAX {
+                errors.push(ApiError::Subscription(error));
+            }
+            if error == SubscriptionError::TooManyPipes {
+                break;
+            }
+        }
+        (wanted, errors)
     }
 }
 

@@ -73,7 +73,7 @@ pub fn parse_hello(target: &[u8], dev_max: u32) -> Result<Hello, HelloError> {
         key: parse_key(fields.value(b"sesion=", 0)),
         user: parse_number(fields.value(b"myid=", 1)).and_then(UserId::new).unwrap_or(UserId::ANONYMOUS),
         dev: DevId(parse_number(fields.value(b"devid=", 2)).filter(|dev| *dev < dev_max).unwrap_or(0)),
-        form: form_of(version.0),
+        form: if api == Some(b"js2") { WireForm::Extended } else { form_of(version.0) },
         version,
         uuid: parse_uuid(fields.named(b"uuid=").unwrap_or_default()),
         classic: api.is_none_or(|api| api == b"js"),

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use crate::model::{UnixTime, WireForm};
+use crate::model::{Position, UnixTime, WireForm};
 
 /// The text that old clients get under `api_data`; none of them reads it.
 const API_DATA: &str = "Encke, form for clients before version 4";
@@ -23,6 +23,8 @@ pub(super) struct Envelope<'a> {
     pub(super) marker: Option<&'a str>,
     pub(super) time: Option<UnixTime>,
     pub(super) pipe: Name<'a>,
+    /// Written in the extended form only.
+    pub(super) position: Option<Position>,
     pub(super) server: Option<&'a str>,
     pub(super) user: Option<u32>,
 }
@@ -40,6 +42,7 @@ impl Default for Envelope<'_> {
             marker: None,
             time: None,
             pipe: Name("", ""),
+            position: None,
             server: None,
             user: None,
         }
@@ -66,6 +69,10 @@ pub(super) enum Value<'a> {
     /// A text of three parts, of which the middle is a number.
     Numbered(&'static str, u16, &'static str),
     Number(i64),
+    /// As a text: numbers of JavaScript have 53 bits.
+    Position(Position),
+    Truth(bool),
+    Null,
 }
 
 impl Envelope<'_> {
@@ -118,6 +125,10 @@ impl Envelope<'_> {
         }
         write_key("pipe", out);
         self.pipe.write(out);
+        if let Some(position) = self.position.filter(|_| form == WireForm::Extended) {
+            write_key("position", out);
+            write_position(position, out);
+        }
         if let Some(server) = self.server {
             write_key("server", out);
             write_string(server.as_bytes(), out);
@@ -143,7 +154,7 @@ impl Data<'_> {
     fn write(self, form: WireForm, out: &mut Vec<u8>) {
         match (self, form) {
             (Self::Text(text), _) => write_string(text.as_bytes(), out),
-            (data, WireForm::Modern) => data.write_structure(out),
+            (data, WireForm::Modern | WireForm::Extended) => data.write_structure(out),
             // Version 3 ends with an exception on data that is no text.
             (data, WireForm::Legacy) => {
                 let mut text = Vec::new();
@@ -185,6 +196,9 @@ fn write_object(object: Object<'_>, out: &mut Vec<u8>) {
                 write_escaped(behind.as_bytes(), out);
                 out.push(b'"');
             }
+            Value::Position(position) => write_position(position, out),
+            Value::Truth(truth) => out.extend_from_slice(if truth { b"true" } else { b"false" }),
+            Value::Null => out.extend_from_slice(b"null"),
         }
     }
     out.push(b'}');
@@ -203,6 +217,10 @@ fn write_key(key: &str, out: &mut Vec<u8>) {
 fn write_number(number: i64, out: &mut Vec<u8>) {
     // A Vec takes every write.
     let _ = write!(out, "{number}");
+}
+
+fn write_position(position: Position, out: &mut Vec<u8>) {
+    let _ = write!(out, "\"{position}\"");
 }
 
 /// `text` (UTF-8) as a JSON string, quotes included.

@@ -23,11 +23,12 @@ mod tests;
 
 pub use answer::{encode_answer, frame_answer};
 pub use command::{
-    Command, PipeCount, PipeLog, SubscriptionList, TrackPipeUsers, Unknown, UserData, WebPipe2, parse_command,
+    Command, PipeCount, PipeLog, RecoveryList, SubscriptionList, TrackPipeUsers, Unknown, UserData, WebPipe2,
+    parse_command,
 };
 pub use hello::{Hello, HelloError, parse_hello};
 pub use notice::{
-    HistoryEntry, encode_history, encode_personal, encode_poll_begin, encode_poll_error, encode_track_users,
-    encode_user_status,
+    HistoryEntry, encode_history, encode_missed, encode_personal, encode_poll_begin, encode_poll_error,
+    encode_track_users, encode_user_status,
 };
 pub use publication::{encode_publication, frame_personal, frame_publication};

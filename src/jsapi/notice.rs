@@ -2,7 +2,7 @@
 //!
 //! All functions append one JSON object to `out`; [`crate::ws::append_text_frame`] makes a frame of it.
 
-use crate::model::{EventName, LastSeen, Marker, PipeName, UnixTime, UserId, WireForm};
+use crate::model::{EventName, LastSeen, Marker, PipeName, Position, UnixTime, UserId, WireForm};
 
 use super::json::{Data, Envelope, Name, Value};
 
@@ -24,10 +24,10 @@ pub fn encode_track_users<'a>(
         info: Some("answer for track_pipe_users"),
         data: Data::List(&mut subscribers.into_iter().map(|(user, uuid)| subscriber(user, uuid))),
         event: Name("", "answer"),
-        marker: Some(marker.as_str()).filter(|marker| form == WireForm::Modern || *marker != NO_MARKER),
+        marker: Some(marker.as_str()).filter(|marker| form != WireForm::Legacy || *marker != NO_MARKER),
         time: Some(now),
         pipe: match form {
-            WireForm::Modern => Name("", "_answer"),
+            WireForm::Modern | WireForm::Extended => Name("", "_answer"),
             WireForm::Legacy => Name("", pipe.as_str()),
         },
         ..Envelope::default()
@@ -78,6 +78,8 @@ pub struct HistoryEntry<'a> {
     /// Anonymous for backends.
     pub sender: UserId,
     pub time: UnixTime,
+    /// `None` for what CppComet wrote.
+    pub position: Option<Position>,
 }
 
 /// One message of the answer to `pipe_log`, where `marker` came. Version 3 needs the marker back for its callback;
@@ -91,7 +93,24 @@ pub fn encode_history(entry: &HistoryEntry<'_>, marker: &Marker, form: WireForm,
         marker: Some(marker.as_str()).filter(|marker| form == WireForm::Legacy && *marker != NO_MARKER),
         time: Some(entry.time),
         pipe: Name("", entry.pipe.as_str()),
+        position: entry.position,
         user: Some(entry.sender.get()),
+        ..Envelope::default()
+    };
+    envelope.write(form, out);
+}
+
+/// One message that a client missed: as it came to the others, and `fromQueue`. The history does not tell backends
+/// from nameless browsers, so user 0 is left out.
+pub fn encode_missed(entry: &HistoryEntry<'_>, form: WireForm, out: &mut Vec<u8>) {
+    let envelope = Envelope {
+        data: Data::Text(entry.message),
+        event: Name("", entry.event),
+        from_queue: true,
+        time: Some(entry.time),
+        pipe: Name("", entry.pipe.as_str()),
+        position: entry.position,
+        user: Some(entry.sender.get()).filter(|user| *user > 0),
         ..Envelope::default()
     };
     envelope.write(form, out);

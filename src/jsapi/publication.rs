@@ -8,7 +8,8 @@ use super::notice::{encode_personal, subscriber};
 
 /// Shape: `{"data":<message>,"event":<event>,"message_send_time":<seconds>,"pipe":<pipe>}` and, if a browser sent
 /// it, `"user_id":<sender>`. The message is always a text, whatever it holds. Presence has no time; of a `track_` pipe,
-/// `data` is `{"user_id":<id or 0>,"uuid":<the browser's id>}`.
+/// `data` is `{"user_id":<id or 0>,"uuid":<the browser's id>}`. In the extended form, what is kept in a history has a
+/// `"position":"<decimal>"` behind its pipe.
 pub fn encode_publication(publication: &Publication, form: WireForm, out: &mut Vec<u8>) {
     let members;
     let (data, time) = match &publication.kind {
@@ -24,6 +25,7 @@ pub fn encode_publication(publication: &Publication, form: WireForm, out: &mut V
         event: Name("", publication.event.as_str()),
         time,
         pipe: Name("", publication.pipe.name.as_str()),
+        position: Some(publication.position).filter(|_| publication.kept),
         user: publication.sender.map(crate::model::UserId::get),
         ..Envelope::default()
     };

@@ -16,6 +16,7 @@
 
 mod polling;
 mod requests;
+mod wanted;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,13 +28,13 @@ use shards::{End, Token};
 
 use crate::http;
 use crate::hub::{
-    AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Poll, Replies, RingMessage,
+    AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Poll, Replies, RingMessage, Subscribed,
 };
 use crate::jsapi::{self, Command, Hello, HelloError, HistoryEntry};
 use crate::metrics::Counters;
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Publication, ShardId, SharedBytes, Time,
-    UnixTime, WireForm,
+    Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Position, Publication, ShardId,
+    SharedBytes, Time, UnixTime, WireForm,
 };
 use crate::storage::{Completion, PipeSetting, StoredMessage};
 use crate::ws::{self, Assembler, Received, Step};
@@ -120,6 +121,8 @@ pub(super) struct Browsers {
     fragments: Fragments,
     /// Parts of queues that sockets have not taken whole, and who wants to know when they have.
     flushing: HashMap<Token, (Box<Flush>, ShardId), RandomState>,
+    /// What storage refused to take, until the end of the turn. No more than jobs were made in it.
+    refused: VecDeque<Completion>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
@@ -146,7 +149,9 @@ impl Browsers {
         files: Option<FileClient>,
     ) -> Self {
         let mut hub = Hub::new(config.hub.clone());
-        settings.into_iter().for_each(|setting| hub.handle(Input::Setting(setting), Now::default()));
+        for setting in settings {
+            hub.handle(Input::Setting(setting), Now::default());
+        }
         let hasher = config.hub.placement.hasher();
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
@@ -159,6 +164,7 @@ impl Browsers {
             files,
             fragments,
             flushing: HashMap::with_hasher(hasher),
+            refused: VecDeque::new(),
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
@@ -289,11 +295,11 @@ impl Browsers {
             self.send_deferred(io);
             io.hold(self.hub.is_full());
         }
-        self.take_completions(io);
         if self.hub.next_deadline().is_some() {
             self.hub.time_passed(io.now());
             self.carry_out(io);
         }
+        self.take_completions(io);
         self.answer_polls(io);
     }
 
@@ -302,10 +308,11 @@ impl Browsers {
         self.hub.next_deadline().into_iter().chain(self.polls.next_deadline()).min()
     }
 
-    /// Completions may cause messages, so they wait as bytes do while the rings are congested.
+    /// Completions may cause messages, so they wait as bytes do while the rings are congested. That holds for refusals too:
+    /// one that came while a message is handled must not let that message cause what it may not.
     fn take_completions(&mut self, io: &mut impl Runtime) {
         while !io.congested()
-            && let Some(completion) = self.storage.poll()
+            && let Some(completion) = self.refused.pop_front().or_else(|| self.storage.poll())
         {
             self.input(io, Input::Stored(completion));
         }
@@ -338,6 +345,9 @@ impl Browsers {
         counters.logins = hub.logins;
         counters.logins_refused = hub.logins_refused;
         counters.names_refused = hub.names_refused;
+        counters.recoveries = hub.recoveries;
+        counters.recoveries_failed = hub.recoveries_failed;
+        counters.recovered_messages = hub.recovered_messages;
         counters.last_seen_waiting = self.hub.departed() as u64;
         counters.last_seen_lost = hub.last_seen_lost;
         counters.memory_hub =
@@ -350,9 +360,16 @@ impl Browsers {
             + self.polls_noted.capacity() * size_of::<(ShardId, Box<Poll>)>()
             + self.asking.capacity() * size_of::<(Token, Asking)>()
             + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId))>()
+            + self.refused.capacity() * size_of::<Completion>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
         counters
+    }
+
+    /// Whether publications or messages wait here for a turn.
+    #[cfg(test)]
+    pub(super) fn has_work(&self) -> bool {
+        self.hub.has_arrivals() || !self.deferred.is_empty() || !self.refused.is_empty()
     }
 
     /// The request line's fields say who it is.
@@ -472,6 +489,17 @@ impl Browsers {
                 self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
                 Ok(Input::Subscribe { conn: conn_id, pipes })
             }
+            // Classic clients do not know it, so for them it is not there.
+            Command::Subscription2(_) if browser.form != WireForm::Extended => {
+                return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
+            }
+            Command::Subscription2(list) => {
+                let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
+                self.errors(io, conn, errors);
+                let names = self.hub.subscriptions(conn_id) + RECOVERY_IN_NAMES * pipes.len();
+                self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
+                Ok(Input::Resubscribe { conn: conn_id, pipes })
+            }
             Command::WebPipe2(Ok(wanted)) => Ok(Input::Publish {
                 conn: conn_id,
                 pipe: wanted.pipe,
@@ -532,6 +560,7 @@ impl Browsers {
                 }
                 Output::Queue { flush, to } => self.write_queue(io, flush, to),
                 Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
+                Output::Subscribed(subscribed) => self.write_subscribed(io, *subscribed),
                 Output::History { conn, pipe, marker, messages } => {
                     self.write_history(io, token(conn), &pipe, &marker, &messages);
                 }
@@ -539,7 +568,7 @@ impl Browsers {
                 Output::Store(job) => {
                     if let Err(refused) = self.storage.send(job) {
                         self.counters.storage_refusals += 1;
-                        self.stored(io, refused);
+                        self.refused.push_back(refused);
                     }
                 }
                 Output::Close { conn, reason } if conn.is_polled() => self.end_polled(io, conn, reason),
@@ -550,10 +579,6 @@ impl Browsers {
         }
     }
 
-    fn stored(&mut self, io: &impl Runtime, completion: Completion) {
-        self.hub.handle(Input::Stored(completion), io.now());
-    }
-
     fn answer(&mut self, io: &mut impl Runtime, conn: Token, answer: &Answer) {
         let Some(browser) = browser(io, conn) else { return self.answer_polled(io, id(conn), answer) };
         self.scratch.clear();
@@ -561,7 +586,9 @@ impl Browsers {
             self.scratch.extend_from_slice(&head);
         }
         let now = io.now().unix;
-        append(&mut self.scratch, browser, |out| jsapi::encode_answer(answer, browser.form, now, super::PRODUCT, out));
+        append(&mut self.scratch, browser, None, |out| {
+            jsapi::encode_answer(answer, browser.form, now, super::PRODUCT, out);
+        });
         io.write(conn, &self.scratch);
         self.counters.answers += 1;
     }
@@ -582,7 +609,7 @@ impl Browsers {
         if let Some(browser) = browser(io, conn) {
             self.scratch.clear();
             for StoredMessage { time, event, message, .. } in &flush.messages {
-                append(&mut self.scratch, browser, |out| {
+                append(&mut self.scratch, browser, None, |out| {
                     jsapi::encode_personal(event, message, Some(UnixTime(*time)), browser.form, out);
                 });
             }
@@ -618,7 +645,7 @@ impl Browsers {
             let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
             if browser.phase.is_events() {
                 self.scratch.clear();
-                append(&mut self.scratch, browser, |out| out.extend_from_slice(ws::payload_of(frame)));
+                append(&mut self.scratch, browser, None, |out| out.extend_from_slice(ws::payload_of(frame)));
                 io.write(conn, &self.scratch);
             } else {
                 io.write_shared(conn, frame);
@@ -639,18 +666,54 @@ impl Browsers {
         let browser = browser(io, conn);
         let Some(form) = browser.map(|browser| browser.form).or_else(|| self.polls.form(id(conn))) else { return };
         self.scratch.clear();
-        for StoredMessage { time, event, message, sender, .. } in messages {
-            let (event, time) = (event.as_str(), UnixTime(*time));
-            let entry = HistoryEntry { pipe, event, message, sender: *sender, time };
+        for message in messages {
+            let entry = history_entry(pipe, message);
             let Some(browser) = browser else {
                 self.scratch.clear();
                 jsapi::encode_history(&entry, marker, form, &mut self.scratch);
                 self.polls.push_json(id(conn), &self.scratch, io.now().time);
                 continue;
             };
-            append(&mut self.scratch, browser, |out| jsapi::encode_history(&entry, marker, form, out));
+            append(&mut self.scratch, browser, None, |out| jsapi::encode_history(&entry, marker, form, out));
         }
         io.write(conn, &self.scratch);
+    }
+
+    /// What it missed, the answer, and what came meanwhile.
+    fn write_subscribed(&mut self, io: &mut impl Runtime, subscribed: Subscribed) {
+        let Subscribed { conn, key, missed, answer, live } = subscribed;
+        let now = io.now();
+        self.counters.answers += 1;
+        let Some(browser) = browser(io, token(conn)) else {
+            let Some(form) = self.polls.form(conn) else { return };
+            for message in &missed {
+                self.scratch.clear();
+                jsapi::encode_missed(&history_entry(&key.name, message), form, &mut self.scratch);
+                self.polls.push_json(conn, &self.scratch, now.time);
+            }
+            self.scratch.clear();
+            jsapi::encode_answer(&answer, form, now.unix, super::PRODUCT, &mut self.scratch);
+            self.polls.push_json(conn, &self.scratch, now.time);
+            return fan_out_to_polled(&mut self.polls, &live, conn, now.time);
+        };
+        let form = browser.form;
+        self.scratch.clear();
+        for message in &missed {
+            let entry = history_entry(&key.name, message);
+            let event_id = entry.position.map(|position| (entry.pipe, position));
+            append(&mut self.scratch, browser, event_id, |out| jsapi::encode_missed(&entry, form, out));
+        }
+        let event_id = match &answer {
+            Answer::Subscribed { pipe, position, .. } => position.map(|position| (pipe, position)),
+            _ => None,
+        };
+        append(&mut self.scratch, browser, event_id, |out| {
+            jsapi::encode_answer(&answer, form, now.unix, super::PRODUCT, out);
+        });
+        for publication in &live {
+            append_publication(&mut self.scratch, browser, publication);
+        }
+        io.write(token(conn), &self.scratch);
     }
 
     /// Ends a connection as its client understands it.
@@ -711,6 +774,9 @@ const FRAMES_PER_TURN: usize = 64;
 /// So many names that a subscription leaves or comes to count as one frame more.
 const NAMES_PER_FRAME: usize = 16;
 
+/// A name that may have to be looked for in storage counts as so many.
+const RECOVERY_IN_NAMES: usize = 4;
+
 /// What one connection has used of its turn. A connection is read several times in a row, but never after others of the
 /// same turn, so one count serves all.
 #[derive(Debug, Default)]
@@ -768,24 +834,31 @@ fn fill_in_queues(io: &impl Runtime, polls: &Polls, message: &mut RingMessage) {
 
 /// One write per connection, form and transport, encoded once for all of them.
 fn fan_out(io: &mut impl Runtime, polls: &mut Polls, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
-    let mut legacy = Vec::new();
+    let (mut legacy, mut extended) = (Vec::new(), Vec::new());
     let mut modern = Vec::with_capacity(conns.len());
     let mut events = Vec::new();
     for conn in conns {
         let conn = token(conn);
         match browser(io, conn) {
-            Some(Browser { form: WireForm::Modern, phase: Phase::Open, .. }) => modern.push(conn),
-            Some(Browser { phase: Phase::Open, .. }) => legacy.push(conn),
+            Some(Browser { form, phase: Phase::Open, .. }) => match form {
+                WireForm::Modern => modern.push(conn),
+                WireForm::Legacy => legacy.push(conn),
+                WireForm::Extended => extended.push(conn),
+            },
             Some(Browser { form, .. }) => events.push((form, conn)),
             None => fan_out_to_polled(polls, publications, id(conn), io.now().time),
         }
     }
-    for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy)] {
+    // Where no position is to be told, two forms are one.
+    if !publications.iter().any(|publication| publication.kept) {
+        modern.append(&mut extended);
+    }
+    for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy), (WireForm::Extended, extended)] {
         if !conns.is_empty() {
             io.fan_out(conns, joined(publications, form), publications);
         }
     }
-    for form in [WireForm::Modern, WireForm::Legacy] {
+    for form in [WireForm::Modern, WireForm::Legacy, WireForm::Extended] {
         let conns: Vec<Token> = events.iter().filter(|(of, _)| *of == form).map(|(_, conn)| *conn).collect();
         if !conns.is_empty() {
             io.fan_out(conns, joined_events(publications, form), publications);
@@ -805,26 +878,47 @@ fn fan_out_to_polled(polls: &mut Polls, publications: &[Arc<Publication>], conn:
 fn joined_events(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
     let mut bytes = Vec::new();
     for publication in publications {
-        let frame = publication.frame(form, |publication| jsapi::frame_publication(publication, form));
-        let position = Some(publication.position.0).filter(|position| *position > 0);
-        http::append_event(&mut bytes, position, |out| out.extend_from_slice(ws::payload_of(frame)));
+        append_publication(&mut bytes, Browser { form, phase: Phase::Events, ..Browser::default() }, publication);
     }
     bytes.into()
 }
 
-/// Appends one message as the connection's transport wants it.
-fn append(out: &mut Vec<u8>, browser: Browser, write: impl FnOnce(&mut Vec<u8>)) {
-    if browser.phase.is_events() { http::append_event(out, None, write) } else { ws::append_text_frame(out, write) }
+fn append_publication(out: &mut Vec<u8>, browser: Browser, publication: &Publication) {
+    let frame = frame(publication, browser.form);
+    let event_id = publication.kept.then_some((&publication.pipe.name, publication.position));
+    append(out, browser, event_id, |out| out.extend_from_slice(ws::payload_of(&frame)));
+}
+
+/// Appends one message as the connection's transport wants it. `event_id` is where it stands in a history.
+fn append(
+    out: &mut Vec<u8>,
+    browser: Browser,
+    event_id: Option<(&PipeName, Position)>,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
+    if browser.phase.is_events() {
+        let event_id = event_id.map(|(pipe, position)| format!("{pipe}:{position}"));
+        http::append_event(out, event_id.as_deref(), write);
+    } else {
+        ws::append_text_frame(out, write);
+    }
 }
 
 fn joined(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
-    let frame = |publication: &Arc<Publication>| {
-        publication.frame(form, |publication| jsapi::frame_publication(publication, form)).clone()
-    };
     match publications {
-        [only] => frame(only),
-        several => several.iter().flat_map(|publication| frame(publication).to_vec()).collect(),
+        [only] => frame(only, form),
+        several => several.iter().flat_map(|publication| frame(publication, form).to_vec()).collect(),
     }
+}
+
+fn frame(publication: &Publication, form: WireForm) -> SharedBytes {
+    publication.frame(form, |publication| jsapi::frame_publication(publication, form)).clone()
+}
+
+fn history_entry<'a>(pipe: &'a PipeName, message: &'a StoredMessage) -> HistoryEntry<'a> {
+    let StoredMessage { id, time, event, message, sender } = message;
+    let (event, time) = (event.as_str(), UnixTime(*time));
+    HistoryEntry { pipe, event, message, sender: *sender, time, position: id.position() }
 }
 
 fn browser(io: &mut impl Runtime, conn: Token) -> Option<Browser> {

@@ -19,7 +19,10 @@ mod sessions;
 mod storage;
 mod tls;
 
-use std::collections::HashMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -32,11 +35,11 @@ use tracing::info;
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
-use crate::config::{self, Config, SendEngine, StringEscapes, Tls};
+use crate::config::{self, Config, SendEngine, StringEscapes, Tenant, Tls};
 use crate::http::HeadLimits;
 use crate::hub::{HubConfig, Placement, TokenSecret};
 use crate::metrics::Counters;
-use crate::model::ShardId;
+use crate::model::{DevId, ShardId};
 use crate::storage::{PipeSetting, StorageError};
 use crate::ws;
 
@@ -211,7 +214,9 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let mut settings: Vec<Vec<PipeSetting>> = vec![Vec::new(); usize::from(connection_shards)];
     for setting in store.settings().map_err(StartError::Settings)? {
         let owner = placement.owner_of_pipe(&setting.pipe).0;
-        settings.get_mut(usize::from(owner)).map(|settings| settings.push(setting));
+        if let Some(settings) = settings.get_mut(usize::from(owner)) {
+            settings.push(setting);
+        }
     }
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
     let board: Board = (0..=all_shards).map(|_| Mutex::new(Counters::default())).collect();
@@ -229,15 +234,15 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         None => (None, Vec::new()),
     };
 
+    let cometql_port = Arc::new(OnceLock::new());
     let ends = Ends {
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),
         settings: Mutex::new(settings.into_iter().map(Some).collect()),
         tls: tls_config,
+        cometql_port: cometql_port.clone(),
     };
-    let cometql_port = Arc::new(OnceLock::new());
-    let port_for_pages = cometql_port.clone();
-    let make = move |shard: u16| make_host(shard, &config, &password, seed, &placement, &board, &ends, &port_for_pages);
+    let make = move |shard: u16| make_host(shard, &config, &password, seed, &placement, &board, &ends);
     let running = prepared.start(make).map_err(StartError::Shards)?;
     let addresses = running.addresses();
     let address = |shard: u16| addresses.get(usize::from(shard)).copied().flatten().unwrap_or(NO_ADDRESS);
@@ -262,12 +267,14 @@ const COMETQL_SERVICE: u16 = 1;
 /// Stands for a listener that does not exist.
 const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
-/// The shards' ends of channels, each taken once, in its shard's thread; and what TLS sessions are made from.
+/// The shards' ends of channels, each taken once, in its shard's thread; what TLS sessions are made from; and the port
+/// of CometQL, which pages tell once it is known.
 struct Ends {
     storage: Mutex<Vec<Option<storage::StorageClient>>>,
     files: Mutex<Vec<Option<files::FileClient>>>,
     settings: Mutex<Vec<Option<Vec<PipeSetting>>>>,
     tls: Option<Arc<rustls::ServerConfig>>,
+    cometql_port: Arc<OnceLock<u16>>,
 }
 
 fn settings(config: &Config, connection_shards: u16) -> Settings {
@@ -315,7 +322,6 @@ fn make_host(
     placement: &Placement,
     board: &Board,
     ends: &Ends,
-    cometql_port: &Arc<OnceLock<u16>>,
 ) -> Host {
     let storage = take(&ends.storage, shard).unwrap_or_else(storage::StorageClient::nowhere);
     if shard == placement.connection_shards() {
@@ -346,7 +352,7 @@ fn make_host(
             devices_max: config.ws.devices_max,
             settings_max: SETTINGS_PER_SHARD_MAX,
             history_bytes_max: config.ws.queue_bytes_max / 2,
-            tokens: TokenSecret::new(password),
+            tokens: TokenSecret::new(password, secrets(config, |tenant| tenant.jwt_secret.as_deref())),
             // Told from the others of this start by its number.
             seed: placement.hasher().hash_one((seed, shard)),
             departed_max: DEPARTED_MAX,
@@ -360,11 +366,22 @@ fn make_host(
         fragments_max: FRAGMENTS_MAX,
         // An assembler grows by doubling.
         fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
-        pages: Arc::new(Pages::new(cometql_port.clone(), config.main.node_name.clone(), content_types, board.clone())),
+        pages: Arc::new(Pages::new(
+            ends.cometql_port.clone(),
+            config.main.node_name.clone(),
+            content_types,
+            board.clone(),
+        )),
         polls: PollLimits { connections_max: POLLED_PER_SHARD_MAX, bytes_max: config.ws.queue_bytes_max },
     };
     let settings = take(&ends.settings, shard).unwrap_or_default();
     Host::browsers(Browsers::new(browsers, settings, storage, take(&ends.files, shard)), board.clone())
+}
+
+/// One of their secrets, of the tenants that have it.
+fn secrets(config: &Config, of: impl Fn(&Tenant) -> Option<&str>) -> BTreeMap<DevId, Box<str>> {
+    let tenants = config.tenants.0.iter();
+    tenants.filter_map(|(number, tenant)| Some((DevId(*number), of(tenant)?.into()))).collect()
 }
 
 fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecConfig {
@@ -372,6 +389,10 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
     ExecConfig {
         placement: placement.clone(),
         password: password.into(),
+        tenants: exec::Tenants {
+            passwords: Arc::new(secrets(config, |tenant| tenant.password.as_deref())),
+            own_only: !config.cometql.master_password_for_tenants,
+        },
         packets: wire::Limits { packet_max: config.cometql.packet_bytes_max, ..wire::Limits::default() },
         statements: StatementLimits {
             query_bytes_max,

@@ -147,8 +147,8 @@ impl StorageClient {
 
 /// Made before the shards, because they get their ends; the thread starts when the wakers exist.
 pub(super) struct StorageSetup {
-    jobs: Receiver<(ShardId, Job)>,
-    completions: Vec<Sender<Completion>>,
+    pub(super) jobs: Receiver<(ShardId, Job)>,
+    pub(super) completions: Vec<Sender<Completion>>,
 }
 
 /// `queue_max`: jobs that may wait; beyond, they are refused as overloaded.

@@ -3,7 +3,7 @@
 //! A shard hands over a [`Job`] and goes on; the answer comes back as a [`Completion`] with the same ticket. A write
 //! is acknowledged only when it is committed.
 
-use crate::model::{DevId, EventName, MessageId, PipeKey, PipeName, UserId};
+use crate::model::{DevId, EventName, MessageId, PipeKey, PipeName, Position, UserId};
 
 /// Chosen by whoever asks; comes back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +42,8 @@ pub enum Read {
     /// The newest of a pipe's history, oldest first among them: [`Outcome::Messages`]. Beyond the page's bytes the oldest
     /// are left out.
     NewestHistory { pipe: PipeKey, page: Page },
+    /// What was put into a pipe's history behind a position, all of it or nothing: [`Outcome::Missed`].
+    Missed { pipe: PipeKey, after: Position, page: Page },
     /// [`Outcome::Lengths`].
     Settings { dev: DevId, pipes: Vec<PipeName> },
     /// Those of these tokens that are revoked: [`Outcome::Tokens`].
@@ -127,14 +129,16 @@ pub enum Write {
         pipes: Option<Vec<PipeName>>,
         ids: Vec<MessageId>,
     },
-    /// A shorter length takes effect at once.
+    /// A shorter length takes effect at once. `begun`: behind which position the history is whole, if none was kept before.
     PutSetting {
         pipe: PipeKey,
         length: u32,
+        begun: Position,
     },
-    /// And the history with it.
+    /// And the history with it. `begun`: as above, of a `trust_` pipe, which goes on to keep one.
     DeleteSetting {
         pipe: PipeKey,
+        begun: Position,
     },
     /// `expires`: unix seconds after which the token is worth nothing anyway; `None` keeps it for ever.
     PutRevoked {
@@ -209,7 +213,7 @@ impl Write {
             Self::PutHistory { pipe, .. }
             | Self::DeleteHistory { pipe }
             | Self::PutSetting { pipe, .. }
-            | Self::DeleteSetting { pipe } => pipe.dev,
+            | Self::DeleteSetting { pipe, .. } => pipe.dev,
         }
     }
 }
@@ -280,6 +284,12 @@ pub enum Outcome {
     Messages {
         rows: Vec<StoredMessage>,
         more: bool,
+    },
+    /// In their order. `complete`: nothing that was put into the history behind the position is missing; without it there
+    /// are no rows.
+    Missed {
+        rows: Vec<StoredMessage>,
+        complete: bool,
     },
     Lengths(Vec<(PipeName, u32)>),
     /// `more`: further rows follow behind the last one.
@@ -365,6 +375,7 @@ impl std::fmt::Display for StorageError {
 /// What the results of one group may weigh before it ends; the last result comes on top.
 pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+mod begun;
 mod groups;
 pub mod mysql;
 pub mod sqlite;

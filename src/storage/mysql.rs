@@ -12,6 +12,7 @@ use ::mysql::error::{DriverError, Error};
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, Opts, OptsBuilder, Params};
 
+use super::begun;
 use super::groups::{self, Failure, Groups, Results};
 use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
 use super::transfer::{self, Key, Rows, Table, Tables};
@@ -110,6 +111,7 @@ impl Mysql {
     fn open_with(place: &Place, retention: Retention, read_timeout: Duration) -> Result<Self, OpenError> {
         let opened = connect(place, read_timeout).and_then(|mut connection| {
             make_tables(&mut connection)?;
+            begun::opened(&mut connection, &retention)?;
             let version: Option<String> = connection.query_first("SELECT VERSION()")?;
             Ok((connection, version.unwrap_or_default()))
         });
@@ -365,6 +367,8 @@ impl statements::Connection for Conn {
     type Error = Error;
     const OR_KEEP: &'static str = "ON DUPLICATE KEY UPDATE id = id";
     const TIME: &'static str = "time";
+    const NOW: &'static str = "UNIX_TIMESTAMP()";
+    const NEWEST: &'static str = "SELECT MAX(time) FROM pipe_messages";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE time < ? ORDER BY time LIMIT 500";
     const ID_IS_KEY: bool = true;
     const COMPARES_ROWS: bool = false;
@@ -438,6 +442,7 @@ mod tests {
             "users_messages",
             "revoked_tokens",
             "pipes_settings",
+            "pipes_begun",
             "pipe_messages",
             "conference",
             "log_event",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 
+use super::begun;
 use super::groups::{self, Failure, Groups, Results};
 use super::statements::{self, EXPIRED_MAX, QueueLengths, Row, Sweep, Value};
 use super::transfer::{self, Key, Rows, Table, Tables};
@@ -15,7 +16,7 @@ use super::{Completion, Durability, Expired, Job, PipeSetting, Request, Retentio
 use crate::model::MessageId;
 
 /// Schema changes in order; `user_version` of the file counts how many of them it has seen.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE users_auth (dev_id INTEGER NOT NULL, user_id INTEGER NOT NULL, hash TEXT NOT NULL,
         PRIMARY KEY (dev_id, user_id)) WITHOUT ROWID;
@@ -41,6 +42,10 @@ const MIGRATIONS: [&str; 2] = [
     CREATE TABLE conference (dev_id INTEGER NOT NULL, name TEXT NOT NULL, user_id INTEGER NOT NULL,
         caller_id INTEGER NOT NULL, message TEXT NOT NULL, profile TEXT NOT NULL, stream TEXT NOT NULL,
         node TEXT NOT NULL, time INTEGER NOT NULL, PRIMARY KEY (dev_id, name, user_id)) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE pipes_begun (dev_id INTEGER NOT NULL, name TEXT NOT NULL, begun INTEGER NOT NULL,
+        PRIMARY KEY (dev_id, name)) WITHOUT ROWID;
 ",
 ];
 
@@ -110,6 +115,7 @@ impl Sqlite {
             return Err(OpenError::TooNew { file, version });
         }
         migrate(&mut connection, version).map_err(sqlite)?;
+        begun::opened(&mut &connection, &retention).map_err(sqlite)?;
         let (lengths, sweep) = (QueueLengths::default(), Sweep::default());
         Ok(Self { connection, file, retention, lengths, sweep, _lock: lock })
     }
@@ -218,6 +224,9 @@ impl statements::Connection for &Connection {
     const OR_KEEP: &'static str = "ON CONFLICT DO NOTHING";
     // The sign takes the condition out of the choice of an index, which then has both columns in the other condition.
     const TIME: &'static str = "+time";
+    const NOW: &'static str = "unixepoch()";
+    const NEWEST: &'static str = "SELECT MAX((SELECT MAX(time) FROM pipe_messages WHERE dev_id = s.dev_id AND \
+         pipe_name = s.name)) FROM pipes_settings AS s";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE (dev_id, user_id, time, id) IN \
          (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";
     const ID_IS_KEY: bool = false;

@@ -7,11 +7,12 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow::{self, Break, Continue};
 
+use super::begun::{self, Begun};
 use super::groups::{Results, weight};
 use super::{
     Call, Expired, Job, Outcome, Page, PipeSetting, Place, Read, Request, Retention, StorageError, StoredMessage, Write,
 };
-use crate::model::{DevId, EventName, MessageId, PipeClass, PipeKey, PipeName, UserId};
+use crate::model::{DevId, EventName, MessageId, PipeClass, PipeKey, PipeName, Position, UnixTime, UserId};
 
 /// What stands for "never" in column `time` of `revoked_tokens`, as CppComet wrote it into every row.
 const NEVER: i64 = 9_999_999;
@@ -59,6 +60,12 @@ impl From<u32> for Value<'_> {
     }
 }
 
+impl From<Position> for Value<'_> {
+    fn from(position: Position) -> Self {
+        Self::Int(position.0.cast_signed())
+    }
+}
+
 impl From<MessageId> for Value<'_> {
     fn from(id: MessageId) -> Self {
         Self::Id(id)
@@ -80,6 +87,7 @@ impl<'a> From<&'a PipeName> for Value<'a> {
 macro_rules! values {
     ($($value:expr),* $(,)?) => { &[$(Value::from($value)),*] };
 }
+pub(super) use values;
 
 /// A row of a result; columns count from 0. `None` for NULL and for what has another type.
 pub(super) trait Row {
@@ -95,6 +103,10 @@ pub(super) trait Connection {
     const OR_KEEP: &'static str;
     /// Column `time` where a condition on it must not keep the engine from searching by `(time, id)`.
     const TIME: &'static str;
+    /// Unix seconds.
+    const NOW: &'static str;
+    /// Reads the time of the newest message in the histories, as far as an index tells it.
+    const NEWEST: &'static str;
     /// Removes at most [`EXPIRED_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
     /// Whether a message is found by its id alone.
@@ -138,7 +150,7 @@ impl QueueLengths {
 }
 
 /// The first row's value.
-fn first<C: Connection, T>(
+pub(super) fn first<C: Connection, T>(
     db: &mut C,
     sql: &str,
     values: &[Value<'_>],
@@ -226,6 +238,7 @@ fn run_read<C: Connection>(
         Read::Queue { dev, user, after, page } => queue(db, *dev, *user, *after, page_of(page)),
         Read::History { pipe, after, page } => history(db, pipe, *after, page_of(page), retention),
         Read::NewestHistory { pipe, page } => newest_history(db, pipe, page_of(page), retention),
+        Read::Missed { pipe, after, page } => begun::missed(db, pipe, *after, page_of(page), retention),
         Read::Settings { dev, pipes } => {
             let mut rows = Vec::new();
             for name in pipes {
@@ -281,17 +294,17 @@ fn is_revoked<C: Connection>(db: &mut C, dev: DevId, token: &str) -> Result<bool
 }
 
 /// Fills a page from rows; a row that is `None` is left out.
-struct Filling<T> {
+pub(super) struct Filling<T> {
     page: Page,
-    rows: Vec<T>,
+    pub(super) rows: Vec<T>,
     /// Rows of the result, those left out included.
     seen: i64,
     bytes: usize,
-    more: bool,
+    pub(super) more: bool,
 }
 
 /// Fills a page from a statement whose last parameter is the number of rows.
-fn fill<C: Connection, T>(
+pub(super) fn fill<C: Connection, T>(
     db: &mut C,
     page: Page,
     sql: &str,
@@ -331,7 +344,7 @@ impl<T> Filling<T> {
 }
 
 /// Columns `id`, `time`, `event`, `message`, `user_id`.
-fn message(row: &dyn Row) -> Option<(StoredMessage, usize)> {
+pub(super) fn message(row: &dyn Row) -> Option<(StoredMessage, usize)> {
     let message = StoredMessage {
         id: row.id(0)?,
         time: row.int(1)?,
@@ -370,13 +383,13 @@ fn setting<C: Connection>(db: &mut C, dev: DevId, name: &PipeName) -> Result<Opt
 }
 
 /// How many messages a pipe keeps.
-fn length<C: Connection>(db: &mut C, pipe: &PipeKey, retention: &Retention) -> Result<u32, C::Error> {
+pub(super) fn length<C: Connection>(db: &mut C, pipe: &PipeKey, retention: &Retention) -> Result<u32, C::Error> {
     let without = if pipe.name.class() == PipeClass::Trust { retention.trust_messages_max } else { 0 };
     setting(db, pipe.dev, &pipe.name).map(|length| length.unwrap_or(without))
 }
 
 /// The place of the newest message that is beyond the length.
-fn last_beyond<C: Connection>(db: &mut C, pipe: &PipeKey, length: u32) -> Result<Option<Place>, C::Error> {
+pub(super) fn last_beyond<C: Connection>(db: &mut C, pipe: &PipeKey, length: u32) -> Result<Option<Place>, C::Error> {
     let sql = "SELECT time, id FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? \
          ORDER BY time DESC, id DESC LIMIT 1 OFFSET ?";
     first(db, sql, values![pipe.dev, &pipe.name, length], |row| Some(Place { time: row.int(0)?, id: row.id(1)? }))
@@ -639,22 +652,30 @@ fn run_write<C: Connection>(
             Ok(deleted)
         }
         Write::PutHistory { pipe, message, trim } => put_history(db, pipe, message, *trim, retention),
-        Write::DeleteHistory { pipe } => delete_history(db, pipe),
-        Write::DeleteFromHistory { dev, pipes: None, ids } => {
-            delete_ids(db, "DELETE FROM pipe_messages WHERE dev_id = ? AND id IN", values![*dev], ids)
+        Write::DeleteHistory { pipe } => {
+            if let Some(newest) = last_beyond(db, pipe, 0)? {
+                begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), begun::behind(newest))?;
+            }
+            delete_history(db, pipe)
         }
-        Write::DeleteFromHistory { dev, pipes: Some(pipes), ids } => {
-            let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND id IN";
-            pipes.iter().try_fold(0, |deleted, name| Ok(deleted + delete_ids(db, sql, values![*dev, name], ids)?))
-        }
-        Write::PutSetting { pipe, length } => {
+        Write::DeleteFromHistory { dev, pipes, ids } => delete_from_history(db, *dev, pipes.as_deref(), ids),
+        Write::PutSetting { pipe, length: wanted, begun } => {
+            let (length, before) = (wanted, length(db, pipe, retention)?);
+            if let Some(begun) = interrupted(db, pipe, before, *length, *begun)? {
+                begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), begun)?;
+            }
             let values = values![pipe.dev, &pipe.name, *length];
             replace(db, "pipes_settings (dev_id, name, type, length) VALUES (?, ?, '0', ?)", values)?;
             trim(db, pipe, *length)?;
             Ok(1)
         }
-        Write::DeleteSetting { pipe } => {
+        Write::DeleteSetting { pipe, begun } => {
             delete_history(db, pipe)?;
+            if pipe.name.class() == PipeClass::Trust {
+                begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), *begun)?;
+            } else {
+                begun::forget(db, pipe)?;
+            }
             db.execute("DELETE FROM pipes_settings WHERE dev_id = ? AND name = ?", values![pipe.dev, &pipe.name])
         }
         Write::PutRevoked { dev, token, expires } => {
@@ -682,6 +703,53 @@ fn run_write<C: Connection>(
     }
 }
 
+/// Behind which position a history is whole when its length changes, if that is not as before.
+fn interrupted<C: Connection>(
+    db: &mut C,
+    pipe: &PipeKey,
+    before: u32,
+    length: u32,
+    begun: Position,
+) -> Result<Option<Position>, C::Error> {
+    if before == 0 {
+        return Ok(Some(begun).filter(|_| length > 0));
+    }
+    // From now on it is not to be seen any more that it was full.
+    let oldest = if length > before { last_beyond(db, pipe, before - 1)? } else { None };
+    Ok(oldest.map(begun::behind))
+}
+
+/// Of these pipes only, if some are named.
+fn delete_from_history<C: Connection>(
+    db: &mut C,
+    dev: DevId,
+    pipes: Option<&[PipeName]>,
+    ids: &[MessageId],
+) -> Result<u64, C::Error> {
+    let mut newest: HashMap<String, Position> = HashMap::new();
+    for_ids(ids, |places, ids| {
+        let sql = format!("SELECT pipe_name, time, id FROM pipe_messages WHERE dev_id = ? AND id IN {places}");
+        let values: Vec<Value<'_>> = std::iter::once(dev.into()).chain(ids.map(Value::Id)).collect();
+        db.query(&sql, &values, &mut |row| {
+            let place = |row: &dyn Row| Some(Place { time: row.int(1)?, id: row.id(2)? });
+            if let Some((name, place)) = row.text(0).zip(place(row)) {
+                let position = newest.entry(name.to_owned()).or_default();
+                *position = begun::behind(place).max(*position);
+            }
+            Continue(())
+        })
+    })?;
+    let mut deleted = 0;
+    for (name, position) in newest {
+        if pipes.is_none_or(|pipes| pipes.iter().any(|pipe| pipe.as_str() == name)) {
+            let sql = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND id IN";
+            deleted += delete_ids(db, sql, values![dev, name.as_str()], ids)?;
+            begun::raise(db, Begun::Pipe(dev, &name), position)?;
+        }
+    }
+    Ok(deleted)
+}
+
 /// A row that replaces the one with the same key counts once.
 fn replace<C: Connection>(db: &mut C, into: &str, values: &[Value<'_>]) -> Result<u64, C::Error> {
     db.execute(&format!("REPLACE INTO {into}"), values)?;
@@ -690,14 +758,26 @@ fn replace<C: Connection>(db: &mut C, into: &str, values: &[Value<'_>]) -> Resul
 
 fn delete_ids<C: Connection>(db: &mut C, sql: &str, key: &[Value<'_>], ids: &[MessageId]) -> Result<u64, C::Error> {
     let mut deleted = 0;
+    for_ids(ids, |places, ids| {
+        let values: Vec<Value<'_>> = key.iter().copied().chain(ids.map(Value::Id)).collect();
+        deleted += db.execute(&format!("{sql} {places}"), &values)?;
+        Ok(())
+    })?;
+    Ok(deleted)
+}
+
+/// Hands over the ids in portions, each with the places that a statement must have for it.
+fn for_ids<E>(
+    ids: &[MessageId],
+    mut each: impl FnMut(&str, &mut dyn Iterator<Item = MessageId>) -> Result<(), E>,
+) -> Result<(), E> {
     for ids in ids.chunks(IDS_MAX) {
         let places = if ids.len() == 1 { 1 } else { IDS_MAX };
         let last = ids.last().copied().into_iter();
-        let padded = ids.iter().copied().chain(last.cycle()).take(places).map(Value::Id);
-        let values: Vec<Value<'_>> = key.iter().copied().chain(padded).collect();
-        deleted += db.execute(&format!("{sql} ({})", vec!["?"; places].join(", ")), &values)?;
+        let mut padded = ids.iter().copied().chain(last.cycle()).take(places);
+        each(&format!("({})", vec!["?"; places].join(", ")), &mut padded)?;
     }
-    Ok(deleted)
+    Ok(())
 }
 
 const INSERT_QUEUED: &str = "INSERT INTO users_messages (id, time, dev_id, user_id, event, message)";
@@ -852,6 +932,9 @@ pub(super) fn expire<C: Connection>(
         let before = before(retention.trust_seconds);
         let more;
         (expired.history, more) = sweep_trust(db, before, sweep)?;
+        if expired.history > 0 {
+            begun::raise(db, Begun::Trusted, Position::last_of(UnixTime(before.saturating_sub(1))))?;
+        }
         expired.more |= more;
     }
     Ok(expired)

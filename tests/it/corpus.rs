@@ -16,7 +16,7 @@ mod packets;
 #[path = "../../fuzz/bodies/sql.rs"]
 mod sql;
 
-use crate::sim::random::Random;
+use crate::random::Random;
 use crate::tools::root;
 use std::collections::BTreeSet;
 use std::fs;

@@ -8,8 +8,8 @@
 //! `ENCKE_CRASH_ROUNDS=n` says how often; a failure prints its seed for `ENCKE_CRASH_SEED=n`.
 
 use crate::mariadb::{MariaDb, section};
+use crate::random::Random;
 use crate::server::{Folder, PATIENCE, Server, Setup};
-use crate::sim::random::Random;
 use crate::tools;
 use loadtest::{Answer, CometQl};
 use std::collections::{HashMap, VecDeque};

@@ -168,9 +168,15 @@ impl Server {
 
     /// A browser that is connected and has read its first message, `serverInfo`.
     pub(crate) fn browser(&self) -> Browser {
+        self.browser_of("js")
+    }
+
+    /// With another library.
+    pub(crate) fn browser_of(&self, api: &str) -> Browser {
         let stream = TcpStream::connect(self.browsers).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let url = format!("ws://{}/ws/sesion=&myid=&devid=0&v=4.09&uuid=it0123456789abcdef&api=js", self.browsers);
+        let host = self.browsers;
+        let url = format!("ws://{host}/ws/sesion=&myid=&devid=0&v=4.09&uuid=it0123456789abcdef&api={api}");
         let (socket, _) = tungstenite::client(url, stream).expect("the handshake succeeds");
         let mut browser = Browser(socket);
         let first = browser.receive();
@@ -224,6 +230,11 @@ pub(crate) struct Browser(WebSocket<TcpStream>);
 impl Browser {
     pub(crate) fn send(&mut self, text: &str) {
         self.0.send(text.into()).expect("the connection takes a message");
+    }
+
+    /// Whether the server ends the connection instead of saying anything.
+    pub(crate) fn is_dropped(&mut self) -> bool {
+        self.0.read().is_err()
     }
 
     /// The next message, as JSON; pings are answered on the way.

@@ -226,19 +226,57 @@ proptest! {
 }
 
 #[test]
-fn a_held_shard_receives_replies_only() {
+fn a_held_shard_receives_answers_only() {
     let mut endpoints = Mesh::new::<&str>(2, 4);
-    for (level, message) in [(Level::Request, "request"), (Level::Deliver, "delivery"), (Level::Reply, "reply")] {
+    let messages = ["request", "announcement", "delivery", "report", "reply"];
+    for (level, message) in Level::ALL.into_iter().zip(messages) {
         endpoints[0].send(level, 1, message);
     }
     let held = &mut endpoints[1];
     held.hold(true);
     assert!(held.congested() && held.can_receive());
     assert_eq!(held.receive(), Some((0, "reply")));
+    assert_eq!(held.receive(), Some((0, "report")));
     assert!(!held.can_receive());
     assert_eq!(held.receive(), None);
     held.hold(false);
     assert!(!held.congested());
     assert_eq!(held.receive(), Some((0, "delivery")));
+    assert_eq!(held.receive(), Some((0, "announcement")));
     assert_eq!(held.receive(), Some((0, "request")));
+}
+
+/// A level that could not be received while messages above it waited for room has not lost its turn.
+#[test]
+fn who_waits_for_room_keeps_its_turn() {
+    let mut mesh = Mesh::new(2, 4);
+    mesh[0].send(Level::Request, 1, "request");
+    for _ in 0..4 {
+        mesh[0].send(Level::Deliver, 1, "deliver");
+    }
+    for _ in 0..5 {
+        mesh[1].send(Level::Deliver, 0, "back");
+    }
+    assert_eq!(mesh[1].receive(), Some((0, "deliver")));
+    assert_eq!(mesh[1].receive(), Some((0, "deliver")), "requests have to wait for room");
+    assert_eq!(mesh[0].receive(), Some((1, "back")));
+    assert!(mesh[1].flush());
+    let received: Vec<_> = std::iter::from_fn(|| mesh[1].receive()).map(|(_, message)| message).collect();
+    assert_eq!(received, ["request", "deliver", "deliver"]);
+}
+
+/// Deliveries that come as fast as they are taken must not keep requests and announcements out, nor the other way round.
+#[test]
+fn the_lower_levels_take_turns() {
+    let mut mesh = Mesh::new(2, 8);
+    for number in 0..3 {
+        mesh[0].send(Level::Request, 1, ("request", number));
+        mesh[0].send(Level::Announce, 1, ("announce", number));
+        mesh[0].send(Level::Deliver, 1, ("deliver", number));
+    }
+    mesh[0].send(Level::Report, 1, ("report", 0));
+    mesh[0].send(Level::Reply, 1, ("reply", 0));
+    let received: Vec<&str> = std::iter::from_fn(|| mesh[1].receive()).map(|(_, (what, _))| what).collect();
+    let each = ["deliver", "announce", "request"];
+    assert_eq!(received, [&["reply", "report"][..], &each, &each, &each].concat());
 }

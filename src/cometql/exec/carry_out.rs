@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{Draft, Letter, LiveQuery, Plan, Reply, Row};
+use crate::cometql::plan::{Draft, Figures, Letter, LiveQuery, Plan, Reply, Row};
 use crate::hub::{Ask, AskId, Placement, Question, Refusal, RingMessage, Send, SetLength, StatementId};
 use crate::model::{CloseReason, ConnId, DevId, Personal, PipeKey, PipeName, Publication, ShardId, UnixTime};
 use crate::storage::{Job, Request, Ticket, Write};
 
 use super::cursor::{Cursor, Step};
-use super::session::{Entry, Orders, Phase, Session, Stage, Stream, no_connection, storage_failure};
+use super::session::{Entry, Orders, Session, Stage, Stream, storage_failure};
+use super::tenants::Reach;
 use super::{Exec, LiveRows, Output, StoredFor, numbers};
 
 impl Exec {
@@ -145,13 +146,17 @@ impl Exec {
             Plan::Read { source, query } => {
                 Stage::Streaming(Box::new(Stream::new(Cursor::new(session.dev, source), query.stream())))
             }
-            Plan::UseDatabase(database) => {
+            Plan::UseDatabase(database) => Stage::Done(session.may_enter(database).map(|()| {
                 session.use_database(database);
-                Stage::Done(Ok(Reply::Ok { affected: 0, insert_id: 0 }))
-            }
+                Reply::Ok { affected: 0, insert_id: 0 }
+            })),
             Plan::Kill(number) => self.kill(session, number),
             Plan::Live(LiveQuery { figures, query }) => {
-                Stage::Done(query.apply(live(figures, session.dev)).map(Reply::Rows))
+                Stage::Done(query.apply(self.figures(session, figures, live)).map(Reply::Rows))
+            }
+            Plan::Catalog(catalog) => {
+                let answer = catalog.answer(&|figures| self.figures(session, figures, live));
+                Stage::Done(answer.map(Reply::Rows))
             }
         }
     }
@@ -218,19 +223,42 @@ impl Exec {
         self.outputs.push_back(Output::Store(Job { ticket: Ticket(number), request }));
     }
 
-    /// Rows of `SHOW FULL PROCESSLIST`: this session, and those of the same tenant, or all if this one is of tenant 0.
-    fn processes(&self, own: &Session, now: UnixTime) -> Vec<Row> {
-        let others = self.sessions.iter().flatten().map(|session| &**session);
-        let others = others.filter(|other| own.dev == DevId(0) || other.dev == own.dev && other.phase == Phase::Ready);
-        let others = others.map(|other| other.process(!other.queue.is_empty(), now));
-        std::iter::once(own.process(true, now)).chain(others).collect()
+    /// The rows of live figures. Of sessions only this shard knows.
+    fn figures(&self, session: &Session, figures: Figures, live: LiveRows<'_>) -> Vec<Row> {
+        match figures {
+            Figures::Sessions(now) => self.processes(session, now),
+            // What the threads do concerns all tenants.
+            Figures::Processlist if session.reach == Reach::Tenant => {
+                let own = self.sessions_seen_by(session);
+                own.iter()
+                    .map(|seen| ["cometql", &seen.wire.id().to_string(), "0", "0"].map(Box::from).into())
+                    .collect()
+            }
+            other => live(other, session.dev),
+        }
     }
 
-    /// Ends a session or a browser connection of the same tenant; a session of any if this one is of tenant 0.
+    /// Rows of the sessions in `SHOW FULL PROCESSLIST` and `information_schema.PROCESSLIST`.
+    fn processes(&self, own: &Session, now: UnixTime) -> Vec<Row> {
+        let seen = self.sessions_seen_by(own);
+        // What asks is busy, though it is not in its queue while it is carried out.
+        let busy = |seen: &Session| seen.id == own.id || !seen.queue.is_empty();
+        seen.into_iter().map(|seen| seen.process(busy(seen), now)).collect()
+    }
+
+    /// This session, which is taken out of the list of all, and those that it may know of; by number.
+    fn sessions_seen_by<'a>(&'a self, own: &'a Session) -> Vec<&'a Session> {
+        let others = self.sessions.iter().flatten().map(|session| &**session);
+        let mut seen: Vec<&Session> = others.filter(|other| own.sees(other)).chain([own]).collect();
+        seen.sort_unstable_by_key(|session| session.wire.id());
+        seen
+    }
+
+    /// Ends a session that this one may see, or a browser connection of its tenant.
     fn kill(&mut self, session: &mut Session, number: u64) -> Stage {
         if let Some((shard, conn)) = numbers::conn_of(number) {
             if shard.0 >= self.config.placement.connection_shards() {
-                return Stage::Failed(no_connection(number));
+                return Stage::Failed(session.no_connection(number));
             }
             self.send_question(session.id, shard, Vec::new(), Question::Kill { dev: session.dev, conn });
             return Stage::Killing(number);
@@ -243,12 +271,12 @@ impl Exec {
         let id = u32::try_from(number).unwrap_or_default();
         let place = self.connections.get(&id).map(|target| target.index as usize);
         let target = place.and_then(|place| self.sessions.get(place)).and_then(Option::as_ref);
-        match target.filter(|target| session.dev == DevId(0) || target.dev == session.dev) {
+        match target.filter(|target| session.sees(target)) {
             Some(target) => {
                 self.outputs.push_back(Output::Close { session: target.id, reason: CloseReason::Killed });
                 done
             }
-            None => Stage::Failed(no_connection(number)),
+            None => Stage::Failed(session.no_connection(number)),
         }
     }
 }

@@ -23,6 +23,7 @@ mod carry_out;
 mod cursor;
 mod numbers;
 mod session;
+mod tenants;
 
 #[cfg(test)]
 mod tests;
@@ -47,12 +48,16 @@ use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, Serv
 
 use carry_out::refused;
 use session::{Entry, Phase, Session, Stage, Start, UNSENT_MAX};
+use tenants::Reach;
+
+pub use tenants::Tenants;
 
 #[derive(Clone)]
 pub struct ExecConfig {
     pub placement: Placement,
-    /// The one password of all tenants.
+    /// The server's password. It opens all tenants, but those of `tenants` only if that says so.
     pub password: Box<str>,
+    pub tenants: Tenants,
     pub packets: wire::Limits,
     pub statements: StatementLimits,
     pub escapes: StringEscapes,
@@ -72,6 +77,7 @@ impl fmt::Debug for ExecConfig {
         let Self {
             placement,
             password: _,
+            tenants,
             packets,
             statements,
             escapes,
@@ -82,6 +88,7 @@ impl fmt::Debug for ExecConfig {
         } = self;
         f.debug_struct("ExecConfig")
             .field("placement", placement)
+            .field("tenants", tenants)
             .field("packets", packets)
             .field("statements", statements)
             .field("escapes", escapes)
@@ -447,7 +454,7 @@ impl Exec {
         match event {
             Event::Login(login) => self.login(session, &login, now.time),
             Event::AuthSwitchResponse(auth) => {
-                let verdict = session.wire.verdict_after_switch(auth, self.config.password.as_bytes());
+                let verdict = self.verdict(session, |wire, password| wire.verdict_after_switch(auth, password));
                 self.judge(session, verdict, now.time);
             }
             // A greeting that has not left yet is the last thing in plain text.
@@ -463,11 +470,17 @@ impl Exec {
     fn login(&mut self, session: &mut Session, login: &Login<'_>, now: Time) {
         session.asked_user = login.user.into();
         session.asked_database = login.database.map(Into::into);
-        let verdict = session.wire.verdict(login, self.config.password.as_bytes());
+        let verdict = self.verdict(session, |wire, password| wire.verdict(login, password));
         self.judge(session, verdict, now);
     }
 
-    fn judge(&mut self, session: &mut Session, verdict: Verdict, now: Time) {
+    /// Whether the login of the session's user is right, and how far it reaches.
+    fn verdict(&self, session: &Session, check: impl Fn(&Connection, &[u8]) -> Verdict) -> (Verdict, Reach) {
+        let dev = parse_user(&session.asked_user, self.config.statements.dev_max).ok();
+        self.config.tenants.verdict(dev, &self.config.password, |password| check(&session.wire, password))
+    }
+
+    fn judge(&mut self, session: &mut Session, (verdict, reach): (Verdict, Reach), now: Time) {
         let method = match verdict {
             // A probe tries no password, so it neither waits nor makes anybody wait; nor has it anything to encipher.
             Verdict::Empty if session.asked_user.starts_with(b"haproxy_check") => {
@@ -496,7 +509,7 @@ impl Exec {
                 return self.refuse(session, &Error::new(Code::Authentication, text));
             }
         };
-        match self.admit(session) {
+        match self.admit(session, reach) {
             Ok(()) => {
                 self.back_off.succeeded(session.address);
                 self.counters.logins += 1;
@@ -509,15 +522,17 @@ impl Exec {
     }
 
     /// The user name selects the tenant; a database named at login may change it.
-    fn admit(&self, session: &mut Session) -> Result<(), Error> {
+    fn admit(&self, session: &mut Session, reach: Reach) -> Result<(), Error> {
         let user = std::mem::take(&mut session.asked_user);
         let database = session.asked_database.take();
         session.dev = parse_user(&user, self.config.statements.dev_max)?;
+        session.reach = reach;
         session.user = String::from_utf8_lossy(&user).into();
         session.database = None;
         session.forget_all();
         if let Some(name) = database {
             let database = plan::parse_database(&name, self.config.statements.dev_max)?;
+            session.may_enter(database)?;
             session.use_database(database);
         }
         Ok(())
@@ -552,10 +567,13 @@ impl Exec {
             Command::CloseStatement(id) => return session.forget(id),
             Command::InitDatabase(name) => match plan::parse_database(name, self.config.statements.dev_max) {
                 Ok(_) if session.phase != Phase::Ready => reply.error(Code::AccessDenied.number(), NOT_LOGGED_IN),
-                Ok(database) => {
-                    reply.ok(0, 0, false);
-                    session.use_database(database);
-                }
+                Ok(database) => match session.may_enter(database) {
+                    Ok(()) => {
+                        reply.ok(0, 0, false);
+                        session.use_database(database);
+                    }
+                    Err(error) => reply.error(error.code.number(), &error.text),
+                },
                 Err(error) => reply.error(error.code.number(), &error.text),
             },
             Command::ResetConnection => {
@@ -612,6 +630,9 @@ impl Exec {
             Err(error) => return vec![Err(error)],
         };
         if let Some(dev) = dev {
+            if let Err(error) = session.may_enter(Database::Tenant(dev)) {
+                return vec![Err(error)];
+            }
             session.dev = dev;
         }
         let mut view = session.view(now, &self.config.statements);
@@ -633,7 +654,12 @@ impl Exec {
             if statements.len() > 1 {
                 let mut plans = Vec::with_capacity(statements.len());
                 for statement in statements {
-                    let planned = self.plan(&statement, &view);
+                    let mut planned = self.plan(&statement, &view);
+                    if let Ok(Plan::UseDatabase(database)) = &planned
+                        && let Err(error) = session.may_enter(*database)
+                    {
+                        planned = Err(error);
+                    }
                     let failed = planned.is_err();
                     // What follows a USE is planned for the tenant it chose.
                     if let Ok(Plan::UseDatabase(Database::Tenant(dev))) = &planned {

@@ -13,6 +13,7 @@ use crate::model::{CloseReason, ConnId, DevId, Now, UnixTime};
 use crate::storage::{Outcome, StorageError};
 
 use super::cursor::Cursor;
+use super::tenants::Reach;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -133,6 +134,8 @@ pub(super) struct Session {
     pub(super) asked_user: Box<[u8]>,
     pub(super) asked_database: Option<Box<[u8]>>,
     pub(super) dev: DevId,
+    /// What its login proved.
+    pub(super) reach: Reach,
     pub(super) user: Box<str>,
     /// As `SELECT DATABASE()` tells it.
     pub(super) database: Option<&'static str>,
@@ -171,6 +174,7 @@ impl Session {
             asked_user: Box::default(),
             asked_database: None,
             dev: DevId::default(),
+            reach: Reach::default(),
             user: Box::default(),
             database: None,
             queue: VecDeque::new(),
@@ -227,14 +231,16 @@ impl Session {
         }
     }
 
-    /// A row of `SHOW FULL PROCESSLIST`.
+    /// A row of `SHOW FULL PROCESSLIST`. What it does is never told: statements hold data.
     pub(super) fn process(&self, busy: bool, now: UnixTime) -> Row {
         let command = match (self.phase, busy) {
             (Phase::Login, _) => "Connect",
             (_, false) => "Sleep",
             (_, true) => "Query",
         };
-        let silent = now.0.saturating_sub(self.heard.0).max(0);
+        // Who has said nothing yet has no such time.
+        let heard = if self.heard == UnixTime::default() { now } else { self.heard };
+        let silent = now.0.saturating_sub(heard.0).max(0);
         let database = self.database.map_or_else(|| format!("db_{}", self.dev), str::to_owned);
         let (id, host, silent) = (self.wire.id().to_string(), self.address.to_string(), silent.to_string());
         [&id, &*self.user, &host, &database, command, &silent, "", ""].map(Box::from).into()
@@ -346,11 +352,10 @@ impl Session {
     }
 
     pub(super) fn killed(&mut self, found: bool) {
-        let Some(entry) = self.queue.front_mut() else { return };
-        if let Stage::Killing(number) = entry.stage {
-            let result = if found { Ok(Reply::Ok { affected: 0, insert_id: 0 }) } else { Err(no_connection(number)) };
-            entry.stage = Stage::Done(result);
-        }
+        let Some(Entry { stage: Stage::Killing(number), .. }) = self.queue.front() else { return };
+        let done = Ok(Reply::Ok { affected: 0, insert_id: 0 });
+        let result = if found { done } else { Err(self.no_connection(*number)) };
+        self.begun(Stage::Done(result));
     }
 
     pub(super) fn stored(&mut self, result: Result<Outcome, StorageError>) {
@@ -446,11 +451,6 @@ fn resume<'a>(
 /// Bytes that a client may have unread before it is waited for. What is sent comes on top: one row, or one answer that is
 /// made at once.
 pub(super) const UNSENT_MAX: usize = 256 * 1024;
-
-/// Error 1094.
-pub(super) fn no_connection(number: u64) -> Error {
-    Error::new(Code::UnknownConnection, format!("There is no connection with the id {number}"))
-}
 
 /// A session that had no more entries than this under way keeps the room for them.
 const IDLE_QUEUE: usize = 4;

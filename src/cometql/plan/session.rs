@@ -1,36 +1,54 @@
 //! SHOW and DESCRIBE to plans: lists that are known from the tables' descriptions, and figures that the server supplies.
 
+use super::catalog::{PRIVILEGES, SCHEMA, View};
 use super::keys;
 use super::rows::{Row, RowQuery, SourceColumn, Test};
 use super::variables::variables;
 use super::{Figures, LiveQuery, PROCESS_COLUMNS, Plan, Reply, SessionView, Source, find_table};
-use crate::cometql::errors::Error;
+use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Show, ShowFilter, StatusFlag, Subject, TableName};
-use crate::cometql::tables::{DATABASE, Key, Table};
+use crate::cometql::tables::{DATABASE, Table};
 
-const ENGINE: &str = "CometQL";
+pub(super) const ENGINE: &str = "CometQL";
+pub(super) const ENGINE_COMMENT: &str = "Live state of the comet server";
 const VARIABLE_COLUMNS: [&str; 2] = ["Variable_name", "Value"];
 
 pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, Error> {
     let filter = &show.filter;
     match &show.subject {
         Subject::Databases => list(&["Database"], vec![row([DATABASE])], filter),
-        Subject::Tables { full: false } => {
-            list(&["Tables"], Table::listed().map(|table| row([table.name])).collect(), filter)
+        Subject::Tables { full, database } => {
+            let names: Vec<[&str; 2]> = match database.as_deref() {
+                Some(database) if is_schema(database) => View::all().map(|view| [view.name, "SYSTEM VIEW"]).collect(),
+                _ => Table::listed().map(|table| [table.name, "BASE TABLE"]).collect(),
+            };
+            if *full {
+                return list(&["Tables", "Table_type"], names.into_iter().map(row).collect(), filter);
+            }
+            list(&["Tables"], names.into_iter().map(|[name, _]| row([name])).collect(), filter)
         }
-        Subject::Tables { full: true } => {
-            let tables = Table::listed().map(|table| row([table.name, "BASE TABLE"])).collect();
-            list(&["Tables", "Table_type"], tables, filter)
+        Subject::TableStatus { database } => {
+            let rows = match database.as_deref() {
+                Some(database) if is_schema(database) => {
+                    View::all().map(|view| table_status(view.name, "MEMORY", "utf8_general_ci")).collect()
+                }
+                _ => Table::listed().map(|table| table_status(table.name, ENGINE, "utf8mb4_bin")).collect(),
+            };
+            list(&STATUS_COLUMNS, rows, filter)
         }
-        Subject::TableStatus => list(&STATUS_COLUMNS, Table::listed().map(table_status).collect(), filter),
         Subject::Columns { table, full: false } => plan_describe(table, filter),
-        Subject::Columns { table, full: true } => {
-            let table = find_table(table, "SHOW COLUMNS", |table| table.select)?;
-            list(&FULL_COLUMN_COLUMNS, columns(table).map(full_column).collect(), filter)
-        }
+        Subject::Columns { table, full: true } => list(
+            &FULL_COLUMN_COLUMNS,
+            columns_of(table, "SHOW COLUMNS")?.into_iter().map(full_column).collect(),
+            filter,
+        ),
+        Subject::Index { table } if view_of(table).is_some() => list(&INDEX_COLUMNS, Vec::new(), filter),
         Subject::Index { table } => {
             let table = find_table(table, "SHOW INDEX", |table| table.select)?;
             list(&INDEX_COLUMNS, indexes(table), filter)
+        }
+        Subject::CreateTable { table } if let Some(view) = view_of(table) => {
+            list(&["Table", "Create Table"], vec![row([view.name, &create_view(view)])], filter)
         }
         Subject::CreateTable { table } => {
             let table = find_table(table, "SHOW CREATE TABLE", |table| table.select)?;
@@ -45,8 +63,18 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
         Subject::Processlist { full: false } => {
             live(Figures::Processlist, &["ServiceName", "id", "status", "count"], filter)
         }
+        // CppComet knows no such statement, so it shows what MySQL's does.
         Subject::Processlist { full: true } => {
             Ok(Plan::Read { source: Source::Processes(session.unix), query: query(&PROCESS_COLUMNS, filter)? })
+        }
+        Subject::Grants => grants(session, filter),
+        Subject::Privileges => {
+            let may = |privilege: &&str| row([privilege, "Tables", "The statement of this name on tables"]);
+            list(&["Privilege", "Context", "Comment"], PRIVILEGES.iter().map(may).collect(), filter)
+        }
+        Subject::Nothing(columns) => nothing(columns, filter),
+        Subject::Absent(kind) => {
+            Err(Error::new(Code::NotFound, format!("There is no {}: CometQL has tables only", kind.to_lowercase())))
         }
         Subject::Variables(StatusFlag::Session | StatusFlag::Global) => {
             let rows = variables(session).into_iter().map(|(name, value)| row([name, &value])).collect();
@@ -56,7 +84,7 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
         Subject::Warnings => list(&["Level", "Code", "Message"], Vec::new(), filter),
         Subject::WarningCount(heading) => list(&[heading], vec![row(["0"])], filter),
         Subject::Engines => {
-            let engine = row([ENGINE, "DEFAULT", "Live state of the comet server", "NO", "NO", "NO"]);
+            let engine = row([ENGINE, "DEFAULT", ENGINE_COMMENT, "NO", "NO", "NO"]);
             list(&["Engine", "Support", "Comment", "Transactions", "XA", "Savepoints"], vec![engine], filter)
         }
         Subject::Collation => {
@@ -66,15 +94,55 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
             list(&["Charset", "Description", "Default collation", "Maxlen"], CHARACTER_SETS.map(row).into(), filter)
         }
         Subject::Plugins => list(&["Name", "Status", "Type", "Library", "License"], Vec::new(), filter),
-        Subject::Triggers => list(&TRIGGER_COLUMNS, Vec::new(), filter),
     }
 }
 
 pub(super) fn plan_describe(table: &TableName<'_>, filter: &ShowFilter) -> Result<Plan, Error> {
-    let table = find_table(table, "DESCRIBE", |table| table.select)?;
-    let rows = columns(table)
-        .map(|[field, sql_type, null, key, default, extra]| row([field, sql_type, null, key, default, extra]));
+    let rows = columns_of(table, "DESCRIBE")?.into_iter().map(row);
     list(&["Field", "Type", "Null", "Key", "Default", "Extra"], rows.collect(), filter)
+}
+
+fn is_schema(database: &str) -> bool {
+    database.eq_ignore_ascii_case(SCHEMA)
+}
+
+fn view_of(table: &TableName<'_>) -> Option<&'static View> {
+    table.database.as_deref().filter(|database| is_schema(database)).and_then(|_| View::find(&table.name))
+}
+
+/// The columns of a table or of a view. Error: 15.
+fn columns_of(table: &TableName<'_>, verb: &str) -> Result<Vec<Described>, Error> {
+    if let Some(view) = view_of(table) {
+        return Ok(view_columns(view).collect());
+    }
+    Ok(table_columns(find_table(table, verb, |table| table.select)?).collect())
+}
+
+/// One heading is the user's, so it is put over the list afterwards.
+fn grants(session: &SessionView<'_>, filter: &ShowFilter) -> Result<Plan, Error> {
+    let user = session.user;
+    let grants = [
+        format!("GRANT USAGE ON *.* TO `{user}`@`%`"),
+        format!("GRANT {} ON `{DATABASE}`.* TO `{user}`@`%`", PRIVILEGES.join(", ")),
+    ];
+    let mut query = query(&["Grants"], filter)?;
+    for column in &mut query.output {
+        column.heading = format!("Grants for {user}@%");
+    }
+    let rows = grants.iter().map(|grant| row([grant])).collect();
+    Ok(Plan::Reply(Reply::Rows(query.apply(rows)?)))
+}
+
+/// No rows under these columns, which are separated by blanks; what MySQL writes with a blank has an underscore.
+fn nothing(columns: &'static str, filter: &ShowFilter) -> Result<Plan, Error> {
+    let columns: Vec<&'static str> = columns.split_ascii_whitespace().collect();
+    let mut query = query(&columns, filter)?;
+    for column in &mut query.output {
+        if let Some(word) = column.heading.strip_prefix("Database_") {
+            column.heading = format!("Database {word}");
+        }
+    }
+    Ok(Plan::Reply(Reply::Rows(query.apply(Vec::new())?)))
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Row {
@@ -104,19 +172,31 @@ fn query(columns: &[&'static str], filter: &ShowFilter) -> Result<RowQuery, Erro
     Ok(query)
 }
 
-/// Field, Type, Null, Key, Default, Extra.
-fn columns(table: &'static Table) -> impl Iterator<Item = [&'static str; 6]> {
-    table.columns.iter().enumerate().map(|(place, column)| {
-        let key = if table.key != Key::None && place == table.key_column { "PRI" } else { "" };
-        [column.name, column.sql_type, "NO", key, "", ""]
+/// A column as lists show it: Field, Type, Null, Key, Default, Extra.
+pub(super) type Described = [&'static str; 6];
+
+pub(super) fn table_columns(table: &'static Table) -> impl Iterator<Item = Described> {
+    table.columns.iter().map(|column| {
+        let is_key = table.primary_key().is_some_and(|key| key.name == column.name);
+        [column.name, column.sql_type, "NO", if is_key { "PRI" } else { "" }, "", ""]
     })
+}
+
+pub(super) fn view_columns(view: &View) -> impl Iterator<Item = Described> + use<> {
+    let sql_type = |number| if number { "bigint(21)" } else { "varchar(512)" };
+    view.columns().map(move |(name, number)| [name, sql_type(number), "YES", "", "", ""])
+}
+
+/// Whether a column of this type has no character set.
+pub(super) fn is_numeric(sql_type: &str) -> bool {
+    sql_type.split('(').next().is_some_and(|name| name.ends_with("int"))
 }
 
 const FULL_COLUMN_COLUMNS: [&str; 9] =
     ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"];
 
-fn full_column([field, sql_type, null, key, default, extra]: [&'static str; 6]) -> Row {
-    let collation = if sql_type.starts_with("int") { "" } else { "utf8mb4_bin" };
+fn full_column([field, sql_type, null, key, default, extra]: Described) -> Row {
+    let collation = if is_numeric(sql_type) { "" } else { "utf8mb4_bin" };
     row([field, sql_type, collation, null, key, default, extra, "select,insert", ""])
 }
 
@@ -137,16 +217,21 @@ const INDEX_COLUMNS: [&str; 13] = [
 ];
 
 fn indexes(table: &Table) -> Vec<Row> {
-    let key = table.columns.get(table.key_column).filter(|_| table.key != Key::None);
+    let key = table.primary_key();
     key.map(|key| row([table.name, "0", "PRIMARY", "1", key.name, "A", "0", "", "", "", "HASH", "", ""]))
         .into_iter()
         .collect()
 }
 
-fn create_table(table: &Table) -> String {
+fn create_view(view: &View) -> String {
+    let columns: Vec<String> = view_columns(view).map(|[name, kind, ..]| format!("  `{name}` {kind}")).collect();
+    format!("CREATE TEMPORARY TABLE `{}` (\n{}\n) ENGINE=MEMORY DEFAULT CHARSET=utf8", view.name, columns.join(",\n"))
+}
+
+fn create_table(table: &'static Table) -> String {
     let mut lines: Vec<String> =
-        table.columns.iter().map(|column| format!("  `{}` {} NOT NULL", column.name, column.sql_type)).collect();
-    if let Some(key) = table.columns.get(table.key_column).filter(|_| table.key != Key::None) {
+        table_columns(table).map(|[name, kind, ..]| format!("  `{name}` {kind} NOT NULL")).collect();
+    if let Some(key) = table.primary_key() {
         lines.push(format!("  PRIMARY KEY (`{}`)", key.name));
     }
     format!("CREATE TABLE `{}` (\n{}\n) ENGINE={ENGINE} DEFAULT CHARSET=utf8mb4", table.name, lines.join(",\n"))
@@ -173,46 +258,14 @@ const STATUS_COLUMNS: [&str; 18] = [
     "Comment",
 ];
 
-fn table_status(table: &Table) -> Row {
+/// How many rows a table has is not counted, and how many bytes they take neither.
+fn table_status(name: &str, engine: &str, collation: &str) -> Row {
     let zero = "0";
-    row([
-        table.name,
-        ENGINE,
-        "10",
-        "Dynamic",
-        zero,
-        zero,
-        zero,
-        zero,
-        zero,
-        zero,
-        "",
-        "",
-        "",
-        "",
-        "utf8mb4_bin",
-        "",
-        "",
-        "",
-    ])
+    row([name, engine, "10", "Dynamic", zero, zero, zero, zero, zero, zero, "", "", "", "", collation, "", "", ""])
 }
 
-const TRIGGER_COLUMNS: [&str; 11] = [
-    "Trigger",
-    "Event",
-    "Table",
-    "Statement",
-    "Timing",
-    "Created",
-    "sql_mode",
-    "Definer",
-    "character_set_client",
-    "collation_connection",
-    "Database Collation",
-];
-
 /// Ids by which clients know the character set of a column definition.
-const COLLATIONS: [[&str; 6]; 7] = [
+pub(super) const COLLATIONS: [[&str; 6]; 7] = [
     ["latin1_swedish_ci", "latin1", "8", "Yes", "Yes", "1"],
     ["utf8_general_ci", "utf8", "33", "Yes", "Yes", "1"],
     ["utf8mb4_general_ci", "utf8mb4", "45", "Yes", "Yes", "1"],
@@ -222,7 +275,7 @@ const COLLATIONS: [[&str; 6]; 7] = [
     ["utf8mb4_0900_ai_ci", "utf8mb4", "255", "", "Yes", "0"],
 ];
 
-const CHARACTER_SETS: [[&str; 4]; 4] = [
+pub(super) const CHARACTER_SETS: [[&str; 4]; 4] = [
     ["binary", "Binary pseudo charset", "binary", "1"],
     ["latin1", "cp1252 West European", "latin1_swedish_ci", "1"],
     ["utf8", "UTF-8 Unicode", "utf8_general_ci", "3"],

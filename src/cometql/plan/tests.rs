@@ -1,7 +1,9 @@
 //! Statements to plans, as one table per area: the text of a query, and its plan in one line.
 
+mod catalog;
 mod properties;
 mod tables;
+mod upsert;
 
 use super::*;
 use crate::cometql::sql::{StringEscapes, fast, parse, prepare};
@@ -152,6 +154,7 @@ fn show(plan: Result<Plan, Error>) -> String {
         Ok(Plan::UseDatabase(Database::Tenant(dev))) => format!("use {dev}"),
         Ok(Plan::Kill(connection)) => format!("kill {connection}"),
         Ok(Plan::Live(LiveQuery { figures, .. })) => format!("live {figures:?}"),
+        Ok(Plan::Catalog(_)) => "catalog".to_owned(),
     }
 }
 
@@ -552,7 +555,7 @@ fn session_statements() {
             "SHOW ENGINES",
             "[Engine Support Comment Transactions XA Savepoints] [CometQL DEFAULT Live state of the comet server NO NO NO]",
         ),
-        ("SHOW GRANTS", "error 3"),
+        ("SHOW FROBS", "error 3"),
         ("SHOW", "error 3"),
         ("SHOW FULL STATUS", "error 3"),
         ("SHOW GLOBAL TABLES", "error 3"),

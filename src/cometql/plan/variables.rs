@@ -3,7 +3,11 @@
 //! The answers are plausible, not settable: SET has no effect. An unknown variable is the empty string, never an
 //! error, because clients ask for variables of servers newer or older than any we could imitate.
 
+use std::borrow::Cow;
+
 use super::SessionView;
+use super::rows::Effort;
+use super::scalars::{self, Field};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Expression, Value};
 
@@ -79,10 +83,19 @@ pub(super) fn evaluate(expression: &Expression, session: &SessionView<'_>) -> Re
             (Some(value), number)
         }
         Expression::Function { name, arguments } => {
-            let Some((value, number)) = function(name, arguments, session) else {
+            if let Some((value, number)) = function(name, arguments, session) {
+                return Ok((Some(value), number));
+            }
+            let values = arguments
+                .iter()
+                .map(|argument| Ok(evaluate(argument, session)?.0.map(Cow::Owned)))
+                .collect::<Result<Vec<Field>, Error>>()?;
+            let mut effort = Effort::default();
+            let Some(value) = scalars::call(name, &values, &mut effort) else {
                 return Err(Error::new(Code::Syntax, format!("There is no function {name} with these arguments")));
             };
-            (Some(value), number)
+            effort.check()?;
+            (value.map(Cow::into_owned), scalars::gives_number(name))
         }
         Expression::Column(name) => super::find_column(None, name).map(|_| (None, false))?,
         Expression::CountRows | Expression::CountColumn(_) => {
@@ -91,7 +104,7 @@ pub(super) fn evaluate(expression: &Expression, session: &SessionView<'_>) -> Re
     })
 }
 
-fn variable(name: &str, session: &SessionView<'_>) -> String {
+pub(super) fn variable(name: &str, session: &SessionView<'_>) -> String {
     // A variable of the user (`@name`) was never set, as SET has no effect.
     let Some(name) = name.strip_prefix("@@") else {
         return String::new();
@@ -104,7 +117,8 @@ fn variable(name: &str, session: &SessionView<'_>) -> String {
     }
 }
 
-fn function(name: &str, arguments: &[Expression], session: &SessionView<'_>) -> Option<(String, bool)> {
+/// A function of the session or of the time, and whether its value is a number.
+pub(super) fn function(name: &str, arguments: &[Expression], session: &SessionView<'_>) -> Option<(String, bool)> {
     let moment = Moment::new(session.unix.0);
     let value = match (name, arguments) {
         ("VERSION", []) => session.version.to_owned(),
@@ -130,7 +144,7 @@ fn function(name: &str, arguments: &[Expression], session: &SessionView<'_>) -> 
 }
 
 /// A time in UTC, by the proleptic Gregorian calendar.
-struct Moment {
+pub(super) struct Moment {
     year: i64,
     month: i64,
     day: i64,
@@ -139,7 +153,7 @@ struct Moment {
 
 impl Moment {
     /// From seconds since 1970. Counts days from 0000-03-01, so that a leap day is the last day of its year.
-    fn new(unix: i64) -> Self {
+    pub(super) fn new(unix: i64) -> Self {
         const DAY_S: i64 = 86_400;
         // Years 0 to 9999, beyond which the format ends.
         let unix = unix.clamp(-62_167_219_200, 253_402_300_799);
@@ -157,11 +171,11 @@ impl Moment {
         }
     }
 
-    fn date(&self) -> String {
+    pub(super) fn date(&self) -> String {
         format!("{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
 
-    fn time(&self) -> String {
+    pub(super) fn time(&self) -> String {
         let second = self.second_of_day;
         format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
     }

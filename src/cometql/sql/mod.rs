@@ -5,6 +5,7 @@
 //! takes the fast path ([`fast`]); session statements are parsed by hand (`session`); SELECT, INSERT, REPLACE,
 //! DELETE and UPDATE go as tokens through sqlparser and its tree becomes our [`Statement`] (`tree`).
 
+pub mod catalog;
 pub mod fast;
 mod lexer;
 mod literal;
@@ -109,7 +110,9 @@ fn statement_of(mut tokens: Vec<lexer::Token<'_>>) -> Result<Statement, SyntaxEr
     }
     match tokens.first() {
         None => Ok(Statement::Empty),
-        Some(first) if first.is_any_word(&["SELECT", "INSERT", "REPLACE", "DELETE", "UPDATE"]) => {
+        Some(first)
+            if first.is_any_word(&["SELECT", "INSERT", "REPLACE", "DELETE", "UPDATE"]) || first.is_symbol("(") =>
+        {
             tree::statement(&tokens)
         }
         Some(_) => session::statement(&tokens),

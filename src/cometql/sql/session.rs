@@ -64,6 +64,8 @@ fn describe(cursor: &mut Cursor<'_, '_>) -> Result<Statement, SyntaxError> {
 }
 
 fn show(cursor: &mut Cursor<'_, '_>) -> Result<Show, SyntaxError> {
+    // It would show what is hidden, of which there is nothing.
+    cursor.take("EXTENDED");
     let full = cursor.take("FULL");
     let flag = cursor.flag();
     let word = cursor.next().ok_or_else(|| unexpected(None))?;
@@ -74,18 +76,12 @@ fn show(cursor: &mut Cursor<'_, '_>) -> Result<Show, SyntaxError> {
         "STATUS" => Subject::Status(flag.unwrap_or(StatusFlag::Session)),
         "VARIABLES" => Subject::Variables(flag.unwrap_or(StatusFlag::Session)),
         _ if flag.is_some() => return Err(unexpected(Some(word))),
-        "TABLES" => {
-            cursor.database()?;
-            Subject::Tables { full }
-        }
+        "TABLES" => Subject::Tables { full, database: cursor.database()? },
         "COLUMNS" | "FIELDS" => Subject::Columns { table: cursor.shown_table()?, full },
         "PROCESSLIST" => Subject::Processlist { full },
         _ if full => return Err(unexpected(Some(word))),
         "DATABASES" | "SCHEMAS" => Subject::Databases,
-        "TABLE" if cursor.take("STATUS") => {
-            cursor.database()?;
-            Subject::TableStatus
-        }
+        "TABLE" if cursor.take("STATUS") => Subject::TableStatus { database: cursor.database()? },
         "INDEX" | "INDEXES" | "KEYS" => Subject::Index { table: cursor.shown_table()? },
         "CREATE" if cursor.take("TABLE") => Subject::CreateTable { table: cursor.table()? },
         "CREATE" if cursor.take("DATABASE") || cursor.take("SCHEMA") => {
@@ -115,14 +111,106 @@ fn show(cursor: &mut Cursor<'_, '_>) -> Result<Show, SyntaxError> {
         "CHARSET" => Subject::CharacterSet,
         "CHARACTER" | "CHAR" if cursor.take("SET") => Subject::CharacterSet,
         "PLUGINS" => Subject::Plugins,
-        "TRIGGERS" => {
-            cursor.database()?;
-            Subject::Triggers
+        "GRANTS" => {
+            if cursor.take("FOR") {
+                cursor.account()?;
+            }
+            Subject::Grants
         }
-        _ => return Err(unexpected(Some(word))),
+        "PRIVILEGES" => Subject::Privileges,
+        other => match absent(other, cursor)? {
+            Some(subject) => subject,
+            None => return Err(unexpected(Some(word))),
+        },
     };
     Ok(Show { subject, filter: filter(cursor)? })
 }
+
+/// What MySQL shows and this server does not have.
+fn absent(word: &str, cursor: &mut Cursor<'_, '_>) -> Result<Option<Subject>, SyntaxError> {
+    Ok(Some(match word {
+        "TRIGGERS" => {
+            cursor.database()?;
+            Subject::Nothing(TRIGGERS)
+        }
+        "EVENTS" => {
+            cursor.database()?;
+            Subject::Nothing(EVENTS)
+        }
+        "OPEN" => {
+            cursor.expect("TABLES")?;
+            cursor.database()?;
+            Subject::Nothing("Database Table In_use Name_locked")
+        }
+        "PROCEDURE" | "FUNCTION" | "PACKAGE" => {
+            if word == "PACKAGE" {
+                cursor.take("BODY");
+            }
+            cursor.expect("STATUS")?;
+            Subject::Nothing(ROUTINES)
+        }
+        "MASTER" | "BINARY" if cursor.take("LOGS") => Subject::Nothing("Log_name File_size Encrypted"),
+        "MASTER" if cursor.take("STATUS") => Subject::Nothing(BINARY_LOG),
+        "BINARY" if cursor.take("LOG") => {
+            cursor.expect("STATUS")?;
+            Subject::Nothing(BINARY_LOG)
+        }
+        "SLAVE" | "REPLICA" if cursor.take("HOSTS") => Subject::Nothing("Server_id Host Port Master_id Slave_UUID"),
+        "SLAVE" | "REPLICA" => {
+            cursor.expect("STATUS")?;
+            if cursor.take("FOR") {
+                cursor.expect("CHANNEL")?;
+                cursor.name()?;
+            }
+            Subject::Nothing(REPLICA)
+        }
+        "ALL" => {
+            if !cursor.take("SLAVES") {
+                cursor.expect("REPLICAS")?;
+            }
+            cursor.expect("STATUS")?;
+            Subject::Nothing(REPLICA)
+        }
+        "REPLICAS" => Subject::Nothing("Server_Id Host Port Source_Id Replica_UUID"),
+        "BINLOG" | "RELAYLOG" => {
+            cursor.expect("EVENTS")?;
+            while cursor.next().is_some() {}
+            Subject::Nothing("Log_name Pos Event_type Server_id End_log_pos Info")
+        }
+        "PROFILES" => Subject::Nothing("Query_ID Duration Query"),
+        "PROFILE" => {
+            while cursor.next().is_some() {}
+            Subject::Nothing("Status Duration")
+        }
+        "ENGINE" => {
+            cursor.name()?;
+            if !cursor.take("MUTEX") && !cursor.take("LOGS") {
+                cursor.expect("STATUS")?;
+            }
+            Subject::Nothing("Type Name Status")
+        }
+        "CREATE" => {
+            let kinds = ["VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "USER", "PACKAGE", "SEQUENCE", "SERVER"];
+            let Some(kind) = kinds.into_iter().find(|kind| cursor.take(kind)) else {
+                return Ok(None);
+            };
+            while cursor.next().is_some() {}
+            Subject::Absent(kind)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+const TRIGGERS: &str = "Trigger Event Table Statement Timing Created sql_mode Definer character_set_client \
+                        collation_connection Database_Collation";
+const EVENTS: &str = "Db Name Definer Time_zone Type Execute_at Interval_value Interval_field Starts Ends Status \
+                      Originator character_set_client collation_connection Database_Collation";
+const ROUTINES: &str = "Db Name Type Definer Modified Created Security_type Comment character_set_client \
+                        collation_connection Database_Collation";
+const BINARY_LOG: &str = "File Position Binlog_Do_DB Binlog_Ignore_DB Executed_Gtid_Set";
+const REPLICA: &str = "Slave_IO_State Master_Host Master_User Master_Port Connect_Retry Master_Log_File \
+                       Read_Master_Log_Pos Relay_Log_File Relay_Log_Pos Relay_Master_Log_File Slave_IO_Running \
+                       Slave_SQL_Running Seconds_Behind_Master";
 
 fn filter(cursor: &mut Cursor<'_, '_>) -> Result<ShowFilter, SyntaxError> {
     if cursor.take("LIKE") {
@@ -203,6 +291,23 @@ impl<'t, 'q> Cursor<'t, 'q> {
     /// `[FROM database]`. There is one database, so for lists of tables the name makes no difference.
     fn database(&mut self) -> Result<Option<Box<str>>, SyntaxError> {
         if self.take("FROM") || self.take("IN") { self.name().map(Some) } else { Ok(None) }
+    }
+
+    /// `user`, `user@host`, `CURRENT_USER` with or without parentheses.
+    fn account(&mut self) -> Result<(), SyntaxError> {
+        self.name()?;
+        if self.peek().is_some_and(|token| token.is_symbol("(")) {
+            self.next();
+            self.next().filter(|token| token.is_symbol(")")).ok_or_else(|| unexpected(None))?;
+        }
+        // The scanner takes `@` as the beginning of a name.
+        while self.peek().is_some_and(|token| token.text.starts_with('@')) {
+            let sign = self.next();
+            if sign.is_some_and(|token| token.text == "@") {
+                self.name()?;
+            }
+        }
+        Ok(())
     }
 
     fn value(&mut self) -> Result<Value<'static>, SyntaxError> {

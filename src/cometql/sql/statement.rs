@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::SyntaxError;
+use super::catalog;
 
 /// A value as written. Digits stay the digits they were (`00012`, `-5`): columns decide what they mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +92,15 @@ pub enum Statement {
     /// Nothing but blanks, comments and semicolons.
     Empty,
     Insert(Insert<'static>),
+    /// INSERT with ON DUPLICATE KEY UPDATE.
+    Upsert {
+        insert: Insert<'static>,
+        /// Columns of the row that is there already, and their new values; `None` is the inserted one.
+        updates: Vec<(Box<str>, Option<Value<'static>>)>,
+    },
     Select(Select),
+    /// A SELECT about the server's own tables, or of what is computed without any.
+    Catalog(Box<catalog::Query>),
     Delete(Delete),
     Update(Update),
     Show(Show),
@@ -220,10 +229,14 @@ pub struct Show {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     Databases,
+    /// `database`: whose tables, if it says.
     Tables {
         full: bool,
+        database: Option<Box<str>>,
     },
-    TableStatus,
+    TableStatus {
+        database: Option<Box<str>>,
+    },
     Columns {
         table: TableName<'static>,
         full: bool,
@@ -239,10 +252,16 @@ pub enum Subject {
     },
     Status(StatusFlag),
     Variables(StatusFlag),
-    /// The shards; with FULL the sessions and connections.
     Processlist {
         full: bool,
     },
+    /// What the user may do; also SHOW GRANTS FOR somebody, who is always this user.
+    Grants,
+    Privileges,
+    /// Of something that this server does not have: no rows under these columns, separated by blanks.
+    Nothing(&'static str),
+    /// SHOW CREATE of something that this server does not have.
+    Absent(&'static str),
     /// Also SHOW ERRORS.
     Warnings,
     /// `SHOW COUNT(*) WARNINGS` and `ERRORS`; the text is the heading.
@@ -251,7 +270,6 @@ pub enum Subject {
     Collation,
     CharacterSet,
     Plugins,
-    Triggers,
 }
 
 /// The word before STATUS or VARIABLES.
@@ -286,6 +304,10 @@ pub struct Prepared {
 /// place in a vector that may be half empty and for a small allocation, and three for a condition with two of these.
 const TOKEN_BYTES: usize = 64;
 const ALLOCATION_BYTES: usize = 32;
+/// The same for a query about the server's own tables.
+const CATALOG_TOKEN_BYTES: usize = 512;
+const _: () = assert!(2 * size_of::<catalog::Scalar>() + ALLOCATION_BYTES <= CATALOG_TOKEN_BYTES);
+const _: () = assert!(size_of::<catalog::Block>() + size_of::<catalog::Query>() <= 2 * CATALOG_TOKEN_BYTES);
 const _: () = assert!(2 * size_of::<Value<'static>>() + ALLOCATION_BYTES <= 2 * TOKEN_BYTES);
 const _: () = assert!(2 * size_of::<Condition>() + 2 * ALLOCATION_BYTES <= 4 * TOKEN_BYTES);
 
@@ -294,7 +316,9 @@ impl Prepared {
     pub(super) fn new(statement: Statement, placeholders: usize, text_bytes: usize, tokens: usize) -> Self {
         // Of an expression there is also the heading.
         let bytes = size_of::<Self>().saturating_add(text_bytes.saturating_mul(2));
-        Self { statement, placeholders, bytes: bytes.saturating_add(tokens.saturating_mul(TOKEN_BYTES)) }
+        // Its tree has whole queries in it.
+        let token_bytes = if matches!(statement, Statement::Catalog(_)) { CATALOG_TOKEN_BYTES } else { TOKEN_BYTES };
+        Self { statement, placeholders, bytes: bytes.saturating_add(tokens.saturating_mul(token_bytes)) }
     }
 
     /// Bytes of memory, estimated from above: short values weigh many times what they weigh in the text.
@@ -327,6 +351,10 @@ impl Statement {
         match self {
             Self::Empty | Self::Set | Self::Transaction | Self::Use(_) | Self::KillQuery => {}
             Self::Insert(insert) => insert.values.iter_mut().for_each(visit),
+            Self::Upsert { insert, updates } => {
+                insert.values.iter_mut().for_each(&mut *visit);
+                updates.iter_mut().filter_map(|(_, value)| value.as_mut()).for_each(visit);
+            }
             Self::Select(select) => {
                 for item in &mut select.items {
                     if let Item::One { expression, .. } = item {
@@ -335,6 +363,7 @@ impl Statement {
                 }
                 each_in(&mut select.condition, &mut select.limit, visit);
             }
+            Self::Catalog(query) => query.each_value(visit),
             Self::Delete(delete) => each_in(&mut delete.condition, &mut delete.limit, visit),
             Self::Update(update) => {
                 update.assignments.iter_mut().for_each(|(_, value)| visit(value));

@@ -3,6 +3,7 @@
 //! Every struct of the tree is taken apart field by field: a clause that CometQL does not have is refused by
 //! name and never ignored, and a new field of a newer sqlparser does not compile until somebody has looked at it.
 
+mod catalog;
 mod expression;
 mod tokens;
 
@@ -11,6 +12,7 @@ use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 
 use self::expression::{Scope, condition_of, item, value};
+use self::tokens::Dialect;
 use super::SyntaxError;
 use super::lexer::Token;
 use super::statement::{Condition, Delete, Insert, Limit, Order, Select, Statement, TableName, Update};
@@ -18,32 +20,61 @@ use super::statement::{Condition, Delete, Insert, Limit, Order, Select, Statemen
 /// How deep sqlparser may call itself. Our deepest statement needs a handful of levels; each costs kilobytes of stack.
 const RECURSION_MAX: usize = 32;
 
-/// The statement that these tokens are; the first is SELECT, INSERT, REPLACE, DELETE or UPDATE.
+/// The statement that these tokens are; the first is SELECT, INSERT, REPLACE, DELETE, UPDATE or a parenthesis.
+///
+/// A SELECT takes rows by key, or is about the server's own tables. One without a table that is more than a list of names
+/// and functions is computed like the latter.
 pub(super) fn statement(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
-    let dialect = MySqlDialect {};
-    let mut parser = parser(&dialect, tokens)?;
-    let statement = parser.parse_statement().map_err(|error| grammar(&error))?;
-    at_end(&parser)?;
-    match statement {
+    let has_table = tokens.iter().any(|token| token.is_any_word(&["FROM", "INTO"]));
+    let verb = tokens.first().is_some_and(|token| token.is_word("SELECT") || token.is_symbol("("));
+    // In rows, the word null is a text; where something is computed, it is NULL.
+    let computes_null = verb && !has_table && tokens.iter().any(|token| token.is_word("NULL"));
+    if !catalog::is_about_catalog(tokens) && !computes_null {
+        match about_rows(tokens) {
+            Err(SyntaxError::Unsupported(_)) if verb && !has_table => {}
+            statement => return statement,
+        }
+    }
+    // Read once more, for a copy of a deep tree takes as much of the stack.
+    about_server(tokens)
+}
+
+fn about_rows(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
+    match parsed(tokens, Dialect::CometQl)? {
         ast::Statement::Query(query) => select(*query).map(Statement::Select),
-        ast::Statement::Insert(tree) => insert(tree).map(Statement::Insert),
+        ast::Statement::Insert(tree) => upsert(tree),
         ast::Statement::Delete(tree) => delete(tree).map(Statement::Delete),
         ast::Statement::Update(tree) => update(tree).map(Statement::Update),
         _ => Err(SyntaxError::Unsupported("this statement")),
     }
 }
 
+fn about_server(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
+    match parsed(tokens, Dialect::Sql)? {
+        ast::Statement::Query(query) => catalog::query(*query).map(|query| Statement::Catalog(Box::new(query))),
+        _ => Err(SyntaxError::Unsupported("this statement about the server's own tables")),
+    }
+}
+
+fn parsed(tokens: &[Token<'_>], written: Dialect) -> Result<ast::Statement, SyntaxError> {
+    let dialect = MySqlDialect {};
+    let mut parser = parser(&dialect, tokens, written)?;
+    let statement = parser.parse_statement().map_err(|error| grammar(&error))?;
+    at_end(&parser)?;
+    Ok(statement)
+}
+
 /// The condition behind the WHERE of a SHOW.
 pub(super) fn condition(tokens: &[Token<'_>]) -> Result<Condition, SyntaxError> {
     let dialect = MySqlDialect {};
-    let mut parser = parser(&dialect, tokens)?;
+    let mut parser = parser(&dialect, tokens, Dialect::CometQl)?;
     let tree = parser.parse_expr().map_err(|error| grammar(&error))?;
     at_end(&parser)?;
     condition_of(tree, &Scope::default())
 }
 
-fn parser<'d>(dialect: &'d MySqlDialect, tokens: &[Token<'_>]) -> Result<Parser<'d>, SyntaxError> {
-    Ok(Parser::new(dialect).with_recursion_limit(RECURSION_MAX).with_tokens(tokens::convert(tokens)?))
+fn parser<'d>(dialect: &'d MySqlDialect, tokens: &[Token<'_>], written: Dialect) -> Result<Parser<'d>, SyntaxError> {
+    Ok(Parser::new(dialect).with_recursion_limit(RECURSION_MAX).with_tokens(tokens::convert(tokens, written)?))
 }
 
 fn at_end(parser: &Parser<'_>) -> Result<(), SyntaxError> {
@@ -156,6 +187,47 @@ fn select(query: ast::Query) -> Result<Select, SyntaxError> {
     })
 }
 
+fn upsert(mut tree: ast::Insert) -> Result<Statement, SyntaxError> {
+    let updates = match tree.on.take() {
+        None => return insert(tree).map(Statement::Insert),
+        Some(ast::OnInsert::DuplicateKeyUpdate(assignments)) => {
+            // What the inserted row is called there; columns of it are told from literals by this name.
+            let alias = tree.insert_alias.take();
+            let renamed = alias.and_then(|alias| alias.col_aliases).is_some_and(|names| !names.is_empty());
+            refuse(renamed, "this form of INSERT")?;
+            assignments.into_iter().map(duplicate_update).collect::<Result<_, _>>()?
+        }
+        Some(_) => return Err(SyntaxError::Unsupported("ON CONFLICT")),
+    };
+    insert(tree).map(|insert| Statement::Upsert { insert, updates })
+}
+
+/// `column = VALUES(column)`, `column = alias.column` or `column = value`.
+fn duplicate_update(
+    ast::Assignment { target, value: assigned }: ast::Assignment,
+) -> Result<(Box<str>, Option<super::Value<'static>>), SyntaxError> {
+    const OTHER: SyntaxError = SyntaxError::Unsupported("a column set to another column's value");
+    let ast::AssignmentTarget::ColumnName(ObjectName(parts)) = target else {
+        return Err(SyntaxError::Unsupported("assignment to several columns"));
+    };
+    let column: Box<str> = identifiers(parts)?.pop().ok_or(OTHER)?.value.into();
+    let source = match assigned {
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("VALUES") => {
+            let ast::FunctionArguments::List(list) = function.args else { return Err(OTHER) };
+            let mut arguments = list.args.into_iter();
+            match (arguments.next(), arguments.next()) {
+                (Some(ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(tree))), None) => {
+                    Scope::default().column_of(tree)?
+                }
+                _ => return Err(OTHER),
+            }
+        }
+        Expr::CompoundIdentifier(mut parts) => parts.pop().ok_or(OTHER)?.value.into(),
+        other => return Ok((column, Some(value(other)?))),
+    };
+    if source.eq_ignore_ascii_case(&column) { Ok((column, None)) } else { Err(OTHER) }
+}
+
 fn insert(tree: ast::Insert) -> Result<Insert<'static>, SyntaxError> {
     let ast::Insert {
         insert_token: _,
@@ -187,7 +259,7 @@ fn insert(tree: ast::Insert) -> Result<Insert<'static>, SyntaxError> {
         multi_table_else_clause,
     } = tree;
     refuse(ignore || or.is_some(), "INSERT IGNORE")?;
-    refuse(on.is_some(), "ON DUPLICATE KEY UPDATE (an INSERT replaces the row)")?;
+    refuse(on.is_some(), "ON DUPLICATE KEY UPDATE of this form")?;
     refuse(returning.is_some() || output.is_some(), "RETURNING")?;
     refuse(partitioned.is_some() || !after_columns.is_empty(), "PARTITION")?;
     let foreign = table_alias.is_some()

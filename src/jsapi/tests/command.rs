@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use crate::jsapi::{Command, PipeCount, PipeLog, TrackPipeUsers, Unknown, UserData, WebPipe2, parse_command};
-use crate::model::{ApiError, EventName, Marker, PipeError, PipeName, SubscriptionError, UserId};
+use crate::model::{ApiError, EventName, Marker, PipeError, PipeName, Position, SubscriptionError, UserId};
 
 fn pipe(name: &str) -> PipeName {
     PipeName::new(name.as_bytes()).unwrap()
@@ -47,6 +47,30 @@ fn check_subscription(text: &str, expected: &[&str], expected_errors: &[Subscrip
     let (names, errors) = list.collect(4);
     assert_eq!(names, expected.iter().map(|name| pipe(name)).collect::<Vec<_>>(), "{text}");
     assert_eq!(errors, expected_errors.iter().map(|e| ApiError::Subscription(*e)).collect::<Vec<_>>(), "{text}");
+}
+
+#[test]
+fn subscriptions_with_positions() {
+    use SubscriptionError::{BadName, NameTooLong, TooManyPipes};
+    let check = |arguments: &str, expected: &[(&str, Option<u64>)], expected_errors: &[SubscriptionError]| {
+        let text = format!("subscription2\n{arguments}");
+        let Ok(Command::Subscription2(list)) = parse_command(&text) else { panic!("{text}") };
+        let (names, errors) = list.collect(3);
+        let expected: Vec<_> = expected.iter().map(|(name, position)| (pipe(name), position.map(Position))).collect();
+        assert_eq!(names, expected, "{text}");
+        assert_eq!(errors, expected_errors.iter().map(|e| ApiError::Subscription(*e)).collect::<Vec<_>>(), "{text}");
+    };
+    check("", &[], &[]);
+    check("web_a", &[("web_a", None)], &[]);
+    check("web_a 7\r\nb1\n\n", &[("web_a", Some(7)), ("b1", None)], &[]);
+    check("b1 1152921504606846975", &[("b1", Some(u64::MAX >> 4))], &[]);
+    // The first line of a name counts; what is no number is a gap.
+    check("b1 5\nb1 6\nb2 \nb3 -1", &[("b1", Some(5)), ("b2", Some(0)), ("b3", Some(0))], &[]);
+    check("b1 18446744073709551616", &[("b1", Some(0))], &[]);
+    check("b\nb1;b2\nb3", &[("b3", None)], &[BadName, BadName]);
+    check(&format!("{}\nb3 1", "n".repeat(65)), &[("b3", Some(1))], &[NameTooLong]);
+    check("b1\nb2\nb3\nb1\nb4\nb5", &[("b1", None), ("b2", None), ("b3", None)], &[TooManyPipes]);
+    check(&"x\n".repeat(20), &[], &[BadName; 8]);
 }
 
 #[test]

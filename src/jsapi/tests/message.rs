@@ -3,17 +3,17 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::jsapi::{
-    HistoryEntry, encode_answer, encode_history, encode_personal, encode_publication, encode_track_users,
-    encode_user_status, frame_answer, frame_publication, json,
+    HistoryEntry, encode_answer, encode_history, encode_missed, encode_personal, encode_publication,
+    encode_track_users, encode_user_status, frame_answer, frame_publication, json,
 };
 use crate::model::{
-    Answer, ApiError, DevId, EventName, LastSeen, Marker, PipeError, PipeKey, PipeName, Publication, PublicationKind,
-    SubscriptionError, UnixTime, UserId, WireForm,
+    Answer, ApiError, DevId, EventName, LastSeen, Marker, PipeError, PipeKey, PipeName, Position, Publication,
+    PublicationKind, SubscriptionError, UnixTime, UserId, WireForm,
 };
 use crate::ws;
 
 const NOW: UnixTime = UnixTime(1_700_000_000);
-const FORMS: [WireForm; 2] = [WireForm::Modern, WireForm::Legacy];
+const FORMS: [WireForm; 3] = [WireForm::Modern, WireForm::Legacy, WireForm::Extended];
 
 fn pipe(name: &str) -> PipeName {
     PipeName::new(name.as_bytes()).unwrap()
@@ -273,7 +273,14 @@ fn personal_messages() {
 #[test]
 fn history() {
     let name = pipe("p_a");
-    let entry = HistoryEntry { pipe: &name, event: "ev", message: "m", sender: UserId::ANONYMOUS, time: NOW };
+    let entry = HistoryEntry {
+        pipe: &name,
+        event: "ev",
+        message: "m",
+        sender: UserId::ANONYMOUS,
+        time: NOW,
+        position: Some(Position(1 << 59)),
+    };
     let write = |marker: &str, form, out: &mut Vec<u8>| {
         encode_history(&entry, &Marker::new(marker.as_bytes()).unwrap(), form, out);
     };
@@ -283,6 +290,48 @@ fn history() {
     );
     assert!(written(|out| write("mark1", WireForm::Legacy, out)).contains(r#""marker":"mark1""#));
     assert!(!written(|out| write("undefined", WireForm::Legacy, out)).contains("marker"));
+    assert_eq!(
+        written(|out| write("mark1", WireForm::Extended, out)),
+        r#"{"data":"m","event":"ev","fromQueue":true,"history":true,"message_send_time":1700000000,"pipe":"p_a","position":"576460752303423488","user_id":0}"#
+    );
+    assert_eq!(
+        written(|out| encode_missed(&entry, WireForm::Extended, out)),
+        r#"{"data":"m","event":"ev","fromQueue":true,"message_send_time":1700000000,"pipe":"p_a","position":"576460752303423488"}"#
+    );
+}
+
+#[test]
+fn positions_are_told_in_the_extended_form_only() {
+    let mut kept = publication(Some(7), "m");
+    (kept.kept, kept.position) = (true, Position(u64::MAX >> 4));
+    let write = |publication: &Publication, form| written(|out| encode_publication(publication, form, out));
+    assert_eq!(
+        write(&kept, WireForm::Extended),
+        r#"{"data":"m","event":"say","message_send_time":1700000000,"pipe":"web_room","position":"1152921504606846975","user_id":7}"#
+    );
+    let passing = publication(Some(7), "m");
+    for form in [WireForm::Modern, WireForm::Legacy] {
+        assert_eq!(write(&kept, form), write(&passing, form));
+    }
+    assert_eq!(write(&passing, WireForm::Extended), write(&passing, WireForm::Modern));
+    // Two forms that are the same are made once.
+    let frame = |publication: &Publication, form| publication.frame(form, |p| frame_publication(p, form)).as_ptr();
+    assert_eq!(frame(&passing, WireForm::Extended), frame(&passing, WireForm::Modern));
+    assert_ne!(frame(&kept, WireForm::Extended), frame(&kept, WireForm::Modern));
+}
+
+#[test]
+fn subscribed() {
+    for (position, recovered, data) in [
+        (None, None, r#"{"pipe":"web_a","position":null}"#),
+        (Some(Position(5)), None, r#"{"pipe":"web_a","position":"5"}"#),
+        (None, Some(false), r#"{"pipe":"web_a","position":null,"recovered":false}"#),
+        (Some(Position(5)), Some(true), r#"{"pipe":"web_a","position":"5","recovered":true}"#),
+    ] {
+        let answer = Answer::Subscribed { pipe: pipe("web_a"), position, recovered };
+        let expected = format!(r#"{{"data":{data},"event":"subscribed","message_send_time":1700000000,"pipe":"sys"}}"#);
+        assert_eq!(answered(&answer, WireForm::Extended), expected);
+    }
 }
 
 fn escaped(text: &str) -> String {

@@ -17,6 +17,7 @@ use super::super::host::{id, token};
 use super::super::polls::WAIT_MAX;
 use super::super::runtime::Runtime;
 use super::requests::headers;
+use super::wanted::{Last, subscription};
 use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 
 /// Bytes of fields that come as a body.
@@ -97,7 +98,6 @@ impl Browsers {
         if !http::origin_allowed(&self.config.origins, true, head.header("Origin")) {
             return self.answer_poll_error(io, conn, &asking, 403, "pages of this origin may not connect", used);
         }
-        let pipes = query.value("pipes").map(Into::into);
         let Some(text) = query.value("id") else {
             return match address {
                 PollAddress::Publish => self.answer_poll_error(io, conn, &asking, 400, "the id is missing", used),
@@ -110,6 +110,8 @@ impl Browsers {
         };
         let wish = match address {
             PollAddress::Sign | PollAddress::Messages => {
+                let pipes =
+                    query.value("pipes").map(|pipes| (pipes.into(), query.value("last").unwrap_or_default().into()));
                 query.value("seq").unwrap_or_else(|| "0".into()).parse().ok().map(|seq| Wish::Messages { seq, pipes })
             }
             PollAddress::Publish => publication(query, body.ok()).map(Wish::Command),
@@ -172,7 +174,9 @@ impl Browsers {
         let credentials = super::credentials(io, conn, hello, headers(head));
         self.input(io, Input::Connected { conn: polled, credentials });
         if let Some(pipes) = query.value("pipes") {
-            self.polls.command(polled, None, None, format!("subscription\n{pipes}").into());
+            let last = query.value("last").unwrap_or_default();
+            let text = subscription(form, &pipes, &Last::parse(&last));
+            self.polls.command(polled, None, None, text.into());
             self.begin_commands(io, polled);
         }
         let name = PollId { shard: self.config.hub.shard, conn: polled, secret }.text();
@@ -195,9 +199,11 @@ impl Browsers {
                 if let Some((flush, to)) = self.polls.poll(conn, secret, asker, seq, io.now().time) {
                     self.input(io, Input::QueueWritten { flush, to, taken: true });
                 }
-                if let Some(pipes) = pipes {
-                    let text = format!("subscription\n{pipes}").into();
-                    self.polls.command(conn, Some(secret), None, text);
+                if let Some((pipes, last)) = pipes
+                    && let Some(form) = self.polls.form(conn)
+                {
+                    let text = subscription(form, &pipes, &Last::parse(&last));
+                    self.polls.command(conn, Some(secret), None, text.into());
                 }
             }
             Wish::Command(text) => self.polls.command(conn, Some(secret), Some(asker), text),

@@ -14,6 +14,7 @@ use super::super::host::{id, token};
 use super::super::runtime::Runtime;
 use super::super::{PRODUCT, pages};
 use super::polling::Request;
+use super::wanted::{Last, subscription};
 use super::{Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 
 /// How long a client may take for the answer to a plain request.
@@ -119,10 +120,16 @@ impl Browsers {
             browser.phase = Phase::Events;
         }
         if let Route::Events(fields) = http::route(&head)
-            && let Some(pipes) = Query::new(fields).value("pipes").filter(|pipes| !pipes.is_empty())
             && let Some(browser) = browser(io, conn)
         {
-            self.command(io, conn, browser, &format!("subscription\n{pipes}"));
+            let query = Query::new(fields);
+            let named = query.value("last").unwrap_or_default();
+            // A browser that comes back by itself repeats the address and adds what it has got since.
+            let event_id = head.header("Last-Event-ID").and_then(|id| simdutf8::basic::from_utf8(id).ok());
+            let last = event_id.map_or_else(|| Last::parse(&named), Last::of_event);
+            if let Some(pipes) = query.value("pipes").filter(|pipes| !pipes.is_empty()) {
+                self.command(io, conn, browser, &subscription(browser.form, &pipes, &last));
+            }
         }
         Progress::Used(head.used)
     }

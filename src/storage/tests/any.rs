@@ -1,6 +1,6 @@
 //! What every engine has to do. Each test gets a place of its own, which it opens as often as it likes.
 
-use encke::model::{DevId, EventName, MessageId, PipeKey, PipeName, Position, UserId};
+use encke::model::{DevId, EventName, MessageId, PipeKey, PipeName, Position, UnixTime, UserId};
 use encke::storage::{
     Call, Completion, Expired, Job, Outcome, Page, PipeSetting, Place, Read, Request, Retention, Store, StoredMessage,
     Ticket, Write,
@@ -32,6 +32,11 @@ macro_rules! tests_of_any_engine {
             writes_may_be_repeated
             a_great_many_ids_are_deleted_at_once
             a_large_group_is_carried_out_in_order
+            what_was_missed_is_found_whole_or_not_at_all
+            a_history_that_lost_messages_says_so
+            a_longer_length_does_not_hide_what_went
+            trusted_pipes_are_whole_as_far_as_the_retention_goes
+            after_the_clock_was_set_back_there_are_gaps
         }
     };
     ($run:path: $($name:ident)+) => {
@@ -109,7 +114,7 @@ fn put_history(pipe: &PipeKey, number: u64, trim: bool) -> Write {
 }
 
 fn setting(pipe: &PipeKey, length: u32) -> Write {
-    Write::PutSetting { pipe: pipe.clone(), length }
+    Write::PutSetting { pipe: pipe.clone(), length, begun: Position::default() }
 }
 
 fn messages(outcome: Outcome) -> (Vec<StoredMessage>, bool) {
@@ -221,8 +226,8 @@ pub(crate) fn rows_are_counted(open: Open<'_>) {
             (put_history(&news, 3, true), 1),
             (Write::DeleteHistory { pipe: news.clone() }, 2),
             (put_history(&news, 4, true), 1),
-            (Write::DeleteSetting { pipe: news.clone() }, 1),
-            (Write::DeleteSetting { pipe: news.clone() }, 0),
+            (Write::DeleteSetting { pipe: news.clone(), begun: Position::default() }, 1),
+            (Write::DeleteSetting { pipe: news.clone(), begun: Position::default() }, 0),
             (Write::PutRevoked { dev, token: token(), expires: None }, 1),
             (Write::PutRevoked { dev, token: token(), expires: Some(5) }, 1),
             (Write::DeleteRevoked { dev, token: token() }, 1),
@@ -367,7 +372,7 @@ pub(crate) fn settings_are_told_at_the_start(open: Open<'_>) {
     let mut store = open(Retention::default());
     let (news, other) = (pipe("News"), PipeKey { dev: DevId(9), ..pipe("news") });
     writes(&mut *store, vec![setting(&news, 7), setting(&other, 0), setting(&pipe("gone"), 1)]);
-    write(&mut *store, Write::DeleteSetting { pipe: pipe("gone") });
+    write(&mut *store, Write::DeleteSetting { pipe: pipe("gone"), begun: Position::default() });
     drop(store);
     let mut store = open(Retention::default());
     let mut settings = store.settings().unwrap();
@@ -385,7 +390,7 @@ pub(crate) fn a_deleted_setting_takes_its_history_along(open: Open<'_>) {
         writes(&mut *store, vec![setting(pipe, 5)]);
     }
     writes(&mut *store, vec![put_history(&news, 1, false), put_history(&old, 2, false)]);
-    write(&mut *store, Write::DeleteSetting { pipe: news.clone() });
+    write(&mut *store, Write::DeleteSetting { pipe: news.clone(), begun: Position::default() });
     write(&mut *store, setting(&news, 5));
     assert_eq!(history(&mut *store, &news), []);
     assert_eq!(history(&mut *store, &old), of_numbers([2]));
@@ -656,4 +661,160 @@ pub(crate) fn a_large_group_is_carried_out_in_order(open: Open<'_>) {
     assert_eq!(read(&mut *store, seen), Outcome::Times(vec![(user(10), 110), (user(6), 106)]));
     let data = Read::UserData { dev: ONE, users: vec![user(10)] };
     assert_eq!(read(&mut *store, data), Outcome::Texts(vec![(user(10), format!("10{long}").into())]));
+}
+
+/// Later than any database was made.
+const LATER: i64 = 2_000_000_000;
+
+/// A history of the future: the clock was set back. What was in it then is not to be told from what comes until then.
+pub(crate) fn after_the_clock_was_set_back_there_are_gaps(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let news = pipe("news");
+    write(&mut *store, set_late(&news, 10, 0));
+    writes(&mut *store, put_late(&news, 1..=3));
+    assert_eq!(missed(&mut *store, &news, late_position(2)), Some(vec![3]));
+    drop(store);
+    let mut store = open(Retention::default());
+    assert_eq!(missed(&mut *store, &news, late_position(2)), None);
+    assert_eq!(missed(&mut *store, &news, late_position(3)), None);
+    assert_eq!(missed(&mut *store, &news, late_position(4)), Some(vec![]));
+}
+
+/// As [`numbered`], but one in a second, from `LATER` on.
+fn late(number: u64) -> StoredMessage {
+    let position = late_position(number);
+    let message = format!("message {number}").into();
+    StoredMessage { id: MessageId::new(position, number << 32), time: position.time().0, message, ..numbered(0) }
+}
+
+fn late_position(number: u64) -> Position {
+    Position::default().next((LATER as u64 + number) * 1_000_000)
+}
+
+fn put_late(pipe: &PipeKey, numbers: std::ops::RangeInclusive<u64>) -> Vec<Write> {
+    numbers.map(|number| Write::PutHistory { pipe: pipe.clone(), message: late(number), trim: true }).collect()
+}
+
+fn set_late(pipe: &PipeKey, length: u32, begun: u64) -> Write {
+    Write::PutSetting { pipe: pipe.clone(), length, begun: late_position(begun) }
+}
+
+/// The numbers that were missed; `None` for a gap.
+fn missed(store: &mut dyn Store, pipe: &PipeKey, after: Position) -> Option<Vec<u64>> {
+    missed_in(store, pipe, after, ALL)
+}
+
+fn missed_in(store: &mut dyn Store, pipe: &PipeKey, after: Position, page: Page) -> Option<Vec<u64>> {
+    match read(store, Read::Missed { pipe: pipe.clone(), after, page }) {
+        Outcome::Missed { rows, complete } => {
+            assert!(complete || rows.is_empty());
+            let number =
+                |row: StoredMessage| row.message.strip_prefix("message ").and_then(|n| n.parse().ok()).unwrap();
+            complete.then(|| rows.into_iter().map(number).collect())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn what_was_missed_is_found_whole_or_not_at_all(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let news = pipe("news");
+    assert_eq!(missed(&mut *store, &news, late_position(1)), None, "no history");
+    write(&mut *store, set_late(&news, 4, 0));
+    assert_eq!(missed(&mut *store, &news, late_position(0)), Some(vec![]));
+    writes(&mut *store, put_late(&news, 1..=3));
+    assert_eq!(missed(&mut *store, &news, late_position(0)), Some(vec![1, 2, 3]));
+    assert_eq!(missed(&mut *store, &news, Position(late_position(0).0 - 1)), None, "from before its history");
+    assert_eq!(missed(&mut *store, &news, late_position(2)), Some(vec![3]));
+    assert_eq!(missed(&mut *store, &news, Position(late_position(2).0 - 1)), Some(vec![2, 3]));
+    assert_eq!(missed(&mut *store, &news, late_position(9)), Some(vec![]));
+    // A page that is too small for all gives nothing.
+    for (page, expected) in [
+        (Page { rows: 3, ..ALL }, Some(vec![1, 2, 3])),
+        (Page { rows: 2, ..ALL }, None),
+        (Page { bytes: 20, ..ALL }, None),
+    ] {
+        assert_eq!(missed_in(&mut *store, &news, late_position(0), page), expected, "{page:?}");
+    }
+    writes(&mut *store, put_late(&news, 4..=6));
+    assert_eq!(missed(&mut *store, &news, late_position(2)), None, "3 to 6 are there, but was there something else?");
+    assert_eq!(missed(&mut *store, &news, late_position(3)), Some(vec![4, 5, 6]));
+    // A database that was just made knows nothing of earlier times.
+    assert_eq!(missed(&mut *store, &pipe("trust_a"), Position::last_of(UnixTime(1_500_000_000))), None);
+    assert_eq!(missed(&mut *store, &pipe("trust_a"), late_position(0)), Some(vec![]));
+}
+
+pub(crate) fn a_history_that_lost_messages_says_so(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let (news, other) = (pipe("news"), pipe("other"));
+    writes(&mut *store, vec![set_late(&news, 10, 0), set_late(&other, 10, 0)]);
+    writes(&mut *store, put_late(&news, 1..=6));
+    writes(&mut *store, put_late(&other, 11..=12));
+    let ids = vec![late(3).id, late(11).id];
+    let of_news = Write::DeleteFromHistory { dev: ONE, pipes: Some(vec![news.name.clone()]), ids: ids.clone() };
+    assert_eq!(write(&mut *store, of_news), 1);
+    assert_eq!(missed(&mut *store, &news, late_position(2)), None);
+    assert_eq!(missed(&mut *store, &news, late_position(3)), Some(vec![4, 5, 6]));
+    assert_eq!(missed(&mut *store, &other, late_position(0)), Some(vec![11, 12]));
+    assert_eq!(write(&mut *store, Write::DeleteFromHistory { dev: ONE, pipes: None, ids }), 1);
+    assert_eq!(missed(&mut *store, &other, late_position(0)), None);
+    assert_eq!(missed(&mut *store, &other, late_position(11)), Some(vec![12]));
+    write(&mut *store, Write::DeleteHistory { pipe: news.clone() });
+    assert_eq!(missed(&mut *store, &news, late_position(5)), None);
+    assert_eq!(missed(&mut *store, &news, late_position(6)), Some(vec![]));
+    // A setting that comes back begins anew; so does a length that was 0.
+    write(&mut *store, Write::DeleteSetting { pipe: news.clone(), begun: late_position(7) });
+    write(&mut *store, set_late(&news, 10, 8));
+    assert_eq!(missed(&mut *store, &news, late_position(7)), None);
+    assert_eq!(missed(&mut *store, &news, late_position(8)), Some(vec![]));
+    writes(&mut *store, vec![set_late(&news, 0, 9), set_late(&news, 10, 10)]);
+    assert_eq!(missed(&mut *store, &news, late_position(9)), None);
+    writes(&mut *store, put_late(&news, 13..=13));
+    assert_eq!(missed(&mut *store, &news, late_position(10)), Some(vec![13]));
+}
+
+pub(crate) fn a_longer_length_does_not_hide_what_went(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let news = pipe("news");
+    write(&mut *store, set_late(&news, 3, 0));
+    // As long as it was never full, it may grow without harm.
+    writes(&mut *store, put_late(&news, 1..=2));
+    write(&mut *store, set_late(&news, 4, 50));
+    assert_eq!(missed(&mut *store, &news, late_position(0)), Some(vec![1, 2]));
+    writes(&mut *store, put_late(&news, 3..=6));
+    write(&mut *store, set_late(&news, 10, 50));
+    assert_eq!(missed(&mut *store, &news, late_position(2)), None);
+    assert_eq!(missed(&mut *store, &news, late_position(3)), Some(vec![4, 5, 6]));
+    write(&mut *store, set_late(&news, 2, 50));
+    assert_eq!(missed(&mut *store, &news, late_position(4)), None);
+    write(&mut *store, set_late(&news, 10, 50));
+    assert_eq!(missed(&mut *store, &news, late_position(4)), None);
+    assert_eq!(missed(&mut *store, &news, late_position(5)), Some(vec![6]));
+}
+
+pub(crate) fn trusted_pipes_are_whole_as_far_as_the_retention_goes(open: Open<'_>) {
+    let retention = Retention { trust_seconds: 100, trust_messages_max: 4, ..Retention::default() };
+    let mut store = open(retention);
+    let (news, other) = (pipe("trust_news"), pipe("trust_other"));
+    writes(&mut *store, put_late(&news, 1..=3));
+    assert_eq!(missed(&mut *store, &news, late_position(0)), Some(vec![1, 2, 3]));
+    while store.expire(LATER + 103).unwrap().more {}
+    // Message 3 is exactly as old as it may be.
+    assert_eq!(missed(&mut *store, &news, late_position(1)), None);
+    assert_eq!(missed(&mut *store, &news, late_position(2)), None);
+    let last_gone = Position(late_position(3).0 - 1);
+    assert_eq!(missed(&mut *store, &news, last_gone), Some(vec![3]));
+    // A longer time does not bring back what went.
+    drop(store);
+    let mut store = open(Retention { trust_seconds: 10_000, ..retention });
+    while store.expire(LATER + 104).unwrap().more {}
+    assert_eq!(missed(&mut *store, &news, late_position(1)), None);
+    assert_eq!(missed(&mut *store, &news, late_position(4)), Some(vec![]));
+    // A setting that goes leaves a pipe behind that is kept all the same, but not what was in it.
+    writes(&mut *store, put_late(&other, 5..=6));
+    write(&mut *store, set_late(&other, 10, 7));
+    assert_eq!(missed(&mut *store, &other, late_position(5)), Some(vec![6]));
+    write(&mut *store, Write::DeleteSetting { pipe: other.clone(), begun: late_position(8) });
+    assert_eq!(missed(&mut *store, &other, late_position(7)), None);
+    assert_eq!(missed(&mut *store, &other, late_position(8)), Some(vec![]));
 }

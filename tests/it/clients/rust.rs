@@ -27,12 +27,16 @@ pub(super) fn check(strings: &[String]) {
 }
 
 fn connect(server: &Server, password: &str) -> mysql::Result<Conn> {
+    connect_as(server, "root", password, "CometQL_v1")
+}
+
+pub(super) fn connect_as(server: &Server, user: &str, password: &str, database: &str) -> mysql::Result<Conn> {
     let options = OptsBuilder::new()
         .ip_or_hostname(Some(server.cometql.ip().to_string()))
         .tcp_port(server.cometql.port())
-        .user(Some("root"))
+        .user(Some(user))
         .pass(Some(password))
-        .db_name(Some("CometQL_v1"))
+        .db_name(Some(database))
         // There is no socket of the system to move to.
         .prefer_socket(false);
     Conn::new(options)

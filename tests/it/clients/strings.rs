@@ -1,6 +1,6 @@
 //! The strings that every client must carry unchanged, and random ones.
 
-use crate::sim::random::Random;
+use crate::random::Random;
 
 /// What clients escape, what statements are made of, and what looks like something else.
 pub(super) fn table() -> Vec<String> {

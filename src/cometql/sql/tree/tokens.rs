@@ -10,9 +10,18 @@ use crate::cometql::sql::session::unexpected;
 /// dropped recursively, and none occurs often in a statement of ours; lists of values may be long all the same.
 const JOINTS_MAX: usize = 400;
 
-/// The tokens as sqlparser wants them. A bare word that is a whole value becomes a string, a name in the column list
+/// How words in lists of values are meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// They stand for themselves.
+    CometQl,
+    /// They are columns, NULL and the like.
+    Sql,
+}
+
+/// The tokens as sqlparser wants them. In CometQL a bare word that is a whole value becomes a string, a name in the column list
 /// of an INSERT a quoted name: so words that are keywords elsewhere may stand there.
-pub(super) fn convert(tokens: &[Token<'_>]) -> Result<Vec<Sql>, SyntaxError> {
+pub(super) fn convert(tokens: &[Token<'_>], dialect: Dialect) -> Result<Vec<Sql>, SyntaxError> {
     let inserts = tokens.first().is_some_and(|verb| verb.is_any_word(&["INSERT", "REPLACE"]));
     let mut converted = Vec::with_capacity(tokens.len());
     let mut part = if inserts { Part::Names } else { Part::Clauses };
@@ -24,7 +33,8 @@ pub(super) fn convert(tokens: &[Token<'_>]) -> Result<Vec<Sql>, SyntaxError> {
         match token.kind {
             TokenKind::Symbol if token.text == "(" => {
                 depth = depth.saturating_add(1);
-                if part == Part::Clauses && before.is_some_and(|word| word.is_word("IN")) {
+                let list = before.is_some_and(|word| word.is_word("IN"));
+                if part == Part::Clauses && list && dialect == Dialect::CometQl {
                     part = Part::InList { depth };
                 }
             }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use encke::model::ConnId;
 use sha1::{Digest, Sha1};
 
 pub(super) const PASSWORD: &str = "simulated";
@@ -10,44 +9,51 @@ pub(super) const PASSWORD: &str = "simulated";
 /// What an answer has to look like.
 #[derive(Debug)]
 pub(super) enum Owed {
-    Ok,
-    /// A result set; checked against the model if it is given.
+    /// A result set; checked against the model if it is given. Error 500 if storage fails and it is not.
     Rows(Option<Vec<Vec<String>>>),
+    /// The same rows in any order.
+    Bag(Vec<Vec<String>>),
     Error(u16),
-    /// OK, or error 500 because storage failed.
+    /// OK, or error 500 because storage failed; of all that follow too.
     Stored,
+    /// These messages were published.
+    Published(Vec<String>),
+    /// These personal messages were sent.
+    Letters(Vec<String>),
+    /// The pipe keeps so many publications now.
+    Length(String, u32),
 }
 
 pub(super) struct SessionClient {
-    pub(super) id: ConnId,
+    pub(super) socket: usize,
     pub(super) alive: bool,
     pub(super) ready: bool,
-    /// Bytes on the way to the server, and how much of the front the server has seen unused.
-    pub(super) to_server: VecDeque<u8>,
-    pub(super) unread: Vec<u8>,
-    pub(super) paused: bool,
+    to_server: VecDeque<u8>,
     from_server: VecDeque<u8>,
     owed: VecDeque<Owed>,
     pub(super) answered: usize,
 }
 
 impl SessionClient {
-    pub(super) fn new(id: ConnId) -> Self {
+    pub(super) fn new(socket: usize) -> Self {
         Self {
-            id,
+            socket,
             alive: true,
             ready: false,
             to_server: VecDeque::new(),
-            unread: Vec::new(),
-            paused: false,
             from_server: VecDeque::new(),
             owed: VecDeque::new(),
             answered: 0,
         }
     }
 
-    pub(super) fn owes_nothing(&self) -> bool {
-        self.owed.is_empty()
+    /// So many of the bytes that it wants to send.
+    pub(super) fn sends(&mut self, most: usize) -> Vec<u8> {
+        super::take(&mut self.to_server, most)
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.ready && self.owed.is_empty() && self.to_server.is_empty() && self.from_server.is_empty()
     }
 
     pub(super) fn outstanding(&self) -> usize {
@@ -61,17 +67,17 @@ impl SessionClient {
         self.owed.push_back(owed);
     }
 
-    pub(super) fn receive(&mut self, bytes: &[u8]) {
+    /// Takes what has arrived; returns what was answered with OK (true) or with error 500.
+    pub(super) fn reads(&mut self, bytes: &[u8]) -> Vec<(Owed, bool)> {
         self.from_server.extend(bytes);
-        loop {
-            if !self.ready {
-                if !self.log_in() {
-                    return;
-                }
-            } else if !self.read_answer() {
-                return;
-            }
-        }
+        let mut answered = Vec::new();
+        while if self.ready { self.read_answer(&mut answered) } else { self.log_in() } {}
+        answered
+    }
+
+    /// What will never be answered, because the session ends.
+    pub(super) fn take_owed(&mut self) -> impl Iterator<Item = Owed> {
+        self.owed.drain(..)
     }
 
     /// One step of the login; false if more bytes are needed.
@@ -101,27 +107,45 @@ impl SessionClient {
         true
     }
 
-    fn read_answer(&mut self) -> bool {
+    fn read_answer(&mut self, answered: &mut Vec<(Owed, bool)>) -> bool {
         let Some(first) = self.peek(0) else { return false };
         match first[0] {
             0 => {
                 self.drop_packets(1);
-                assert!(matches!(self.pay(), Owed::Ok | Owed::Stored), "an OK that nobody owed");
+                let owed = self.pay();
+                assert!(!matches!(owed, Owed::Rows(_) | Owed::Bag(_) | Owed::Error(_)), "OK instead of {owed:?}");
+                answered.push((owed, true));
             }
             0xff => {
                 let code = u16::from_le_bytes([first[1], first[2]]);
                 self.drop_packets(1);
                 match self.pay() {
                     Owed::Error(expected) => assert_eq!(code, expected),
-                    Owed::Stored => assert_eq!(code, 500),
-                    other => panic!("error {code} instead of {other:?}"),
+                    owed @ (Owed::Rows(Some(_)) | Owed::Bag(_)) => panic!("error {code} instead of {owed:?}"),
+                    owed => {
+                        assert_eq!(code, 500, "instead of {owed:?}");
+                        answered.push((owed, false));
+                    }
                 }
             }
             columns => {
                 let Some(rows) = self.rows(usize::from(columns)) else { return false };
-                match self.pay() {
+                let owed = self.pay();
+                let Ok(rows) = rows else {
+                    assert!(matches!(owed, Owed::Rows(None)), "an error amid {owed:?}");
+                    answered.push((owed, false));
+                    self.answered += 1;
+                    return true;
+                };
+                match owed {
                     Owed::Rows(Some(expected)) => assert_eq!(rows, expected),
                     Owed::Rows(None) => {}
+                    Owed::Bag(mut expected) => {
+                        let mut rows = rows;
+                        expected.sort_unstable();
+                        rows.sort_unstable();
+                        assert_eq!(rows, expected);
+                    }
                     other => panic!("rows instead of {other:?}"),
                 }
             }
@@ -134,8 +158,8 @@ impl SessionClient {
         self.owed.pop_front().expect("an answer that nobody owed")
     }
 
-    /// The rows of the result set at the front, if it is whole.
-    fn rows(&mut self, columns: usize) -> Option<Vec<Vec<String>>> {
+    /// The rows of the result set at the front, if it is whole; its end may be error 500.
+    fn rows(&mut self, columns: usize) -> Option<Result<Vec<Vec<String>>, ()>> {
         let mut at = 1 + columns + 1;
         let mut rows = Vec::new();
         loop {
@@ -143,13 +167,22 @@ impl SessionClient {
             at += 1;
             if packet[0] == 0xfe && packet.len() < 9 {
                 self.drop_packets(at);
-                return Some(rows);
+                return Some(Ok(rows));
+            }
+            if packet[0] == 0xff {
+                assert_eq!(packet[1..3], 500_u16.to_le_bytes());
+                self.drop_packets(at);
+                return Some(Err(()));
             }
             let (mut row, mut place) = (Vec::new(), 0);
             while place < packet.len() {
-                let length = usize::from(packet[place]);
-                row.push(String::from_utf8(packet[place + 1..place + 1 + length].to_vec()).expect("text"));
-                place += 1 + length;
+                let (head, length) = match packet[place] {
+                    0xfc => (3, usize::from(packet[place + 1]) | usize::from(packet[place + 2]) << 8),
+                    length => (1, usize::from(length)),
+                };
+                let text = &packet[place + head..place + head + length];
+                row.push(String::from_utf8(text.to_vec()).expect("text"));
+                place += head + length;
             }
             rows.push(row);
         }

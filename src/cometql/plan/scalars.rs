@@ -1,0 +1,311 @@
+//! Functions and operators of values alone: what clients compute with in SELECTs about the server.
+//!
+//! Values are text or NULL, as everything that this server answers; arithmetic and comparisons read numbers from them.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use super::rows::{Effort, like};
+use super::variables::Moment;
+
+/// A value in a row; `None` is NULL.
+pub(super) type Field = Option<Cow<'static, str>>;
+
+/// The longest text that a function may make, in bytes.
+const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// What a function or an operator gives for these values. `None`: there is none of that name with so many arguments.
+/// AND, OR and CASE, which need not look at all their arguments, are here too, as their values are at hand.
+pub(super) fn call(name: &str, arguments: &[Field], effort: &mut Effort) -> Option<Field> {
+    let text = |at: usize| arguments.get(at).and_then(Option::as_deref);
+    let any_null = arguments.iter().any(Option::is_none);
+    // Those that make something of NULL.
+    let answer = match (name, arguments) {
+        ("AND", [_, ..]) => return Some(truth_of(combine(arguments, false))),
+        ("OR", [_, ..]) => return Some(truth_of(combine(arguments, true))),
+        ("XOR", [left, right]) => truth(left).zip(truth(right)).map(|(left, right)| boolean(left != right)),
+        ("NOT", [value]) => return Some(truth_of(truth(value).map(|truth| !truth))),
+        ("ISNULL", [value]) => Some(boolean(value.is_none())),
+        ("IFNULL" | "COALESCE", [_, ..]) => return Some(arguments.iter().find(|value| value.is_some())?.clone()),
+        ("IF", [condition, yes, no]) => return Some(if is_true(condition) { yes.clone() } else { no.clone() }),
+        ("NULLIF", [left, right]) => {
+            return Some(if compare(left, right) == Some(Ordering::Equal) { None } else { left.clone() });
+        }
+        ("CASE", [pairs @ .., otherwise]) => {
+            let (pairs, _) = pairs.as_chunks::<2>();
+            let found = pairs.iter().find(|[condition, _]| is_true(condition));
+            return Some(found.map_or_else(|| otherwise.clone(), |[_, value]| value.clone()));
+        }
+        ("IN", [value, list @ ..]) => return Some(truth_of(is_among(value, list))),
+        ("<=>", [left, right]) => {
+            Some(boolean(left.is_none() && right.is_none() || compare(left, right) == Some(Ordering::Equal)))
+        }
+        ("CONCAT_WS", [Some(separator), parts @ ..]) => {
+            let parts: Vec<&str> = parts.iter().flatten().map(AsRef::as_ref).collect();
+            Some(bounded(parts.join(separator)))
+        }
+        ("FIELD", [value, list @ ..]) => {
+            let place = list.iter().position(|known| compare(value, known) == Some(Ordering::Equal));
+            Some(number(place.map_or(0, |place| place as i64 + 1)))
+        }
+        ("LAST_INSERT_ID" | "ROW_COUNT" | "FOUND_ROWS", []) => Some(Cow::Borrowed("0")),
+        ("PI", []) => Some(Cow::Borrowed("3.141593")),
+        ("UUID" | "RAND", _) => return None,
+        _ if !is_known(name, arguments.len()) => return None,
+        _ if any_null => None,
+        ("CONCAT", _) => Some(bounded(arguments.iter().flatten().map(AsRef::as_ref).collect())),
+        ("CAST" | "CONVERT" | "BINARY" | "ANY_VALUE" | "DATE_FORMAT" | "QUOTE", _) => arguments.first().cloned()?,
+        ("CAST_WHOLE" | "UNIX_TIMESTAMP", _) => Some(number(whole(text(0)?))),
+        ("LOWER" | "LCASE", _) => Some(text(0)?.to_lowercase().into()),
+        ("UPPER" | "UCASE", _) => Some(text(0)?.to_uppercase().into()),
+        ("LENGTH" | "OCTET_LENGTH", _) => Some(number(text(0)?.len() as i64)),
+        ("CHAR_LENGTH" | "CHARACTER_LENGTH", _) => Some(number(text(0)?.chars().count() as i64)),
+        ("TRIM", _) => Some(text(0)?.trim_matches(' ').to_owned().into()),
+        ("LTRIM", _) => Some(text(0)?.trim_start_matches(' ').to_owned().into()),
+        ("RTRIM", _) => Some(text(0)?.trim_end_matches(' ').to_owned().into()),
+        ("LEFT", _) => Some(text(0)?.chars().take(count(text(1)?)).collect::<String>().into()),
+        ("RIGHT", _) => {
+            let skipped = text(0)?.chars().count().saturating_sub(count(text(1)?));
+            Some(text(0)?.chars().skip(skipped).collect::<String>().into())
+        }
+        ("SUBSTRING" | "SUBSTR" | "MID", _) => {
+            let first = whole(text(1)?);
+            let taken = text(2).map_or(usize::MAX, count);
+            let skipped = match first {
+                0 => return Some(Some(Cow::Borrowed(""))),
+                1.. => count(text(1)?).saturating_sub(1),
+                _ => {
+                    text(0)?.chars().count().saturating_sub(usize::try_from(first.unsigned_abs()).unwrap_or(usize::MAX))
+                }
+            };
+            Some(text(0)?.chars().skip(skipped).take(taken).collect::<String>().into())
+        }
+        ("SUBSTRING_INDEX", _) => Some(substring_index(text(0)?, text(1)?, whole(text(2)?)).to_owned().into()),
+        ("REPLACE", _) if text(1) == Some("") => arguments.first().cloned()?,
+        ("REPLACE", _) => Some(bounded(text(0)?.replace(text(1)?, text(2)?))),
+        ("LOCATE" | "INSTR", _) => {
+            let (wanted, inside) = if name == "LOCATE" { (text(0)?, text(1)?) } else { (text(1)?, text(0)?) };
+            let (wanted, inside) = (wanted.to_lowercase(), inside.to_lowercase());
+            let before = inside.find(&wanted).and_then(|at| inside.get(..at));
+            Some(number(before.map_or(0, |before| before.chars().count() as i64 + 1)))
+        }
+        ("FIND_IN_SET", _) => {
+            let place = text(1)?.split(',').position(|known| known.eq_ignore_ascii_case(text(0).unwrap_or_default()));
+            Some(number(place.map_or(0, |place| place as i64 + 1)))
+        }
+        ("STRCMP", _) => Some(number(compare(arguments.first()?, arguments.get(1)?).map_or(0, |it| it as i64))),
+        ("LIKE", _) => Some(boolean(like(text(1)?, text(0)?, true, effort))),
+        ("BETWEEN", [value, low, high]) => {
+            let (from, to) = (compare(value, low)?, compare(value, high)?);
+            Some(boolean(from.is_ge() && to.is_le()))
+        }
+        ("=" | "<>" | "<" | "<=" | ">" | ">=", [left, right]) => {
+            let ordering = compare(left, right)?;
+            Some(boolean(match name {
+                "=" => ordering.is_eq(),
+                "<>" => ordering.is_ne(),
+                "<" => ordering.is_lt(),
+                "<=" => ordering.is_le(),
+                ">" => ordering.is_gt(),
+                _ => ordering.is_ge(),
+            }))
+        }
+        ("+", _) => Some(sum(arguments.iter().flatten().map(AsRef::as_ref))),
+        ("-", _) => arithmetic(text(0)?, text(1)?, i128::checked_sub, |left, right| left - right),
+        ("*", _) => arithmetic(text(0)?, text(1)?, i128::checked_mul, |left, right| left * right),
+        ("%" | "MOD", _) => arithmetic(text(0)?, text(1)?, i128::checked_rem, |left, right| left % right),
+        ("/", _) => {
+            let (left, right) = (fraction(text(0)?), fraction(text(1)?));
+            (right != 0.0).then(|| decimals(left / right, 4))
+        }
+        ("ROUND" | "FORMAT" | "TRUNCATE", _) => {
+            let digits = text(1).map_or(0, count).min(10);
+            Some(decimals(fraction(text(0)?), digits))
+        }
+        ("FLOOR", _) => Some(decimals(fraction(text(0)?).floor(), 0)),
+        ("CEIL" | "CEILING", _) => Some(decimals(fraction(text(0)?).ceil(), 0)),
+        ("ABS", _) => Some(text(0)?.trim_start_matches('-').to_owned().into()),
+        ("GREATEST", _) => arguments.iter().max_by(|left, right| order(left, right)).cloned()?,
+        ("LEAST", _) => arguments.iter().min_by(|left, right| order(left, right)).cloned()?,
+        ("FROM_UNIXTIME", _) => {
+            let moment = Moment::new(whole(text(0)?));
+            Some(format!("{} {}", moment.date(), moment.time()).into())
+        }
+        _ => return None,
+    };
+    Some(answer)
+}
+
+/// Functions for which a NULL among the arguments makes NULL, and with how many arguments.
+fn is_known(name: &str, count: usize) -> bool {
+    match name {
+        "CAST" | "CAST_WHOLE" | "CONVERT" | "BINARY" | "ANY_VALUE" | "QUOTE" | "LOWER" | "LCASE" | "UPPER"
+        | "UCASE" | "LENGTH" | "OCTET_LENGTH" | "CHAR_LENGTH" | "CHARACTER_LENGTH" | "TRIM" | "LTRIM" | "RTRIM"
+        | "FLOOR" | "CEIL" | "CEILING" | "ABS" | "FROM_UNIXTIME" | "UNIX_TIMESTAMP" => count == 1,
+        "LEFT" | "RIGHT" | "LOCATE" | "INSTR" | "FIND_IN_SET" | "STRCMP" | "LIKE" | "=" | "<>" | "<" | "<=" | ">"
+        | ">=" | "-" | "*" | "%" | "MOD" | "/" | "DATE_FORMAT" => count == 2,
+        "SUBSTRING" | "SUBSTR" | "MID" => matches!(count, 2 | 3),
+        "ROUND" | "FORMAT" | "TRUNCATE" => matches!(count, 1 | 2),
+        "SUBSTRING_INDEX" | "REPLACE" | "BETWEEN" => count == 3,
+        "CONCAT" | "CONCAT_WS" | "+" | "GREATEST" | "LEAST" => count > 0,
+        _ => false,
+    }
+}
+
+/// Whether the values of this function are numbers.
+pub(super) fn gives_number(name: &str) -> bool {
+    const NUMBERS: [&str; 32] = [
+        "AND",
+        "OR",
+        "XOR",
+        "NOT",
+        "ISNULL",
+        "IN",
+        "<=>",
+        "FIELD",
+        "CAST_WHOLE",
+        "LENGTH",
+        "OCTET_LENGTH",
+        "CHAR_LENGTH",
+        "CHARACTER_LENGTH",
+        "LOCATE",
+        "INSTR",
+        "FIND_IN_SET",
+        "STRCMP",
+        "LIKE",
+        "BETWEEN",
+        "=",
+        "<>",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "+",
+        "-",
+        "*",
+        "%",
+        "MOD",
+        "/",
+        "UNIX_TIMESTAMP",
+    ];
+    NUMBERS.contains(&name)
+}
+
+/// NULL is neither.
+pub(super) fn truth(value: &Field) -> Option<bool> {
+    value.as_deref().map(|text| fraction(text) != 0.0)
+}
+
+pub(super) fn is_true(value: &Field) -> bool {
+    truth(value) == Some(true)
+}
+
+fn truth_of(truth: Option<bool>) -> Field {
+    truth.map(boolean)
+}
+
+pub(super) fn boolean(truth: bool) -> Cow<'static, str> {
+    Cow::Borrowed(if truth { "1" } else { "0" })
+}
+
+pub(super) fn number(number: i64) -> Cow<'static, str> {
+    number.to_string().into()
+}
+
+fn combine(values: &[Field], decisive: bool) -> Option<bool> {
+    let mut known = Some(!decisive);
+    for value in values {
+        match truth(value) {
+            Some(truth) if truth == decisive => return Some(decisive),
+            Some(_) => {}
+            None => known = None,
+        }
+    }
+    known
+}
+
+/// Whether a value is in a list; unknown when it is not found and NULL is there.
+pub(super) fn is_among(value: &Field, list: &[Field]) -> Option<bool> {
+    value.as_ref()?;
+    if list.iter().any(|known| compare(value, known) == Some(Ordering::Equal)) {
+        return Some(true);
+    }
+    if list.iter().any(Option::is_none) { None } else { Some(false) }
+}
+
+/// How two values compare: as numbers if both are, else as text without regard to ASCII case, as MySQL compares the
+/// names in its `information_schema`. `None` when one of them is NULL.
+pub(super) fn compare(left: &Field, right: &Field) -> Option<Ordering> {
+    let (left, right) = (left.as_deref()?, right.as_deref()?);
+    let numbers = left.parse::<f64>().ok().filter(|left| left.is_finite()).zip(right.parse::<f64>().ok());
+    if let Some(ordering) = numbers.and_then(|(left, right)| left.partial_cmp(&right)) {
+        return Some(ordering);
+    }
+    let lower = |text: &str| text.bytes().map(|byte| byte.to_ascii_lowercase()).collect::<Vec<u8>>();
+    if left.eq_ignore_ascii_case(right) { Some(Ordering::Equal) } else { Some(lower(left).cmp(&lower(right))) }
+}
+
+/// As ORDER BY has it: NULL before everything.
+pub(super) fn order(left: &Field, right: &Field) -> Ordering {
+    compare(left, right).unwrap_or_else(|| left.is_some().cmp(&right.is_some()))
+}
+
+/// Whole as long as all of them are.
+pub(super) fn sum<'t>(texts: impl Iterator<Item = &'t str>) -> Cow<'static, str> {
+    let (mut whole, mut all) = (Some(0_i128), 0.0);
+    for text in texts {
+        whole = text.parse().ok().and_then(|number: i128| whole?.checked_add(number));
+        all += fraction(text);
+    }
+    whole.map_or_else(|| decimals(all, 4), |whole| whole.to_string().into())
+}
+
+fn arithmetic(left: &str, right: &str, whole: fn(i128, i128) -> Option<i128>, fractions: fn(f64, f64) -> f64) -> Field {
+    if let (Ok(left), Ok(right)) = (left.parse(), right.parse()) {
+        return whole(left, right).map(|number| number.to_string().into());
+    }
+    let number = fractions(fraction(left), fraction(right));
+    number.is_finite().then(|| decimals(number, 4))
+}
+
+/// The number that a text begins with, else 0.
+pub(super) fn fraction(text: &str) -> f64 {
+    let text = text.trim_ascii();
+    let end = text.find(|character: char| !character.is_ascii_digit() && !"+-.".contains(character));
+    let digits = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
+    digits.parse().ok().filter(|number: &f64| number.is_finite()).unwrap_or(0.0)
+}
+
+fn whole(text: &str) -> i64 {
+    // A cast of a number that is too large ends at the largest.
+    text.trim_ascii().parse().unwrap_or_else(|_| fraction(text) as i64)
+}
+
+fn count(text: &str) -> usize {
+    usize::try_from(whole(text)).unwrap_or(0)
+}
+
+pub(super) fn decimals(number: f64, digits: usize) -> Cow<'static, str> {
+    format!("{number:.digits$}").into()
+}
+
+/// What stands before the n-th separator; counted from the end, and what stands behind it, if n is negative.
+fn substring_index<'t>(text: &'t str, separator: &str, wanted: i64) -> &'t str {
+    if separator.is_empty() || wanted == 0 {
+        return "";
+    }
+    let skipped = usize::try_from(wanted.unsigned_abs()).unwrap_or(usize::MAX).saturating_sub(1);
+    if wanted > 0 {
+        let end = text.match_indices(separator).nth(skipped).map_or(text.len(), |(at, _)| at);
+        text.get(..end).unwrap_or_default()
+    } else {
+        let found = text.rmatch_indices(separator).nth(skipped);
+        let begin = found.map_or(0, |(at, _)| at.saturating_add(separator.len()));
+        text.get(begin..).unwrap_or_default()
+    }
+}
+
+fn bounded(mut text: String) -> Cow<'static, str> {
+    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+    text.into()
+}

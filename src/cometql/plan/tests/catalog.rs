@@ -1,0 +1,194 @@
+//! What graphical clients ask about the server, and the arithmetic behind it.
+
+use super::*;
+
+/// The statements of `tools.sql`, each with the columns that it must have and how many rows.
+fn statements() -> Vec<(String, Option<String>)> {
+    let text = include_str!("../../../../tests/it/clients/tools.sql");
+    let blocks = text.split("\n\n").map(|block| {
+        let lines = block.lines().filter(|line| !line.starts_with("# "));
+        let (wanted, statement): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with("-> "));
+        let wanted = wanted.first().map(|line| line.trim_start_matches("-> ").replace("root@%", "7@%"));
+        (statement.join("\n"), wanted)
+    });
+    blocks.filter(|(statement, _)| !statement.trim().is_empty()).collect()
+}
+
+/// Columns and number of rows, as `tools.sql` writes them.
+fn shape(query: &str) -> Result<(String, usize), Error> {
+    let set = match run(query)? {
+        Plan::Reply(Reply::Rows(set)) => set,
+        Plan::Catalog(catalog) => catalog.answer(&|_| vec![["1"; 8].map(Box::from).into()])?,
+        Plan::Live(LiveQuery { query, .. }) => query.apply(Vec::new())?,
+        Plan::Read { query, .. } => query.apply(rows_of_times((1..=3).map(|user| (UserId::new(user).unwrap(), 0))))?,
+        _ => ResultSet::default(),
+    };
+    let columns: Vec<String> = set.columns.into_iter().map(|column| column.name).collect();
+    Ok((columns.join(", "), set.rows.len()))
+}
+
+#[test]
+fn what_tools_ask_when_they_connect_is_answered() {
+    let mut wrong = Vec::new();
+    let statements = statements();
+    assert!(statements.len() > 100, "{}", statements.len());
+    for (statement, wanted) in statements {
+        match (shape(&statement), wanted) {
+            (Err(error), _) => wrong.push(format!("{statement}\n{error:?}")),
+            (Ok((columns, rows)), Some(wanted)) if wanted != columns && wanted != format!("{columns} ({rows})") => {
+                wrong.push(format!("{statement}\n{columns} ({rows})"));
+            }
+            _ => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// They are prepared as well, by drivers that put every value behind a question mark.
+#[test]
+fn what_tools_ask_can_be_prepared() {
+    for (query, columns) in [
+        ("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? LIMIT ?", "TABLE_NAME"),
+        ("SELECT ID, USER FROM information_schema.PROCESSLIST WHERE ID <> ?", "ID USER"),
+        ("SELECT CONCAT(?, 'x') AS joined", "joined"),
+    ] {
+        let prepared = prepare(query, StringEscapes::Mysql).unwrap();
+        let names = result_columns(&prepared, &session()).unwrap();
+        assert_eq!(join(&names, |column| column.name.clone()), columns, "{query}");
+        assert!(prepared.bytes() > query.len(), "{query}");
+    }
+}
+
+fn answers(cases: &[(&str, &str)]) {
+    for (query, expected) in cases {
+        let shown = match run(query) {
+            Ok(Plan::Reply(Reply::Rows(set))) => show_set(&set),
+            Ok(other) => format!("{other:?}"),
+            Err(error) => error.code.number().to_string(),
+        };
+        assert_eq!(shown, *expected, "{query}");
+    }
+}
+
+#[test]
+fn queries_about_the_server() {
+    answers(&[
+        (
+            "SELECT table_name FROM information_schema.tables WHERE table_name LIKE 'USERS\\_%' AND table_type = 'base table'",
+            "[table_name] [users_auth] [users_time] [users_messages] [users_in_pipes] [users_data]",
+        ),
+        (
+            "SELECT COLUMN_NAME, ORDINAL_POSITION o, CHARACTER_MAXIMUM_LENGTH FROM information_schema.COLUMNS c \
+             WHERE c.TABLE_NAME = 'users_auth' ORDER BY o DESC",
+            "[COLUMN_NAME o# CHARACTER_MAXIMUM_LENGTH#] [hash 2 32] [id 1 NULL]",
+        ),
+        (
+            "SELECT t.TABLE_NAME, COUNT(*) n, GROUP_CONCAT(c.COLUMN_NAME SEPARATOR '+') FROM information_schema.TABLES t \
+             JOIN information_schema.COLUMNS c USING (TABLE_SCHEMA, TABLE_NAME) WHERE t.TABLE_SCHEMA = DATABASE() \
+             GROUP BY t.TABLE_NAME HAVING n = 2 ORDER BY 1 LIMIT 1, 2",
+            "[TABLE_NAME n# GROUP_CONCAT(c.COLUMN_NAME SEPARATOR '+')] [pipes_settings 2 name+length] [users_auth 2 id+hash]",
+        ),
+        (
+            "SELECT t.TABLE_NAME FROM information_schema.TABLES t WHERE t.TABLE_SCHEMA = 'CometQL_v1' AND NOT EXISTS \
+             (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_NAME = t.TABLE_NAME)",
+            "[TABLE_NAME] [profiler] [connections]",
+        ),
+        (
+            "SELECT COUNT(*), MAX(ORDINAL_POSITION) FROM information_schema.COLUMNS WHERE TABLE_NAME = 'none'",
+            "[COUNT(*)# MAX(ORDINAL_POSITION)] [0 NULL]",
+        ),
+        ("SELECT ENGINE FROM information_schema.ENGINES UNION ALL SELECT 'x' ORDER BY 1", "[ENGINE] [CometQL] [x]"),
+        ("(SELECT 2 AS n) UNION (SELECT 1) ORDER BY n", "[n#] [1] [2]"),
+        ("SELECT colour FROM information_schema.TABLES", "14"),
+        ("SELECT x.TABLE_NAME FROM information_schema.TABLES t", "14"),
+        ("SELECT FROBNICATE(TABLE_NAME) FROM information_schema.TABLES", "3"),
+        ("SELECT * FROM information_schema.nowhere", "15"),
+        ("SELECT * FROM mysql.user", "15"),
+        ("SELECT * FROM sys.version", "15"),
+        ("SELECT * FROM performance_schema.threads", "15"),
+        ("SELECT * FROM information_schema.TABLES t JOIN CometQL_v1.pipes p ON p.name = t.TABLE_NAME", "2"),
+        // Each row with each of the others: that would hold up everybody.
+        (
+            "SELECT COUNT(*) FROM information_schema.COLUMNS a, information_schema.COLUMNS b, information_schema.COLUMNS c",
+            "11",
+        ),
+    ]);
+}
+
+#[test]
+fn values_are_computed() {
+    answers(&[
+        ("SELECT 1 + 2 * 3 AS n, 7 / 2 AS h, 7 % 4 AS r, -1 - 1 AS m", "[n# h# r# m#] [7 3.5000 3 -2]"),
+        ("SELECT 'a' = 'A' AS same, 10 > 9 AS more, '10' < '9x' AS text", "[same# more# text#] [1 1 1]"),
+        (
+            "SELECT NULL AND 0 AS a, NULL OR 1 AS b, NOT NULL AS c, NULL = NULL AS d, NULL <=> NULL AS e",
+            "[a# b# c# d# e#] [0 1 NULL NULL 1]",
+        ),
+        ("SELECT 2 IN (1, NULL) AS a, 1 IN (1, NULL) AS b, 5 BETWEEN 1 AND 9 AS c", "[a# b# c#] [NULL 1 1]"),
+        (
+            "SELECT SUBSTRING_INDEX('a.b.c', '.', 2) AS a, SUBSTRING_INDEX('a.b.c', '.', -1) AS b, SUBSTRING('hällo', 2, 3) AS c",
+            "[a b c] [a.b c äll]",
+        ),
+        (
+            "SELECT LEFT('hello', 2) AS a, RIGHT('hello', 2) AS b, LOCATE('L', 'hello') AS c, REPLACE('aXbX', 'X', '') AS d",
+            "[a b c# d] [he lo 3 ab]",
+        ),
+        (
+            "SELECT CONCAT('a', NULL) AS a, CONCAT_WS('-', 'a', NULL, 'b') AS b, NULLIF(1, 1) AS c, IF(0, 'x', 'y') AS d",
+            "[a b c d] [NULL a-b NULL y]",
+        ),
+        (
+            "SELECT CAST('12abc' AS SIGNED) AS a, ROUND(2.567, 1) AS b, FLOOR(-1.5) AS c, GREATEST(2, 10) AS d",
+            "[a# b c d] [12 2.6 -2 10]",
+        ),
+        ("SELECT FROM_UNIXTIME(0) AS a, UNIX_TIMESTAMP() AS b", "[a b#] [1970-01-01 00:00:00 1700000000]"),
+        ("SELECT REPEAT('x', 1000000000) AS bomb", "3"),
+    ]);
+}
+
+#[test]
+fn lists_of_show_for_tools() {
+    answers(&[
+        (
+            "SHOW GRANTS",
+            "[Grants for 7@%] [GRANT USAGE ON *.* TO `7`@`%`] [GRANT SELECT, INSERT, DELETE ON `CometQL_v1`.* TO `7`@`%`]",
+        ),
+        ("SHOW TABLES FROM information_schema LIKE 'VIEWS'", "[Tables] [VIEWS]"),
+        (
+            "SHOW COLUMNS FROM ENGINES FROM information_schema LIKE 'XA'",
+            "[Field Type Null Key Default Extra] [XA varchar(512) YES   ]",
+        ),
+        (
+            "SHOW INDEX FROM information_schema.TABLES",
+            "[Table Non_unique Key_name Seq_in_index Column_name Collation Cardinality Sub_part Packed Null Index_type Comment Index_comment]",
+        ),
+        ("SHOW CREATE VIEW x", "15"),
+        ("SHOW CREATE PROCEDURE CometQL_v1.x", "15"),
+        ("SHOW MASTER", "3"),
+        ("SHOW NOTHING", "3"),
+    ]);
+}
+
+/// As deep as the parser lets it be, on a stack of half of what a thread gets.
+#[test]
+fn deep_queries_are_answered_or_refused() {
+    let calls = |depth: usize| format!("SELECT {}'A'{} AS a", "LOWER(".repeat(depth), ")".repeat(depth));
+    let nested = |depth: usize| {
+        let around = "SELECT a FROM (SELECT 'x' AS a FROM information_schema.ENGINES WHERE EXISTS (";
+        format!("{}SELECT 1{}", around.repeat(depth), ")) t".repeat(depth))
+    };
+    std::thread::Builder::new()
+        .stack_size(1 << 20)
+        .spawn(move || {
+            for depth in 1..40 {
+                for query in [calls(depth), nested(depth)] {
+                    let code = run(&query).map_err(|error| error.code).err();
+                    assert!(matches!(code, None | Some(Code::Syntax)), "{query} {code:?}");
+                    assert!(depth > 2 || code.is_none(), "{query} {code:?}");
+                }
+            }
+        })
+        .unwrap()
+        .join()
+        .unwrap();
+}

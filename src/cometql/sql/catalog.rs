@@ -1,0 +1,194 @@
+//! Questions about the server's own tables, as graphical clients and drivers ask them: a small general SELECT.
+//!
+//! CometQL's SELECT is about keys; these are about descriptions (`information_schema`), of which there are few, so that
+//! joins, groups, unions and subqueries over them cost little. Nothing here has been looked up or computed yet.
+
+use super::statement::{Limit, TableName, Value};
+
+/// One or more SELECTs joined by UNION, sorted and cut together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Never empty.
+    pub blocks: Vec<Block>,
+    /// Whether any UNION among them drops rows that are there already.
+    pub distinct: bool,
+    /// Most significant first, and whether descending.
+    pub order: Vec<(Scalar, bool)>,
+    pub limit: Option<Limit>,
+}
+
+/// One SELECT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    pub distinct: bool,
+    pub entries: Vec<Entry>,
+    pub from: Vec<Joined>,
+    pub condition: Option<Scalar>,
+    pub group: Vec<Scalar>,
+    pub having: Option<Scalar>,
+}
+
+/// One entry of the list behind SELECT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// `*`, or all columns of the table of this name or alias.
+    All(Option<Box<str>>),
+    One {
+        scalar: Scalar,
+        heading: Box<str>,
+    },
+}
+
+/// A table, and how its rows meet those of the tables before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    pub relation: Relation,
+    /// The alias, or the table's own name.
+    pub name: Box<str>,
+    /// A row without a partner stays, with NULL beside it.
+    pub outer: bool,
+    pub on: On,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Relation {
+    Table(TableName<'static>),
+    Query(Box<Query>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum On {
+    Everything,
+    Condition(Scalar),
+    Using(Vec<Box<str>>),
+}
+
+/// Anything that has a value in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    Value(Value<'static>),
+    Column {
+        table: Option<Box<str>>,
+        name: Box<str>,
+    },
+    /// As in `Expression::Variable`.
+    Variable(Box<str>),
+    /// A function or an operator, its name in upper case: `CONCAT`, `=`, `AND`, `IN`, `CASE` (condition, value, ..., last
+    /// value).
+    Call {
+        name: Box<str>,
+        arguments: Vec<Scalar>,
+    },
+    /// A function of all rows of a group: `COUNT`, `SUM`, `MIN`, `MAX`, `AVG`, `GROUP_CONCAT`. No argument: of the rows.
+    Aggregate {
+        name: Box<str>,
+        distinct: bool,
+        argument: Option<Box<Scalar>>,
+        separator: Box<str>,
+    },
+    /// The one value of a query; NULL if it has no row.
+    Query(Box<Query>),
+    Exists(Box<Query>),
+    InQuery {
+        scalar: Box<Scalar>,
+        query: Box<Query>,
+    },
+}
+
+impl Query {
+    pub(super) fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
+        if let Some(limit) = &mut self.limit {
+            visit(&mut limit.count);
+            limit.offset.iter_mut().for_each(&mut *visit);
+        }
+        self.each_scalar(&mut |scalar| {
+            if let Scalar::Value(value) = scalar {
+                visit(value);
+            }
+        });
+    }
+
+    /// Every scalar of this query and of those within it, parts after the whole.
+    pub fn each_scalar(&mut self, visit: &mut dyn FnMut(&mut Scalar)) {
+        for block in &mut self.blocks {
+            for entry in &mut block.entries {
+                if let Entry::One { scalar, .. } = entry {
+                    scalar.each(visit);
+                }
+            }
+            for joined in &mut block.from {
+                if let Relation::Query(query) = &mut joined.relation {
+                    query.each_scalar(visit);
+                }
+                if let On::Condition(scalar) = &mut joined.on {
+                    scalar.each(visit);
+                }
+            }
+            let others = block.condition.iter_mut().chain(&mut block.group).chain(&mut block.having);
+            others.for_each(|scalar| scalar.each(visit));
+        }
+        self.order.iter_mut().for_each(|(scalar, _)| scalar.each(visit));
+    }
+
+    /// Every table that this query and those within it name.
+    pub fn each_table(&self, visit: &mut dyn FnMut(&TableName<'static>)) {
+        for block in &self.blocks {
+            for joined in &block.from {
+                match &joined.relation {
+                    Relation::Table(table) => visit(table),
+                    Relation::Query(query) => query.each_table(visit),
+                }
+                if let On::Condition(scalar) = &joined.on {
+                    scalar.each_table(visit);
+                }
+            }
+            for entry in &block.entries {
+                if let Entry::One { scalar, .. } = entry {
+                    scalar.each_table(visit);
+                }
+            }
+            let others = block.condition.iter().chain(&block.group).chain(&block.having);
+            others.for_each(|scalar| scalar.each_table(visit));
+        }
+        self.order.iter().for_each(|(scalar, _)| scalar.each_table(visit));
+    }
+}
+
+impl Scalar {
+    fn each(&mut self, visit: &mut dyn FnMut(&mut Self)) {
+        visit(self);
+        match self {
+            Self::Value(_) | Self::Column { .. } | Self::Variable(_) => {}
+            Self::Call { arguments, .. } => arguments.iter_mut().for_each(|argument| argument.each(visit)),
+            Self::Aggregate { argument, .. } => argument.iter_mut().for_each(|argument| argument.each(visit)),
+            Self::Query(query) | Self::Exists(query) => query.each_scalar(visit),
+            Self::InQuery { scalar, query } => {
+                scalar.each(visit);
+                query.each_scalar(visit);
+            }
+        }
+    }
+
+    fn each_table(&self, visit: &mut dyn FnMut(&TableName<'static>)) {
+        match self {
+            Self::Value(_) | Self::Column { .. } | Self::Variable(_) => {}
+            Self::Call { arguments, .. } => arguments.iter().for_each(|argument| argument.each_table(visit)),
+            Self::Aggregate { argument, .. } => argument.iter().for_each(|argument| argument.each_table(visit)),
+            Self::Query(query) | Self::Exists(query) => query.each_table(visit),
+            Self::InQuery { scalar, query } => {
+                scalar.each_table(visit);
+                query.each_table(visit);
+            }
+        }
+    }
+
+    /// Whether it is computed from all rows of a group.
+    pub fn is_aggregate(&self) -> bool {
+        match self {
+            Self::Aggregate { .. } => true,
+            Self::Call { arguments, .. } => arguments.iter().any(Self::is_aggregate),
+            Self::InQuery { scalar, .. } => scalar.is_aggregate(),
+            Self::Value(_) | Self::Column { .. } | Self::Variable(_) | Self::Query(_) | Self::Exists(_) => false,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Who is subscribed to what on this shard, and how that changes.
+//!
+//! A `subscription` makes members at once. With a `subscription2` a connection is a *newcomer* of each new pipe until the
+//! pipe's owner has said from which position on it gets everything:
+//!
+//! ```text
+//!  newcomer --Interest, Recover--> (owner) --Recovered--> waits behind what arrived before --> member
+//!      | publications are kept             | what was kept behind the position is taken along
+//! ```
+//!
+//! Fan-outs go to members only, so nothing reaches a newcomer too early, and a pipe without newcomers pays nothing.
+
+use std::sync::Arc;
+
+use crate::model::{
+    Answer, ApiError, ConnId, DevId, PipeClass, PipeKey, PipeName, Position, Publication, SubscriptionError, UserId,
+};
+
+use super::conns::Membership;
+use super::fan_out::weight;
+use super::ring::{Recover, Recovered};
+use super::{Hub, Output, RingMessage, Subscribed};
+
+/// A pipe that a connection wants, and the position it had last there.
+pub(super) type Wanted = (PipeName, Option<Position>);
+
+/// What is left of a connection's subscriptions, and what is to come.
+struct Change {
+    dev: DevId,
+    user: UserId,
+    memberships: Vec<Membership>,
+    coming: Vec<Wanted>,
+    refused: Option<SubscriptionError>,
+    /// Whether names were left out that are for authorised users.
+    private: bool,
+}
+
+/// A connection on its way from newcomer to member.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    recovered: Recovered,
+    /// Behind its position.
+    live: Vec<Arc<Publication>>,
+}
+
+impl Newcomer {
+    pub(super) fn bytes(&self) -> usize {
+        let missed: usize = self.recovered.missed.iter().map(crate::storage::StoredMessage::bytes).sum();
+        let live: usize = self.live.iter().map(|publication| weight(publication)).sum();
+        size_of::<Self>() + missed + live
+    }
+}
+
+impl Hub {
+    pub(super) fn subscribe(&mut self, conn: ConnId, names: Vec<PipeName>) {
+        let names = names.into_iter().map(|name| (name, None)).collect();
+        let Some(change) = self.leave_unwanted(conn, names) else { return };
+        let Change { dev, user, mut memberships, coming, mut refused, .. } = change;
+        // After all leaving: a shard at its limit may exchange one pipe for another.
+        for (name, _) in coming {
+            let Some((membership, interest)) = self.pipes.join(PipeKey { dev, name }, conn.index) else {
+                self.counters.names_refused += 1;
+                refused = Some(SubscriptionError::TooManyPipes);
+                continue;
+            };
+            memberships.push(membership);
+            self.joined(conn, user, interest);
+        }
+        self.conns.replace(conn, memberships);
+        if let Some(error) = refused {
+            self.answer(conn, Answer::Error(ApiError::Subscription(error)));
+        }
+    }
+
+    /// The same, but each new pipe is answered, with what was missed before it and what comes behind it. Until then the
+    /// connection is busy: its recoveries are bounded by that, and a set is never changed half-way.
+    pub(super) fn resubscribe(&mut self, conn: ConnId, names: Vec<Wanted>) {
+        let Some(change) = self.leave_unwanted(conn, names) else { return };
+        let Change { dev, user, memberships, coming, mut refused, private } = change;
+        self.conns.replace(conn, memberships);
+        let asking = coming.iter().filter(|(_, after)| after.is_some()).count();
+        let bytes_max = self.config.history_bytes_max / asking.max(1);
+        let mut expected = Vec::with_capacity(coming.len());
+        for (name, after) in coming {
+            let Some((pipe, interest)) = self.pipes.expect(PipeKey { dev, name }) else {
+                self.counters.names_refused += 1;
+                refused = Some(SubscriptionError::TooManyPipes);
+                continue;
+            };
+            expected.push(pipe);
+            let key = interest.key.clone();
+            self.joined(conn, user, interest);
+            let to = self.config.placement.owner_of_pipe(&key);
+            self.send(to, RingMessage::Recover(Box::new(Recover { pipe: key, conn, after, bytes_max })));
+        }
+        let private = Some(SubscriptionError::NeedsAuthorisation).filter(|_| private);
+        for error in refused.into_iter().chain(private) {
+            self.answer(conn, Answer::Error(ApiError::Subscription(error)));
+        }
+        if !expected.is_empty() {
+            self.expected.insert(conn, expected);
+            self.conns.set_busy(conn, true);
+        }
+    }
+
+    /// Everything that arrived before is to be out first: it is not for the new member, and what it was sent as a member
+    /// some time ago must not come behind what it gets now.
+    pub(super) fn recovered(&mut self, recovered: Recovered) {
+        let Some(pipe) = self.pipes.find_name(&recovered.pipe) else { return };
+        let Recovered { conn, position, .. } = recovered;
+        if !self.expected.get(&conn).is_some_and(|expected| expected.contains(&pipe)) {
+            return;
+        }
+        let (begin, live) = self.pipes.kept_behind(pipe, position);
+        let mut newcomer = Newcomer { recovered, live };
+        if begin > position {
+            let Recovered { position, missed, recovered, .. } = &mut newcomer.recovered;
+            *position = begin;
+            *missed = Vec::new();
+            *recovered = recovered.map(|_| false);
+        }
+        self.arrivals.push_newcomer(newcomer);
+    }
+
+    /// Makes it a member: what arrives from now on it gets as the others do.
+    pub(super) fn admit(&mut self, newcomer: Newcomer) {
+        let Newcomer { recovered: Recovered { pipe: key, conn, missed, position, is_kept, recovered }, live } =
+            newcomer;
+        let Some(pipe) = self.pipes.find_name(&key) else { return };
+        let Some(expected) = self.expected.get_mut(&conn) else { return };
+        let Some(place) = expected.iter().position(|expected| *expected == pipe) else { return };
+        expected.swap_remove(place);
+        let was_last = expected.is_empty();
+        let mut memberships = self.conns.memberships(conn).to_vec();
+        memberships.push(self.pipes.admit(pipe, conn.index));
+        self.conns.replace(conn, memberships);
+        self.counters.recovered_messages += missed.len() as u64;
+        self.counters.deliveries += live.len() as u64;
+        let position = Some(position).filter(|_| is_kept);
+        let answer = Answer::Subscribed { pipe: key.name.clone(), position, recovered };
+        self.outputs.push_back(Output::Subscribed(Box::new(Subscribed { conn, key, missed, answer, live })));
+        if was_last {
+            self.expected.remove(&conn);
+            self.resume(conn);
+        }
+    }
+
+    /// A connection has gone before it was a member.
+    pub(super) fn give_up(&mut self, conn: ConnId, user: UserId) {
+        for pipe in self.expected.remove(&conn).unwrap_or_default() {
+            let interest = self.pipes.give_up(pipe);
+            self.left(conn, user, interest);
+        }
+    }
+
+    /// Takes the connection out of all pipes that are not among these names. `None` if there is no such connection.
+    fn leave_unwanted(&mut self, conn: ConnId, names: Vec<Wanted>) -> Option<Change> {
+        let entry = self.conns.get(conn)?;
+        let (dev, user) = (entry.dev, entry.user);
+        let mut wanted: Vec<Wanted> = Vec::with_capacity(names.len().min(self.config.pipes_per_connection_max));
+        let (mut refused, mut private) = (None, false);
+        for (name, after) in names {
+            if name.class() == PipeClass::Private && user.is_anonymous() {
+                self.counters.names_refused += 1;
+                private = true;
+            } else if wanted.len() >= self.config.pipes_per_connection_max {
+                self.counters.names_refused += 1;
+                refused = Some(SubscriptionError::TooManyPipes);
+            } else {
+                wanted.push((name, after));
+            }
+        }
+        wanted.sort_by(|(left, _), (right, _)| left.cmp(right));
+        wanted.dedup_by(|(later, _), (kept, _)| later == kept);
+
+        // Both lists are sorted by name: one pass over them tells what stays, what goes and what comes.
+        let mut held = self.conns.memberships(conn).to_vec();
+        held.sort_unstable_by(|left, right| self.pipes.key(left.pipe).name.cmp(&self.pipes.key(right.pipe).name));
+        let mut held = held.into_iter().peekable();
+        let mut memberships = Vec::with_capacity(wanted.len());
+        let mut coming = Vec::new();
+        for (name, after) in wanted {
+            while let Some(gone) = held.next_if(|membership| self.pipes.key(membership.pipe).name < name) {
+                self.leave(conn, user, gone);
+            }
+            match held.next_if(|membership| self.pipes.key(membership.pipe).name == name) {
+                Some(kept) => memberships.push(kept),
+                None => coming.push((name, after)),
+            }
+        }
+        held.for_each(|gone| self.leave(conn, user, gone));
+        Some(Change { dev, user, memberships, coming, refused, private })
+    }
+
+    pub(super) fn leave(&mut self, conn: ConnId, user: UserId, membership: Membership) {
+        let interest = self.pipes.leave(membership, &mut self.conns);
+        self.left(conn, user, interest);
+    }
+}

@@ -1,0 +1,3 @@
+//! The edge under test: [`sim`] drives it as the runtime does.
+
+mod sim;

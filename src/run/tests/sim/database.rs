@@ -1,0 +1,155 @@
+//! What storage holds, as a naive model: maps, and the rules of `storage` said once more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::PipeName;
+use crate::storage::{Outcome, Place, Read, Request, StoredMessage, Write};
+
+/// Rows of a queue or history that storage gives at once here, so that nearly every list comes in several parts.
+const ROWS_AT_ONCE: usize = 3;
+
+#[derive(Default)]
+pub(super) struct Database {
+    pub(super) hashes: BTreeMap<u32, String>,
+    /// When users were seen last.
+    pub(super) times: BTreeMap<u32, i64>,
+    pub(super) queues: BTreeMap<u32, BTreeMap<Place, StoredMessage>>,
+    /// Personal messages that a backend deleted while they waited.
+    pub(super) thrown_away: Vec<String>,
+    pub(super) settings: BTreeMap<String, u32>,
+    pub(super) histories: BTreeMap<String, BTreeMap<Place, StoredMessage>>,
+    /// Every message that ever came into a history, by pipe.
+    pub(super) log: BTreeMap<String, Vec<StoredMessage>>,
+    pub(super) logged: BTreeSet<String>,
+    /// How often a history lost what was in it by something other than new messages, by pipe.
+    pub(super) cuts: BTreeMap<String, u64>,
+    pub(super) departed: usize,
+}
+
+impl Database {
+    pub(super) fn run(&mut self, request: Request) -> Outcome {
+        match request {
+            Request::Write(writes) => {
+                Outcome::Written { rows: writes.into_iter().map(|write| self.write(write)).sum() }
+            }
+            Request::Read { read, .. } => self.read(read),
+        }
+    }
+
+    /// The messages of a pipe's history, oldest first.
+    pub(super) fn history(&self, pipe: &str) -> Vec<&StoredMessage> {
+        let length = self.settings.get(pipe).copied().unwrap_or(0) as usize;
+        let all: Vec<_> = self.histories.get(pipe).into_iter().flat_map(BTreeMap::values).collect();
+        all[all.len().saturating_sub(length)..].to_vec()
+    }
+
+    fn write(&mut self, write: Write) -> u64 {
+        match write {
+            Write::PutHash { user, hash, .. } => {
+                self.hashes.insert(user.get(), hash.into());
+                1
+            }
+            Write::DeleteHash { user, .. } => u64::from(self.hashes.remove(&user.get()).is_some()),
+            Write::PutLastSeen { user, time, .. } => {
+                let before = self.times.insert(user.get(), time);
+                assert!(before.is_none_or(|before| before <= time), "an earlier time came later");
+                self.departed += 1;
+                1
+            }
+            Write::PutQueued { user, message, .. } => {
+                let before = self.queues.entry(user.get()).or_default().insert(message.place(), message);
+                assert!(before.is_none(), "two messages in one place");
+                1
+            }
+            Write::DeleteQueue { user, .. } => {
+                let queue = self.queues.remove(&user.get()).unwrap_or_default();
+                self.thrown_away.extend(queue.values().map(|message| message.message.to_string()));
+                queue.len() as u64
+            }
+            Write::DeleteQueued { user, ids, .. } => {
+                let queue = self.queues.entry(user.get()).or_default();
+                let before = queue.len();
+                queue.retain(|_, message| !ids.contains(&message.id));
+                (before - queue.len()) as u64
+            }
+            Write::PutHistory { pipe, message, trim } => {
+                let pipe = pipe.name.as_str();
+                let Some(length) = self.settings.get(pipe).copied().filter(|length| *length > 0) else { return 0 };
+                let log = self.log.entry(pipe.to_owned()).or_default();
+                let in_order = log.last().is_none_or(|last| last.place() < message.place());
+                assert!(in_order, "{pipe}: the history has another order than the pipe");
+                log.push(message.clone());
+                self.logged.insert(message.message.to_string());
+                self.histories.entry(pipe.to_owned()).or_default().insert(message.place(), message);
+                if trim {
+                    self.trim(pipe, length);
+                }
+                1
+            }
+            Write::DeleteHistory { pipe } => self.cut(pipe.name.as_str(), 0),
+            Write::PutSetting { pipe, length, .. } => {
+                let pipe = pipe.name.as_str();
+                self.settings.insert(pipe.to_owned(), length);
+                self.cut(pipe, length);
+                1
+            }
+            Write::DeleteSetting { pipe, .. } => {
+                self.cut(pipe.name.as_str(), 0);
+                u64::from(self.settings.remove(pipe.name.as_str()).is_some())
+            }
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    fn cut(&mut self, pipe: &str, length: u32) -> u64 {
+        *self.cuts.entry(pipe.to_owned()).or_default() += 1;
+        self.trim(pipe, length)
+    }
+
+    fn trim(&mut self, pipe: &str, length: u32) -> u64 {
+        let Some(history) = self.histories.get_mut(pipe) else { return 0 };
+        let surplus = history.len().saturating_sub(length as usize);
+        (0..surplus).for_each(|_| drop(history.pop_first()));
+        surplus as u64
+    }
+
+    fn read(&self, read: Read) -> Outcome {
+        match read {
+            Read::Hashes { users, .. } => {
+                let found =
+                    users.into_iter().filter_map(|user| Some((user, self.hashes.get(&user.get())?.as_str().into())));
+                Outcome::Texts(found.collect())
+            }
+            Read::UserData { .. } => Outcome::Texts(Vec::new()),
+            Read::LastSeen { users, .. } => {
+                let found = users.into_iter().filter_map(|user| Some((user, *self.times.get(&user.get())?)));
+                Outcome::Times(found.collect())
+            }
+            Read::Login { user, .. } => {
+                Outcome::Login { hash: self.hashes.get(&user.get()).map(|hash| hash.as_str().into()), revoked: false }
+            }
+            Read::Settings { pipes, .. } => {
+                let length = |pipe: &PipeName| self.settings.get(pipe.as_str()).copied();
+                Outcome::Lengths(pipes.into_iter().filter_map(|pipe| Some((pipe.clone(), length(&pipe)?))).collect())
+            }
+            Read::Queue { user, after, .. } => {
+                page(self.queues.get(&user.get()).into_iter().flat_map(BTreeMap::values), after)
+            }
+            Read::History { pipe, after, .. } => page(self.history(pipe.name.as_str()), after),
+            Read::NewestHistory { pipe, page } => {
+                let rows = self.history(pipe.name.as_str());
+                let first = rows.len().saturating_sub(page.rows as usize);
+                Outcome::Messages { rows: rows[first..].iter().copied().cloned().collect(), more: false }
+            }
+            other => unreachable!("{other:?}"),
+        }
+    }
+}
+
+fn page<'a>(rows: impl IntoIterator<Item = &'a StoredMessage>, after: Option<Place>) -> Outcome {
+    let rows = rows.into_iter().filter(|message| after.is_none_or(|after| message.place() > after));
+    let mut rows: Vec<StoredMessage> = rows.take(ROWS_AT_ONCE + 1).cloned().collect();
+    let more = rows.len() > ROWS_AT_ONCE;
+    rows.truncate(ROWS_AT_ONCE);
+    Outcome::Messages { rows, more }
+}
