@@ -56,6 +56,7 @@ macro_rules! counters {
 
 counters! {
     connections: Gauge, "Browser connections open now.";
+    polled: Gauge, "Connections without a socket that browsers poll for, those among them that are over included.";
     sessions: Gauge, "CometQL sessions open now.";
     sessions_tls: Gauge, "CometQL sessions with TLS open now.";
     accepted: Counter, "Browser connections and CometQL sessions accepted.";

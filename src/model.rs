@@ -172,6 +172,16 @@ pub struct ConnId {
     pub generation: u32,
 }
 
+impl ConnId {
+    /// The first place of connections that have no socket of their own, which are those that are polled for. No slab
+    /// reaches so far.
+    pub const POLLED_FIRST: u32 = 1 << 25;
+
+    pub fn is_polled(self) -> bool {
+        self.index >= Self::POLLED_FIRST
+    }
+}
+
 /// A shard's number: connection shards are 0 to n-1, the CometQL shard is n.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub u16);

@@ -1,6 +1,9 @@
 //! A request's bytes, as far as they are answered without a file or a hub: head, route, upgrade, hello.
 
-use encke::http::{HeadLimits, HeadStep, Route, Site, origin_allowed, parse_head, plain_answer, route, upgrade};
+use encke::http::{
+    Conditions, HeadLimits, HeadStep, Query, Route, Site, Terms, Validators, Wanted, origin_allowed, parse_head,
+    plain_answer, route, upgrade,
+};
 use encke::jsapi::parse_hello;
 
 pub(crate) fn check(bytes: &[u8]) {
@@ -23,6 +26,16 @@ pub(crate) fn check(bytes: &[u8]) {
             assert!(path.split('/').all(|segment| !segment.is_empty() && !segment.starts_with('.')));
             assert!(!path.contains(['\\', '\0', '\n', '\r']));
         }
-        plain => assert!(plain_answer(&plain, head.wants_body(), &Site { start_page: "", node_name: "n" }).is_some()),
+        Route::Health => {}
+        Route::Events(fields) | Route::Poll(_, fields) => drop(Query::new(fields).value("pipes")),
+        plain => {
+            let terms = Terms::of(&head, &plain, &["a.example"]);
+            let site = Site { start_page: "", node_name: "n" };
+            let answer = plain_answer(&plain, &Conditions::of(&head), &site, &terms).expect("an answer");
+            assert!(answer.starts_with(b"HTTP/1.1 "));
+        }
+    }
+    if let Wanted::Part(part) = Conditions::of(&head).decide(&Validators::of_content(b""), 100) {
+        assert!(!part.is_empty() && part.end <= 100);
     }
 }

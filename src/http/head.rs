@@ -24,6 +24,7 @@ impl Default for HeadLimits {
 pub enum Method {
     Get,
     Head,
+    Post,
     Options,
     Other,
 }
@@ -124,6 +125,7 @@ pub fn parse_head<'a>(bytes: &'a [u8], limits: &HeadLimits) -> Result<HeadStep<'
     let method = match method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
+        "POST" => Method::Post,
         "OPTIONS" => Method::Options,
         _ => Method::Other,
     };

@@ -1,8 +1,8 @@
 //! HTTP on the browsers' port: request heads, where they lead, the answers around them.
 //!
-//! Owned here: which path means what, the handshake's head, and every header that is sent. Deliberately absent:
-//! reading files, request bodies (never read), keep-alive (every plain answer is followed by a close), and what is
-//! said after a handshake (`ws`, `jsapi`).
+//! Owned here: which path means what, the handshake's head, which part of a content is wanted, whether a connection
+//! stays, and every header that is sent. Deliberately absent: reading files, and what is said after a handshake (`ws`,
+//! `jsapi`).
 //!
 //! The answer to a handshake contains an accept key, which `ws` makes.
 
@@ -12,6 +12,20 @@ mod route;
 
 mod origin;
 
+mod terms;
+
+mod date;
+
+mod conditional;
+
+mod query;
+
+mod events;
+
+mod body;
+
+mod jsonp;
+
 mod upgrade;
 
 mod response;
@@ -19,8 +33,14 @@ mod response;
 #[cfg(test)]
 mod tests;
 
+pub use body::{Body, BodyError, body};
+pub use conditional::{Conditions, Validators, Wanted};
+pub use events::{EVENTS_PING, append_event, events_head};
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
+pub use jsonp::{is_callback, jsonp};
 pub use origin::origin_allowed;
-pub use response::{Site, content_type, plain_answer, response, response_head, start_page, static_head};
-pub use route::{Route, route};
+pub use query::Query;
+pub use response::{FileHead, Site, content_type, file_head, plain_answer, response, response_on, start_page};
+pub use route::{PollAddress, Route, route};
+pub use terms::{Cors, Terms};
 pub use upgrade::{RefusedUpgrade, UpgradeAnswer, upgrade, upgrade_with_deflate};

@@ -1,11 +1,13 @@
-//! The answers to plain requests. After each the connection is closed.
+//! The answers to plain requests.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::hash::{BuildHasher, Hash};
 
+use super::conditional::{Conditions, Validators, Wanted};
 use super::route::Route;
+use super::terms::{Cors, Terms};
 
 /// The product text of the `Server` header.
 const SERVER: &str = concat!("Encke/", env!("CARGO_PKG_VERSION"));
@@ -37,12 +39,12 @@ pub fn start_page(cometql_port: u16) -> String {
     START_PAGE.replace("{{COMETQL_PORT}}", &cometql_port.to_string())
 }
 
-/// The whole answer to every route but these two, which have none here: `WebSocket` (see [`super::upgrade`]) and
-/// `Static` (see [`static_head`]). `with_body` is false for HEAD.
-pub fn plain_answer(route: &Route<'_>, with_body: bool, site: &Site<'_>) -> Option<Vec<u8>> {
+/// The whole answer to every route that has one by itself; `None` for all others, see [`super::upgrade`] and
+/// [`file_head`].
+pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>, terms: &Terms) -> Option<Vec<u8>> {
     let info;
     let (status, content_type, extra, body): (_, _, &[_], _) = match route {
-        Route::WebSocket(_) | Route::Static(_) => return None,
+        Route::WebSocket(_) | Route::Events(_) | Route::Poll(..) | Route::Static(_) | Route::Health => return None,
         Route::Start => (200, "text/html", &[CACHED, START_POLICY], site.start_page),
         // Pages of the predecessor's time parse this themselves, so it keeps the type that makes them do it.
         Route::Info => {
@@ -50,11 +52,22 @@ pub fn plain_answer(route: &Route<'_>, with_body: bool, site: &Site<'_>) -> Opti
             (200, "text/html", &[], info.as_str())
         }
         Route::Favicon => (200, "image/svg+xml", &[CACHED], ICON),
-        Route::Options => (200, "text/html", &[CACHED], "+OK\r\n"),
+        Route::Options => (200, "text/html", &[CACHED, PREFLIGHT_AGE], "+OK\r\n"),
         Route::NotFound => (404, "text/html", &[CACHED], NOT_FOUND),
     };
-    let mut answer = response_head(status, content_type, extra, body.len() as u64);
-    if with_body {
+    let validators = Validators::of_content(body.as_bytes());
+    let mut extra = extra.to_vec();
+    if matches!(route, Route::Start | Route::Favicon) {
+        extra.push(("ETag", validators.tag()));
+        if conditions.is_known(&validators) {
+            return Some(
+                Head { status: 304, content_type, methods: METHODS, extra: &extra, length: None }.write(terms),
+            );
+        }
+    }
+    let length = Some(body.len() as u64);
+    let mut answer = Head { status, content_type, methods: METHODS, extra: &extra, length }.write(terms);
+    if conditions.with_body {
         answer.extend_from_slice(body.as_bytes());
     }
     Some(answer)
@@ -71,55 +84,136 @@ fn info_body(node_name: &str) -> String {
     format!("{{\"status\":\"ok\",\"node\":{node}}}")
 }
 
-/// A whole answer with the headers common to all. `content_type` is text without a charset; names and values in
-/// `extra` are our own words.
+/// A whole answer with the headers common to all; the last one of its connection, for whatever page. `content_type` is
+/// text without a charset; names and values in `extra` are our own words.
 pub fn response(status: u16, content_type: &str, extra: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut bytes = response_head(status, content_type, extra, body.len() as u64);
-    bytes.extend_from_slice(body);
+    response_on(&Terms::LAST, status, content_type, extra, body, true)
+}
+
+/// The same on terms; `with_body` is false for HEAD.
+pub fn response_on(
+    terms: &Terms,
+    status: u16,
+    content_type: &str,
+    extra: &[(&str, &str)],
+    body: &[u8],
+    with_body: bool,
+) -> Vec<u8> {
+    let length = Some(body.len() as u64);
+    let mut bytes = Head { status, content_type, methods: METHODS, extra, length }.write(terms);
+    bytes.extend_from_slice(if with_body { body } else { &[] });
     bytes
 }
 
-/// The head of such an answer with `length` bytes of body to follow (or none, for HEAD).
-pub fn response_head(status: u16, content_type: &str, extra: &[(&str, &str)], length: u64) -> Vec<u8> {
-    write_head(status, content_type, "POST, GET", extra, length)
+/// One answer about a file that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileHead {
+    pub wanted: Wanted,
+    /// Of the content as it would be sent whole.
+    pub length: u64,
+    pub validators: Validators,
+    /// The content is compressed with gzip.
+    pub gzip: bool,
+    /// There is a compressed one too, so what is sent depends on who asks.
+    pub varies: bool,
 }
 
-/// The head of a file's answer; `length` bytes of the file follow.
-pub fn static_head(length: u64, content_type: &str) -> Vec<u8> {
-    write_head(200, content_type, "GET", &[CACHED], length)
-}
-
-fn write_head(status: u16, content_type: &str, methods: &str, extra: &[(&str, &str)], length: u64) -> Vec<u8> {
-    let reason = reason_phrase(status);
-    let charset = if content_type.contains("charset=") { "" } else { "; charset=UTF-8" };
-    let mut head = format!(
-        "HTTP/1.1 {status} {reason}\r\n\
-         Content-Type: {content_type}{charset}\r\n\
-         Content-Length: {length}\r\n\
-         Server: {SERVER}\r\n\
-         Comet-Server: {SERVER}\r\n\
-         Access-Control-Allow-Origin: *\r\n\
-         Access-Control-Allow-Methods: {methods}\r\n\
-         Allow: {methods}\r\n\
-         Access-Control-Allow-Headers: origin, content-type, accept\r\n\
-         X-Content-Type-Options: nosniff\r\n"
-    );
-    for (name, value) in extra {
-        // A String takes every write.
-        let _ = write!(head, "{name}: {value}\r\n");
+/// The head of a file's answer; what of the file is wanted follows, unless the request was a HEAD.
+pub fn file_head(file: &FileHead, content_type: &str, terms: &Terms) -> Vec<u8> {
+    let mut extra = vec![CACHED, ("Accept-Ranges", "bytes"), ("ETag", file.validators.tag())];
+    let modified = file.validators.modified();
+    extra.extend(modified.as_deref().map(|date| ("Last-Modified", date)));
+    if file.gzip {
+        extra.push(("Content-Encoding", "gzip"));
     }
-    head.push_str("Connection: close\r\n\r\n");
-    head.into_bytes()
+    if file.varies {
+        extra.push(("Vary", "Accept-Encoding"));
+    }
+    let range;
+    let (status, length) = match &file.wanted {
+        Wanted::Whole => (200, Some(file.length)),
+        Wanted::Nothing => (304, None),
+        Wanted::Part(part) => {
+            range = format!("bytes {}-{}/{}", part.start, part.end.saturating_sub(1), file.length);
+            extra.push(("Content-Range", &range));
+            (206, Some(part.end - part.start))
+        }
+        Wanted::Unsatisfiable => {
+            range = format!("bytes */{}", file.length);
+            extra.push(("Content-Range", &range));
+            (416, Some(0))
+        }
+    };
+    Head { status, content_type, methods: "GET", extra: &extra, length }.write(terms)
+}
+
+/// What the recorded preflight names; the addresses that the predecessor did not have allow no more.
+pub(super) const METHODS: &str = "POST, GET";
+/// How long a browser need not ask again, in seconds.
+const PREFLIGHT_AGE: (&str, &str) = ("Access-Control-Max-Age", "3600");
+
+pub(super) struct Head<'a> {
+    pub(super) status: u16,
+    pub(super) content_type: &'a str,
+    pub(super) methods: &'a str,
+    pub(super) extra: &'a [(&'a str, &'a str)],
+    /// `None` where the answer has no body by its status, or ends with the connection.
+    pub(super) length: Option<u64>,
+}
+
+impl Head<'_> {
+    pub(super) fn write(&self, terms: &Terms) -> Vec<u8> {
+        let Self { status, content_type, methods, extra, length } = self;
+        let reason = reason_phrase(*status);
+        let charset = if content_type.contains("charset=") { "" } else { "; charset=UTF-8" };
+        let mut head = format!("HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}{charset}\r\n");
+        // A String takes every write.
+        if let Some(length) = length {
+            let _ = write!(head, "Content-Length: {length}\r\n");
+        }
+        let _ = write!(head, "Server: {SERVER}\r\nComet-Server: {SERVER}\r\n");
+        match &terms.cors {
+            Cors::Everybody => head.push_str("Access-Control-Allow-Origin: *\r\n"),
+            Cors::Page(origin) => {
+                let _ = write!(head, "Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n");
+            }
+            // The next page may be another one, and what is kept for this one must not be shown to it.
+            Cors::Nobody => head.push_str("Vary: Origin\r\n"),
+        }
+        let _ = write!(
+            head,
+            "Access-Control-Allow-Methods: {methods}\r\n\
+             Allow: {methods}\r\n\
+             Access-Control-Allow-Headers: {}\r\n\
+             X-Content-Type-Options: nosniff\r\n",
+            terms.allowed_headers
+        );
+        for (name, value) in *extra {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        head.push_str(if terms.persistent { "Connection: keep-alive\r\n\r\n" } else { "Connection: close\r\n\r\n" });
+        head.into_bytes()
+    }
 }
 
 fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        206 => "Partial Content",
+        304 => "Not Modified",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
+        405 => "Method Not Allowed",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        416 => "Range Not Satisfiable",
         426 => "Upgrade Required",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
+        505 => "HTTP Version Not Supported",
         503 => "Service Unavailable",
         _ => "Other",
     }

@@ -11,11 +11,17 @@ const PATH_BYTES_MAX: usize = 1024;
 pub enum Route<'a> {
     /// A browser wants a connection; the whole target, for `jsapi::parse_hello`.
     WebSocket(&'a str),
+    /// A browser wants its messages as Server-Sent Events; the fields of the address, for [`super::Query`].
+    Events(&'a str),
+    /// Long polling; the fields of the address, for [`super::Query`].
+    Poll(PollAddress, &'a str),
     /// The page at `/`.
     Start,
     /// `/info`, which health checks read.
     Info,
     Favicon,
+    /// `/health`: whether this server can do its work.
+    Health,
     /// `OPTIONS` for any target.
     Options,
     /// A file: its path relative to the static folder, decoded and safe to append. Segments are neither empty nor
@@ -25,25 +31,57 @@ pub enum Route<'a> {
     NotFound,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollAddress {
+    /// `/poll`: messages.
+    Messages,
+    /// `/poll/sign`: a connection to poll for.
+    Sign,
+    /// `/poll/pub`: a message for a pipe.
+    Publish,
+}
+
+const POLL_ADDRESSES: [(&str, PollAddress); 3] =
+    [("/poll", PollAddress::Messages), ("/poll/sign", PollAddress::Sign), ("/poll/pub", PollAddress::Publish)];
+
 pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
     let target = without_second_slash(head.target);
     match head.method {
         Method::Options => return Route::Options,
-        Method::Other => return Route::NotFound,
+        Method::Get | Method::Post if let Some((address, fields)) = poll_address(target) => {
+            return Route::Poll(address, fields);
+        }
+        Method::Post | Method::Other => return Route::NotFound,
         Method::Get if is_websocket(target) => return Route::WebSocket(head.target),
+        Method::Get if let Some(fields) = fields_below(target, "/sse") => return Route::Events(fields),
         Method::Get | Method::Head => {}
     }
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
-    let path = match path.strip_prefix(PREFIX) {
-        Some("") => "/",
-        Some(rest) if rest.starts_with('/') => rest,
-        _ => path,
-    };
+    let path = path_of(target);
     match path {
         "/" => Route::Start,
         "/info" => Route::Info,
+        "/health" => Route::Health,
         "/favicon.ico" => Route::Favicon,
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
+    }
+}
+
+impl Route<'_> {
+    /// Whether the target is one of the addresses that the predecessor did not have.
+    pub(super) fn is_ours(target: &str) -> bool {
+        let path = path_of(without_second_slash(target));
+        let first = path.trim_start_matches('/').split('/').next();
+        first.is_some_and(|first| ["health", "sse", "poll", "cometql"].contains(&first))
+    }
+}
+
+/// Without query and prefix.
+fn path_of(target: &str) -> &str {
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    match path.strip_prefix(PREFIX) {
+        Some("") => "/",
+        Some(rest) if rest.starts_with('/') => rest,
+        _ => path,
     }
 }
 
@@ -54,6 +92,18 @@ fn without_second_slash(target: &str) -> &str {
 
 fn is_websocket(target: &str) -> bool {
     target.strip_prefix(PREFIX).unwrap_or(target).starts_with("/ws/")
+}
+
+/// What stands behind `path` as a query, or as a path in the manner of the WebSocket address.
+fn fields_below<'a>(target: &'a str, path: &str) -> Option<&'a str> {
+    let rest = target.strip_prefix(PREFIX).unwrap_or(target).strip_prefix(path)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('?').or_else(|| rest.strip_prefix('/')) }
+}
+
+fn poll_address(target: &str) -> Option<(PollAddress, &str)> {
+    let target = target.strip_prefix(PREFIX).unwrap_or(target);
+    let (path, fields) = target.split_once('?').unwrap_or((target, ""));
+    POLL_ADDRESSES.iter().find(|(known, _)| *known == path).map(|(_, address)| (*address, fields))
 }
 
 fn static_path(path: &str) -> Option<String> {
@@ -77,7 +127,7 @@ fn static_path(path: &str) -> Option<String> {
 }
 
 /// Decodes once: what was encoded twice keeps a percent sign. `None` if it is no valid encoding of UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

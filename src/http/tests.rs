@@ -14,6 +14,12 @@ fn head(text: &str) -> Head<'_> {
     }
 }
 
+/// Of a GET or a HEAD without conditions.
+fn plain(route: &Route<'_>, with_body: bool, site: &Site<'_>) -> Option<Vec<u8>> {
+    let text = if with_body { "GET / HTTP/1.1\r\n\r\n" } else { "HEAD / HTTP/1.1\r\n\r\n" };
+    plain_answer(route, &Conditions::of(&head(text)), site, &Terms::LAST)
+}
+
 fn get(target: &str, headers: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: example.com\r\n{headers}\r\n")
 }
@@ -86,6 +92,22 @@ fn routes() {
     }
     check("GET /info", Route::Info);
     check("GET /comet-server/info", Route::Info);
+    for target in ["/sse?a=1", "//sse?a=1", "/sse/a=1", "/comet-server/sse?a=1"] {
+        check(&format!("GET {target}"), Route::Events("a=1"));
+    }
+    check("GET /sse", Route::Events(""));
+    for method in ["GET", "POST"] {
+        check(&format!("{method} /poll?a=1"), Route::Poll(PollAddress::Messages, "a=1"));
+        check(&format!("{method} /comet-server/poll"), Route::Poll(PollAddress::Messages, ""));
+        check(&format!("{method} //poll/sign?"), Route::Poll(PollAddress::Sign, ""));
+        check(&format!("{method} /poll/pub?a"), Route::Poll(PollAddress::Publish, "a"));
+    }
+    check("GET /poll/other", file("poll/other"));
+    check("PUT /poll", Route::NotFound);
+    check("POST /sse", Route::NotFound);
+    check("GET /ssex", file("ssex"));
+    check("GET /health", Route::Health);
+    check("HEAD /health?x", Route::Health);
     check("GET /favicon.ico", Route::Favicon);
     check("GET /comet-server/favicon.ico", Route::Favicon);
     check("OPTIONS /anything", Route::Options);
@@ -267,7 +289,7 @@ fn parsed(answer: &[u8]) -> (u16, HashMap<String, String>, String) {
 #[test]
 fn plain_answers() {
     let check = |route: &Route<'_>, status: u16, cached: bool, body: &str| {
-        let (found_status, fields, found_body) = parsed(&plain_answer(route, true, &SITE).unwrap());
+        let (found_status, fields, found_body) = parsed(&plain(route, true, &SITE).unwrap());
         assert_eq!(found_status, status);
         assert!(found_body.contains(body), "{found_body}");
         assert_eq!(fields["content-length"], found_body.len().to_string());
@@ -281,17 +303,68 @@ fn plain_answers() {
         let content_type = if *route == Route::Favicon { "image/svg+xml" } else { "text/html" };
         assert_eq!(fields["content-type"], format!("{content_type}; charset=UTF-8"));
         // HEAD: the same head without the body.
-        assert_eq!(parsed(&plain_answer(route, false, &SITE).unwrap()), (status, fields, String::new()));
+        assert_eq!(parsed(&plain(route, false, &SITE).unwrap()), (status, fields, String::new()));
     };
     check(&Route::Start, 200, true, "<p>start");
     check(&Route::Favicon, 200, true, "<svg");
     check(&Route::NotFound, 404, true, "nothing at this address");
-    let (_, _, body) = parsed(&plain_answer(&Route::Options, true, &SITE).unwrap());
+    let (_, _, body) = parsed(&plain(&Route::Options, true, &SITE).unwrap());
     assert_eq!(body, "+OK\r\n");
     check(&Route::Options, 200, true, "+OK");
     check(&Route::Info, 200, false, r#"{"status":"ok","node":"n1________"}"#);
-    assert_eq!(plain_answer(&Route::WebSocket("/ws/"), true, &SITE), None);
-    assert_eq!(plain_answer(&Route::Static("a.js".into()), true, &SITE), None);
+    assert_eq!(plain(&Route::WebSocket("/ws/"), true, &SITE), None);
+    assert_eq!(plain(&Route::Static("a.js".into()), true, &SITE), None);
+}
+
+#[test]
+fn pages_that_the_client_has_are_not_sent_again() {
+    for route in [Route::Start, Route::Favicon] {
+        let (_, fields, _) = parsed(&plain(&route, true, &SITE).unwrap());
+        let tag = &fields["etag"];
+        let text = get("/", &format!("If-None-Match: {tag}\r\n"));
+        let answer = plain_answer(&route, &Conditions::of(&head(&text)), &SITE, &Terms::LAST).unwrap();
+        let (status, fields, body) = parsed(&answer);
+        assert_eq!((status, body.as_str(), fields.get("content-length"), &fields["etag"]), (304, "", None, tag));
+    }
+}
+
+#[test]
+fn terms_of_requests() {
+    let terms = |request: &str, headers: &str, hosts: &[&str]| {
+        let text = format!("{request}\r\n{headers}\r\n");
+        let head = head(&text);
+        Terms::of(&head, &route(&head), hosts)
+    };
+    for (request, headers, persistent) in [
+        ("GET / HTTP/1.1", "", false),
+        ("GET / HTTP/1.1", "Connection: keep-alive\r\n", true),
+        ("GET / HTTP/1.0", "Connection: Keep-Alive\r\n", true),
+        ("GET / HTTP/1.1", "Connection: keep-alive, close\r\n", false),
+        ("GET /health HTTP/1.1", "", true),
+        ("GET /comet-server/health HTTP/1.1", "", true),
+        ("GET /health HTTP/1.1", "Connection: close\r\n", false),
+        ("GET /health HTTP/1.0", "", false),
+        ("GET /health HTTP/1.1", "Content-Length: 0\r\n", true),
+        ("GET /health HTTP/1.1", "Content-Length: 5\r\n", false),
+        ("GET /health HTTP/1.1", "Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n", false),
+        ("OPTIONS /poll?x HTTP/1.1", "", true),
+    ] {
+        assert_eq!(terms(request, headers, &[]).persistent, persistent, "{request} {headers}");
+    }
+    let origin = "Origin: https://a.example\r\n";
+    assert_eq!(terms("GET / HTTP/1.1", origin, &[]).cors, Cors::Everybody);
+    assert_eq!(terms("GET / HTTP/1.1", origin, &["*"]).cors, Cors::Everybody);
+    assert_eq!(terms("GET / HTTP/1.1", origin, &["a.example"]).cors, Cors::Page("https://a.example".into()));
+    assert_eq!(terms("GET / HTTP/1.1", origin, &["b.example"]).cors, Cors::Nobody);
+    assert_eq!(terms("GET / HTTP/1.1", "", &["b.example"]).cors, Cors::Nobody);
+    let text = response_on(&terms("OPTIONS /sse HTTP/1.1", origin, &["a.example"]), 200, "text/plain", &[], b"", true);
+    let (_, fields, _) = parsed(&text);
+    assert_eq!(fields["access-control-allow-origin"], "https://a.example");
+    assert_eq!((fields["vary"].as_str(), fields["connection"].as_str()), ("Origin", "keep-alive"));
+    assert!(fields["access-control-allow-headers"].contains("last-event-id"));
+    let (_, fields, _) =
+        parsed(&response_on(&terms("GET / HTTP/1.1", origin, &["b.example"]), 200, "a/b", &[], b"", true));
+    assert_eq!(fields.get("access-control-allow-origin"), None);
 }
 
 #[test]
@@ -299,7 +372,7 @@ fn node_names_have_ten_characters() {
     for (node_name, shown) in
         [("", "__________"), ("n1", "n1________"), ("abcdefghijkl", "abcdefghij"), ("ж\"", "ж\"________")]
     {
-        let (_, _, body) = parsed(&plain_answer(&Route::Info, true, &Site { node_name, ..SITE }).unwrap());
+        let (_, _, body) = parsed(&plain(&Route::Info, true, &Site { node_name, ..SITE }).unwrap());
         let info: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!((&info["status"], &info["node"]), (&"ok".into(), &shown.into()));
     }
@@ -317,13 +390,34 @@ fn the_start_page_is_whole() {
 
 #[test]
 fn files() {
-    let (status, fields, body) = parsed(&static_head(27, "application/javascript"));
+    let file = FileHead {
+        wanted: Wanted::Whole,
+        length: 27,
+        validators: Validators::of_file(27, 784_111_777, 5, 9),
+        gzip: false,
+        varies: false,
+    };
+    let (status, fields, body) = parsed(&file_head(&file, "application/javascript", &Terms::LAST));
     assert_eq!((status, body.as_str(), fields["content-length"].as_str()), (200, "", "27"));
     assert_eq!(fields["content-type"], "application/javascript; charset=UTF-8");
     assert_eq!(fields["cache-control"], "max-age=3600");
     assert_eq!((fields["allow"].as_str(), fields["access-control-allow-methods"].as_str()), ("GET", "GET"));
-    let (_, fields, _) = parsed(&static_head(0, "text/plain; charset=KOI8-R"));
+    assert_eq!(fields["last-modified"], "Sun, 06 Nov 1994 08:49:37 GMT");
+    assert_eq!((fields.get("vary"), fields["accept-ranges"].as_str()), (None, "bytes"));
+    let (_, fields, _) = parsed(&file_head(&file, "text/plain; charset=KOI8-R", &Terms::LAST));
     assert_eq!(fields["content-type"], "text/plain; charset=KOI8-R");
+    for (wanted, expected, length, range) in [
+        (Wanted::Part(2..5), 206, Some("3"), Some("bytes 2-4/27")),
+        (Wanted::Unsatisfiable, 416, Some("0"), Some("bytes */27")),
+        (Wanted::Nothing, 304, None, None),
+    ] {
+        let file = FileHead { wanted, gzip: true, varies: true, ..file.clone() };
+        let (status, fields, _) = parsed(&file_head(&file, "a/b", &Terms::LAST));
+        let field = |name| fields.get(name).map(String::as_str);
+        assert_eq!((status, field("content-length"), field("content-range")), (expected, length, range));
+        assert_eq!((field("content-encoding"), field("vary")), (Some("gzip"), Some("Accept-Encoding")));
+        assert_eq!(field("etag"), Some(file.validators.tag()));
+    }
 
     let types = HashMap::from([("js".to_string(), "application/javascript".to_string())]);
     for (path, expected) in [

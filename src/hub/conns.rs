@@ -1,6 +1,8 @@
-//! The connections of a shard as the hub sees them: 32 bytes each, in chunks that never move.
+//! The connections of a shard as the hub sees them: 32 bytes each.
 
 use crate::model::{ConnId, DevId, UserId};
+
+use super::places::Places;
 
 /// One connection's place in one pipe: `members[slot]` of the pipe is this connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +83,10 @@ impl Conn {
     }
 }
 
-const CHUNK: usize = 1024;
-
 /// Indexed by the connection's place in the shard's slab, so that nothing is hashed on the way to a subscriber.
 #[derive(Debug, Default)]
 pub(super) struct Conns {
-    chunks: Vec<Box<[Conn]>>,
+    places: Places<Conn>,
     live: usize,
     /// Bytes of the lists of connections with several subscriptions.
     list_bytes: usize,
@@ -97,21 +97,17 @@ impl Conns {
         self.live
     }
 
-    /// One more than the highest place that there has been.
-    pub(super) fn places(&self) -> u32 {
-        (self.chunks.len() * CHUNK) as u32
+    /// All places from this one on, whether somebody is there or not.
+    pub(super) fn indices_from(&self, first: u32) -> impl Iterator<Item = u32> + use<> {
+        self.places.indices_from(first)
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.chunks.len() * CHUNK * size_of::<Conn>() + self.list_bytes
+        self.places.bytes() + self.list_bytes
     }
 
     pub(super) fn insert(&mut self, conn: ConnId, dev: DevId) {
-        let chunk = conn.index as usize / CHUNK;
-        while self.chunks.len() <= chunk {
-            self.chunks.push((0..CHUNK).map(|_| Conn::default()).collect());
-        }
-        if let Some(entry) = self.slot_mut(conn.index) {
+        if let Some(entry) = self.places.reach(conn.index) {
             *entry = Conn { generation: conn.generation, dev, live: true, ..Conn::default() };
             self.live += 1;
         }
@@ -130,8 +126,7 @@ impl Conns {
 
     /// The living connection in this place.
     pub(super) fn at(&self, index: u32) -> Option<&Conn> {
-        let index = index as usize;
-        self.chunks.get(index / CHUNK)?.get(index % CHUNK).filter(|entry| entry.live)
+        self.places.get(index).filter(|entry| entry.live)
     }
 
     pub(super) fn id(&self, index: u32) -> Option<ConnId> {
@@ -176,7 +171,6 @@ impl Conns {
     }
 
     fn slot_mut(&mut self, index: u32) -> Option<&mut Conn> {
-        let index = index as usize;
-        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+        self.places.get_mut(index)
     }
 }

@@ -9,6 +9,7 @@ use slab::Slab;
 
 use crate::model::{ConnId, UnixTime};
 
+use super::places::Places;
 use super::ring::Headers;
 
 /// What a handshake said besides who it is.
@@ -44,7 +45,12 @@ pub(super) struct Detail {
 
 const UUID_MAX: usize = 32;
 const NO_HEADERS: u32 = u32::MAX;
-const NOTHING: Detail = Detail { uuid: [0; UUID_MAX], headers: NO_HEADERS, address: 0, is_v6: false, since: 0 };
+
+impl Default for Detail {
+    fn default() -> Self {
+        Self { uuid: [0; UUID_MAX], headers: NO_HEADERS, address: 0, is_v6: false, since: 0 }
+    }
+}
 
 const _: () = assert!(size_of::<Detail>() <= 48, "an idle connection must stay small");
 
@@ -55,12 +61,10 @@ impl Detail {
     }
 }
 
-const CHUNK: usize = 1024;
-
 /// By the connection's place in the shard's slab, like the connections themselves.
 #[derive(Debug)]
 pub(super) struct AllDetails {
-    chunks: Vec<Box<[Detail]>>,
+    places: Places<Detail>,
     /// Most browsers say one of a few things: each with the number of connections that say it.
     headers: Slab<(Arc<Headers>, u32)>,
     index: HashMap<Arc<Headers>, u32, RandomState>,
@@ -72,7 +76,7 @@ pub(super) struct AllDetails {
 impl AllDetails {
     pub(super) fn new(hasher: RandomState) -> Self {
         Self {
-            chunks: Vec::new(),
+            places: Places::default(),
             headers: Slab::new(),
             index: HashMap::with_hasher(hasher),
             none: Arc::default(),
@@ -82,7 +86,7 @@ impl AllDetails {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.chunks.len() * CHUNK * size_of::<Detail>()
+        self.places.bytes()
             + self.headers.capacity() * size_of::<(Arc<Headers>, u32)>()
             + self.index.capacity() * size_of::<(Arc<Headers>, u32)>()
             + self.v6.capacity() * (size_of::<Ipv6Addr>() + size_of::<usize>())
@@ -100,17 +104,13 @@ impl AllDetails {
             IpAddr::V6(address) => (self.v6.insert(address) as u32, true),
         };
         let since = u32::try_from(details.since.0).unwrap_or(0);
-        let place = conn.index as usize;
-        while self.chunks.len() <= place / CHUNK {
-            self.chunks.push(vec![NOTHING; CHUNK].into_boxed_slice());
-        }
-        if let Some(slot) = self.slot(conn.index) {
+        if let Some(slot) = self.places.reach(conn.index) {
             *slot = Detail { uuid, headers, address, is_v6, since };
         }
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) {
-        let Some(gone) = self.slot(conn.index).map(|slot| std::mem::replace(slot, NOTHING)) else { return };
+        let Some(gone) = self.places.get_mut(conn.index).map(std::mem::take) else { return };
         if gone.is_v6 {
             self.v6.try_remove(gone.address as usize);
         }
@@ -124,8 +124,7 @@ impl AllDetails {
     }
 
     pub(super) fn get(&self, index: u32) -> Option<&Detail> {
-        let place = index as usize;
-        self.chunks.get(place / CHUNK)?.get(place % CHUNK)
+        self.places.get(index)
     }
 
     pub(super) fn headers(&self, detail: &Detail) -> Arc<Headers> {
@@ -135,11 +134,6 @@ impl AllDetails {
     pub(super) fn address(&self, detail: &Detail) -> IpAddr {
         let v6 = detail.is_v6.then(|| self.v6.get(detail.address as usize)).flatten();
         v6.map_or(IpAddr::V4(Ipv4Addr::from_bits(detail.address)), |address| IpAddr::V6(*address))
-    }
-
-    fn slot(&mut self, index: u32) -> Option<&mut Detail> {
-        let place = index as usize;
-        self.chunks.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
     }
 
     fn intern(&mut self, headers: Headers) -> u32 {

@@ -87,9 +87,10 @@ impl Hub {
     /// A tenant's connections on this shard, in the order of their places.
     pub(super) fn list_connections(&self, dev: DevId, after: Option<u32>, rows: u32) -> Replies {
         let mut connections = Vec::new();
-        let begin = after.map_or(0, |after| after + 1);
-        let end = self.conns.places().min(begin.saturating_add(PLACES_MAX));
-        for index in begin..end {
+        let mut places = self.conns.indices_from(after.map_or(0, |after| after + 1));
+        let mut last = None;
+        for index in places.by_ref().take(PLACES_MAX) {
+            last = Some(index);
             let Some((entry, conn)) = self.conns.at(index).zip(self.conns.id(index)) else { continue };
             if entry.dev != dev {
                 continue;
@@ -109,13 +110,13 @@ impl Hub {
                 queued_bytes: 0,
             });
         }
-        let next = (end < self.conns.places()).then(|| end - 1);
+        let next = places.next().and(last);
         Replies::Connections { connections, next }
     }
 }
 
 /// Places that are looked at for one question, whoever's they are.
-const PLACES_MAX: u32 = 4_096;
+const PLACES_MAX: usize = 4_096;
 
 /// Entries of one list of a `track_` pipe's users.
 const TRACK_USERS_MAX: u32 = 4_096;

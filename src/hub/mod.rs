@@ -28,6 +28,7 @@ mod members;
 mod owner;
 mod pipes;
 mod placement;
+mod places;
 mod recovery;
 mod ring;
 mod subscriptions;
@@ -60,8 +61,9 @@ use pipes::Pipes;
 pub use placement::Placement;
 use recovery::Missing;
 pub use ring::{
-    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member, Question, Recover,
-    Recovered, Refusal, Replies, RingMessage, Send, SetLength, StatementId,
+    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member,
+    Outcome as PollOutcome, Poll, Polled, Question, Recover, Recovered, Refusal, Replies, RingMessage, Send, SetLength,
+    StatementId, Wish,
 };
 pub use token::{NoPublicKey, TokenKey, TokenKeys, claimed_expiry};
 use users::Users;
@@ -728,8 +730,11 @@ impl Hub {
                 }
                 _ => {}
             },
-            // Only the CometQL shard publishes for statements.
-            RingMessage::Accepted { .. } | RingMessage::Refused { .. } => {}
+            // Only the CometQL shard publishes for statements; polls are the edge's.
+            RingMessage::Accepted { .. }
+            | RingMessage::Refused { .. }
+            | RingMessage::Poll(_)
+            | RingMessage::Polled(_) => {}
         }
     }
 

@@ -81,6 +81,9 @@ pub enum RingMessage {
     EndToken { dev: DevId, token: Arc<str> },
     /// To an owner, or to a shard about its own connections.
     Ask(Box<Ask>),
+    /// To the shard that has a connection without a socket: a request for it, which arrived elsewhere. Handling it causes
+    /// nothing: it is noted, and begun like bytes that arrive.
+    Poll(Box<Poll>),
     /// From the owner of a user to the owner of a pipe: publish that the user came or went.
     Announce { publication: Box<Publication> },
     /// From the owner of the pipe to a shard with subscribers, for the interest that the owner knew then.
@@ -106,6 +109,8 @@ pub enum RingMessage {
     Delivered { conn: ConnId, connections: u32 },
     /// To whoever asked.
     Answered(Box<Answered>),
+    /// To the shard where the request arrived.
+    Polled(Box<Polled>),
 }
 
 const _: () = assert!(size_of::<RingMessage>() <= 32, "rings are sized for small messages");
@@ -122,7 +127,8 @@ impl RingMessage {
             | Self::Send(_)
             | Self::EndUsers(_)
             | Self::EndToken { .. }
-            | Self::Ask(_) => Level::Request,
+            | Self::Ask(_)
+            | Self::Poll(_) => Level::Request,
             Self::Announce { .. } => Level::Announce,
             Self::Deliver { .. } | Self::Recovered(_) | Self::Personal { .. } | Self::Flush(_) => Level::Deliver,
             Self::PersonalTaken { .. } | Self::Flushed { .. } => Level::Report,
@@ -130,9 +136,51 @@ impl RingMessage {
             | Self::Refused { .. }
             | Self::Fanned { .. }
             | Self::Delivered { .. }
-            | Self::Answered(_) => Level::Reply,
+            | Self::Answered(_)
+            | Self::Polled(_) => Level::Reply,
         }
     }
+}
+
+/// One request for a connection without a socket.
+#[derive(Debug)]
+pub struct Poll {
+    /// The connection that the request came on, of the shard where it arrived.
+    pub asker: ConnId,
+    /// The connection that it is for, and the proof that whoever asks may.
+    pub conn: ConnId,
+    pub secret: u128,
+    pub wish: Wish,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// All up to `seq` has arrived; whatever is there beyond, or comes in a while. With `pipes` these are its
+    /// subscriptions from now on; the second text names positions.
+    Messages { seq: u64, pipes: Option<(Box<str>, Box<str>)> },
+    /// A command of the browser protocol.
+    Command(Box<str>),
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub struct Polled {
+    pub asker: ConnId,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A JSON array.
+    Messages(Box<[u8]>),
+    /// The command was begun; its answer is a message.
+    Begun,
+    /// There is no such connection any more, for this reason if it is known.
+    Gone(&'static str),
+    /// It acknowledges what was never sent, or forgets what it had acknowledged.
+    OutOfOrder,
+    /// Too many commands wait.
+    Busy,
 }
 
 #[derive(Debug)]

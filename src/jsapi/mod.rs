@@ -28,6 +28,7 @@ pub use command::{
 };
 pub use hello::{Hello, HelloError, parse_hello};
 pub use notice::{
-    HistoryEntry, encode_history, encode_missed, encode_personal, encode_track_users, encode_user_status,
+    HistoryEntry, encode_history, encode_missed, encode_personal, encode_poll_begin, encode_poll_error,
+    encode_track_users, encode_user_status,
 };
 pub use publication::{encode_publication, frame_personal, frame_publication};

@@ -115,3 +115,26 @@ pub fn encode_missed(entry: &HistoryEntry<'_>, form: WireForm, out: &mut Vec<u8>
     };
     envelope.write(form, out);
 }
+
+/// What begins a connection that is polled for. Shape: `data` is `{"id":<its id>,"seq":0}`.
+pub fn encode_poll_begin(id: &str, form: WireForm, out: &mut Vec<u8>) {
+    let envelope = Envelope {
+        data: Data::Object(&[("id", Value::Text(id)), ("seq", Value::Number(0))]),
+        event: Name("", "poll"),
+        pipe: Name("", "sys"),
+        ..Envelope::default()
+    };
+    envelope.write(form, out);
+}
+
+/// Why a poll has no messages. Shape: `data` is `{"code":"<HTTP status>","error":<text>}`.
+pub fn encode_poll_error(status: u16, text: &str, out: &mut Vec<u8>) {
+    let code = status.to_string();
+    let envelope = Envelope {
+        data: Data::Object(&[("code", Value::Text(&code)), ("error", Value::Text(text))]),
+        event: Name("", "error"),
+        pipe: Name("", "sys"),
+        ..Envelope::default()
+    };
+    envelope.write(WireForm::Modern, out);
+}

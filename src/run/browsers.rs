@@ -2,10 +2,21 @@
 //!
 //! ```text
 //!  Head --101--> Open --close, error--> (gone)
-//!    |            ^ frames, while the hub is not busy with the connection
-//!    +--static file--> File --answer--> (gone)
-//!    +--anything else: an answer--> (gone)
+//!   ^ |            ^ frames, while the hub is not busy with the connection
+//!   | +--static file--> File --answer--+
+//!   | +--anything else: an answer------+--> (gone, unless the connection stays)
+//!   |                                  v
+//!   +------------- all is sent ------ Sending
 //! ```
+//!
+//! A request for Server-Sent Events goes to Subscribing and is looked at once more there, when the hub knows who asked; then
+//! to Events, where nothing is read any more.
+//!
+//! While a connection is in File or Sending, it is not read: requests are answered one after the other.
+
+mod polling;
+mod requests;
+mod wanted;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,35 +26,58 @@ use std::time::Duration;
 use ahash::RandomState;
 use shards::{End, Token};
 
-use crate::http::{self, HeadStep, Method, Route};
+use crate::http;
 use crate::hub::{
-    AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Replies, RingMessage, Subscribed,
+    AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Poll, Replies, RingMessage, Subscribed,
 };
-use crate::jsapi::{self, Command, HelloError, HistoryEntry};
+use crate::jsapi::{self, Command, Hello, HelloError, HistoryEntry};
 use crate::metrics::Counters;
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Publication, ShardId, SharedBytes, Time,
-    UnixTime, WireForm,
+    Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Position, Publication, ShardId,
+    SharedBytes, Time, UnixTime, WireForm,
 };
 use crate::storage::{Completion, PipeSetting, StoredMessage};
 use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
 
-use super::files::{FileAnswer, FileClient, Found};
+use super::files::FileClient;
 use super::fragments::Fragments;
 use super::half_open::HalfOpen;
 use super::host::{count_end, id, token};
 use super::pace::Pace;
-use super::pages::{self, Pages};
+use super::pages::Pages;
+use super::polls::{PollLimits, Polls};
 use super::runtime::Runtime;
 use super::storage::StorageClient;
+
+use polling::Asking;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Its request, or the login of a session, is not complete.
     #[default]
     Head,
+    /// Its file is being looked for.
     File,
+    /// An answer is on its way, and another request may follow.
+    Sending,
     Open,
+    /// Gets Server-Sent Events, and its request is read once more for the pipes it wants.
+    Subscribing,
+    /// Gets Server-Sent Events.
+    Events,
+    /// Its request waits for a connection without a socket to get something.
+    Polling,
+}
+
+impl Phase {
+    /// Whether it has not shown yet what it is for.
+    pub(super) fn is_half_open(self) -> bool {
+        matches!(self, Self::Head | Self::File | Self::Sending)
+    }
+
+    fn is_events(self) -> bool {
+        matches!(self, Self::Subscribing | Self::Events)
+    }
 }
 
 /// What the edge keeps per connection, in the shard's slab. Of a session it is the phase only.
@@ -59,6 +93,8 @@ pub(super) struct Browser {
     deflate: Option<ws::Window>,
     /// A fragmented message is open, see `Browsers::fragments`.
     fragments: bool,
+    /// Plain requests that it was answered.
+    requests: u8,
 }
 
 pub(super) struct BrowserConfig {
@@ -81,6 +117,7 @@ pub(super) struct BrowserConfig {
     /// Bytes of all of them; with more the same happens.
     pub(super) fragments_bytes_max: usize,
     pub(super) pages: Arc<Pages>,
+    pub(super) polls: PollLimits,
 }
 
 pub(super) struct Browsers {
@@ -103,6 +140,14 @@ pub(super) struct Browsers {
     deflater: Deflater,
     inflater: Inflater,
     half_open: HalfOpen,
+    polls: Polls,
+    /// Requests that other shards handed over, and connections without a socket that are not busy any more: work from
+    /// outside, begun at the end of the turn.
+    polls_noted: VecDeque<(ShardId, Box<Poll>)>,
+    polls_resumed: VecDeque<ConnId>,
+    /// Connections whose request waits.
+    asking: HashMap<Token, Asking, RandomState>,
+    stopping: bool,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
     pub(super) counters: Counters,
@@ -123,6 +168,8 @@ impl Browsers {
         let pace = Pace::new(config.commands_per_second_max, hasher.clone());
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
+        let polls = Polls::new(config.polls);
+        let asking = HashMap::with_hasher(hasher.clone());
         Self {
             config,
             hub,
@@ -139,6 +186,11 @@ impl Browsers {
             deflater: Deflater::default(),
             inflater: Inflater::default(),
             half_open: HalfOpen::default(),
+            polls,
+            polls_noted: VecDeque::new(),
+            polls_resumed: VecDeque::new(),
+            asking,
+            stopping: false,
             head_of: None,
             counters,
         }
@@ -170,8 +222,10 @@ impl Browsers {
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
-                // Whatever a client sends behind a plain request is not looked at: the connection ends after it.
-                Phase::File => Progress::Used(rest.len()),
+                Phase::Subscribing => self.subscribe_events(io, conn, rest),
+                // Nothing is expected, and nothing is kept.
+                Phase::Events => Progress::Used(rest.len()),
+                Phase::File | Phase::Sending | Phase::Polling => break,
             };
             match step {
                 Progress::Used(count) => used += count,
@@ -181,7 +235,10 @@ impl Browsers {
             if !io.is_open(conn) {
                 return bytes.len();
             }
-            if self.hub.is_busy(id(conn)) {
+            // The next request waits for the answer to this one, as a command does.
+            let is_answering =
+                browser_mut(io, conn).is_some_and(|browser| matches!(browser.phase, Phase::File | Phase::Sending));
+            if is_answering || self.hub.is_busy(id(conn)) {
                 io.pause(conn);
                 break;
             }
@@ -202,20 +259,35 @@ impl Browsers {
 
     pub(super) fn ended(&mut self, io: &mut impl Runtime, conn: Token, end: End) {
         count_end(&mut self.counters, end);
+        self.asking.remove(&conn);
         self.let_go(io, conn);
     }
 
     /// All that was written to the connection is sent.
     pub(super) fn drained(&mut self, io: &mut impl Runtime, conn: Token) {
         if let Some((flush, to, _)) = self.flushing.remove(&conn) {
-            self.input(io, Input::QueueWritten { flush, to, taken: true });
+            return self.input(io, Input::QueueWritten { flush, to, taken: true });
         }
+        requests::answer_sent(io, conn);
     }
 
     pub(super) fn timed_out(&mut self, io: &mut impl Runtime, conn: Token) {
         let Some(browser) = browser_mut(io, conn) else { return };
-        if browser.phase != Phase::Open || browser.pinged {
+        if browser.phase == Phase::Head && browser.requests > 0 {
+            // It was answered all it asked.
+            return self.drop_connection(io, conn, CloseReason::HttpDone);
+        }
+        if browser.phase.is_half_open() || browser.phase == Phase::Polling || browser.pinged {
             return self.drop_connection(io, conn, CloseReason::TimedOut);
+        }
+        if browser.phase.is_events() {
+            // Nobody answers this ping, but whoever is there takes it before the next one is due.
+            io.write(conn, http::EVENTS_PING);
+            let is_stuck = io.queued_bytes(conn) > 0;
+            if let Some(browser) = browser_mut(io, conn) {
+                browser.pinged = is_stuck;
+            }
+            return;
         }
         browser.pinged = true;
         self.scratch.clear();
@@ -224,18 +296,29 @@ impl Browsers {
     }
 
     pub(super) fn message(&mut self, io: &mut impl Runtime, from: ShardId, message: RingMessage) {
-        self.input(io, Input::Ring { from, message });
+        match message {
+            RingMessage::Poll(poll) => self.polls_noted.push_back((from, poll)),
+            RingMessage::Polled(polled) => self.polled(io, token(polled.asker), polled.outcome),
+            message => self.input(io, Input::Ring { from, message }),
+        }
     }
 
     pub(super) fn woken(&mut self, io: &mut impl Runtime) {
         self.take_completions(io);
-        while let Some(answer) = self.files.as_ref().and_then(FileClient::poll) {
-            self.file_read(io, &answer);
-        }
+        self.read_files(io);
     }
 
     pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
         self.send_deferred(io);
+        for conn in self.pace.take_due(io.now().time) {
+            if id(conn).is_polled() {
+                self.polls_resumed.push_back(id(conn));
+            } else if !self.hub.is_busy(id(conn)) {
+                // Whoever waits for an answer as well is resumed with it.
+                io.resume(conn);
+            }
+        }
+        self.go_on_with_polls(io);
         while self.hub.has_arrivals() && !io.fan_out_pending() {
             self.hub.end_turn();
             self.carry_out(io);
@@ -244,23 +327,19 @@ impl Browsers {
             io.hold(self.hub.is_full());
         }
         self.end_slow_flushes(io);
-        for conn in self.pace.take_due(io.now().time) {
-            // Whoever waits for an answer as well is resumed with it.
-            if !self.hub.is_busy(id(conn)) {
-                io.resume(conn);
-            }
-        }
         if self.hub.next_deadline().is_some() {
             self.hub.time_passed(io.now());
             self.carry_out(io);
         }
         self.take_completions(io);
+        self.answer_polls(io);
     }
 
     /// When `turn_ended` has something to do without any input.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let flushing = self.flushing_until.front().map(|(until, _)| *until);
-        self.hub.next_deadline().into_iter().chain(flushing).chain(self.pace.due()).min()
+        let timers = [self.hub.next_deadline(), self.polls.next_deadline(), flushing, self.pace.due()];
+        timers.into_iter().flatten().min()
     }
 
     /// The user's other devices, and who writes to the user, wait for the one that takes the queue.
@@ -291,6 +370,7 @@ impl Browsers {
     }
 
     pub(super) fn stopping(&mut self, io: &mut impl Runtime) {
+        self.stopping = true;
         self.input(io, Input::Stopping);
         // Dropped without a close frame, so that the browsers come back to the next server by themselves.
         for conn in io.open_connections() {
@@ -302,6 +382,7 @@ impl Browsers {
         let (hub, memory) = (self.hub.counters(), self.hub.memory());
         let mut counters = self.counters.clone();
         counters.connections = self.hub.connections() as u64;
+        counters.polled = self.polls.len() as u64;
         counters.publications = hub.publications;
         counters.deliveries = hub.deliveries;
         counters.logins = hub.logins;
@@ -319,6 +400,9 @@ impl Browsers {
             + self.scratch.capacity()
             + self.pace.bytes()
             + self.half_open.bytes()
+            + self.polls.bytes()
+            + self.polls_noted.capacity() * size_of::<(ShardId, Box<Poll>)>()
+            + self.asking.capacity() * size_of::<(Token, Asking)>()
             + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId, Time))>()
             + self.flushing_until.capacity() * size_of::<(Time, Token)>()
             + self.refused.capacity() * size_of::<Completion>()
@@ -333,101 +417,6 @@ impl Browsers {
         self.hub.has_arrivals() || !self.deferred.is_empty() || !self.refused.is_empty()
     }
 
-    // Requests
-
-    fn head(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
-        let head = match http::parse_head(bytes, &self.config.heads) {
-            Ok(HeadStep::Incomplete) => return Progress::Wait,
-            Ok(HeadStep::Head(head)) => head,
-            Err(error) => {
-                let answer = error.answer().into();
-                return self.end_http(io, conn, &answer, CloseReason::BadRequest);
-            }
-        };
-        match http::route(&head) {
-            Route::WebSocket(target) => match self.upgrade(&head) {
-                Ok(answer) => {
-                    if let Some(browser) = browser_mut(io, conn) {
-                        browser.deflate = answer.deflate;
-                    }
-                    // Sent with the first message if that is known at once, as it is for everybody who is anonymous.
-                    self.head_of = Some((conn, answer.bytes));
-                    let origin = head.header("Origin");
-                    let admitted = http::origin_allowed(&self.config.origins, true, origin);
-                    let header = |name, bytes_max| cut(head.header(name).unwrap_or_default(), bytes_max);
-                    let headers = Headers {
-                        agent: header("User-Agent", 250),
-                        origin: header("Origin", 250),
-                        language: header("Accept-Language", 64),
-                    };
-                    self.hello(io, conn, target, admitted, headers);
-                    if let Some((conn, bytes)) = self.head_of.take() {
-                        io.write(conn, &bytes);
-                    }
-                    Progress::Used(head.used)
-                }
-                Err(refused) => {
-                    let answer = refused.answer().into();
-                    self.end_http(io, conn, &answer, CloseReason::BadRequest)
-                }
-            },
-            Route::Static(path) if self.config.pages.serves(&path) => {
-                self.file(io, conn, path, head.method != Method::Head)
-            }
-            route => {
-                let answer = self.config.pages.answer(&head, &route);
-                self.end_http(io, conn, &answer, CloseReason::HttpDone)
-            }
-        }
-    }
-
-    fn upgrade(&self, head: &http::Head<'_>) -> Result<http::UpgradeAnswer, http::RefusedUpgrade> {
-        if self.config.deflate { http::upgrade_with_deflate(head) } else { http::upgrade(head) }
-    }
-
-    fn file(&mut self, io: &mut impl Runtime, conn: Token, path: String, with_body: bool) -> Progress {
-        let asked = self.files.as_ref().is_some_and(|files| files.request(id(conn), path, with_body));
-        if !asked {
-            let answer = pages::busy();
-            return self.end_http(io, conn, &answer, CloseReason::NoRoom);
-        }
-        if let Some(browser) = browser_mut(io, conn) {
-            browser.phase = Phase::File;
-        }
-        Progress::Over
-    }
-
-    fn end_http(&mut self, io: &mut impl Runtime, conn: Token, answer: &SharedBytes, reason: CloseReason) -> Progress {
-        if io.is_open(conn) {
-            self.counters.add_closed(reason);
-            self.counters.http_requests += 1;
-            io.write_last(conn, answer, HTTP_ANSWER_TIME_MAX);
-        }
-        Progress::Over
-    }
-
-    fn file_read(&mut self, io: &mut impl Runtime, answer: &FileAnswer) {
-        let conn = token(answer.conn);
-        let pages = &self.config.pages;
-        match &answer.found {
-            Found::Content(content) => {
-                io.write_shared(conn, &pages.file_head(&answer.path, content.len() as u64));
-                self.end_http(io, conn, content, CloseReason::HttpDone);
-            }
-            Found::Length(length) => {
-                let head = pages.file_head(&answer.path, *length);
-                self.end_http(io, conn, &head, CloseReason::HttpDone);
-            }
-            Found::Missing => {
-                let not_found = pages.not_found();
-                self.end_http(io, conn, &not_found, CloseReason::HttpDone);
-            }
-            Found::Busy => {
-                self.end_http(io, conn, &pages::busy(), CloseReason::NoRoom);
-            }
-        }
-    }
-
     /// The request line's fields say who it is.
     fn hello(&mut self, io: &mut impl Runtime, conn: Token, target: &str, admitted: bool, headers: Headers) {
         let Some(browser) = browser_mut(io, conn) else { return };
@@ -437,18 +426,8 @@ impl Browsers {
         });
         match hello {
             Ok(hello) => {
-                browser.form = hello.form;
                 browser.classic = hello.classic;
-                if self.config.ping_interval.is_zero() {
-                    io.no_timeout(conn);
-                } else {
-                    io.idle_timeout(conn, self.config.ping_interval);
-                }
-                self.counters.handshakes += 1;
-                let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
-                let details = Details { uuid: hello.uuid, address, headers, since: io.now().unix };
-                let credentials = Credentials { dev: hello.dev, user: hello.user, key: hello.key, details };
-                self.input(io, Input::Connected { conn: id(conn), credentials });
+                self.connect(io, conn, hello, headers);
             }
             Err(error) => {
                 browser.form = error.form;
@@ -457,6 +436,20 @@ impl Browsers {
                 io.close_after_flush(conn);
             }
         }
+    }
+
+    /// Tells the hub of it, and from now on there are pings instead of a deadline.
+    fn connect(&mut self, io: &mut impl Runtime, conn: Token, hello: Hello, headers: Headers) {
+        let Some(browser) = browser_mut(io, conn) else { return };
+        browser.form = hello.form;
+        if self.config.ping_interval.is_zero() {
+            io.no_timeout(conn);
+        } else {
+            io.idle_timeout(conn, self.config.ping_interval);
+        }
+        self.counters.handshakes += 1;
+        let credentials = credentials(io, conn, hello, headers);
+        self.input(io, Input::Connected { conn: id(conn), credentials });
     }
 
     // Frames
@@ -616,9 +609,11 @@ impl Browsers {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
-                Output::FanOut { publications, conns } => fan_out(io, &mut self.deflater, &publications, conns),
+                Output::FanOut { publications, conns } => {
+                    fan_out(io, &mut self.polls, &mut self.deflater, &publications, conns);
+                }
                 Output::Ring { to, mut message } => {
-                    fill_in_queues(io, &mut message);
+                    fill_in_queues(io, &self.polls, &mut message);
                     io.send(to, message);
                 }
                 Output::Queue { flush, to } => self.write_queue(io, flush, to),
@@ -634,29 +629,45 @@ impl Browsers {
                         self.refused.push_back(refused);
                     }
                 }
+                Output::Close { conn, reason } if conn.is_polled() => self.end_polled(io, conn, reason),
                 Output::Close { conn, reason } => self.drop_connection(io, token(conn), reason),
+                Output::Resume { conn } if conn.is_polled() => self.polls_resumed.push_back(conn),
                 Output::Resume { conn } => io.resume(token(conn)),
             }
         }
     }
 
     fn answer(&mut self, io: &mut impl Runtime, conn: Token, answer: &Answer) {
-        let Some(browser) = browser(io, conn) else { return };
+        let Some(browser) = browser(io, conn) else { return self.answer_polled(io, id(conn), answer) };
         self.scratch.clear();
         if let Some((_, head)) = self.head_of.take_if(|(owner, _)| *owner == conn) {
             self.scratch.extend_from_slice(&head);
         }
-        jsapi::frame_answer(answer, browser.form, io.now().unix, super::PRODUCT, &mut self.scratch);
+        let now = io.now().unix;
+        append(&mut self.scratch, browser, None, |out| {
+            jsapi::encode_answer(answer, browser.form, now, super::PRODUCT, out);
+        });
         io.write(conn, &self.scratch);
         self.counters.answers += 1;
     }
 
-    fn write_queue(&mut self, io: &mut impl Runtime, flush: Box<Flush>, to: ShardId) {
+    fn write_queue(&mut self, io: &mut impl Runtime, mut flush: Box<Flush>, mut to: ShardId) {
+        if let Some(form) = self.polls.form(flush.conn) {
+            for StoredMessage { time, event, message, .. } in &flush.messages {
+                self.scratch.clear();
+                jsapi::encode_personal(event, message, Some(UnixTime(*time)), form, &mut self.scratch);
+                self.polls.push_json(flush.conn, &self.scratch, io.now().time);
+            }
+            match self.polls.keep_flush(flush.conn, flush, to) {
+                Ok(()) => return,
+                Err(back) => (flush, to) = back,
+            }
+        }
         let conn = token(flush.conn);
         if let Some(browser) = browser(io, conn) {
             self.scratch.clear();
             for StoredMessage { time, event, message, .. } in &flush.messages {
-                ws::append_text_frame(&mut self.scratch, |out| {
+                append(&mut self.scratch, browser, None, |out| {
                     jsapi::encode_personal(event, message, Some(UnixTime(*time)), browser.form, out);
                 });
             }
@@ -683,8 +694,22 @@ impl Browsers {
     ) {
         let mut connections = 0;
         for conn in conns.into_iter().map(token) {
-            let Some(Browser { form, .. }) = browser(io, conn) else { continue };
-            io.write_shared(conn, personal.frame(form, |personal| jsapi::frame_personal(personal, form)));
+            let Some(browser) = browser(io, conn) else {
+                if let Some(form) = self.polls.form(id(conn)) {
+                    let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
+                    connections += u32::from(self.polls.push_frame(id(conn), frame, io.now().time));
+                }
+                continue;
+            };
+            let form = browser.form;
+            let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
+            if browser.phase.is_events() {
+                self.scratch.clear();
+                append(&mut self.scratch, browser, None, |out| out.extend_from_slice(ws::payload_of(frame)));
+                io.write(conn, &self.scratch);
+            } else {
+                io.write_shared(conn, frame);
+            }
             connections += u32::from(io.can_send(conn));
         }
         self.hub.handle(Input::PersonalWritten { ask, to, connections }, io.now());
@@ -698,11 +723,18 @@ impl Browsers {
         marker: &Marker,
         messages: &[StoredMessage],
     ) {
-        let Some(Browser { form, .. }) = browser(io, conn) else { return };
+        let browser = browser(io, conn);
+        let Some(form) = browser.map(|browser| browser.form).or_else(|| self.polls.form(id(conn))) else { return };
         self.scratch.clear();
         for message in messages {
             let entry = history_entry(pipe, message);
-            ws::append_text_frame(&mut self.scratch, |out| jsapi::encode_history(&entry, marker, form, out));
+            let Some(browser) = browser else {
+                self.scratch.clear();
+                jsapi::encode_history(&entry, marker, form, &mut self.scratch);
+                self.polls.push_json(id(conn), &self.scratch, io.now().time);
+                continue;
+            };
+            append(&mut self.scratch, browser, None, |out| jsapi::encode_history(&entry, marker, form, out));
         }
         io.write(conn, &self.scratch);
     }
@@ -710,19 +742,38 @@ impl Browsers {
     /// What it missed, the answer, and what came meanwhile.
     fn write_subscribed(&mut self, io: &mut impl Runtime, subscribed: Subscribed) {
         let Subscribed { conn, key, missed, answer, live } = subscribed;
-        let conn = token(conn);
-        let Some(Browser { form, .. }) = browser(io, conn) else { return };
+        let now = io.now();
+        self.counters.answers += 1;
+        let Some(browser) = browser(io, token(conn)) else {
+            let Some(form) = self.polls.form(conn) else { return };
+            for message in &missed {
+                self.scratch.clear();
+                jsapi::encode_missed(&history_entry(&key.name, message), form, &mut self.scratch);
+                self.polls.push_json(conn, &self.scratch, now.time);
+            }
+            self.scratch.clear();
+            jsapi::encode_answer(&answer, form, now.unix, super::PRODUCT, &mut self.scratch);
+            self.polls.push_json(conn, &self.scratch, now.time);
+            return fan_out_to_polled(&mut self.polls, &live, conn, now.time);
+        };
+        let form = browser.form;
         self.scratch.clear();
         for message in &missed {
             let entry = history_entry(&key.name, message);
-            ws::append_text_frame(&mut self.scratch, |out| jsapi::encode_missed(&entry, form, out));
+            let event_id = entry.position.map(|position| (entry.pipe, position));
+            append(&mut self.scratch, browser, event_id, |out| jsapi::encode_missed(&entry, form, out));
         }
-        jsapi::frame_answer(&answer, form, io.now().unix, super::PRODUCT, &mut self.scratch);
+        let event_id = match &answer {
+            Answer::Subscribed { pipe, position, .. } => position.map(|position| (pipe, position)),
+            _ => None,
+        };
+        append(&mut self.scratch, browser, event_id, |out| {
+            jsapi::encode_answer(&answer, form, now.unix, super::PRODUCT, out);
+        });
         for publication in &live {
-            self.scratch.extend_from_slice(&frame(publication, form));
+            append_publication(&mut self.scratch, browser, publication);
         }
-        io.write(conn, &self.scratch);
-        self.counters.answers += 1;
+        io.write(token(conn), &self.scratch);
     }
 
     /// Ends a connection as its client understands it.
@@ -810,17 +861,8 @@ impl TurnBudget {
 /// Microseconds that a connection may take for one part of a queue.
 const FLUSH_TIME_MAX: u64 = 5_000_000;
 
-/// How long a client may take for the answer to a plain request.
-const HTTP_ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
-
 /// Of a client that is gone already.
 const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
-/// At most so many bytes of a header's text, whole characters of it.
-fn cut(text: &[u8], bytes_max: usize) -> Box<str> {
-    let text = simdutf8::basic::from_utf8(text).unwrap_or_default();
-    text[..text.floor_char_boundary(bytes_max)].into()
-}
 
 /// The protocol's number for a page of a host that is not on the list.
 const ORIGIN_REFUSED: u16 = 423;
@@ -833,46 +875,112 @@ enum Progress {
     Over,
 }
 
+/// What a request on this connection said of who asks.
+fn credentials(io: &impl Runtime, conn: Token, hello: Hello, headers: Headers) -> Credentials {
+    let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
+    let details = Details { uuid: hello.uuid, address, headers, since: io.now().unix };
+    Credentials { dev: hello.dev, user: hello.user, key: hello.key, details }
+}
+
 /// What waits to be sent is known here only.
-fn fill_in_queues(io: &impl Runtime, message: &mut RingMessage) {
+fn fill_in_queues(io: &impl Runtime, polls: &Polls, message: &mut RingMessage) {
     if let RingMessage::Answered(answered) = message
         && let Replies::Connections { connections, .. } = &mut answered.replies
     {
         for connection in connections {
-            connection.queued_bytes = io.queued_bytes(token(connection.conn)) as u64;
+            let conn = connection.conn;
+            let queued = if conn.is_polled() { polls.queued_bytes(conn) } else { io.queued_bytes(token(conn)) };
+            connection.queued_bytes = queued as u64;
         }
     }
 }
 
-/// What makes two receivers get the same bytes: the wire form, and whether and how far they inflate.
-type Wire = (WireForm, Option<ws::Window>);
+/// What makes two receivers get the same bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Wire {
+    form: WireForm,
+    /// Gets Server-Sent Events, which are never compressed.
+    is_events: bool,
+    /// Whether and how far they inflate.
+    window: Option<ws::Window>,
+}
 
 /// One write per connection and wire, encoded once for all of them.
-fn fan_out(io: &mut impl Runtime, deflater: &mut Deflater, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
+fn fan_out(
+    io: &mut impl Runtime,
+    polls: &mut Polls,
+    deflater: &mut Deflater,
+    publications: &[Arc<Publication>],
+    conns: Vec<ConnId>,
+) {
     let mut groups: Vec<(Wire, Vec<Token>)> = Vec::new();
     let receivers = conns.len();
     // Where no position is to be told, two forms are one.
     let tells_positions = publications.iter().any(|publication| publication.kept);
     for conn in conns.into_iter().map(token) {
-        let Some(Browser { mut form, deflate, .. }) = browser(io, conn) else { continue };
+        let Some(Browser { mut form, phase, deflate: window, .. }) = browser(io, conn) else {
+            fan_out_to_polled(polls, publications, id(conn), io.now().time);
+            continue;
+        };
         if form == WireForm::Extended && !tells_positions {
             form = WireForm::Modern;
         }
-        if let Some((_, conns)) = groups.iter_mut().find(|(wire, _)| *wire == (form, deflate)) {
+        let wire = Wire { form, is_events: phase.is_events(), window };
+        if let Some((_, conns)) = groups.iter_mut().find(|(of, _)| *of == wire) {
             conns.push(conn);
         } else {
             // Nearly always all receivers are of one kind.
             let mut conns = Vec::with_capacity(if groups.is_empty() { receivers } else { 1 });
             conns.push(conn);
-            groups.push(((form, deflate), conns));
+            groups.push((wire, conns));
         }
     }
     for (wire, conns) in groups {
-        io.fan_out(conns, joined(publications, wire, deflater), publications);
+        let bytes =
+            if wire.is_events { joined_events(publications, wire.form) } else { joined(publications, wire, deflater) };
+        io.fan_out(conns, bytes, publications);
     }
 }
 
-fn joined(publications: &[Arc<Publication>], (form, window): Wire, deflater: &mut Deflater) -> SharedBytes {
+fn fan_out_to_polled(polls: &mut Polls, publications: &[Arc<Publication>], conn: ConnId, now: Time) {
+    let Some(form) = polls.form(conn) else { return };
+    for publication in publications {
+        let frame = publication.frame(form, |publication| jsapi::frame_publication(publication, form));
+        polls.push_frame(conn, frame, now);
+    }
+}
+
+/// Around the JSON that the frames of the same form share; made once for all receivers of a shard.
+fn joined_events(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
+    let mut bytes = Vec::new();
+    for publication in publications {
+        append_publication(&mut bytes, Browser { form, phase: Phase::Events, ..Browser::default() }, publication);
+    }
+    bytes.into()
+}
+
+fn append_publication(out: &mut Vec<u8>, browser: Browser, publication: &Publication) {
+    let frame = frame(publication, browser.form);
+    let event_id = publication.kept.then_some((&publication.pipe.name, publication.position));
+    append(out, browser, event_id, |out| out.extend_from_slice(ws::payload_of(&frame)));
+}
+
+/// Appends one message as the connection's transport wants it. `event_id` is where it stands in a history.
+fn append(
+    out: &mut Vec<u8>,
+    browser: Browser,
+    event_id: Option<(&PipeName, Position)>,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
+    if browser.phase.is_events() {
+        let event_id = event_id.map(|(pipe, position)| format!("{pipe}:{position}"));
+        http::append_event(out, event_id.as_deref(), write);
+    } else {
+        ws::append_text_frame(out, write);
+    }
+}
+
+fn joined(publications: &[Arc<Publication>], Wire { form, window, .. }: Wire, deflater: &mut Deflater) -> SharedBytes {
     let mut encoded = |publication: &Arc<Publication>| {
         let frame = frame(publication, form);
         let deflated = window.and_then(|window| {

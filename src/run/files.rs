@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 use shards::Waker;
 
+use crate::http::{Conditions, FileHead, Terms, Validators, Wanted};
 use crate::model::{ConnId, ShardId, SharedBytes};
 
 /// Requests that may wait; beyond, a browser is told to come again.
@@ -22,22 +24,26 @@ const QUEUE_MAX: usize = 1024;
 
 struct FileRequest {
     shard: ShardId,
-    conn: ConnId,
-    path: String,
-    with_body: bool,
+    asker: Box<Asker>,
+}
+
+/// Who asked for what.
+pub(super) struct Asker {
+    pub(super) conn: ConnId,
+    pub(super) path: String,
+    pub(super) conditions: Conditions,
+    pub(super) terms: Terms,
 }
 
 pub(super) struct FileAnswer {
-    pub(super) conn: ConnId,
-    pub(super) path: String,
+    pub(super) asker: Box<Asker>,
     pub(super) found: Found,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    Content(SharedBytes),
-    /// For who asked for no body: its length.
-    Length(u64),
+    /// What of the file is wanted, unless nothing of it is.
+    File(FileHead, Option<SharedBytes>),
     /// Not a readable file below the root, or too large a one.
     Missing,
     /// Too many contents are being sent.
@@ -53,8 +59,8 @@ pub(super) struct FileClient {
 impl FileClient {
     /// False if too many requests wait already.
     #[must_use]
-    pub(super) fn request(&self, conn: ConnId, path: String, with_body: bool) -> bool {
-        let request = FileRequest { shard: self.shard, conn, path, with_body };
+    pub(super) fn request(&self, asker: Asker) -> bool {
+        let request = FileRequest { shard: self.shard, asker: Box::new(asker) };
         !matches!(self.requests.try_send(request), Err(TrySendError::Full(_) | TrySendError::Disconnected(_)))
     }
 
@@ -105,14 +111,14 @@ pub(super) fn start(
                 setup.requests.recv_timeout(KEPT_UNUSED_MAX)
             };
             contents.drop_unused_sometimes(Instant::now());
-            let FileRequest { shard, conn, path, with_body } = match request {
+            let FileRequest { shard, asker } = match request {
                 Ok(request) => request,
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let found = contents.find(&root, &path, with_body).unwrap_or(Found::Missing);
+            let found = contents.find(&root, &asker.path, &asker.conditions).unwrap_or(Found::Missing);
             let shard = shard.0 as usize;
-            let answer = FileAnswer { conn, path, found };
+            let answer = FileAnswer { asker, found };
             if let (Some(sender), Some(waker)) = (setup.answers.get(shard), wakers.get(shard))
                 && sender.send(answer).is_ok()
             {
@@ -148,10 +154,10 @@ impl Version {
     }
 }
 
-/// The contents that are being sent: those that somebody beside this list refers to.
+/// The contents that are being sent, whole files and parts of them: those that somebody beside this list refers to.
 struct Contents {
     limits: FileLimits,
-    held: HashMap<Version, SharedBytes>,
+    held: HashMap<(Version, Range<u64>), SharedBytes>,
     bytes: usize,
     last_look: Option<Instant>,
 }
@@ -165,39 +171,69 @@ impl Contents {
         self.held.is_empty()
     }
 
-    /// Links that lead out of the root are not followed; neither are files above the limit read.
-    fn find(&mut self, root: &Path, path: &str, with_body: bool) -> Option<Found> {
+    fn find(&mut self, root: &Path, path: &str, conditions: &Conditions) -> Option<Found> {
         let root = fs::canonicalize(root).ok()?;
+        let plain = self.open(&root, path)?;
+        let packed = self.open(&root, &format!("{path}.gz"));
+        let varies = packed.is_some();
+        let (file, metadata, gzip) = match packed {
+            Some((file, metadata)) if conditions.accepts_gzip => (file, metadata, true),
+            _ => (plain.0, plain.1, false),
+        };
+        let version = Version::of(&metadata);
+        let (seconds, nanos) = version.modified;
+        let validators = Validators::of_file(version.length, seconds, nanos, version.inode);
+        let wanted = conditions.decide(&validators, version.length);
+        let part = match &wanted {
+            _ if !conditions.with_body => None,
+            Wanted::Whole => Some(0..version.length),
+            Wanted::Part(part) => Some(part.clone()),
+            Wanted::Nothing | Wanted::Unsatisfiable => None,
+        };
+        let content = match part {
+            Some(part) => match self.content(file, version, part) {
+                Ok(content) => Some(content),
+                Err(why) => return Some(why),
+            },
+            None => None,
+        };
+        Some(Found::File(FileHead { wanted, length: metadata.len(), validators, gzip, varies }, content))
+    }
+
+    /// Links that lead out of the root are not followed; neither are files above the limit read.
+    fn open(&self, root: &Path, path: &str) -> Option<(fs::File, fs::Metadata)> {
         let path = fs::canonicalize(root.join(path)).ok()?;
-        if !path.starts_with(&root) {
+        if !path.starts_with(root) {
             return None;
         }
         let file = fs::File::open(path).ok()?;
         let metadata = file.metadata().ok()?;
-        if !metadata.is_file() || metadata.len() > self.limits.bytes_max {
-            return None;
+        (metadata.is_file() && metadata.len() <= self.limits.bytes_max).then_some((file, metadata))
+    }
+
+    fn content(&mut self, mut file: fs::File, version: Version, part: Range<u64>) -> Result<SharedBytes, Found> {
+        let key = (version, part);
+        if let Some(content) = self.held.get(&key) {
+            return Ok(content.clone());
         }
-        if !with_body {
-            return Some(Found::Length(metadata.len()));
-        }
-        let version = Version::of(&metadata);
-        if let Some(content) = self.held.get(&version) {
-            return Some(Found::Content(content.clone()));
-        }
-        let length = metadata.len() as usize;
+        let Range { start, end } = key.1;
+        let length = (end - start) as usize;
         if !self.has_room(length) {
             self.drop_unused();
             if !self.has_room(length) {
-                return Some(Found::Busy);
+                return Err(Found::Busy);
             }
         }
-        // Not more than was counted, even if the file grows meanwhile.
+        // Not more than was counted and said, even if the file grows meanwhile; one that shrinks cannot be sent.
         let mut content = Vec::with_capacity(length);
-        file.take(metadata.len()).read_to_end(&mut content).ok()?;
+        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.take(end - start).read_to_end(&mut content));
+        if read.is_err() || content.len() != length {
+            return Err(Found::Missing);
+        }
         let content: SharedBytes = content.into();
         self.bytes += weight(&content);
-        self.held.insert(version, content.clone());
-        Some(Found::Content(content))
+        self.held.insert(key, content.clone());
+        Ok(content)
     }
 
     fn has_room(&self, length: usize) -> bool {
@@ -228,7 +264,8 @@ fn weight(content: &SharedBytes) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arc, CONTENT_OVERHEAD, Contents, FileLimits, Found, SharedBytes};
+    use super::{Arc, CONTENT_OVERHEAD, Conditions, Contents, FileLimits, Found, SharedBytes, Wanted};
+    use crate::http::{HeadLimits, HeadStep, parse_head};
     use std::fs;
     use std::path::PathBuf;
 
@@ -239,8 +276,18 @@ mod tests {
         root
     }
 
+    fn conditions(request: &str) -> Conditions {
+        let text = format!("{request}\r\n\r\n");
+        let Ok(HeadStep::Head(head)) = parse_head(text.as_bytes(), &HeadLimits::default()) else { panic!("{text}") };
+        Conditions::of(&head)
+    }
+
+    fn get() -> Conditions {
+        conditions("GET / HTTP/1.1")
+    }
+
     fn content(found: Option<Found>) -> SharedBytes {
-        let Some(Found::Content(content)) = found else { panic!("{found:?}") };
+        let Some(Found::File(_, Some(content))) = found else { panic!("{found:?}") };
         content
     }
 
@@ -252,8 +299,10 @@ mod tests {
         fs::write(root.join("secret.js"), "secret").unwrap();
         fs::write(inside.join("sub/a.js"), "12345").unwrap();
         std::os::unix::fs::symlink(root.join("secret.js"), inside.join("link.js")).unwrap();
+        std::os::unix::fs::symlink(root.join("secret.js"), inside.join("sub/a.js.gz")).unwrap();
         let find = |path, bytes_max| {
-            Contents::new(FileLimits { bytes_max, contents_bytes_max: 10_000 }).find(&inside, path, true)
+            let mut contents = Contents::new(FileLimits { bytes_max, contents_bytes_max: 10_000 });
+            contents.find(&inside, path, &conditions("GET / HTTP/1.1\r\nAccept-Encoding: gzip"))
         };
         assert_eq!(&*content(find("sub/a.js", 5)), b"12345");
         assert_eq!(find("sub/a.js", 4), None);
@@ -270,26 +319,54 @@ mod tests {
         let mut contents = Contents::new(limits);
         fs::write(root.join("a.js"), [b'a'; 1000]).unwrap();
         fs::write(root.join("b.js"), [b'b'; 600]).unwrap();
-        let first = content(contents.find(&root, "a.js", true));
-        let second = content(contents.find(&root, "a.js", true));
+        let first = content(contents.find(&root, "a.js", &get()));
+        let second = content(contents.find(&root, "a.js", &get()));
         assert!(Arc::ptr_eq(&first, &second));
-        assert_eq!(contents.find(&root, "b.js", true), Some(Found::Busy));
-        assert_eq!(contents.find(&root, "b.js", false), Some(Found::Length(600)), "a length needs no room");
+        assert_eq!(contents.find(&root, "b.js", &get()), Some(Found::Busy));
+        let head = contents.find(&root, "b.js", &conditions("HEAD / HTTP/1.1"));
+        let Some(Found::File(head, None)) = head else { panic!("a length needs no room: {head:?}") };
+        assert_eq!((head.length, head.wanted), (600, Wanted::Whole));
         drop(first);
-        assert_eq!(contents.find(&root, "b.js", true), Some(Found::Busy));
+        assert_eq!(contents.find(&root, "b.js", &get()), Some(Found::Busy));
         drop(second);
-        let sent = content(contents.find(&root, "b.js", true));
+        let sent = content(contents.find(&root, "b.js", &get()));
         assert_eq!(contents.bytes, CONTENT_OVERHEAD + 600);
 
         // A new version is another content, and the old one counts until it is sent.
         fs::write(root.join("c.js"), [b'c'; 700]).unwrap();
         fs::rename(root.join("c.js"), root.join("b.js")).unwrap();
-        let renewed = content(contents.find(&root, "b.js", true));
+        let renewed = content(contents.find(&root, "b.js", &get()));
         assert_eq!((sent.len(), renewed.len()), (600, 700));
         assert_eq!(contents.bytes, 2 * CONTENT_OVERHEAD + 1300);
         drop((sent, renewed));
         contents.drop_unused();
         assert!(contents.is_empty() && contents.bytes == 0);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn parts_and_compressed_files_are_contents_too() {
+        let root = folder("parts");
+        let mut contents = Contents::new(FileLimits { bytes_max: 1000, contents_bytes_max: 10_000 });
+        fs::write(root.join("a.js"), "0123456789").unwrap();
+        let part = content(contents.find(&root, "a.js", &conditions("GET / HTTP/1.1\r\nRange: bytes=2-4")));
+        assert_eq!((&*part, contents.bytes), (&b"234"[..], CONTENT_OVERHEAD + 3));
+        let whole = contents.find(&root, "a.js", &get());
+        let Some(Found::File(head, _)) = &whole else { panic!("{whole:?}") };
+        assert!(!head.gzip && !head.varies);
+        let tag = head.validators.tag().to_owned();
+        assert_eq!(&*content(whole), b"0123456789");
+        let known = contents.find(&root, "a.js", &conditions(&format!("GET / HTTP/1.1\r\nIf-None-Match: {tag}")));
+        assert!(matches!(&known, Some(Found::File(head, None)) if head.wanted == Wanted::Nothing), "{known:?}");
+
+        fs::write(root.join("a.js.gz"), "packed").unwrap();
+        let packed = contents.find(&root, "a.js", &conditions("GET / HTTP/1.1\r\nAccept-Encoding: gzip"));
+        let Some(Found::File(head, Some(bytes))) = &packed else { panic!("{packed:?}") };
+        assert!(head.gzip && head.varies && head.validators.tag() != tag);
+        assert_eq!(&**bytes, b"packed");
+        let plain = contents.find(&root, "a.js", &get());
+        assert!(matches!(&plain, Some(Found::File(head, Some(_))) if !head.gzip && head.varies), "{plain:?}");
+        assert_eq!(contents.find(&root, "b.js", &get()), None, "a compressed file alone is not enough");
         fs::remove_dir_all(root).unwrap();
     }
 }

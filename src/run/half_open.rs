@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 
 use shards::Token;
 
-use super::browsers::Phase;
 use super::runtime::Runtime;
 
 /// Lacks a way to be told that one is not half-open any more: it looks at the state where it matters.
@@ -45,5 +44,5 @@ impl HalfOpen {
 }
 
 fn is_half_open(io: &mut impl Runtime, conn: Token) -> bool {
-    io.state(conn).is_some_and(|browser| browser.phase != Phase::Open)
+    io.state(conn).is_some_and(|browser| browser.phase.is_half_open())
 }

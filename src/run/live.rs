@@ -42,6 +42,11 @@ fn of_storage(board: &Board) -> Counters {
     board.last().map(|place| place.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
 }
 
+/// Whether the database cannot be reached, as storage knew when it was used last.
+pub(super) fn storage_is_down(board: &Board) -> bool {
+    board.last().is_some_and(|place| place.lock().unwrap_or_else(PoisonError::into_inner).storage_down > 0)
+}
+
 /// The names that monitoring scripts of the predecessor read come first, in its order; then our own.
 fn global(board: &Board) -> Vec<Row> {
     let shards = counters(board);

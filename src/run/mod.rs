@@ -14,6 +14,7 @@ pub mod kept;
 mod live;
 mod pace;
 mod pages;
+mod polls;
 mod runtime;
 mod sessions;
 mod storage;
@@ -49,6 +50,7 @@ use certificate::{CertificateError, Place};
 use files::FileLimits;
 use host::{Board, Host};
 use pages::Pages;
+use polls::PollLimits;
 use sessions::{Sessions, SessionsConfig};
 use storage::StorageThread;
 
@@ -69,6 +71,8 @@ const FRAGMENTS_MAX: usize = 1024;
 const FRAGMENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Pipes with a setting that one shard owns.
 const SETTINGS_PER_SHARD_MAX: usize = 1_000_000;
+/// Connections of one shard that are polled for.
+const POLLED_PER_SHARD_MAX: usize = 65_536;
 /// Statements of one session under way.
 const PIPELINE_MAX: usize = 1024;
 
@@ -382,7 +386,13 @@ fn make_host(
         fragments_max: FRAGMENTS_MAX,
         // An assembler grows by doubling.
         fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
-        pages: Arc::new(Pages::new(ends.cometql_port.clone(), config.main.node_name.clone(), content_types)),
+        pages: Arc::new(Pages::new(
+            ends.cometql_port.clone(),
+            config.main.node_name.clone(),
+            content_types,
+            board.clone(),
+        )),
+        polls: PollLimits { connections_max: POLLED_PER_SHARD_MAX, bytes_max: config.ws.queue_bytes_max },
     };
     let settings = take(&ends.settings, shard).unwrap_or_default();
     Host::browsers(Browsers::new(browsers, settings, storage, take(&ends.files, shard)), board.clone())

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::http::{self, Head, Method, Route, Site};
+use crate::http::{self, Conditions, FileHead, Route, Site, Terms};
 use crate::model::SharedBytes;
+
+use super::host::Board;
+use super::live;
 
 pub(super) struct Pages {
     /// Known once every shard listens.
@@ -13,6 +16,7 @@ pub(super) struct Pages {
     node_name: String,
     /// By file extension; empty when no static files are served.
     content_types: HashMap<String, String>,
+    board: Board,
 }
 
 impl Pages {
@@ -20,8 +24,9 @@ impl Pages {
         cometql_port: Arc<OnceLock<u16>>,
         node_name: String,
         content_types: HashMap<String, String>,
+        board: Board,
     ) -> Self {
-        Self { cometql_port, start_page: OnceLock::new(), node_name, content_types }
+        Self { cometql_port, start_page: OnceLock::new(), node_name, content_types, board }
     }
 
     /// Whether files of this extension are served at all.
@@ -29,28 +34,42 @@ impl Pages {
         http::content_type(&self.content_types, path).is_some()
     }
 
-    pub(super) fn answer(&self, head: &Head<'_>, route: &Route<'_>) -> SharedBytes {
-        self.plain(route, head.method != Method::Head)
-    }
-
-    pub(super) fn not_found(&self) -> SharedBytes {
-        self.plain(&Route::NotFound, true)
-    }
-
-    fn plain(&self, route: &Route<'_>, with_body: bool) -> SharedBytes {
+    pub(super) fn answer(&self, route: &Route<'_>, conditions: &Conditions, terms: &Terms) -> SharedBytes {
         let start_page =
             self.start_page.get_or_init(|| http::start_page(self.cometql_port.get().copied().unwrap_or_default()));
         let site = Site { start_page, node_name: &self.node_name };
-        http::plain_answer(route, with_body, &site)
-            .or_else(|| http::plain_answer(&Route::NotFound, with_body, &site))
+        http::plain_answer(route, conditions, &site, terms)
+            .or_else(|| http::plain_answer(&Route::NotFound, conditions, &site, terms))
             .unwrap_or_default()
             .into()
     }
 
+    pub(super) fn not_found(&self, conditions: &Conditions, terms: &Terms) -> SharedBytes {
+        self.answer(&Route::NotFound, conditions, terms)
+    }
+
+    /// Whether this server can do its work, for whoever decides where browsers are sent.
+    pub(super) fn health(&self, stopping: bool, conditions: &Conditions, terms: &Terms) -> SharedBytes {
+        let (status, text) = match () {
+            () if stopping => (503, "the server stops\n"),
+            () if live::storage_is_down(&self.board) => (503, "the database cannot be reached\n"),
+            () => (200, "ok"),
+        };
+        http::response_on(
+            terms,
+            status,
+            "text/plain",
+            &[("Cache-Control", "no-store")],
+            text.as_bytes(),
+            conditions.with_body,
+        )
+        .into()
+    }
+
     /// What goes in front of a file's content.
-    pub(super) fn file_head(&self, path: &str, length: u64) -> SharedBytes {
+    pub(super) fn file_head(&self, path: &str, file: &FileHead, terms: &Terms) -> SharedBytes {
         let content_type = http::content_type(&self.content_types, path).unwrap_or("application/octet-stream");
-        http::static_head(length, content_type).into()
+        http::file_head(file, content_type, terms).into()
     }
 }
 

@@ -49,19 +49,9 @@ pub fn text_frame(json: &[u8]) -> SharedBytes {
 /// The compressed form of a whole text frame of ours, to be shared by all receivers whose window holds its payload;
 /// `None` if it is not worth it.
 pub fn deflated_text_frame(frame: &[u8], deflater: &mut Deflater) -> Option<Deflated> {
-    let payload = payload_of(frame)?;
+    let payload = payload_of(frame);
     let deflated = deflater.deflate(payload)?;
     Some(Deflated { payload_bytes: payload.len(), frame: shared_frame(FIN_TEXT_COMPRESSED, &deflated) })
-}
-
-/// What stands behind the head that [`text_frame_head`] wrote.
-fn payload_of(frame: &[u8]) -> Option<&[u8]> {
-    let head_bytes = match frame.get(1)? {
-        126 => 4,
-        127 => 10,
-        _ => 2,
-    };
-    frame.get(head_bytes..)
 }
 
 fn shared_frame(first: u8, payload: &[u8]) -> SharedBytes {
@@ -77,6 +67,16 @@ fn shared_frame(first: u8, payload: &[u8]) -> SharedBytes {
         to_payload.copy_from_slice(payload);
     }
     frame
+}
+
+/// What a whole frame of ours carries.
+pub fn payload_of(frame: &[u8]) -> &[u8] {
+    let head = match frame.get(1) {
+        Some(127) => 10,
+        Some(126) => 4,
+        _ => 2,
+    };
+    frame.get(head..).unwrap_or_default()
 }
 
 /// Appends a text frame to `out` whose payload is what `write` appends.

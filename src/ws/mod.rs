@@ -21,7 +21,9 @@ pub use accept::accept_key;
 pub use assemble::{Assembler, Message, Received, receive, whole};
 pub use close::{CloseCode, parse_close};
 pub use deflate::{Agreement, DEFLATE_BYTES_MIN, Deflater, Inflater, Window, agree};
-pub use encode::{SmallHead, append_text_frame, close, deflated_text_frame, ping, pong, text_frame, text_frame_head};
+pub use encode::{
+    SmallHead, append_text_frame, close, deflated_text_frame, payload_of, ping, pong, text_frame, text_frame_head,
+};
 pub use frame::{FrameHead, Opcode, Step, next_frame, next_frame_with_deflate, unmask};
 
 use crate::model::CloseReason;

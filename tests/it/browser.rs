@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tungstenite::WebSocket;
 
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+pub(crate) const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 #[test]
 fn the_start_page_shows_what_is_inserted() {
@@ -46,7 +46,7 @@ fn the_start_page_shows_what_is_inserted() {
 }
 
 /// One page of a headless browser; the browser ends with it.
-struct Page {
+pub(crate) struct Page {
     browser: Child,
     socket: WebSocket<TcpStream>,
     session: String,
@@ -55,7 +55,7 @@ struct Page {
 }
 
 impl Page {
-    fn open(program: &Path, url: &str) -> Self {
+    pub(crate) fn open(program: &Path, url: &str) -> Self {
         let profile = Folder::new();
         // Its helper processes join its group, so that all of them can be ended together.
         let browser = Command::new(program)
@@ -83,7 +83,7 @@ impl Page {
     }
 
     /// The value of a script in the page, as text.
-    fn evaluate(&mut self, script: &str) -> String {
+    pub(crate) fn evaluate(&mut self, script: &str) -> String {
         let answer = self.call("Runtime.evaluate", &json!({ "expression": script }));
         answer["result"]["value"].as_str().unwrap_or_default().to_owned()
     }

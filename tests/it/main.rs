@@ -24,3 +24,4 @@ mod tidy;
 mod tls;
 mod tokens;
 mod tools;
+mod transports;

@@ -842,7 +842,8 @@ fn browser_config(
         ping_interval,
         fragments_max: 10,
         fragments_bytes_max: 100_000,
-        pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), "simulated".to_owned(), HashMap::new())),
+        pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), "simulated".to_owned(), HashMap::new(), Arc::default())),
+        polls: crate::run::polls::PollLimits { connections_max: 100, bytes_max: 100_000 },
     }
 }
 

@@ -1,0 +1,366 @@
+//! Long polling: requests for connections without a socket.
+//!
+//! Such a connection lives on the shard that opened it, and its id names that shard. A request that arrives elsewhere is
+//! handed over as [`RingMessage::Poll`], and its answer comes back as [`RingMessage::Polled`]. The message only notes the
+//! request; it is begun at the end of a turn, as bytes from a socket would be, when no ring is full. So what a request
+//! causes is caused from outside, and the levels of the rings hold as they did.
+
+use shards::Token;
+
+use crate::http::{self, Body, Head, PollAddress, Query, Terms};
+use crate::hub::{Input, Poll, PollOutcome, Polled, RingMessage, Wish};
+use crate::jsapi;
+use crate::model::{Answer, CloseReason, ConnId, ShardId, is_name_byte};
+
+use super::super::PRODUCT;
+use super::super::host::{id, token};
+use super::super::polls::WAIT_MAX;
+use super::super::runtime::Runtime;
+use super::requests::headers;
+use super::wanted::{Last, subscription};
+use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
+
+/// Bytes of fields that come as a body.
+const FIELDS_BYTES_MAX: usize = 16 * 1024;
+
+/// A request as it was received.
+pub(super) struct Request<'a> {
+    pub(super) conn: Token,
+    pub(super) head: &'a Head<'a>,
+    /// What was received behind the head.
+    pub(super) rest: &'a [u8],
+    pub(super) address: PollAddress,
+    /// The fields of its address.
+    pub(super) fields: &'a str,
+}
+
+/// How the request of a connection wants its answer.
+pub(super) struct Asking {
+    terms: Terms,
+    callback: Option<String>,
+}
+
+/// What names a connection to its page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PollId {
+    shard: ShardId,
+    conn: ConnId,
+    secret: u128,
+}
+
+impl PollId {
+    fn text(self) -> String {
+        let place = self.conn.index - ConnId::POLLED_FIRST;
+        format!("{}-{place}-{}-{:032x}", self.shard, self.conn.generation, self.secret)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let mut part = || parts.next().filter(|part| !part.starts_with('+'));
+        let (shard, place, generation) = (part()?.parse().ok()?, part()?.parse::<u32>().ok()?, part()?.parse().ok()?);
+        let secret = part().filter(|secret| secret.len() == 32).and_then(|text| u128::from_str_radix(text, 16).ok())?;
+        let index = ConnId::POLLED_FIRST.checked_add(place)?;
+        parts.next().is_none().then_some(Self { shard: ShardId(shard), conn: ConnId { index, generation }, secret })
+    }
+}
+
+impl Browsers {
+    pub(super) fn poll_request(&mut self, io: &mut impl Runtime, request: &Request<'_>, terms: Terms) -> Progress {
+        let Request { conn, head, rest, address, fields } = *request;
+        let is_publishing = address == PollAddress::Publish;
+        let bytes_max = if is_publishing { self.config.frames.message_bytes_max } else { FIELDS_BYTES_MAX };
+        let body = match http::body(head, rest, bytes_max) {
+            Ok(Body::Whole(length)) => rest.get(..length).unwrap_or_default(),
+            Ok(Body::Incomplete) => {
+                let expects = head.list("Expect").any(|what| what.eq_ignore_ascii_case(b"100-continue"));
+                if expects && rest.is_empty() {
+                    io.write(conn, b"HTTP/1.1 100 Continue\r\n\r\n");
+                }
+                return Progress::Wait;
+            }
+            Err(error) => {
+                let asking = Asking { terms: Terms { persistent: false, ..terms }, callback: None };
+                let text = "the body must have a Content-Length, and not too large a one";
+                return self.answer_poll_error(io, conn, &asking, error.status(), text, 0);
+            }
+        };
+        let used = head.used + body.len();
+        let body = simdutf8::basic::from_utf8(body);
+        let more = if is_publishing { "" } else { body.unwrap_or_default() };
+        let fields = format!("{fields}&{more}");
+        let query = Query::new(&fields);
+        let callback = query.value("callback");
+        let is_bad_callback = callback.as_deref().is_some_and(|callback| !http::is_callback(callback));
+        let asking = Asking { terms, callback: callback.filter(|_| !is_bad_callback) };
+        if is_bad_callback {
+            return self.answer_poll_error(io, conn, &asking, 400, "the callback must be the name of a function", used);
+        }
+        if !http::origin_allowed(&self.config.origins, true, head.header("Origin")) {
+            return self.answer_poll_error(io, conn, &asking, 403, "pages of this origin may not connect", used);
+        }
+        let Some(text) = query.value("id") else {
+            return match address {
+                PollAddress::Publish => self.answer_poll_error(io, conn, &asking, 400, "the id is missing", used),
+                _ => self.open_polled(io, request, query, &asking, used),
+            };
+        };
+        let poll_id = PollId::parse(&text).filter(|poll| poll.shard.0 < self.config.hub.placement.connection_shards());
+        let Some(PollId { shard, conn: polled, secret }) = poll_id else {
+            return self.answer_poll_error(io, conn, &asking, 400, "this is no id", used);
+        };
+        let wish = match address {
+            PollAddress::Sign | PollAddress::Messages => {
+                let pipes =
+                    query.value("pipes").map(|pipes| (pipes.into(), query.value("last").unwrap_or_default().into()));
+                query.value("seq").unwrap_or_else(|| "0".into()).parse().ok().map(|seq| Wish::Messages { seq, pipes })
+            }
+            PollAddress::Publish => publication(query, body.ok()).map(Wish::Command),
+        };
+        let Some(wish) = wish else {
+            return self.answer_poll_error(
+                io,
+                conn,
+                &asking,
+                400,
+                "a field or the message is not what it must be",
+                used,
+            );
+        };
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.phase = Phase::Polling;
+        }
+        // The answer comes before; this is for faults of our own.
+        io.deadline_after(conn, WAIT_MAX * 2);
+        self.asking.insert(conn, asking);
+        let poll = Poll { asker: id(conn), conn: polled, secret, wish };
+        if shard == self.config.hub.shard {
+            self.begin_poll(io, shard, poll);
+        } else {
+            io.send(shard, RingMessage::Poll(Box::new(poll)));
+        }
+        Progress::Used(used)
+    }
+
+    fn open_polled(
+        &mut self,
+        io: &mut impl Runtime,
+        request: &Request<'_>,
+        query: Query<'_>,
+        asking: &Asking,
+        used: usize,
+    ) -> Progress {
+        let Request { conn, head, address, .. } = *request;
+        let hello = match self.hello_of(head, query) {
+            Ok(hello) => hello,
+            Err(code) => {
+                let (status, text) = if code == ORIGIN_REFUSED {
+                    (403, "this origin may not connect")
+                } else {
+                    (400, "the address cannot be read")
+                };
+                return self.answer_poll_error(io, conn, asking, status, text, used);
+            }
+        };
+        let (form, now) = (hello.form, io.now().time);
+        let mut secret = [0; 16];
+        let opened = getrandom::fill(&mut secret).ok().and_then(|()| {
+            let secret = u128::from_le_bytes(secret);
+            Some((self.polls.open(form, secret, now)?, secret))
+        });
+        let Some((polled, secret)) = opened else {
+            return self.answer_poll_error(io, conn, asking, 503, "too many connections, please try again later", used);
+        };
+        self.counters.handshakes += 1;
+        let credentials = super::credentials(io, conn, hello, headers(head));
+        self.input(io, Input::Connected { conn: polled, credentials });
+        if let Some(pipes) = query.value("pipes") {
+            let last = query.value("last").unwrap_or_default();
+            let text = subscription(form, &pipes, &Last::parse(&last));
+            self.polls.command(polled, None, None, text.into());
+            self.begin_commands(io, polled);
+        }
+        let name = PollId { shard: self.config.hub.shard, conn: polled, secret }.text();
+        let body = if address == PollAddress::Sign {
+            format!("{{\"id\":\"{name}\",\"seq\":0}}").into_bytes()
+        } else {
+            let mut body = b"[".to_vec();
+            jsapi::encode_poll_begin(&name, form, &mut body);
+            body.push(b']');
+            body
+        };
+        self.answer_poll(io, conn, asking, 200, &body, used)
+    }
+
+    fn begin_poll(&mut self, io: &mut impl Runtime, from: ShardId, poll: Poll) {
+        let Poll { asker, conn, secret, wish } = poll;
+        let asker = (from, asker);
+        match wish {
+            Wish::Messages { seq, pipes } => {
+                if let Some((flush, to)) = self.polls.poll(conn, secret, asker, seq, io.now().time) {
+                    self.input(io, Input::QueueWritten { flush, to, taken: true });
+                }
+                if let Some((pipes, last)) = pipes
+                    && let Some(form) = self.polls.form(conn)
+                {
+                    let text = subscription(form, &pipes, &Last::parse(&last));
+                    self.polls.command(conn, Some(secret), None, text.into());
+                }
+            }
+            Wish::Command(text) => self.polls.command(conn, Some(secret), Some(asker), text),
+        }
+        self.begin_commands(io, conn);
+        self.answer_polls(io);
+    }
+
+    fn begin_commands(&mut self, io: &mut impl Runtime, conn: ConnId) {
+        let Some(form) = self.polls.form(conn) else { return };
+        while !self.hub.is_busy(conn) && self.polls.has_commands(conn) {
+            if self.pace.has_to_wait(token(conn), io.now().time) {
+                self.counters.commands_slowed += 1;
+                return;
+            }
+            let Some(text) = self.polls.next_command(conn) else { return };
+            self.command(io, token(conn), Browser { form, classic: true, ..Browser::default() }, &text);
+        }
+    }
+
+    /// At the end of a turn, before fan-outs are formed: what other shards handed over, and what came due.
+    pub(super) fn go_on_with_polls(&mut self, io: &mut impl Runtime) {
+        while !io.congested()
+            && let Some((from, poll)) = self.polls_noted.pop_front()
+        {
+            self.begin_poll(io, from, *poll);
+        }
+        while !io.congested()
+            && let Some(conn) = self.polls_resumed.pop_front()
+        {
+            self.begin_commands(io, conn);
+        }
+        self.polls.time_passed(io.now().time);
+        while !io.congested()
+            && let Some((conn, flush)) = self.polls.next_over()
+        {
+            if let Some((flush, to)) = flush {
+                self.input(io, Input::QueueWritten { flush, to, taken: false });
+            }
+            self.input(io, Input::Disconnected { conn });
+        }
+    }
+
+    /// At the very end of a turn.
+    pub(super) fn answer_polls(&mut self, io: &mut impl Runtime) {
+        self.polls.answer_ready(io.now().time);
+        while let Some(((shard, asker), outcome)) = self.polls.next_answer() {
+            if shard == self.config.hub.shard {
+                self.polled(io, token(asker), outcome);
+            } else {
+                io.send(shard, RingMessage::Polled(Box::new(Polled { asker, outcome })));
+            }
+        }
+    }
+
+    /// The answer to a request that this shard took.
+    pub(super) fn polled(&mut self, io: &mut impl Runtime, conn: Token, outcome: PollOutcome) {
+        let Some(asking) = self.asking.remove(&conn) else { return };
+        match outcome {
+            PollOutcome::Messages(json) => self.answer_poll(io, conn, &asking, 200, &json, 0),
+            PollOutcome::Begun => self.answer_poll(io, conn, &asking, 200, b"[]", 0),
+            PollOutcome::Gone(why) => self.answer_poll_error(io, conn, &asking, 410, why, 0),
+            PollOutcome::OutOfOrder => {
+                let text = "this number was acknowledged already, or never sent";
+                self.answer_poll_error(io, conn, &asking, 409, text, 0)
+            }
+            PollOutcome::Busy => {
+                self.answer_poll_error(io, conn, &asking, 503, "too many messages at once, please try again", 0)
+            }
+        };
+        // What was sent behind the request is looked at now, or when the answer is sent.
+        io.pause(conn);
+        if browser(io, conn).is_some_and(|browser| browser.phase == Phase::Head) {
+            io.resume(conn);
+        }
+    }
+
+    fn answer_poll_error(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        asking: &Asking,
+        status: u16,
+        text: &str,
+        used: usize,
+    ) -> Progress {
+        let mut body = b"[".to_vec();
+        jsapi::encode_poll_error(status, text, &mut body);
+        body.push(b']');
+        self.answer_poll(io, conn, asking, status, &body, used)
+    }
+
+    fn answer_poll(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        asking: &Asking,
+        status: u16,
+        json: &[u8],
+        used: usize,
+    ) -> Progress {
+        let uncached = [("Cache-Control", "no-store")];
+        let answer = match &asking.callback {
+            // A page sees of a script neither its status nor, without one, its text.
+            Some(callback) => {
+                let script = http::jsonp(callback, json);
+                http::response_on(&asking.terms, 200, "application/javascript", &uncached, &script, true)
+            }
+            None => http::response_on(&asking.terms, status, "application/json", &uncached, json, true),
+        };
+        self.reply(io, conn, &answer.into(), &asking.terms, used)
+    }
+
+    /// An answer of the hub for a connection without a socket.
+    pub(super) fn answer_polled(&mut self, io: &impl Runtime, conn: ConnId, answer: &Answer) {
+        let Some(form) = self.polls.form(conn) else { return };
+        let now = io.now();
+        self.scratch.clear();
+        jsapi::encode_answer(answer, form, now.unix, PRODUCT, &mut self.scratch);
+        self.polls.push_json(conn, &self.scratch, now.time);
+        self.counters.answers += 1;
+    }
+
+    pub(super) fn end_polled(&mut self, io: &impl Runtime, conn: ConnId, reason: CloseReason) {
+        if self.polls.form(conn).is_some() {
+            self.counters.add_closed(reason);
+            self.polls.end(conn, "the server ended this connection; please begin anew", io.now().time);
+        }
+    }
+}
+
+/// The command of a request that publishes. The message is the body, or a field where a page has no bodies.
+fn publication(query: Query<'_>, body: Option<&str>) -> Option<Box<str>> {
+    let is_name = |text: &str| text.trim_start_matches('@').bytes().all(is_name_byte);
+    let pipe = query.value("pipe").filter(|pipe| is_name(pipe))?;
+    let event = query.value("event").unwrap_or_default();
+    let message = query.value("message");
+    let message = message.as_deref().or(body)?;
+    is_name(&event).then(|| format!("web_pipe2\n{pipe}\n{event}\n*\n{message}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids() {
+        let conn = ConnId { index: ConnId::POLLED_FIRST + 12, generation: 3 };
+        let poll_id = PollId { shard: ShardId(5), conn, secret: 0xab };
+        assert_eq!(poll_id.text(), "5-12-3-000000000000000000000000000000ab");
+        assert_eq!(PollId::parse(&poll_id.text()), Some(poll_id));
+        let zeros = "0".repeat(32);
+        for text in ["", "1", "1-2-3", "1-2-3-0", "+1-2-3-0", "1-2-3-4-5", "70000-1-1-1", "-1-2-3"] {
+            assert_eq!(PollId::parse(text), None, "{text}");
+        }
+        for text in [format!("1-2-3-{zeros}-"), format!("1-4294967295-3-{zeros}"), format!("1-2-3-+{}", &zeros[1..])] {
+            assert_eq!(PollId::parse(&text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Plain requests: from a head to an answer, and to the next request on the same connection.
+
+use std::time::Duration;
+
+use shards::Token;
+
+use crate::http::{self, Conditions, Head, HeadStep, Query, Route, Terms};
+use crate::hub::Headers;
+use crate::jsapi::{self, Hello};
+use crate::model::{Answer, ApiError, CloseReason, SharedBytes, WireForm};
+
+use super::super::files::{Asker, FileAnswer, FileClient, Found};
+use super::super::host::{id, token};
+use super::super::runtime::Runtime;
+use super::super::{PRODUCT, pages};
+use super::polling::Request;
+use super::wanted::{Last, subscription};
+use super::{Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
+
+/// How long a client may take for the answer to a plain request.
+const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
+
+/// How long a connection may wait for the whole of its next request.
+const NEXT_REQUEST_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Requests of one connection; the last one ends it, so that proxies spread their connections anew now and then.
+const REQUESTS_MAX: u8 = 100;
+
+impl Browsers {
+    pub(super) fn head(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
+        let head = match http::parse_head(bytes, &self.config.heads) {
+            Ok(HeadStep::Incomplete) => return Progress::Wait,
+            Ok(HeadStep::Head(head)) => head,
+            Err(error) => {
+                let answer = error.answer().into();
+                return self.end_http(io, conn, &answer, CloseReason::BadRequest);
+            }
+        };
+        let route = http::route(&head);
+        let terms = self.terms(io, conn, &head, &route);
+        match route {
+            Route::WebSocket(target) => self.upgrade(io, conn, &head, target),
+            Route::Static(path) if self.config.pages.serves(&path) => {
+                self.file(io, Asker { conn: id(conn), path, conditions: Conditions::of(&head), terms }, head.used)
+            }
+            Route::Events(fields) => self.events(io, conn, &head, Query::new(fields), &terms),
+            Route::Poll(address, fields) => {
+                let rest = bytes.get(head.used..).unwrap_or_default();
+                self.poll_request(io, &Request { conn, head: &head, rest, address, fields }, terms)
+            }
+            Route::Health => {
+                let answer = self.config.pages.health(self.stopping, &Conditions::of(&head), &terms);
+                self.reply(io, conn, &answer, &terms, head.used)
+            }
+            route => {
+                let answer = self.config.pages.answer(&route, &Conditions::of(&head), &terms);
+                self.reply(io, conn, &answer, &terms, head.used)
+            }
+        }
+    }
+
+    fn terms(&self, io: &mut impl Runtime, conn: Token, head: &Head<'_>, route: &Route<'_>) -> Terms {
+        let mut terms = Terms::of(head, route, &self.config.origins);
+        let is_last = browser(io, conn).is_none_or(|browser| browser.requests + 1 >= REQUESTS_MAX);
+        terms.persistent &= !is_last && !self.stopping;
+        terms
+    }
+
+    fn upgrade(&mut self, io: &mut impl Runtime, conn: Token, head: &Head<'_>, target: &str) -> Progress {
+        let upgraded = if self.config.deflate { http::upgrade_with_deflate(head) } else { http::upgrade(head) };
+        match upgraded {
+            Ok(answer) => {
+                if let Some(browser) = browser_mut(io, conn) {
+                    browser.deflate = answer.deflate;
+                }
+                // Sent with the first message if that is known at once, as it is for everybody who is anonymous.
+                self.head_of = Some((conn, answer.bytes));
+                let admitted = http::origin_allowed(&self.config.origins, true, head.header("Origin"));
+                self.hello(io, conn, target, admitted, headers(head));
+                if let Some((conn, bytes)) = self.head_of.take() {
+                    io.write(conn, &bytes);
+                }
+                Progress::Used(head.used)
+            }
+            Err(refused) => self.end_http(io, conn, &refused.answer().into(), CloseReason::BadRequest),
+        }
+    }
+
+    /// Begins a stream of events. The request stays unread: what it wants beside a connection comes when the hub has said
+    /// who it is.
+    fn events(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        head: &Head<'_>,
+        fields: Query<'_>,
+        terms: &Terms,
+    ) -> Progress {
+        if head.minor_version == 0 {
+            let text = b"Server-Sent Events need HTTP/1.1.\n";
+            let answer = http::response(505, "text/plain", &[], text).into();
+            return self.end_http(io, conn, &answer, CloseReason::BadRequest);
+        }
+        let hello = match self.hello_of(head, fields) {
+            Ok(hello) => hello,
+            Err(code) => return self.refuse(io, conn, code, terms),
+        };
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.phase = Phase::Subscribing;
+            // Nothing can be said to it but messages; who is dropped comes back by itself.
+            browser.classic = true;
+        }
+        self.head_of = Some((conn, http::events_head(terms)));
+        self.connect(io, conn, hello, headers(head));
+        if let Some((conn, bytes)) = self.head_of.take() {
+            io.write(conn, &bytes);
+        }
+        Progress::Used(0)
+    }
+
+    pub(super) fn subscribe_events(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
+        let Ok(HeadStep::Head(head)) = http::parse_head(bytes, &self.config.heads) else { return Progress::Wait };
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.phase = Phase::Events;
+        }
+        if let Route::Events(fields) = http::route(&head)
+            && let Some(browser) = browser(io, conn)
+        {
+            let query = Query::new(fields);
+            let named = query.value("last").unwrap_or_default();
+            // A browser that comes back by itself repeats the address and adds what it has got since.
+            let event_id = head.header("Last-Event-ID").and_then(|id| simdutf8::basic::from_utf8(id).ok());
+            let last = event_id.map_or_else(|| Last::parse(&named), Last::of_event);
+            if let Some(pipes) = query.value("pipes").filter(|pipes| !pipes.is_empty()) {
+                self.command(io, conn, browser, &subscription(browser.form, &pipes, &last));
+            }
+        }
+        Progress::Used(head.used)
+    }
+
+    /// Who asks, from the fields of an address, which have the names of the WebSocket address and need not be complete.
+    /// Errors: a code of the protocol.
+    pub(super) fn hello_of(&self, head: &Head<'_>, fields: Query<'_>) -> Result<Hello, u16> {
+        if !http::origin_allowed(&self.config.origins, true, head.header("Origin")) {
+            return Err(ORIGIN_REFUSED);
+        }
+        let value = |name| fields.value(name).filter(|value| !value.contains('&')).unwrap_or_default();
+        let version = fields.value("v").unwrap_or_else(|| "4".into());
+        let version = if version.contains('.') { version } else { format!("{version}.0") };
+        let (key, user, dev, uuid) = (value("sesion"), value("myid"), value("devid"), value("uuid"));
+        let target = format!("sesion={key}&myid={user}&devid={dev}&v={version}&uuid={uuid}&api={}", value("api"));
+        jsapi::parse_hello(target.as_bytes(), self.config.dev_max).map_err(|error| error.code)
+    }
+
+    /// A page that gets another status than 200 stays away, as it does after such an error over WebSocket.
+    pub(super) fn refuse(&mut self, io: &mut impl Runtime, conn: Token, code: u16, terms: &Terms) -> Progress {
+        let status = if code == ORIGIN_REFUSED { 403 } else { 400 };
+        let mut body = Vec::new();
+        let error = Answer::Error(ApiError::Handshake(code));
+        jsapi::encode_answer(&error, WireForm::Modern, io.now().unix, PRODUCT, &mut body);
+        let terms = Terms { persistent: false, ..terms.clone() };
+        let answer = http::response_on(&terms, status, "application/json", &[], &body, true).into();
+        self.end_http(io, conn, &answer, CloseReason::HandshakeError)
+    }
+
+    fn file(&mut self, io: &mut impl Runtime, asker: Asker, used: usize) -> Progress {
+        let conn = token(asker.conn);
+        if !self.files.as_ref().is_some_and(|files| files.request(asker)) {
+            return self.end_http(io, conn, &pages::busy(), CloseReason::NoRoom);
+        }
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.phase = Phase::File;
+        }
+        io.deadline_after(conn, ANSWER_TIME_MAX);
+        Progress::Used(used)
+    }
+
+    pub(super) fn read_files(&mut self, io: &mut impl Runtime) {
+        while let Some(FileAnswer { asker, found }) = self.files.as_ref().and_then(FileClient::poll) {
+            let Asker { conn, path, conditions, terms } = *asker;
+            let conn = token(conn);
+            // Its place may be somebody else's by now, and then the token names nobody.
+            if !io.is_open(conn) {
+                continue;
+            }
+            let pages = self.config.pages.clone();
+            match found {
+                Found::File(file, content) => {
+                    let head = pages.file_head(&path, &file, &terms);
+                    self.answer_in_two(io, conn, &head, content.as_ref(), &terms);
+                }
+                Found::Missing => self.answer_in_two(io, conn, &pages.not_found(&conditions, &terms), None, &terms),
+                Found::Busy => {
+                    self.end_http(io, conn, &pages::busy(), CloseReason::NoRoom);
+                }
+            }
+            if browser(io, conn).is_some_and(|browser| browser.phase == Phase::Head) {
+                io.resume(conn);
+            }
+        }
+    }
+
+    fn answer_in_two(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        head: &SharedBytes,
+        body: Option<&SharedBytes>,
+        terms: &Terms,
+    ) {
+        let Some(body) = body.filter(|body| !body.is_empty()) else {
+            self.reply(io, conn, head, terms, 0);
+            return;
+        };
+        io.write_shared(conn, head);
+        // What is large must not come on top of something that waits, but as the last of a connection it may.
+        let persistent = terms.persistent && io.queued_bytes(conn) == 0;
+        self.reply(io, conn, body, &Terms { persistent, ..terms.clone() }, 0);
+    }
+
+    /// Answers a request whose head and body were so many bytes.
+    pub(super) fn reply(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        answer: &SharedBytes,
+        terms: &Terms,
+        used: usize,
+    ) -> Progress {
+        if !terms.persistent {
+            return self.end_http(io, conn, answer, CloseReason::HttpDone);
+        }
+        self.counters.http_requests += 1;
+        io.write_shared(conn, answer);
+        let is_sent = io.queued_bytes(conn) == 0;
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.requests = browser.requests.saturating_add(1);
+            browser.phase = if is_sent { Phase::Head } else { Phase::Sending };
+        }
+        if is_sent {
+            io.deadline_after(conn, NEXT_REQUEST_TIME_MAX);
+        } else {
+            io.tell_when_drained(conn);
+            io.deadline_after(conn, ANSWER_TIME_MAX);
+        }
+        Progress::Used(used)
+    }
+
+    /// The last answer of a connection.
+    pub(super) fn end_http(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        answer: &SharedBytes,
+        reason: CloseReason,
+    ) -> Progress {
+        if io.is_open(conn) {
+            self.counters.add_closed(reason);
+            self.counters.http_requests += 1;
+            io.write_last(conn, answer, ANSWER_TIME_MAX);
+        }
+        Progress::Over
+    }
+}
+
+/// All that was written is sent: the next request may come.
+pub(super) fn answer_sent(io: &mut impl Runtime, conn: Token) {
+    if let Some(browser) = browser_mut(io, conn)
+        && browser.phase == Phase::Sending
+    {
+        browser.phase = Phase::Head;
+        io.deadline_after(conn, NEXT_REQUEST_TIME_MAX);
+        io.resume(conn);
+    }
+}
+
+pub(super) fn headers(head: &Head<'_>) -> Headers {
+    let header = |name, bytes_max| cut(head.header(name).unwrap_or_default(), bytes_max);
+    Headers { agent: header("User-Agent", 250), origin: header("Origin", 250), language: header("Accept-Language", 64) }
+}
+
+/// At most so many bytes of a header's text, whole characters of it.
+fn cut(text: &[u8], bytes_max: usize) -> Box<str> {
+    let text = simdutf8::basic::from_utf8(text).unwrap_or_default();
+    text[..text.floor_char_boundary(bytes_max)].into()
+}

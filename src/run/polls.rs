@@ -1,0 +1,376 @@
+//! Connections without a socket, which browsers poll for: what waits for each until it is acknowledged, and who waits for
+//! it. Knows neither HTTP nor the hub; time and secrets are arguments.
+//!
+//! ```text
+//!  open --> live --no poll for a minute, too much unacknowledged, ended by the hub--> over --a minute--> (gone)
+//! ```
+//!
+//! One that is over stays for a minute, so that its page can be told why.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use subtle::ConstantTimeEq;
+
+use crate::hub::{Flush, PollOutcome};
+use crate::model::{ConnId, ShardId, SharedBytes, Time, WireForm};
+use crate::ws;
+
+/// How long a poll waits for a message.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a connection lives without a poll.
+const IDLE_MAX: Duration = Duration::from_mins(1);
+/// Messages of one connection that are not acknowledged.
+pub(super) const MESSAGES_MAX: usize = 1000;
+/// Commands of one connection that wait for the answer to another one.
+const COMMANDS_MAX: usize = 16;
+
+const OVERFLOW: &str = "too many messages were not acknowledged; please begin anew";
+const IDLE: &str = "nobody polled for a minute; please begin anew";
+const UNKNOWN: &str = "there is no such connection; please begin anew";
+const REPLACED: &[u8] = b"[]";
+
+/// Who waits for an answer: a shard, and the connection there that the request came on.
+pub(super) type Asker = (ShardId, ConnId);
+
+/// A part of a user's queue, and the shard that wants to know whether it was taken.
+pub(super) type Part = (Box<Flush>, ShardId);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PollLimits {
+    pub(super) connections_max: usize,
+    pub(super) bytes_max: usize,
+}
+
+pub(super) struct Polls {
+    limits: PollLimits,
+    places: Vec<Place>,
+    free: Vec<u32>,
+    timers: BTreeSet<(Time, u32)>,
+    /// Those that somebody waits for and that have something since.
+    ready: Vec<u32>,
+    /// Those that are over and of which the hub does not know it.
+    over: VecDeque<u32>,
+    answers: VecDeque<(Asker, PollOutcome)>,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Place {
+    generation: u32,
+    polled: Option<Box<Polled>>,
+}
+
+struct Polled {
+    secret: u128,
+    form: WireForm,
+    /// Messages acknowledged, and sent at least once: the first of `waiting` is number `acknowledged + 1`.
+    acknowledged: u64,
+    sent: u64,
+    waiting: VecDeque<Message>,
+    bytes: usize,
+    asker: Option<Asker>,
+    commands: VecDeque<(Option<Asker>, Box<str>)>,
+    /// A part of the user's queue, which counts as taken when this message is acknowledged.
+    flush: Option<(u64, Box<Flush>, ShardId)>,
+    over: Option<&'static str>,
+    hub_knows: bool,
+    due: Time,
+}
+
+/// The JSON behind `start`: what stands before it is the head of the frame that others share.
+struct Message {
+    bytes: SharedBytes,
+    start: usize,
+}
+
+impl Message {
+    fn json(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+}
+
+impl Polls {
+    pub(super) fn new(limits: PollLimits) -> Self {
+        Self {
+            limits,
+            places: Vec::new(),
+            free: Vec::new(),
+            timers: BTreeSet::new(),
+            ready: Vec::new(),
+            over: VecDeque::new(),
+            answers: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.places.capacity() * size_of::<Place>() + self.len() * size_of::<Polled>()
+    }
+
+    /// `None`: there are as many as there may be.
+    pub(super) fn open(&mut self, form: WireForm, secret: u128, now: Time) -> Option<ConnId> {
+        if self.len() >= self.limits.connections_max {
+            return None;
+        }
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            self.places.len() as u32 - 1
+        });
+        let due = after(now, IDLE_MAX);
+        let place = self.places.get_mut(index as usize)?;
+        place.generation = place.generation.wrapping_add(1).max(1);
+        place.polled = Some(Box::new(Polled {
+            secret,
+            form,
+            acknowledged: 0,
+            sent: 0,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            asker: None,
+            commands: VecDeque::new(),
+            flush: None,
+            over: None,
+            hub_knows: false,
+            due,
+        }));
+        self.timers.insert((due, index));
+        Some(ConnId { index: ConnId::POLLED_FIRST + index, generation: place.generation })
+    }
+
+    /// The form of one that lives.
+    pub(super) fn form(&self, conn: ConnId) -> Option<WireForm> {
+        let place = self.places.get(conn.index.checked_sub(ConnId::POLLED_FIRST)? as usize)?;
+        let polled = place.polled.as_ref().filter(|polled| polled.over.is_none())?;
+        (place.generation == conn.generation).then_some(polled.form)
+    }
+
+    pub(super) fn queued_bytes(&self, conn: ConnId) -> usize {
+        let place = conn.index.checked_sub(ConnId::POLLED_FIRST).and_then(|index| self.places.get(index as usize));
+        place
+            .filter(|place| place.generation == conn.generation)
+            .and_then(|place| place.polled.as_ref())
+            .map_or(0, |polled| polled.bytes)
+    }
+
+    fn find(&mut self, conn: ConnId) -> Option<(u32, &mut Polled)> {
+        let index = conn.index.checked_sub(ConnId::POLLED_FIRST)?;
+        let place = self.places.get_mut(index as usize).filter(|place| place.generation == conn.generation)?;
+        Some((index, place.polled.as_mut()?))
+    }
+
+    /// The one that the secret proves. Errors: what to tell whoever asked.
+    fn admit(&mut self, conn: ConnId, secret: u128) -> Result<(u32, &mut Polled), PollOutcome> {
+        let (index, polled) = self.find(conn).ok_or(PollOutcome::Gone(UNKNOWN))?;
+        let is_its = bool::from(polled.secret.ct_eq(&secret));
+        match polled.over {
+            _ if !is_its => Err(PollOutcome::Gone(UNKNOWN)),
+            Some(why) => Err(PollOutcome::Gone(why)),
+            None => Ok((index, polled)),
+        }
+    }
+
+    /// Somebody polls and has everything up to `sequence`. Returns the part of the queue that is taken by that.
+    pub(super) fn poll(&mut self, conn: ConnId, secret: u128, asker: Asker, sequence: u64, now: Time) -> Option<Part> {
+        let (index, polled) = match self.admit(conn, secret) {
+            Ok(found) => found,
+            Err(outcome) => {
+                self.answers.push_back((asker, outcome));
+                return None;
+            }
+        };
+        if sequence < polled.acknowledged || sequence > polled.sent {
+            self.answers.push_back((asker, PollOutcome::OutOfOrder));
+            return None;
+        }
+        let mut freed = 0;
+        while polled.acknowledged < sequence {
+            polled.acknowledged += 1;
+            freed += polled.waiting.pop_front().map_or(0, |message| weight(&message));
+        }
+        polled.bytes -= freed;
+        let is_taken = polled.flush.as_ref().is_some_and(|(last, ..)| *last <= sequence);
+        let taken = if is_taken { polled.flush.take() } else { None };
+        let replaced = polled.asker.replace(asker);
+        let has_messages = !polled.waiting.is_empty();
+        self.bytes -= freed;
+        self.answers.extend(replaced.map(|asker| (asker, PollOutcome::Messages(REPLACED.into()))));
+        self.set_due(index, after(now, WAIT_MAX));
+        if has_messages {
+            self.ready.push(index);
+        }
+        taken.map(|(_, flush, to)| (flush, to))
+    }
+
+    /// A command that waits for its turn; see [`next_command`](Self::next_command). Without a secret it is our own.
+    pub(super) fn command(&mut self, conn: ConnId, secret: Option<u128>, asker: Option<Asker>, text: Box<str>) {
+        let refused = match secret {
+            Some(secret) => self.admit(conn, secret).err(),
+            None => None,
+        };
+        let refused = refused.or_else(|| match self.find(conn) {
+            Some((_, polled)) if polled.commands.len() < COMMANDS_MAX => {
+                polled.commands.push_back((asker, text));
+                None
+            }
+            Some(_) => Some(PollOutcome::Busy),
+            None => Some(PollOutcome::Gone(UNKNOWN)),
+        });
+        self.answers.extend(asker.zip(refused));
+    }
+
+    pub(super) fn has_commands(&mut self, conn: ConnId) -> bool {
+        self.find(conn).is_some_and(|(_, polled)| !polled.commands.is_empty())
+    }
+
+    /// Who sent it hears that it was begun.
+    pub(super) fn next_command(&mut self, conn: ConnId) -> Option<Box<str>> {
+        let (_, polled) = self.find(conn)?;
+        let (asker, text) = polled.commands.pop_front()?;
+        self.answers.extend(asker.map(|asker| (asker, PollOutcome::Begun)));
+        Some(text)
+    }
+
+    /// Keeps a message, of which `frame` is the whole frame; false if there is nobody for it.
+    pub(super) fn push_frame(&mut self, conn: ConnId, frame: &SharedBytes, now: Time) -> bool {
+        let start = frame.len() - ws::payload_of(frame).len();
+        self.push(conn, Message { bytes: frame.clone(), start }, now)
+    }
+
+    pub(super) fn push_json(&mut self, conn: ConnId, json: &[u8], now: Time) -> bool {
+        self.push(conn, Message { bytes: json.into(), start: 0 }, now)
+    }
+
+    fn push(&mut self, conn: ConnId, message: Message, now: Time) -> bool {
+        let bytes_max = self.limits.bytes_max;
+        let Some((index, polled)) = self.find(conn).filter(|(_, polled)| polled.over.is_none()) else { return false };
+        let weight = weight(&message);
+        // One message is always taken, as one write is.
+        let is_full = polled.waiting.len() >= MESSAGES_MAX || polled.bytes + weight > bytes_max;
+        if is_full && !polled.waiting.is_empty() {
+            self.end(conn, OVERFLOW, now);
+            return false;
+        }
+        let was_empty = polled.waiting.is_empty();
+        polled.waiting.push_back(message);
+        polled.bytes += weight;
+        let is_awaited = polled.asker.is_some();
+        self.bytes += weight;
+        if was_empty && is_awaited {
+            self.ready.push(index);
+        }
+        true
+    }
+
+    /// A part of the queue was pushed. It counts as taken when the last of it is acknowledged.
+    pub(super) fn keep_flush(&mut self, conn: ConnId, flush: Box<Flush>, to: ShardId) -> Result<(), Part> {
+        match self.find(conn).filter(|(_, polled)| polled.over.is_none()) {
+            Some((_, polled)) => {
+                let last = polled.acknowledged + polled.waiting.len() as u64;
+                polled.flush = Some((last, flush, to));
+                Ok(())
+            }
+            None => Err((flush, to)),
+        }
+    }
+
+    /// Nothing more for this one; its page is told why.
+    pub(super) fn end(&mut self, conn: ConnId, why: &'static str, now: Time) {
+        let Some((index, polled)) = self.find(conn).filter(|(_, polled)| polled.over.is_none()) else { return };
+        polled.over = Some(why);
+        let freed = std::mem::take(&mut polled.bytes);
+        polled.waiting = VecDeque::new();
+        let commands = std::mem::take(&mut polled.commands);
+        let askers = polled.asker.take().into_iter().chain(commands.into_iter().filter_map(|(asker, _)| asker));
+        self.answers.extend(askers.map(|asker| (asker, PollOutcome::Gone(why))));
+        self.bytes -= freed;
+        self.over.push_back(index);
+        self.set_due(index, after(now, IDLE_MAX));
+    }
+
+    /// One that is over, to be told to the hub at once, and what of its queue it did not take.
+    pub(super) fn next_over(&mut self) -> Option<(ConnId, Option<Part>)> {
+        let index = self.over.pop_front()?;
+        let place = self.places.get_mut(index as usize)?;
+        let conn = ConnId { index: ConnId::POLLED_FIRST + index, generation: place.generation };
+        let polled = place.polled.as_mut()?;
+        polled.hub_knows = true;
+        Some((conn, polled.flush.take().map(|(_, flush, to)| (flush, to))))
+    }
+
+    pub(super) fn next_answer(&mut self) -> Option<(Asker, PollOutcome)> {
+        self.answers.pop_front()
+    }
+
+    /// Answers everybody for whom something came.
+    pub(super) fn answer_ready(&mut self, now: Time) {
+        for index in std::mem::take(&mut self.ready) {
+            self.answer(index, now);
+        }
+    }
+
+    fn answer(&mut self, index: u32, now: Time) {
+        let place = self.places.get_mut(index as usize);
+        let Some(polled) = place.and_then(|place| place.polled.as_mut()) else { return };
+        let Some(asker) = polled.asker.take() else { return };
+        polled.sent = polled.acknowledged + polled.waiting.len() as u64;
+        let mut body = Vec::with_capacity(polled.bytes + 2);
+        for message in &polled.waiting {
+            body.push(if body.is_empty() { b'[' } else { b',' });
+            body.extend_from_slice(message.json());
+        }
+        if body.is_empty() {
+            body.push(b'[');
+        }
+        body.push(b']');
+        self.answers.push_back((asker, PollOutcome::Messages(body.into())));
+        self.set_due(index, after(now, IDLE_MAX));
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    pub(super) fn time_passed(&mut self, now: Time) {
+        while let Some((_, index)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
+            let Some(place) = self.places.get_mut(index as usize) else { return };
+            let conn = ConnId { index: ConnId::POLLED_FIRST + index, generation: place.generation };
+            match &mut place.polled {
+                Some(polled) if polled.over.is_none() && polled.asker.is_some() => self.answer(index, now),
+                Some(polled) if polled.over.is_none() => self.end(conn, IDLE, now),
+                // Its place is not anybody else's before the hub has heard of its end.
+                Some(polled) if !polled.hub_knows => self.set_due(index, after(now, Duration::from_secs(1))),
+                Some(polled) => {
+                    self.timers.remove(&(polled.due, index));
+                    place.polled = None;
+                    self.free.push(index);
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn set_due(&mut self, index: u32, due: Time) {
+        let place = self.places.get_mut(index as usize);
+        let Some(polled) = place.and_then(|place| place.polled.as_mut()) else { return };
+        self.timers.remove(&(polled.due, index));
+        polled.due = due;
+        self.timers.insert((due, index));
+    }
+}
+
+/// What a message counts; one that is empty is not free.
+fn weight(message: &Message) -> usize {
+    size_of::<Message>() + message.json().len()
+}
+
+fn after(now: Time, duration: Duration) -> Time {
+    now + duration.as_micros() as u64
+}
+
+#[cfg(test)]
+mod tests;
