@@ -32,33 +32,54 @@ impl Default for Details {
 /// Small and in one piece: every connection has one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Detail {
-    /// Filled up with zeros.
-    uuid: [u8; UUID_MAX],
+    /// Six bits for each character; or, if that cannot be, its place in the table of odd ones.
+    uuid: [u8; UUID_MAX / 4 * 3],
+    /// Characters of the id; [`ODD`] for one in the table.
+    uuid_length: u8,
+    is_v6: bool,
     /// In the table of headers; [`NO_HEADERS`] for those that say nothing.
     headers: u32,
     /// Of version 4 as it is, of version 6 its place in the table of those.
     address: u32,
-    is_v6: bool,
     /// Unix seconds; good until the year 2106.
     pub(super) since: u32,
 }
 
 const UUID_MAX: usize = 32;
+const ODD: u8 = u8::MAX;
 const NO_HEADERS: u32 = u32::MAX;
+
+const _: () = assert!(size_of::<Detail>() <= 40, "an idle connection must stay small");
 
 impl Default for Detail {
     fn default() -> Self {
-        Self { uuid: [0; UUID_MAX], headers: NO_HEADERS, address: 0, is_v6: false, since: 0 }
+        Self { uuid: [0; UUID_MAX / 4 * 3], uuid_length: 0, is_v6: false, headers: NO_HEADERS, address: 0, since: 0 }
     }
 }
 
-const _: () = assert!(size_of::<Detail>() <= 48, "an idle connection must stay small");
+/// What libraries make their ids of.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 
-impl Detail {
-    pub(super) fn uuid(&self) -> &str {
-        let length = self.uuid.iter().position(|byte| *byte == 0).unwrap_or(UUID_MAX);
-        self.uuid.get(..length).and_then(|uuid| std::str::from_utf8(uuid).ok()).unwrap_or_default()
+/// `None`: it holds another character.
+fn pack(uuid: &str) -> Option<[u8; UUID_MAX / 4 * 3]> {
+    let mut packed = [0; UUID_MAX / 4 * 3];
+    for (four, three) in uuid.as_bytes().chunks(4).zip(packed.chunks_exact_mut(3)) {
+        let mut bits = 0_u32;
+        for place in 0..4 {
+            let byte = four.get(place).copied().unwrap_or(b'A');
+            bits = bits << 6 | ALPHABET.iter().position(|known| *known == byte)? as u32;
+        }
+        three.copy_from_slice(&bits.to_be_bytes()[1..]);
     }
+    Some(packed)
+}
+
+fn unpack(packed: &[u8; UUID_MAX / 4 * 3], length: u8) -> String {
+    let four = |three: &[u8]| {
+        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
+        [18, 12, 6, 0].map(|shift| char::from(ALPHABET[(bits >> shift & 63) as usize]))
+    };
+    packed.chunks_exact(3).flat_map(four).take(length.into()).collect()
 }
 
 /// By the connection's place in the shard's slab, like the connections themselves.
@@ -70,6 +91,8 @@ pub(super) struct AllDetails {
     index: HashMap<Arc<Headers>, u32, RandomState>,
     none: Arc<Headers>,
     v6: Slab<Ipv6Addr>,
+    /// Ids of no library.
+    odd: Slab<Box<str>>,
     heap_bytes: usize,
 }
 
@@ -81,6 +104,7 @@ impl AllDetails {
             index: HashMap::with_hasher(hasher),
             none: Arc::default(),
             v6: Slab::new(),
+            odd: Slab::new(),
             heap_bytes: 0,
         }
     }
@@ -90,14 +114,14 @@ impl AllDetails {
             + self.headers.capacity() * size_of::<(Arc<Headers>, u32)>()
             + self.index.capacity() * size_of::<(Arc<Headers>, u32)>()
             + self.v6.capacity() * (size_of::<Ipv6Addr>() + size_of::<usize>())
+            + self.odd.capacity() * (size_of::<Box<str>>() + size_of::<usize>())
             + self.heap_bytes
     }
 
     pub(super) fn insert(&mut self, conn: ConnId, details: Details) {
         self.remove(conn);
-        let mut uuid = [0; UUID_MAX];
         let whole = details.uuid.floor_char_boundary(UUID_MAX);
-        uuid.iter_mut().zip(details.uuid.bytes().take(whole)).for_each(|(to, byte)| *to = byte);
+        let (uuid, uuid_length) = self.keep_uuid(details.uuid.get(..whole).unwrap_or_default());
         let headers = if details.headers == *self.none { NO_HEADERS } else { self.intern(details.headers) };
         let (address, is_v6) = match details.address {
             IpAddr::V4(address) => (address.to_bits(), false),
@@ -105,7 +129,7 @@ impl AllDetails {
         };
         let since = u32::try_from(details.since.0).unwrap_or(0);
         if let Some(slot) = self.places.reach(conn.index) {
-            *slot = Detail { uuid, headers, address, is_v6, since };
+            *slot = Detail { uuid, uuid_length, is_v6, headers, address, since };
         }
     }
 
@@ -113,6 +137,10 @@ impl AllDetails {
         let Some(gone) = self.places.get_mut(conn.index).map(std::mem::take) else { return };
         if gone.is_v6 {
             self.v6.try_remove(gone.address as usize);
+        }
+        if gone.uuid_length == ODD {
+            let uuid = self.odd.try_remove(place_of_odd(&gone));
+            self.heap_bytes -= uuid.map_or(0, |uuid| uuid.len());
         }
         let Some((_, connections)) = self.headers.get_mut(gone.headers as usize) else { return };
         *connections -= 1;
@@ -129,6 +157,24 @@ impl AllDetails {
 
     pub(super) fn headers(&self, detail: &Detail) -> Arc<Headers> {
         self.headers.get(detail.headers as usize).map_or_else(|| self.none.clone(), |(headers, _)| headers.clone())
+    }
+
+    pub(super) fn uuid(&self, detail: &Detail) -> Box<str> {
+        if detail.uuid_length == ODD {
+            return self.odd.get(place_of_odd(detail)).cloned().unwrap_or_default();
+        }
+        unpack(&detail.uuid, detail.uuid_length).into()
+    }
+
+    fn keep_uuid(&mut self, uuid: &str) -> ([u8; UUID_MAX / 4 * 3], u8) {
+        if let Some(packed) = pack(uuid) {
+            return (packed, uuid.len() as u8);
+        }
+        self.heap_bytes += uuid.len();
+        let mut place = [0; UUID_MAX / 4 * 3];
+        let number = self.odd.insert(uuid.into()) as u32;
+        place.iter_mut().zip(number.to_be_bytes()).for_each(|(to, byte)| *to = byte);
+        (place, ODD)
     }
 
     pub(super) fn address(&self, detail: &Detail) -> IpAddr {
@@ -149,6 +195,11 @@ impl AllDetails {
         self.index.insert(headers, place);
         place
     }
+}
+
+fn place_of_odd(detail: &Detail) -> usize {
+    let [a, b, c, d, ..] = detail.uuid;
+    u32::from_be_bytes([a, b, c, d]) as usize
 }
 
 fn headers_bytes(headers: &Headers) -> usize {

@@ -27,7 +27,7 @@ impl Hub {
             return;
         }
         let Ok(event) = EventName::new(event.as_bytes()) else { return };
-        let uuid = self.details.get(conn.index).map(|detail| detail.uuid().into()).unwrap_or_default();
+        let uuid = self.details.get(conn.index).map(|detail| self.details.uuid(detail)).unwrap_or_default();
         let to = self.config.placement.owner_of_pipe(&pipe);
         let mut publication = Publication::new(pipe, event, "".into());
         publication.kind = PublicationKind::Track { user, uuid };
@@ -78,7 +78,7 @@ impl Hub {
         let (conn, detail) = (self.conns.at(index)?, self.details.get(index)?);
         Some(Member {
             user: conn.user,
-            uuid: detail.uuid().into(),
+            uuid: self.details.uuid(detail),
             details: self.details.headers(detail),
             address: self.details.address(detail),
         })

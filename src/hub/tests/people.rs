@@ -342,7 +342,12 @@ fn lists_of_connections_look_at_a_bounded_number_of_places() {
 fn what_a_browser_said_of_itself_is_kept_small_and_told_whole() {
     let mut net = Net::new(1);
     let headers = Headers { agent: "agent".into(), origin: "https://a.example".into(), language: "ru".into() };
-    let said = [("::1", "short"), ("192.0.2.7", "0123456789abcdef0123456789abcdef")];
+    let said = [
+        ("::1", "short"),
+        ("192.0.2.7", "0123456789abcdefGHIJKLMNOPQRST-_"),
+        ("192.0.2.8", "{odd: id}"),
+        ("2001:db8::1", ""),
+    ];
     for (index, (address, uuid)) in (1..).zip(said) {
         let address = address.parse().unwrap();
         let details = Details { uuid: uuid.into(), address, headers: headers.clone(), since: NOW.unix };
@@ -356,6 +361,6 @@ fn what_a_browser_said_of_itself_is_kept_small_and_told_whole() {
     assert_eq!(told, said.map(|(address, uuid)| (address.to_owned(), uuid.to_owned())));
     assert!(members.iter().all(|member| *member.details == headers));
     let full = net.hubs[0].memory().connections;
-    (1..=2).for_each(|index| net.leave(0, index));
+    (1..=4).for_each(|index| net.leave(0, index));
     assert!(net.hubs[0].memory().connections < full, "texts go with the last who said them");
 }
