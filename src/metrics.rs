@@ -65,6 +65,7 @@ counters! {
     handshakes: Counter, "Browser handshakes completed.";
     http_requests: Counter, "Plain HTTP requests answered.";
     commands: Counter, "Browser commands executed.";
+    commands_slowed: Counter, "Times that a connection had to wait for the next second because it had sent too many commands.";
     answers: Counter, "Messages sent to browsers that are not publications.";
     logins: Counter, "Browsers that proved to be their user.";
     logins_refused: Counter, "Browsers whose key was wrong.";

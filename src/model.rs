@@ -357,6 +357,16 @@ pub struct Publication {
     pub kept: bool,
     /// Encoded frames by wire form, made by the first shard that needs one.
     frames: [OnceLock<SharedBytes>; 3],
+    /// The compressed frames, made by the first shard that has a receiver for one; `None` where it is not worth it.
+    deflated: [OnceLock<Option<Deflated>>; 3],
+}
+
+/// A compressed frame.
+#[derive(Clone, Debug)]
+pub struct Deflated {
+    /// Of the payload once it is inflated.
+    pub payload_bytes: usize,
+    pub frame: SharedBytes,
 }
 
 impl Publication {
@@ -374,6 +384,7 @@ impl Publication {
             report: false,
             kept: false,
             frames: [const { OnceLock::new() }; 3],
+            deflated: [const { OnceLock::new() }; 3],
         }
     }
 
@@ -384,9 +395,16 @@ impl Publication {
         self.frames[form as usize].get_or_init(|| encode(self))
     }
 
+    /// The compressed frame in this form, if it is worth it; `deflate` finds that out the first time.
+    pub fn deflated(&self, form: WireForm, deflate: impl FnOnce() -> Option<Deflated>) -> Option<&Deflated> {
+        self.deflated[form as usize].get_or_init(deflate).as_ref()
+    }
+
     /// Bytes that this publication holds, for the accounting of memory.
     pub fn bytes(&self) -> usize {
         let frames: usize = self.frames.iter().filter_map(OnceLock::get).map(|frame| frame.len()).sum();
+        let deflated = self.deflated.iter().filter_map(|deflated| deflated.get()?.as_ref());
+        let frames = frames + deflated.map(|deflated| deflated.frame.len()).sum::<usize>();
         size_of::<Self>() + self.event.as_str().len() + self.message.len() + frames
     }
 }
@@ -504,6 +522,36 @@ pub enum PipeError {
     BadFlag,
     /// Ours: subscribers got the message, but it is not in the history.
     NotStored,
+}
+
+/// What the tokens of a tenant are signed with. Never what a token says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenAlgorithm {
+    /// A secret that both sides know.
+    #[default]
+    Hs256,
+    /// The others: a key that only the tenant's backend has; the server has its public half.
+    Rs256,
+    Es256,
+    EdDsa,
+}
+
+impl TokenAlgorithm {
+    pub const ALL: [Self; 4] = [Self::Hs256, Self::Rs256, Self::Es256, Self::EdDsa];
+
+    /// As JSON Web Tokens name it, RFC 7518 and RFC 8037.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+    }
 }
 
 /// Why a connection or CometQL session ended. Each has a counter.

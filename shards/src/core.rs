@@ -87,6 +87,10 @@ impl<H: Host> Core<H> {
         self.slab.get(conn).is_some_and(Entry::is_open)
     }
 
+    pub(crate) fn can_send(&self, conn: Token) -> bool {
+        self.slab.get(conn).is_some_and(|entry| entry.is_open() && !entry.flags.has(Flags::BROKEN))
+    }
+
     /// Closes the socket and drops what waits; the host is told later in the turn. The reason of a connection that was
     /// closing already is what made it close.
     pub(crate) fn end(&mut self, conn: Token, end: End) {

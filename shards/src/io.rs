@@ -45,6 +45,12 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.is_open(conn)
     }
 
+    /// Whether what is written to the connection may still be sent: as [`is_open`](Self::is_open), and no write has found
+    /// it broken. Its end is told later in that case, after what it had sent.
+    pub fn can_send(&self, conn: Token) -> bool {
+        self.core.can_send(conn)
+    }
+
     /// Sends at once if nothing is queued; what the socket does not take is copied to the queue.
     ///
     /// A connection whose queue is not empty and would pass `queue_bytes_max` ends as [`End::SlowConsumer`]. Not ordered with a fan-out

@@ -2,6 +2,7 @@
 //! sample file and the suggestions for misspelt keys all come from here; defaults come from `Config::default()`.
 
 use super::{Config, Durability, LogLevel, SendEngine, StringEscapes, Tls};
+use crate::model::TokenAlgorithm;
 use core::net::IpAddr;
 use std::path::PathBuf;
 
@@ -93,7 +94,7 @@ impl Key {
 }
 
 /// Sections in the order of the sample file, each with what it is about.
-pub const SECTIONS: [(&str, &str); 7] = [
+pub const SECTIONS: [(&str, &str); 8] = [
     ("main", "The server as a whole."),
     ("ws", "What browsers connect to: WebSocket, the start page, /info and static files on one port."),
     ("cometql", "What backends connect to: CometQL, spoken by every MySQL client."),
@@ -103,6 +104,7 @@ pub const SECTIONS: [(&str, &str); 7] = [
         "A MySQL or MariaDB database instead of the embedded one: one that CppComet 4.09 used, or an empty one. It is used \
          if name is set.",
     ),
+    ("jwt", "JSON Web Tokens, for all tenants that have no key of their own, see [tenant N] at the end."),
     (CONTENT_TYPE, "Static files: only these extensions are served, each with its media type."),
     ("log", "The log goes to standard error."),
 ];
@@ -115,6 +117,13 @@ const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
 const ON_OFF: &[&str] = &["off", "on"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];
 const DURABILITIES: &[&str] = &["full", "lazy"];
+/// In the order of [`TokenAlgorithm::ALL`].
+pub(super) const TOKEN_ALGORITHMS: &[&str] = &[
+    TokenAlgorithm::ALL[0].as_str(),
+    TokenAlgorithm::ALL[1].as_str(),
+    TokenAlgorithm::ALL[2].as_str(),
+    TokenAlgorithm::ALL[3].as_str(),
+];
 const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 /// Longest silence that can be measured, in seconds: the shards count ticks of a second in 15 bits, and one more for the
 /// tick that has begun. Handshakes and logins, in milliseconds, are far below.
@@ -340,6 +349,31 @@ pub const KEYS: &[Key] = &[
             max: 1024 * MIB,
             get: |config| config.ws.queue_bytes_max as u64,
             set: |config, number| config.ws.queue_bytes_max = number as usize,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "messages_per_connection_per_s",
+        shipped: false,
+        doc: "Commands of one connection in a second; those beyond wait in its socket until the next one, and nobody is closed for it. 0: no limit.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 1_000_000,
+            get: |config| u64::from(config.ws.messages_per_connection_per_s),
+            set: |config, value| config.ws.messages_per_connection_per_s = value as u32,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "deflate",
+        shipped: false,
+        doc: "Compress messages (permessage-deflate) for clients that offer it: publications from 128 bytes, each once for all its receivers. Saves traffic and costs time of the cores; behind a proxy that compresses leave it off.",
+        without_effect: None,
+        field: Field::Word {
+            words: ON_OFF,
+            get: |config| if config.ws.deflate { "on" } else { "off" },
+            set: |config, word| config.ws.deflate = word == "on",
         },
     },
     Key {
@@ -789,6 +823,57 @@ pub const KEYS: &[Key] = &[
             max: 1000,
             get: |config| config.db.connection_attempts.into(),
             set: |config, number| config.db.connection_attempts = number as u32,
+        },
+    },
+    Key {
+        section: "jwt",
+        name: "algorithm",
+        shipped: false,
+        doc: "What tokens are signed with; whatever else a token says of itself is refused. With HS256 the server knows the secret, with the others a public key only.",
+        without_effect: None,
+        field: Field::Word {
+            words: TOKEN_ALGORITHMS,
+            get: |config| config.jwt.algorithm.as_str(),
+            set: |config, word| config.jwt.algorithm = TokenAlgorithm::from_name(word).unwrap_or_default(),
+        },
+    },
+    Key {
+        section: "jwt",
+        name: "secret",
+        shipped: false,
+        doc: "Secret of HS256, the same for all tenants: whoever knows it can sign for each. Without it the secret of a tenant is the password of [main], followed by the tenant's number (as in CppComet).",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 1024,
+            secret: true,
+            get: |config| config.jwt.secret.clone(),
+            set: |config, text| config.jwt.secret = Some(text.to_owned()),
+        },
+    },
+    Key {
+        section: "jwt",
+        name: "public_key",
+        shipped: false,
+        doc: "File with the public key in PEM, for RS256, ES256 and EdDSA, relative to the working directory. Browsers can show tokens of 600 bytes, so RSA keys have 3,072 bits at most.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 4096,
+            secret: false,
+            get: |config| config.jwt.public_key.as_ref().map(|path| path.display().to_string()),
+            set: |config, text| config.jwt.public_key = Some(PathBuf::from(text)),
+        },
+    },
+    Key {
+        section: "jwt",
+        name: "leeway_s",
+        shipped: false,
+        doc: "Seconds by which the clocks of whoever signs may differ: a token is good so much earlier and longer than it says.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 3600,
+            get: |config| u64::from(config.jwt.leeway_s),
+            set: |config, value| config.jwt.leeway_s = value as u32,
         },
     },
     Key {

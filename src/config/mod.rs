@@ -24,6 +24,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::model::TokenAlgorithm;
+
 /// Everything the server is told at its start. Each field is a key of `comet.ini`; bounds, units and the names that
 /// CppComet used stand in [`KEYS`], defaults in the [`Default`] implementations below, and nowhere else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,7 @@ pub struct Config {
     pub cometql: CometQl,
     pub storage: Storage,
     pub db: Db,
+    pub jwt: Jwt,
     pub tenants: Tenants,
     pub content_types: ContentTypes,
     pub log: Log,
@@ -57,6 +60,31 @@ pub struct Main {
     pub save_users_last_online_time: bool,
 }
 
+/// `[jwt]`: what the tokens of all tenants are signed with that have no key of their own.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Jwt {
+    /// The only one that is accepted. Default HS256.
+    pub algorithm: TokenAlgorithm,
+    /// Of HS256. Default: the password of `[main]` and the tenant's number, as CppComet.
+    pub secret: Option<String>,
+    /// File in PEM, of the other algorithms.
+    pub public_key: Option<PathBuf>,
+    /// Seconds by which the clocks of whoever signs may differ. Default 0.
+    pub leeway_s: u32,
+}
+
+/// The secret must not reach a log through `{:?}`.
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwt")
+            .field("algorithm", &self.algorithm)
+            .field("secret", &self.secret.as_ref().map(|_| "(hidden)"))
+            .field("public_key", &self.public_key)
+            .field("leeway_s", &self.leeway_s)
+            .finish()
+    }
+}
+
 /// `[ws]`: what browsers connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ws {
@@ -75,6 +103,10 @@ pub struct Ws {
     pub handshake_timeout_ms: u32,
     /// Longest message a browser may send, in bytes. Default 65,535.
     pub message_bytes_max: usize,
+    /// Commands of one connection; those beyond wait for the next second. 0: no limit, which is the default.
+    pub messages_per_connection_per_s: u32,
+    /// Whether messages are compressed for clients that offer it. Default false.
+    pub deflate: bool,
     /// Pipes that one connection may be subscribed to. Default 1,024 (CppComet: 32).
     pub pipes_max: usize,
     /// Connections of one user that get personal messages. Default 16.
@@ -281,6 +313,8 @@ impl Default for Ws {
             devices_max: 16,
             connections_max: 1_000_000,
             queue_bytes_max: 1024 * 1024,
+            messages_per_connection_per_s: 0,
+            deflate: false,
             send_engine: SendEngine::Auto,
             pin_cores: true,
             busy_poll_us: 0,

@@ -1,9 +1,11 @@
 //! Sections to a checked [`Config`]: what the names mean, whether the values are possible, what to say if not.
 
-use super::keys::{CONTENT_TYPE, Field, KEYS, Key, SECTIONS, level_word};
+use crate::model::TokenAlgorithm;
+
+use super::keys::{CONTENT_TYPE, Field, KEYS, Key, SECTIONS, TOKEN_ALGORITHMS, level_word};
 use super::problem::{Nearest, Problem, ProblemKind, Severity, shown};
 use super::values::{self, ValueError};
-use super::{CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, TENANTS_MAX, ignored, ini, tenants};
+use super::{CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, TENANTS_MAX, Tenant, ignored, ini, tenants};
 use std::collections::HashMap;
 
 /// More problems than this help nobody.
@@ -170,7 +172,10 @@ impl<'a> Reader<'a> {
         let text = if entry.item {
             Err(ValueError::NotAList)
         } else {
-            values::line_of_text(entry.value, tenants::SECRET_BYTES_MAX)
+            values::line_of_text(entry.value, tenants::SECRET_BYTES_MAX).and_then(|text| {
+                let fits = name != tenants::ALGORITHM || TOKEN_ALGORITHMS.contains(&text);
+                if fits { Ok(text) } else { Err(ValueError::NotAWord(TOKEN_ALGORITHMS)) }
+            })
         };
         match text {
             Ok(text) => {
@@ -183,7 +188,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.comment_in_value(name, entry);
-        if entry.value.chars().count() < PASSWORD_CHARS_MIN {
+        if tenants::SECRETS.contains(&name) && entry.value.chars().count() < PASSWORD_CHARS_MIN {
             self.say(entry.line, ProblemKind::ShortPassword { chars_min: PASSWORD_CHARS_MIN });
         }
     }
@@ -264,6 +269,17 @@ impl<'a> Reader<'a> {
         if let Some((given, missing)) = alone {
             found.push((self.line_of(&[("cometql", given)]), ProblemKind::Alone { given, missing }));
         }
+        let jwt = &self.config.jwt;
+        let is_shared_secret = jwt.algorithm == TokenAlgorithm::Hs256;
+        for (is_wrong, given, missing) in [
+            (!is_shared_secret && jwt.public_key.is_none(), "algorithm", "public_key"),
+            (!is_shared_secret && jwt.secret.is_some(), "secret", "algorithm = HS256"),
+            (is_shared_secret && jwt.public_key.is_some(), "public_key", "algorithm = RS256, ES256 or EdDSA"),
+        ] {
+            if is_wrong {
+                found.push((self.line_of(&[("jwt", given)]), ProblemKind::Alone { given, missing }));
+            }
+        }
         let given = ["password", "socket"].into_iter().find(|key| self.seen.contains_key(&("db", *key)));
         if let (Some(given), None) = (given, &self.config.db.name) {
             found.push((self.line_of(&[("db", given)]), ProblemKind::Alone { given, missing: "name" }));
@@ -287,6 +303,9 @@ impl<'a> Reader<'a> {
                 let error = ValueError::OutOfRange { min: 1, max: tenants.saturating_sub(1) };
                 let key = "the number of a tenant's section".to_owned();
                 self.say(line, ProblemKind::BadValue { key, shown: Some(number.to_string()), error });
+            }
+            if let Some((given, missing)) = self.config.tenants.0.get(&number).and_then(Tenant::contradiction) {
+                self.say(line, ProblemKind::Alone { given, missing });
             }
         }
     }

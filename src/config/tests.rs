@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::TokenAlgorithm;
 use proptest::prelude::*;
 
 /// Everything said about `text`, one line each: `LINE SEVERITY: TEXT`.
@@ -114,7 +115,9 @@ fn silences_that_cannot_be_measured_are_refused() {
         assert!(text.ends_with("= 86400: out of range; 0 to 32766 is allowed"), "{text}");
     }
     // The others are in milliseconds, and there the table's bounds are enough.
-    for key in KEYS.iter().filter(|key| key.name.ends_with("_s") || key.name.ends_with("_ms")) {
+    for key in
+        KEYS.iter().filter(|key| key.name.ends_with("_s") && !key.name.ends_with("_per_s") || key.name.ends_with("_ms"))
+    {
         let Field::Number { max, .. } = key.field else { panic!("{} is no number", key.name) };
         let seconds = if key.name.ends_with("_ms") { max.div_ceil(1000) } else { max };
         assert!(seconds <= TIMEOUT_S_MAX, "{}", key.name);
@@ -441,8 +444,8 @@ fn plain_text() -> impl Strategy<Value = String> {
 
 /// A tenant with the same password, and one that has a secret only.
 fn tenants(password: Option<&str>) -> Tenants {
-    let with_password = Tenant { password: password.map(str::to_owned), jwt_secret: None };
-    let with_secret = Tenant { password: None, jwt_secret: password.map(str::to_owned) };
+    let with_password = Tenant { password: password.map(str::to_owned), ..Tenant::default() };
+    let with_secret = Tenant { jwt_secret: password.map(str::to_owned), ..Tenant::default() };
     Tenants(BTreeMap::from([(1, with_password), (2, with_secret)]))
 }
 
@@ -452,8 +455,11 @@ fn tenants_have_sections_of_their_own() {
                 jwt_secret = fedcba9876543210\n[cometql]\nmaster_password_for_tenants = off\n";
     let (config, _) = parse(text);
     assert!(!config.cometql.master_password_for_tenants);
-    let seven =
-        Tenant { password: Some("0123456789abcdef".to_owned()), jwt_secret: Some("fedcba9876543210".to_owned()) };
+    let seven = Tenant {
+        password: Some("0123456789abcdef".to_owned()),
+        jwt_secret: Some("fedcba9876543210".to_owned()),
+        ..Tenant::default()
+    };
     assert_eq!(config.tenants.0.get(&7), Some(&seven));
     assert_eq!(config.tenants.0.get(&12).unwrap().jwt_secret.as_deref(), Some("a=b;c and more text"));
     assert_eq!(config.tenants.0.len(), 2);
@@ -554,4 +560,29 @@ proptest! {
         prop_assert!(!misread, "{:?}", problems);
         prop_assert_eq!(back, config);
     }
+}
+
+#[test]
+fn token_algorithms() {
+    check("[jwt]\nalgorithm = EdDSA\npublic_key = a.pem\nleeway_s = 60", |config| {
+        config.jwt.algorithm = TokenAlgorithm::EdDsa;
+        config.jwt.public_key = Some("a.pem".into());
+        config.jwt.leeway_s = 60;
+    });
+    let alone = |text: &str| assert_eq!(severities(text), [Severity::Error], "{text}");
+    alone("[jwt]\nalgorithm = none");
+    alone("[jwt]\nalgorithm = hs256");
+    alone("[jwt]\nalgorithm = RS256");
+    alone("[jwt]\npublic_key = a.pem");
+    alone("[jwt]\nalgorithm = ES256\npublic_key = a.pem\nsecret = 0123456789abcdef0123456789abcdef");
+    check("[tenant 3]\njwt_algorithm = RS256\njwt_public_key = b.pem", |config| {
+        let tenant = config.tenants.0.entry(3).or_default();
+        tenant.jwt_algorithm = Some("RS256".into());
+        tenant.jwt_public_key = Some("b.pem".into());
+    });
+    alone("[tenant 3]\njwt_algorithm = none\njwt_secret = 0123456789abcdef0123456789abcdef");
+    alone("[tenant 3]\njwt_algorithm = RS256");
+    alone("[tenant 3]\njwt_algorithm = HS256");
+    alone("[tenant 3]\njwt_public_key = b.pem");
+    alone("[tenant 3]\njwt_algorithm = ES256\njwt_public_key = b.pem\njwt_secret = 0123456789abcdef0123456789abcdef");
 }

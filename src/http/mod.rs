@@ -43,4 +43,4 @@ pub use query::Query;
 pub use response::{FileHead, Site, content_type, file_head, plain_answer, response, response_on, start_page};
 pub use route::{PollAddress, Route, route};
 pub use terms::{Cors, Terms};
-pub use upgrade::{RefusedUpgrade, UpgradeAnswer, upgrade};
+pub use upgrade::{RefusedUpgrade, UpgradeAnswer, upgrade, upgrade_with_deflate};

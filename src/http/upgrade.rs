@@ -12,6 +12,8 @@ const CHAT: &[u8] = b"chat";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpgradeAnswer {
     pub bytes: Vec<u8>,
+    /// Agreed: messages may be compressed, for a client with this window.
+    pub deflate: Option<ws::Window>,
 }
 
 /// Why a request for a connection gets none: always the peer's fault, or that of a proxy before us.
@@ -54,8 +56,17 @@ impl RefusedUpgrade {
 /// Checks a request for a connection and answers it. Source: RFC 6455 sections 4.2.1 and 4.2.2.
 ///
 /// `Upgrade`, `Connection` and `Sec-WebSocket-Version` are judged only where present, because the predecessor never
-/// looked at them. The subprotocol is `chat` if offered, else the first one offered. Extensions are never accepted.
+/// looked at them. The subprotocol is `chat` if offered, else the first one offered. Extensions are not accepted.
 pub fn upgrade(head: &Head<'_>) -> Result<UpgradeAnswer, RefusedUpgrade> {
+    accept(head, None)
+}
+
+/// As [`upgrade`], but permessage-deflate is accepted from clients that offer it (RFC 7692 section 5).
+pub fn upgrade_with_deflate(head: &Head<'_>) -> Result<UpgradeAnswer, RefusedUpgrade> {
+    accept(head, ws::agree(head.list("Sec-WebSocket-Extensions")))
+}
+
+fn accept(head: &Head<'_>, agreement: Option<ws::Agreement>) -> Result<UpgradeAnswer, RefusedUpgrade> {
     if !absent_or_lists(head, "Upgrade", b"websocket") || !absent_or_lists(head, "Connection", b"upgrade") {
         return Err(RefusedUpgrade::NotAnUpgrade);
     }
@@ -78,8 +89,13 @@ pub fn upgrade(head: &Head<'_>) -> Result<UpgradeAnswer, RefusedUpgrade> {
         bytes.extend_from_slice(subprotocol);
         bytes.extend_from_slice(b"\r\n");
     }
+    if let Some(agreement) = &agreement {
+        bytes.extend_from_slice(b"Sec-WebSocket-Extensions: ");
+        bytes.extend_from_slice(agreement.answer.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
     bytes.extend_from_slice(b"\r\n");
-    Ok(UpgradeAnswer { bytes })
+    Ok(UpgradeAnswer { bytes, deflate: agreement.map(|agreement| agreement.window) })
 }
 
 fn absent_or_lists(head: &Head<'_>, name: &str, part: &[u8]) -> bool {

@@ -116,6 +116,14 @@ impl AllDetails {
         if let Some(known) = self.headers.get(&headers) {
             return known.clone();
         }
+        if self.headers.len() == self.headers.capacity() {
+            // Before it grows: what an answer under way kept from going with its last connection goes now.
+            self.headers.retain(|headers| {
+                let used = Arc::strong_count(headers) > 1;
+                self.heap_bytes -= if used { 0 } else { headers_bytes(headers) };
+                used
+            });
+        }
         let headers = Arc::new(headers);
         self.heap_bytes += headers_bytes(&headers);
         self.headers.insert(headers.clone());

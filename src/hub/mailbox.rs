@@ -13,14 +13,14 @@
 //! A message is taken off the queue when a connection has taken it, and put there when none has. Reports never cause
 //! messages on rings but replies, only work for storage: what follows from them is sent when storage has answered.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use ahash::RandomState;
 
 use crate::model::{
-    ConnId, DevId, EventName, MessageId, Now, Personal, PipeKey, PipeName, Publication, PublicationKind, ShardId,
-    UserId,
+    CloseReason, ConnId, DevId, EventName, MessageId, Now, Personal, PipeKey, PipeName, Publication, PublicationKind,
+    ShardId, Time, UserId,
 };
 use crate::storage::{Job, Outcome, Page, Place, Read, Request, StorageError, StoredMessage, Write};
 
@@ -69,6 +69,7 @@ struct Flushing {
     again: bool,
     /// Personal messages that came meanwhile.
     held: Vec<Letter>,
+    held_bytes: usize,
 }
 
 /// A personal message on its way.
@@ -78,6 +79,12 @@ pub(super) struct Letter {
     time: i64,
     personal: Arc<Personal>,
     sender: (ShardId, StatementId),
+}
+
+impl Letter {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.personal.event.as_str().len() + self.personal.message.len()
+    }
 }
 
 /// A letter that shards have been given.
@@ -99,6 +106,12 @@ pub(super) struct Mailboxes {
     /// Messages that connections have taken, but storage did not take off the queue. They are not for another one.
     undeleted: HashMap<(DevId, UserId), BTreeSet<MessageId>, RandomState>,
     undeleted_count: usize,
+    /// Users of whom a reading of the queue failed.
+    unread: VecDeque<(DevId, UserId)>,
+    /// When to try again what storage did not do.
+    retry_at: Option<Time>,
+    /// Of all letters that are held.
+    held_bytes: usize,
 }
 
 impl Mailboxes {
@@ -109,7 +122,18 @@ impl Mailboxes {
             devices: 0,
             undeleted: HashMap::with_hasher(hasher),
             undeleted_count: 0,
+            unread: VecDeque::new(),
+            retry_at: None,
+            held_bytes: 0,
         }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    fn retry_later(&mut self, now: Now) {
+        self.retry_at.get_or_insert(now.time + RETRY_AFTER);
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -117,6 +141,8 @@ impl Mailboxes {
             + self.devices * size_of::<Device>()
             + self.sent.capacity() * size_of::<(AskId, Sent)>()
             + self.undeleted_count * size_of::<MessageId>()
+            + self.unread.capacity() * size_of::<(DevId, UserId)>()
+            + self.held_bytes
     }
 
     #[cfg(test)]
@@ -137,6 +163,12 @@ impl Hub {
             flush: None,
         });
         let first = entry.devices.is_empty();
+        if entry.devices.len() >= CONNECTIONS_MAX {
+            // So many of one user are no user's; and each one's coming and going costs a look at the others.
+            let end = Some(CloseReason::NoRoom);
+            let flush = Flush { dev, user, conn, messages: Vec::new(), register: false, end };
+            return self.send(shard, RingMessage::Flush(Box::new(flush)));
+        }
         entry.devices.push(Device { shard, conn, state: DeviceState::New });
         self.mailboxes.devices += 1;
         if first {
@@ -184,7 +216,8 @@ impl Hub {
         let Device { shard, conn, .. } = device;
         // Reading from the beginning finds everything that is there by now.
         let again = after.is_some() && entry.flush.as_ref().is_some_and(|flush| flush.again);
-        entry.flush = Some(Box::new(Flushing { shard, conn, reading: true, again, held }));
+        let held_bytes = held.iter().map(Letter::bytes).sum();
+        entry.flush = Some(Box::new(Flushing { shard, conn, reading: true, again, held, held_bytes }));
         if let Some(ids) = self.mailboxes.undeleted.remove(&(dev, user)) {
             self.mailboxes.undeleted_count -= ids.len();
             self.take_off_queue(dev, user, ids.into_iter().collect());
@@ -195,17 +228,21 @@ impl Hub {
     }
 
     /// Storage says what waits for the user.
-    pub(super) fn queue_read(&mut self, dev: DevId, user: UserId, result: Result<Outcome, StorageError>) {
+    pub(super) fn queue_read(&mut self, dev: DevId, user: UserId, result: Result<Outcome, StorageError>, now: Now) {
         let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
         let Some(flush) = entry.flush.as_mut().filter(|flush| flush.reading) else { return };
         let (shard, conn) = (flush.shard, flush.conn);
         let Some(device) = entry.devices.iter_mut().find(|device| device.is(shard, conn)) else {
             return self.flush_another(dev, user);
         };
-        // If storage does not answer, the messages stay where they are; those that come are delivered all the same.
-        let (mut messages, more) = match result {
-            Ok(Outcome::Messages { rows, more }) => (rows, more),
-            _ => (Vec::new(), false),
+        // If storage does not answer, the messages stay where they are, and are looked for again; those that come meanwhile
+        // are delivered all the same.
+        let (mut messages, more) = if let Ok(Outcome::Messages { rows, more }) = result {
+            (rows, more)
+        } else {
+            self.mailboxes.unread.push_back((dev, user));
+            self.mailboxes.retry_at.get_or_insert(now.time + RETRY_AFTER);
+            (Vec::new(), false)
         };
         let last = messages.last().map(StoredMessage::place);
         // Storage answers in order: what it failed to take off before this reading is known by now.
@@ -213,19 +250,29 @@ impl Hub {
             messages.retain(|message| !taken.contains(&message.id));
         }
         if more && messages.is_empty() {
-            let (device, held) = (*device, std::mem::take(&mut flush.held));
+            let (device, held) = (*device, flush.take_held());
             return self.read_queue(dev, user, device, held, last);
         }
         flush.reading = false;
         let nothing = messages.is_empty();
-        let mut held = Vec::new();
         if !more {
             device.state = DeviceState::Registered;
-            held = std::mem::take(&mut flush.held);
         }
-        self.send(shard, RingMessage::Flush(Box::new(Flush { dev, user, conn, messages, register: !more })));
+        // They are behind what is still in the queue. Without another device the queue is where they go, and come from.
+        let alone = !entry.devices.iter().any(|device| device.state == DeviceState::Registered);
+        let mut held = Vec::new();
+        if !more || alone {
+            held = flush.take_held();
+            self.mailboxes.held_bytes -= held.iter().map(Letter::bytes).sum::<usize>();
+        }
+        let flush = Flush { dev, user, conn, messages, register: !more, end: None };
+        self.send(shard, RingMessage::Flush(Box::new(flush)));
         for letter in held {
-            self.deliver(dev, user, letter);
+            if more {
+                self.queue(dev, user, letter);
+            } else {
+                self.deliver(dev, user, letter);
+            }
         }
         if nothing {
             self.end_flush(dev, user);
@@ -234,7 +281,7 @@ impl Hub {
 
     /// The connection that was given messages says whether it has taken them.
     pub(super) fn flushed(&mut self, from: ShardId, flush: Flush, taken: bool) {
-        let Flush { dev, user, conn, messages, register } = flush;
+        let Flush { dev, user, conn, messages, register, .. } = flush;
         let last = messages.last().map(StoredMessage::place);
         if taken {
             let ids = messages.iter().map(|message| message.id).collect();
@@ -245,7 +292,7 @@ impl Hub {
         match (taken, register) {
             (true, true) => self.end_flush(dev, user),
             (true, false) => {
-                let held = std::mem::take(&mut state.held);
+                let held = state.take_held();
                 self.read_queue(dev, user, Device { shard: from, conn, state: DeviceState::New }, held, last);
             }
             (false, _) => {
@@ -286,7 +333,7 @@ impl Hub {
     /// The connection under way is gone: its messages are for another one, or stay.
     fn flush_another(&mut self, dev: DevId, user: UserId) {
         let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
-        let held = entry.flush.take().map(|flush| flush.held).unwrap_or_default();
+        let held = entry.flush.take().map(|mut flush| flush.take_held()).unwrap_or_default();
         let with = |state| entry.devices.iter().find(move |device| device.state == state).copied();
         if let Some(device) = with(DeviceState::New).or_else(|| with(DeviceState::Registered)) {
             return self.read_queue(dev, user, device, held, None);
@@ -294,6 +341,7 @@ impl Hub {
         if entry.devices.is_empty() {
             self.forget_user(dev, user);
         }
+        self.mailboxes.held_bytes -= held.iter().map(Letter::bytes).sum::<usize>();
         for letter in held {
             self.queue(dev, user, letter);
         }
@@ -307,12 +355,35 @@ impl Hub {
     }
 
     /// They would come again with the next login, so they are remembered until then.
-    pub(super) fn not_taken_off(&mut self, dev: DevId, user: UserId, ids: Vec<MessageId>) {
+    pub(super) fn not_taken_off(&mut self, dev: DevId, user: UserId, ids: Vec<MessageId>, now: Now) {
+        self.mailboxes.retry_later(now);
         if self.mailboxes.undeleted_count + ids.len() <= UNDELETED_MAX {
             self.mailboxes.undeleted_count += ids.len();
             self.mailboxes.undeleted.entry((dev, user)).or_default().extend(ids);
         } else {
             self.counters.repeats_possible += ids.len() as u64;
+        }
+    }
+
+    /// Tries again what storage did not do.
+    pub(super) fn retry_queues(&mut self, now: Now) {
+        if self.mailboxes.retry_at.is_none_or(|at| at > now.time) {
+            return;
+        }
+        self.mailboxes.retry_at = None;
+        let unread = self.mailboxes.unread.len().min(RETRIES_AT_A_TIME);
+        for (dev, user) in self.mailboxes.unread.drain(..unread).collect::<Vec<_>>() {
+            self.flush_registered(dev, user);
+        }
+        let undeleted: Vec<_> = self.mailboxes.undeleted.keys().take(RETRIES_AT_A_TIME).copied().collect();
+        for (dev, user) in undeleted {
+            if let Some(ids) = self.mailboxes.undeleted.remove(&(dev, user)) {
+                self.mailboxes.undeleted_count -= ids.len();
+                self.take_off_queue(dev, user, ids.into_iter().collect());
+            }
+        }
+        if !self.mailboxes.unread.is_empty() || !self.mailboxes.undeleted.is_empty() {
+            self.mailboxes.retry_later(now);
         }
     }
 
@@ -333,8 +404,20 @@ impl Hub {
         let entry = self.mailboxes.users.get_mut(&(dev, user));
         let mut shards: Vec<ShardId> = Vec::new();
         if let Some(entry) = entry {
+            let alone = !entry.devices.iter().any(|device| device.state == DeviceState::Registered);
             let moving = entry.flush.as_mut().filter(|flush| flush.reading || !registered(&entry.devices, flush));
             if let Some(flush) = moving {
+                if !flush.reading && alone && flush.held.is_empty() {
+                    // Whoever takes the queue slowly finds it there, and nobody waits for that.
+                    return self.queue(dev, user, letter);
+                }
+                if flush.held_bytes + letter.bytes() > HELD_BYTES_MAX {
+                    let (to, statement) = letter.sender;
+                    let refusal = Box::new(Refusal::Storage(StorageError::Overloaded));
+                    return self.send(to, RingMessage::Refused { statement, refusal });
+                }
+                flush.held_bytes += letter.bytes();
+                self.mailboxes.held_bytes += letter.bytes();
                 flush.held.push(letter);
                 return;
             }
@@ -421,8 +504,25 @@ fn registered(devices: &[Device], flush: &Flushing) -> bool {
     devices.iter().any(|device| device.state == DeviceState::Registered && device.is(flush.shard, flush.conn))
 }
 
+impl Flushing {
+    fn take_held(&mut self) -> Vec<Letter> {
+        self.held_bytes = 0;
+        std::mem::take(&mut self.held)
+    }
+}
+
+/// Connections of one user; what comes beyond is ended.
+const CONNECTIONS_MAX: usize = 1_024;
+
+/// Personal messages to one user that wait while a connection is given the queue; beyond, they are refused.
+const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Microseconds until storage is asked again for what it did not do, and users asked for at a time.
+const RETRY_AFTER: u64 = 1_000_000;
+const RETRIES_AT_A_TIME: usize = 256;
+
 /// Messages remembered because storage did not delete them; beyond, they may come twice.
 const UNDELETED_MAX: usize = 100_000;
 
 /// What one connection is given of a queue at a time. Far below what makes a consumer slow.
-const FLUSH_PAGE: Page = Page { rows: 128, bytes: 128 * 1024 };
+const FLUSH_PAGE: Page = Page { rows: 128, bytes: 64 * 1024 };

@@ -87,15 +87,17 @@ impl Hub {
     /// A tenant's connections on this shard, in the order of their places.
     pub(super) fn list_connections(&self, dev: DevId, after: Option<u32>, rows: u32) -> Replies {
         let mut connections = Vec::new();
-        let mut next = None;
-        for index in self.conns.indices_from(after.map_or(0, |after| after + 1)) {
+        let mut places = self.conns.indices_from(after.map_or(0, |after| after + 1));
+        let mut last = None;
+        for index in places.by_ref().take(PLACES_MAX) {
+            last = Some(index);
             let Some((entry, conn)) = self.conns.at(index).zip(self.conns.id(index)) else { continue };
             if entry.dev != dev {
                 continue;
             }
             if connections.len() >= rows as usize {
-                next = connections.last().map(|last: &ConnectionInfo| last.conn.index);
-                break;
+                let next = connections.last().map(|last: &ConnectionInfo| last.conn.index);
+                return Replies::Connections { connections, next };
             }
             let Some(detail) = self.details.get(index) else { continue };
             connections.push(ConnectionInfo {
@@ -108,9 +110,13 @@ impl Hub {
                 queued_bytes: 0,
             });
         }
+        let next = places.next().and(last);
         Replies::Connections { connections, next }
     }
 }
+
+/// Places that are looked at for one question, whoever's they are.
+const PLACES_MAX: usize = 4_096;
 
 /// Entries of one list of a `track_` pipe's users.
 const TRACK_USERS_MAX: u32 = 4_096;

@@ -65,7 +65,7 @@ pub use ring::{
     Outcome as PollOutcome, Poll, Polled, Question, Recover, Recovered, Refusal, Replies, RingMessage, Send, SetLength,
     StatementId, Wish,
 };
-pub use token::{TokenSecret, claimed_expiry};
+pub use token::{NoPublicKey, TokenKey, TokenKeys, claimed_expiry};
 use users::Users;
 
 /// What a hub must know of the server around it.
@@ -91,7 +91,7 @@ pub struct HubConfig {
     /// Bytes of one answer to a question for history; of a longer one the oldest are left out.
     pub history_bytes_max: usize,
     /// What tokens are checked with.
-    pub tokens: TokenSecret,
+    pub tokens: TokenKeys,
     /// Drawn at random, another one for each shard and start: tells ids of messages apart.
     pub seed: u64,
     /// Users whose time may wait for storage; beyond, it is lost and counted.
@@ -471,6 +471,7 @@ impl Hub {
     /// some have and storage is ready for more. To be called at the end of every turn and at [`Hub::next_deadline`].
     pub fn time_passed(&mut self, now: Now) {
         self.end_expired(now);
+        self.retry_queues(now);
         if self.departed.next_deadline().is_some() {
             let ticket = self.draw_ticket();
             self.outputs.extend(self.departed.hand_over(ticket, now).map(Output::Store));
@@ -479,7 +480,7 @@ impl Hub {
 
     /// When [`Hub::time_passed`] has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.departed.next_deadline().into_iter().chain(self.tokens.due()).min()
+        [self.departed.next_deadline(), self.tokens.due(), self.mailboxes.next_deadline()].into_iter().flatten().min()
     }
 
     /// What storage must still be handed when this hub ends; nobody hears the answer.
@@ -748,9 +749,9 @@ impl Hub {
             (Waiting::Login(Login { conn, .. }), _) => {
                 self.outputs.push_back(Output::Close { conn, reason: CloseReason::StorageUnavailable });
             }
-            (Waiting::Queue { dev, user }, result) => self.queue_read(dev, user, result),
+            (Waiting::Queue { dev, user }, result) => self.queue_read(dev, user, result, now),
             (Waiting::Queued { dev, user, sender }, result) => self.queued(dev, user, sender, result),
-            (Waiting::TakenOff { dev, user, ids }, Err(_)) => self.not_taken_off(dev, user, ids),
+            (Waiting::TakenOff { dev, user, ids }, Err(_)) => self.not_taken_off(dev, user, ids, now),
             (Waiting::Kept(kept), result) => {
                 self.counters.history_messages += u64::from(result.is_ok());
                 self.acknowledge(*kept, result.map(|_| ()));
@@ -806,6 +807,10 @@ impl Hub {
     /// A part of the queue of one of this shard's users.
     fn flush(&mut self, from: ShardId, flush: Box<Flush>) {
         let here = self.conns.get(flush.conn).is_some();
+        if let Some(reason) = flush.end {
+            self.outputs.extend(here.then_some(Output::Close { conn: flush.conn, reason }));
+            return;
+        }
         if here && flush.register {
             self.users.register(flush.dev, flush.user, flush.conn);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{ConnId, DevId, Personal, PipeKey, Position, Publication, UnixTime, UserId};
+use crate::model::{CloseReason, ConnId, DevId, Personal, PipeKey, Position, Publication, UnixTime, UserId};
 use crate::storage::{StorageError, StoredMessage};
 
 /// Handling a message of one level causes ring messages of later levels only. That is why full rings cannot lock
@@ -231,6 +231,8 @@ pub struct Flush {
     pub messages: Vec<StoredMessage>,
     /// Nothing is left: from now on the connection gets personal messages as they come.
     pub register: bool,
+    /// The connection cannot be one of the user's: it ends for this reason, and nothing is reported.
+    pub end: Option<CloseReason>,
 }
 
 /// Why an owner did not do what a statement asked.

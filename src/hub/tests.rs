@@ -22,6 +22,11 @@ struct Net {
     history: Vec<(PipeKey, StoredMessage)>,
     revoked: BTreeSet<Box<str>>,
     refused: Vec<Refusal>,
+    /// Whether sockets take what waited for a user; what they did not.
+    takes_queues: bool,
+    untaken: Vec<Flush>,
+    /// Whether only the readings of queues fail.
+    queue_fails: bool,
     seen: BTreeMap<(u16, u32), Vec<String>>,
     accepted: Vec<StatementId>,
     answered: Vec<Replies>,
@@ -43,7 +48,7 @@ impl Net {
             devices_max: 2,
             settings_max: 3,
             history_bytes_max: 1_000_000,
-            tokens: TokenSecret::new("secret", BTreeMap::new()),
+            tokens: TokenKeys::new("secret", BTreeMap::new()),
             seed: u64::from(shard),
             departed_max: 100,
         };
@@ -58,6 +63,9 @@ impl Net {
             history: Vec::new(),
             revoked: BTreeSet::new(),
             refused: Vec::new(),
+            takes_queues: true,
+            untaken: Vec::new(),
+            queue_fails: false,
             seen: BTreeMap::new(),
             accepted: Vec::new(),
             answered: Vec::new(),
@@ -167,7 +175,11 @@ impl Net {
                 for message in &flush.messages {
                     self.saw(shard, flush.conn, format!("queued {}", message.message));
                 }
-                self.input(shard, Input::QueueWritten { flush, to, taken: true });
+                if self.takes_queues {
+                    self.input(shard, Input::QueueWritten { flush, to, taken: true });
+                } else {
+                    self.untaken.push(*flush);
+                }
             }
             Output::Personal { personal, conns, ask, to } => {
                 for conn in &conns {
@@ -237,6 +249,9 @@ impl Net {
                 hash: self.hashes.get(&user.get()).map(|hash| (*hash).into()),
                 revoked: token.is_some_and(|token| self.revoked.contains(&token)),
             }),
+            Request::Read { read: Read::Queue { .. }, .. } if self.queue_fails => {
+                Err(crate::storage::StorageError::Overloaded)
+            }
             Request::Read { read: Read::Queue { user, after, page, .. }, .. } => {
                 let mut rows: Vec<StoredMessage> = (self.queue.iter())
                     .filter(|(of, message)| *of == user && after.is_none_or(|after| message.place() > after))

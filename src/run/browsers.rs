@@ -14,6 +14,7 @@
 //!
 //! While a connection is in File or Sending, it is not read: requests are answered one after the other.
 
+mod fan_out;
 mod polling;
 mod requests;
 mod wanted;
@@ -37,17 +38,19 @@ use crate::model::{
     SharedBytes, Time, UnixTime, WireForm,
 };
 use crate::storage::{Completion, PipeSetting, StoredMessage};
-use crate::ws::{self, Assembler, Received, Step};
+use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
 
 use super::files::FileClient;
 use super::fragments::Fragments;
 use super::half_open::HalfOpen;
 use super::host::{count_end, id, token};
+use super::pace::Pace;
 use super::pages::Pages;
 use super::polls::{PollLimits, Polls};
 use super::runtime::Runtime;
 use super::storage::StorageClient;
 
+use fan_out::{fan_out, fan_out_to_polled};
 use polling::Asking;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +91,8 @@ pub(super) struct Browser {
     classic: bool,
     /// A ping was sent and nothing has come since.
     pinged: bool,
+    /// Messages may be compressed, for a client that can look back so far.
+    deflate: Option<ws::Window>,
     /// A fragmented message is open, see `Browsers::fragments`.
     fragments: bool,
     /// Plain requests that it was answered.
@@ -97,6 +102,10 @@ pub(super) struct Browser {
 pub(super) struct BrowserConfig {
     pub(super) hub: HubConfig,
     pub(super) frames: ws::Limits,
+    /// Commands of one connection; what is beyond waits for the next second. Zero: no limit.
+    pub(super) commands_per_second_max: u32,
+    /// Whether messages are compressed for clients that offer it.
+    pub(super) deflate: bool,
     pub(super) heads: http::HeadLimits,
     /// Tenants are 0 to this minus one.
     pub(super) dev_max: u32,
@@ -120,13 +129,18 @@ pub(super) struct Browsers {
     files: Option<FileClient>,
     fragments: Fragments,
     /// Parts of queues that sockets have not taken whole, and who wants to know when they have.
-    flushing: HashMap<Token, (Box<Flush>, ShardId), RandomState>,
+    flushing: HashMap<Token, (Box<Flush>, ShardId, Time), RandomState>,
     /// What storage refused to take, until the end of the turn. No more than jobs were made in it.
     refused: VecDeque<Completion>,
+    /// Until when, in the order in which they began; entries of those that are through stay until then.
+    flushing_until: VecDeque<(Time, Token)>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
     scratch: Vec<u8>,
+    pace: Pace,
+    deflater: Deflater,
+    inflater: Inflater,
     half_open: HalfOpen,
     polls: Polls,
     /// Requests that other shards handed over, and connections without a socket that are not busy any more: work from
@@ -153,6 +167,7 @@ impl Browsers {
             hub.handle(Input::Setting(setting), Now::default());
         }
         let hasher = config.hub.placement.hasher();
+        let pace = Pace::new(config.commands_per_second_max, hasher.clone());
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
         let polls = Polls::new(config.polls);
@@ -164,10 +179,14 @@ impl Browsers {
             files,
             fragments,
             flushing: HashMap::with_hasher(hasher),
+            flushing_until: VecDeque::new(),
             refused: VecDeque::new(),
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
+            pace,
+            deflater: Deflater::default(),
+            inflater: Inflater::default(),
             half_open: HalfOpen::default(),
             polls,
             polls_noted: VecDeque::new(),
@@ -195,7 +214,13 @@ impl Browsers {
         let mut used = 0;
         while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
             let Some(browser) = browser(io, conn) else { break };
-            self.turn_budget.charge(io.now().time, conn, 1);
+            let now = io.now().time;
+            if self.pace.has_to_wait(conn, now) {
+                self.counters.commands_slowed += 1;
+                io.pause(conn);
+                break;
+            }
+            self.turn_budget.charge(now, conn, 1);
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
@@ -242,7 +267,7 @@ impl Browsers {
 
     /// All that was written to the connection is sent.
     pub(super) fn drained(&mut self, io: &mut impl Runtime, conn: Token) {
-        if let Some((flush, to)) = self.flushing.remove(&conn) {
+        if let Some((flush, to, _)) = self.flushing.remove(&conn) {
             return self.input(io, Input::QueueWritten { flush, to, taken: true });
         }
         requests::answer_sent(io, conn);
@@ -287,6 +312,14 @@ impl Browsers {
 
     pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
         self.send_deferred(io);
+        for conn in self.pace.take_due(io.now().time) {
+            if id(conn).is_polled() {
+                self.polls_resumed.push_back(id(conn));
+            } else if !self.hub.is_busy(id(conn)) {
+                // Whoever waits for an answer as well is resumed with it.
+                io.resume(conn);
+            }
+        }
         self.go_on_with_polls(io);
         while self.hub.has_arrivals() && !io.fan_out_pending() {
             self.hub.end_turn();
@@ -295,6 +328,7 @@ impl Browsers {
             self.send_deferred(io);
             io.hold(self.hub.is_full());
         }
+        self.end_slow_flushes(io);
         if self.hub.next_deadline().is_some() {
             self.hub.time_passed(io.now());
             self.carry_out(io);
@@ -305,7 +339,18 @@ impl Browsers {
 
     /// When `turn_ended` has something to do without any input.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.hub.next_deadline().into_iter().chain(self.polls.next_deadline()).min()
+        let flushing = self.flushing_until.front().map(|(until, _)| *until);
+        let timers = [self.hub.next_deadline(), self.polls.next_deadline(), flushing, self.pace.due()];
+        timers.into_iter().flatten().min()
+    }
+
+    /// The user's other devices, and who writes to the user, wait for the one that takes the queue.
+    fn end_slow_flushes(&mut self, io: &mut impl Runtime) {
+        while let Some((_, conn)) = self.flushing_until.pop_front_if(|(until, _)| *until <= io.now().time) {
+            if self.flushing.get(&conn).is_some_and(|(_, _, until)| *until <= io.now().time) {
+                self.drop_connection(io, conn, CloseReason::SlowConsumer);
+            }
+        }
     }
 
     /// Completions may cause messages, so they wait as bytes do while the rings are congested. That holds for refusals too:
@@ -355,11 +400,13 @@ impl Browsers {
                 as u64;
         counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
+            + self.pace.bytes()
             + self.half_open.bytes()
             + self.polls.bytes()
             + self.polls_noted.capacity() * size_of::<(ShardId, Box<Poll>)>()
             + self.asking.capacity() * size_of::<(Token, Asking)>()
-            + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId))>()
+            + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId, Time))>()
+            + self.flushing_until.capacity() * size_of::<(Time, Token)>()
             + self.refused.capacity() * size_of::<Completion>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
@@ -410,7 +457,12 @@ impl Browsers {
     // Frames
 
     fn frame(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, bytes: &mut [u8]) -> Progress {
-        let (used, head, payload) = match ws::next_frame(&self.config.frames, bytes) {
+        let limits = &self.config.frames;
+        let step = match browser.deflate {
+            Some(_) => ws::next_frame_with_deflate(limits, bytes),
+            None => ws::next_frame(limits, bytes),
+        };
+        let (used, head, payload) = match step {
             Ok(Step::Incomplete) => return Progress::Wait,
             Ok(Step::Frame { used, head, payload }) => (used, head, payload),
             Err(violation) => return self.violation(io, conn, browser, violation),
@@ -430,7 +482,12 @@ impl Browsers {
             }
         }
         match received {
-            Ok(Received::Message(text)) => self.command(io, conn, browser, &text),
+            Ok(Received::Message(message)) => {
+                match self.inflater.open(message, &self.config.frames).and_then(ws::Message::into_text) {
+                    Ok(text) => self.command(io, conn, browser, &text),
+                    Err(violation) => return self.violation(io, conn, browser, violation),
+                }
+            }
             Ok(Received::Fragment | Received::Pong) => {}
             Ok(Received::Ping(payload)) => {
                 self.scratch.clear();
@@ -477,6 +534,7 @@ impl Browsers {
 
     fn command(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, text: &str) {
         self.counters.commands += 1;
+        self.pace.charge(conn, io.now().time);
         let Ok(command) = jsapi::parse_command(text) else {
             return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
         };
@@ -553,7 +611,9 @@ impl Browsers {
         while let Some(output) = self.hub.poll_output() {
             match output {
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
-                Output::FanOut { publications, conns } => fan_out(io, &mut self.polls, &publications, conns),
+                Output::FanOut { publications, conns } => {
+                    fan_out(io, &mut self.polls, &mut self.deflater, &publications, conns);
+                }
                 Output::Ring { to, mut message } => {
                     fill_in_queues(io, &self.polls, &mut message);
                     io.send(to, message);
@@ -615,10 +675,12 @@ impl Browsers {
             }
             io.write(conn, &self.scratch);
         }
-        let taken = io.is_open(conn);
+        let taken = io.can_send(conn);
         if taken && io.queued_bytes(conn) > 0 {
-            // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer.
-            self.flushing.insert(conn, (flush, to));
+            // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer by itself.
+            let until = io.now().time + FLUSH_TIME_MAX;
+            self.flushing.insert(conn, (flush, to, until));
+            self.flushing_until.push_back((until, conn));
             return io.tell_when_drained(conn);
         }
         self.hub.handle(Input::QueueWritten { flush, to, taken }, io.now());
@@ -650,7 +712,7 @@ impl Browsers {
             } else {
                 io.write_shared(conn, frame);
             }
-            connections += u32::from(io.is_open(conn));
+            connections += u32::from(io.can_send(conn));
         }
         self.hub.handle(Input::PersonalWritten { ask, to, connections }, io.now());
     }
@@ -745,7 +807,7 @@ impl Browsers {
         {
             self.fragments.forget(conn);
         }
-        if let Some((flush, to)) = self.flushing.remove(&conn) {
+        if let Some((flush, to, _)) = self.flushing.remove(&conn) {
             self.input(io, Input::QueueWritten { flush, to, taken: false });
         }
         self.input(io, Input::Disconnected { conn: id(conn) });
@@ -798,6 +860,9 @@ impl TurnBudget {
     }
 }
 
+/// Microseconds that a connection may take for one part of a queue.
+const FLUSH_TIME_MAX: u64 = 5_000_000;
+
 /// Of a client that is gone already.
 const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
@@ -832,57 +897,6 @@ fn fill_in_queues(io: &impl Runtime, polls: &Polls, message: &mut RingMessage) {
     }
 }
 
-/// One write per connection, form and transport, encoded once for all of them.
-fn fan_out(io: &mut impl Runtime, polls: &mut Polls, publications: &[Arc<Publication>], conns: Vec<ConnId>) {
-    let (mut legacy, mut extended) = (Vec::new(), Vec::new());
-    let mut modern = Vec::with_capacity(conns.len());
-    let mut events = Vec::new();
-    for conn in conns {
-        let conn = token(conn);
-        match browser(io, conn) {
-            Some(Browser { form, phase: Phase::Open, .. }) => match form {
-                WireForm::Modern => modern.push(conn),
-                WireForm::Legacy => legacy.push(conn),
-                WireForm::Extended => extended.push(conn),
-            },
-            Some(Browser { form, .. }) => events.push((form, conn)),
-            None => fan_out_to_polled(polls, publications, id(conn), io.now().time),
-        }
-    }
-    // Where no position is to be told, two forms are one.
-    if !publications.iter().any(|publication| publication.kept) {
-        modern.append(&mut extended);
-    }
-    for (form, conns) in [(WireForm::Modern, modern), (WireForm::Legacy, legacy), (WireForm::Extended, extended)] {
-        if !conns.is_empty() {
-            io.fan_out(conns, joined(publications, form), publications);
-        }
-    }
-    for form in [WireForm::Modern, WireForm::Legacy, WireForm::Extended] {
-        let conns: Vec<Token> = events.iter().filter(|(of, _)| *of == form).map(|(_, conn)| *conn).collect();
-        if !conns.is_empty() {
-            io.fan_out(conns, joined_events(publications, form), publications);
-        }
-    }
-}
-
-fn fan_out_to_polled(polls: &mut Polls, publications: &[Arc<Publication>], conn: ConnId, now: Time) {
-    let Some(form) = polls.form(conn) else { return };
-    for publication in publications {
-        let frame = publication.frame(form, |publication| jsapi::frame_publication(publication, form));
-        polls.push_frame(conn, frame, now);
-    }
-}
-
-/// Around the JSON that the frames of the same form share; made once for all receivers of a shard.
-fn joined_events(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
-    let mut bytes = Vec::new();
-    for publication in publications {
-        append_publication(&mut bytes, Browser { form, phase: Phase::Events, ..Browser::default() }, publication);
-    }
-    bytes.into()
-}
-
 fn append_publication(out: &mut Vec<u8>, browser: Browser, publication: &Publication) {
     let frame = frame(publication, browser.form);
     let event_id = publication.kept.then_some((&publication.pipe.name, publication.position));
@@ -901,13 +915,6 @@ fn append(
         http::append_event(out, event_id.as_deref(), write);
     } else {
         ws::append_text_frame(out, write);
-    }
-}
-
-fn joined(publications: &[Arc<Publication>], form: WireForm) -> SharedBytes {
-    match publications {
-        [only] => frame(only, form),
-        several => several.iter().flat_map(|publication| frame(publication, form).to_vec()).collect(),
     }
 }
 

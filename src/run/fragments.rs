@@ -70,7 +70,7 @@ impl Fragments {
 #[cfg(test)]
 mod tests {
     use super::Fragments;
-    use crate::ws::{Assembler, Limits, Opcode};
+    use crate::ws::{Assembler, FrameHead, Limits, Opcode};
     use shards::Token;
 
     fn conn(index: u32) -> Token {
@@ -83,7 +83,8 @@ mod tests {
         let open = fragments.take(conn(index));
         let opcode = if open.is_some() { Opcode::Continuation } else { Opcode::Text };
         let mut assembler = open.unwrap_or_else(|| Box::new(Assembler::new(&limits)));
-        assembler.push(opcode, false, &vec![b'x'; bytes]).unwrap();
+        let head = FrameHead { fin: false, opcode, compressed: false };
+        assembler.push(head, &vec![b'x'; bytes]).unwrap();
         fragments.put(conn(index), assembler);
     }
 

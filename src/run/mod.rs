@@ -12,6 +12,7 @@ mod host;
 pub mod import;
 pub mod kept;
 mod live;
+mod pace;
 mod pages;
 mod polls;
 mod runtime;
@@ -25,6 +26,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -37,9 +39,9 @@ use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
 use crate::config::{self, Config, SendEngine, StringEscapes, Tenant, Tls};
 use crate::http::HeadLimits;
-use crate::hub::{HubConfig, Placement, TokenSecret};
+use crate::hub::{HubConfig, NoPublicKey, Placement, TokenKey, TokenKeys};
 use crate::metrics::Counters;
-use crate::model::{DevId, ShardId};
+use crate::model::{DevId, ShardId, TokenAlgorithm};
 use crate::storage::{PipeSetting, StorageError};
 use crate::ws;
 
@@ -84,6 +86,11 @@ const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, 
 #[derive(Debug)]
 pub enum StartError {
     Certificate(CertificateError),
+    /// The file is not a public key for that algorithm.
+    TokenKey {
+        path: PathBuf,
+        algorithm: TokenAlgorithm,
+    },
     Storage(storage::OpenError),
     Settings(StorageError),
     /// As the caller wished.
@@ -97,6 +104,9 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Certificate(error) => error.fmt(f),
+            Self::TokenKey { path, algorithm } => {
+                write!(f, "{} is no public key in PEM for {}.", path.display(), algorithm.as_str())
+            }
             Self::Storage(error) => error.fmt(f),
             Self::Settings(error) => write!(f, "The settings of the pipes cannot be read from storage: {error}."),
             Self::GivenUp => f.write_str("The start was given up."),
@@ -206,6 +216,8 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         }
     };
 
+    let tokens = token_keys(&config, &password)?;
+
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
@@ -240,6 +252,7 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),
         settings: Mutex::new(settings.into_iter().map(Some).collect()),
         tls: tls_config,
+        tokens,
         cometql_port: cometql_port.clone(),
     };
     let make = move |shard: u16| make_host(shard, &config, &password, seed, &placement, &board, &ends);
@@ -274,6 +287,7 @@ struct Ends {
     files: Mutex<Vec<Option<files::FileClient>>>,
     settings: Mutex<Vec<Option<Vec<PipeSetting>>>>,
     tls: Option<Arc<rustls::ServerConfig>>,
+    tokens: TokenKeys,
     cometql_port: Arc<OnceLock<u16>>,
 }
 
@@ -352,12 +366,14 @@ fn make_host(
             devices_max: config.ws.devices_max,
             settings_max: SETTINGS_PER_SHARD_MAX,
             history_bytes_max: config.ws.queue_bytes_max / 2,
-            tokens: TokenSecret::new(password, secrets(config, |tenant| tenant.jwt_secret.as_deref())),
+            tokens: ends.tokens.clone(),
             // Told from the others of this start by its number.
             seed: placement.hasher().hash_one((seed, shard)),
             departed_max: DEPARTED_MAX,
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },
+        deflate: config.ws.deflate,
+        commands_per_second_max: config.ws.messages_per_connection_per_s,
         heads: HeadLimits::default(),
         dev_max: config.main.dev_index_size,
         origins: config.ws.hosts.clone(),
@@ -382,6 +398,30 @@ fn make_host(
 fn secrets(config: &Config, of: impl Fn(&Tenant) -> Option<&str>) -> BTreeMap<DevId, Box<str>> {
     let tenants = config.tenants.0.iter();
     tenants.filter_map(|(number, tenant)| Some((DevId(*number), of(tenant)?.into()))).collect()
+}
+
+/// What tokens are checked with; public keys are read from their files.
+fn token_keys(config: &Config, password: &str) -> Result<TokenKeys, StartError> {
+    let public = |algorithm, path: &Path| -> Result<TokenKey, StartError> {
+        let pem = certificate::read(path).map_err(StartError::Certificate)?;
+        let refused = |NoPublicKey| StartError::TokenKey { path: path.to_owned(), algorithm };
+        TokenKey::public(algorithm, &pem).map_err(refused)
+    };
+    let jwt = &config.jwt;
+    let shared = match (&jwt.public_key, &jwt.secret) {
+        (Some(path), _) => Some(public(jwt.algorithm, path)?),
+        (None, secret) => secret.as_ref().map(|secret| TokenKey::secret(secret.as_bytes())),
+    };
+    let mut tenants = BTreeMap::new();
+    for (number, tenant) in &config.tenants.0 {
+        let key = match (tenant.public_key(), &tenant.jwt_secret) {
+            (Some((algorithm, path)), _) => public(algorithm, Path::new(path))?,
+            (None, Some(secret)) => TokenKey::secret(secret.as_bytes()),
+            (None, None) => continue,
+        };
+        tenants.insert(DevId(*number), key);
+    }
+    Ok(TokenKeys::new(password, tenants).with_shared(shared).with_leeway(jwt.leeway_s))
 }
 
 fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecConfig {

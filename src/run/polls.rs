@@ -223,6 +223,10 @@ impl Polls {
         self.answers.extend(asker.zip(refused));
     }
 
+    pub(super) fn has_commands(&mut self, conn: ConnId) -> bool {
+        self.find(conn).is_some_and(|(_, polled)| !polled.commands.is_empty())
+    }
+
     /// Who sent it hears that it was begun.
     pub(super) fn next_command(&mut self, conn: ConnId) -> Option<Box<str>> {
         let (_, polled) = self.find(conn)?;

@@ -19,6 +19,7 @@ pub(super) trait Runtime {
     fn now(&self) -> Now;
     fn state(&mut self, conn: Token) -> Option<&mut Browser>;
     fn is_open(&self, conn: Token) -> bool;
+    fn can_send(&self, conn: Token) -> bool;
     fn open_connections(&self) -> Vec<Token>;
     fn peer_address(&self, conn: Token) -> Option<SocketAddr>;
 
@@ -60,6 +61,10 @@ impl Runtime for Io<'_, Host> {
 
     fn is_open(&self, conn: Token) -> bool {
         self.is_open(conn)
+    }
+
+    fn can_send(&self, conn: Token) -> bool {
+        self.can_send(conn)
     }
 
     fn open_connections(&self) -> Vec<Token> {

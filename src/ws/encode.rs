@@ -1,11 +1,12 @@
 //! Frames to clients: never masked, never fragmented (RFC 6455 section 5.1), lengths in the fewest bytes.
 
-use crate::model::SharedBytes;
+use crate::model::{Deflated, SharedBytes};
 
-use super::CloseCode;
 use super::frame::CONTROL_BYTES_MAX;
+use super::{CloseCode, Deflater};
 
 const FIN_TEXT: u8 = 0x81;
+const FIN_TEXT_COMPRESSED: u8 = 0xC1;
 const FIN_CLOSE: u8 = 0x88;
 const FIN_PING: u8 = 0x89;
 const FIN_PONG: u8 = 0x8A;
@@ -42,15 +43,28 @@ pub fn text_frame_head(payload_bytes: usize) -> SmallHead {
 
 /// A whole text frame around `json`, to be shared by all its receivers; one allocation.
 pub fn text_frame(json: &[u8]) -> SharedBytes {
-    let head = text_frame_head(json.len());
+    shared_frame(FIN_TEXT, json)
+}
+
+/// The compressed form of a whole text frame of ours, to be shared by all receivers whose window holds its payload;
+/// `None` if it is not worth it.
+pub fn deflated_text_frame(frame: &[u8], deflater: &mut Deflater) -> Option<Deflated> {
+    let payload = payload_of(frame);
+    let deflated = deflater.deflate(payload)?;
+    Some(Deflated { payload_bytes: payload.len(), frame: shared_frame(FIN_TEXT_COMPRESSED, &deflated) })
+}
+
+fn shared_frame(first: u8, payload: &[u8]) -> SharedBytes {
+    let head = text_frame_head(payload.len());
     let head = head.as_slice();
-    let mut frame: SharedBytes = std::iter::repeat_n(0, head.len() + json.len()).collect();
+    let mut frame: SharedBytes = std::iter::repeat_n(first, head.len() + payload.len()).collect();
     // Nobody else knows this frame yet, so it can be written.
-    if let Some((to_head, to_json)) =
+    if let Some((to_head, to_payload)) =
         std::sync::Arc::get_mut(&mut frame).and_then(|bytes| bytes.split_at_mut_checked(head.len()))
     {
-        to_head.copy_from_slice(head);
-        to_json.copy_from_slice(json);
+        // The first byte is there already.
+        to_head.iter_mut().zip(head).skip(1).for_each(|(to, byte)| *to = *byte);
+        to_payload.copy_from_slice(payload);
     }
     frame
 }

@@ -9,6 +9,8 @@ use super::{Limits, Violation};
 
 const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
+/// The first of the reserved bits: the message is compressed (RFC 7692 section 6).
+const COMPRESSED: u8 = 0x40;
 const MASKED: u8 = 0x80;
 const MASK_BYTES: usize = 4;
 /// Most payload bytes of a control frame.
@@ -49,6 +51,8 @@ pub struct FrameHead {
     /// Whether this frame ends its message.
     pub fin: bool,
     pub opcode: Opcode,
+    /// Whether its message is compressed; only the first frame of a message says so.
+    pub compressed: bool,
 }
 
 /// What the received bytes begin with.
@@ -66,7 +70,16 @@ pub enum Step {
 /// A violation is told as early as the bytes show it, so a frame over its cap is refused before its payload
 /// arrives.
 pub fn next_frame(limits: &Limits, bytes: &mut [u8]) -> Result<Step, Violation> {
-    let Some(found) = parse_head(limits, bytes)? else { return Ok(Step::Incomplete) };
+    next(limits, RESERVED, bytes)
+}
+
+/// As [`next_frame`], of a client with which permessage-deflate was agreed.
+pub fn next_frame_with_deflate(limits: &Limits, bytes: &mut [u8]) -> Result<Step, Violation> {
+    next(limits, RESERVED & !COMPRESSED, bytes)
+}
+
+fn next(limits: &Limits, reserved: u8, bytes: &mut [u8]) -> Result<Step, Violation> {
+    let Some(found) = parse_head(limits, reserved, bytes)? else { return Ok(Step::Incomplete) };
     let end = found.payload_at.saturating_add(found.payload_bytes);
     let Some(payload) = bytes.get_mut(found.payload_at..end) else { return Ok(Step::Incomplete) };
     unmask(payload, found.mask);
@@ -94,9 +107,9 @@ struct ParsedHead {
     payload_bytes: usize,
 }
 
-fn parse_head(limits: &Limits, bytes: &[u8]) -> Result<Option<ParsedHead>, Violation> {
+fn parse_head(limits: &Limits, reserved: u8, bytes: &[u8]) -> Result<Option<ParsedHead>, Violation> {
     let Some(&first) = bytes.first() else { return Ok(None) };
-    let head = parse_first_byte(first)?;
+    let head = parse_first_byte(first, reserved)?;
     let Some(&second) = bytes.get(1) else { return Ok(None) };
     if second & MASKED == 0 {
         return Err(Violation::Unmasked);
@@ -112,8 +125,8 @@ fn parse_head(limits: &Limits, bytes: &[u8]) -> Result<Option<ParsedHead>, Viola
     Ok(Some(ParsedHead { head, mask, payload_at: mask_at + MASK_BYTES, payload_bytes }))
 }
 
-fn parse_first_byte(first: u8) -> Result<FrameHead, Violation> {
-    if first & RESERVED != 0 {
+fn parse_first_byte(first: u8, reserved: u8) -> Result<FrameHead, Violation> {
+    if first & reserved != 0 {
         return Err(Violation::ReservedBits);
     }
     let fin = first & FIN != 0;
@@ -121,7 +134,11 @@ fn parse_first_byte(first: u8) -> Result<FrameHead, Violation> {
     if opcode.is_control() && !fin {
         return Err(Violation::ControlFragmented);
     }
-    Ok(FrameHead { fin, opcode })
+    let compressed = first & COMPRESSED != 0;
+    if compressed && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+        return Err(Violation::ReservedBits);
+    }
+    Ok(FrameHead { fin, opcode, compressed })
 }
 
 /// The payload's length and where the mask begins, or `None` while length bytes are missing.

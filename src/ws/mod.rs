@@ -1,5 +1,5 @@
 //! RFC 6455 as pure functions on bytes: accept keys, frames from clients, messages made of fragments, frames to
-//! clients.
+//! clients; and RFC 7692, compressed messages.
 //!
 //! Owned here: what is a valid frame, message and close payload, and which close code its violation has. Deliberately
 //! absent: the HTTP head around a handshake (`http`), buffers, deadlines, and the decision whether a close frame is
@@ -10,6 +10,7 @@
 mod accept;
 mod assemble;
 mod close;
+mod deflate;
 mod encode;
 mod frame;
 
@@ -17,10 +18,13 @@ mod frame;
 mod tests;
 
 pub use accept::accept_key;
-pub use assemble::{Assembler, Received, receive, whole};
+pub use assemble::{Assembler, Message, Received, receive, whole};
 pub use close::{CloseCode, parse_close};
-pub use encode::{SmallHead, append_text_frame, close, payload_of, ping, pong, text_frame, text_frame_head};
-pub use frame::{FrameHead, Opcode, Step, next_frame, unmask};
+pub use deflate::{Agreement, DEFLATE_BYTES_MIN, Deflater, Inflater, Window, agree};
+pub use encode::{
+    SmallHead, append_text_frame, close, deflated_text_frame, payload_of, ping, pong, text_frame, text_frame_head,
+};
+pub use frame::{FrameHead, Opcode, Step, next_frame, next_frame_with_deflate, unmask};
 
 use crate::model::CloseReason;
 
@@ -47,7 +51,7 @@ impl Default for Limits {
 /// What a client did against RFC 6455 or our caps. Always the peer's fault; always ends the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// An RSV bit is set although no extension was negotiated (5.2).
+    /// An RSV bit is set that no negotiated extension gives a meaning there (5.2).
     ReservedBits,
     /// Opcodes 3 to 7 and 11 to 15 (5.2).
     UnknownOpcode,
@@ -67,8 +71,10 @@ pub enum Violation {
     MessageInterleaved,
     /// A continuation frame while none is open (5.4).
     ContinuationAlone,
-    /// A message or close reason that is not UTF-8 (8.1). Binary messages carry commands too, so they count.
+    /// A text or close reason that is not UTF-8 (8.1), or a binary message that is to be a command and is not.
     NotUtf8,
+    /// A compressed message that does not inflate (RFC 7692).
+    BadDeflate,
     /// A close payload of one byte, or with a code that must not be sent (7.4).
     BadClose,
 }
@@ -78,7 +84,7 @@ impl Violation {
     pub fn close_code(self) -> CloseCode {
         match self {
             Self::TooLarge => CloseCode::Size,
-            Self::NotUtf8 => CloseCode::Invalid,
+            Self::NotUtf8 | Self::BadDeflate => CloseCode::Invalid,
             _ => CloseCode::Protocol,
         }
     }

@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
 use proptest::prelude::*;
@@ -25,6 +24,18 @@ fn hex(text: &str) -> Vec<u8> {
     text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
 }
 
+fn text(text: &str) -> Message<'_> {
+    Message::Text(text.into())
+}
+
+fn head(fin: bool, opcode: Opcode) -> FrameHead {
+    FrameHead { fin, opcode, compressed: false }
+}
+
+fn message_of(text: &str) -> String {
+    format!("Message({text:?})")
+}
+
 /// What a connection makes of a stream of bytes: messages and signs, or the violation that ended it.
 fn converse(limits: &Limits, mut bytes: &mut [u8]) -> (Vec<String>, Option<Violation>) {
     let mut open = None;
@@ -37,6 +48,10 @@ fn converse(limits: &Limits, mut bytes: &mut [u8]) -> (Vec<String>, Option<Viola
                 let (frame, rest) = bytes.split_at_mut(used);
                 match receive(&mut open, limits, head, &frame[payload]) {
                     Err(violation) => return (seen, Some(violation)),
+                    Ok(Received::Message(message)) => match message.into_text() {
+                        Err(violation) => return (seen, Some(violation)),
+                        Ok(text) => seen.push(message_of(&text)),
+                    },
                     Ok(received) => seen.push(format!("{received:?}")),
                 }
                 bytes = rest;
@@ -57,9 +72,9 @@ fn accept_keys() {
 fn masked_text_of_the_specification() {
     let mut bytes = hex("81 8D 01 02 03 04 74 71 66 76 5E 66 62 70 60 08 4E 0E 36");
     let step = next_frame(&LIMITS, &mut bytes).unwrap();
-    let head = FrameHead { fin: true, opcode: Opcode::Text };
+    let head = FrameHead { fin: true, opcode: Opcode::Text, compressed: false };
     assert_eq!(step, Step::Frame { used: 19, head, payload: 6..19 });
-    assert_eq!(receive(&mut None, &LIMITS, head, &bytes[6..19]), Ok(Received::Message("user_data\nM\n7".into())));
+    assert_eq!(receive(&mut None, &LIMITS, head, &bytes[6..19]), Ok(Received::Message(text("user_data\nM\n7"))));
 }
 
 #[test]
@@ -135,9 +150,9 @@ fn messages_in_fragments() {
 #[test]
 fn a_character_may_be_cut_by_fragments() {
     let mut open = None;
-    let text = "привет 😀";
-    let (last, first) = text.as_bytes().split_last().unwrap();
-    let mut head = FrameHead { fin: false, opcode: Opcode::Text };
+    let greeting = "привет 😀";
+    let (last, first) = greeting.as_bytes().split_last().unwrap();
+    let mut head = FrameHead { fin: false, opcode: Opcode::Text, compressed: false };
     assert_eq!(receive(&mut open, &LIMITS, head, &[]), Ok(Received::Fragment));
     for byte in first {
         head.opcode = Opcode::Continuation;
@@ -145,21 +160,41 @@ fn a_character_may_be_cut_by_fragments() {
     }
     assert!(open.as_ref().is_some_and(|assembler| assembler.bytes() >= first.len()));
     head.fin = true;
-    assert_eq!(receive(&mut open, &LIMITS, head, &[*last]), Ok(Received::Message(Cow::Owned(text.into()))));
+    assert_eq!(receive(&mut open, &LIMITS, head, &[*last]), Ok(Received::Message(text(greeting))));
     assert!(open.is_none(), "a finished message leaves no state behind");
+}
+
+#[test]
+fn a_text_in_fragments_ends_with_the_first_byte_that_is_none() {
+    let part = head;
+    for (first, second) in [(&b"\xCE"[..], &b"\x28"[..]), (b"ab\xF4", b"\x90"), (b"", b"\xFF")] {
+        let mut open = None;
+        assert_eq!(receive(&mut open, &LIMITS, part(false, Opcode::Text), first), Ok(Received::Fragment));
+        let continued = receive(&mut open, &LIMITS, part(false, Opcode::Continuation), second);
+        assert_eq!(continued, Err(Violation::NotUtf8));
+    }
+    let mut open = None;
+    assert_eq!(receive(&mut open, &LIMITS, part(false, Opcode::Binary), b"\xFF"), Ok(Received::Fragment));
+    let bytes = Message::Binary(b"\xFF\xFE"[..].into());
+    let ended = receive(&mut open, &LIMITS, part(true, Opcode::Continuation), b"\xFE");
+    assert_eq!(ended, Ok(Received::Message(bytes.clone())));
+    assert_eq!(bytes.into_text(), Err(Violation::NotUtf8));
 }
 
 #[test]
 fn a_message_in_fragments_has_a_cap() {
     let limits = Limits { frame_bytes_max: 100, message_bytes_max: 10 };
     let mut assembler = Assembler::new(&limits);
-    assert_eq!(assembler.push(Opcode::Text, false, b"12345"), Ok(None));
-    assert_eq!(assembler.push(Opcode::Continuation, false, b"67890"), Ok(None));
-    assert_eq!(assembler.push(Opcode::Continuation, false, b""), Ok(None));
-    assert_eq!(assembler.push(Opcode::Continuation, true, b"x"), Err(Violation::TooLarge));
+    assert_eq!(assembler.push(head(false, Opcode::Text), b"12345"), Ok(None));
+    assert_eq!(assembler.push(head(false, Opcode::Continuation), b"67890"), Ok(None));
+    assert_eq!(assembler.push(head(false, Opcode::Continuation), b""), Ok(None));
+    assert_eq!(assembler.push(head(true, Opcode::Continuation), b"x"), Err(Violation::TooLarge));
     assert!(!assembler.is_open());
-    assert_eq!(whole(&limits, Opcode::Text, b"12345678901"), Err(Violation::TooLarge));
-    assert_eq!(whole(&limits, Opcode::Binary, b"1234567890"), Ok("1234567890"));
+    assert_eq!(whole(&limits, head(true, Opcode::Text), b"12345678901"), Err(Violation::TooLarge));
+    assert_eq!(
+        whole(&limits, head(true, Opcode::Binary), b"12345678\xFF0"),
+        Ok(Message::Binary(b"12345678\xFF0"[..].into()))
+    );
 }
 
 #[test]
@@ -261,8 +296,8 @@ fn an_independent_client_talks_to_us() {
     assert_eq!(violation, None);
     let mut expected = Vec::new();
     for length in [0, 1, 125, 126, 65_535] {
-        expected.push(format!("{:?}", Received::Message("я".repeat(length / 2).into())));
-        expected.push(format!("{:?}", Received::Message("b".repeat(length).into())));
+        expected.push(message_of(&"я".repeat(length / 2)));
+        expected.push(message_of(&"b".repeat(length)));
     }
     expected.push("Ping([1, 2, 3])".into());
     expected.push("Close(None)".into());
@@ -346,6 +381,10 @@ proptest! {
                         Ok(Step::Incomplete) => break,
                         Ok(Step::Frame { used, head, payload }) => {
                             match receive(&mut open, &LIMITS, head, &buffer[at..][payload]) {
+                                Ok(Received::Message(message)) => match message.into_text() {
+                                    Ok(text) => seen.push(message_of(&text)),
+                                    Err(found) => violation = Some(found),
+                                },
                                 Ok(received) => seen.push(format!("{received:?}")),
                                 Err(found) => violation = Some(found),
                             }

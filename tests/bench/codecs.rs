@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use encke::cometql::sql::{self, StringEscapes};
-use encke::hub::{Credentials, Details, Hub, HubConfig, Input, Placement, RingMessage, StatementId, TokenSecret};
+use encke::hub::{Credentials, Details, Hub, HubConfig, Input, Placement, RingMessage, StatementId, TokenKeys};
 use encke::model::{
     ConnId, DevId, EventName, Now, PipeKey, PipeName, Publication, ShardId, Time, UnixTime, UserId, WireForm,
 };
@@ -74,7 +74,7 @@ fn hub() {
         devices_max: 16,
         settings_max: 100,
         history_bytes_max: 1 << 20,
-        tokens: TokenSecret::default(),
+        tokens: TokenKeys::default(),
         seed: 0,
         departed_max: 0,
     });

@@ -3,14 +3,17 @@
 //! A failed expectation fails the test wherever it stands, in a test or in what tests share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod autobahn;
 mod browser;
 mod cli;
 mod clients;
 mod conformance;
 mod corpus;
 mod crash;
+mod deflate;
 mod hostile;
 mod import;
+mod limits;
 mod mariadb;
 mod php;
 mod random;
@@ -19,5 +22,6 @@ mod server;
 mod tables;
 mod tidy;
 mod tls;
+mod tokens;
 mod tools;
 mod transports;

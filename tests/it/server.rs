@@ -173,15 +173,24 @@ impl Server {
 
     /// With another library.
     pub(crate) fn browser_of(&self, api: &str) -> Browser {
+        self.connect("", "", 0, api).0
+    }
+
+    /// A user of a tenant, with a key, and the first message.
+    pub(crate) fn browser_with_key(&self, dev: u32, user: &str, key: &str) -> (Browser, serde_json::Value) {
+        self.connect(key, user, dev, "js")
+    }
+
+    fn connect(&self, key: &str, user: &str, dev: u32, api: &str) -> (Browser, serde_json::Value) {
         let stream = TcpStream::connect(self.browsers).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let host = self.browsers;
-        let url = format!("ws://{host}/ws/sesion=&myid=&devid=0&v=4.09&uuid=it0123456789abcdef&api={api}");
+        let who = format!("sesion={key}&myid={user}&devid={dev}");
+        let url = format!("ws://{}/ws/{who}&v=4.09&uuid=it0123456789abcdef&api={api}", self.browsers);
         let (socket, _) = tungstenite::client(url, stream).expect("the handshake succeeds");
         let mut browser = Browser(socket);
         let first = browser.receive();
         assert_eq!(first["event"], "serverInfo", "{first}");
-        browser
+        (browser, first)
     }
 
     /// A backend's session as tenant 0.

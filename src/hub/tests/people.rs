@@ -219,3 +219,100 @@ fn a_hash_serves_beside_a_token_and_is_told_to_its_user_only() {
     net.login(0, 2, 7, "a.b.c");
     assert!(net.seen(0, 2)[0].contains(r#"authorised: false, key: """#));
 }
+
+#[test]
+fn who_takes_the_queue_slowly_holds_up_nobody() {
+    let mut net = Net::new(1);
+    net.hashes.insert(7, "key");
+    (0..300).for_each(|number| net.send(7, &number.to_string()));
+    net.takes_queues = false;
+    net.login(0, 1, 7, "key");
+    net.accepted.clear();
+    net.send(7, "later");
+    assert_eq!(net.accepted.len(), 1, "it is in the queue, behind the others");
+    let flush = net.untaken.pop().unwrap();
+    net.takes_queues = true;
+    net.input(0, Input::QueueWritten { flush: Box::new(flush), to: ShardId(0), taken: true });
+    net.settle();
+    let seen = net.seen(0, 1);
+    assert_eq!(seen.len(), 302);
+    assert_eq!(seen.last().map(String::as_str), Some("queued later"));
+    assert!(net.queue.is_empty());
+}
+
+#[test]
+fn beside_another_device_messages_wait_within_bounds() {
+    let mut net = Net::new(1);
+    net.hashes.insert(7, "key");
+    net.login(0, 1, 7, "key");
+    net.leave(0, 1);
+    (0..300).for_each(|number| net.send(7, &number.to_string()));
+    net.login(0, 2, 7, "key");
+    // There is a device, and another one comes while something waits in the queue again.
+    net.queue = (0..300).map(|number| (UserId::new(7).unwrap(), stored(number))).collect();
+    net.takes_queues = false;
+    net.login(0, 3, 7, "key");
+    net.accepted.clear();
+    net.send(7, "held");
+    assert!(net.accepted.is_empty() && net.refused.is_empty());
+    net.send(7, &"x".repeat(9 * 1024 * 1024));
+    assert_eq!(net.refused.len(), 1);
+    let flush = net.untaken.pop().unwrap();
+    net.takes_queues = true;
+    net.input(0, Input::QueueWritten { flush: Box::new(flush), to: ShardId(0), taken: true });
+    net.settle();
+    assert_eq!(net.accepted.len(), 1);
+    assert_eq!(net.seen(0, 2).last().map(String::as_str), Some("personal held"));
+    assert_eq!(net.seen(0, 3).last().map(String::as_str), Some("personal held"));
+}
+
+fn stored(number: u64) -> StoredMessage {
+    let id = MessageId::new(Position(number), 0);
+    StoredMessage { id, time: 0, event: EventName::default(), message: "m".into(), sender: UserId::ANONYMOUS }
+}
+
+#[test]
+fn a_queue_that_could_not_be_read_is_read_again() {
+    let mut net = Net::new(1);
+    net.hashes.insert(7, "key");
+    net.send(7, "waiting");
+    net.queue_fails = true;
+    net.login(0, 1, 7, "key");
+    assert_eq!(net.seen(0, 1).len(), 1);
+    net.queue_fails = false;
+    assert_eq!(net.hubs[0].next_deadline(), Some(NOW.time + 1_000_000));
+    net.hubs[0].time_passed(later(1));
+    net.settle();
+    assert_eq!(net.seen(0, 1), ["queued waiting"]);
+}
+
+#[test]
+fn a_user_with_too_many_connections_gets_no_more_of_them() {
+    let mut net = Net::new(1);
+    net.hashes.insert(7, "key");
+    (1..=1024).for_each(|index| net.login(0, index, 7, "key"));
+    net.login(0, 2000, 7, "key");
+    assert_eq!(net.seen(0, 2000).last().map(String::as_str), Some("closed: no_room"));
+    net.leave(0, 5);
+    net.login(0, 2001, 7, "key");
+    assert_eq!(net.seen(0, 2001).len(), 1);
+}
+
+#[test]
+fn lists_of_connections_look_at_a_bounded_number_of_places() {
+    let mut net = Net::new(1);
+    for index in [1, 5_000, 9_000] {
+        net.open(0, index);
+    }
+    let (mut found, mut after, mut questions) = (Vec::new(), None, 0);
+    loop {
+        let Replies::Connections { connections, next } = net.hubs[0].list_connections(DevId(1), after, 10) else {
+            panic!("not connections");
+        };
+        found.extend(connections.into_iter().map(|connection| connection.conn.index));
+        questions += 1;
+        let Some(next) = next else { break };
+        after = Some(next);
+    }
+    assert_eq!((found, questions), (vec![1, 5_000, 9_000], 3));
+}

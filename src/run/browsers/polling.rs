@@ -214,9 +214,12 @@ impl Browsers {
 
     fn begin_commands(&mut self, io: &mut impl Runtime, conn: ConnId) {
         let Some(form) = self.polls.form(conn) else { return };
-        while !self.hub.is_busy(conn)
-            && let Some(text) = self.polls.next_command(conn)
-        {
+        while !self.hub.is_busy(conn) && self.polls.has_commands(conn) {
+            if self.pace.has_to_wait(token(conn), io.now().time) {
+                self.counters.commands_slowed += 1;
+                return;
+            }
+            let Some(text) = self.polls.next_command(conn) else { return };
             self.command(io, token(conn), Browser { form, classic: true, ..Browser::default() }, &text);
         }
     }

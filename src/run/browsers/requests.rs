@@ -67,8 +67,12 @@ impl Browsers {
     }
 
     fn upgrade(&mut self, io: &mut impl Runtime, conn: Token, head: &Head<'_>, target: &str) -> Progress {
-        match http::upgrade(head) {
+        let upgraded = if self.config.deflate { http::upgrade_with_deflate(head) } else { http::upgrade(head) };
+        match upgraded {
             Ok(answer) => {
+                if let Some(browser) = browser_mut(io, conn) {
+                    browser.deflate = answer.deflate;
+                }
                 // Sent with the first message if that is known at once, as it is for everybody who is anonymous.
                 self.head_of = Some((conn, answer.bytes));
                 let admitted = http::origin_allowed(&self.config.origins, true, head.header("Origin"));

@@ -524,6 +524,11 @@ impl Runtime for Machine {
         self.get(conn).is_some_and(Conn::is_open)
     }
 
+    /// Writes to a peer that is gone are lost like those that are on their way; its end is told at once.
+    fn can_send(&self, conn: Token) -> bool {
+        Runtime::is_open(self, conn)
+    }
+
     fn open_connections(&self) -> Vec<Token> {
         let all = self.conns.iter().zip(0..).filter(|(entry, _)| entry.is_open());
         all.map(|(entry, index)| Token { index, generation: entry.generation }).collect()

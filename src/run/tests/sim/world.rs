@@ -11,7 +11,7 @@ use crate::cometql::exec::{ExecConfig, Tenants, Tls};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
 use crate::http::HeadLimits;
-use crate::hub::{HubConfig, Placement, TokenSecret};
+use crate::hub::{HubConfig, Placement, TokenKeys};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, Now, Publication, ShardId, Time, UnixTime};
 use crate::run::browsers::{BrowserConfig, Browsers};
@@ -827,10 +827,12 @@ fn browser_config(
             devices_max: 2,
             settings_max: 100,
             history_bytes_max: 1_000_000,
-            tokens: TokenSecret::default(),
+            tokens: TokenKeys::default(),
             seed: u64::from(shard.0),
             departed_max: 100,
         },
+        deflate: false,
+        commands_per_second_max: 0,
         frames: ws::Limits { frame_bytes_max: 10_000, message_bytes_max: 10_000 },
         heads: HeadLimits::default(),
         dev_max: 10,
