@@ -316,8 +316,7 @@ fn what_does_not_fit_into_old_columns_leaves_its_group_alone() {
     let mut session = database.session(&place);
     make_old(&mut session);
     session.query_drop("CREATE TABLE tries (n INT) ENGINE = MyISAM").unwrap();
-    let trigger =
-        "CREATE TRIGGER counting BEFORE INSERT ON users_data FOR EACH ROW INSERT INTO tries VALUES (1)";
+    let trigger = "CREATE TRIGGER counting BEFORE INSERT ON users_data FOR EACH ROW INSERT INTO tries VALUES (1)";
     session.query_drop(trigger).unwrap();
     let mut store = Mysql::open(&place, Retention::default()).unwrap();
     let put = |id: u32, text: &str| {
