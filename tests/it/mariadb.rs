@@ -337,7 +337,7 @@ fn what_does_not_fit_into_old_columns_leaves_its_group_alone() {
                 assert!(why.starts_with("error 1366 (22007): Incorrect string value: '\\xF0\\x9F\\x98\\x80'"), "{why}");
             }
             (4, Err(StorageError::Failed(why))) => {
-                assert!(why.starts_with("error 1406 (22001): Data too long"), "{why}")
+                assert!(why.starts_with("error 1406 (22001): Data too long"), "{why}");
             }
             (_, answer) => assert_eq!(*answer, Ok(Outcome::Written { rows: 2 })),
         }
