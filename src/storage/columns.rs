@@ -64,8 +64,8 @@ impl Column {
         if text.bytes().any(|byte| byte >= lowest)
             && let Some(foreign) = text.chars().find(is_foreign)
         {
-            let shown = |byte: u8| format!("\\x{byte:02X}");
-            let bytes = foreign.to_string().bytes().map(shown).collect::<Vec<_>>().concat();
+            let bytes: Vec<String> = foreign.to_string().bytes().map(|byte| format!("\\x{byte:02X}")).collect();
+            let bytes = bytes.concat();
             return Some(format!("error 1366 (22007): Incorrect string value: '{bytes}' for column '{name}'"));
         }
         // Spaces at the end are cut without asking.

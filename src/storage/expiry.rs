@@ -143,13 +143,15 @@ fn sweep_pipe<C: Connection>(db: &mut C, dev: DevId, name: &str, before: i64, ro
     db.execute(C::EXPIRE_HISTORY, values![dev, name, name, before, rows_max.cast_signed()])
 }
 
+/// By its order and not as the smallest: in CppComet's tables, which have no index of tenant and pipe, MySQL would look at all
+/// messages for that.
 fn next_trusted<C: Connection>(db: &mut C, sweep: &Sweep) -> Result<Option<String>, C::Error> {
     let name = |row: &dyn Row| row.text(0).map(str::to_owned);
     let next = if let Some(after) = &sweep.after {
-        let sql = "SELECT MIN(pipe_name) FROM pipe_messages WHERE dev_id = ? AND pipe_name > ?";
+        let sql = "SELECT pipe_name FROM pipe_messages WHERE dev_id = ? AND pipe_name > ? ORDER BY pipe_name LIMIT 1";
         first(db, sql, values![sweep.dev, after.as_str()], name)?
     } else {
-        let sql = "SELECT MIN(pipe_name) FROM pipe_messages WHERE dev_id = ? AND pipe_name >= ?";
+        let sql = "SELECT pipe_name FROM pipe_messages WHERE dev_id = ? AND pipe_name >= ? ORDER BY pipe_name LIMIT 1";
         first(db, sql, values![sweep.dev, TRUST], name)?
     };
     let begins = |name: &String| name.get(..TRUST.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TRUST));
