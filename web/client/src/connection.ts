@@ -173,9 +173,9 @@ export class Connection {
   }
 
   private _put(question: Question) {
-    for (const text of question.texts) this._link?.send(text);
     if (question.take) this._sent.push(question);
     else question.done(undefined);
+    for (const text of question.texts) this._link?.send(text);
   }
 
   // The link

@@ -24,7 +24,11 @@ export const webSocket: Transport = (address, events) => {
 export const serverSentEvents: Transport = (address, events) => {
   let source: EventSource | undefined;
   let next: EventSource | undefined;
+  const fences: string[] = [];
   const say = (message: object) => events.text(JSON.stringify({ pipe: "sys", ...message }));
+
+  /** The answer to a question that is asked only to see the ones before answered. */
+  const passed = (marker: string) => say({ marker, data: { user_in_pipe: 0 } });
 
   function stream(lines: string[]) {
     const pipes = lines.map((line) => line.split(" ")).filter(([pipe]) => pipe);
@@ -43,6 +47,7 @@ export const serverSentEvents: Transport = (address, events) => {
         for (const [pipe, position] of pipes) {
           say({ event: "subscribed", data: { pipe, position: position || null, recovered: position ? false : undefined } });
         }
+        for (const marker of fences.splice(0)) passed(marker);
       } else {
         events.text(data);
       }
@@ -60,12 +65,15 @@ export const serverSentEvents: Transport = (address, events) => {
     source = next = undefined;
   }
 
-  setTimeout(() => events.open());
+  setTimeout(() => {
+    events.open();
+    if (!next) stream([]);
+  });
   return {
     send(text) {
       const [command, ...lines] = text.split("\n");
       if (command === "subscription2") stream(lines);
-      else if (command === "pipe_count" && lines[0] === "web_") say({ marker: lines[1], data: { user_in_pipe: 0 } });
+      else if (command === "pipe_count" && lines[0] === "web_") next ? fences.push(lines[1]) : passed(lines[1]);
       else if (command !== "statistics") {
         say({ event: "error", data: { error: "This connection can only receive (Server-Sent Events): WebSocket is blocked" } });
       }
