@@ -174,6 +174,7 @@ export class Browser {
     const timers = new Set();
     const errors = [];
     const held = new Set();
+    let isGone = false;
     const on = {
       addEventListener: (name, listener) => listeners.set(listener, name),
       removeEventListener: (name, listener) => listeners.delete(listener),
@@ -224,6 +225,7 @@ export class Browser {
     }
     const timed = (set, clear) => [
       (work, ms = 0) => {
+        if (isGone) return undefined;
         const timer = set(work, ms / FASTER);
         timers.add(timer);
         return timer;
@@ -264,6 +266,7 @@ export class Browser {
       fire,
       /** The tab goes without a word, as after a crash. */
       crash() {
+        isGone = true;
         for (const timer of timers) clearTimeout(timer), clearInterval(timer);
         for (const one of held) one instanceof BroadcastChannel ? one.close() : free(one.name, one);
         for (const socket of [...browser.server.sockets]) if (socket instanceof global.WebSocket) socket.close();
