@@ -17,10 +17,13 @@ const EXTENSION_BYTES_MAX: usize = 10;
 
 const START_PAGE: &str = include_str!("../../web/start/index.html");
 const ICON: &str = include_str!("../../web/start/icon.svg");
-/// The start page needs nothing but itself and the connection it opens.
+/// Built by `web/client/build.mjs`.
+const LIBRARY: &str = include_str!("../../web/client/dist/encke.js");
+const CLASSIC_LIBRARY: &str = include_str!("../../web/client/dist/CometServerApi.js");
+/// The start page needs nothing but itself, the library, and the connection it opens.
 const START_POLICY: (&str, &str) = (
     "Content-Security-Policy",
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; \
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; \
      connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'",
 );
 
@@ -50,6 +53,8 @@ pub fn plain_answer(route: &Route<'_>, with_body: bool, site: &Site<'_>) -> Opti
             (200, "text/html", &[], info.as_str())
         }
         Route::Favicon => (200, "image/svg+xml", &[CACHED], ICON),
+        Route::Library => (200, "text/javascript", &[CACHED], LIBRARY),
+        Route::ClassicLibrary => (200, "text/javascript", &[CACHED], CLASSIC_LIBRARY),
         Route::Options => (200, "text/html", &[CACHED], "+OK\r\n"),
         Route::NotFound => (404, "text/html", &[CACHED], NOT_FOUND),
     };

@@ -16,6 +16,10 @@ pub enum Route<'a> {
     /// `/info`, which health checks read.
     Info,
     Favicon,
+    /// The browser library as a module.
+    Library,
+    /// The browser library with the globals of the classic one, under its addresses.
+    ClassicLibrary,
     /// `OPTIONS` for any target.
     Options,
     /// A file: its path relative to the static folder, decoded and safe to append. Segments are neither empty nor
@@ -43,6 +47,8 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         "/" => Route::Start,
         "/info" => Route::Info,
         "/favicon.ico" => Route::Favicon,
+        "/encke.js" => Route::Library,
+        "/CometServerApi.js" | "/api/CometServerApi.js" => Route::ClassicLibrary,
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
     }
 }
