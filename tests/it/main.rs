@@ -11,6 +11,7 @@ mod corpus;
 mod crash;
 mod hostile;
 mod import;
+mod library;
 mod mariadb;
 mod php;
 mod random;
