@@ -1,7 +1,7 @@
 //! The client library in a real browser, against the running server: one connection for all tabs, and nothing lost.
 
 use crate::browser::{self, Page};
-use crate::server::{PATIENCE, Server, Setup};
+use crate::server::{Server, Setup};
 use crate::tools;
 use loadtest::CometQl;
 use serde_json::json;
