@@ -1,7 +1,7 @@
 // Ways to reach the server. A transport knows one link; when to come back is decided in `connection`.
 
 import type { Transport } from "./api.ts";
-import { socketUrl } from "./protocol.ts";
+import { parseJson, socketUrl, subscribedOf, type Wire } from "./protocol.ts";
 
 export const webSocket: Transport = (address, events) => {
   const socket = new WebSocket(socketUrl(address));
@@ -25,14 +25,23 @@ export const serverSentEvents: Transport = (address, events) => {
   let source: EventSource | undefined;
   let next: EventSource | undefined;
   const fences: string[] = [];
+  /** What the pipes were told to be at, and how many of a stream have not been told of yet. */
+  const positions = new Map<string, string>();
+  let untold = 0;
   const say = (message: object) => events.text(JSON.stringify({ pipe: "sys", ...message }));
-
   /** The answer to a question that is asked only to see the ones before answered. */
   const passed = (marker: string) => say({ marker, data: { user_in_pipe: 0 } });
 
   function stream(lines: string[]) {
-    const pipes = lines.map((line) => line.split(" ")).filter(([pipe]) => pipe);
-    const fields = [...address.fields, ["pipes", pipes.map(([pipe]) => pipe).join()]];
+    const pipes: string[] = [];
+    for (const line of lines.filter(Boolean)) {
+      const [pipe, position] = line.split(" ");
+      pipes.push(pipe);
+      if (position) positions.set(pipe, position);
+    }
+    untold = pipes.length;
+    const last = pipes.filter((pipe) => positions.has(pipe)).map((pipe) => `${pipe}:${positions.get(pipe)}`);
+    const fields = [...address.fields, ["pipes", pipes.join()], ["last", last.join()]];
     const query = fields.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
     const opened = new EventSource(`${address.base}/sse?${query}`);
     next?.close();
@@ -42,15 +51,14 @@ export const serverSentEvents: Transport = (address, events) => {
         source?.close();
         source = opened;
         next = undefined;
-        events.text(data);
-        // The stream names no positions, so whatever was named is not recovered.
-        for (const [pipe, position] of pipes) {
-          say({ event: "subscribed", data: { pipe, position: position || null, recovered: position ? false : undefined } });
-        }
-        for (const marker of fences.splice(0)) passed(marker);
-      } else {
-        events.text(data);
       }
+      const wire = parseJson(data) as Wire;
+      const subscribed = subscribedOf(wire);
+      const { pipe, position } = subscribed ?? wire;
+      if (position) positions.set(pipe!, position);
+      if (subscribed || (wire.pipe === "sys" && wire.event === "error")) untold -= 1;
+      events.text(data);
+      if (source === opened && untold <= 0) for (const marker of fences.splice(0)) passed(marker);
     };
     opened.onerror = () => {
       if (opened !== source && opened !== next) return;
@@ -73,7 +81,7 @@ export const serverSentEvents: Transport = (address, events) => {
     send(text) {
       const [command, ...lines] = text.split("\n");
       if (command === "subscription2") stream(lines);
-      else if (command === "pipe_count" && lines[0] === "web_") next ? fences.push(lines[1]) : passed(lines[1]);
+      else if (command === "pipe_count" && lines[0] === "web_") untold > 0 || next ? fences.push(lines[1]) : passed(lines[1]);
       else if (command !== "statistics") {
         say({ event: "error", data: { error: "This connection can only receive (Server-Sent Events): WebSocket is blocked" } });
       }

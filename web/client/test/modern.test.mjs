@@ -294,7 +294,14 @@ test("server-sent events receive", withServer(async (server, browser) => {
     constructor(url) {
       this.url = url;
       streams.push(this);
-      setTimeout(() => this.onmessage({ data: JSON.stringify({ authorized: false, data: "", event: "serverInfo", pipe: "sys" }) }));
+      const say = (wire) => this.isClosed || this.onmessage({ data: JSON.stringify({ pipe: "sys", ...wire }) });
+      const fields = new URL(url).searchParams;
+      setTimeout(() => {
+        say({ authorized: false, data: "", event: "serverInfo" });
+        for (const pipe of fields.get("pipes").split(",").filter(Boolean)) {
+          say(pipe === "private_x" ? { event: "error", data: { code: "403", error: "authorised" } } : { event: "subscribed", data: { pipe, position: "100", recovered: fields.get("last").includes(pipe) || undefined } });
+        }
+      });
     }
     close() {
       this.isClosed = true;
@@ -305,11 +312,16 @@ test("server-sent events receive", withServer(async (server, browser) => {
   const seen = [];
   await comet.subscribe("news", ({ data }) => seen.push(data));
   await comet.subscribe("more", () => {});
-  assert.equal(streams.at(-1).url, "http://comet.test/sse?sesion=&myid=&devid=0&v=4.10&uuid=u&api=js2&pipes=news%2Cmore");
+  assert.equal(streams.at(-1).url, "http://comet.test/sse?sesion=&myid=&devid=0&v=4.10&uuid=u&api=js2&pipes=news%2Cmore&last=news%3A100");
+  await assert.rejects(comet.subscribe("private_x", () => {}), /authorised/);
+  comet.on("gap", (gap) => seen.push(gap.pipe));
   assert.ok(streams.slice(0, -1).every(({ isClosed }) => isClosed));
   streams.at(-1).onmessage({ data: JSON.stringify({ data: "7", event: "e", pipe: "news" }) });
   assert.deepEqual(seen, [7]);
   await assert.rejects(comet.publish("web_x", 1), /only receive/);
+  const before = streams.length;
   streams.at(-1).onerror();
-  await until(() => streams.length === 3);
+  await until(() => streams.length > before && streams.at(-1).url.endsWith("&last=news%3A100%2Cmore%3A100"));
+  await pause(20);
+  assert.deepEqual(seen, [7], "nothing was lost");
 }));
