@@ -35,5 +35,6 @@ export declare const connect: (options?: Options) => Comet;
 /** The ways to connect, for \`Options.transports\`. */
 export declare const webSocket: Transport;
 export declare const serverSentEvents: Transport;
+export declare const longPolling: Transport;
 `;
 writeFileSync(join(here, "dist/encke.d.ts"), readFileSync(join(here, "src/api.ts"), "utf8").replace(/^\/\/.*\n\n/, "") + values);

@@ -15,7 +15,7 @@ export interface Options {
   uuid?: string;
   /** One connection for all tabs of this origin with the same options; true by default. */
   shared?: boolean;
-  /** Ways to connect, tried in this order; WebSocket, then Server-Sent Events by default. */
+  /** Ways to connect, tried in this order; WebSocket, then long polling by default. */
   transports?: Transport[];
 }
 
@@ -148,3 +148,4 @@ export declare const connect: (options?: Options) => Comet;
 /** The ways to connect, for `Options.transports`. */
 export declare const webSocket: Transport;
 export declare const serverSentEvents: Transport;
+export declare const longPolling: Transport;

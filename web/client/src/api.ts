@@ -17,7 +17,7 @@ export interface Options {
   uuid?: string;
   /** One connection for all tabs of this origin with the same options; true by default. */
   shared?: boolean;
-  /** Ways to connect, tried in this order; WebSocket, then Server-Sent Events by default. */
+  /** Ways to connect, tried in this order; WebSocket, then long polling by default. */
   transports?: Transport[];
 }
 

@@ -4,7 +4,7 @@ import type { Comet, Events, Gap, Handler, Member, Message, Options, State, Subs
 import { isPipe, messageOf, type Wire } from "./protocol.ts";
 import { settingsOf } from "./settings.ts";
 import { Tab } from "./tab.ts";
-import { serverSentEvents, webSocket } from "./transport.ts";
+import { longPolling, webSocket } from "./transport.ts";
 
 interface Listener extends Subscription {
   handler: Handler;
@@ -25,7 +25,7 @@ export class Client implements Comet {
     const settings = settingsOf(options, home);
     this.uuid = settings.uuid;
     this._isNamed = !!settings.key;
-    this._tab = new Tab(settings, options.transports ?? [webSocket, serverSentEvents], 0, options.shared !== false, {
+    this._tab = new Tab(settings, options.transports ?? [webSocket, longPolling], 0, options.shared !== false, {
       wire: (wire) => this._take(wire),
       state: () => this._tellState(),
       subscribed: (pipe, again, recovered, history) => this._subscribed(pipe, again && !recovered, history),

@@ -89,3 +89,79 @@ export const serverSentEvents: Transport = (address, events) => {
     close,
   };
 };
+
+/** For networks that let single requests through only: receives, publishes, changes its pipes without a new connection. */
+export const longPolling: Transport = ({ base, fields }, events) => {
+  const ends = new AbortController();
+  const fences: string[] = [];
+  let untold = 0;
+  let known = new Set<string>();
+  let id = "";
+  let seq = 0;
+  let pipes: Record<string, string> | undefined;
+  let turn: AbortController | undefined;
+  const say = (message: object) => events.text(JSON.stringify({ pipe: "sys", ...message }));
+
+  async function request(path: string, query: Record<string, string>, body?: string, signal = ends.signal) {
+    const answer = await fetch(`${base}/poll${path}?${new URLSearchParams(query)}`, { method: body === undefined ? "GET" : "POST", body, signal });
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer;
+  }
+
+  function settle() {
+    if (untold <= 0) for (const marker of fences.splice(0)) say({ marker, data: { user_in_pipe: 0 } });
+  }
+
+  async function poll() {
+    const named = pipes;
+    turn = new AbortController();
+    try {
+      const wires: Wire[] = await (await request("", { id, seq: String(seq), ...named }, undefined, turn.signal)).json();
+      if (pipes === named) pipes = undefined;
+      seq += wires.length;
+      for (const wire of wires) {
+        if (ends.signal.aborted) return;
+        if (subscribedOf(wire) || (wire.pipe === "sys" && wire.event === "error")) untold -= 1;
+        events.text(JSON.stringify(wire));
+      }
+      settle();
+    } catch (error) {
+      // Asked anew, because the pipes changed.
+      if (!turn.signal.aborted || ends.signal.aborted) throw error;
+    }
+  }
+
+  async function run() {
+    ({ id, seq } = await (await request("/sign", Object.fromEntries(fields))).json());
+    events.open();
+    while (!ends.signal.aborted) await poll();
+  }
+
+  run().catch(() => ends.signal.aborted || events.close(1006, false));
+  return {
+    send(text) {
+      const [command, ...lines] = text.split("\n");
+      if (command === "subscription2") {
+        const wanted = lines.filter(Boolean).map((line) => line.split(" "));
+        untold += wanted.filter(([pipe]) => !known.has(pipe)).length;
+        known = new Set(wanted.map(([pipe]) => pipe));
+        const last = wanted.filter(([, position]) => position).map((one) => one.join(":"));
+        pipes = { pipes: [...known].join(), last: last.join() };
+        turn?.abort();
+      } else if (command === "pipe_count" && lines[0] === "web_") {
+        fences.push(lines[1]);
+        settle();
+      } else if (command === "web_pipe2") {
+        const [pipe, event, , ...body] = lines;
+        const failed = (error: Error) => ends.signal.aborted || say({ event: "error", data: { error: `not published: ${error.message}` } });
+        request("/pub", { id, pipe, event }, body.join("\n")).catch(failed);
+      } else {
+        say({ event: "error", data: { error: "This connection has no answer to that (long polling): WebSocket is blocked" } });
+      }
+    },
+    close() {
+      ends.abort();
+      turn?.abort();
+    },
+  };
+};

@@ -325,3 +325,40 @@ test("server-sent events receive", withServer(async (server, browser) => {
   await pause(20);
   assert.deepEqual(seen, [7], "nothing was lost");
 }));
+
+test("long polling receives and publishes", withServer(async (server, browser) => {
+  const tab = browser.open();
+  const asked = [];
+  const queue = [{ authorized: false, data: "", event: "serverInfo", pipe: "sys" }];
+  let acknowledged = 0;
+  let wake = () => {};
+  tab.global.URLSearchParams = URLSearchParams;
+  tab.global.fetch = async (text, { body, signal } = {}) => {
+    const url = new URL(text);
+    asked.push(`${url.pathname}${url.search}`);
+    const answer = (value) => ({ ok: true, json: async () => value });
+    if (url.pathname === "/poll/sign") return answer({ id: "i", seq: 0 });
+    if (url.pathname === "/poll/pub") {
+      queue.push({ data: { message: body, number_messages: 3 }, event: "answer", pipe: `_answer_to_${url.searchParams.get("pipe")}` });
+      wake();
+      return answer([]);
+    }
+    if (url.searchParams.get("pipes")) {
+      queue.push({ data: { pipe: "news", position: null }, event: "subscribed", pipe: "sys" }, { data: "7", event: "e", pipe: "news" });
+    }
+    acknowledged = Number(url.searchParams.get("seq"));
+    if (queue.length === acknowledged) {
+      await new Promise((done, fail) => ((wake = done), signal.addEventListener("abort", () => fail(new Error("aborted")))));
+    }
+    return answer(queue.slice(acknowledged));
+  };
+  const comet = tab.encke.connect({ transports: [tab.encke.longPolling], uuid: "u" });
+  const seen = [];
+  await comet.subscribe("news", ({ data }) => seen.push(data));
+  await until(() => seen.length === 1);
+  assert.equal(await comet.publish("web_x", { t: 1 }, { event: "say" }), 3);
+  await assert.rejects(comet.count("web_x"), /long polling/);
+  assert.equal(asked[0], "/poll/sign?sesion=&myid=&devid=0&v=4.10&uuid=u&api=js2");
+  assert.ok(asked.includes("/poll/pub?id=i&pipe=web_x&event=say"));
+  comet.close();
+}));
