@@ -19,10 +19,13 @@ const EXTENSION_BYTES_MAX: usize = 10;
 
 const START_PAGE: &str = include_str!("../../web/start/index.html");
 const ICON: &str = include_str!("../../web/start/icon.svg");
-/// The start page needs nothing but itself and the connection it opens.
+/// Built by `web/client/build.mjs`.
+const LIBRARY: &str = include_str!("../../web/client/dist/encke.js");
+const CLASSIC_LIBRARY: &str = include_str!("../../web/client/dist/CometServerApi.js");
+/// The start page needs nothing but itself, the library, and the connection it opens.
 const START_POLICY: (&str, &str) = (
     "Content-Security-Policy",
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; \
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; \
      connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'",
 );
 
@@ -53,11 +56,13 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         }
         Route::Favicon => (200, "image/svg+xml", &[CACHED], ICON),
         Route::Options => (200, "text/html", &[CACHED, PREFLIGHT_AGE], "+OK\r\n"),
+        Route::Library => (200, "text/javascript", &[CACHED], LIBRARY),
+        Route::ClassicLibrary => (200, "text/javascript", &[CACHED], CLASSIC_LIBRARY),
         Route::NotFound => (404, "text/html", &[CACHED], NOT_FOUND),
     };
     let validators = Validators::of_content(body.as_bytes());
     let mut extra = extra.to_vec();
-    if matches!(route, Route::Start | Route::Favicon) {
+    if matches!(route, Route::Start | Route::Favicon | Route::Library | Route::ClassicLibrary) {
         extra.push(("ETag", validators.tag()));
         if conditions.is_known(&validators) {
             return Some(

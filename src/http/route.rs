@@ -22,6 +22,10 @@ pub enum Route<'a> {
     Favicon,
     /// `/health`: whether this server can do its work.
     Health,
+    /// The browser library as a module.
+    Library,
+    /// The browser library with the globals of the classic one, under its addresses.
+    ClassicLibrary,
     /// `OPTIONS` for any target.
     Options,
     /// A file: its path relative to the static folder, decoded and safe to append. Segments are neither empty nor
@@ -62,6 +66,8 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         "/info" => Route::Info,
         "/health" => Route::Health,
         "/favicon.ico" => Route::Favicon,
+        "/encke.js" => Route::Library,
+        "/CometServerApi.js" | "/api/CometServerApi.js" => Route::ClassicLibrary,
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
     }
 }

@@ -110,6 +110,15 @@ fn routes() {
     check("HEAD /health?x", Route::Health);
     check("GET /favicon.ico", Route::Favicon);
     check("GET /comet-server/favicon.ico", Route::Favicon);
+    for (target, expected) in [
+        ("/encke.js", Route::Library),
+        ("/encke.js?v=1", Route::Library),
+        ("/CometServerApi.js", Route::ClassicLibrary),
+        ("/api/CometServerApi.js", Route::ClassicLibrary),
+        ("/comet-server/api/CometServerApi.js", Route::ClassicLibrary),
+    ] {
+        check(&format!("GET {target}"), expected);
+    }
     check("OPTIONS /anything", Route::Options);
     check("OPTIONS *", Route::Options);
     for request in ["POST /", "POST /info", "PUT /a.js", "DELETE /a.js", "TRACE /", "CONNECT a:1", "get /"] {
@@ -375,6 +384,18 @@ fn node_names_have_ten_characters() {
         let (_, _, body) = parsed(&plain(&Route::Info, true, &Site { node_name, ..SITE }).unwrap());
         let info: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!((&info["status"], &info["node"]), (&"ok".into(), &shown.into()));
+    }
+}
+
+#[test]
+fn the_libraries_are_scripts() {
+    for (route, word) in [(Route::Library, "as connect"), (Route::ClassicLibrary, "cometApi")] {
+        let (status, fields, body) = parsed(&plain(&route, true, &SITE).unwrap());
+        assert_eq!((status, fields["content-type"].as_str()), (200, "text/javascript; charset=UTF-8"));
+        // Pages of other hosts load it as a module.
+        assert_eq!(fields["access-control-allow-origin"], "*");
+        assert_eq!(fields["cache-control"], "max-age=3600");
+        assert!(body.contains(word) && !body.contains("sourceMappingURL"), "{body}");
     }
 }
 

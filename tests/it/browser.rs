@@ -45,13 +45,17 @@ fn the_start_page_shows_what_is_inserted() {
     server.await_subscribers("simplechat", 0);
 }
 
-/// One page of a headless browser; the browser ends with it.
+/// One tab of a headless browser; the browser ends with its first one.
 pub(crate) struct Page {
-    browser: Child,
+    /// Other tabs of the same browser leave its end to this one.
+    browser: Option<Child>,
     socket: WebSocket<TcpStream>,
+    address: (u16, String),
+    target: Value,
     session: String,
     last_id: u64,
-    _profile: Folder,
+    /// Kept as long as the browser runs.
+    profile: Option<Folder>,
 }
 
 impl Page {
@@ -69,22 +73,50 @@ impl Page {
             .process_group(0)
             .spawn()
             .expect("the browser starts");
-        let (port, path) = debugging_address(profile.path());
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the browser accepts");
+        let address = debugging_address(profile.path());
+        let mut page = Self::tab(address, url);
+        (page.browser, page.profile) = (Some(browser), Some(profile));
+        page
+    }
+
+    /// One more tab of the same browser.
+    pub(crate) fn another(&self, url: &str) -> Self {
+        Self::tab(self.address.clone(), url)
+    }
+
+    fn tab(address: (u16, String), url: &str) -> Self {
+        let (port, path) = &address;
+        let stream = TcpStream::connect(("127.0.0.1", *port)).expect("the browser accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let (socket, _) =
             tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), stream).expect("the handshake succeeds");
-        let mut page = Self { browser, socket, session: String::new(), last_id: 0, _profile: profile };
+        let (session, target) = (String::new(), Value::Null);
+        let mut page = Self { browser: None, socket, address, target, session, last_id: 0, profile: None };
         let target = page.call("Target.createTarget", &json!({ "url": url }));
-        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        page.target = target["targetId"].clone();
+        let attach = json!({ "targetId": page.target, "flatten": true });
         let session = page.call("Target.attachToTarget", &attach);
         session["sessionId"].as_str().expect("a session").clone_into(&mut page.session);
         page
     }
 
-    /// The value of a script in the page, as text.
+    /// Closes the tab, as its user does; the browser stays.
+    pub(crate) fn close_target(&mut self) {
+        self.session.clear();
+        let target = json!({ "targetId": self.target });
+        self.call("Target.closeTarget", &target);
+    }
+
+    /// Whether the page has a network.
+    pub(crate) fn offline(&mut self, offline: bool) {
+        self.call("Network.enable", &json!({}));
+        let conditions = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.call("Network.emulateNetworkConditions", &conditions);
+    }
+
+    /// The value of a script in the page, as text; of a promise what it becomes.
     pub(crate) fn evaluate(&mut self, script: &str) -> String {
-        let answer = self.call("Runtime.evaluate", &json!({ "expression": script }));
+        let answer = self.call("Runtime.evaluate", &json!({ "expression": script, "awaitPromise": true }));
         answer["result"]["value"].as_str().unwrap_or_default().to_owned()
     }
 
@@ -96,6 +128,16 @@ impl Page {
             shown.contains(text).then_some(())
         });
         assert!(found.is_some(), "the page does not show {text:?} but\n{shown}");
+    }
+
+    /// Waits until a script in the page has this value.
+    pub(crate) fn await_value(&mut self, script: &str, expected: &str) {
+        let mut value = String::new();
+        let found = tools::until(PATIENCE, || {
+            value = self.evaluate(script);
+            (value == expected).then_some(())
+        });
+        assert!(found.is_some(), "{script} is not {expected:?} but {value:?}");
     }
 
     fn call(&mut self, method: &str, parameters: &Value) -> Value {
@@ -121,8 +163,10 @@ impl Page {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        let _ = kill_process_group(Pid::from_child(&self.browser), Signal::KILL);
-        let _ = self.browser.wait();
+        let Some(browser) = &mut self.browser else { return };
+        let _ = kill_process_group(Pid::from_child(browser), Signal::KILL);
+        let _ = browser.wait();
+        self.profile = None;
     }
 }
 

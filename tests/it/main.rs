@@ -13,6 +13,7 @@ mod crash;
 mod deflate;
 mod hostile;
 mod import;
+mod library;
 mod limits;
 mod mariadb;
 mod php;

@@ -1,0 +1,186 @@
+// What the leading tab does for all tabs: one connection, the union of their pipes, their questions.
+
+import type { State, Transport } from "./api.ts";
+import { Connection, fence } from "./connection.ts";
+import { type Settings, type Wire, isAfter, randomText } from "./protocol.ts";
+
+/** A pipe that a tab wants, and what it has of it: undefined if it is new there, null if it keeps no history. */
+export type Want = [pipe: string, position: string | null | undefined];
+
+export type Ask =
+  | ["publish", pipe: string, event: string, text: string]
+  | ["history" | "count" | "members", pipe: string]
+  | ["userData" | "lastSeen", user: string]
+  | ["raw", text: string];
+
+export type FromTab =
+  | { kind: "want"; wants: Want[] }
+  | { kind: "ask"; id: number; ask: Ask }
+  | { kind: "wake" }
+  | { kind: "bye" };
+
+export type ToTab =
+  | { kind: "lead" }
+  | { kind: "state"; state: State; info?: Wire }
+  | { kind: "wire"; wire: Wire }
+  /** What another tab published: the server does not send it back to the connection that it came from. */
+  | { kind: "echo"; wire: Wire }
+  | { kind: "refused"; pipes: string[]; why: string }
+  /** The question is the leader's now; should that go, nobody knows what became of it. */
+  | { kind: "took"; id: number }
+  | { kind: "reply"; id: number; value?: any; error?: string };
+
+/** To one tab, to all but one, or to all. */
+export type Emit = (message: ToTab, to?: string, but?: string) => void;
+
+export class Leader {
+  private readonly _tabs = new Map<string, Set<string>>();
+  private readonly _asking = new Set<string>();
+  private readonly _connection: Connection;
+  private _info: Wire | undefined;
+
+  constructor(
+    private readonly _settings: Settings,
+    transports: Transport[],
+    firstNode: number,
+    private readonly _emit: Emit,
+    /** Tells when a tab has gone. */
+    private readonly _onGone: (tab: string, gone: () => void) => void,
+  ) {
+    this._connection = new Connection(
+      _settings,
+      transports,
+      {
+        wire: (wire) => {
+          if (wire.event === "serverInfo") this._info = wire;
+          _emit({ kind: "wire", wire });
+        },
+        state: (state) => _emit({ kind: "state", state }),
+        refused: (pipes, why) => _emit({ kind: "refused", pipes, why }),
+      },
+      firstNode,
+    );
+  }
+
+  open() {
+    this._emit({ kind: "lead" });
+    this._connection.open();
+  }
+
+  close() {
+    this._connection.close();
+  }
+
+  take(tab: string, message: FromTab) {
+    if (message.kind === "want") this._want(tab, message.wants);
+    else if (message.kind === "ask") this._ask(tab, message.id, message.ask);
+    else if (message.kind === "wake") this._connection.wake();
+    else this._forget(tab);
+  }
+
+  private _want(tab: string, wants: Want[]) {
+    let known = this._tabs.get(tab);
+    if (!known) {
+      this._tabs.set(tab, (known = new Set()));
+      this._onGone(tab, () => this._forget(tab));
+      const { state } = this._connection;
+      if (state) this._emit({ kind: "state", state, info: this._info }, tab);
+    }
+    const named = new Set(wants.map(([pipe]) => pipe));
+    for (const pipe of known) {
+      if (!named.has(pipe)) {
+        known.delete(pipe);
+        this._leave(pipe);
+      }
+    }
+    for (const [pipe, position] of wants) {
+      if (known.has(pipe)) continue;
+      known.add(pipe);
+      const last = this._connection.position(pipe);
+      const isBehind = position && last && isAfter(last, position);
+      this._connection.want(pipe, position);
+      if (!isBehind && this._connection.isConfirmed(pipe)) {
+        const data = { pipe, position: last ?? null, recovered: position ? true : undefined };
+        this._emit({ kind: "wire", wire: { pipe: "sys", event: "subscribed", data } }, tab);
+      }
+    }
+  }
+
+  private _forget(tab: string) {
+    const known = this._tabs.get(tab);
+    this._tabs.delete(tab);
+    for (const pipe of known ?? []) this._leave(pipe);
+  }
+
+  private _leave(pipe: string) {
+    for (const known of this._tabs.values()) if (known.has(pipe)) return;
+    this._connection.leave(pipe);
+  }
+
+  private _ask(tab: string, id: number, ask: Ask) {
+    const name = `${tab} ${id}`;
+    // Asked again by a tab that did not know whether this leader had been there in time.
+    if (this._asking.has(name)) return;
+    this._asking.add(name);
+    this._emit({ kind: "took", id }, tab);
+    const over = () => this._asking.delete(name);
+    this._answer(ask).then(
+      (value) => {
+        over();
+        this._emit({ kind: "reply", id, value }, tab);
+        if (ask[0] === "publish") this._emit({ kind: "echo", wire: this._echo(ask[1], ask[2], ask[3]) }, undefined, tab);
+      },
+      (error: Error) => {
+        over();
+        this._emit({ kind: "reply", id, error: error.message }, tab);
+      },
+    );
+  }
+
+  private _echo(pipe: string, event: string, text: string): Wire {
+    const isHidden = pipe[0] === "@";
+    return {
+      pipe: pipe.replace("@", ""),
+      event,
+      data: text,
+      user_id: isHidden || !this._info?.authorized ? 0 : Number(this._settings.user),
+      message_send_time: Math.floor(Date.now() / 1000),
+    };
+  }
+
+  private _answer(ask: Ask): Promise<unknown> {
+    const connection = this._connection;
+    const marker = randomText(10);
+    const marked = (wire: Wire) => wire.marker === marker || undefined;
+    switch (ask[0]) {
+      case "publish": {
+        const [, pipe, event, text] = ask;
+        const report = `_answer_to_${pipe.replace("@", "")}`;
+        const take = (wire: Wire) => (wire.pipe === report ? wire.data.number_messages : undefined);
+        return connection.ask([`web_pipe2\n${pipe}\n${event}\n*\n${text}`], take, false);
+      }
+      case "history": {
+        // An answer has no end of its own: the one of the next question marks it.
+        const found: Wire[] = [];
+        const [command, isAnswer] = fence();
+        return connection.ask([`pipe_log\n${ask[1]}\n${marker}\n`, command], (wire) => {
+          if (wire.history && wire.pipe === ask[1]) found.push(wire);
+          return isAnswer(wire) && found;
+        });
+      }
+      case "count":
+        return connection.ask([`pipe_count\n${ask[1]}\n${marker}\n`], (wire) => marked(wire) && wire.data.user_in_pipe);
+      case "members":
+        return connection.ask([`track_pipe_users\n${ask[1]}\n${marker}`], (wire) => marked(wire) && wire.data);
+      case "userData":
+        return connection.ask([`user_data\n${marker}\n${ask[1]}`], (wire) => marked(wire) && wire.data.user_data);
+      case "lastSeen": {
+        const event = `user_status_${ask[1]}`;
+        const take = (wire: Wire) => (wire.pipe === "_answer_user_status" && wire.event === event ? wire.data.data : undefined);
+        return connection.ask([`user_status\n${ask[1]}`], take);
+      }
+      case "raw":
+        return connection.ask([ask[1]]);
+    }
+  }
+}
