@@ -125,54 +125,16 @@ fn select(query: ast::Query) -> Result<Select, SyntaxError> {
     let ast::SetExpr::Select(body) = *body else {
         return Err(SyntaxError::Unsupported("a combination of queries"));
     };
-    let ast::Select {
-        select_token: _,
-        // They come from comments, which the lexer drops.
-        optimizer_hints: _,
-        distinct,
-        select_modifiers,
-        top,
-        top_before_distinct: _,
-        projection,
-        exclude,
-        into,
-        from,
-        lateral_views,
-        prewhere,
-        selection,
-        connect_by,
-        group_by,
-        cluster_by,
-        distribute_by,
-        sort_by,
-        having,
-        named_window,
-        qualify,
-        window_before_qualify: _,
-        value_table_mode,
-        flavor,
-    } = *body;
-    refuse(distinct.is_some(), "DISTINCT")?;
-    refuse(select_modifiers.is_some(), "a modifier of SELECT")?;
-    refuse(into.is_some(), "SELECT INTO")?;
-    let grouped = match group_by {
+    refuse(body.distinct.is_some(), "DISTINCT")?;
+    refuse(body.select_modifiers.is_some(), "a modifier of SELECT")?;
+    refuse_foreign_clauses(&body)?;
+    let grouped = match &body.group_by {
         ast::GroupByExpr::All(_) => true,
         ast::GroupByExpr::Expressions(expressions, modifiers) => !expressions.is_empty() || !modifiers.is_empty(),
     };
     refuse(grouped, "GROUP BY")?;
-    refuse(having.is_some(), "HAVING")?;
-    refuse(!named_window.is_empty() || qualify.is_some(), "WINDOW")?;
-    let foreign = top.is_some()
-        || exclude.is_some()
-        || !lateral_views.is_empty()
-        || prewhere.is_some()
-        || !connect_by.is_empty()
-        || !cluster_by.is_empty()
-        || !distribute_by.is_empty()
-        || !sort_by.is_empty()
-        || value_table_mode.is_some()
-        || flavor != ast::SelectFlavor::Standard;
-    refuse(foreign, "this clause")?;
+    refuse(body.having.is_some(), "HAVING")?;
+    let ast::Select { projection, from, selection, .. } = *body;
 
     let (from, scope) = match one(from)? {
         Some(relation) => single_table(relation).map(|(table, scope)| (Some(table), scope))?,
@@ -185,6 +147,50 @@ fn select(query: ast::Query) -> Result<Select, SyntaxError> {
         limit: limit(limit_clause)?,
         from,
     })
+}
+
+/// Refuses what no SELECT of ours has. What is passed over here is the caller's, to carry out or to refuse.
+fn refuse_foreign_clauses(select: &ast::Select) -> Result<(), SyntaxError> {
+    let ast::Select {
+        select_token: _,
+        // They come from comments, which the lexer drops.
+        optimizer_hints: _,
+        distinct: _,
+        select_modifiers: _,
+        top,
+        top_before_distinct: _,
+        projection: _,
+        exclude,
+        into,
+        from: _,
+        lateral_views,
+        prewhere,
+        selection: _,
+        connect_by,
+        group_by: _,
+        cluster_by,
+        distribute_by,
+        sort_by,
+        having: _,
+        named_window,
+        qualify,
+        window_before_qualify: _,
+        value_table_mode,
+        flavor,
+    } = select;
+    refuse(into.is_some(), "SELECT INTO")?;
+    refuse(!named_window.is_empty() || qualify.is_some(), "WINDOW")?;
+    let foreign = top.is_some()
+        || exclude.is_some()
+        || !lateral_views.is_empty()
+        || prewhere.is_some()
+        || !connect_by.is_empty()
+        || !cluster_by.is_empty()
+        || !distribute_by.is_empty()
+        || !sort_by.is_empty()
+        || value_table_mode.is_some()
+        || *flavor != ast::SelectFlavor::Standard;
+    refuse(foreign, "this clause")
 }
 
 fn upsert(mut tree: ast::Insert) -> Result<Statement, SyntaxError> {

@@ -2,7 +2,8 @@
 
 use sqlparser::ast::{self, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator};
 
-use super::{identifiers, limit, refuse, table_name};
+use super::expression::plain_heading;
+use super::{identifiers, limit, refuse, refuse_foreign_clauses, table_name};
 use crate::cometql::sql::SyntaxError;
 use crate::cometql::sql::catalog::{Block, Entry, Joined, On, Query, Relation, Scalar};
 use crate::cometql::sql::lexer::{Token, TokenKind};
@@ -119,46 +120,9 @@ fn single(tree: ast::SetExpr, depth: usize) -> Result<Block, SyntaxError> {
 }
 
 fn block(tree: ast::Select, depth: usize) -> Result<Block, SyntaxError> {
-    let ast::Select {
-        select_token: _,
-        optimizer_hints: _,
-        distinct,
-        // How MySQL should plan it.
-        select_modifiers: _,
-        top,
-        top_before_distinct: _,
-        projection,
-        exclude,
-        into,
-        from,
-        lateral_views,
-        prewhere,
-        selection,
-        connect_by,
-        group_by,
-        cluster_by,
-        distribute_by,
-        sort_by,
-        having,
-        named_window,
-        qualify,
-        window_before_qualify: _,
-        value_table_mode,
-        flavor,
-    } = tree;
-    refuse(into.is_some(), "SELECT INTO")?;
-    refuse(!named_window.is_empty() || qualify.is_some(), "WINDOW")?;
-    let foreign = top.is_some()
-        || exclude.is_some()
-        || !lateral_views.is_empty()
-        || prewhere.is_some()
-        || !connect_by.is_empty()
-        || !cluster_by.is_empty()
-        || !distribute_by.is_empty()
-        || !sort_by.is_empty()
-        || value_table_mode.is_some()
-        || flavor != ast::SelectFlavor::Standard;
-    refuse(foreign, "this clause")?;
+    refuse_foreign_clauses(&tree)?;
+    // Modifiers say how MySQL should plan it.
+    let ast::Select { distinct, projection, from, selection, group_by, having, .. } = tree;
     let group = match group_by {
         ast::GroupByExpr::Expressions(list, modifiers) if modifiers.is_empty() => list,
         _ => return Err(SyntaxError::Unsupported("this form of GROUP BY")),
@@ -243,20 +207,14 @@ fn heading(tree: &Expr) -> Box<str> {
     const CHARACTERS_MAX: usize = 256;
     const HEADING_DEPTH_MAX: usize = 8;
     match tree {
-        Expr::Identifier(name) => name.value.as_str().into(),
-        Expr::CompoundIdentifier(parts) if !parts.first().is_some_and(|first| first.value.starts_with('@')) => {
-            parts.last().map_or_else(Box::default, |column| column.value.as_str().into())
-        }
-        Expr::Value(literal) => match &literal.value {
-            ast::Value::SingleQuotedString(text) => text.as_str().into(),
-            ast::Value::Placeholder(_) => "?".into(),
-            other => other.to_string().into(),
-        },
         Expr::Nested(inner) => heading(inner),
-        other if is_shallow(other, HEADING_DEPTH_MAX) => {
-            other.to_string().chars().take(CHARACTERS_MAX).collect::<String>().into()
-        }
-        _ => "expression".into(),
+        _ => plain_heading(tree).unwrap_or_else(|| {
+            if is_shallow(tree, HEADING_DEPTH_MAX) {
+                tree.to_string().chars().take(CHARACTERS_MAX).collect::<String>().into()
+            } else {
+                "expression".into()
+            }
+        }),
     }
 }
 

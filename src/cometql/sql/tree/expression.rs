@@ -102,6 +102,18 @@ fn plain(options: &ast::WildcardAdditionalOptions) -> Result<(), SyntaxError> {
 /// The expression as written, near enough: MySQL shows literals without their quotes and columns without their table.
 fn heading(tree: &Expr) -> Box<str> {
     match tree {
+        Expr::Nested(inner) => heading(inner),
+        _ => plain_heading(tree).unwrap_or_else(|| match tree {
+            Expr::CompoundIdentifier(_) | Expr::Function(_) => tree.to_string().into(),
+            // Nothing else is computed, and writing down a deep tree takes as much stack as reading it.
+            _ => Box::default(),
+        }),
+    }
+}
+
+/// The heading of a column or of a literal.
+pub(super) fn plain_heading(tree: &Expr) -> Option<Box<str>> {
+    Some(match tree {
         Expr::Identifier(name) => name.value.as_str().into(),
         Expr::CompoundIdentifier(parts) if !parts.first().is_some_and(|first| first.value.starts_with('@')) => {
             parts.last().map_or_else(Box::default, |column| column.value.as_str().into())
@@ -111,11 +123,8 @@ fn heading(tree: &Expr) -> Box<str> {
             ast::Value::Placeholder(_) => "?".into(),
             other => other.to_string().into(),
         },
-        Expr::CompoundIdentifier(_) | Expr::Function(_) => tree.to_string().into(),
-        Expr::Nested(inner) => heading(inner),
-        // Nothing else is computed, and writing down a deep tree takes as much stack as reading it.
-        _ => Box::default(),
-    }
+        _ => return None,
+    })
 }
 
 fn expression(tree: Expr, scope: &Scope, has_table: bool) -> Result<Expression, SyntaxError> {
