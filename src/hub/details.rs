@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ahash::RandomState;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use slab::Slab;
 
 use crate::model::{ConnId, UnixTime};
@@ -33,7 +35,7 @@ impl Default for Details {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Detail {
     /// Six bits for each character; or, if that cannot be, its place in the table of odd ones.
-    uuid: [u8; UUID_MAX / 4 * 3],
+    uuid: Packed,
     /// Characters of the id; [`ODD`] for one in the table.
     uuid_length: u8,
     is_v6: bool,
@@ -46,6 +48,7 @@ pub(super) struct Detail {
 }
 
 const UUID_MAX: usize = 32;
+type Packed = [u8; UUID_MAX / 4 * 3];
 const ODD: u8 = u8::MAX;
 const NO_HEADERS: u32 = u32::MAX;
 
@@ -53,33 +56,23 @@ const _: () = assert!(size_of::<Detail>() <= 40, "an idle connection must stay s
 
 impl Default for Detail {
     fn default() -> Self {
-        Self { uuid: [0; UUID_MAX / 4 * 3], uuid_length: 0, is_v6: false, headers: NO_HEADERS, address: 0, since: 0 }
+        Self { uuid: Packed::default(), uuid_length: 0, is_v6: false, headers: NO_HEADERS, address: 0, since: 0 }
     }
 }
 
-/// What libraries make their ids of.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-
-/// `None`: it holds another character.
-fn pack(uuid: &str) -> Option<[u8; UUID_MAX / 4 * 3]> {
-    let mut packed = [0; UUID_MAX / 4 * 3];
-    for (four, three) in uuid.as_bytes().chunks(4).zip(packed.chunks_exact_mut(3)) {
-        let mut bits = 0_u32;
-        for place in 0..4 {
-            let byte = four.get(place).copied().unwrap_or(b'A');
-            bits = bits << 6 | ALPHABET.iter().position(|known| *known == byte)? as u32;
-        }
-        three.copy_from_slice(&bits.to_be_bytes()[1..]);
-    }
+/// The id as the base64 text that nearly all of them could be, filled up; `None`: it holds another character.
+fn pack(uuid: &str) -> Option<Packed> {
+    let mut text = [b'A'; UUID_MAX];
+    text.get_mut(..uuid.len())?.copy_from_slice(uuid.as_bytes());
+    let mut packed = Packed::default();
+    URL_SAFE_NO_PAD.decode_slice(text, &mut packed).ok()?;
     Some(packed)
 }
 
-fn unpack(packed: &[u8; UUID_MAX / 4 * 3], length: u8) -> String {
-    let four = |three: &[u8]| {
-        let bits = three.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte));
-        [18, 12, 6, 0].map(|shift| char::from(ALPHABET[(bits >> shift & 63) as usize]))
-    };
-    packed.chunks_exact(3).flat_map(four).take(length.into()).collect()
+fn unpack(packed: &Packed, length: u8) -> String {
+    let mut text = URL_SAFE_NO_PAD.encode(packed);
+    text.truncate(length.into());
+    text
 }
 
 /// By the connection's place in the shard's slab, like the connections themselves.
@@ -166,12 +159,12 @@ impl AllDetails {
         unpack(&detail.uuid, detail.uuid_length).into()
     }
 
-    fn keep_uuid(&mut self, uuid: &str) -> ([u8; UUID_MAX / 4 * 3], u8) {
+    fn keep_uuid(&mut self, uuid: &str) -> (Packed, u8) {
         if let Some(packed) = pack(uuid) {
             return (packed, uuid.len() as u8);
         }
         self.heap_bytes += uuid.len();
-        let mut place = [0; UUID_MAX / 4 * 3];
+        let mut place = Packed::default();
         let number = self.odd.insert(uuid.into()) as u32;
         place.iter_mut().zip(number.to_be_bytes()).for_each(|(to, byte)| *to = byte);
         (place, ODD)
