@@ -13,7 +13,7 @@
 //! A message is taken off the queue when a connection has taken it, and put there when none has. Reports never cause
 //! messages on rings but replies, only work for storage: what follows from them is sent when storage has answered.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -107,7 +107,7 @@ pub(super) struct Mailboxes {
     undeleted: HashMap<(DevId, UserId), BTreeSet<MessageId>, RandomState>,
     undeleted_count: usize,
     /// Users of whom a reading of the queue failed.
-    unread: VecDeque<(DevId, UserId)>,
+    unread: HashSet<(DevId, UserId), RandomState>,
     /// When to try again what storage did not do.
     retry_at: Option<Time>,
     /// Of all letters that are held.
@@ -120,9 +120,9 @@ impl Mailboxes {
             users: HashMap::with_hasher(hasher.clone()),
             sent: HashMap::with_hasher(hasher.clone()),
             devices: 0,
-            undeleted: HashMap::with_hasher(hasher),
+            undeleted: HashMap::with_hasher(hasher.clone()),
             undeleted_count: 0,
-            unread: VecDeque::new(),
+            unread: HashSet::with_hasher(hasher),
             retry_at: None,
             held_bytes: 0,
         }
@@ -198,6 +198,7 @@ impl Hub {
 
     fn forget_user(&mut self, dev: DevId, user: UserId) {
         self.mailboxes.users.remove(&(dev, user));
+        self.mailboxes.unread.remove(&(dev, user));
         shrink(&mut self.mailboxes.users);
     }
 
@@ -240,7 +241,7 @@ impl Hub {
         let (mut messages, more) = if let Ok(Outcome::Messages { rows, more }) = result {
             (rows, more)
         } else {
-            self.mailboxes.unread.push_back((dev, user));
+            self.mailboxes.unread.insert((dev, user));
             self.mailboxes.retry_at.get_or_insert(now.time + RETRY_AFTER);
             (Vec::new(), false)
         };
@@ -371,8 +372,9 @@ impl Hub {
             return;
         }
         self.mailboxes.retry_at = None;
-        let unread = self.mailboxes.unread.len().min(RETRIES_AT_A_TIME);
-        for (dev, user) in self.mailboxes.unread.drain(..unread).collect::<Vec<_>>() {
+        let unread: Vec<_> = self.mailboxes.unread.iter().take(RETRIES_AT_A_TIME).copied().collect();
+        for (dev, user) in unread {
+            self.mailboxes.unread.remove(&(dev, user));
             self.flush_registered(dev, user);
         }
         let undeleted: Vec<_> = self.mailboxes.undeleted.keys().take(RETRIES_AT_A_TIME).copied().collect();
