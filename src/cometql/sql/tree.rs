@@ -73,7 +73,12 @@ pub(super) fn condition(tokens: &[Token<'_>]) -> Result<Condition, SyntaxError> 
     condition_of(tree, &Scope::default())
 }
 
+/// So much stack is left, or a new one is taken, where sqlparser reads a query or an expression within another. What lies
+/// between two such places takes up to 400 KiB in a build without optimisations, and its own default is 128 KiB.
+const STACK_MIN: usize = 512 * 1024;
+
 fn parser<'d>(dialect: &'d MySqlDialect, tokens: &[Token<'_>], written: Dialect) -> Result<Parser<'d>, SyntaxError> {
+    recursive::set_minimum_stack_size(STACK_MIN);
     Ok(Parser::new(dialect).with_recursion_limit(RECURSION_MAX).with_tokens(tokens::convert(tokens, written)?))
 }
 
