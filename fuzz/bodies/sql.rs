@@ -1,9 +1,11 @@
 //! A query's whole way from bytes to a plan: nothing panics, both INSERT paths agree, no plan leaves its tenant, and a
 //! value stays a value however it is escaped.
 
+use std::cell::Cell;
+
 use encke::cometql::plan::{
-    Database, Plan, Reply, SessionView, StatementLimits, check_length, check_text, parse_database, plan, plan_insert,
-    result_columns, take_cluster_prefix,
+    CATALOG_STEPS_MAX, Database, Plan, Reply, SessionView, StatementLimits, User, check_length, check_text,
+    parse_database, plan, plan_insert, result_columns, take_cluster_prefix,
 };
 use encke::cometql::sql::{Statement, StringEscapes, Value, fast, parse, prepare, statements};
 use encke::model::{DevId, UnixTime};
@@ -11,7 +13,7 @@ use encke::model::{DevId, UnixTime};
 fn check_plan(plan: &Plan, uses: bool) {
     match plan {
         Plan::Reply(Reply::Rows(set)) => assert!(set.rows.iter().all(|row| row.len() == set.columns.len())),
-        Plan::Write { writes, .. } | Plan::Delete(writes) => {
+        Plan::Write { writes, .. } | Plan::Update(writes) | Plan::Delete(writes) => {
             assert!(!writes.is_empty());
             assert!(writes.iter().all(|write| write.dev() == DevId(7)));
         }
@@ -23,15 +25,17 @@ fn check_plan(plan: &Plan, uses: bool) {
 
 pub(crate) fn check(bytes: &[u8]) {
     let limits = StatementLimits::default();
+    let steps = Cell::new(CATALOG_STEPS_MAX);
     let session = SessionView {
         dev: DevId(7),
         database: None,
-        user: "7",
+        user: User::Tenant(DevId(7)),
         connection: 1,
         unix: UnixTime(1_700_000_000),
         limits: &limits,
         tls: false,
         version: "8.0.35-encke",
+        steps: &steps,
     };
     let _ = check_length(bytes, &limits);
     let _ = parse_database(bytes, limits.dev_max);

@@ -11,11 +11,15 @@ mod rows;
 mod scalars;
 mod select;
 mod session;
+mod update;
 mod upsert;
 mod variables;
 
+use std::cell::Cell;
+use std::fmt;
+
 use super::errors::{Code, Error};
-use super::sql::{ClusterPrefix, Prepared, Statement, StatusFlag, Value, cluster_prefix};
+use super::sql::{ClusterPrefix, Names, Prepared, Statement, StatusFlag, TableName, Value, cluster_prefix};
 use super::tables::{Access, DATABASE, Table};
 use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
 use crate::storage;
@@ -24,6 +28,7 @@ pub use catalog::{Catalog, STEPS_MAX as CATALOG_STEPS_MAX};
 pub use insert::plan_insert;
 pub use rows::{
     ResultColumn, ResultSet, Row, RowQuery, RowStream, rows_of_counts, rows_of_texts, rows_of_times, too_large,
+    weight as row_weight,
 };
 
 /// Shortest query, in bytes; a relic of CppComet that clients test.
@@ -35,8 +40,7 @@ pub struct SessionView<'a> {
     pub dev: DevId,
     /// The database's name if one was chosen; `db_<N>` moves the session to a tenant and chooses none.
     pub database: Option<&'a str>,
-    /// As given at login.
-    pub user: &'a str,
+    pub user: User,
     /// The connection id of the greeting.
     pub connection: u32,
     pub unix: UnixTime,
@@ -45,6 +49,62 @@ pub struct SessionView<'a> {
     pub tls: bool,
     /// The server version of the greeting; clients parse its leading digits.
     pub version: &'a str,
+    /// What computing may still cost before a statement is carried out, for all statements of a query together:
+    /// [`CATALOG_STEPS_MAX`] at first.
+    pub steps: &'a Cell<u32>,
+}
+
+impl SessionView<'_> {
+    /// A text of so many bytes was made. Error: 11 when that is too much for one query.
+    fn step(&self, bytes: usize) -> Result<(), Error> {
+        let steps = u32::try_from(bytes / catalog::BYTES_PER_STEP).unwrap_or(u32::MAX).saturating_add(1);
+        self.steps.set(self.steps.get().saturating_sub(steps));
+        if self.steps.get() > 0 {
+            return Ok(());
+        }
+        Err(Error::new(Code::TooLong, "The functions of the query take too long: ask for less at once"))
+    }
+
+    /// Where the session looks for names without a database.
+    pub fn names(&self) -> Names {
+        if self.database == Some(catalog::SCHEMA) { Names::Schema } else { Names::CometQl }
+    }
+}
+
+/// As whom a session logged in; that selects its tenant. Small, as every idle session keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum User {
+    /// Before the login.
+    #[default]
+    Nobody,
+    Root,
+    Tenant(DevId),
+}
+
+impl User {
+    /// `root`, or the digits of a tenant's number. Error: 16 for every other name.
+    pub fn parse(name: &[u8], dev_max: u32) -> Result<Self, Error> {
+        if name == b"root" {
+            return Ok(Self::Root);
+        }
+        tenant(name, dev_max).map(Self::Tenant).ok_or_else(|| {
+            Error::new(Code::Authentication, "Authentication failed: the user is root or the number of a tenant")
+        })
+    }
+
+    pub fn dev(self) -> DevId {
+        if let Self::Tenant(dev) = self { dev } else { DevId::default() }
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => Ok(()),
+            Self::Root => f.write_str("root"),
+            Self::Tenant(dev) => dev.fmt(f),
+        }
+    }
 }
 
 /// What a statement may weigh. All in bytes, except where said.
@@ -116,12 +176,16 @@ pub enum Plan {
     },
     /// The same for a DELETE: OK with 0 affected rows, or with those that are gone if the server tells them.
     Delete(Vec<storage::Write>),
+    /// All of it in one transaction, never empty; then OK with as many affected rows as there are.
+    Update(Vec<storage::Write>),
+    /// The same through the owners of the pipes, for the settings that there are.
+    UpdateLengths(Vec<(PipeName, u32)>),
     UseDatabase(Database),
     /// End this session or browser connection, then OK; [`Code::UnknownConnection`] if there is none.
     Kill(u64),
     /// Figures only the server has, in rows as [`LiveQuery`] says.
     Live(LiveQuery),
-    /// About the server, with figures only it has: [`Catalog::answer`].
+    /// About the server, with figures only it has: [`Catalog::answer`]. If it says [`Catalog::processes`], their rows first.
     Catalog(Box<Catalog>),
 }
 
@@ -174,8 +238,9 @@ pub enum Figures {
     Status(StatusFlag),
     /// `ServiceName`, `id`, `status`, `count`.
     Processlist,
-    /// The sessions that this one may see, as they are at this time: [`PROCESS_COLUMNS`].
-    Sessions(UnixTime),
+    /// The sessions that this one may see and its tenant's browser connections: [`PROCESS_COLUMNS`]. For
+    /// [`Catalog::answer`] only, as they come in pieces: those of [`Source::Processes`], which are to be fetched before.
+    Processes,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,6 +256,23 @@ pub enum Database {
     CometQl,
     /// `db_<N>`: the session moves to this tenant, if it may.
     Tenant(DevId),
+    /// `information_schema`: the session stays with its tenant, and names without a database are looked up there.
+    Schema,
+}
+
+impl Database {
+    /// What a session that chooses it has then: its tenant, and the name that `SELECT DATABASE()` tells.
+    pub fn choose(self, dev: &mut DevId, name: &mut Option<&'static str>) {
+        match self {
+            Self::CometQl => *name = Some(DATABASE),
+            Self::Schema => *name = Some(catalog::SCHEMA),
+            Self::Tenant(chosen) => {
+                *dev = chosen;
+                // There names are those of CometQL.
+                *name = name.filter(|name| *name != catalog::SCHEMA);
+            }
+        }
+    }
 }
 
 const DONE: Plan = Plan::Reply(Reply::Ok { affected: 0, insert_id: 0 });
@@ -204,9 +286,7 @@ pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Er
         Statement::Select(select) => select::plan_select(select, session),
         Statement::Catalog(query) => catalog::plan_catalog(query, session),
         Statement::Delete(delete) => select::plan_delete(delete, session),
-        Statement::Update(_) => {
-            Err(Error::new(Code::Syntax, "UPDATE is not part of CometQL: INSERT replaces the row with the same key"))
-        }
+        Statement::Update(update) => update::plan_update(update, session),
         Statement::Show(show) => session::plan_show(show, session),
         Statement::Describe { table, filter } => session::plan_describe(table, filter),
         Statement::Use(name) => parse_database(name.as_bytes(), session.limits.dev_max).map(Plan::UseDatabase),
@@ -266,27 +346,42 @@ pub fn take_cluster_prefix(query: &[u8], dev_max: u32) -> Result<(Option<DevId>,
     }
 }
 
-/// A database name at login, in USE or in `COM_INIT_DB`: `CometQL_v1` or `db_<N>` with N up to `dev_max` inclusive.
-/// Errors: 15 for every other name.
+/// A database name at login, in USE or in `COM_INIT_DB`: `CometQL_v1`, `db_<N>` with N up to `dev_max` inclusive, or
+/// `information_schema` in any case. Errors: 15 for every other name.
 pub fn parse_database(name: &[u8], dev_max: u32) -> Result<Database, Error> {
     if name == DATABASE.as_bytes() {
         return Ok(Database::CometQl);
     }
+    if name.eq_ignore_ascii_case(catalog::SCHEMA.as_bytes()) {
+        return Ok(Database::Schema);
+    }
     name.strip_prefix(b"db_")
-        .filter(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
-        .and_then(|digits| std::str::from_utf8(digits).ok())
-        .and_then(|digits| digits.parse().ok())
-        .filter(|dev| *dev <= dev_max)
-        .map(|dev| Database::Tenant(DevId(dev)))
+        .and_then(|digits| tenant(digits, dev_max))
+        .map(Database::Tenant)
         .ok_or_else(|| Error::new(Code::NotFound, "Unknown database: use CometQL_v1, or db_ and a tenant's number"))
 }
 
+fn tenant(digits: &[u8], dev_max: u32) -> Option<DevId> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let dev = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (dev <= dev_max).then_some(DevId(dev))
+}
+
+/// Who has chosen `information_schema` writes nothing by a name alone. Error: 15. (Where it reads, names are completed
+/// when they are parsed.)
+fn check_name(table: &TableName<'_>, session: &SessionView<'_>) -> Result<(), Error> {
+    if session.names() == Names::CometQl || table.database.is_some() {
+        return Ok(());
+    }
+    let text =
+        format!("Nothing is written to {}: USE {DATABASE}, or write {DATABASE} before the name", catalog::SCHEMA);
+    Err(Error::new(Code::NotFound, text))
+}
+
 /// The table a statement names, if it takes this kind of statement. Errors: 15, or the table's own refusal.
-fn find_table(
-    name: &super::sql::TableName<'_>,
-    verb: &str,
-    access: impl Fn(&Table) -> Access,
-) -> Result<&'static Table, Error> {
+fn find_table(name: &TableName<'_>, verb: &str, access: impl Fn(&Table) -> Access) -> Result<&'static Table, Error> {
     let ours = name.database.as_ref().is_none_or(|database| database.eq_ignore_ascii_case(DATABASE));
     let Some(table) = Table::find(&name.name).filter(|_| ours) else {
         return Err(Error::new(Code::NotFound, "The table does not exist: SHOW TABLES lists those that do"));

@@ -3,7 +3,7 @@
 use crate::model::{ConnId, EventName, Marker, Now, PipeError, PipeKey, PipeName, Publication, ShardId};
 use crate::storage::{Job, Outcome, Page, Read, Request, StorageError, StoredMessage, Write};
 
-use super::ring::{Refusal, SetLength};
+use super::ring::{LengthChange, Refusal, SetLength};
 use super::{Answer, ApiError, Hub, Kept, Output, PipeClass, RingMessage, StatementId, Waiting};
 
 impl Hub {
@@ -61,7 +61,15 @@ impl Hub {
 
     /// Through the owner, so that it knows what holds before the statement is answered.
     pub(super) fn set_length(&mut self, from: ShardId, set: SetLength, now: Now) {
-        let SetLength { pipe, length, statement } = set;
+        let SetLength { pipe, change, statement } = set;
+        let length = match change {
+            LengthChange::Put(length) => Some(length),
+            LengthChange::Update(_) if !self.owned.has_setting(&pipe) => {
+                return self.send(from, RingMessage::Accepted { statement, rows: 0 });
+            }
+            LengthChange::Update(length) => Some(length),
+            LengthChange::Remove => None,
+        };
         if length.is_some() && !self.owned.has_room_for(&pipe) {
             let refusal = Box::new(Refusal::TooManySettings);
             return self.send(from, RingMessage::Refused { statement, refusal });

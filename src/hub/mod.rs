@@ -61,7 +61,7 @@ use pipes::Pipes;
 pub use placement::Placement;
 use recovery::Missing;
 pub use ring::{
-    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member,
+    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, LengthChange, Level, Member,
     Outcome as PollOutcome, Poll, Polled, Question, Recover, Recovered, Refusal, Replies, RingMessage, Send, SetLength,
     StatementId, Wish,
 };

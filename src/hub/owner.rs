@@ -139,6 +139,10 @@ impl Owned {
             || self.settings.contains_key(pipe)
     }
 
+    pub(super) fn has_setting(&self, pipe: &PipeKey) -> bool {
+        self.settings.contains_key(pipe)
+    }
+
     pub(super) fn set_length(&mut self, pipe: PipeKey, length: Option<u32>) {
         let Some(length) = length else {
             if self.settings.remove(&pipe).is_some()

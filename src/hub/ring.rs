@@ -209,8 +209,19 @@ pub struct Recovered {
 #[derive(Debug)]
 pub struct SetLength {
     pub pipe: PipeKey,
-    pub length: Option<u32>,
+    pub change: LengthChange,
     pub statement: StatementId,
+}
+
+/// What becomes of a pipe's setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LengthChange {
+    /// So many publications are to be kept.
+    Put(u32),
+    /// The same if there is a setting.
+    Update(u32),
+    /// Setting and history go.
+    Remove,
 }
 
 #[derive(Debug)]

@@ -14,7 +14,7 @@ pub(super) fn rows(board: &Board, figures: Figures, dev: DevId) -> Vec<Row> {
     match figures {
         Figures::Processlist => processlist(board),
         // Known where the sessions are.
-        Figures::Sessions(_) => Vec::new(),
+        Figures::Processes => Vec::new(),
         Figures::Status(StatusFlag::Session) => session(board, dev),
         Figures::Status(StatusFlag::Global) => global(board),
         Figures::Status(StatusFlag::Ram) => flagged("RAM", memory_of_the_machine()),

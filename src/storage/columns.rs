@@ -79,8 +79,8 @@ impl Column {
 /// Column and text of all that a write would store.
 fn texts(write: &Write) -> Vec<(&'static str, &str)> {
     match write {
-        Write::PutHash { hash, .. } => vec![("users_auth.hash", hash)],
-        Write::PutUserData { data, .. } => vec![("users_data.data", data)],
+        Write::PutHash { hash, .. } | Write::UpdateHash { hash, .. } => vec![("users_auth.hash", hash)],
+        Write::PutUserData { data, .. } | Write::UpdateUserData { data, .. } => vec![("users_data.data", data)],
         Write::PutQueued { message, .. } => {
             vec![("users_messages.event", message.event.as_str()), ("users_messages.message", &message.message)]
         }

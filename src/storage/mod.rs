@@ -77,11 +77,23 @@ pub enum Write {
         user: UserId,
         hash: Box<str>,
     },
+    /// Of a user who has one. Counts the row also if it is as before.
+    UpdateHash {
+        dev: DevId,
+        user: UserId,
+        hash: Box<str>,
+    },
     DeleteHash {
         dev: DevId,
         user: UserId,
     },
     PutUserData {
+        dev: DevId,
+        user: UserId,
+        data: Box<str>,
+    },
+    /// As with a hash.
+    UpdateUserData {
         dev: DevId,
         user: UserId,
         data: Box<str>,
@@ -176,7 +188,9 @@ impl Write {
     fn bytes(&self) -> usize {
         let texts = match self {
             Self::PutHash { hash: text, .. }
+            | Self::UpdateHash { hash: text, .. }
             | Self::PutUserData { data: text, .. }
+            | Self::UpdateUserData { data: text, .. }
             | Self::PutRevoked { token: text, .. }
             | Self::DeleteRevoked { token: text, .. }
             | Self::DeleteCall { name: text, .. } => text.len(),
@@ -198,8 +212,10 @@ impl Write {
     pub fn dev(&self) -> DevId {
         match self {
             Self::PutHash { dev, .. }
+            | Self::UpdateHash { dev, .. }
             | Self::DeleteHash { dev, .. }
             | Self::PutUserData { dev, .. }
+            | Self::UpdateUserData { dev, .. }
             | Self::DeleteUserData { dev, .. }
             | Self::PutLastSeen { dev, .. }
             | Self::PutQueued { dev, .. }

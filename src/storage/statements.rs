@@ -641,12 +641,14 @@ fn run_write<C: Connection>(
         Write::PutHash { dev, user, hash } => {
             replace(db, "users_auth (dev_id, user_id, hash) VALUES (?, ?, ?)", values![*dev, *user, &**hash])
         }
+        Write::UpdateHash { dev, user, hash } => update(db, "users_auth", "hash", *dev, *user, hash),
         Write::DeleteHash { dev, user } => {
             db.execute("DELETE FROM users_auth WHERE dev_id = ? AND user_id = ?", values![*dev, *user])
         }
         Write::PutUserData { dev, user, data } => {
             replace(db, "users_data (dev_id, user_id, data) VALUES (?, ?, ?)", values![*dev, *user, &**data])
         }
+        Write::UpdateUserData { dev, user, data } => update(db, "users_data", "data", *dev, *user, data),
         Write::DeleteUserData { dev, user } => {
             db.execute("DELETE FROM users_data WHERE dev_id = ? AND user_id = ?", values![*dev, *user])
         }
@@ -783,6 +785,23 @@ fn delete_from_history<C: Connection>(
 fn replace<C: Connection>(db: &mut C, into: &str, values: &[Value<'_>]) -> Result<u64, C::Error> {
     db.execute(&format!("REPLACE INTO {into}"), values)?;
     Ok(1)
+}
+
+/// How many rows there are is counted before: an engine may leave out those that stay as they are.
+fn update<C: Connection>(
+    db: &mut C,
+    table: &str,
+    column: &str,
+    dev: DevId,
+    user: UserId,
+    text: &str,
+) -> Result<u64, C::Error> {
+    let of_user = "WHERE dev_id = ? AND user_id = ?";
+    let found = first(db, &format!("SELECT 1 FROM {table} {of_user}"), values![dev, user], |_| Some(()))?;
+    if found.is_some() {
+        db.execute(&format!("UPDATE {table} SET {column} = ? {of_user}"), values![text, dev, user])?;
+    }
+    Ok(found.is_some().into())
 }
 
 fn delete_ids<C: Connection>(db: &mut C, sql: &str, key: &[Value<'_>], ids: &[MessageId]) -> Result<u64, C::Error> {

@@ -1,15 +1,16 @@
 //! Plans carried out: what owners are told and asked, what storage is given, and rows on their way to the client.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{Draft, Figures, Letter, LiveQuery, Plan, Reply, Row};
-use crate::hub::{Ask, AskId, Placement, Question, Refusal, RingMessage, Send, SetLength, StatementId};
+use crate::cometql::plan::{Catalog, Draft, Figures, Letter, LiveQuery, Plan, Reply, Row, Source};
+use crate::hub::{Ask, AskId, LengthChange, Placement, Question, Refusal, RingMessage, Send, SetLength, StatementId};
 use crate::model::{CloseReason, ConnId, DevId, Personal, PipeKey, PipeName, Publication, ShardId, UnixTime};
-use crate::storage::{Job, Request, Ticket, Write};
+use crate::storage::{Job, Read, Request, Ticket, Write};
 
 use super::cursor::{Cursor, Step};
-use super::session::{Entry, Orders, Session, Stage, Stream, storage_failure};
+use super::session::{Entry, Gathering, Orders, Session, Stage, Stream, storage_failure};
 use super::tenants::Reach;
 use super::turns::{PUBLICATION_WORK, STATEMENT_WORK};
 use super::{Exec, LiveRows, Output, StoredFor, numbers};
@@ -71,20 +72,11 @@ impl Exec {
     }
 
     /// What is published behind it is kept by the new length, so nothing overtakes it.
-    fn set_lengths(
-        &mut self,
-        dev: DevId,
-        statement: StatementId,
-        lengths: Vec<(PipeName, Option<u32>)>,
-        reply: Reply,
-    ) -> Stage {
-        let deletes = lengths.iter().all(|(_, length)| length.is_none());
-        let counted = deletes && self.config.delete_counts;
-        let left = self.order(lengths, |placement, (name, length)| {
+    fn set_lengths(&mut self, dev: DevId, statement: StatementId, changes: Vec<(PipeName, LengthChange)>) -> u32 {
+        self.order(changes, |placement, (name, change)| {
             let pipe = PipeKey { dev, name };
-            (placement.owner_of_pipe(&pipe), RingMessage::SetLength(Box::new(SetLength { pipe, length, statement })))
-        });
-        Stage::Ordering(Orders { left, refusal: None, reply, counted, overlap: false })
+            (placement.owner_of_pipe(&pipe), RingMessage::SetLength(Box::new(SetLength { pipe, change, statement })))
+        })
     }
 
     /// Tells owners what to do; each answers once. Returns how often that will be.
@@ -103,6 +95,9 @@ impl Exec {
         while session.can_go_on() && !self.has_done_enough(session) {
             if let Some(plan) = session.take_planned() {
                 let stage = self.begin(session, plan, live);
+                session.begun(stage);
+            } else if let Some(gathering) = session.take_gathering() {
+                let stage = self.gather(session, gathering, live);
                 session.begun(stage);
             } else {
                 self.stream(session);
@@ -144,15 +139,30 @@ impl Exec {
             Plan::Reply(reply) => Stage::Done(Ok(reply)),
             Plan::Publish(drafts) => self.publish_all(session.dev, statement, drafts),
             Plan::Send(letters) => self.send_all(session.dev, statement, letters),
-            Plan::SetLengths { lengths, reply } => self.set_lengths(session.dev, statement, lengths, reply),
+            Plan::SetLengths { lengths, reply } => {
+                let deletes = lengths.iter().all(|(_, length)| length.is_none());
+                let counted = deletes && self.config.delete_counts;
+                let change =
+                    |(pipe, length): (_, Option<u32>)| (pipe, length.map_or(LengthChange::Remove, LengthChange::Put));
+                let left = self.set_lengths(session.dev, statement, lengths.into_iter().map(change).collect());
+                Stage::Ordering(Orders { left, refusal: None, reply, counted, overlap: false })
+            }
+            Plan::UpdateLengths(lengths) => {
+                let change = |(pipe, length)| (pipe, LengthChange::Update(length));
+                let left = self.set_lengths(session.dev, statement, lengths.into_iter().map(change).collect());
+                Stage::Ordering(Orders { left, refusal: None, reply: NOTHING, counted: true, overlap: false })
+            }
             Plan::Write { writes, reply } => {
                 self.store(session, Request::Write(writes));
                 Stage::Writing { reply, counted: false }
             }
             Plan::Delete(writes) => {
                 self.store(session, Request::Write(writes));
-                let reply = Reply::Ok { affected: 0, insert_id: 0 };
-                Stage::Writing { reply, counted: self.config.delete_counts }
+                Stage::Writing { reply: NOTHING, counted: self.config.delete_counts }
+            }
+            Plan::Update(writes) => {
+                self.store(session, Request::Write(writes));
+                Stage::Writing { reply: NOTHING, counted: true }
             }
             Plan::Read { source, query } => {
                 Stage::Streaming(Box::new(Stream::new(Cursor::new(session.dev, source), query.stream())))
@@ -167,10 +177,49 @@ impl Exec {
                 self.spend(session, u32::try_from(rows.len()).unwrap_or(u32::MAX).saturating_mul(STEPS_PER_ROW));
                 Stage::Done(query.apply(rows).map(Reply::Rows))
             }
-            Plan::Catalog(catalog) => {
-                let (answer, steps) = catalog.answer(&|figures| self.figures(session, figures, live));
-                self.spend_on_query(session, steps);
-                Stage::Done(answer.map(Reply::Rows))
+            Plan::Catalog(catalog) => match catalog.processes() {
+                Some(now) => {
+                    let cursor = Cursor::new(session.dev, Source::Processes(now));
+                    Stage::Gathering(Box::new(Gathering::new(catalog, cursor)))
+                }
+                None => self.answer_catalog(session, &catalog, Vec::new(), live),
+            },
+        }
+    }
+
+    fn answer_catalog(
+        &mut self,
+        session: &mut Session,
+        catalog: &Catalog,
+        processes: Vec<Row>,
+        live: LiveRows<'_>,
+    ) -> Stage {
+        let processes = RefCell::new(processes);
+        let (answer, steps) = catalog.answer(&|figures| match figures {
+            // Asked for once: they are remembered.
+            Figures::Processes => processes.take(),
+            other => self.figures(session, other, live),
+        });
+        self.spend_on_query(session, steps);
+        Stage::Done(answer.map(Reply::Rows))
+    }
+
+    /// Goes on with the list of sessions and connections that a query needs; its answer once that is whole.
+    fn gather(&mut self, session: &mut Session, mut gathering: Box<Gathering>, live: LiveRows<'_>) -> Stage {
+        loop {
+            if let Some(error) = gathering.failure.take() {
+                return Stage::Failed(error);
+            }
+            match gathering.cursor.next(&self.config.placement) {
+                Step::End => {
+                    let Gathering { catalog, rows, .. } = *gathering;
+                    return self.answer_catalog(session, &catalog, rows, live);
+                }
+                Step::Sessions(now) => gathering.push(self.processes(session, now)),
+                Step::Ask { questions, read } => {
+                    self.ask(session, questions, read);
+                    return Stage::Gathering(gathering);
+                }
             }
         }
     }
@@ -200,18 +249,23 @@ impl Exec {
                 Step::End => stream.rows.finish(),
                 Step::Sessions(now) => stream.push(Ok(self.processes(session, now))),
                 Step::Ask { questions, read } => {
-                    for (to, places, question) in questions {
-                        self.send_question(session.id, to, places, question);
-                    }
-                    if let Some(read) = read {
-                        let bytes_max = self.config.statements.result_bytes_max;
-                        self.store(session, Request::Read { read, bytes_max });
-                    }
+                    self.ask(session, questions, read);
                     break;
                 }
             }
         }
         session.queue.push_front(Entry { start, more, binary, stage: Stage::Streaming(stream) });
+    }
+
+    /// What a cursor wants to know.
+    fn ask(&mut self, session: &Session, questions: Vec<(ShardId, Vec<usize>, Question)>, read: Option<Read>) {
+        for (to, places, question) in questions {
+            self.send_question(session.id, to, places, question);
+        }
+        if let Some(read) = read {
+            let bytes_max = self.config.statements.result_bytes_max;
+            self.store(session, Request::Read { read, bytes_max });
+        }
     }
 
     fn send_question(&mut self, session: ConnId, to: ShardId, places: Vec<usize>, question: Question) {
@@ -237,10 +291,9 @@ impl Exec {
         self.outputs.push_back(Output::Store(Job { ticket: Ticket(number), request }));
     }
 
-    /// The rows of live figures. Of sessions only this shard knows.
+    /// The rows of live figures.
     fn figures(&self, session: &Session, figures: Figures, live: LiveRows<'_>) -> Vec<Row> {
         match figures {
-            Figures::Sessions(now) => self.processes(session, now),
             // What the threads do concerns all tenants.
             Figures::Processlist if session.reach == Reach::Tenant => {
                 let own = self.sessions_seen_by(session);
@@ -294,6 +347,8 @@ impl Exec {
         }
     }
 }
+
+const NOTHING: Reply = Reply::Ok { affected: 0, insert_id: 0 };
 
 /// A row of live figures takes the time of so many steps of a query about the server.
 const STEPS_PER_ROW: u32 = 8;

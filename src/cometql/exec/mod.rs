@@ -30,6 +30,7 @@ mod turns;
 mod tests;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
@@ -43,12 +44,12 @@ use crate::storage::{Completion, Job};
 
 use super::back_off::{self, BackOff};
 use super::errors::{Code, Error};
-use super::plan::{self, Database, Figures, Plan, Row, SessionView, StatementLimits};
-use super::sql::{self, Statement, StringEscapes, Value};
+use super::plan::{self, CATALOG_STEPS_MAX, Database, Figures, Plan, Row, SessionView, StatementLimits, User};
+use super::sql::{self, StringEscapes, Value};
 use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, ServerSettings, Verdict};
 
 use carry_out::refused;
-use session::{Entry, Phase, Session, Stage, Start, UNSENT_MAX};
+use session::{Asked, Entry, Phase, Session, Stage, Start, UNSENT_MAX};
 use tenants::{BoundSessions, Reach};
 use turns::{STATEMENT_WORK, Turn};
 
@@ -509,22 +510,23 @@ impl Exec {
     }
 
     fn login(&mut self, session: &mut Session, login: &Login<'_>, now: Time) {
-        session.asked_user = login.user.into();
-        session.asked_database = login.database.map(Into::into);
+        session.asked = Some(Box::new(Asked { user: login.user.into(), database: login.database.map(Into::into) }));
         let verdict = self.verdict(session, |wire, password| wire.verdict(login, password));
         self.judge(session, verdict, now);
     }
 
     /// Whether the login of the session's user is right, and how far it reaches.
     fn verdict(&self, session: &Session, check: impl Fn(&Connection, &[u8]) -> Verdict) -> (Verdict, Reach) {
-        let dev = parse_user(&session.asked_user, self.config.statements.dev_max).ok();
+        let user = session.asked.as_ref().map_or(&[] as &[u8], |asked| &asked.user);
+        let dev = User::parse(user, self.config.statements.dev_max).ok().map(User::dev);
         self.config.tenants.verdict(dev, &self.config.password, |password| check(&session.wire, password))
     }
 
     fn judge(&mut self, session: &mut Session, (verdict, reach): (Verdict, Reach), now: Time) {
         let method = match verdict {
             // A probe tries no password, so it neither waits nor makes anybody wait; nor has it anything to encipher.
-            Verdict::Empty if session.asked_user.starts_with(b"haproxy_check") => {
+            Verdict::Empty if session.asked.as_ref().is_some_and(|asked| asked.user.starts_with(b"haproxy_check")) => {
+                session.asked = None;
                 session.phase = Phase::Probe;
                 return answer_login(session, Connection::accept_unproved);
             }
@@ -568,11 +570,10 @@ impl Exec {
 
     /// The user name selects the tenant; a database named at login may change it.
     fn admit(&self, session: &mut Session, reach: Reach) -> Result<(), Error> {
-        let user = std::mem::take(&mut session.asked_user);
-        let database = session.asked_database.take();
-        session.dev = parse_user(&user, self.config.statements.dev_max)?;
+        let Asked { user, database } = session.asked.take().map(|asked| *asked).unwrap_or_default();
+        session.user = User::parse(&user, self.config.statements.dev_max)?;
+        session.dev = session.user.dev();
         session.reach = reach;
-        session.user = String::from_utf8_lossy(&user).into();
         session.database = None;
         session.forget_all();
         if let Some(name) = database {
@@ -650,7 +651,9 @@ impl Exec {
 
     fn query(&mut self, session: &mut Session, sequence: u8, text: &[u8], now: Now) {
         let mut start = Start::At(sequence);
-        let mut plans = self.plans(session, text, now).into_iter().peekable();
+        let steps = Cell::new(CATALOG_STEPS_MAX);
+        let mut plans = self.plans(session, text, now, &steps).into_iter().peekable();
+        self.spend(session, CATALOG_STEPS_MAX - steps.get());
         // Publications of a lone statement go out at once and overlap with those before them.
         let alone = plans.len() == 1;
         while let Some(planned) = plans.next() {
@@ -663,7 +666,7 @@ impl Exec {
     }
 
     /// The plans of a query; more than one only for clients that asked for multi-statements.
-    fn plans(&self, session: &mut Session, text: &[u8], now: Now) -> Vec<Result<Plan, Error>> {
+    fn plans(&self, session: &mut Session, text: &[u8], now: Now, steps: &Cell<u32>) -> Vec<Result<Plan, Error>> {
         if session.phase != Phase::Ready {
             return vec![Err(Error::new(Code::AccessDenied, NOT_LOGGED_IN))];
         }
@@ -680,7 +683,7 @@ impl Exec {
             }
             session.dev = dev;
         }
-        let mut view = session.view(now, &self.config);
+        let mut view = session.view(now, &self.config, steps);
         if let Some(insert) = sql::fast::insert(text, self.config.escapes) {
             return vec![plan::plan_insert(&insert, &view)];
         }
@@ -706,9 +709,11 @@ impl Exec {
                         planned = Err(error);
                     }
                     let failed = planned.is_err();
-                    // What follows a USE is planned for the tenant it chose.
-                    if let Ok(Plan::UseDatabase(Database::Tenant(dev))) = &planned {
-                        view.dev = *dev;
+                    // What follows a USE is planned for what it chose.
+                    if let Ok(Plan::UseDatabase(database)) = &planned {
+                        let mut name = session.database;
+                        database.choose(&mut view.dev, &mut name);
+                        view.database = name;
                     }
                     plans.push(planned);
                     if failed {
@@ -722,23 +727,21 @@ impl Exec {
     }
 
     fn plan(&self, text: &[u8], view: &SessionView<'_>) -> Result<Plan, Error> {
-        let statement = self.parse(text)?;
+        let statement = sql::parse_among(plan::check_text(text)?, self.config.escapes, view.names())?;
         plan::plan(&statement, view)
     }
 
-    fn parse(&self, text: &[u8]) -> Result<Statement, Error> {
-        Ok(sql::parse(plan::check_text(text)?, self.config.escapes)?)
-    }
-
     fn prepare(&mut self, session: &mut Session, sequence: u8, text: &[u8], now: Now) {
+        let steps = Cell::new(CATALOG_STEPS_MAX);
+        let view = session.view(now, &self.config, &steps);
         let prepared = if session.phase == Phase::Ready {
             plan::check_length(text, &self.config.statements)
-                .and_then(|()| Ok(sql::prepare(plan::check_text(text)?, self.config.escapes)?))
+                .and_then(|()| Ok(sql::prepare_among(plan::check_text(text)?, self.config.escapes, view.names())?))
         } else {
             Err(Error::new(Code::AccessDenied, NOT_LOGGED_IN))
         };
         let registered = prepared.and_then(|statement| {
-            let columns = plan::result_columns(&statement, &session.view(now, &self.config))?;
+            let columns = plan::result_columns(&statement, &view)?;
             let parameters = u16::try_from(statement.placeholders())
                 .map_err(|_| Error::new(Code::TooManyValues, "The statement has too many placeholders"))?;
             if session.prepared_bytes + statement.bytes() > PREPARED_BYTES_MAX {
@@ -768,19 +771,27 @@ impl Exec {
 
     fn execute(&mut self, session: &mut Session, sequence: u8, execute: &wire::Execute<'_>, now: Now) {
         self.counters.statements += 1;
-        let planned = self.plan_execution(session, execute, now);
+        let steps = Cell::new(CATALOG_STEPS_MAX);
+        let planned = self.plan_execution(session, execute, now, &steps);
+        self.spend(session, CATALOG_STEPS_MAX - steps.get());
         let stage = self.stage(session, planned, true);
         session.push(Entry { start: Start::At(sequence), more: false, binary: true, stage });
     }
 
-    fn plan_execution(&self, session: &Session, execute: &wire::Execute<'_>, now: Now) -> Result<Plan, Error> {
+    fn plan_execution(
+        &self,
+        session: &Session,
+        execute: &wire::Execute<'_>,
+        now: Now,
+        steps: &Cell<u32>,
+    ) -> Result<Plan, Error> {
         let statement = session
             .prepared
             .get(&execute.statement)
             .ok_or_else(|| Error::new(Code::UnknownStatement, "There is no such prepared statement"))?;
         let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
         let bound = statement.bind(&values)?;
-        plan::plan(&bound, &session.view(now, &self.config))
+        plan::plan(&bound, &session.view(now, &self.config, steps))
     }
 
     /// The answer to `COM_STATISTICS`, one line of names and numbers.
@@ -827,20 +838,6 @@ const PREPARED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Statements in one query of a client that asked for multi-statements.
 const STATEMENTS_PER_QUERY_MAX: usize = 1000;
-
-/// The tenant that a user name selects: `root` is 0, digits are themselves. Error: 16 for every other name.
-fn parse_user(name: &[u8], dev_max: u32) -> Result<DevId, Error> {
-    let number = match name {
-        b"root" => Some(0),
-        digits if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
-            std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok())
-        }
-        _ => None,
-    };
-    number.filter(|dev| *dev <= dev_max).map(DevId).ok_or_else(|| {
-        Error::new(Code::Authentication, "Authentication failed: the user is root or the number of a tenant")
-    })
-}
 
 fn value_of(parameter: Parameter<'_>) -> Result<Value<'static>, Error> {
     let number = |text: String| Value::Number(Cow::Owned(text));

@@ -1,10 +1,13 @@
 //! One CometQL session: who it is, and its statements that are not answered yet.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{Database, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, too_large};
+use crate::cometql::plan::{
+    Catalog, Database, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, User, row_weight, too_large,
+};
 use crate::cometql::sql::Prepared;
 use crate::cometql::wire::{self, Column, Connection, PausedRows};
 use crate::model::{CloseReason, ConnId, DevId, Now, UnixTime};
@@ -40,7 +43,7 @@ impl Start {
     }
 }
 
-/// Small, since every session keeps room for a few: what is large is boxed.
+/// Small, since a session may have a thousand: what is large is boxed.
 #[derive(Debug)]
 pub(super) enum Stage {
     Planned(Box<Plan>),
@@ -54,6 +57,7 @@ pub(super) enum Stage {
     /// A shard has yet to say whether it has this connection.
     Killing(u64),
     Streaming(Box<Stream>),
+    Gathering(Box<Gathering>),
     Failed(Error),
     Done(Result<Reply, Error>),
     Ready(Vec<u8>),
@@ -70,6 +74,52 @@ pub(super) struct Orders {
     /// Further ones may be sent before these are done.
     pub(super) overlap: bool,
 }
+
+/// A query about the server that needs the list of sessions and connections, which comes in pieces.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    pub(super) catalog: Box<Catalog>,
+    pub(super) cursor: Cursor,
+    pub(super) rows: Vec<Row>,
+    pub(super) failure: Option<Error>,
+    bytes: usize,
+}
+
+impl Gathering {
+    pub(super) fn new(catalog: Box<Catalog>, cursor: Cursor) -> Self {
+        Self { catalog, cursor, rows: Vec::new(), failure: None, bytes: 0 }
+    }
+
+    /// Error: 11, for more rows than such a query may look at.
+    pub(super) fn push(&mut self, rows: Vec<Row>) {
+        self.bytes += rows.iter().map(row_weight).sum::<usize>();
+        self.rows.extend(rows);
+        if self.rows.len() > PROCESSES_MAX {
+            self.fail(Error::new(Code::TooLong, TOO_MANY_PROCESSES));
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        (self.rows, self.bytes) = (Vec::new(), 0);
+        self.failure = Some(error);
+    }
+
+    /// After an answer.
+    fn heard(&mut self) {
+        if !self.cursor.is_waiting() {
+            match self.cursor.take() {
+                Ok(rows) => self.push(rows),
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+}
+
+/// Rows of a list of sessions and connections that a query about the server may take: each costs some ten of its steps.
+const PROCESSES_MAX: usize = 10_000;
+
+const TOO_MANY_PROCESSES: &str = "There are more than 10000 sessions and connections: SHOW FULL PROCESSLIST lists them \
+                                  all, and so does SELECT from `connections`";
 
 /// A result set whose rows go out as they come.
 #[derive(Debug)]
@@ -122,6 +172,15 @@ impl Entry {
     }
 }
 
+/// As whom a login wants to be let in, and where it wants to go.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) user: Box<[u8]>,
+    pub(super) database: Option<Box<[u8]>>,
+}
+
+/// One allocation, and no other while it is idle and nothing is prepared: pieces of many sessions among what statements
+/// take and free would leave holes, each larger than what it holds.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: ConnId,
@@ -129,15 +188,14 @@ pub(super) struct Session {
     pub(super) address: IpAddr,
     pub(super) wire: Connection,
     pub(super) phase: Phase,
-    /// User and database of a login that is not decided yet.
-    pub(super) asked_user: Box<[u8]>,
-    pub(super) asked_database: Option<Box<[u8]>>,
+    /// Of a login that is not decided yet.
+    pub(super) asked: Option<Box<Asked>>,
     pub(super) dev: DevId,
     /// What its login proved.
     pub(super) reach: Reach,
     /// The tenant among whose sessions it is counted.
     pub(super) bound_to: Option<DevId>,
-    pub(super) user: Box<str>,
+    pub(super) user: User,
     /// As `SELECT DATABASE()` tells it.
     pub(super) database: Option<&'static str>,
     pub(super) queue: VecDeque<Entry>,
@@ -179,12 +237,11 @@ impl Session {
             address,
             wire,
             phase: Phase::Login,
-            asked_user: Box::default(),
-            asked_database: None,
+            asked: None,
             dev: DevId::default(),
             reach: Reach::default(),
             bound_to: None,
-            user: Box::default(),
+            user: User::default(),
             database: None,
             queue: VecDeque::new(),
             first: 0,
@@ -217,18 +274,22 @@ impl Session {
 
     /// Of the answer that is under way: nothing but the front streams.
     pub(super) fn rows_bytes(&self) -> usize {
-        let front = self.queue.front().map(|front| &front.stage);
-        if let Some(Stage::Streaming(stream)) = front { stream.bytes() } else { 0 }
+        match self.queue.front().map(|front| &front.stage) {
+            Some(Stage::Streaming(stream)) => stream.bytes(),
+            Some(Stage::Gathering(gathering)) => gathering.bytes + gathering.cursor.bytes(),
+            _ => 0,
+        }
     }
 
     /// The answer under way holds too much, if it is one that has to.
     pub(super) fn fail_rows(&mut self, error: Error) {
-        if let Some(Entry { stage: Stage::Streaming(stream), .. }) = self.queue.front_mut()
-            && stream.rows.sorts()
-            && !stream.cursor.is_waiting()
-        {
-            stream.rows.abandon();
-            stream.failure = Some(error);
+        match self.queue.front_mut().map(|front| &mut front.stage) {
+            Some(Stage::Streaming(stream)) if stream.rows.sorts() && !stream.cursor.is_waiting() => {
+                stream.rows.abandon();
+                stream.failure = Some(error);
+            }
+            Some(Stage::Gathering(gathering)) => gathering.fail(error),
+            _ => {}
         }
     }
 
@@ -248,16 +309,18 @@ impl Session {
         self.prepared_bytes = 0;
     }
 
-    pub(super) fn view<'a>(&'a self, now: Now, config: &'a ExecConfig) -> SessionView<'a> {
+    /// `steps`: what computing may cost, as [`SessionView::steps`] says.
+    pub(super) fn view<'a>(&self, now: Now, config: &'a ExecConfig, steps: &'a Cell<u32>) -> SessionView<'a> {
         SessionView {
             dev: self.dev,
             database: self.database,
-            user: &self.user,
+            user: self.user,
             connection: self.wire.id(),
             unix: now.unix,
             limits: &config.statements,
             tls: config.tls != Tls::Off,
             version: wire::SERVER_VERSION,
+            steps,
         }
     }
 
@@ -272,15 +335,13 @@ impl Session {
         let heard = if self.heard == UnixTime::default() { now } else { self.heard };
         let silent = now.0.saturating_sub(heard.0).max(0);
         let database = self.database.map_or_else(|| format!("db_{}", self.dev), str::to_owned);
-        let (id, host, silent) = (self.wire.id().to_string(), self.address.to_string(), silent.to_string());
-        [&id, &*self.user, &host, &database, command, &silent, "", ""].map(Box::from).into()
+        let (id, user) = (self.wire.id().to_string(), self.user.to_string());
+        let (host, silent) = (self.address.to_string(), silent.to_string());
+        [&id, &*user, &host, &database, command, &silent, "", ""].map(Box::from).into()
     }
 
     pub(super) fn use_database(&mut self, database: Database) {
-        match database {
-            Database::CometQl => self.database = Some("CometQL_v1"),
-            Database::Tenant(dev) => self.dev = dev,
-        }
+        database.choose(&mut self.dev, &mut self.database);
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -318,6 +379,7 @@ impl Session {
             && match self.queue.front().map(|front| &front.stage) {
                 Some(Stage::Planned(_)) => true,
                 Some(Stage::Streaming(stream)) => !stream.cursor.is_waiting(),
+                Some(Stage::Gathering(gathering)) => !gathering.cursor.is_waiting(),
                 _ => false,
             }
     }
@@ -327,6 +389,15 @@ impl Session {
         let front = self.queue.front_mut().filter(|front| matches!(front.stage, Stage::Planned(_)))?;
         match std::mem::replace(&mut front.stage, Stage::Ready(Vec::new())) {
             Stage::Planned(plan) => Some(*plan),
+            _ => None,
+        }
+    }
+
+    /// What the statement at the front gathers, to be gone on with; [`Session::begun`] says what it has become.
+    pub(super) fn take_gathering(&mut self) -> Option<Box<Gathering>> {
+        let front = self.queue.front_mut().filter(|front| matches!(front.stage, Stage::Gathering(_)))?;
+        match std::mem::replace(&mut front.stage, Stage::Ready(Vec::new())) {
+            Stage::Gathering(gathering) => Some(gathering),
             _ => None,
         }
     }
@@ -353,7 +424,7 @@ impl Session {
 
     pub(super) fn popped(&mut self) {
         self.first = self.first.wrapping_add(1);
-        if self.queue.is_empty() && self.queue.capacity() > IDLE_QUEUE {
+        if self.queue.is_empty() {
             self.queue = VecDeque::new();
         }
     }
@@ -373,11 +444,18 @@ impl Session {
         }
     }
 
-    /// The statement at the front streams and has heard something.
+    /// The statement at the front fetches rows and has heard something.
     pub(super) fn heard(&mut self, change: impl FnOnce(&mut Cursor)) {
-        if let Some(Entry { stage: Stage::Streaming(stream), .. }) = self.queue.front_mut() {
-            change(&mut stream.cursor);
-            stream.heard();
+        match self.queue.front_mut().map(|front| &mut front.stage) {
+            Some(Stage::Streaming(stream)) => {
+                change(&mut stream.cursor);
+                stream.heard();
+            }
+            Some(Stage::Gathering(gathering)) => {
+                change(&mut gathering.cursor);
+                gathering.heard();
+            }
+            _ => {}
         }
     }
 
@@ -438,7 +516,7 @@ impl Session {
     fn drop_continued(&mut self) {
         while self.queue.front().is_some_and(is_continued) {
             self.queue.pop_front();
-            self.first = self.first.wrapping_add(1);
+            self.popped();
         }
     }
 
@@ -482,11 +560,8 @@ fn resume<'a>(
 /// made at once.
 pub(super) const UNSENT_MAX: usize = 256 * 1024;
 
-/// A session that had no more entries than this under way keeps the room for them.
-const IDLE_QUEUE: usize = 4;
-
 // Of the 1,024 bytes that an idle session may cost, the rest is for its places in maps and for the allocator.
-const _: () = assert!(size_of::<Session>() + IDLE_QUEUE * size_of::<Entry>() <= 760);
+const _: () = assert!(size_of::<Session>() <= 264);
 
 fn is_continued(entry: &Entry) -> bool {
     entry.start == Start::Continued && !matches!(entry.stage, Stage::Ready(_))

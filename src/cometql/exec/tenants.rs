@@ -109,7 +109,7 @@ impl Session {
                     format!("This session logged in with the password of tenant {} and cannot leave it", self.dev);
                 Err(Error::new(Code::Authentication, text))
             }
-            Database::Tenant(_) | Database::CometQl => Ok(()),
+            Database::Tenant(_) | Database::CometQl | Database::Schema => Ok(()),
         }
     }
 

@@ -213,7 +213,7 @@ fn response(password: &str) -> Vec<u8> {
 fn live(figures: Figures, dev: DevId) -> Vec<Row> {
     match figures {
         Figures::Status(_) => vec![vec!["uptime".into(), "12".into()], vec!["id".into(), dev.to_string().into()]],
-        Figures::Processlist | Figures::Sessions(_) => Vec::new(),
+        Figures::Processlist | Figures::Processes => Vec::new(),
     }
 }
 

@@ -78,6 +78,7 @@ impl Exec {
     pub(super) fn has_done_enough(&mut self, session: &mut Session) -> bool {
         let asks = || match session.queue.front().map(|front| &front.stage) {
             Some(Stage::Planned(plan)) => matches!(**plan, Plan::Catalog(_)),
+            Some(Stage::Gathering(_)) => true,
             _ => false,
         };
         if !session.rests && self.turn.queries >= QUERIES_WORK_MAX && asks() {

@@ -8,13 +8,14 @@ mod views;
 
 use self::evaluate::Evaluation;
 use super::variables::{self, variables};
-use super::{Figures, Plan, ResultColumn, ResultSet, Row, SessionView, StatusFlag};
+use super::{Figures, Plan, ResultColumn, ResultSet, Row, SessionView, StatusFlag, User};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::catalog::{Query, Scalar};
 use crate::cometql::sql::{TableName, Value};
 use crate::cometql::tables::DATABASE;
 use crate::model::UnixTime;
 
+pub(super) use evaluate::BYTES_PER_STEP;
 pub use evaluate::STEPS_MAX;
 
 pub(super) use views::{PRIVILEGES, Rows, SCHEMA, View};
@@ -24,8 +25,10 @@ pub(super) use views::{PRIVILEGES, Rows, SCHEMA, View};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
     query: Query,
-    user: Box<str>,
+    user: User,
     now: UnixTime,
+    /// Whether sessions and connections are asked for.
+    lists_processes: bool,
     /// Of the session; empty if they are not asked for.
     variables: Vec<(&'static str, String)>,
     bytes_max: usize,
@@ -34,6 +37,7 @@ pub struct Catalog {
 pub(super) fn plan_catalog(query: &Query, session: &SessionView<'_>) -> Result<Plan, Error> {
     let mut failure = None;
     let mut known = Vec::new();
+    let mut query = query.clone();
     query.each_table(&mut |table| match find(table) {
         Ok(view) => known.push(view.rows),
         Err(error) => failure = Some(error),
@@ -41,13 +45,13 @@ pub(super) fn plan_catalog(query: &Query, session: &SessionView<'_>) -> Result<P
     if let Some(error) = failure {
         return Err(error);
     }
-    let mut query = query.clone();
     query.each_scalar(&mut |scalar| settle(scalar, session));
     let wants_variables = known.contains(&Rows::Variables);
     let catalog = Catalog {
         query,
-        user: session.user.into(),
+        user: session.user,
         now: session.unix,
+        lists_processes: known.contains(&Rows::Processes),
         variables: if wants_variables { variables(session) } else { Vec::new() },
         bytes_max: session.limits.result_bytes_max,
     };
@@ -55,6 +59,11 @@ pub(super) fn plan_catalog(query: &Query, session: &SessionView<'_>) -> Result<P
 }
 
 impl Catalog {
+    /// As they are at this time, if the query asks for [`Figures::Processes`].
+    pub fn processes(&self) -> Option<UnixTime> {
+        self.lists_processes.then_some(self.now)
+    }
+
     /// Carries the query out, and says how many steps that took. `live` gives the rows of figures, in the columns that
     /// [`Figures`] says. Errors: 14 for unknown columns, 3 for unknown functions, 11 when it would take too long or weigh
     /// too much.
@@ -113,11 +122,11 @@ fn find(table: &TableName<'_>) -> Result<&'static View, Error> {
 }
 
 /// The figures behind a view.
-fn figures(rows: Rows, now: UnixTime) -> Option<Figures> {
+fn figures(rows: Rows) -> Option<Figures> {
     match rows {
         Rows::Known | Rows::Variables => None,
         Rows::GlobalStatus => Some(Figures::Status(StatusFlag::Global)),
         Rows::SessionStatus => Some(Figures::Status(StatusFlag::Session)),
-        Rows::Sessions => Some(Figures::Sessions(now)),
+        Rows::Processes => Some(Figures::Processes),
     }
 }

@@ -1,6 +1,6 @@
 //! INSERT and REPLACE to plans. All rows of a statement are checked before any is carried out.
 
-use super::{Draft, Letter, Plan, Reply, SessionView, find_column, find_table, user_id};
+use super::{Draft, Letter, Plan, Reply, SessionView, check_name, find_column, find_table, user_id};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Insert, Value};
 use crate::cometql::tables::{
@@ -18,6 +18,7 @@ const SERVER_PIPE: &str = "sys";
 /// The plan for an INSERT, whether the fast path or the parser recognised it. In order, the errors are: 15 and 10 for
 /// the table, 21 and 19 for sizes, 14 and 13 for the columns, then 12, 11 and 17 for the fields of each row.
 pub fn plan_insert(insert: &Insert<'_>, session: &SessionView<'_>) -> Result<Plan, Error> {
+    check_name(&insert.table, session)?;
     let table = find_table(&insert.table, VERB, |table| table.insert)?;
     let places = places(insert, table)?;
     let rows = insert.rows().map(|values| Fields { table, places: &places, values });

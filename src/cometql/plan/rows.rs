@@ -336,7 +336,7 @@ impl RowStream {
 }
 
 /// What a row takes in memory, about.
-fn weight(row: &Row) -> usize {
+pub fn weight(row: &Row) -> usize {
     row.iter().fold(size_of::<Row>(), |sum, cell| sum.saturating_add(size_of::<Box<str>>()).saturating_add(cell.len()))
 }
 

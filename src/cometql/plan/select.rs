@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::keys::{self, Keys};
 use super::rows::{Cell, Effort, Projected, Row, RowQuery, SourceColumn, Test};
 use super::variables::evaluate;
-use super::{DONE, Plan, Reply, SessionView, Source, find_column, find_table, not_implemented};
+use super::{DONE, Plan, Reply, SessionView, Source, check_name, find_column, find_table, not_implemented};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Condition, Delete, Expression, Item, Limit, Order, Select, Value};
 use crate::cometql::tables::{COLUMNS_MAX, Key, Table, TableId};
@@ -75,6 +75,7 @@ fn select_expressions(select: &Select, session: &SessionView<'_>) -> Result<Plan
 
 /// DELETE looks at keys only: storage deletes by key, and a condition on another column would have to be ignored.
 pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<Plan, Error> {
+    check_name(&delete.table, session)?;
     let table = find_table(&delete.table, "DELETE", |table| table.delete)?;
     if !delete.order.is_empty() {
         return Err(Error::new(Code::NotImplemented, "DELETE takes no ORDER BY: rows are deleted by key"));
@@ -262,7 +263,7 @@ fn delete_by_other_key(
 }
 
 /// Only the keys for which the condition is true.
-fn keep_matching(keys: &mut Keys, column: usize, query: &RowQuery) -> Result<(), Error> {
+pub(super) fn keep_matching(keys: &mut Keys, column: usize, query: &RowQuery) -> Result<(), Error> {
     let mut effort = Effort::default();
     let mut row: Row = vec![Box::default(); column.saturating_add(1)];
     let mut holds = |cell: &str| {
@@ -274,19 +275,19 @@ fn keep_matching(keys: &mut Keys, column: usize, query: &RowQuery) -> Result<(),
     effort.check()
 }
 
-fn column_name(table: &Table, column: usize) -> &'static str {
+pub(super) fn column_name(table: &Table, column: usize) -> &'static str {
     table.columns.get(column).map_or("", |column| column.name)
 }
 
-fn key_name(table: &Table) -> &'static str {
+pub(super) fn key_name(table: &Table) -> &'static str {
     column_name(table, table.key_column)
 }
 
-fn source_columns(table: &Table) -> Vec<SourceColumn> {
+pub(super) fn source_columns(table: &Table) -> Vec<SourceColumn> {
     table.columns.iter().map(|column| SourceColumn { name: column.name, number: column.number }).collect()
 }
 
-fn find_keys(condition: &Condition, table: &Table, key_column: usize) -> Result<Keys, Error> {
+pub(super) fn find_keys(condition: &Condition, table: &Table, key_column: usize) -> Result<Keys, Error> {
     let is_key = |name: &str| table.column(name) == Some(key_column);
     let key = match table.id {
         _ if key_column == table.key_column => table.key,
@@ -299,7 +300,7 @@ fn find_keys(condition: &Condition, table: &Table, key_column: usize) -> Result<
 /// However a UUID is written.
 const UUID_MAX: usize = 45;
 
-fn only_tests(test: &Test, key: usize, other: Option<usize>) -> bool {
+pub(super) fn only_tests(test: &Test, key: usize, other: Option<usize>) -> bool {
     match test {
         Test::All(parts) | Test::Any(parts) => parts.iter().all(|part| only_tests(part, key, other)),
         Test::Not(part) => only_tests(part, key, other),
@@ -385,7 +386,7 @@ fn order(order: &[Order], query: &RowQuery, find: impl Fn(&str) -> Option<usize>
 }
 
 /// LIMIT with its standard meaning. Error: 3 when it is no number.
-fn window(query: &mut RowQuery, limit: Option<&Limit>) -> Result<(), Error> {
+pub(super) fn window(query: &mut RowQuery, limit: Option<&Limit>) -> Result<(), Error> {
     let number = |value: &Value<'_>| {
         value
             .text()

@@ -4,7 +4,7 @@ use super::catalog::{PRIVILEGES, SCHEMA, View};
 use super::keys;
 use super::rows::{Row, RowQuery, SourceColumn, Test};
 use super::variables::variables;
-use super::{Figures, LiveQuery, PROCESS_COLUMNS, Plan, Reply, SessionView, Source, find_table};
+use super::{Database, Figures, LiveQuery, PROCESS_COLUMNS, Plan, Reply, SessionView, Source, find_table};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Show, ShowFilter, StatusFlag, Subject, TableName};
 use crate::cometql::tables::{DATABASE, Table};
@@ -55,9 +55,12 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
             list(&["Table", "Create Table"], vec![row([table.name, &create_table(table)])], filter)
         }
         Subject::CreateDatabase { name } => {
-            super::parse_database(name.as_bytes(), session.limits.dev_max)?;
-            let text = format!("CREATE DATABASE `{DATABASE}` /*!40100 DEFAULT CHARACTER SET utf8mb4 */");
-            list(&["Database", "Create Database"], vec![row([DATABASE, &text])], filter)
+            let (name, charset) = match super::parse_database(name.as_bytes(), session.limits.dev_max)? {
+                Database::Schema => (SCHEMA, "utf8"),
+                Database::CometQl | Database::Tenant(_) => (DATABASE, "utf8mb4"),
+            };
+            let text = format!("CREATE DATABASE `{name}` /*!40100 DEFAULT CHARACTER SET {charset} */");
+            list(&["Database", "Create Database"], vec![row([name, &text])], filter)
         }
         Subject::Status(flag) => live(Figures::Status(*flag), &VARIABLE_COLUMNS, filter),
         Subject::Processlist { full: false } => {

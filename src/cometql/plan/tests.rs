@@ -1,8 +1,10 @@
 //! Statements to plans, as one table per area: the text of a query, and its plan in one line.
 
 mod catalog;
+mod names;
 mod properties;
 mod tables;
+mod update;
 mod upsert;
 
 use super::*;
@@ -20,12 +22,13 @@ fn session() -> SessionView<'static> {
     SessionView {
         dev: DevId(7),
         database: Some(DATABASE),
-        user: "7",
+        user: User::Tenant(DevId(7)),
         connection: 42,
         unix: UnixTime(1_700_000_000),
         limits: &LIMITS,
         tls: false,
         version: "8.0.35-encke",
+        steps: Box::leak(Box::new(Cell::new(CATALOG_STEPS_MAX))),
     }
 }
 
@@ -70,6 +73,8 @@ fn show_write(write: &storage::Write) -> String {
     use storage::Write as W;
     match write {
         W::PutHash { dev, user, hash } => format!("hash {dev}:{user}={hash}"),
+        W::UpdateHash { dev, user, hash } => format!("~hash {dev}:{user}={hash}"),
+        W::UpdateUserData { dev, user, data } => format!("~data {dev}:{user}={data}"),
         W::DeleteHash { dev, user } => format!("-hash {dev}:{user}"),
         W::PutUserData { dev, user, data } => format!("data {dev}:{user}={data}"),
         W::DeleteUserData { dev, user } => format!("-data {dev}:{user}"),
@@ -143,6 +148,8 @@ fn show(plan: Result<Plan, Error>) -> String {
             });
             format!("{shown}, {}", show_reply(&reply))
         }
+        Ok(Plan::Update(writes)) => join(&writes, show_write),
+        Ok(Plan::UpdateLengths(lengths)) => join(lengths, |(pipe, length)| format!("~{pipe}={length}")),
         Ok(Plan::Delete(writes)) => format!("{}, ok 0 0", join(&writes, show_write)),
         Ok(Plan::Read { source, query }) => match query.apply(fetch(&source)) {
             Ok(set) => format!("read {}", show_set(&set)),
@@ -152,6 +159,7 @@ fn show(plan: Result<Plan, Error>) -> String {
             format!("{}, {}", join(&writes, show_write), show_reply(&reply))
         }
         Ok(Plan::UseDatabase(Database::CometQl)) => "use".to_owned(),
+        Ok(Plan::UseDatabase(Database::Schema)) => "use information_schema".to_owned(),
         Ok(Plan::UseDatabase(Database::Tenant(dev))) => format!("use {dev}"),
         Ok(Plan::Kill(connection)) => format!("kill {connection}"),
         Ok(Plan::Live(LiveQuery { figures, .. })) => format!("live {figures:?}"),
@@ -307,7 +315,6 @@ fn users() {
         (&format!("INSERT INTO users_data (id, data) VALUES (5, '{}')", "x".repeat(101)), "error 11"),
         ("DELETE FROM users_data WHERE id = 5", "-data 7:5, ok 0 0"),
         ("DELETE FROM users_data", "error 13"),
-        ("UPDATE users_auth SET hash = 'x' WHERE id = 1", "error 3"),
     ]);
 }
 
@@ -481,7 +488,18 @@ fn expressions() {
             "[auto_increment_increment# character_set_client performance_schema# transaction_isolation wait_timeout#] [1 utf8mb4 0 READ-COMMITTED 28800]",
         ),
     ]);
-    let nowhere = SessionView { database: None, ..session() };
+    // Texts are made before anything else of a query begins, so all of it has one bound.
+    let made = format!("REPLACE('{}', 'a', '{}')", "a".repeat(250), "b".repeat(250));
+    let many = |count: usize| format!("SELECT LENGTH(COALESCE({})) AS n", vec![made.as_str(); count].join(", "));
+    let session = session();
+    let outcome = |count: usize| {
+        let statement = parse(&many(count), StringEscapes::Mysql).unwrap();
+        plan(&statement, &session).map_err(|error| error.code)
+    };
+    assert_eq!(show(outcome(120).map_err(|code| Error::new(code, ""))), "[n#] [62500]");
+    assert_eq!(outcome(120), Err(Code::TooLong));
+
+    let nowhere = SessionView { database: None, ..self::session() };
     let statement = parse("SELECT DATABASE()", StringEscapes::Mysql).unwrap();
     assert_eq!(show(plan(&statement, &nowhere)), "[DATABASE()] []");
 }

@@ -78,7 +78,8 @@ pub(super) fn variables(session: &SessionView<'_>) -> Vec<(&'static str, String)
 /// What an expression without a table is worth, and whether it is a number; `None` is NULL. Error: 3 for functions that
 /// are not there.
 ///
-/// All expressions of a statement share one effort, or many short LIKEs would be as bad as a long one.
+/// All expressions of a statement share one effort, or many short LIKEs would be as bad as a long one; and all of a query
+/// share its steps, for texts are made here before anything else of it begins. Error: 11 when they are used up.
 pub(super) fn evaluate(
     expression: &Expression,
     session: &SessionView<'_>,
@@ -101,6 +102,7 @@ pub(super) fn evaluate(
                 .collect::<Result<Vec<Field>, Error>>()?;
             let value = scalars::call(name, &values, effort)?;
             effort.check()?;
+            session.step(value.as_ref().map_or(0, |text| text.len()))?;
             (value.map(Cow::into_owned), scalars::gives_number(name))
         }
         Expression::Column(name) => super::find_column(None, name).map(|_| (None, false))?,

@@ -131,26 +131,35 @@ impl Query {
     }
 
     /// Every table that this query and those within it name.
-    pub fn each_table(&self, visit: &mut dyn FnMut(&TableName<'static>)) {
-        for block in &self.blocks {
-            for joined in &block.from {
-                match &joined.relation {
+    pub fn each_table(&mut self, visit: &mut dyn FnMut(&mut TableName<'static>)) {
+        for block in &mut self.blocks {
+            for joined in &mut block.from {
+                match &mut joined.relation {
                     Relation::Table(table) => visit(table),
                     Relation::Query(query) => query.each_table(visit),
                 }
-                if let On::Condition(scalar) = &joined.on {
+                if let On::Condition(scalar) = &mut joined.on {
                     scalar.each_table(visit);
                 }
             }
-            for entry in &block.entries {
+            for entry in &mut block.entries {
                 if let Entry::One { scalar, .. } = entry {
                     scalar.each_table(visit);
                 }
             }
-            let others = block.condition.iter().chain(&block.group).chain(&block.having);
+            let others = block.condition.iter_mut().chain(&mut block.group).chain(&mut block.having);
             others.for_each(|scalar| scalar.each_table(visit));
         }
-        self.order.iter().for_each(|(scalar, _)| scalar.each_table(visit));
+        self.order.iter_mut().for_each(|(scalar, _)| scalar.each_table(visit));
+    }
+
+    /// Puts this database before the names of tables where none is named; whether there were any.
+    pub(super) fn complete_names(&mut self, database: &'static str) -> bool {
+        let mut any = false;
+        self.each_table(&mut |table| {
+            any |= !table.name.eq_ignore_ascii_case("dual") && table.complete(database);
+        });
+        any
     }
 }
 
@@ -169,11 +178,11 @@ impl Scalar {
         }
     }
 
-    fn each_table(&self, visit: &mut dyn FnMut(&TableName<'static>)) {
+    fn each_table(&mut self, visit: &mut dyn FnMut(&mut TableName<'static>)) {
         match self {
             Self::Value(_) | Self::Column { .. } | Self::Variable(_) => {}
-            Self::Call { arguments, .. } => arguments.iter().for_each(|argument| argument.each_table(visit)),
-            Self::Aggregate { argument, .. } => argument.iter().for_each(|argument| argument.each_table(visit)),
+            Self::Call { arguments, .. } => arguments.iter_mut().for_each(|argument| argument.each_table(visit)),
+            Self::Aggregate { argument, .. } => argument.iter_mut().for_each(|argument| argument.each_table(visit)),
             Self::Query(query) | Self::Exists(query) => query.each_table(visit),
             Self::InQuery { scalar, query } => {
                 scalar.each_table(visit);

@@ -76,14 +76,27 @@ impl fmt::Display for SyntaxError {
 
 impl std::error::Error for SyntaxError {}
 
+/// Where a name without a database is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    CometQl,
+    /// In `information_schema`: reading only, what is written stays without.
+    Schema,
+}
+
 /// One query text to one statement. Blanks, comments and a trailing `;` are ignored; a text of nothing else is
 /// [`Statement::Empty`]. A second statement is an error; see [`statements`] for clients that asked for several.
 pub fn parse(query: &str, escapes: StringEscapes) -> Result<Statement, SyntaxError> {
+    parse_among(query, escapes, Names::CometQl)
+}
+
+/// The same where names without a database may be others.
+pub fn parse_among(query: &str, escapes: StringEscapes, names: Names) -> Result<Statement, SyntaxError> {
     let tokens = lexer::tokens(query, escapes)?;
     if lexer::placeholders(&tokens) > 0 {
         return Err(SyntaxError::Placeholder);
     }
-    statement_of(tokens)
+    statement_of(tokens, names)
 }
 
 /// Most placeholders of one statement: the protocol counts them in 16 bits.
@@ -91,16 +104,21 @@ pub const PLACEHOLDERS_MAX: usize = 65_535;
 
 /// The same for a statement with placeholders, to be given values later.
 pub fn prepare(query: &str, escapes: StringEscapes) -> Result<Prepared, SyntaxError> {
+    prepare_among(query, escapes, Names::CometQl)
+}
+
+/// The same where names without a database may be others. They are what they were when it is prepared.
+pub fn prepare_among(query: &str, escapes: StringEscapes, names: Names) -> Result<Prepared, SyntaxError> {
     let tokens = lexer::tokens(query, escapes)?;
     let placeholders = lexer::placeholders(&tokens);
     if placeholders > PLACEHOLDERS_MAX {
         return Err(SyntaxError::TooManyTokens);
     }
     let count = tokens.len();
-    Ok(Prepared::new(statement_of(tokens)?, placeholders, query.len(), count))
+    Ok(Prepared::new(statement_of(tokens, names)?, placeholders, query.len(), count))
 }
 
-fn statement_of(mut tokens: Vec<lexer::Token<'_>>) -> Result<Statement, SyntaxError> {
+fn statement_of(mut tokens: Vec<lexer::Token<'_>>, names: Names) -> Result<Statement, SyntaxError> {
     let end = tokens.iter().rposition(|token| !token.is_symbol(";")).map_or(0, |last| last.saturating_add(1));
     tokens.truncate(end);
     let begin = tokens.iter().position(|token| !token.is_symbol(";")).unwrap_or(0);
@@ -113,11 +131,20 @@ fn statement_of(mut tokens: Vec<lexer::Token<'_>>) -> Result<Statement, SyntaxEr
         Some(first)
             if first.is_any_word(&["SELECT", "INSERT", "REPLACE", "DELETE", "UPDATE"]) || first.is_symbol("(") =>
         {
-            tree::statement(&tokens)
+            tree::statement(&tokens, names)
         }
-        Some(_) => session::statement(&tokens),
+        Some(_) => {
+            let mut statement = session::statement(&tokens)?;
+            if names == Names::Schema {
+                statement.complete_names(SCHEMA);
+            }
+            Ok(statement)
+        }
     }
 }
+
+/// The database that describes the others.
+const SCHEMA: &str = "information_schema";
 
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,13 @@ impl<'a> TableName<'a> {
         Self { database: None, name: name.into() }
     }
 
+    /// Puts this database before it if none is named; whether it did.
+    pub(super) fn complete(&mut self, database: &'static str) -> bool {
+        let bare = self.database.is_none();
+        self.database.get_or_insert(Cow::Borrowed(database));
+        bare
+    }
+
     pub fn into_owned(self) -> TableName<'static> {
         TableName {
             database: self.database.map(|database| database.into_owned().into()),
@@ -217,6 +224,7 @@ pub struct Update {
     pub table: TableName<'static>,
     pub assignments: Vec<(Box<str>, Value<'static>)>,
     pub condition: Option<Condition>,
+    pub limit: Option<Limit>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -347,6 +355,25 @@ impl Prepared {
 }
 
 impl Statement {
+    /// Puts this database before the names of tables that a session statement asks about, where none is named.
+    pub(super) fn complete_names(&mut self, name: &'static str) {
+        match self {
+            Self::Describe { table, .. } => {
+                table.complete(name);
+            }
+            Self::Show(Show { subject, .. }) => match subject {
+                Subject::Columns { table, .. } | Subject::Index { table } | Subject::CreateTable { table } => {
+                    table.complete(name);
+                }
+                Subject::Tables { database, .. } | Subject::TableStatus { database } => {
+                    database.get_or_insert_with(|| name.into());
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
     fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
         match self {
             Self::Empty | Self::Set | Self::Transaction | Self::Use(_) | Self::KillQuery => {}
@@ -367,7 +394,7 @@ impl Statement {
             Self::Delete(delete) => each_in(&mut delete.condition, &mut delete.limit, visit),
             Self::Update(update) => {
                 update.assignments.iter_mut().for_each(|(_, value)| visit(value));
-                each_in(&mut update.condition, &mut None, visit);
+                each_in(&mut update.condition, &mut update.limit, visit);
             }
             Self::Show(Show { filter, .. }) | Self::Describe { filter, .. } => match filter {
                 ShowFilter::None => {}

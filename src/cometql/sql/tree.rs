@@ -13,9 +13,10 @@ use sqlparser::parser::{Parser, ParserError};
 
 use self::expression::{Scope, condition_of, item, value};
 use self::tokens::Dialect;
-use super::SyntaxError;
+use super::catalog::Query;
 use super::lexer::Token;
 use super::statement::{Condition, Delete, Insert, Limit, Order, Select, Statement, TableName, Update};
+use super::{Names, SCHEMA, SyntaxError};
 
 /// How deep sqlparser may call itself. Our deepest statement needs a handful of levels; each costs kilobytes of stack.
 const RECURSION_MAX: usize = 32;
@@ -24,9 +25,15 @@ const RECURSION_MAX: usize = 32;
 ///
 /// A SELECT takes rows by key, or is about the server's own tables. One without a table that is more than a list of names
 /// and functions is computed like the latter.
-pub(super) fn statement(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
-    let has_table = tokens.iter().any(|token| token.is_any_word(&["FROM", "INTO"]));
+pub(super) fn statement(tokens: &[Token<'_>], names: Names) -> Result<Statement, SyntaxError> {
     let verb = tokens.first().is_some_and(|token| token.is_word("SELECT") || token.is_symbol("("));
+    if names == Names::Schema
+        && verb
+        && let Some(query) = of_schema(tokens)
+    {
+        return Ok(Statement::Catalog(query));
+    }
+    let has_table = tokens.iter().any(|token| token.is_any_word(&["FROM", "INTO"]));
     // In rows, the word null is a text; where something is computed, it is NULL.
     let computes_null = verb && !has_table && tokens.iter().any(|token| token.is_word("NULL"));
     if !catalog::is_about_catalog(tokens) && !computes_null {
@@ -37,6 +44,13 @@ pub(super) fn statement(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> 
     }
     // Read once more, for a copy of a deep tree takes as much of the stack.
     about_server(tokens)
+}
+
+/// A query that names a table without its database. What names none, or those of other databases only, is the same
+/// statement everywhere.
+fn of_schema(tokens: &[Token<'_>]) -> Option<Box<Query>> {
+    let Ok(Statement::Catalog(mut query)) = about_server(tokens) else { return None };
+    query.complete_names(SCHEMA).then_some(query)
 }
 
 fn about_rows(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
@@ -289,7 +303,7 @@ fn insert(tree: ast::Insert) -> Result<Insert<'static>, SyntaxError> {
     };
     let table = table_name(name)?;
     if !assignments.is_empty() {
-        let pairs = assignments_of(assignments, &Scope::default())?;
+        let pairs = assignments_of(assignments, &Scope::default(), value)?;
         let (columns, values): (Vec<_>, Vec<_>) =
             pairs.into_iter().map(|(name, value)| (name.into_string().into(), value)).unzip();
         return Ok(Insert { table, width: columns.len(), columns: Some(columns), values, uneven: false });
@@ -366,6 +380,14 @@ fn delete(tree: ast::Delete) -> Result<Delete, SyntaxError> {
 }
 
 fn update(tree: ast::Update) -> Result<Update, SyntaxError> {
+    /// A bare word stands for itself elsewhere; here it would name the old value, which is not known.
+    fn updated(tree: Expr) -> Result<super::Value<'static>, SyntaxError> {
+        match tree {
+            Expr::Identifier(_) => Err(SyntaxError::Unsupported("a column set to another column's value")),
+            Expr::Value(literal) if literal.value == ast::Value::Null => Ok(super::Value::Null),
+            other => value(other),
+        }
+    }
     let ast::Update {
         update_token: _,
         optimizer_hints: _,
@@ -380,18 +402,23 @@ fn update(tree: ast::Update) -> Result<Update, SyntaxError> {
         limit,
     } = tree;
     let foreign = from.is_some() || returning.is_some() || output.is_some() || or.is_some();
-    refuse(foreign || !order_by.is_empty() || limit.is_some(), "this form of UPDATE")?;
+    refuse(foreign || !order_by.is_empty(), "this form of UPDATE")?;
     let (table, scope) = single_table(table)?;
     Ok(Update {
         table,
-        assignments: assignments_of(assignments, &scope)?,
+        assignments: assignments_of(assignments, &scope, updated)?,
         condition: selection.map(|tree| condition_of(tree, &scope)).transpose()?,
+        limit: limit.map(value).transpose()?.map(|count| Limit { count, offset: None }),
     })
 }
 
 type Assignments = Vec<(Box<str>, super::Value<'static>)>;
 
-fn assignments_of(assignments: Vec<ast::Assignment>, scope: &Scope) -> Result<Assignments, SyntaxError> {
+fn assignments_of(
+    assignments: Vec<ast::Assignment>,
+    scope: &Scope,
+    value: impl Fn(Expr) -> Result<super::Value<'static>, SyntaxError>,
+) -> Result<Assignments, SyntaxError> {
     assignments
         .into_iter()
         .map(|ast::Assignment { target, value: assigned }| {

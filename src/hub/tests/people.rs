@@ -18,7 +18,11 @@ impl Net {
         let pipe = PipeKey { dev: DevId(1), name: PipeName::new(pipe.as_bytes()).unwrap() };
         let placement = &self.hubs[0].config.placement;
         let (cometql, to) = (placement.cometql_shard(), placement.owner_of_pipe(&pipe));
-        let set = SetLength { pipe, length, statement: StatementId { session: id(0), number: 1 } };
+        let set = SetLength {
+            pipe,
+            change: length.map_or(LengthChange::Remove, LengthChange::Put),
+            statement: StatementId { session: id(0), number: 1 },
+        };
         self.rings.push_back((cometql, to, RingMessage::SetLength(Box::new(set))));
         self.settle();
     }

@@ -327,7 +327,11 @@ impl Sea {
         // Two backends may do it at once.
         for _ in 0..=self.random.below(2) {
             let length = [None, Some(0), Some(2), Some(9), Some(30)][self.random.below(5)];
-            let set = SetLength { pipe: key(pipe), length, statement: StatementId { session: id(0), number: 0 } };
+            let set = SetLength {
+                pipe: key(pipe),
+                change: length.map_or(LengthChange::Remove, LengthChange::Put),
+                statement: StatementId { session: id(0), number: 0 },
+            };
             let ring = (SHARDS, self.owner(pipe), Level::Request);
             self.rings.entry(ring).or_default().push_back(RingMessage::SetLength(Box::new(set)));
         }

@@ -17,6 +17,7 @@ macro_rules! tests_of_any_engine {
             a_group_sees_its_own_writes_in_order
             texts_are_kept_whole
             rows_are_counted
+            what_is_updated_was_there
             a_login_hears_hash_and_revocation
             a_queue_is_read_in_pages_and_emptied_by_ids
             a_queue_keeps_the_newest
@@ -194,6 +195,22 @@ pub(crate) fn texts_are_kept_whole(open: Open<'_>) {
     );
     assert_eq!(queue(&mut *store, 9), [message]);
     assert_eq!(run(&mut *store, vec![hashes(1, &[9])]), [Outcome::Texts(vec![(nine, "".into())])]);
+}
+
+pub(crate) fn what_is_updated_was_there(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let (five, six) = (user(5), user(6));
+    let hash = |user, hash: &str| Write::UpdateHash { dev: ONE, user, hash: hash.into() };
+    let data = |user, data: &str| Write::UpdateUserData { dev: ONE, user, data: data.into() };
+    let puts = vec![put_hash(1, 5, "old"), Write::PutUserData { dev: ONE, user: six, data: "old".into() }];
+    assert_eq!(writes(&mut *store, puts), 2);
+    assert_eq!(writes(&mut *store, vec![hash(five, "new"), hash(six, "new")]), 1);
+    assert_eq!(writes(&mut *store, vec![data(five, "new")]), 0);
+    assert_eq!(writes(&mut *store, vec![data(six, "new")]), 1);
+    assert_eq!(writes(&mut *store, vec![data(six, "new"), hash(five, "new")]), 2, "as it was, and there all the same");
+    assert_eq!(run(&mut *store, vec![hashes(1, &[5, 6])]), [Outcome::Texts(vec![(five, "new".into())])]);
+    let read_data = Read::UserData { dev: ONE, users: vec![five, six] };
+    assert_eq!(read(&mut *store, read_data), Outcome::Texts(vec![(six, "new".into())]));
 }
 
 pub(crate) fn rows_are_counted(open: Open<'_>) {

@@ -1,7 +1,7 @@
 //! Statements that owners carry out, and answers whose rows come bit by bit.
 
 use super::*;
-use crate::hub::{ConnectionInfo, Member};
+use crate::hub::{ConnectionInfo, LengthChange, Member};
 use crate::model::{EventName, MessageId, PipeName, Position};
 use crate::storage::{Call, StoredMessage};
 
@@ -68,14 +68,14 @@ fn lengths_are_set_through_owners_and_overlap_with_nothing() {
     assert_eq!(bench.rings.len(), 1);
     bench.accept(0);
     assert_eq!(bench.take(), ["ok 0 0"]);
-    let set: Vec<(String, Option<u32>)> = bench.rings[1..]
+    let set: Vec<(String, LengthChange)> = bench.rings[1..]
         .iter()
         .map(|(_, message)| match message {
-            RingMessage::SetLength(set) => (set.pipe.name.to_string(), set.length),
+            RingMessage::SetLength(set) => (set.pipe.name.to_string(), set.change),
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(set, [("abc".to_owned(), Some(1000)), ("abd".to_owned(), Some(0))]);
+    assert_eq!(set, [("abc".to_owned(), LengthChange::Put(1000)), ("abd".to_owned(), LengthChange::Put(0))]);
     bench.accept(1);
     bench.accept(2);
     assert_eq!(bench.take(), ["ok 2 0"]);
@@ -83,9 +83,15 @@ fn lengths_are_set_through_owners_and_overlap_with_nothing() {
     bench.accept(3);
     bench.take();
     bench.query("DELETE FROM pipes_settings WHERE name = 'abc'");
-    assert!(matches!(&bench.rings[4].1, RingMessage::SetLength(set) if set.length.is_none()));
+    assert!(matches!(&bench.rings[4].1, RingMessage::SetLength(set) if set.change == LengthChange::Remove));
     bench.accept(4);
     assert_eq!(bench.take(), ["ok 0 0"]);
+    bench.query("UPDATE pipes_settings SET length = 7 WHERE name IN ('abc', 'abd')");
+    assert!(matches!(&bench.rings[5].1, RingMessage::SetLength(set) if set.change == LengthChange::Update(7)));
+    bench.accept(5);
+    bench.exec.ring(RingMessage::Accepted { statement: bench.statement(6), rows: 0 });
+    bench.turn();
+    assert_eq!(bench.take(), ["ok 1 0"], "as many as there are");
 }
 
 #[test]
@@ -366,6 +372,80 @@ fn the_process_list_has_sessions_and_connections() {
     bench.answer(Replies::Connections { connections: vec![], next: None });
     let answer = bench.take().concat();
     assert!(answer.ends_with("| 2,,127.0.0.1,db_0,Connect,0,,"), "{answer}");
+}
+
+/// Tools that ask for them as a table see the same.
+#[test]
+fn the_table_of_processes_has_sessions_and_connections() {
+    const QUERY: &str = "SELECT ID, COMMAND, STATE FROM information_schema.PROCESSLIST WHERE DB <> 'x' ORDER BY ID";
+    let page = |bench: &mut Bench, connections: Vec<u32>, next: Option<u32>| {
+        let connections = connections.into_iter().map(connection).collect();
+        bench.answer(Replies::Connections { connections, next });
+    };
+    let mut bench = Bench::logged_in();
+    bench.query(QUERY);
+    bench.query("SELECT 1");
+    page(&mut bench, vec![7], Some(7));
+    page(&mut bench, vec![8], None);
+    assert_eq!(bench.take(), Vec::<String>::new());
+    page(&mut bench, vec![], None);
+    let row = |index| {
+        let number = numbers::number_of(ShardId(1), ConnId { index, generation: 3 });
+        format!("{number},Browser,pipes: 2, queued bytes: 9")
+    };
+    let rows = format!("rows ID,COMMAND,STATE: 1,Query, | {} | {}", row(7), row(8));
+    assert_eq!(bench.take(), [rows, "rows 1: 1".to_owned()]);
+    // What is held counts for the bound of all sessions, and goes again.
+    assert_eq!(bench.exec.held, 0);
+    bench.query(QUERY);
+    page(&mut bench, (0..400).collect(), Some(400));
+    assert_eq!(bench.take(), ["error 11"]);
+    assert_eq!(bench.exec.held, 0);
+    bench.check("SELECT 2", "rows 2: 2");
+    // More than a query may look at.
+    bench.exec.config.held_bytes_max = usize::MAX;
+    bench.query(QUERY);
+    for from in (0..).step_by(500) {
+        if bench.exec.asks.is_empty() {
+            break;
+        }
+        assert!(from <= 10_000);
+        page(&mut bench, (from..from + 500).collect(), Some(from));
+    }
+    assert_eq!(bench.take(), ["error 11"]);
+}
+
+#[test]
+fn the_database_chosen_says_where_names_are_looked_up() {
+    let mut bench = Bench::logged_in();
+    bench.check("USE information_schema", "ok 0 0");
+    bench.check("SELECT DATABASE()", "rows DATABASE(): information_schema");
+    bench.check("SELECT COUNT(*) FROM ENGINES", "rows COUNT(*): 1");
+    bench.check(INSERT, "error 15");
+    bench.packet(0, b"\x02db_2");
+    assert_eq!(bench.take(), ["ok 0 0"]);
+    bench.check("SELECT COUNT(*) FROM ENGINES", "error 15");
+    bench.packet(0, b"\x02information_schema");
+    assert_eq!(bench.take(), ["ok 0 0"]);
+    bench.check("SELECT COUNT(*) FROM ENGINES", "rows COUNT(*): 1");
+    // Also among several statements.
+    bench.packet(0, &[27, 0, 0]);
+    bench.take();
+    bench.query("USE CometQL_v1; SELECT DATABASE(); USE information_schema; SELECT COUNT(*) FROM ENGINES");
+    let answers = bench.take();
+    assert_eq!(answers[1..], ["rows DATABASE(): CometQL_v1", "ok 0 0", "rows COUNT(*): 1"]);
+}
+
+#[test]
+fn an_update_tells_how_many_rows_there_are() {
+    let mut bench = Bench::logged_in();
+    for rows in [1, 0] {
+        bench.query("UPDATE users_auth SET hash = 'x' WHERE id = 5");
+        let wanted = Write::UpdateHash { dev: DevId(1), user: UserId::new(5).unwrap(), hash: "x".into() };
+        assert_eq!(bench.jobs[0].request, Request::Write(vec![wanted]));
+        bench.complete(Ok(Outcome::Written { rows }));
+        assert_eq!(bench.take(), [format!("ok {rows} 0")]);
+    }
 }
 
 /// However much there is to read and however slowly: a few hundred kilobytes are under way, and the next page is not

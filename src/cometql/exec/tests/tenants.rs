@@ -122,7 +122,11 @@ fn only_sessions_of_the_tenant_are_seen_and_ended() {
     bench.turn();
     bench.take();
     bench.check("SHOW PROCESSLIST", "rows ServiceName,id,status,count: cometql,1,0,0 | cometql,2,0,0");
-    bench.check("SELECT ID FROM information_schema.PROCESSLIST ORDER BY ID DESC", "rows ID: 2 | 1");
+    bench.query("SELECT ID FROM information_schema.PROCESSLIST ORDER BY ID DESC");
+    for _ in 0..2 {
+        bench.answer(Replies::Connections { connections: vec![], next: None });
+    }
+    assert_eq!(bench.take(), ["rows ID: 2 | 1"]);
     bench.check("KILL 3", "error 16");
     bench.check("KILL 99", "error 16");
     bench.packet(0, &[12, 3, 0, 0, 0]);
@@ -147,6 +151,10 @@ fn browser_connections_of_other_tenants_are_neither_seen_nor_ended() {
     for (query, rows) in [
         ("SELECT * FROM connections", "rows id,user_id,ip,pipes,queued_bytes,since: ".to_owned()),
         ("SHOW FULL PROCESSLIST", format!("rows Id,User,Host,db,Command,Time,State,Info: {own}")),
+        (
+            "SELECT * FROM information_schema.PROCESSLIST",
+            format!("rows ID,USER,HOST,DB,COMMAND,TIME,STATE,INFO: {own}"),
+        ),
     ] {
         bench.query(query);
         for shard in 0..2 {
@@ -157,8 +165,6 @@ fn browser_connections_of_other_tenants_are_neither_seen_nor_ended() {
         }
         assert_eq!(bench.take(), [rows], "{query}");
     }
-    let columns = "ID,USER,HOST,DB,COMMAND,TIME,STATE,INFO";
-    bench.check("SELECT * FROM information_schema.PROCESSLIST", &format!("rows {columns}: {own}"));
 }
 
 #[test]
@@ -193,7 +199,7 @@ fn sessions_with_tenants_passwords_do_not_take_all_places() {
     let mut bench = bench(false);
     let ask = |bench: &mut Bench, place: u32, user: &str, password: &str| {
         let mut session = Session::new(id(place), HERE, Connection::new(100 + place, Salt::from_random(SALT)));
-        session.asked_user = user.as_bytes().into();
+        session.asked = Some(Box::new(Asked { user: user.as_bytes().into(), database: None }));
         let reach = if password == PASSWORD { Reach::Everywhere } else { Reach::Tenant };
         bench.exec.admit(&mut session, reach).unwrap();
         let entered = bench.exec.bound.enter(&mut session, &bench.exec.config);

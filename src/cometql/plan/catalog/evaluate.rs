@@ -24,7 +24,7 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 const LIKE_STEPS_MAX: u32 = 2_000_000;
 
 /// So many bytes of a text are read in the time of a step.
-const BYTES_PER_STEP: usize = 32;
+pub(in crate::cometql::plan) const BYTES_PER_STEP: usize = 32;
 
 pub(super) struct Evaluation<'c> {
     catalog: &'c Catalog,
@@ -397,7 +397,7 @@ impl<'c> Evaluation<'c> {
     }
 
     fn load(&mut self, view: &'static View) -> Result<Rc<Vec<Vec<Field>>>, Error> {
-        let rows = match (view.rows, figures(view.rows, self.catalog.now)) {
+        let rows = match (view.rows, figures(view.rows)) {
             (Rows::Variables, _) => {
                 let row = |(name, value): &(&'static str, String)| {
                     vec![Some(Cow::Borrowed(*name)), Some(Cow::Owned(value.clone()))]
@@ -408,7 +408,7 @@ impl<'c> Evaluation<'c> {
                 let row = |row: Row| row.into_iter().map(|cell| Some(Cow::Owned(cell.into_string()))).collect();
                 (self.live)(figures).into_iter().map(row).collect()
             }
-            (_, None) => views::rows(view, &self.catalog.user),
+            (_, None) => views::rows(view, self.catalog.user),
         };
         for row in &rows {
             self.hold(row)?;

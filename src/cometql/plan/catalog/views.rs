@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::super::User;
 use super::super::scalars::Field;
 use super::super::session::{
     CHARACTER_SETS, COLLATIONS, Described, ENGINE, ENGINE_COMMENT, is_numeric, table_columns, view_columns,
@@ -21,7 +22,8 @@ pub(in crate::cometql::plan) enum Rows {
     Variables,
     GlobalStatus,
     SessionStatus,
-    Sessions,
+    /// Sessions and browser connections.
+    Processes,
 }
 
 /// A table of `information_schema`.
@@ -118,7 +120,7 @@ static VIEWS: [View; 34] = [
         "PLUGIN_NAME PLUGIN_VERSION PLUGIN_STATUS PLUGIN_TYPE PLUGIN_TYPE_VERSION PLUGIN_LIBRARY \
          PLUGIN_LIBRARY_VERSION PLUGIN_AUTHOR PLUGIN_DESCRIPTION PLUGIN_LICENSE LOAD_OPTION",
     ),
-    filled("PROCESSLIST", Rows::Sessions, "ID# USER HOST DB COMMAND TIME# STATE INFO"),
+    filled("PROCESSLIST", Rows::Processes, "ID# USER HOST DB COMMAND TIME# STATE INFO"),
     view("PROFILING", "QUERY_ID# SEQ# STATE DURATION#"),
     view(
         "REFERENTIAL_CONSTRAINTS",
@@ -175,10 +177,10 @@ static VIEWS: [View; 34] = [
 ];
 
 /// What a backend may do with the tables.
-pub(in crate::cometql::plan) const PRIVILEGES: [&str; 3] = ["SELECT", "INSERT", "DELETE"];
+pub(in crate::cometql::plan) const PRIVILEGES: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// The rows of a view that are known from descriptions; `user` is the session's.
-pub(super) fn rows(view: &View, user: &str) -> Vec<Vec<Field>> {
+pub(super) fn rows(view: &View, user: User) -> Vec<Vec<Field>> {
     let grantee = || Some(Cow::Owned(format!("'{user}'@'%'")));
     match view.name {
         "SCHEMATA" => [(SCHEMA, "utf8", "utf8_general_ci"), (DATABASE, "utf8mb4", "utf8mb4_bin")]

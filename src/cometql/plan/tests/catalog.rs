@@ -232,7 +232,7 @@ fn lists_of_show_for_tools() {
     answers(&[
         (
             "SHOW GRANTS",
-            "[Grants for 7@%] [GRANT USAGE ON *.* TO `7`@`%`] [GRANT SELECT, INSERT, DELETE ON `CometQL_v1`.* TO `7`@`%`]",
+            "[Grants for 7@%] [GRANT USAGE ON *.* TO `7`@`%`] [GRANT SELECT, INSERT, UPDATE, DELETE ON `CometQL_v1`.* TO `7`@`%`]",
         ),
         ("SHOW TABLES FROM information_schema LIKE 'VIEWS'", "[Tables] [VIEWS]"),
         (

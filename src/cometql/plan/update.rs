@@ -1,0 +1,98 @@
+//! UPDATE to plans: the one column beside the key, of rows that are named by their keys.
+//!
+//! It changes rows that are there and makes none: who sets the hash of a user without one has set nothing.
+
+use super::keys::Keys;
+use super::rows::RowQuery;
+use super::select::{column_name, find_keys, keep_matching, key_name, only_tests, source_columns, window};
+use super::{DONE, Plan, SessionView, check_name, find_column, find_table, keys, plan_insert};
+use crate::cometql::errors::{Code, Error};
+use crate::cometql::sql::{Insert, TableName, Update, Value};
+use crate::cometql::tables::{Access, Table, TableId};
+use crate::storage::Write;
+
+/// Errors: 15 for the table, 3 for one whose rows cannot be changed, 14 and 13 for the columns, 13, 2, 18 and 19 for
+/// WHERE, and those that an INSERT of the same values gets.
+pub(super) fn plan_update(update: &Update, session: &SessionView<'_>) -> Result<Plan, Error> {
+    check_name(&update.table, session)?;
+    let table = find_table(&update.table, "UPDATE", |table| {
+        if table.select == Access::Allowed { Access::Allowed } else { table.delete }
+    })?;
+    if let Some(instead) = instead(table) {
+        // CppComet's answer to every UPDATE.
+        return Err(Error::new(Code::Syntax, format!("Rows of `{}` cannot be updated: {instead}", table.name)));
+    }
+    let mut value = None;
+    for (name, assigned) in &update.assignments {
+        let column = find_column(table.column(name), name)?;
+        if column == table.key_column {
+            let text = format!("UPDATE does not change `{}`: DELETE the row and INSERT another", key_name(table));
+            return Err(Error::new(Code::NotImplemented, text));
+        }
+        if value.replace((column, assigned)).is_some() {
+            return Err(Error::new(Code::Where, "A column is named twice in the UPDATE"));
+        }
+    }
+    let Some((column, value)) = value else { return Ok(DONE) };
+    let Some(condition) = &update.condition else {
+        return Err(keys::missing(key_name(table)));
+    };
+    let mut query = RowQuery::all(source_columns(table));
+    query.test = keys::compile(condition, &|name: &str| table.column(name))?;
+    window(&mut query, update.limit.as_ref())?;
+    let mut keys = find_keys(condition, table, table.key_column)?;
+    if !only_tests(&query.test, table.key_column, None) {
+        let text = format!("UPDATE of `{}` takes conditions on `{}` only", table.name, key_name(table));
+        return Err(Error::new(Code::NotImplemented, text));
+    }
+    keep_matching(&mut keys, table.key_column, &query)?;
+    change(table, &keys, (column, value), query.count, session)
+}
+
+/// For tables whose rows cannot be changed: what does something like it.
+fn instead(table: &Table) -> Option<&'static str> {
+    match table.id {
+        TableId::UsersAuth | TableId::UsersData | TableId::PipesSettings => None,
+        TableId::UsersMessages | TableId::PipesMessages => Some("INSERT sends another message, DELETE takes one back"),
+        TableId::RevokedTokens => Some("INSERT revokes a token, DELETE lets it be used again"),
+        TableId::Conference => Some("INSERT calls a user, DELETE ends that"),
+        _ => Some("they show what is going on in the server"),
+    }
+}
+
+/// The same checks as for an INSERT of these rows.
+fn change(
+    table: &Table,
+    keys: &Keys,
+    (column, value): (usize, &Value<'static>),
+    count_max: u64,
+    session: &SessionView<'_>,
+) -> Result<Plan, Error> {
+    let values: Vec<Value<'_>> =
+        keys.cells().into_iter().flat_map(|key| [Value::Text(key.into_string().into()), value.clone()]).collect();
+    let rows = (values.len() / 2) as u64;
+    if rows == 0 || count_max == 0 {
+        return Ok(DONE);
+    }
+    if rows > count_max {
+        return Err(Error::new(Code::NotImplemented, "LIMIT of UPDATE must not be less than the number of rows"));
+    }
+    let columns = [table.key_column, column].map(|column| column_name(table, column).into());
+    let table = TableName::new(table.name);
+    let insert = Insert { table, columns: Some(columns.into()), values, width: 2, uneven: false };
+    Ok(match plan_insert(&insert, &SessionView { database: None, ..*session })? {
+        Plan::Write { writes, .. } => Plan::Update(writes.into_iter().map(only_if_there).collect()),
+        Plan::SetLengths { lengths, .. } => {
+            Plan::UpdateLengths(lengths.into_iter().filter_map(|(pipe, length)| Some((pipe, length?))).collect())
+        }
+        other => other,
+    })
+}
+
+fn only_if_there(write: Write) -> Write {
+    match write {
+        Write::PutHash { dev, user, hash } => Write::UpdateHash { dev, user, hash },
+        Write::PutUserData { dev, user, data } => Write::UpdateUserData { dev, user, data },
+        other => other,
+    }
+}
