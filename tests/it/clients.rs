@@ -1,4 +1,4 @@
-//! Stock client libraries, each driven through the same exercise: a wrong password, one table of awkward strings
+//! Stock client libraries, each driven through the same exercise: a wrong password, one table of awkward and random strings
 //! published and stored and read back, two mistakes, a hundred statements in a row.
 //!
 //! The exercise in a client's own language is in `clients/`; a script reads a job on standard input and prints what it
@@ -30,32 +30,32 @@ const PIPE: &str = "clients";
 #[test]
 fn php_mysqli() {
     let Some(mut command) = php("php_mysqli", "mysqli", "mysqli.php") else { return };
-    check(&mut command, &["escaped", "prepared"], &strings::table());
+    check(&mut command, &["escaped", "prepared"]);
 }
 
 #[test]
 fn php_pdo() {
     let Some(mut command) = php("php_pdo", "pdo_mysql", "pdo.php") else { return };
-    check(&mut command, &["emulated", "prepared"], &strings::table());
+    check(&mut command, &["emulated", "prepared"]);
 }
 
 #[test]
 fn python_pymysql() {
     let Some(mut command) = python("python_pymysql", "pymysql", "pymysql") else { return };
-    check(&mut command, &["placeholders"], &strings::table());
+    check(&mut command, &["placeholders"]);
 }
 
 #[test]
 fn python_mysqlclient() {
     let Some(mut command) = python("python_mysqlclient", "MySQLdb", "mysqlclient") else { return };
-    check(&mut command, &["placeholders"], &strings::table());
+    check(&mut command, &["placeholders"]);
 }
 
 #[test]
 fn python_mysql_connector() {
     let Some(mut command) = python("python_mysql_connector", "mysql.connector", "connector") else { return };
     // It writes this one as a backslash and the character itself, and the server leaves the backslash.
-    check(&mut command, &["placeholders", "prepared"], &strings::table());
+    check(&mut command, &["placeholders", "prepared"]);
 }
 
 /// It compresses although nobody offers that, so it is told before it can.
@@ -74,26 +74,26 @@ fn python_mysql_connector_that_compresses_is_refused_with_the_reason() {
 #[test]
 fn python_sqlalchemy() {
     let Some(mut command) = python("python_sqlalchemy", "sqlalchemy", "sqlalchemy") else { return };
-    check(&mut command, &["placeholders"], &strings::table());
+    check(&mut command, &["placeholders"]);
 }
 
 #[test]
 fn node_mysql() {
     let Some(mut command) = node("node_mysql", "mysql") else { return };
-    check(&mut command, &["placeholders"], &strings::table());
+    check(&mut command, &["placeholders"]);
 }
 
 #[test]
 fn node_mysql2() {
     let Some(mut command) = node("node_mysql2", "mysql2") else { return };
-    check(&mut command, &["placeholders", "prepared"], &strings::table());
+    check(&mut command, &["placeholders", "prepared"]);
 }
 
 #[test]
 fn node_mariadb() {
     let Some(mut command) = node("node_mariadb", "mariadb") else { return };
     // It writes this one as a backslash and the character itself, and the server leaves the backslash.
-    check(&mut command, &["placeholders", "prepared"], &strings::table());
+    check(&mut command, &["placeholders", "prepared"]);
 }
 
 #[test]
@@ -111,30 +111,7 @@ fn java_connector() {
     // One file is run, not served: the quickest start counts.
     command.args(["-XX:TieredStopAtLevel=1", "-cp", CONNECTOR_J]).arg(script("Backend.java"));
     // It writes this one as a backslash and the character itself, and the server leaves the backslash.
-    check(&mut command, &["emulated", "prepared"], &strings::table());
-}
-
-/// What the clients' escaping makes of random strings is understood as they meant it.
-#[test]
-fn random_strings_survive_escaping() {
-    let test = "random_strings_survive_escaping";
-    let strings = strings::random(200);
-    if let Some(mut command) = python(test, "pymysql", "pymysql") {
-        check(&mut command, &["placeholders"], &strings);
-    }
-    if let Some(mut command) = node(test, "mysql2") {
-        check(&mut command, &["placeholders", "prepared"], &strings);
-    }
-    if let Some(mut command) = php(test, "mysqli", "mysqli.php") {
-        check(&mut command, &["escaped", "prepared"], &strings);
-    }
-    if let Some(mut command) = php(test, "pdo_mysql", "pdo.php") {
-        check(&mut command, &["emulated", "prepared"], &strings);
-    }
-    if let Some(program) = mariadb::program(test) {
-        mariadb::check(&program, &Server::start(&Setup::default()), &strings);
-    }
-    rust::check(&strings);
+    check(&mut command, &["emulated", "prepared"]);
 }
 
 fn script(name: &str) -> PathBuf {
@@ -178,7 +155,8 @@ fn node(test: &str, library: &str) -> Option<Command> {
 }
 
 /// Runs a client's script against a server of its own and judges what it saw.
-fn check(command: &mut Command, modes: &[&str], strings: &[String]) {
+fn check(command: &mut Command, modes: &[&str]) {
+    let strings = &strings::table();
     let is_java = command.get_args().any(|argument| Path::new(argument).extension().is_some_and(|end| end == "java"));
     judge(modes, strings, |server| {
         let job = if is_java { lines(server, strings) } else { json_job(server, strings) };

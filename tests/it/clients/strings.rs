@@ -2,13 +2,18 @@
 
 use crate::random::Random;
 
-/// What clients escape, what statements are made of, and what looks like something else.
+/// What clients escape, what statements are made of, what looks like something else, and random strings of all that: what
+/// a client's escaping makes of any of them must be understood as it was meant.
 pub(super) fn table() -> Vec<String> {
     let mut table: Vec<String> = AWKWARD.iter().map(|&text| text.to_owned()).collect();
     // Longer than the buffers of most libraries, and than a length of two bytes can say.
     table.push("long'\\\n".repeat(10_000));
+    table.extend(random(RANDOM));
     table
 }
+
+/// Enough to come upon most pairs of characters that mean something; each is a few statements, committed one by one.
+const RANDOM: usize = 200;
 
 const AWKWARD: [&str; 30] = [
     "plain",
@@ -44,7 +49,7 @@ const AWKWARD: [&str; 30] = [
 ];
 
 /// Random strings, the same at every call: mostly of characters that mean something to somebody.
-pub(super) fn random(count: usize) -> Vec<String> {
+fn random(count: usize) -> Vec<String> {
     const MEANINGFUL: [char; 32] = [
         '\'', '"', '`', '\\', '\\', '\0', '\n', '\r', '\t', '\u{8}', '\u{1a}', '%', '_', '?', ':', ';', '-', '#', '/',
         '*', '@', 'n', 'r', 't', 'b', '0', 'Z', 'u', ' ', 'é', '世', '😀',
