@@ -660,7 +660,7 @@ impl Browsers {
                 jsapi::encode_personal(event, message, Some(UnixTime(*time)), form, &mut self.scratch);
                 self.polls.push_json(flush.conn, &self.scratch, io.now().time);
             }
-            match self.polls.keep_flush(flush.conn, flush, to) {
+            match self.polls.keep_flush(flush.conn, flush, to, io.now().time) {
                 Ok(()) => return,
                 Err(back) => (flush, to) = back,
             }
