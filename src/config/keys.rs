@@ -375,7 +375,7 @@ pub const KEYS: &[Key] = &[
         section: "ws",
         name: "deflate",
         shipped: false,
-        doc: "Compress messages (permessage-deflate) for clients that offer it: publications from 128 bytes, each once for all its receivers. Saves traffic and costs time of the cores; behind a proxy that compresses leave it off.",
+        doc: "Compress messages (permessage-deflate) for clients that offer it: publications from 128 bytes, each once for all its receivers, and nothing else. Saves traffic and costs time of the cores; behind a proxy that compresses leave it off.",
         without_effect: None,
         field: Field::Word {
             words: ON_OFF,
