@@ -66,6 +66,8 @@ counters! {
     http_requests: Counter, "Plain HTTP requests answered.";
     commands: Counter, "Browser commands executed.";
     commands_slowed: Counter, "Times that a connection had to wait for the next second because it had sent too many commands.";
+    connections_refused: Counter, "Browsers that were refused because their address had, or made, too many connections.";
+    publications_refused: Counter, "Messages of browsers that were refused because their user published too fast.";
     answers: Counter, "Messages sent to browsers that are not publications.";
     logins: Counter, "Browsers that proved to be their user.";
     logins_refused: Counter, "Browsers whose key was wrong.";

@@ -4,6 +4,7 @@
 //! This module knows nothing of bytes on a wire, of threads or of clocks.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::{Add, Sub};
 use std::sync::{Arc, OnceLock};
 
@@ -46,6 +47,83 @@ impl UserId {
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A range of addresses: `10.0.0.0/8`, or a single one. IPv4 addresses count as IPv6 ones that contain them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Bits behind the prefix are zero.
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// `None`: neither an address nor an address, `/` and the length of a prefix.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().ok()?;
+        let bits_max = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Some(bits_max), |bits| bits.parse().ok()).filter(|bits| *bits <= bits_max)?;
+        let address = match address {
+            IpAddr::V4(address) => {
+                IpAddr::V4((address.to_bits() & u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)).into())
+            }
+            IpAddr::V6(address) => IpAddr::V6((address.to_bits() & prefix(bits)).into()),
+        };
+        Some(Self { address, bits })
+    }
+
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let bits = if self.address.is_ipv4() { self.bits + 96 } else { self.bits };
+        (wide(self.address) ^ wide(address)) & prefix(bits) == 0
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let single = if self.address.is_ipv4() { 32 } else { 128 };
+        self.address.fmt(f)?;
+        if self.bits < single { write!(f, "/{}", self.bits) } else { Ok(()) }
+    }
+}
+
+fn prefix(bits: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)
+}
+
+fn wide(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// What counts as one address where something is counted by address: an IPv4 address, also inside an IPv6 one; else the
+/// network of 64 bits, because whoever has one IPv6 address has all of its network.
+pub fn counted_address(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & prefix(64))),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// The field in which proxies name the browser.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RealIpHeader {
+    /// One address, which the proxy sets whatever the browser sent.
+    #[default]
+    XRealIp,
+    /// A list that each proxy adds to at its end.
+    XForwardedFor,
+}
+
+impl RealIpHeader {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::XRealIp => "X-Real-IP",
+            Self::XForwardedFor => "X-Forwarded-For",
+        }
     }
 }
 
@@ -464,6 +542,12 @@ pub enum Answer {
         marker: Marker,
         subscribers: Vec<(UserId, Box<str>)>,
     },
+    /// A part of that list, and the cursor that names the next one, if there is one.
+    TrackPage {
+        marker: Marker,
+        subscribers: Vec<(UserId, Box<str>)>,
+        next: Option<TrackCursor>,
+    },
     /// The pipe is subscribed: what has a larger position than this one comes from now on. No position: the pipe keeps
     /// no history. `recovered`: whether everything behind the position that the client named came before this; `None` if
     /// it named none.
@@ -473,6 +557,35 @@ pub enum Answer {
         recovered: Option<bool>,
     },
     Error(ApiError),
+}
+
+/// Where a list of a `track_` pipe's subscribers goes on: with this shard's, before this slot. The default begins it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrackCursor {
+    pub shard: ShardId,
+    pub before: Option<u32>,
+}
+
+impl TrackCursor {
+    /// What [`Display`](fmt::Display) writes; the empty text begins a list.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::default());
+        }
+        let (shard, before) = text.split_once('-')?;
+        if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+            return None;
+        }
+        let before = if before.is_empty() { None } else { Some(before.parse().ok()?) };
+        Some(Self { shard: ShardId(shard.parse().ok()?), before })
+    }
+}
+
+impl fmt::Display for TrackCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-", self.shard)?;
+        self.before.map_or(Ok(()), |before| before.fmt(f))
+    }
 }
 
 /// When a user was last here.
@@ -496,6 +609,10 @@ pub enum ApiError {
     EventName,
     /// `track_pipe_users`: the pipe is not a `track_` pipe.
     NotATrackPipe,
+    /// `track_pipe_page`: the place to go on from is none of those that were told.
+    BadCursor,
+    /// `web_pipe2`: the user publishes faster than is allowed. The message is not published, and may be again by then.
+    TooFast { wait_ms: u32 },
     /// `user_data`: bad marker or id.
     UserData,
     /// Ours: storage could not answer; the browser may ask again.
@@ -592,6 +709,8 @@ pub enum CloseReason {
     /// No place for it or for what it asked for: a limit that all connections of a shard share. Or it was half-open and
     /// made room for the next.
     NoRoom,
+    /// Its address has, or makes, as many connections as it may; or its user has.
+    Limited,
     /// Storage could not say who the browser is; it comes back by itself.
     StorageUnavailable,
     /// The server stops.
@@ -599,7 +718,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::PeerClosed,
         Self::CloseFrame,
         Self::HttpDone,
@@ -617,6 +736,7 @@ impl CloseReason {
         Self::TokenExpired,
         Self::Killed,
         Self::NoRoom,
+        Self::Limited,
         Self::StorageUnavailable,
         Self::ShuttingDown,
     ];
@@ -641,6 +761,7 @@ impl CloseReason {
             Self::TokenExpired => "token_expired",
             Self::Killed => "killed",
             Self::NoRoom => "no_room",
+            Self::Limited => "limited",
             Self::StorageUnavailable => "storage_unavailable",
             Self::ShuttingDown => "shutting_down",
         }

@@ -10,11 +10,11 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ahash::RandomState;
 
-use crate::model::Time;
+use crate::model::{Time, counted_address};
 
 /// The first wait in microseconds; each wrong password after it doubles it.
 pub const WAIT_MIN: u64 = 1_000_000;
@@ -58,7 +58,7 @@ impl BackOff {
 
     /// Microseconds that a login from this address has to wait; `None` if it may be looked at.
     pub fn wait(&self, address: IpAddr, now: Time) -> Option<u64> {
-        let count = self.counts.get(&network(address))?;
+        let count = self.counts.get(&counted_address(address))?;
         let end = count.last + self.delay(count.wrong);
         Some(end - now).filter(|left| *left > 0)
     }
@@ -71,7 +71,7 @@ impl BackOff {
             return None;
         }
         self.forget_old(now);
-        let address = network(address);
+        let address = counted_address(address);
         let wrong = self.remove(address).map_or(0, |count| count.wrong).saturating_add(1);
         while self.counts.len() >= self.addresses_max.max(1) {
             self.forget_oldest();
@@ -85,7 +85,7 @@ impl BackOff {
 
     /// The address proved the password: it begins anew.
     pub fn succeeded(&mut self, address: IpAddr) {
-        self.remove(network(address));
+        self.remove(counted_address(address));
         if self.counts.is_empty() {
             self.counts.shrink_to_fit();
         }
@@ -133,15 +133,6 @@ impl BackOff {
 
 /// More doublings would only repeat [`WAIT_MAX`].
 const DOUBLINGS_MAX: u32 = 6;
-
-/// What counts as one address: an IPv4 address, also inside an IPv6 one; else the network of 64 bits, because whoever
-/// has one IPv6 address has all of its network.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address @ IpAddr::V4(_) => address,
-    }
-}
 
 #[cfg(test)]
 mod tests;

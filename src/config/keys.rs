@@ -1,97 +1,10 @@
 //! The one table of keys: section, name, type, bounds and the sentence that documents it. Reading, writing, the
 //! sample file and the suggestions for misspelt keys all come from here; defaults come from `Config::default()`.
 
-use super::{Config, Durability, LogLevel, SendEngine, StringEscapes, Tls};
-use crate::model::TokenAlgorithm;
-use core::net::IpAddr;
+use super::key::{Field, Key};
+use super::{Durability, LogLevel, SendEngine, StringEscapes, Tls};
+use crate::model::{RealIpHeader, TokenAlgorithm};
 use std::path::PathBuf;
-
-/// One key of `comet.ini`.
-#[derive(Debug)]
-pub struct Key {
-    pub section: &'static str,
-    pub name: &'static str,
-    /// Whether the shipped file sets it; the others stand there as comments.
-    pub shipped: bool,
-    /// One or two sentences: meaning, unit, what CppComet did if that differs.
-    pub doc: &'static str,
-    /// Set while the key is read but nothing acts on it: what has to come first.
-    pub without_effect: Option<&'static str>,
-    pub field: Field,
-}
-
-/// A key's type, and where in [`Config`] it lives.
-#[derive(Debug)]
-pub enum Field {
-    Number {
-        min: u64,
-        max: u64,
-        get: fn(&Config) -> u64,
-        set: fn(&mut Config, u64),
-    },
-    Switch {
-        get: fn(&Config) -> bool,
-        set: fn(&mut Config, bool),
-    },
-    Address {
-        get: fn(&Config) -> IpAddr,
-        set: fn(&mut Config, IpAddr),
-    },
-    /// One of a few words; `set` is called with one of them.
-    Word {
-        words: &'static [&'static str],
-        get: fn(&Config) -> &'static str,
-        set: fn(&mut Config, &str),
-    },
-    /// As a word, and CppComet's numbers besides.
-    Level {
-        words: &'static [&'static str],
-        get: fn(&Config) -> &'static str,
-        set: fn(&mut Config, &str),
-    },
-    /// Any text on one line. A secret is never shown.
-    Text {
-        bytes_max: usize,
-        secret: bool,
-        get: fn(&Config) -> Option<String>,
-        set: fn(&mut Config, &str),
-    },
-    /// Host names, separated by commas or one by one.
-    Hosts {
-        get: fn(&Config) -> &[String],
-        set: fn(&mut Config, Vec<String>),
-    },
-}
-
-impl Key {
-    /// The value as `comet.ini` writes it; `None` while it is not set.
-    pub fn text(&self, config: &Config) -> Option<String> {
-        match &self.field {
-            Field::Number { get, .. } => Some(get(config).to_string()),
-            Field::Switch { get, .. } => Some(get(config).to_string()),
-            Field::Address { get, .. } => Some(get(config).to_string()),
-            Field::Word { get, .. } | Field::Level { get, .. } => Some(get(config).to_owned()),
-            Field::Text { get, .. } => get(config),
-            Field::Hosts { get, .. } => {
-                Some(if get(config).is_empty() { "*".to_owned() } else { get(config).join(", ") })
-            }
-        }
-    }
-
-    pub fn is_secret(&self) -> bool {
-        matches!(self.field, Field::Text { secret: true, .. })
-    }
-
-    /// What may stand there, for the sample file; `None` where the meaning says it already.
-    pub fn values(&self) -> Option<String> {
-        match &self.field {
-            Field::Number { min, max, .. } => Some(format!("{min} to {max}")),
-            Field::Switch { .. } => Some("true or false".to_owned()),
-            Field::Word { words, .. } | Field::Level { words, .. } => Some(words.join(", ")),
-            Field::Address { .. } | Field::Text { .. } | Field::Hosts { .. } => None,
-        }
-    }
-}
 
 /// Sections in the order of the sample file, each with what it is about.
 pub const SECTIONS: [(&str, &str); 8] = [
@@ -114,6 +27,7 @@ pub(super) const CONTENT_TYPE: &str = "content-type";
 
 const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
+const REAL_IP_HEADERS: &[&str] = &[RealIpHeader::XRealIp.as_str(), RealIpHeader::XForwardedFor.as_str()];
 const ON_OFF: &[&str] = &["off", "on"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];
 const DURABILITIES: &[&str] = &["full", "lazy"];
@@ -216,6 +130,19 @@ pub const KEYS: &[Key] = &[
         field: Field::Switch {
             get: |config| config.main.save_users_last_online_time,
             set: |config, on| config.main.save_users_last_online_time = on,
+        },
+    },
+    Key {
+        section: "main",
+        name: "offline_grace_s",
+        shipped: false,
+        doc: "Seconds that a user counts as online after the last connection went: whoever is back by then was never away for others, so a page that is loaded anew does not blink. The time that is kept is the one of going.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 3_600,
+            get: |config| config.main.offline_grace_s.into(),
+            set: |config, number| config.main.offline_grace_s = number as u32,
         },
     },
     Key {
@@ -366,9 +293,89 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "ws",
+        name: "connections_per_user_max",
+        shipped: false,
+        doc: "Connections of one user, also those beyond devices_max; further ones are ended.",
+        without_effect: None,
+        field: Field::Number {
+            min: 1,
+            max: 100_000,
+            get: |config| config.ws.connections_per_user_max as u64,
+            set: |config, number| config.ws.connections_per_user_max = number as usize,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "connections_per_address_max",
+        shipped: false,
+        doc: "Connections of one address (an IPv6 address stands for its /64), over all shards; further ones are answered 429 with Retry-After. Browsers share addresses: a company or a mobile network may have thousands behind one. 0: no limit.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 16_000_000,
+            get: |config| config.ws.connections_per_address_max as u64,
+            set: |config, number| config.ws.connections_per_address_max = number as u32,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "connects_per_address_per_s",
+        shipped: false,
+        doc: "Connections that one address begins in a second, as many at once; further ones are answered 429 with Retry-After. 0: no limit.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 10_000,
+            get: |config| config.ws.connects_per_address_per_s as u64,
+            set: |config, number| config.ws.connects_per_address_per_s = number as u32,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "publications_per_user_per_s",
+        shipped: false,
+        doc: "Messages that one user publishes in a second over all connections, as many at once; whoever is anonymous counts by address. Those beyond are not published, and their sender gets an error with retry_after_ms. 0: no limit.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 10_000,
+            get: |config| config.ws.publications_per_user_per_s as u64,
+            set: |config, number| config.ws.publications_per_user_per_s = number as u32,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "trusted_proxies",
+        shipped: false,
+        doc: "Proxies in front of the server, such as 127.0.0.1, 10.0.0.0/8: their requests count for the browser that real_ip_header names, in users_in_pipes and for the limits by address, and they themselves are not limited. Without this key behind a proxy all browsers have its address.",
+        without_effect: None,
+        field: Field::Networks {
+            get: |config| &config.ws.trusted_proxies,
+            set: |config, networks| config.ws.trusted_proxies = networks,
+        },
+    },
+    Key {
+        section: "ws",
+        name: "real_ip_header",
+        shipped: false,
+        doc: "Where trusted proxies name the browser. They must set X-Real-IP whatever the browser sent, or add to X-Forwarded-For.",
+        without_effect: None,
+        field: Field::Word {
+            words: REAL_IP_HEADERS,
+            get: |config| config.ws.real_ip_header.as_str(),
+            set: |config, word| {
+                config.ws.real_ip_header = match word {
+                    "X-Forwarded-For" => RealIpHeader::XForwardedFor,
+                    _ => RealIpHeader::XRealIp,
+                }
+            },
+        },
+    },
+    Key {
+        section: "ws",
         name: "deflate",
         shipped: false,
-        doc: "Compress messages (permessage-deflate) for clients that offer it: publications from 128 bytes, each once for all its receivers. Saves traffic and costs time of the cores; behind a proxy that compresses leave it off.",
+        doc: "Compress messages (permessage-deflate) for clients that offer it: publications from 128 bytes, each once for all its receivers, and nothing else. Saves traffic and costs time of the cores; behind a proxy that compresses leave it off.",
         without_effect: None,
         field: Field::Word {
             words: ON_OFF,

@@ -5,6 +5,7 @@
 
 mod ignored;
 mod ini;
+mod key;
 mod keys;
 mod problem;
 mod read;
@@ -12,7 +13,8 @@ mod sample;
 mod tenants;
 mod values;
 
-pub use keys::{Field, KEYS, Key, SECTIONS, TIMEOUT_S_MAX};
+pub use key::{Field, Key};
+pub use keys::{KEYS, SECTIONS, TIMEOUT_S_MAX};
 pub use problem::{Problem, ProblemKind, Severity};
 pub use read::parse;
 pub use sample::{sample, to_text};
@@ -24,7 +26,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::model::TokenAlgorithm;
+use crate::model::{Network, RealIpHeader, TokenAlgorithm};
 
 /// Everything the server is told at its start. Each field is a key of `comet.ini`; bounds, units and the names that
 /// CppComet used stand in [`KEYS`], defaults in the [`Default`] implementations below, and nowhere else.
@@ -58,6 +60,8 @@ pub struct Main {
     pub send_user_offline_events: bool,
     /// Keep the time of a user's last visit in storage. Default true.
     pub save_users_last_online_time: bool,
+    /// Seconds that a user counts as online after the last connection went. Default 0 (as CppComet).
+    pub offline_grace_s: u32,
 }
 
 /// `[jwt]`: what the tokens of all tenants are signed with that have no key of their own.
@@ -105,6 +109,19 @@ pub struct Ws {
     pub message_bytes_max: usize,
     /// Commands of one connection; those beyond wait for the next second. 0: no limit, which is the default.
     pub messages_per_connection_per_s: u32,
+    /// Messages that one user publishes in a second over all connections; those beyond are refused with an error. Whoever is
+    /// anonymous counts by address. 0: no limit, which is the default.
+    pub publications_per_user_per_s: u32,
+    /// Connections of one user, whatever they get; further ones are ended. Default 1,024.
+    pub connections_per_user_max: usize,
+    /// Connections of one address; further ones are refused. 0: no limit, which is the default.
+    pub connections_per_address_max: u32,
+    /// Connections that one address begins in a second; further ones are refused. 0: no limit, which is the default.
+    pub connects_per_address_per_s: u32,
+    /// Peers that say whose request they pass on. Default: none. At most [`PROXIES_MAX`].
+    pub trusted_proxies: Vec<Network>,
+    /// Where they say it. Default `X-Real-IP`.
+    pub real_ip_header: RealIpHeader,
     /// Whether messages are compressed for clients that offer it. Default false.
     pub deflate: bool,
     /// Pipes that one connection may be subscribed to. Default 1,024 (CppComet: 32).
@@ -267,6 +284,8 @@ pub enum LogLevel {
 
 /// Entries of `[ws] host`.
 pub const HOSTS_MAX: usize = 1_000;
+/// Entries of `[ws] trusted_proxies`.
+pub const PROXIES_MAX: usize = 64;
 /// Entries of `[content-type]`.
 pub const CONTENT_TYPES_MAX: usize = 1_000;
 /// A larger file is not a configuration; callers refuse it before they read it whole.
@@ -282,6 +301,7 @@ impl Default for Main {
             send_user_online_events: true,
             send_user_offline_events: true,
             save_users_last_online_time: true,
+            offline_grace_s: 0,
         }
     }
 }
@@ -297,6 +317,7 @@ impl fmt::Debug for Main {
             .field("send_user_online_events", &self.send_user_online_events)
             .field("send_user_offline_events", &self.send_user_offline_events)
             .field("save_users_last_online_time", &self.save_users_last_online_time)
+            .field("offline_grace_s", &self.offline_grace_s)
             .finish()
     }
 }
@@ -316,6 +337,12 @@ impl Default for Ws {
             connections_max: 1_000_000,
             queue_bytes_max: 1024 * 1024,
             messages_per_connection_per_s: 0,
+            publications_per_user_per_s: 0,
+            connections_per_user_max: 1_024,
+            connections_per_address_max: 0,
+            connects_per_address_per_s: 0,
+            trusted_proxies: Vec::new(),
+            real_ip_header: RealIpHeader::XRealIp,
             deflate: false,
             send_engine: SendEngine::Auto,
             pin_cores: true,

@@ -83,6 +83,10 @@ pub enum ProblemKind {
         given: &'static str,
         missing: &'static str,
     },
+    /// A limit by address where all browsers seem to have the address of a proxy.
+    OneAddress {
+        key: &'static str,
+    },
     /// An old numeric level.
     LogLevel {
         number: u64,
@@ -113,7 +117,8 @@ impl Problem {
             | ProblemKind::UnknownKey { .. }
             | ProblemKind::Repeated { .. }
             | ProblemKind::CommentInValue { after_blank: true, .. }
-            | ProblemKind::ShortPassword { .. } => Severity::Warning,
+            | ProblemKind::ShortPassword { .. }
+            | ProblemKind::OneAddress { .. } => Severity::Warning,
             ProblemKind::Empty { .. }
             | ProblemKind::WithoutEffect { .. }
             | ProblemKind::CommentInValue { after_blank: false, .. }
@@ -182,6 +187,9 @@ impl fmt::Display for ProblemKind {
             Self::Smaller { smaller, larger, .. } => write!(f, "{smaller} is smaller than {larger}"),
             Self::SamePort { port } => write!(f, "browsers and CometQL cannot both listen on port {port}"),
             Self::Alone { given, missing } => write!(f, "{given} needs {missing}: give both or neither"),
+            Self::OneAddress { key } => {
+                write!(f, "{key} counts all browsers as one behind a proxy of this machine; name it in trusted_proxies")
+            }
             Self::LogLevel { number, word } => write!(f, "level {number} is read as {word}"),
             Self::More => f.write_str("more problems than are worth listing; mend these first"),
         }

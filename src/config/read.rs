@@ -1,11 +1,14 @@
 //! Sections to a checked [`Config`]: what the names mean, whether the values are possible, what to say if not.
 
-use crate::model::TokenAlgorithm;
+use crate::model::{Network, TokenAlgorithm};
 
-use super::keys::{CONTENT_TYPE, Field, KEYS, Key, SECTIONS, TOKEN_ALGORITHMS, level_word};
+use super::key::{Field, Key};
+use super::keys::{CONTENT_TYPE, KEYS, SECTIONS, TOKEN_ALGORITHMS, level_word};
 use super::problem::{Nearest, Problem, ProblemKind, Severity, shown};
 use super::values::{self, ValueError};
-use super::{CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, TENANTS_MAX, Tenant, ignored, ini, tenants};
+use super::{
+    CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, PROXIES_MAX, TENANTS_MAX, Tenant, ignored, ini, tenants,
+};
 use std::collections::HashMap;
 
 /// More problems than this help nobody.
@@ -83,7 +86,7 @@ impl<'a> Reader<'a> {
             return self.say(entry.line, ProblemKind::Empty { key: key.name.to_owned() });
         }
         let first_line = self.seen.insert((key.section, key.name), entry.line);
-        let continues = entry.item && matches!(key.field, Field::Hosts { .. });
+        let continues = entry.item && key.is_list();
         if let Some(first_line) = first_line.filter(|_| !continues) {
             self.say(entry.line, ProblemKind::Repeated { key: key.name.to_owned(), first_line });
         }
@@ -105,7 +108,7 @@ impl<'a> Reader<'a> {
     /// `again`: the key was given before, so an item of a list continues it.
     fn set(&mut self, key: &Key, entry: &ini::Entry<'a>, again: bool) -> Result<(), ValueError> {
         let text = entry.value;
-        if entry.item && !matches!(key.field, Field::Hosts { .. }) {
+        if entry.item && !key.is_list() {
             return Err(ValueError::NotAList);
         }
         match &key.field {
@@ -127,6 +130,10 @@ impl<'a> Reader<'a> {
                 let all_hosts = entry.item && again && before.is_empty();
                 let hosts = hosts(before, text)?;
                 set(&mut self.config, if all_hosts { Vec::new() } else { hosts });
+            }
+            Field::Networks { get, set } => {
+                let before = if entry.item && again { get(&self.config).to_vec() } else { Vec::new() };
+                set(&mut self.config, networks(before, text)?);
             }
         }
         Ok(())
@@ -284,6 +291,15 @@ impl<'a> Reader<'a> {
         if let (Some(given), None) = (given, &self.config.db.name) {
             found.push((self.line_of(&[("db", given)]), ProblemKind::Alone { given, missing: "name" }));
         }
+        let by_address = [
+            ("connections_per_address_max", ws.connections_per_address_max),
+            ("connects_per_address_per_s", ws.connects_per_address_per_s),
+            ("publications_per_user_per_s", ws.publications_per_user_per_s),
+        ];
+        let limited = by_address.into_iter().find(|(_, limit)| *limit > 0);
+        if let Some((key, _)) = limited.filter(|_| ws.ip.is_loopback() && ws.trusted_proxies.is_empty()) {
+            found.push((self.line_of(&[("ws", key)]), ProblemKind::OneAddress { key }));
+        }
         if ws.queue_bytes_max < cometql.query_bytes_max {
             found.push((
                 self.line_of(&[("ws", "queue_bytes_max"), ("cometql", "query_bytes_max")]),
@@ -346,6 +362,20 @@ fn hosts(mut before: Vec<String>, text: &str) -> Result<Vec<String>, ValueError>
         return Err(ValueError::BadHost);
     }
     Ok(if every { Vec::new() } else { before })
+}
+
+/// `before` and the addresses and ranges of `text`.
+fn networks(mut before: Vec<Network>, text: &str) -> Result<Vec<Network>, ValueError> {
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let network = Network::parse(part).ok_or(ValueError::BadNetwork)?;
+        if !before.contains(&network) {
+            before.push(network);
+        }
+    }
+    if before.len() > PROXIES_MAX {
+        return Err(ValueError::TooMany { max: PROXIES_MAX });
+    }
+    Ok(before)
 }
 
 /// A key of the same section with a similar name; else the same name, or a similar one, in another section.

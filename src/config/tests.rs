@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::TokenAlgorithm;
+use crate::model::{Network, RealIpHeader, TokenAlgorithm};
 use proptest::prelude::*;
 
 /// Everything said about `text`, one line each: `LINE SEVERITY: TEXT`.
@@ -491,6 +491,29 @@ fn mistakes_in_sections_of_tenants() {
     }
 }
 
+#[test]
+fn proxies_are_addresses_and_ranges() {
+    let proxies = |texts: &'static [&'static str]| {
+        move |config: &mut Config| {
+            config.ws.trusted_proxies = texts.iter().map(|text| Network::parse(text).unwrap()).collect();
+        }
+    };
+    check("[ws]\ntrusted_proxies = 127.0.0.1, 10.0.0.0/8,,::1", proxies(&["127.0.0.1", "10.0.0.0/8", "::1"]));
+    check("[ws]\ntrusted_proxies = []10.1.2.3/8\ntrusted_proxies = []fd00::/7", proxies(&["10.0.0.0/8", "fc00::/7"]));
+    check("[ws]\nreal_ip_header = X-Forwarded-For", |config| {
+        config.ws.real_ip_header = RealIpHeader::XForwardedFor;
+    });
+    for bad in ["example.com", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "1.2.3", "/8"] {
+        assert_eq!(severities(&format!("[ws]\ntrusted_proxies = {bad}")), [Severity::Error], "{bad}");
+    }
+    let many: Vec<String> = (0..=PROXIES_MAX).map(|number| format!("10.0.0.{number}")).collect();
+    assert_eq!(severities(&format!("[ws]\ntrusted_proxies = {}", many.join(","))), [Severity::Error]);
+    // Behind a proxy of this machine all browsers would count as one.
+    let text = "[ws]\nip = 127.0.0.1\nconnections_per_address_max = 5\n";
+    assert_eq!(severities(text), [Severity::Warning]);
+    assert_eq!(severities(&format!("{text}trusted_proxies = 127.0.0.1")), []);
+}
+
 fn any_config() -> impl Strategy<Value = Config> {
     let texts = (plain_text(), proptest::option::of(plain_text()), proptest::option::of(plain_text()), plain_text());
     let hosts = proptest::collection::vec("(\\*\\.)?[a-z0-9-]{1,10}(\\.[a-z]{1,5}){0,2}", 0..5);
@@ -507,6 +530,11 @@ fn any_config() -> impl Strategy<Value = Config> {
                         set(&mut config, words[number as usize % words.len()]);
                     }
                     Field::Text { .. } | Field::Address { .. } | Field::Hosts { .. } => {}
+                    Field::Networks { set, .. } => {
+                        let [a, b, c, d, bits, ..] = number.to_le_bytes();
+                        let text = format!("{a}.{b}.{c}.{d}/{}", bits % 33);
+                        set(&mut config, Network::parse(&text).into_iter().collect());
+                    }
                 }
             }
             config.main.node_name = node_name;

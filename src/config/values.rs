@@ -14,6 +14,7 @@ pub enum ValueError {
     TooLong { bytes_max: usize },
     ControlCharacter,
     BadHost,
+    BadNetwork,
     TooMany { max: usize },
     BadExtension,
     BadContentType,
@@ -33,6 +34,7 @@ impl fmt::Display for ValueError {
             Self::TooLong { bytes_max } => write!(f, "longer than {bytes_max} bytes"),
             Self::ControlCharacter => f.write_str("contains a control character"),
             Self::BadHost => f.write_str("not a host name, such as example.com or *.example.com"),
+            Self::BadNetwork => f.write_str("not an IP address or a range of them, such as 10.0.0.0/8"),
             Self::TooMany { max } => write!(f, "more than {max} entries"),
             Self::BadExtension => f.write_str("a file extension is 1 to 10 letters, digits, - or _, without a dot"),
             Self::BadContentType => {

@@ -24,6 +24,8 @@ mod events;
 
 mod body;
 
+mod client;
+
 mod jsonp;
 
 mod upgrade;
@@ -34,6 +36,7 @@ mod response;
 mod tests;
 
 pub use body::{Body, BodyError, body};
+pub use client::{Proxies, client_address};
 pub use conditional::{Conditions, Validators, Wanted};
 pub use events::{EVENTS_PING, append_event, events_head};
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};

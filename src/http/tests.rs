@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{Network, RealIpHeader};
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const SITE: Site<'_> = Site { start_page: "<p>start", node_name: "n1" };
@@ -214,6 +215,28 @@ fn origins() {
     assert!(origin_allowed(&["example.com"], true, None));
     assert!(!origin_allowed(&["example.com"], false, None));
     assert!(origin_allowed::<&str>(&[], false, None));
+}
+
+#[test]
+fn browsers_behind_trusted_proxies_are_who_they_say() {
+    let trusted: Vec<Network> = ["10.0.0.0/8", "::1"].iter().map(|text| Network::parse(text).unwrap()).collect();
+    let check = |peer: &str, header, fields: &str, expected: &str| {
+        let text = get("/", fields);
+        let address = client_address(peer.parse().unwrap(), &head(&text), &Proxies { trusted: &trusted, header });
+        assert_eq!(address.to_string(), expected, "{peer} {header:?} {fields}");
+    };
+    let (real, list) = (RealIpHeader::XRealIp, RealIpHeader::XForwardedFor);
+    check("192.0.2.7", real, "X-Real-IP: 198.51.100.1\r\n", "192.0.2.7");
+    check("192.0.2.7", list, "X-Forwarded-For: 198.51.100.1\r\n", "192.0.2.7");
+    check("10.1.1.1", real, "x-real-ip: 198.51.100.1\r\n", "198.51.100.1");
+    check("::ffff:10.1.1.1", real, "x-real-ip: ::ffff:198.51.100.1\r\n", "198.51.100.1");
+    check("10.1.1.1", real, "X-Forwarded-For: 198.51.100.1\r\n", "10.1.1.1");
+    check("10.1.1.1", real, "X-Real-IP: unknown\r\n", "10.1.1.1");
+    check("::1", list, "X-Forwarded-For: 203.0.113.9, 198.51.100.1, 10.9.9.9\r\n", "198.51.100.1");
+    check("::1", list, "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-For: [2001:db8::1]:443\r\n", "2001:db8::1");
+    check("::1", list, "X-Forwarded-For: 198.51.100.1, nonsense, 10.9.9.9\r\n", "10.9.9.9");
+    check("::1", list, "X-Forwarded-For: 10.0.0.5, 10.9.9.9\r\n", "10.0.0.5");
+    check("::1", list, "", "::1");
 }
 
 #[test]

@@ -20,10 +20,11 @@ use ahash::RandomState;
 
 use crate::model::{
     CloseReason, ConnId, DevId, EventName, MessageId, Now, Personal, PipeKey, PipeName, Publication, PublicationKind,
-    ShardId, Time, UserId,
+    ShardId, Time, UnixTime, UserId,
 };
 use crate::storage::{Job, Outcome, Page, Place, Read, Request, StorageError, StoredMessage, Write};
 
+use super::leaving::Leaving;
 use super::owner::shrink;
 use super::ring::{AskId, Flush, Refusal, Send};
 use super::{Hub, Output, RingMessage, StatementId, Waiting};
@@ -103,6 +104,7 @@ pub(super) struct Mailboxes {
     /// No more than statements are under way.
     sent: HashMap<AskId, Sent, RandomState>,
     devices: usize,
+    pub(super) leaving: Leaving,
     /// Messages that connections have taken, but storage did not take off the queue. They are not for another one.
     undeleted: HashMap<(DevId, UserId), BTreeSet<MessageId>, RandomState>,
     undeleted_count: usize,
@@ -120,6 +122,7 @@ impl Mailboxes {
             users: HashMap::with_hasher(hasher.clone()),
             sent: HashMap::with_hasher(hasher.clone()),
             devices: 0,
+            leaving: Leaving::new(hasher.clone()),
             undeleted: HashMap::with_hasher(hasher.clone()),
             undeleted_count: 0,
             unread: HashSet::with_hasher(hasher),
@@ -143,6 +146,7 @@ impl Mailboxes {
             + self.undeleted_count * size_of::<MessageId>()
             + self.unread.capacity() * size_of::<(DevId, UserId)>()
             + self.held_bytes
+            + self.leaving.bytes()
     }
 
     #[cfg(test)]
@@ -151,7 +155,7 @@ impl Mailboxes {
     }
 
     pub(super) fn is_online(&self, dev: DevId, user: UserId) -> bool {
-        self.users.get(&(dev, user)).is_some_and(|user| !user.devices.is_empty())
+        self.users.get(&(dev, user)).is_some_and(|user| !user.devices.is_empty()) || self.leaving.contains(dev, user)
     }
 }
 
@@ -163,15 +167,16 @@ impl Hub {
             flush: None,
         });
         let first = entry.devices.is_empty();
-        if entry.devices.len() >= CONNECTIONS_MAX {
+        if entry.devices.len() >= self.config.connections_per_user_max {
             // So many of one user are no user's; and each one's coming and going costs a look at the others.
-            let end = Some(CloseReason::NoRoom);
+            let end = Some(CloseReason::Limited);
             let flush = Flush { dev, user, conn, messages: Vec::new(), register: false, end };
             return self.send(shard, RingMessage::Flush(Box::new(flush)));
         }
         entry.devices.push(Device { shard, conn, state: DeviceState::New });
         self.mailboxes.devices += 1;
-        if first {
+        // Whoever comes back in time was never away.
+        if first && !self.mailboxes.leaving.take(dev, user) {
             self.announce_presence(dev, user, true);
         }
         self.start_flush(dev, user);
@@ -186,14 +191,22 @@ impl Hub {
             if entry.flush.is_none() {
                 self.forget_user(dev, user);
             }
-            if self.config.save_last_seen {
-                self.departed.add(dev, user, now.unix);
+            let grace = self.config.offline_grace;
+            if grace == 0 || !self.mailboxes.leaving.add(dev, user, now.time + grace, now.unix) {
+                self.user_left(dev, user, now.unix);
             }
-            self.announce_presence(dev, user, false);
         } else {
             // Somebody beyond the limit may have a place now.
             self.start_flush(dev, user);
         }
+    }
+
+    /// The user counts as offline from now on, and is gone since then.
+    pub(super) fn user_left(&mut self, dev: DevId, user: UserId, since: UnixTime) {
+        if self.config.save_last_seen {
+            self.departed.add(dev, user, since);
+        }
+        self.announce_presence(dev, user, false);
     }
 
     fn forget_user(&mut self, dev: DevId, user: UserId) {
@@ -512,9 +525,6 @@ impl Flushing {
         std::mem::take(&mut self.held)
     }
 }
-
-/// Connections of one user; what comes beyond is ended.
-const CONNECTIONS_MAX: usize = 1_024;
 
 /// Personal messages to one user that wait while a connection is given the queue; beyond, they are refused.
 const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use crate::model::{
     Answer, ApiError, ConnId, DevId, EventName, Marker, PipeClass, PipeKey, PipeName, Publication, PublicationKind,
-    ShardId, UnixTime, UserId,
+    ShardId, TrackCursor, UnixTime, UserId,
 };
 
 use super::pipes::Interest;
@@ -64,6 +64,42 @@ impl Hub {
         self.resume(conn);
     }
 
+    /// One page of one shard's subscribers. Whoever stays is in at least one of the pages, since slots are looked at from
+    /// the last to the first and members only ever move to earlier ones.
+    pub(super) fn page_track_users(&mut self, conn: ConnId, pipe: PipeName, marker: Marker, cursor: TrackCursor) {
+        let Some(entry) = self.conns.get(conn) else { return };
+        let TrackCursor { shard, before } = cursor;
+        if shard.0 >= self.config.placement.connection_shards() {
+            return self.answer(conn, Answer::Error(ApiError::BadCursor));
+        }
+        let pipe = PipeKey { dev: entry.dev, name: pipe };
+        let Ticket(ask) = self.wait(conn, Waiting::TrackPage { conn, marker, shard });
+        let question = Question::Members { pipe, before, rows: TRACK_PAGE_ROWS };
+        self.send(shard, RingMessage::Ask(Box::new(Ask { id: AskId(ask), question })));
+    }
+
+    /// Behind a shard's last page comes the next shard's first.
+    pub(super) fn track_page_known(
+        &mut self,
+        conn: ConnId,
+        marker: Marker,
+        shard: ShardId,
+        members: Vec<Member>,
+        next: Option<u32>,
+    ) {
+        let next_shard = shard.0 + 1;
+        let next = match next {
+            Some(before) => Some(TrackCursor { shard, before: Some(before) }),
+            None if next_shard < self.config.placement.connection_shards() => {
+                Some(TrackCursor { shard: ShardId(next_shard), before: None })
+            }
+            None => None,
+        };
+        let subscribers = members.into_iter().map(|member| (member.user, member.uuid)).collect();
+        self.answer(conn, Answer::TrackPage { marker, subscribers, next });
+        self.resume(conn);
+    }
+
     /// Subscribers on this shard, newest first.
     pub(super) fn members(&self, pipe: &PipeKey, before: Option<u32>, rows: u32) -> Replies {
         let members = self.pipes.members_of(pipe);
@@ -117,6 +153,9 @@ impl Hub {
 
 /// Places that are looked at for one question, whoever's they are.
 const PLACES_MAX: usize = 4_096;
+
+/// Entries of one page of such a list.
+const TRACK_PAGE_ROWS: u32 = 512;
 
 /// Entries of one list of a `track_` pipe's users.
 const TRACK_USERS_MAX: u32 = 4_096;

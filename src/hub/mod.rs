@@ -22,6 +22,8 @@ mod departed;
 mod details;
 mod fan_out;
 mod history;
+mod leaving;
+mod limits;
 mod login;
 mod mailbox;
 mod members;
@@ -39,13 +41,14 @@ mod users;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
 use crate::model::{
     Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, MessageId, Now, Personal, PipeClass,
-    PipeError, PipeKey, PipeName, Position, Publication, PublicationKind, ShardId, Time, UserId,
+    PipeError, PipeKey, PipeName, Position, Publication, PublicationKind, ShardId, Time, TrackCursor, UserId,
 };
 use crate::storage::{Completion, Job, Outcome, PipeSetting, Read, Request, StoredMessage, Ticket};
 
@@ -54,6 +57,8 @@ use departed::Departed;
 use details::AllDetails;
 pub use details::Details;
 use fan_out::Arrivals;
+use limits::Counts;
+pub use limits::{Limits, Publisher, Submit};
 use login::{Login, Tokens};
 use mailbox::Mailboxes;
 use owner::Owned;
@@ -86,6 +91,11 @@ pub struct HubConfig {
     pub announce_offline: bool,
     /// Connections of one user that get personal messages; further ones wait for a place.
     pub devices_max: usize,
+    /// Connections of one user, whatever they get; further ones are ended.
+    pub connections_per_user_max: usize,
+    pub limits: Limits,
+    /// Microseconds that a user whose last connection went counts as online still.
+    pub offline_grace: u64,
     /// Pipes with a setting that this shard owns; beyond, new settings are refused.
     pub settings_max: usize,
     /// Those of one tenant among them.
@@ -112,6 +122,15 @@ pub struct Credentials {
 
 #[derive(Debug)]
 pub enum Input {
+    /// Somebody wants to begin a connection. Answered by one [`Output::Admitted`], at once or later.
+    Admit {
+        conn: ConnId,
+        address: IpAddr,
+    },
+    /// Somebody was admitted and did not become a connection.
+    Release {
+        address: IpAddr,
+    },
     /// A browser finished its handshake. The first answer is always [`Answer::ServerInfo`].
     Connected {
         conn: ConnId,
@@ -163,6 +182,13 @@ pub enum Input {
         pipe: PipeName,
         marker: Marker,
     },
+    /// A part of such a list.
+    PageTrackUsers {
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+        cursor: TrackCursor,
+    },
     /// [`Output::Queue`] was carried out; `taken`: the connection was there and still is.
     QueueWritten {
         flush: Box<Flush>,
@@ -188,6 +214,12 @@ pub enum Input {
 
 #[derive(Debug)]
 pub enum Output {
+    /// The connection may begin; or not, and may try again after so many seconds.
+    Admitted {
+        conn: ConnId,
+        address: IpAddr,
+        wait_s: Option<u16>,
+    },
     Answer {
         conn: ConnId,
         answer: Answer,
@@ -282,6 +314,11 @@ enum Waiting {
         marker: Marker,
     },
     TrackUsers(Box<TrackUsers>),
+    TrackPage {
+        conn: ConnId,
+        marker: Marker,
+        shard: ShardId,
+    },
     UserData {
         conn: ConnId,
         user: UserId,
@@ -358,6 +395,8 @@ pub struct HubCounters {
     pub logins: u64,
     pub logins_refused: u64,
     pub names_refused: u64,
+    /// Messages of users who publish faster than they may.
+    pub publications_refused: u64,
     /// Personal messages, once per connection.
     pub personal_deliveries: u64,
     /// Personal messages that nobody was there to take.
@@ -383,6 +422,7 @@ pub struct Hub {
     details: AllDetails,
     tokens: Tokens,
     mailboxes: Mailboxes,
+    counts: Counts,
     departed: Departed,
     /// Who goes now was noted already, and who is here does not matter any more.
     stopping: bool,
@@ -402,6 +442,7 @@ impl Hub {
     pub fn new(config: HubConfig) -> Self {
         let (pipes, owned, hasher) = (Pipes::new(&config), Owned::new(&config), config.placement.hasher());
         let departed = Departed::new(config.departed_max, hasher.clone());
+        let counts = Counts::new(&config.limits, hasher.clone());
         Self {
             config,
             conns: Conns::default(),
@@ -411,6 +452,7 @@ impl Hub {
             details: AllDetails::new(hasher.clone()),
             tokens: Tokens::new(hasher.clone()),
             mailboxes: Mailboxes::new(hasher.clone()),
+            counts,
             departed,
             stopping: false,
             arrivals: Arrivals::default(),
@@ -427,6 +469,8 @@ impl Hub {
     /// Takes in one thing that happened. Never blocks; inputs for connections that are gone change nothing.
     pub fn handle(&mut self, input: Input, now: Now) {
         match input {
+            Input::Admit { conn, address } => self.ask_admission(conn, address),
+            Input::Release { address } => self.release(address),
             Input::Connected { conn, credentials } => self.connected(conn, credentials, now),
             Input::Disconnected { conn } => self.disconnected(conn),
             Input::Subscribe { conn, pipes } => self.subscribe(conn, pipes),
@@ -439,6 +483,7 @@ impl Hub {
             Input::ReadUserStatus { conn, user } => self.read_user_status(conn, user),
             Input::ReadHistory { conn, pipe, marker } => self.read_history(conn, pipe, marker),
             Input::ListTrackUsers { conn, pipe, marker } => self.list_track_users(conn, pipe, marker),
+            Input::PageTrackUsers { conn, pipe, marker, cursor } => self.page_track_users(conn, pipe, marker, cursor),
             Input::QueueWritten { flush, to, taken } => self.send(to, RingMessage::Flushed { flush, taken }),
             Input::PersonalWritten { ask, to, connections } => {
                 self.send(to, RingMessage::PersonalTaken { ask, connections });
@@ -448,6 +493,10 @@ impl Hub {
             Input::Stored(completion) => self.stored(completion, now),
             Input::Stopping => self.stopping(now),
         }
+        self.handle_local(now);
+    }
+
+    fn handle_local(&mut self, now: Now) {
         while let Some(message) = self.local.pop_front() {
             self.ring(self.config.shard, message, now);
         }
@@ -469,6 +518,20 @@ impl Hub {
         }
     }
 
+    /// Tells of users whose grace is over, of some at a time. This causes ring messages, so it is not to be called while a
+    /// ring is full; `leaving_deadline` says when there is something to do.
+    pub fn users_left(&mut self, now: Now) {
+        for _ in 0..LEFT_AT_A_TIME {
+            let Some((dev, user, since)) = self.mailboxes.leaving.pop_due(now.time) else { break };
+            self.user_left(dev, user, since);
+        }
+        self.handle_local(now);
+    }
+
+    pub fn leaving_deadline(&self) -> Option<Time> {
+        self.mailboxes.leaving.next_deadline()
+    }
+
     /// Does what has its time: closes connections whose tokens have expired, and hands storage the users who have gone, if
     /// some have and storage is ready for more. To be called at the end of every turn and at [`Hub::next_deadline`].
     pub fn time_passed(&mut self, now: Now) {
@@ -483,6 +546,12 @@ impl Hub {
     /// When [`Hub::time_passed`] has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
         [self.departed.next_deadline(), self.tokens.due(), self.mailboxes.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Connections that this shard counts by their addresses.
+    #[cfg(test)]
+    pub fn counted_connections(&self) -> usize {
+        self.counts.connections()
     }
 
     /// What storage must still be handed when this hub ends; nobody hears the answer.
@@ -537,7 +606,7 @@ impl Hub {
             connections: self.conns.bytes() + self.details.bytes() + self.tokens.bytes(),
             pipes: self.pipes.bytes(),
             owned_pipes: self.owned.bytes(),
-            users: self.mailboxes.bytes() + self.users.bytes() + self.departed.bytes(),
+            users: self.mailboxes.bytes() + self.users.bytes() + self.departed.bytes() + self.counts.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
                 + self.reports.capacity() * size_of::<(ConnId, Report)>()
                 + self.expected.capacity() * size_of::<(ConnId, Vec<u32>)>(),
@@ -563,6 +632,9 @@ impl Hub {
             self.leave(conn, gone.user, *membership);
         }
         self.give_up(conn, gone.user);
+        if let Some(address) = self.details.get(conn.index).map(|detail| self.details.address(detail)) {
+            self.release(address);
+        }
         self.details.remove(conn);
     }
 
@@ -571,6 +643,9 @@ impl Hub {
     fn stopping(&mut self, now: Now) {
         self.stopping = true;
         if self.config.save_last_seen {
+            for (dev, user, since) in self.mailboxes.leaving.all() {
+                self.departed.add(dev, user, since);
+            }
             for (dev, user) in self.users.all() {
                 self.departed.add(dev, user, now.unix);
             }
@@ -598,8 +673,7 @@ impl Hub {
         publication.report = true;
         self.conns.set_busy(conn, true);
         self.reports.insert(conn, Report::default());
-        let to = self.config.placement.owner_of_pipe(&publication.pipe);
-        self.send(to, RingMessage::Publish { publication: Box::new(publication), statement: None });
+        self.submit(conn, user, Box::new(publication));
     }
 
     fn count_pipe(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
@@ -651,7 +725,13 @@ impl Hub {
                 self.counters.publications += u64::from(publication.kind == PublicationKind::Message);
                 self.publish_owned(publication, statement.map(|statement| (from, statement)), now);
             }
-            RingMessage::Announce { publication } => self.publish_owned(publication, None, now),
+            RingMessage::Submit(submit) => self.submitted(from, *submit, now),
+            RingMessage::Admit { address, conn } => self.decide_admission(from, conn, address, now),
+            RingMessage::AddressLeft { address } => self.address_left(address),
+            RingMessage::Announce { publication } => {
+                self.counters.publications += u64::from(publication.kind == PublicationKind::Message);
+                self.publish_owned(publication, None, now);
+            }
             RingMessage::Interest { pipe, subscribers, interest } => {
                 self.owned.interest(&pipe, from, subscribers, interest);
             }
@@ -716,6 +796,10 @@ impl Hub {
                     self.finish_report(conn);
                 }
             }
+            RingMessage::Admitted { address, conn, wait_s } => {
+                self.outputs.push_back(Output::Admitted { conn, address, wait_s });
+            }
+            RingMessage::NotPublished { conn, wait_ms } => self.not_published(conn, wait_ms),
             RingMessage::Answered(answered) => match (self.waiting.remove(&answered.id.0), answered.replies) {
                 (Some(Waiting::Count { conn, marker }), Replies::Counts(counts)) => {
                     let count = counts.first().copied().unwrap_or(0);
@@ -727,6 +811,9 @@ impl Hub {
                 }
                 (Some(Waiting::TrackUsers(list)), Replies::Members { members, .. }) => {
                     self.track_users_known(answered.id.0, list, members);
+                }
+                (Some(Waiting::TrackPage { conn, marker, shard }), Replies::Members { members, next }) => {
+                    self.track_page_known(conn, marker, shard, members, next);
                 }
                 _ => {}
             },
@@ -778,7 +865,7 @@ impl Hub {
             // The answer has no form for a failure, and the question may be asked again.
             (Waiting::LastSeen { conn, .. } | Waiting::Online { conn, .. }, _) => self.resume(conn),
             // Storage is not asked for these.
-            (Waiting::TakenOff { .. } | Waiting::TrackUsers(_), _) => {}
+            (Waiting::TakenOff { .. } | Waiting::TrackUsers(_) | Waiting::TrackPage { .. }, _) => {}
             (Waiting::UserData { conn, marker, .. } | Waiting::Count { conn, marker }, _) => {
                 self.answer(conn, Answer::Error(ApiError::Unavailable { marker }));
                 self.resume(conn);
@@ -875,6 +962,9 @@ fn send(
         outputs.push_back(Output::Ring { to, message });
     }
 }
+
+/// Users of whom it is told at a time that they went.
+const LEFT_AT_A_TIME: usize = 256;
 
 /// A hub reads single rows only, and what one may weigh was settled when it was written.
 const ONE_ROW: usize = usize::MAX;

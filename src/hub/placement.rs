@@ -1,5 +1,7 @@
 //! Which shard owns what. One function of the key, the same on every shard of a process.
 
+use std::net::IpAddr;
+
 use ahash::RandomState;
 
 use crate::model::{DevId, PipeKey, ShardId, UserId};
@@ -32,6 +34,11 @@ impl Placement {
 
     pub fn owner_of_user(&self, dev: DevId, user: UserId) -> ShardId {
         self.place(self.hasher.hash_one((dev, user)))
+    }
+
+    /// Who counts what an address does; `address` is what [`counted_address`](crate::model::counted_address) makes of it.
+    pub fn owner_of_address(&self, address: IpAddr) -> ShardId {
+        self.place(self.hasher.hash_one(address))
     }
 
     /// For maps whose keys come from outside.

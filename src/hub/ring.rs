@@ -1,9 +1,12 @@
 //! What crosses from shard to shard. Small, owned, and each of a [`Level`] that says what handling it may cause.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{CloseReason, ConnId, DevId, Personal, PipeKey, Position, Publication, UnixTime, UserId};
 use crate::storage::{StorageError, StoredMessage};
+
+use super::limits::Submit;
 
 /// Handling a message of one level causes ring messages of later levels only. That is why full rings cannot lock
 /// each other: see the mesh.
@@ -84,7 +87,13 @@ pub enum RingMessage {
     /// To the shard that has a connection without a socket: a request for it, which arrived elsewhere. Handling it causes
     /// nothing: it is noted, and begun like bytes that arrive.
     Poll(Box<Poll>),
-    /// From the owner of a user to the owner of a pipe: publish that the user came or went.
+    /// To the owner of the publisher: its message, if it may publish one now.
+    Submit(Box<Submit>),
+    /// To the owner of the address: may this connection of the sending shard begin?
+    Admit { address: IpAddr, conn: ConnId },
+    /// To the owner of the address: a connection that was admitted is no more.
+    AddressLeft { address: IpAddr },
+    /// From the owner of a user to the owner of a pipe: publish that the user came or went, or what the user submitted.
     Announce { publication: Box<Publication> },
     /// From the owner of the pipe to a shard with subscribers, for the interest that the owner knew then.
     Deliver { publication: Arc<Publication>, interest: InterestId },
@@ -107,6 +116,10 @@ pub enum RingMessage {
     Fanned { conn: ConnId, publication: Arc<Publication>, shards: u16, stored: bool },
     /// To the publishing browser's shard: so many connections of the sending shard got it.
     Delivered { conn: ConnId, connections: u32 },
+    /// To the shard of the publisher: too fast.
+    NotPublished { conn: ConnId, wait_ms: u32 },
+    /// To the shard where the connection waits.
+    Admitted { address: IpAddr, conn: ConnId, wait_s: Option<u16> },
     /// To whoever asked.
     Answered(Box<Answered>),
     /// To the shard where the request arrived.
@@ -128,7 +141,10 @@ impl RingMessage {
             | Self::EndUsers(_)
             | Self::EndToken { .. }
             | Self::Ask(_)
-            | Self::Poll(_) => Level::Request,
+            | Self::Poll(_)
+            | Self::Submit(_)
+            | Self::Admit { .. }
+            | Self::AddressLeft { .. } => Level::Request,
             Self::Announce { .. } => Level::Announce,
             Self::Deliver { .. } | Self::Recovered(_) | Self::Personal { .. } | Self::Flush(_) => Level::Deliver,
             Self::PersonalTaken { .. } | Self::Flushed { .. } => Level::Report,
@@ -136,6 +152,8 @@ impl RingMessage {
             | Self::Refused { .. }
             | Self::Fanned { .. }
             | Self::Delivered { .. }
+            | Self::NotPublished { .. }
+            | Self::Admitted { .. }
             | Self::Answered(_)
             | Self::Polled(_) => Level::Reply,
         }
@@ -305,7 +323,7 @@ pub struct Member {
     pub user: UserId,
     pub uuid: Box<str>,
     pub details: Arc<Headers>,
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
 }
 
 /// What a browser's request said about it. Shared by all connections that say the same.
@@ -322,7 +340,7 @@ pub struct ConnectionInfo {
     pub shard: u16,
     pub conn: ConnId,
     pub user: UserId,
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
     /// Pipes it is subscribed to.
     pub pipes: u32,
     /// Since when.

@@ -28,6 +28,7 @@ struct Net {
     /// Whether only the readings of queues fail.
     queue_fails: bool,
     seen: BTreeMap<(u16, u32), Vec<String>>,
+    last_answer: Option<Answer>,
     accepted: Vec<StatementId>,
     answered: Vec<Replies>,
     busy_moments: usize,
@@ -46,6 +47,9 @@ impl Net {
             announce_online: true,
             announce_offline: true,
             devices_max: 2,
+            connections_per_user_max: 1_024,
+            limits: Limits::default(),
+            offline_grace: 0,
             settings_max: 4,
             tenant_settings_max: 3,
             history_bytes_max: 1_000_000,
@@ -68,6 +72,7 @@ impl Net {
             untaken: Vec::new(),
             queue_fails: false,
             seen: BTreeMap::new(),
+            last_answer: None,
             accepted: Vec::new(),
             answered: Vec::new(),
             busy_moments: 0,
@@ -165,7 +170,14 @@ impl Net {
 
     fn carry_out(&mut self, shard: u16, output: Output) {
         match output {
-            Output::Answer { conn, answer } => self.saw(shard, conn, format!("{answer:?}")),
+            Output::Admitted { conn, wait_s: None, .. } => self.saw(shard, conn, "admitted".to_owned()),
+            Output::Admitted { conn, wait_s: Some(wait_s), .. } => {
+                self.saw(shard, conn, format!("not admitted for {wait_s} s"));
+            }
+            Output::Answer { conn, answer } => {
+                self.saw(shard, conn, format!("{answer:?}"));
+                self.last_answer = Some(answer);
+            }
             Output::FanOut { publications, conns } => {
                 let joined: Vec<String> = publications.iter().map(|publication| text_of(publication)).collect();
                 for conn in conns {
@@ -800,6 +812,7 @@ fn a_place_that_was_taken_again_is_another_connection() {
     assert_eq!(net.ask_counts(&["aa"]), [1]);
 }
 
+mod limits;
 mod people;
 mod recovery;
 mod storm;

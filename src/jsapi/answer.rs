@@ -4,7 +4,7 @@ use crate::model::{Answer, ApiError, PipeError, SubscriptionError, UnixTime, Wir
 use crate::ws;
 
 use super::json::{Data, Envelope, Member, Name, Value};
-use super::notice::{encode_track_users, encode_user_status};
+use super::notice::{encode_track_page, encode_track_users, encode_user_status};
 
 /// Appends one answer. `server` is the product text for `serverInfo`.
 pub fn encode_answer(answer: &Answer, form: WireForm, now: UnixTime, server: &str, out: &mut Vec<u8>) {
@@ -49,6 +49,10 @@ pub fn encode_answer(answer: &Answer, form: WireForm, now: UnixTime, server: &st
         Answer::TrackUsers { pipe, marker, subscribers } => {
             let subscribers = subscribers.iter().map(|(user, uuid)| (*user, &**uuid));
             encode_track_users(pipe, marker, subscribers, now, form, out);
+        }
+        Answer::TrackPage { marker, subscribers, next } => {
+            let subscribers = subscribers.iter().map(|(user, uuid)| (*user, &**uuid));
+            encode_track_page(marker, subscribers, *next, now, form, out);
         }
         Answer::Subscribed { pipe, position, recovered } => {
             let position = position.map_or(Value::Null, Value::Position);
@@ -104,6 +108,19 @@ fn encode_error(error: &ApiError, form: WireForm, now: UnixTime, out: &mut Vec<u
         ApiError::NotATrackPipe => {
             let text = "Only pipes whose name begins with track_ can tell who is in them";
             sys(&[("error", Value::Text(text)), ("user_id", Value::Number(-1))], None, None);
+        }
+        ApiError::BadCursor => {
+            let text = "The list goes on from the cursor of the last answer, and begins without one";
+            sys(&[("error", Value::Text(text)), ("user_id", Value::Number(-1))], None, None);
+        }
+        ApiError::TooFast { wait_ms } => {
+            let text = "Too many messages in a second; this one was not published";
+            let members = [
+                ("error", Value::Text(text)),
+                ("number_messages", Value::Number(-1)),
+                ("retry_after_ms", Value::Number((*wait_ms).into())),
+            ];
+            sys(&members, None, None);
         }
         ApiError::UserData => {
             let text = "Needed: a marker of at most 64 characters of A-Z a-z 0-9 _ -, then the number of a user";

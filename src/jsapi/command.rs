@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::model::{
-    ApiError, EventName, Marker, NameError, PipeClass, PipeError, PipeName, Position, SubscriptionError, UserId,
-    is_name_byte,
+    ApiError, EventName, Marker, NameError, PipeClass, PipeError, PipeName, Position, SubscriptionError, TrackCursor,
+    UserId, is_name_byte,
 };
 
 /// The keyword is none of ours, or is not ended by a newline: the connection is dropped without a word.
@@ -34,6 +34,9 @@ pub enum Command<'a> {
     PipeLog(Result<PipeLog, [ApiError; 2]>),
     /// `track_pipe_users\n<pipe>\n<marker>`
     TrackPipeUsers(Result<TrackPipeUsers, ApiError>),
+    /// `track_pipe_page\n<pipe>\n<marker>\n<cursor>`: the same list in parts. For clients of `api=js2` only, which is not
+    /// checked here.
+    TrackPipePage(Result<TrackPipePage, ApiError>),
     /// `user_data\n<marker>\n<user>`
     UserData(Result<UserData, ApiError>),
     /// `cgi_call\n<anything>`: accepted, has no effect.
@@ -74,6 +77,14 @@ pub struct TrackPipeUsers {
     pub marker: Marker,
 }
 
+/// Some of those who are in a `track_` pipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackPipePage {
+    pub pipe: PipeName,
+    pub marker: Marker,
+    pub cursor: TrackCursor,
+}
+
 /// A question for a user's public text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserData {
@@ -92,6 +103,7 @@ pub fn parse_command(text: &str) -> Result<Command<'_>, Unknown> {
         "web_pipe2" => Command::WebPipe2(parse_web_pipe2(arguments)),
         "pipe_log" => Command::PipeLog(parse_pipe_log(arguments).map_err(|error| [error; 2].map(ApiError::Pipe))),
         "track_pipe_users" => Command::TrackPipeUsers(parse_track_pipe_users(arguments).ok_or(ApiError::NotATrackPipe)),
+        "track_pipe_page" => Command::TrackPipePage(parse_track_pipe_page(arguments)),
         "user_data" => Command::UserData(parse_user_data(arguments).ok_or(ApiError::UserData)),
         "cgi_call" => Command::CgiCall,
         "CometQL_call" => Command::CometQlCall,
@@ -247,6 +259,15 @@ fn parse_track_pipe_users(arguments: &str) -> Option<TrackPipeUsers> {
     let pipe = PipeName::new(tokens.next()?.as_bytes()).ok().filter(|pipe| pipe.class() == PipeClass::Track)?;
     let marker = Marker::new(tokens.next().unwrap_or_default().as_bytes()).ok()?;
     Some(TrackPipeUsers { pipe, marker })
+}
+
+fn parse_track_pipe_page(arguments: &str) -> Result<TrackPipePage, ApiError> {
+    let (pipe, marker) = parse_pipe_and_marker(arguments).map_err(ApiError::Pipe)?;
+    if pipe.class() != PipeClass::Track {
+        return Err(ApiError::NotATrackPipe);
+    }
+    let cursor = TrackCursor::parse(arguments.split('\n').nth(2).unwrap_or_default()).ok_or(ApiError::BadCursor)?;
+    Ok(TrackPipePage { pipe, marker, cursor })
 }
 
 fn parse_user_data(arguments: &str) -> Option<UserData> {

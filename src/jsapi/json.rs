@@ -57,6 +57,8 @@ pub(super) enum Data<'a> {
     Text(&'a str),
     Object(Object<'a>),
     List(&'a mut dyn Iterator<Item = [Member<'a>; 2]>),
+    /// A part of a list of `users`, and under `next` where it goes on.
+    Page(Value<'a>, &'a mut dyn Iterator<Item = [Member<'a>; 2]>),
 }
 
 /// Members in the order of their keys.
@@ -168,40 +170,53 @@ impl Data<'_> {
         match self {
             Self::Text(text) => write_string(text.as_bytes(), out),
             Self::Object(object) => write_object(object, out),
-            Self::List(objects) => {
-                out.push(b'[');
-                for (place, object) in objects.enumerate() {
-                    if place > 0 {
-                        out.push(b',');
-                    }
-                    write_object(&object, out);
-                }
-                out.push(b']');
+            Self::List(objects) => write_list(objects, out),
+            Self::Page(next, objects) => {
+                out.push(b'{');
+                write_member("next", next, out);
+                write_key("users", out);
+                write_list(objects, out);
+                out.push(b'}');
             }
         }
     }
 }
 
+fn write_list<'a>(objects: &mut dyn Iterator<Item = [Member<'a>; 2]>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (place, object) in objects.enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        write_object(&object, out);
+    }
+    out.push(b']');
+}
+
 fn write_object(object: Object<'_>, out: &mut Vec<u8>) {
     out.push(b'{');
     for (key, value) in object {
-        write_key(key, out);
-        match *value {
-            Value::Text(text) => write_string(text.as_bytes(), out),
-            Value::Number(number) => write_number(number, out),
-            Value::Numbered(before, number, behind) => {
-                out.push(b'"');
-                write_escaped(before.as_bytes(), out);
-                write_number(number.into(), out);
-                write_escaped(behind.as_bytes(), out);
-                out.push(b'"');
-            }
-            Value::Position(position) => write_position(position, out),
-            Value::Truth(truth) => out.extend_from_slice(if truth { b"true" } else { b"false" }),
-            Value::Null => out.extend_from_slice(b"null"),
-        }
+        write_member(key, *value, out);
     }
     out.push(b'}');
+}
+
+fn write_member(key: &str, value: Value<'_>, out: &mut Vec<u8>) {
+    write_key(key, out);
+    match value {
+        Value::Text(text) => write_string(text.as_bytes(), out),
+        Value::Number(number) => write_number(number, out),
+        Value::Numbered(before, number, behind) => {
+            out.push(b'"');
+            write_escaped(before.as_bytes(), out);
+            write_number(number.into(), out);
+            write_escaped(behind.as_bytes(), out);
+            out.push(b'"');
+        }
+        Value::Position(position) => write_position(position, out),
+        Value::Truth(truth) => out.extend_from_slice(if truth { b"true" } else { b"false" }),
+        Value::Null => out.extend_from_slice(b"null"),
+    }
 }
 
 /// Keys are our own words and need no escapes. The comma belongs to every key but an object's first.

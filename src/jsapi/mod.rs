@@ -23,8 +23,8 @@ mod tests;
 
 pub use answer::{encode_answer, frame_answer};
 pub use command::{
-    Command, PipeCount, PipeLog, RecoveryList, SubscriptionList, TrackPipeUsers, Unknown, UserData, WebPipe2,
-    parse_command,
+    Command, PipeCount, PipeLog, RecoveryList, SubscriptionList, TrackPipePage, TrackPipeUsers, Unknown, UserData,
+    WebPipe2, parse_command,
 };
 pub use hello::{Hello, HelloError, parse_hello};
 pub use notice::{

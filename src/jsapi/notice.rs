@@ -2,7 +2,7 @@
 //!
 //! All functions append one JSON object to `out`; [`crate::ws::append_text_frame`] makes a frame of it.
 
-use crate::model::{EventName, LastSeen, Marker, PipeName, Position, UnixTime, UserId, WireForm};
+use crate::model::{EventName, LastSeen, Marker, PipeName, Position, TrackCursor, UnixTime, UserId, WireForm};
 
 use super::json::{Data, Envelope, Name, Value};
 
@@ -30,6 +30,32 @@ pub fn encode_track_users<'a>(
             WireForm::Modern | WireForm::Extended => Name("", "_answer"),
             WireForm::Legacy => Name("", pipe.as_str()),
         },
+        ..Envelope::default()
+    };
+    envelope.write(form, out);
+}
+
+/// A part of that list, and where the next part begins.
+///
+/// Shape: as the whole list; `data` is `{"next":<a text, or null at the end>,"users":[...]}`.
+pub(super) fn encode_track_page<'a>(
+    marker: &Marker,
+    subscribers: impl IntoIterator<Item = (UserId, &'a str)>,
+    next: Option<TrackCursor>,
+    now: UnixTime,
+    form: WireForm,
+    out: &mut Vec<u8>,
+) {
+    let next = next.map(|next| next.to_string());
+    let envelope = Envelope {
+        data: Data::Page(
+            next.as_deref().map_or(Value::Null, Value::Text),
+            &mut subscribers.into_iter().map(|(user, uuid)| subscriber(user, uuid)),
+        ),
+        event: Name("", "track_page"),
+        marker: Some(marker.as_str()),
+        time: Some(now),
+        pipe: Name("", "_answer"),
         ..Envelope::default()
     };
     envelope.write(form, out);

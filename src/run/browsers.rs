@@ -14,13 +14,14 @@
 //!
 //! While a connection is in File or Sending, it is not read: requests are answered one after the other.
 
+mod admission;
 mod fan_out;
 mod polling;
 mod requests;
 mod wanted;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,13 +30,13 @@ use shards::{End, Token};
 
 use crate::http;
 use crate::hub::{
-    AskId, Credentials, Details, Flush, Headers, Hub, HubConfig, Input, Output, Poll, Replies, RingMessage, Subscribed,
+    AskId, Credentials, Details, Flush, Hub, HubConfig, Input, Output, Poll, Replies, RingMessage, Subscribed,
 };
-use crate::jsapi::{self, Command, Hello, HelloError, HistoryEntry};
+use crate::jsapi::{self, Command, Hello, HelloError, HistoryEntry, TrackPipePage};
 use crate::metrics::Counters;
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, Marker, Now, Personal, PipeName, Position, Publication, ShardId,
-    SharedBytes, Time, UnixTime, WireForm,
+    Answer, ApiError, CloseReason, ConnId, Marker, Network, Now, Personal, PipeName, Position, Publication,
+    RealIpHeader, ShardId, SharedBytes, Time, UnixTime, WireForm,
 };
 use crate::storage::{Completion, PipeSetting, StoredMessage};
 use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
@@ -50,6 +51,7 @@ use super::polls::{PollLimits, Polls};
 use super::runtime::Runtime;
 use super::storage::StorageClient;
 
+use admission::Admission;
 use fan_out::{fan_out, fan_out_to_polled};
 use polling::Asking;
 
@@ -58,6 +60,8 @@ pub(super) enum Phase {
     /// Its request, or the login of a session, is not complete.
     #[default]
     Head,
+    /// The owner of its address is asked whether it may begin a connection.
+    Admission,
     /// Its file is being looked for.
     File,
     /// An answer is on its way, and another request may follow.
@@ -74,7 +78,12 @@ pub(super) enum Phase {
 impl Phase {
     /// Whether it has not shown yet what it is for.
     pub(super) fn is_half_open(self) -> bool {
-        matches!(self, Self::Head | Self::File | Self::Sending)
+        matches!(self, Self::Head | Self::Admission | Self::File | Self::Sending)
+    }
+
+    /// Whether what stands behind the request has to wait.
+    fn is_answering(self) -> bool {
+        matches!(self, Self::Admission | Self::File | Self::Sending)
     }
 
     fn is_events(self) -> bool {
@@ -111,6 +120,9 @@ pub(super) struct BrowserConfig {
     pub(super) dev_max: u32,
     /// Hosts whose pages may connect; empty: all.
     pub(super) origins: Vec<String>,
+    /// Peers that name the browser whose request they pass on, and where they do.
+    pub(super) trusted_proxies: Arc<[Network]>,
+    pub(super) real_ip_header: RealIpHeader,
     pub(super) handshake_timeout: Duration,
     /// Zero: never ping.
     pub(super) ping_interval: Duration,
@@ -147,6 +159,12 @@ pub(super) struct Browsers {
     /// outside, begun at the end of the turn.
     polls_noted: VecDeque<(ShardId, Box<Poll>)>,
     polls_resumed: VecDeque<ConnId>,
+    /// Of requests that may begin a connection, or may not, until they are carried out.
+    admissions: HashMap<Token, Admission, RandomState>,
+    /// Addresses of those that were admitted when they had gone.
+    unused_admissions: VecDeque<IpAddr>,
+    /// When users whose grace is over are looked for again, although a ring is full.
+    leaving_retry: Time,
     /// Connections whose request waits.
     asking: HashMap<Token, Asking, RandomState>,
     stopping: bool,
@@ -172,6 +190,7 @@ impl Browsers {
         let counters = Counters::default();
         let polls = Polls::new(config.polls);
         let asking = HashMap::with_hasher(hasher.clone());
+        let admissions = HashMap::with_hasher(hasher.clone());
         Self {
             config,
             hub,
@@ -191,6 +210,9 @@ impl Browsers {
             polls,
             polls_noted: VecDeque::new(),
             polls_resumed: VecDeque::new(),
+            admissions,
+            unused_admissions: VecDeque::new(),
+            leaving_retry: Time::default(),
             asking,
             stopping: false,
             head_of: None,
@@ -227,7 +249,7 @@ impl Browsers {
                 Phase::Subscribing => self.subscribe_events(io, conn, rest),
                 // Nothing is expected, and nothing is kept.
                 Phase::Events => Progress::Used(rest.len()),
-                Phase::File | Phase::Sending | Phase::Polling => break,
+                Phase::Admission | Phase::File | Phase::Sending | Phase::Polling => break,
             };
             match step {
                 Progress::Used(count) => used += count,
@@ -238,8 +260,7 @@ impl Browsers {
                 return bytes.len();
             }
             // The next request waits for the answer to this one, as a command does.
-            let is_answering =
-                browser_mut(io, conn).is_some_and(|browser| matches!(browser.phase, Phase::File | Phase::Sending));
+            let is_answering = browser_mut(io, conn).is_some_and(|browser| browser.phase.is_answering());
             if is_answering || self.hub.is_busy(id(conn)) {
                 io.pause(conn);
                 break;
@@ -262,6 +283,7 @@ impl Browsers {
     pub(super) fn ended(&mut self, io: &mut impl Runtime, conn: Token, end: End) {
         count_end(&mut self.counters, end);
         self.asking.remove(&conn);
+        self.forget_admission(io, conn);
         self.let_go(io, conn);
     }
 
@@ -321,6 +343,8 @@ impl Browsers {
             }
         }
         self.go_on_with_polls(io);
+        self.go_on_with_admissions(io);
+        self.tell_who_left(io);
         while self.hub.has_arrivals() && !io.fan_out_pending() {
             self.hub.end_turn();
             self.carry_out(io);
@@ -340,8 +364,23 @@ impl Browsers {
     /// When `turn_ended` has something to do without any input.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let flushing = self.flushing_until.front().map(|(until, _)| *until);
-        let timers = [self.hub.next_deadline(), self.polls.next_deadline(), flushing, self.pace.due()];
+        let leaving = self.hub.leaving_deadline().map(|due| due.max(self.leaving_retry));
+        let timers = [self.hub.next_deadline(), self.polls.next_deadline(), flushing, self.pace.due(), leaving];
         timers.into_iter().flatten().min()
+    }
+
+    /// Timers are work from outside: what follows from them waits while a ring is full.
+    fn tell_who_left(&mut self, io: &mut impl Runtime) {
+        let now = io.now();
+        if self.hub.leaving_deadline().is_none_or(|due| due.max(self.leaving_retry) > now.time) {
+            return;
+        }
+        if io.congested() {
+            self.leaving_retry = now.time + LEAVING_RETRY_AFTER;
+            return;
+        }
+        self.hub.users_left(now);
+        self.carry_out(io);
     }
 
     /// The user's other devices, and who writes to the user, wait for the one that takes the queue.
@@ -390,6 +429,7 @@ impl Browsers {
         counters.logins = hub.logins;
         counters.logins_refused = hub.logins_refused;
         counters.names_refused = hub.names_refused;
+        counters.publications_refused = hub.publications_refused;
         counters.recoveries = hub.recoveries;
         counters.recoveries_failed = hub.recoveries_failed;
         counters.recovered_messages = hub.recovered_messages;
@@ -405,12 +445,20 @@ impl Browsers {
             + self.polls.bytes()
             + self.polls_noted.capacity() * size_of::<(ShardId, Box<Poll>)>()
             + self.asking.capacity() * size_of::<(Token, Asking)>()
+            + self.admissions.capacity() * size_of::<(Token, Admission)>()
+            + self.unused_admissions.capacity() * size_of::<IpAddr>()
             + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId, Time))>()
             + self.flushing_until.capacity() * size_of::<(Time, Token)>()
             + self.refused.capacity() * size_of::<Completion>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
         counters
+    }
+
+    /// Connections of this shard, and those of all shards that it counts by their addresses.
+    #[cfg(test)]
+    pub(super) fn connections(&self) -> (usize, usize) {
+        (self.hub.connections(), self.hub.counted_connections())
     }
 
     /// Whether publications or messages wait here for a turn.
@@ -420,7 +468,7 @@ impl Browsers {
     }
 
     /// The request line's fields say who it is.
-    fn hello(&mut self, io: &mut impl Runtime, conn: Token, target: &str, admitted: bool, headers: Headers) {
+    fn hello(&mut self, io: &mut impl Runtime, conn: Token, target: &str, admitted: bool, details: Details) {
         let Some(browser) = browser_mut(io, conn) else { return };
         browser.phase = Phase::Open;
         let hello = jsapi::parse_hello(target.as_bytes(), self.config.dev_max).and_then(|hello| {
@@ -429,7 +477,7 @@ impl Browsers {
         match hello {
             Ok(hello) => {
                 browser.classic = hello.classic;
-                self.connect(io, conn, hello, headers);
+                self.connect(io, conn, hello, details);
             }
             Err(error) => {
                 browser.form = error.form;
@@ -441,7 +489,7 @@ impl Browsers {
     }
 
     /// Tells the hub of it, and from now on there are pings instead of a deadline.
-    fn connect(&mut self, io: &mut impl Runtime, conn: Token, hello: Hello, headers: Headers) {
+    fn connect(&mut self, io: &mut impl Runtime, conn: Token, hello: Hello, details: Details) {
         let Some(browser) = browser_mut(io, conn) else { return };
         browser.form = hello.form;
         if self.config.ping_interval.is_zero() {
@@ -449,9 +497,17 @@ impl Browsers {
         } else {
             io.idle_timeout(conn, self.config.ping_interval);
         }
+        self.begin(io, conn, id(conn), hello, details);
+    }
+
+    /// Hands the hub a connection that the request on `asker` begins.
+    fn begin(&mut self, io: &mut impl Runtime, asker: Token, conn: ConnId, hello: Hello, details: Details) {
+        // From now on the hub knows when it is gone.
+        self.admissions.remove(&asker);
         self.counters.handshakes += 1;
-        let credentials = credentials(io, conn, hello, headers);
-        self.input(io, Input::Connected { conn: id(conn), credentials });
+        let Hello { dev, user, key, uuid, .. } = hello;
+        let credentials = Credentials { dev, user, key, details: Details { uuid, ..details } };
+        self.input(io, Input::Connected { conn, credentials });
     }
 
     // Frames
@@ -547,8 +603,8 @@ impl Browsers {
                 self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
                 Ok(Input::Subscribe { conn: conn_id, pipes })
             }
-            // Classic clients do not know it, so for them it is not there.
-            Command::Subscription2(_) if browser.form != WireForm::Extended => {
+            // Classic clients do not know them, so for them they are not there.
+            Command::Subscription2(_) | Command::TrackPipePage(_) if browser.form != WireForm::Extended => {
                 return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
             }
             Command::Subscription2(list) => {
@@ -575,10 +631,15 @@ impl Browsers {
             Command::WebPipe2(Err(error))
             | Command::PipeCount(Err(error))
             | Command::UserData(Err(error))
-            | Command::TrackPipeUsers(Err(error)) => Err(vec![error]),
+            | Command::TrackPipeUsers(Err(error))
+            | Command::TrackPipePage(Err(error)) => Err(vec![error]),
             Command::UserStatus(user) => Ok(Input::ReadUserStatus { conn: conn_id, user }),
             Command::PipeLog(Ok(wanted)) => {
                 Ok(Input::ReadHistory { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
+            }
+            Command::TrackPipePage(Ok(wanted)) => {
+                let TrackPipePage { pipe, marker, cursor } = wanted;
+                Ok(Input::PageTrackUsers { conn: conn_id, pipe, marker, cursor })
             }
             Command::TrackPipeUsers(Ok(wanted)) => {
                 Ok(Input::ListTrackUsers { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
@@ -610,6 +671,7 @@ impl Browsers {
     fn carry_out(&mut self, io: &mut impl Runtime) {
         while let Some(output) = self.hub.poll_output() {
             match output {
+                Output::Admitted { conn, address, wait_s } => self.admission_known(io, token(conn), address, wait_s),
                 Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
                 Output::FanOut { publications, conns } => {
                     fan_out(io, &mut self.polls, &mut self.deflater, &publications, conns);
@@ -660,7 +722,7 @@ impl Browsers {
                 jsapi::encode_personal(event, message, Some(UnixTime(*time)), form, &mut self.scratch);
                 self.polls.push_json(flush.conn, &self.scratch, io.now().time);
             }
-            match self.polls.keep_flush(flush.conn, flush, to) {
+            match self.polls.keep_flush(flush.conn, flush, to, io.now().time) {
                 Ok(()) => return,
                 Err(back) => (flush, to) = back,
             }
@@ -863,8 +925,8 @@ impl TurnBudget {
 /// Microseconds that a connection may take for one part of a queue.
 const FLUSH_TIME_MAX: u64 = 5_000_000;
 
-/// Of a client that is gone already.
-const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+/// Microseconds until it is looked again whether the rings have room.
+const LEAVING_RETRY_AFTER: u64 = 10_000;
 
 /// The protocol's number for a page of a host that is not on the list.
 const ORIGIN_REFUSED: u16 = 423;
@@ -875,13 +937,6 @@ enum Progress {
     Wait,
     /// The connection ends; nothing more is looked at.
     Over,
-}
-
-/// What a request on this connection said of who asks.
-fn credentials(io: &impl Runtime, conn: Token, hello: Hello, headers: Headers) -> Credentials {
-    let address = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
-    let details = Details { uuid: hello.uuid, address, headers, since: io.now().unix };
-    Credentials { dev: hello.dev, user: hello.user, key: hello.key, details }
 }
 
 /// What waits to be sent is known here only.

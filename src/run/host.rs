@@ -1,5 +1,6 @@
 //! The two kinds of shards behind the one interface of the runtime, and what they share.
 
+use std::cell::Cell;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -139,8 +140,25 @@ pub(super) fn start_clock() {
     LazyLock::force(&START);
 }
 
-/// Both clocks, the monotonic one at this instant.
+thread_local! {
+    /// What the last turn of this thread's shard was told.
+    static LAST: Cell<Option<(Instant, Now)>> = const { Cell::new(None) };
+}
+
+/// Both clocks, the monotonic one at this instant. The system's clock is read once for each instant, which is once in a
+/// turn.
 pub(super) fn clocks(instant: Instant) -> Now {
+    if let Some((last, now)) = LAST.get()
+        && last == instant
+    {
+        return now;
+    }
+    let now = read_clocks(instant);
+    LAST.set(Some((instant, now)));
+    now
+}
+
+fn read_clocks(instant: Instant) -> Now {
     let micros = instant.saturating_duration_since(*START).as_micros() as u64;
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Now { time: Time(micros), unix: UnixTime(unix.as_secs() as i64), micros: unix.subsec_micros() }

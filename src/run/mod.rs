@@ -39,7 +39,7 @@ use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
 use crate::config::{self, Config, SendEngine, StringEscapes, Tenant, Tls};
 use crate::http::HeadLimits;
-use crate::hub::{HubConfig, NoPublicKey, Placement, TokenKey, TokenKeys};
+use crate::hub::{self, HubConfig, NoPublicKey, Placement, TokenKey, TokenKeys};
 use crate::metrics::Counters;
 use crate::model::{DevId, ShardId, TokenAlgorithm};
 use crate::storage::{PipeSetting, StorageError};
@@ -367,6 +367,14 @@ fn make_host(
             announce_online: config.main.send_user_online_events,
             announce_offline: config.main.send_user_offline_events,
             devices_max: config.ws.devices_max,
+            connections_per_user_max: config.ws.connections_per_user_max,
+            limits: hub::Limits {
+                connections_per_address_max: config.ws.connections_per_address_max,
+                connects_per_address_per_s: config.ws.connects_per_address_per_s,
+                publications_per_user_per_s: config.ws.publications_per_user_per_s,
+                exempt: config.ws.trusted_proxies.as_slice().into(),
+            },
+            offline_grace: u64::from(config.main.offline_grace_s) * 1_000_000,
             settings_max: SETTINGS_PER_SHARD_MAX,
             tenant_settings_max: SETTINGS_PER_SHARD_MAX / 4,
             history_bytes_max: config.ws.queue_bytes_max / 2,
@@ -381,6 +389,8 @@ fn make_host(
         heads: HeadLimits::default(),
         dev_max: config.main.dev_index_size,
         origins: config.ws.hosts.clone(),
+        trusted_proxies: config.ws.trusted_proxies.as_slice().into(),
+        real_ip_header: config.ws.real_ip_header,
         handshake_timeout: Duration::from_millis(u64::from(config.ws.handshake_timeout_ms)),
         ping_interval: Duration::from_secs(u64::from(config.ws.ping_interval_s)),
         fragments_max: FRAGMENTS_MAX,

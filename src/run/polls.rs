@@ -20,12 +20,15 @@ use crate::ws;
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long a connection lives without a poll.
 const IDLE_MAX: Duration = Duration::from_mins(1);
+/// How long it may take for a part of a user's queue: other devices of the user, and who writes to it, wait for that.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(30);
 /// Messages of one connection that are not acknowledged.
 pub(super) const MESSAGES_MAX: usize = 1000;
 /// Commands of one connection that wait for the answer to another one.
 const COMMANDS_MAX: usize = 16;
 
 const OVERFLOW: &str = "too many messages were not acknowledged; please begin anew";
+const UNTAKEN: &str = "messages of the user's queue were not acknowledged for 30 seconds; please begin anew";
 const IDLE: &str = "nobody polled for a minute; please begin anew";
 const UNKNOWN: &str = "there is no such connection; please begin anew";
 const REPLACED: &[u8] = b"[]";
@@ -71,8 +74,9 @@ struct Polled {
     bytes: usize,
     asker: Option<Asker>,
     commands: VecDeque<(Option<Asker>, Box<str>)>,
-    /// A part of the user's queue, which counts as taken when this message is acknowledged.
+    /// A part of the user's queue, which counts as taken when this message is acknowledged; and how long that may take.
     flush: Option<(u64, Box<Flush>, ShardId)>,
+    flush_until: Time,
     over: Option<&'static str>,
     hub_knows: bool,
     due: Time,
@@ -87,6 +91,12 @@ struct Message {
 impl Message {
     fn json(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
+    }
+}
+
+impl Polled {
+    fn is_untaken(&self, now: Time) -> bool {
+        self.flush.is_some() && self.flush_until <= now
     }
 }
 
@@ -134,6 +144,7 @@ impl Polls {
             asker: None,
             commands: VecDeque::new(),
             flush: None,
+            flush_until: Time::default(),
             over: None,
             hub_knows: false,
             due,
@@ -267,11 +278,14 @@ impl Polls {
     }
 
     /// A part of the queue was pushed. It counts as taken when the last of it is acknowledged.
-    pub(super) fn keep_flush(&mut self, conn: ConnId, flush: Box<Flush>, to: ShardId) -> Result<(), Part> {
+    pub(super) fn keep_flush(&mut self, conn: ConnId, flush: Box<Flush>, to: ShardId, now: Time) -> Result<(), Part> {
         match self.find(conn).filter(|(_, polled)| polled.over.is_none()) {
-            Some((_, polled)) => {
+            Some((index, polled)) => {
                 let last = polled.acknowledged + polled.waiting.len() as u64;
                 polled.flush = Some((last, flush, to));
+                polled.flush_until = after(now, FLUSH_TIME_MAX);
+                let due = polled.due;
+                self.set_due(index, due);
                 Ok(())
             }
             None => Err((flush, to)),
@@ -340,6 +354,7 @@ impl Polls {
             let Some(place) = self.places.get_mut(index as usize) else { return };
             let conn = ConnId { index: ConnId::POLLED_FIRST + index, generation: place.generation };
             match &mut place.polled {
+                Some(polled) if polled.over.is_none() && polled.is_untaken(now) => self.end(conn, UNTAKEN, now),
                 Some(polled) if polled.over.is_none() && polled.asker.is_some() => self.answer(index, now),
                 Some(polled) if polled.over.is_none() => self.end(conn, IDLE, now),
                 // Its place is not anybody else's before the hub has heard of its end.
@@ -358,6 +373,8 @@ impl Polls {
         let place = self.places.get_mut(index as usize);
         let Some(polled) = place.and_then(|place| place.polled.as_mut()) else { return };
         self.timers.remove(&(polled.due, index));
+        let flush = polled.flush.as_ref().filter(|_| polled.over.is_none());
+        let due = flush.map_or(due, |_| due.min(polled.flush_until));
         polled.due = due;
         self.timers.insert((due, index));
     }

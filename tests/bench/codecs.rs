@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use encke::cometql::sql::{self, StringEscapes};
-use encke::hub::{Credentials, Details, Hub, HubConfig, Input, Placement, RingMessage, StatementId, TokenKeys};
+use encke::hub::{Credentials, Details, Hub, HubConfig, Input, Limits, Placement, RingMessage, StatementId, TokenKeys};
 use encke::model::{
     ConnId, DevId, EventName, Now, PipeKey, PipeName, Publication, ShardId, Time, UnixTime, UserId, WireForm,
 };
@@ -72,6 +72,9 @@ fn hub() {
         announce_online: true,
         announce_offline: true,
         devices_max: 16,
+        connections_per_user_max: 1_024,
+        limits: Limits::default(),
+        offline_grace: 0,
         settings_max: 100,
         tenant_settings_max: 100,
         history_bytes_max: 1 << 20,

@@ -4,7 +4,7 @@ use super::*;
 use jsonwebtoken::{EncodingKey, Header};
 
 impl Net {
-    fn send(&mut self, user: u32, message: &str) {
+    pub(super) fn send(&mut self, user: u32, message: &str) {
         let (dev, user) = (DevId(1), UserId::new(user).unwrap());
         let personal = Arc::new(Personal::new(EventName::default(), message.into()));
         let send = Send { dev, user, personal, statement: StatementId { session: id(0), number: 0 } };
@@ -34,7 +34,7 @@ impl Net {
         self.seen(shard, index)
     }
 
-    fn leave(&mut self, shard: u16, index: u32) {
+    pub(super) fn leave(&mut self, shard: u16, index: u32) {
         self.input(shard, Input::Disconnected { conn: id(index) });
         self.settle();
     }
@@ -317,7 +317,7 @@ fn a_user_with_too_many_connections_gets_no_more_of_them() {
     net.hashes.insert(7, "key");
     (1..=1024).for_each(|index| net.login(0, index, 7, "key"));
     net.login(0, 2000, 7, "key");
-    assert_eq!(net.seen(0, 2000).last().map(String::as_str), Some("closed: no_room"));
+    assert_eq!(net.seen(0, 2000).last().map(String::as_str), Some("closed: limited"));
     net.leave(0, 5);
     net.login(0, 2001, 7, "key");
     assert_eq!(net.seen(0, 2001).len(), 1);

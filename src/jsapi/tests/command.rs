@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use crate::jsapi::{Command, PipeCount, PipeLog, TrackPipeUsers, Unknown, UserData, WebPipe2, parse_command};
-use crate::model::{ApiError, EventName, Marker, PipeError, PipeName, Position, SubscriptionError, UserId};
+use crate::model::{
+    ApiError, EventName, Marker, PipeError, PipeName, Position, ShardId, SubscriptionError, TrackCursor, UserId,
+};
 
 fn pipe(name: &str) -> PipeName {
     PipeName::new(name.as_bytes()).unwrap()
@@ -235,4 +237,26 @@ proptest! {
         }
         prop_assert_eq!(parse_command(&text).is_err(), keyword.is_empty());
     }
+}
+
+#[test]
+fn pages_of_a_list() {
+    let page = |arguments: &str| match parse_command(&format!("track_pipe_page\n{arguments}")) {
+        Ok(Command::TrackPipePage(page)) => page.map(|page| page.cursor),
+        other => panic!("{other:?}"),
+    };
+    let cursor = |shard, before| Ok(TrackCursor { shard: ShardId(shard), before });
+    for begin in ["track_a", "track_a\nm", "track_a\nm\n"] {
+        assert_eq!(page(begin), cursor(0, None), "{begin}");
+    }
+    assert_eq!(page("track_a\nm\n2-"), cursor(2, None));
+    assert_eq!(page("track_a\nm\n2-4096\nmore"), cursor(2, Some(4096)));
+    for shown in ["0-", "1-512"] {
+        assert_eq!(TrackCursor::parse(shown).unwrap().to_string(), shown);
+    }
+    for bad in ["2", "-", "-1", "a-b", "1-2-3", "70000-1", "1-99999999999", "+1-2"] {
+        assert_eq!(page(&format!("track_a\nm\n{bad}")), Err(ApiError::BadCursor), "{bad}");
+    }
+    assert_eq!(page("web_a\nm\n"), Err(ApiError::NotATrackPipe));
+    assert_eq!(page("track_a\n!"), Err(ApiError::Pipe(PipeError::BadMarker)));
 }

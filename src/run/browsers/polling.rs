@@ -16,7 +16,6 @@ use super::super::PRODUCT;
 use super::super::host::{id, token};
 use super::super::polls::WAIT_MAX;
 use super::super::runtime::Runtime;
-use super::requests::headers;
 use super::wanted::{Last, subscription};
 use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 
@@ -161,6 +160,11 @@ impl Browsers {
                 return self.answer_poll_error(io, conn, asking, status, text, used);
             }
         };
+        let details = self.details(io, conn, head);
+        let callback = asking.callback.as_deref();
+        if let Err(progress) = self.admit(io, conn, details.address, &asking.terms, callback) {
+            return progress;
+        }
         let (form, now) = (hello.form, io.now().time);
         let mut secret = [0; 16];
         let opened = getrandom::fill(&mut secret).ok().and_then(|()| {
@@ -170,9 +174,7 @@ impl Browsers {
         let Some((polled, secret)) = opened else {
             return self.answer_poll_error(io, conn, asking, 503, "too many connections, please try again later", used);
         };
-        self.counters.handshakes += 1;
-        let credentials = super::credentials(io, conn, hello, headers(head));
-        self.input(io, Input::Connected { conn: polled, credentials });
+        self.begin(io, conn, polled, hello, details);
         if let Some(pipes) = query.value("pipes") {
             let last = query.value("last").unwrap_or_default();
             let text = subscription(form, &pipes, &Last::parse(&last));

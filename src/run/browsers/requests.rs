@@ -39,7 +39,7 @@ impl Browsers {
         let route = http::route(&head);
         let terms = self.terms(io, conn, &head, &route);
         match route {
-            Route::WebSocket(target) => self.upgrade(io, conn, &head, target),
+            Route::WebSocket(target) => self.upgrade(io, conn, &head, target, &terms),
             Route::Static(path) if self.config.pages.serves(&path) => {
                 self.file(io, Asker { conn: id(conn), path, conditions: Conditions::of(&head), terms }, head.used)
             }
@@ -66,7 +66,18 @@ impl Browsers {
         terms
     }
 
-    fn upgrade(&mut self, io: &mut impl Runtime, conn: Token, head: &Head<'_>, target: &str) -> Progress {
+    fn upgrade(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        head: &Head<'_>,
+        target: &str,
+        terms: &Terms,
+    ) -> Progress {
+        let details = self.details(io, conn, head);
+        if let Err(progress) = self.admit(io, conn, details.address, terms, None) {
+            return progress;
+        }
         let upgraded = if self.config.deflate { http::upgrade_with_deflate(head) } else { http::upgrade(head) };
         match upgraded {
             Ok(answer) => {
@@ -76,7 +87,7 @@ impl Browsers {
                 // Sent with the first message if that is known at once, as it is for everybody who is anonymous.
                 self.head_of = Some((conn, answer.bytes));
                 let admitted = http::origin_allowed(&self.config.origins, true, head.header("Origin"));
-                self.hello(io, conn, target, admitted, headers(head));
+                self.hello(io, conn, target, admitted, details);
                 if let Some((conn, bytes)) = self.head_of.take() {
                     io.write(conn, &bytes);
                 }
@@ -105,13 +116,17 @@ impl Browsers {
             Ok(hello) => hello,
             Err(code) => return self.refuse(io, conn, code, terms),
         };
+        let details = self.details(io, conn, head);
+        if let Err(progress) = self.admit(io, conn, details.address, terms, None) {
+            return progress;
+        }
         if let Some(browser) = browser_mut(io, conn) {
             browser.phase = Phase::Subscribing;
             // Nothing can be said to it but messages; who is dropped comes back by itself.
             browser.classic = true;
         }
         self.head_of = Some((conn, http::events_head(terms)));
-        self.connect(io, conn, hello, headers(head));
+        self.connect(io, conn, hello, details);
         if let Some((conn, bytes)) = self.head_of.take() {
             io.write(conn, &bytes);
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::{DevId, UserId};
 
 const ASKER: Asker = (ShardId(1), ConnId { index: 3, generation: 4 });
 const SECOND: u64 = 1_000_000;
@@ -115,4 +116,50 @@ fn commands_wait_in_line() {
     polls.end(conn, IDLE, Time(0));
     assert_eq!(answer(&mut polls), Some(PollOutcome::Gone(IDLE)));
     assert_eq!(polls.next_command(conn), None);
+}
+
+/// A part of somebody's queue, in one message.
+fn keep_flush(polls: &mut Polls, conn: ConnId, now: Time) {
+    let (dev, user, messages) = (DevId(1), UserId::new(5).unwrap(), Vec::new());
+    let flush = Flush { dev, user, conn, messages, register: true, end: None };
+    assert!(polls.push_json(conn, b"1", now));
+    assert!(polls.keep_flush(conn, Box::new(flush), ShardId(2), now).is_ok());
+}
+
+#[test]
+fn a_part_of_the_queue_is_taken_when_it_is_acknowledged() {
+    let (mut polls, conn) = polls();
+    assert!(polls.push_json(conn, b"0", Time(0)));
+    keep_flush(&mut polls, conn, Time(0));
+    assert!(polls.poll(conn, 7, ASKER, 0, Time(0)).is_none());
+    polls.answer_ready(Time(0));
+    assert_eq!(answer(&mut polls), Some(messages("[0,1]")));
+    assert!(polls.poll(conn, 7, ASKER, 1, Time(0)).is_none(), "not this one yet");
+    polls.answer_ready(Time(0));
+    let taken = polls.poll(conn, 7, ASKER, 2, Time(SECOND));
+    assert_eq!(taken.map(|(flush, to)| (flush.conn, to)), Some((conn, ShardId(2))));
+    // What was taken holds nobody up, however long the page is silent then.
+    assert_eq!(polls.next_deadline(), Some(Time(31 * SECOND)));
+}
+
+#[test]
+fn whoever_polls_and_never_acknowledges_a_part_of_the_queue_loses_it() {
+    for polls_on in [true, false] {
+        let (mut polls, conn) = polls();
+        keep_flush(&mut polls, conn, Time(0));
+        for second in 0..30 {
+            polls.time_passed(Time(second * SECOND));
+            if polls_on {
+                assert_eq!(poll(&mut polls, conn, 0, Time(second * SECOND)), Some(messages("[1]")));
+            }
+            assert_eq!(polls.next_deadline(), Some(Time(30 * SECOND)));
+        }
+        polls.time_passed(Time(30 * SECOND));
+        assert_eq!(polls.form(conn), None);
+        let (_, part) = polls.next_over().unwrap();
+        assert!(part.is_some(), "the hub is told that it was not taken");
+        assert_eq!(poll(&mut polls, conn, 1, Time(30 * SECOND)), Some(PollOutcome::Gone(UNTAKEN)));
+        polls.time_passed(Time(90 * SECOND));
+        assert_eq!(polls.len(), 0);
+    }
 }

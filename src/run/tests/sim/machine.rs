@@ -288,7 +288,9 @@ impl Machine {
     }
 
     fn next_time(&self) -> Option<Time> {
-        self.conns.iter().filter_map(Conn::due).chain(self.polls_at).chain(self.host_due).min()
+        // Timeouts of connections wait while the rings are congested, and what waits does not hold up the time.
+        let conns = self.conns.iter().filter(|_| !self.endpoint.congested()).filter_map(Conn::due);
+        conns.chain(self.polls_at).chain(self.host_due).min()
     }
 
     fn has_work(&self) -> bool {

@@ -11,9 +11,9 @@ use crate::cometql::exec::{ExecConfig, Tenants, Tls};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
 use crate::http::HeadLimits;
-use crate::hub::{HubConfig, Placement, TokenKeys};
+use crate::hub::{self, HubConfig, Placement, TokenKeys};
 use crate::metrics::Counters;
-use crate::model::{CloseReason, Now, Publication, ShardId, Time, UnixTime};
+use crate::model::{CloseReason, Now, Publication, RealIpHeader, ShardId, Time, UnixTime};
 use crate::run::browsers::{BrowserConfig, Browsers};
 use crate::run::host::{Board, token};
 use crate::run::pages::Pages;
@@ -118,6 +118,7 @@ pub(super) struct World {
     pub(super) now: Now,
     /// See [`World::crowd`].
     pub(super) crowded: bool,
+    counts_addresses: bool,
     /// Nothing but questions is under way.
     pub(super) at_rest: bool,
     pub(super) totals: Totals,
@@ -137,6 +138,16 @@ impl World {
         let arrivals_bytes_max = [100, 1000, 1_000_000][random.below(3)];
         let ping_interval = Duration::from_secs([0, 20][random.below(2)]);
         let browser_queue_max = if random.chance(20) { 2000 } else { 1_000_000 };
+        // So generous that nobody is refused: what is asked and counted for it goes all the ways it can.
+        let counts_addresses = random.chance(50);
+        let count = if counts_addresses { 10_000 } else { 0 };
+        let limits = hub::Limits {
+            connections_per_address_max: count,
+            connects_per_address_per_s: count,
+            publications_per_user_per_s: count,
+            exempt: Arc::default(),
+        };
+        let offline_grace = [0, 3_000_000][random.below(2)];
         let connections_max = if random.chance(20) { 3 } else { 1000 };
         let slice = 1 + random.below(8);
         let messages_per_turn = [2, 10, 4096][random.below(3)];
@@ -145,7 +156,8 @@ impl World {
         for ((number, endpoint), client) in (0..).zip(endpoints).zip(clients) {
             let is_browsers = number < connection_shards;
             let host = if is_browsers {
-                let config = browser_config(ShardId(number), &placement, arrivals_bytes_max, ping_interval);
+                let mut config = browser_config(ShardId(number), &placement, arrivals_bytes_max, ping_interval);
+                (config.hub.limits, config.hub.offline_grace) = (limits.clone(), offline_grace);
                 Host::Browsers(Box::new(Browsers::new(config, Vec::new(), client, None)))
             } else {
                 let config = session_config(&placement, pipeline_max);
@@ -174,6 +186,7 @@ impl World {
             people: People::default(),
             past: Past::default(),
             crowded: random.chance(30),
+            counts_addresses,
             at_rest: false,
             storage_failure_percent: if random.chance(30) { 20 } else { 0 },
             deliveries: HashMap::new(),
@@ -745,11 +758,22 @@ impl World {
         }
     }
 
+    /// Nobody is counted who is not here, and everybody who is.
+    fn check_counts(&self) {
+        let shards = self.shards.iter().filter_map(|shard| match &shard.host {
+            Host::Browsers(browsers) => Some(browsers.connections()),
+            Host::Sessions(_) => None,
+        });
+        let (here, counted) = shards.fold((0, 0), |sum, shard| (sum.0 + shard.0, sum.1 + shard.1));
+        assert_eq!(counted, if self.counts_addresses { here } else { 0 });
+    }
+
     fn check_everything_at_rest(&mut self) {
         let failure_percent = std::mem::take(&mut self.storage_failure_percent);
         self.check_times();
         self.check_letters();
         self.check_presence();
+        self.check_counts();
         self.settings_at_rest();
         for shard in &mut self.shards {
             shard.machine.limits.queue_bytes_max = 1_000_000;
@@ -825,6 +849,9 @@ fn browser_config(
             announce_online: true,
             announce_offline: true,
             devices_max: 2,
+            connections_per_user_max: 1_024,
+            limits: hub::Limits::default(),
+            offline_grace: 0,
             settings_max: 100,
             tenant_settings_max: 100,
             history_bytes_max: 1_000_000,
@@ -838,6 +865,8 @@ fn browser_config(
         heads: HeadLimits::default(),
         dev_max: 10,
         origins: Vec::new(),
+        trusted_proxies: Arc::default(),
+        real_ip_header: RealIpHeader::default(),
         handshake_timeout: Duration::from_secs(10),
         ping_interval,
         fragments_max: 10,

@@ -1,0 +1,310 @@
+//! What an address or a user may do at most: how many connections, how often. The owner of each counts it for all
+//! shards, so a limit is what it says however connections are spread.
+//!
+//! A pace is a bucket of tokens that is as large as a second fills it. It is kept as the one time at which the bucket will
+//! be full again, so whoever keeps still is forgotten at no cost.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ahash::RandomState;
+
+use crate::model::{
+    Answer, ApiError, ConnId, DevId, Network, Now, Publication, ShardId, Time, UserId, counted_address,
+};
+
+use super::owner::shrink;
+use super::{Hub, Output, RingMessage};
+
+/// What is configured; each 0: no limit.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// Connections that an address has at the same time.
+    pub connections_per_address_max: u32,
+    /// Connections that an address begins in a second.
+    pub connects_per_address_per_s: u32,
+    /// Messages that a user publishes in a second; whoever is anonymous is as many users as there are addresses.
+    pub publications_per_user_per_s: u32,
+    /// Addresses that are not limited: the proxies themselves.
+    pub exempt: Arc<[Network]>,
+}
+
+impl Limits {
+    fn counts_connections(&self) -> bool {
+        self.connections_per_address_max > 0 || self.connects_per_address_per_s > 0
+    }
+
+    /// As what an address is counted, if it is.
+    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+        (!self.exempt.iter().any(|network| network.contains(address))).then(|| counted_address(address))
+    }
+}
+
+/// Whose publications are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Publisher {
+    User(DevId, UserId),
+    Anonymous(IpAddr),
+}
+
+/// A publication on its way to the owner of its publisher.
+#[derive(Debug)]
+pub struct Submit {
+    pub publisher: Publisher,
+    pub publication: Box<Publication>,
+}
+
+/// What this shard counts for the addresses and users that it owns.
+#[derive(Debug)]
+pub(super) struct Counts {
+    /// Connections by address.
+    connections: HashMap<IpAddr, u32, RandomState>,
+    connects: Pace<IpAddr>,
+    publications: Pace<Publisher>,
+}
+
+impl Counts {
+    pub(super) fn new(limits: &Limits, hasher: RandomState) -> Self {
+        Self {
+            connections: HashMap::with_hasher(hasher.clone()),
+            connects: Pace::new(limits.connects_per_address_per_s, hasher.clone()),
+            publications: Pace::new(limits.publications_per_user_per_s, hasher),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.connections.capacity() * size_of::<(IpAddr, u32)>() + self.connects.bytes() + self.publications.bytes()
+    }
+
+    #[cfg(test)]
+    pub(super) fn connections(&self) -> usize {
+        self.connections.values().map(|connections| *connections as usize).sum()
+    }
+
+    /// Counts a connection more; otherwise says in how many seconds to ask again.
+    fn admit(&mut self, address: IpAddr, connections_max: u32, now: Time) -> Result<(), u16> {
+        let is_full = self.connections.get(&address).is_some_and(|connections| *connections >= connections_max);
+        if connections_max > 0 && is_full {
+            return Err(FULL_WAIT_S);
+        }
+        self.connects.take(address, now).map_err(|wait| wait.div_ceil(SECOND).max(1) as u16)?;
+        if connections_max > 0 {
+            *self.connections.entry(address).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn one_less(&mut self, address: IpAddr) {
+        let Some(connections) = self.connections.get_mut(&address) else { return };
+        *connections -= 1;
+        if *connections == 0 {
+            self.connections.remove(&address);
+            shrink(&mut self.connections);
+        }
+    }
+}
+
+/// Connections come and go; an address that has all it may have is asked to try again after so many seconds.
+const FULL_WAIT_S: u16 = 5;
+
+/// In the unit of [`Time`].
+const SECOND: u64 = 1_000_000;
+
+/// Those who were active in the last second, at most; with more, those whose buckets are fullest are forgotten first.
+const ACTIVE_MAX: usize = 65_536;
+
+#[derive(Debug)]
+struct Pace<K> {
+    per_s: u32,
+    /// When each bucket will be full again.
+    full_at: HashMap<K, Time, RandomState>,
+    order: BTreeSet<(Time, K)>,
+}
+
+impl<K: Copy + Eq + Hash + Ord> Pace<K> {
+    fn new(per_s: u32, hasher: RandomState) -> Self {
+        Self { per_s, full_at: HashMap::with_hasher(hasher), order: BTreeSet::new() }
+    }
+
+    fn bytes(&self) -> usize {
+        self.full_at.capacity() * size_of::<(K, Time)>() + self.order.len() * size_of::<(Time, K)>()
+    }
+
+    /// Takes one token, or says after how many microseconds there will be one.
+    fn take(&mut self, key: K, now: Time) -> Result<(), u64> {
+        if self.per_s == 0 {
+            return Ok(());
+        }
+        self.forget(now);
+        let each = SECOND / u64::from(self.per_s);
+        let before = self.full_at.get(&key).copied();
+        let full_at = before.map_or(now, |full_at| full_at.max(now)) + each;
+        // Rounding must not take one of the tokens of a second away.
+        let size = each * u64::from(self.per_s);
+        if full_at - now > size {
+            return Err(full_at - now - size);
+        }
+        if let Some(before) = before {
+            self.order.remove(&(before, key));
+        }
+        self.full_at.insert(key, full_at);
+        self.order.insert((full_at, key));
+        Ok(())
+    }
+
+    fn forget(&mut self, now: Time) {
+        while let Some((full_at, key)) = self.order.first().copied()
+            && (full_at <= now || self.order.len() > ACTIVE_MAX)
+        {
+            self.order.remove(&(full_at, key));
+            self.full_at.remove(&key);
+        }
+        shrink(&mut self.full_at);
+    }
+}
+
+impl Hub {
+    /// Somebody at this address wants to begin a connection: answered by [`Output::Admitted`].
+    pub(super) fn ask_admission(&mut self, conn: ConnId, address: IpAddr) {
+        let limits = &self.config.limits;
+        match limits.counted(address).filter(|_| limits.counts_connections()) {
+            Some(counted) => {
+                let to = self.config.placement.owner_of_address(counted);
+                self.send(to, RingMessage::Admit { address, conn });
+            }
+            None => self.outputs.push_back(Output::Admitted { conn, address, wait_s: None }),
+        }
+    }
+
+    pub(super) fn decide_admission(&mut self, from: ShardId, conn: ConnId, address: IpAddr, now: Now) {
+        let connections_max = self.config.limits.connections_per_address_max;
+        let admitted = self.counts.admit(counted_address(address), connections_max, now.time);
+        self.send(from, RingMessage::Admitted { address, conn, wait_s: admitted.err() });
+    }
+
+    /// A connection that was admitted is not, or not any longer.
+    pub(super) fn release(&mut self, address: IpAddr) {
+        let limits = &self.config.limits;
+        if limits.connections_per_address_max > 0
+            && !self.stopping
+            && let Some(address) = limits.counted(address)
+        {
+            let to = self.config.placement.owner_of_address(address);
+            self.send(to, RingMessage::AddressLeft { address });
+        }
+    }
+
+    pub(super) fn address_left(&mut self, address: IpAddr) {
+        self.counts.one_less(address);
+    }
+
+    /// On its way to the owner of its pipe; past the owner of its publisher, if somebody counts.
+    pub(super) fn submit(&mut self, conn: ConnId, user: UserId, publication: Box<Publication>) {
+        let placement = &self.config.placement;
+        let dev = publication.pipe.dev;
+        let limits = &self.config.limits;
+        let address = || self.details.get(conn.index).map(|detail| self.details.address(detail));
+        let publisher = match limits.publications_per_user_per_s {
+            0 => None,
+            _ if user.is_anonymous() => address().and_then(|it| limits.counted(it)).map(Publisher::Anonymous),
+            _ => Some(Publisher::User(dev, user)),
+        };
+        let (to, message) = match publisher {
+            None => (placement.owner_of_pipe(&publication.pipe), RingMessage::Publish { publication, statement: None }),
+            Some(publisher) => {
+                let to = match publisher {
+                    Publisher::User(dev, user) => placement.owner_of_user(dev, user),
+                    Publisher::Anonymous(address) => placement.owner_of_address(address),
+                };
+                (to, RingMessage::Submit(Box::new(Submit { publisher, publication })))
+            }
+        };
+        self.send(to, message);
+    }
+
+    pub(super) fn submitted(&mut self, from: ShardId, submit: Submit, now: Now) {
+        let Submit { publisher, publication } = submit;
+        match (self.counts.publications.take(publisher, now.time), publication.origin) {
+            (Err(wait), Some((_, conn))) => {
+                let wait_ms = wait.div_ceil(1_000) as u32;
+                self.send(from, RingMessage::NotPublished { conn, wait_ms });
+            }
+            _ => {
+                let to = self.config.placement.owner_of_pipe(&publication.pipe);
+                self.send(to, RingMessage::Announce { publication });
+            }
+        }
+    }
+
+    pub(super) fn not_published(&mut self, conn: ConnId, wait_ms: u32) {
+        if self.reports.remove(&conn).is_some() {
+            self.counters.publications_refused += 1;
+            self.answer(conn, Answer::Error(ApiError::TooFast { wait_ms }));
+            self.resume(conn);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(per_s: u32) -> Pace<u32> {
+        Pace::new(per_s, RandomState::with_seed(1))
+    }
+
+    /// Tokens that can be had at a time.
+    fn taken(pace: &mut Pace<u32>, key: u32, at: u64) -> usize {
+        (0..100).take_while(|_| pace.take(key, Time(at)).is_ok()).count()
+    }
+
+    #[test]
+    fn a_bucket_has_a_seconds_worth_and_fills_evenly() {
+        for per_s in [1, 3, 7, 50] {
+            let mut pace = pace(per_s);
+            let each = SECOND / u64::from(per_s);
+            assert_eq!(taken(&mut pace, 1, 5), per_s as usize);
+            assert_eq!(pace.take(1, Time(5)), Err(each));
+            assert_eq!(pace.take(1, Time(4 + each)), Err(1));
+            assert_eq!(taken(&mut pace, 1, 5 + each), 1);
+            assert_eq!(taken(&mut pace, 2, 5 + each), per_s as usize, "others have their own");
+            assert_eq!(taken(&mut pace, 1, 10 * SECOND), per_s as usize, "no more than a second's worth");
+        }
+    }
+
+    #[test]
+    fn whoever_keeps_still_is_forgotten_and_without_a_limit_nothing_is_kept() {
+        let mut none = pace(0);
+        assert_eq!((taken(&mut none, 1, 0), none.bytes()), (100, 0));
+        let mut one = pace(1);
+        (0..ACTIVE_MAX as u32 + 500).for_each(|key| assert_eq!(one.take(key, Time(u64::from(key))), Ok(())));
+        assert!(one.full_at.len() <= ACTIVE_MAX + 1 && one.full_at.len() == one.order.len());
+        assert_eq!(one.take(0, Time(9_000_000)), Ok(()));
+        assert_eq!(one.full_at.len(), 1);
+        assert!(one.full_at.capacity() < 4_096, "{}", one.full_at.capacity());
+    }
+
+    #[test]
+    fn connections_are_counted_until_they_are_gone() {
+        let limits = Limits { connects_per_address_per_s: 5, ..Limits::default() };
+        let mut counts = Counts::new(&limits, RandomState::with_seed(1));
+        let [a, b] = [[1, 2, 3, 4], [1, 2, 3, 5]].map(IpAddr::from);
+        for _ in 0..3 {
+            assert_eq!(counts.admit(a, 3, Time(0)), Ok(()));
+        }
+        assert_eq!(counts.admit(a, 3, Time(0)), Err(FULL_WAIT_S));
+        assert_eq!(counts.admit(b, 3, Time(0)), Ok(()));
+        counts.one_less(a);
+        assert_eq!(counts.admit(a, 3, Time(0)), Ok(()));
+        counts.one_less(a);
+        assert_eq!(counts.admit(a, 3, Time(0)), Ok(()));
+        counts.one_less(a);
+        assert_eq!(counts.admit(a, 3, Time(0)), Err(1), "five in this second");
+        (0..2).for_each(|_| counts.one_less(a));
+        counts.one_less(b);
+        counts.one_less(b);
+        assert!(counts.connections.is_empty());
+    }
+}

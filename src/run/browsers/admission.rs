@@ -1,0 +1,114 @@
+//! Whether a request may begin a connection: asked of the owner of its address, before anything is answered.
+//!
+//! The request stays unread meanwhile, and is looked at once more when the answer is there. An admission belongs to the
+//! connection that the request came on until the hub has the connection that it begins; if that never comes, it is given
+//! back.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use shards::Token;
+
+use crate::http::{self, Head, Proxies, Terms};
+use crate::hub::{Details, Input};
+use crate::jsapi;
+use crate::model::CloseReason;
+
+use super::super::host::id;
+use super::super::runtime::Runtime;
+use super::requests::headers;
+use super::{Browsers, Phase, Progress, browser_mut};
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Admission {
+    Granted(IpAddr),
+    /// To be asked for again after so many seconds.
+    Refused(u16),
+}
+
+/// Of a client that is gone already.
+const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+impl Browsers {
+    /// What a request says of who asks; its id is in another place.
+    pub(super) fn details(&self, io: &impl Runtime, conn: Token, head: &Head<'_>) -> Details {
+        let peer = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
+        let proxies = Proxies { trusted: &self.config.trusted_proxies, header: self.config.real_ip_header };
+        let address = http::client_address(peer, head, &proxies);
+        Details { uuid: Box::default(), address, headers: headers(head), since: io.now().unix }
+    }
+
+    /// `Err`: not yet, or not at all; what comes of the request for now.
+    pub(super) fn admit(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        address: IpAddr,
+        terms: &Terms,
+        callback: Option<&str>,
+    ) -> Result<(), Progress> {
+        if !self.admissions.contains_key(&conn) {
+            let Some(browser) = browser_mut(io, conn) else { return Err(Progress::Over) };
+            browser.phase = Phase::Admission;
+            self.input(io, Input::Admit { conn: id(conn), address });
+        }
+        match self.admissions.get(&conn).copied() {
+            None => Err(Progress::Used(0)),
+            Some(Admission::Granted(_)) => Ok(()),
+            Some(Admission::Refused(wait_s)) => Err(self.refuse_for_now(io, conn, terms, callback, wait_s)),
+        }
+    }
+
+    pub(super) fn admission_known(&mut self, io: &mut impl Runtime, conn: Token, address: IpAddr, wait_s: Option<u16>) {
+        let admission = wait_s.map_or(Admission::Granted(address), Admission::Refused);
+        match browser_mut(io, conn).filter(|browser| browser.phase == Phase::Admission) {
+            Some(browser) => {
+                browser.phase = Phase::Head;
+                self.admissions.insert(conn, admission);
+                io.resume(conn);
+            }
+            // It has gone meanwhile. This may be an answer to an answer, so what follows from it waits for its turn.
+            None if wait_s.is_none() => self.unused_admissions.push_back(address),
+            None => {}
+        }
+    }
+
+    /// The connection that the request came on ends.
+    pub(super) fn forget_admission(&mut self, io: &mut impl Runtime, conn: Token) {
+        if let Some(Admission::Granted(address)) = self.admissions.remove(&conn) {
+            self.input(io, Input::Release { address });
+        }
+    }
+
+    pub(super) fn go_on_with_admissions(&mut self, io: &mut impl Runtime) {
+        while !io.congested()
+            && let Some(address) = self.unused_admissions.pop_front()
+        {
+            self.input(io, Input::Release { address });
+        }
+    }
+
+    fn refuse_for_now(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        terms: &Terms,
+        callback: Option<&str>,
+        wait_s: u16,
+    ) -> Progress {
+        self.counters.connections_refused += 1;
+        let mut body = Vec::new();
+        jsapi::encode_poll_error(429, "too many connections from this address, please try again later", &mut body);
+        let terms = Terms { persistent: false, ..terms.clone() };
+        let wait = wait_s.to_string();
+        let extra = [("Retry-After", wait.as_str()), ("Cache-Control", "no-store")];
+        let answer = match callback {
+            // A page sees of a script neither its status nor, without one, its text.
+            Some(callback) => {
+                let script = http::jsonp(callback, &[b"[", body.as_slice(), b"]"].concat());
+                http::response_on(&terms, 200, "application/javascript", &extra, &script, true)
+            }
+            None => http::response_on(&terms, 429, "application/json", &extra, &body, true),
+        };
+        self.end_http(io, conn, &answer.into(), CloseReason::Limited)
+    }
+}
