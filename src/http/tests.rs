@@ -24,6 +24,10 @@ fn get(target: &str, headers: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: example.com\r\n{headers}\r\n")
 }
 
+fn asset(path: &str) -> Route<'static> {
+    Route::Asset(assets::Asset::find(path).expect("an asset"))
+}
+
 #[test]
 fn heads() {
     let text = "GET /a?b HTTP/1.0\r\nhost:  x \r\nX-List: a, b\r\nx-list:,c ,\r\nEmpty:\r\n\r\n\u{81}\u{85}";
@@ -111,14 +115,23 @@ fn routes() {
     check("GET /favicon.ico", Route::Favicon);
     check("GET /comet-server/favicon.ico", Route::Favicon);
     for (target, expected) in [
-        ("/encke.js", Route::Library),
-        ("/encke.js?v=1", Route::Library),
-        ("/CometServerApi.js", Route::ClassicLibrary),
-        ("/api/CometServerApi.js", Route::ClassicLibrary),
-        ("/comet-server/api/CometServerApi.js", Route::ClassicLibrary),
+        ("/encke.js", "/encke.js"),
+        ("/encke.js?v=1", "/encke.js"),
+        ("/CometServerApi.js", "/CometServerApi.js"),
+        ("/api/CometServerApi.js", "/api/CometServerApi.js"),
+        ("/comet-server/api/CometServerApi.js", "/api/CometServerApi.js"),
+        ("/dashboard", "/dashboard"),
+        ("/comet-server/console?x", "/console"),
     ] {
-        check(&format!("GET {target}"), expected);
+        check(&format!("GET {target}"), asset(expected));
     }
+    for method in ["GET", "POST", "PUT"] {
+        let statements = WithPassword::Statements;
+        check(&format!("{method} /cometql?user=5"), Route::WithPassword(statements, "user=5"));
+        check(&format!("{method} /comet-server/cometql"), Route::WithPassword(statements, ""));
+        check(&format!("{method} //dashboard/key"), Route::WithPassword(WithPassword::DashboardKey, ""));
+    }
+    check("GET /cometql/x", file("cometql/x"));
     check("OPTIONS /anything", Route::Options);
     check("OPTIONS *", Route::Options);
     for request in ["POST /", "POST /info", "PUT /a.js", "DELETE /a.js", "TRACE /", "CONNECT a:1", "get /"] {
@@ -389,7 +402,7 @@ fn node_names_have_ten_characters() {
 
 #[test]
 fn the_libraries_are_scripts() {
-    for (route, word) in [(Route::Library, "as connect"), (Route::ClassicLibrary, "cometApi")] {
+    for (route, word) in [(asset("/encke.js"), "as connect"), (asset("/CometServerApi.js"), "cometApi")] {
         let (status, fields, body) = parsed(&plain(&route, true, &SITE).unwrap());
         assert_eq!((status, fields["content-type"].as_str()), (200, "text/javascript; charset=UTF-8"));
         // Pages of other hosts load it as a module.
