@@ -3,7 +3,7 @@
 /// One of them; its text never changes while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asset {
-    path: &'static str,
+    pub path: &'static str,
     pub content_type: &'static str,
     pub body: &'static str,
     /// Pages of other sites load it for hours; the others belong together and are asked for each time.
@@ -31,7 +31,7 @@ const fn library(path: &'static str, body: &'static str) -> Asset {
 
 const CLASSIC_LIBRARY: &str = include_str!("../../web/client/dist/CometServerApi.js");
 
-static ASSETS: &[Asset] = &[
+pub(super) static ASSETS: &[Asset] = &[
     library("/encke.js", include_str!("../../web/client/dist/encke.js")),
     library("/CometServerApi.js", CLASSIC_LIBRARY),
     library("/api/CometServerApi.js", CLASSIC_LIBRARY),

@@ -55,7 +55,7 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         | Route::WithPassword(..)
         | Route::Static(_)
         | Route::Health => return None,
-        Route::Start => (200, "text/html", &[REVALIDATED, PAGE_POLICY], site.start_page),
+        Route::Start => (200, "text/html", &[CACHED, PAGE_POLICY], site.start_page),
         Route::Asset(asset) if asset.is_page() => {
             (200, asset.content_type, &[REVALIDATED, PAGE_POLICY], asset.body)
         }

@@ -416,10 +416,27 @@ fn the_libraries_are_scripts() {
 fn the_start_page_is_whole() {
     let page = start_page(3307);
     assert!(page.contains("3307") && !page.contains("{{"));
-    // Messages are shown as text only, and nothing is loaded from elsewhere.
-    assert!(page.contains("textContent") && !page.contains("innerHTML"));
-    assert!(!page.contains("https://") && !page.contains("src=\"//"));
     assert!(page.len() < 64 * 1024);
+}
+
+#[test]
+fn pages_load_nothing_from_elsewhere_and_take_no_text_for_markup() {
+    let page = start_page(3307);
+    let assets = assets::ASSETS.iter().filter(|asset| !asset.is_library).map(|asset| (asset.path, asset.body));
+    for (path, text) in assets.chain([("/", page.as_str())]) {
+        assert!(!text.contains("https://") && !text.contains("src=\"//"), "{path}");
+        for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "onclick=", "style="] {
+            assert!(!text.contains(markup), "{path} has {markup}");
+        }
+        // The policy forbids scripts and styles that stand in the page itself.
+        assert!(!text.contains("<script>") && !text.contains("<style") || path.ends_with(".js"), "{path}");
+    }
+    for route in [Route::Start, asset("/console"), asset("/dashboard")] {
+        let (status, fields, _) = parsed(&plain(&route, true, &SITE).unwrap());
+        assert_eq!((status, fields["content-type"].as_str()), (200, "text/html; charset=UTF-8"));
+        let policy = &fields["content-security-policy"];
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe-inline"), "{policy}");
+    }
 }
 
 #[test]

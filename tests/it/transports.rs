@@ -11,33 +11,33 @@ use std::net::TcpStream;
 use std::process::Command;
 
 /// A client that believes nothing: it sends what it is told and reads by the length that the answer names.
-struct Http(BufReader<TcpStream>);
+pub(crate) struct Http(BufReader<TcpStream>);
 
 #[derive(Debug)]
-struct Response {
-    status: u16,
+pub(crate) struct Response {
+    pub status: u16,
     fields: HashMap<String, String>,
-    body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Response {
-    fn field(&self, name: &str) -> &str {
+    pub(crate) fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
     }
 
-    fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
 }
 
 impl Http {
-    fn connect(server: &Server) -> Self {
+    pub(crate) fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(server.browsers).expect("the server accepts");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Self(BufReader::new(stream))
     }
 
-    fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.0.get_mut().write_all(text.as_bytes()).expect("the server takes it");
     }
 
@@ -60,7 +60,7 @@ impl Http {
         Response { status, fields, body: Vec::new() }
     }
 
-    fn response(&mut self) -> Response {
+    pub(crate) fn response(&mut self) -> Response {
         let mut response = self.head();
         let length = response.field("content-length").parse().unwrap_or(0);
         response.body = vec![0; length];
@@ -91,7 +91,7 @@ impl Http {
     }
 
     /// Nothing more comes.
-    fn expect_end(mut self) {
+    pub(crate) fn expect_end(mut self) {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).expect("an end");
         assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));

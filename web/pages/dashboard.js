@@ -1,7 +1,7 @@
 // The dashboard: subscribes through the library to the pipe in which the server tells its figures once a second.
 
 import { connect } from "./encke.js";
-import { byId, element, post, signIn, tellState } from "./encke-pages.js";
+import { byId, element, forget, post, signIn, tellState } from "./encke-pages.js";
 
 /** Seconds that the graphs show. */
 const SHOWN_S = 120;
@@ -211,7 +211,7 @@ const TILES = [
   ["CometQL sessions", ({ figures }) => number(figures.all.sessions)],
   ["Publications / s", ({ per }) => rate(per(({ all }) => all.publications))],
   ["Deliveries / s", ({ per }) => rate(per(({ all }) => all.deliveries))],
-  ["Latency, 99 % of 10 s", () => micros(percentile(latencies(10), 0.99))],
+  ["Latency, 99 %", () => micros(percentile(latencies(10), 0.99))],
   ["Sent / s", ({ per }) => (per(({ all }) => all.sent_bytes) === undefined ? "" : bytes(per(({ all }) => all.sent_bytes)))],
   ["Processor", ({ per }) => (per((f) => f.processor_us) === undefined ? "" : `${Math.round(per((f) => f.processor_us) / 10_000)} %`)],
   ["Memory", ({ figures }) => bytes(figures.resident_bytes)],
@@ -265,7 +265,7 @@ function show(sample) {
     if (tiles[place].textContent !== text) tiles[place].textContent = text;
   });
   charts.forEach((chart) => chart.draw());
-  fillTop("busiest", figures.busiest, "In the last second");
+  fillTop("busiest", figures.busiest, "Per second");
   fillTop("largest", figures.largest, "Subscribers");
   const before = samples.at(-2)?.figures.shards;
   const since = (place, name) => (before?.[place] ? rate((figures.shards[place][name] - before[place][name]) / sample.seconds) : "");
@@ -328,6 +328,7 @@ const state = byId("state");
 let comet;
 let subscription;
 let key;
+let isIn = false;
 
 async function listen(pipe) {
   if (pipe === key) return;
@@ -346,13 +347,20 @@ async function enter(credentials) {
     comet.on("state", ({ state: now }) => {
       tellState(state, now);
       // After a restart of the server the pipe has another name.
-      if (now === "connected" && key !== undefined) enter().catch(() => {});
+      if (now === "connected" && isIn) enter().catch(({ status }) => status === 401 && leave());
     });
     tellState(state, comet.state);
   }
   state.hidden = false;
   byId("main").hidden = false;
   await listen(pipe);
+  isIn = true;
 }
 
+function leave() {
+  forget();
+  location.reload();
+}
+
+byId("leave").addEventListener("click", leave);
 signIn(enter);
