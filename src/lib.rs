@@ -32,5 +32,8 @@ pub mod cometql;
 /// Counters per shard, their names and units.
 pub mod metrics;
 
+/// What the dashboard gets once a second.
+pub mod figures;
+
 /// The edge: readiness, rings, timers and completions become inputs, outputs become writes.
 pub mod run;

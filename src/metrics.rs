@@ -22,6 +22,9 @@ pub struct Metric {
     pub help: &'static str,
 }
 
+/// Places of a histogram of latencies: up to half a minute.
+pub const LATENCIES: usize = 26;
+
 macro_rules! counters {
     ($($name:ident: $kind:ident, $help:literal;)+) => {
         /// The numbers of one shard, or of several merged. All are `u64` and wrap never in practice; additions
@@ -31,6 +34,8 @@ macro_rules! counters {
             $(#[doc = $help] pub $name: u64,)+
             /// Connections and sessions that ended, by [`CloseReason`]; read with [`Counters::closed`].
             closed: [u64; CloseReason::ALL.len()],
+            /// Publications by the time from their acceptance to the writes of a shard; read with [`Counters::latencies`].
+            latencies: [u64; LATENCIES],
         }
 
         /// All numbers but those by close reason, in the order of [`Counters::rows`].
@@ -46,7 +51,8 @@ macro_rules! counters {
             /// Adds another shard's numbers to these. Gauges add up as well: each shard tells of its own part.
             pub fn merge(&mut self, other: &Self) {
                 $(self.$name = self.$name.saturating_add(other.$name);)+
-                for (mine, theirs) in self.closed.iter_mut().zip(other.closed) {
+                let mine = self.closed.iter_mut().chain(&mut self.latencies);
+                for (mine, theirs) in mine.zip(other.closed.into_iter().chain(other.latencies)) {
                     *mine = mine.saturating_add(theirs);
                 }
             }
@@ -79,10 +85,15 @@ counters! {
     recovered_messages: Counter, "Messages that browsers got because they had missed them.";
     statements: Counter, "CometQL statements executed, prepared ones included.";
     statement_errors: Counter, "CometQL statements answered with an error.";
+    batches: Counter, "Requests by HTTP to carry out statements.";
     inserts: Counter, "Publications that CometQL inserted, rows and not statements.";
     session_logins: Counter, "CometQL logins.";
     session_logins_refused: Counter, "CometQL logins refused.";
     session_logins_held_off: Counter, "CometQL logins refused because their address had to wait after wrong passwords.";
+    storage_queue: Gauge, "Requests that wait for storage's next group.";
+    storage_jobs: Counter, "Requests that storage carried out.";
+    storage_groups: Counter, "Groups of requests, each with one commit at the most.";
+    storage_busy_us: Counter, "Microseconds that storage spent on them.";
     storage_refusals: Counter, "Requests that storage was too busy to take.";
     storage_down: Gauge, "1 while the database cannot be reached, else 0.";
     storage_waiting: Gauge, "Writes that wait for the database to be reached again.";
@@ -117,6 +128,19 @@ impl Counters {
     pub fn add_closed(&mut self, reason: CloseReason) {
         let count = &mut self.closed[reason as usize];
         *count = count.saturating_add(1);
+    }
+
+    /// A shard has written a publication to its subscribers, so many microseconds after it was accepted.
+    pub fn add_latency(&mut self, micros: u64) {
+        let place = (u64::BITS - micros.leading_zeros()) as usize;
+        let count = &mut self.latencies[place.min(LATENCIES - 1)];
+        *count = count.saturating_add(1);
+    }
+
+    /// How many took less than 2 to the power of their place in microseconds, but not less than the place before; the last
+    /// place has all the rest.
+    pub fn latencies(&self) -> &[u64; LATENCIES] {
+        &self.latencies
     }
 
     pub fn closed(&self, reason: CloseReason) -> u64 {
@@ -219,6 +243,20 @@ mod tests {
         let mut full = Counters { deliveries: u64::MAX, ..Counters::default() };
         full.merge(&Counters { deliveries: 1, ..Counters::default() });
         assert_eq!(full.deliveries, u64::MAX);
+    }
+
+    #[test]
+    fn latencies_by_powers_of_two() {
+        let mut counters = Counters::default();
+        for micros in [0, 1, 2, 3, 4, 1 << 24, u64::MAX] {
+            counters.add_latency(micros);
+        }
+        let mut expected = [0; LATENCIES];
+        (expected[0], expected[1], expected[2], expected[3], expected[25]) = (1, 1, 2, 1, 2);
+        assert_eq!(counters.latencies(), &expected);
+        let other = counters.clone();
+        counters.merge(&other);
+        assert_eq!(counters.latencies()[2], 4);
     }
 
     #[test]

@@ -312,6 +312,12 @@ impl Position {
         UnixTime((self.0 / (Self::UNITS_PER_MILLI * 1000)) as i64)
     }
 
+    /// The same in microseconds since 1970.
+    pub fn micros(self) -> u64 {
+        let (millis, units) = (self.0 / Self::UNITS_PER_MILLI, self.0 % Self::UNITS_PER_MILLI);
+        millis * 1000 + units * 1000 / Self::UNITS_PER_MILLI
+    }
+
     /// The last one that stands for this time; the first of all for times before 1970.
     pub fn last_of(time: UnixTime) -> Self {
         let seconds = u64::try_from(time.0).unwrap_or(0);

@@ -2,7 +2,7 @@
 //! sample file and the suggestions for misspelt keys all come from here; defaults come from `Config::default()`.
 
 use super::key::{Field, Key};
-use super::{Durability, LogLevel, SendEngine, StringEscapes, Tls};
+use super::{CometQlByHttp, Durability, LogLevel, SendEngine, StringEscapes, Tls};
 use crate::model::{RealIpHeader, TokenAlgorithm};
 use std::path::PathBuf;
 
@@ -29,6 +29,7 @@ const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
 const REAL_IP_HEADERS: &[&str] = &[RealIpHeader::XRealIp.as_str(), RealIpHeader::XForwardedFor.as_str()];
 const ON_OFF: &[&str] = &["off", "on"];
+const BY_HTTP: &[&str] = &["off", "local", "on"];
 const TLS_MODES: &[&str] = &["off", "on", "required"];
 const DURABILITIES: &[&str] = &["full", "lazy"];
 /// In the order of [`TokenAlgorithm::ALL`].
@@ -381,6 +382,28 @@ pub const KEYS: &[Key] = &[
             words: ON_OFF,
             get: |config| if config.ws.deflate { "on" } else { "off" },
             set: |config, word| config.ws.deflate = word == "on",
+        },
+    },
+    Key {
+        section: "ws",
+        name: "cometql",
+        shipped: false,
+        doc: "CometQL by HTTP (POST /cometql), for hosts without MySQL connections, and with it the console and the dashboard. local: for this machine only, and not for those whom a proxy on it tells of. on: for everybody; without a proxy with TLS in front the password crosses the network unenciphered.",
+        without_effect: None,
+        field: Field::Word {
+            words: BY_HTTP,
+            get: |config| match config.ws.cometql {
+                CometQlByHttp::Off => "off",
+                CometQlByHttp::Local => "local",
+                CometQlByHttp::On => "on",
+            },
+            set: |config, word| {
+                config.ws.cometql = match word {
+                    "off" => CometQlByHttp::Off,
+                    "on" => CometQlByHttp::On,
+                    _ => CometQlByHttp::Local,
+                }
+            },
         },
     },
     Key {

@@ -124,6 +124,8 @@ pub struct Ws {
     pub real_ip_header: RealIpHeader,
     /// Whether messages are compressed for clients that offer it. Default false.
     pub deflate: bool,
+    /// Who may use CometQL by HTTP. Default `local`.
+    pub cometql: CometQlByHttp,
     /// Pipes that one connection may be subscribed to. Default 1,024 (CppComet: 32).
     pub pipes_max: usize,
     /// Connections of one user that get personal messages. Default 16.
@@ -138,6 +140,16 @@ pub struct Ws {
     pub pin_cores: bool,
     /// Microseconds a shard looks for work before it sleeps; 0 sleeps at once. Default 0.
     pub busy_poll_us: u32,
+}
+
+/// Who may send a password and statements by HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CometQlByHttp {
+    Off,
+    /// This machine, but not what a proxy on it passes on for others: nobody listens in between.
+    #[default]
+    Local,
+    On,
 }
 
 /// How publications reach the sockets.
@@ -344,6 +356,7 @@ impl Default for Ws {
             trusted_proxies: Vec::new(),
             real_ip_header: RealIpHeader::XRealIp,
             deflate: false,
+            cometql: CometQlByHttp::Local,
             send_engine: SendEngine::Auto,
             pin_cores: true,
             busy_poll_us: 0,

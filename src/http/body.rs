@@ -6,7 +6,8 @@ use super::head::Head;
 pub enum Body {
     /// It has so many bytes, and all of them are there.
     Whole(usize),
-    Incomplete,
+    /// It has so many bytes, and some of them are still to come.
+    Incomplete(usize),
 }
 
 /// Always the peer's fault; the connection is closed after it, because where its next request begins is not known.
@@ -42,7 +43,7 @@ pub fn body(head: &Head<'_>, rest: &[u8], bytes_max: usize) -> Result<Body, Body
     match length.filter(|length| *length <= bytes_max) {
         None => Err(BodyError::TooLarge),
         Some(length) if length <= rest.len() => Ok(Body::Whole(length)),
-        Some(_) => Ok(Body::Incomplete),
+        Some(length) => Ok(Body::Incomplete(length)),
     }
 }
 
@@ -62,8 +63,8 @@ mod tests {
         };
         check("", "GET", Ok(Body::Whole(0)));
         check("Content-Length: 3\r\n", "abcd", Ok(Body::Whole(3)));
-        check("Content-Length: 3\r\n", "ab", Ok(Body::Incomplete));
-        check("Content-Length: 10\r\n", "", Ok(Body::Incomplete));
+        check("Content-Length: 3\r\n", "ab", Ok(Body::Incomplete(3)));
+        check("Content-Length: 10\r\n", "", Ok(Body::Incomplete(10)));
         check("Content-Length: 11\r\n", "", Err(BodyError::TooLarge));
         check("Content-Length: 99999999999999999999999\r\n", "", Err(BodyError::TooLarge));
         for length in ["", "-1", "+1", "0x1", "1, 1", "1\r\nContent-Length: 1"] {

@@ -64,6 +64,11 @@ impl<'a> Head<'a> {
             .filter(|part| !part.is_empty())
     }
 
+    /// Whether the client sends its body only when it is told to.
+    pub fn awaits_word(&self) -> bool {
+        self.list("Expect").any(|what| what.eq_ignore_ascii_case(b"100-continue"))
+    }
+
     /// Whether the answer has a body.
     pub fn wants_body(&self) -> bool {
         self.method != Method::Head

@@ -1,5 +1,7 @@
 //! Which pages may connect.
 
+use super::head::Head;
+
 /// Whether a page of this origin may connect. `hosts` is the configured list; without an entry, or with the entry
 /// `*`, everybody may.
 ///
@@ -18,6 +20,18 @@ pub fn origin_allowed<H: AsRef<str>>(hosts: &[H], missing_allowed: bool, origin:
         Some(domain) => is_subdomain(host, domain),
         None => host_of(entry).is_some_and(|entry| entry.eq_ignore_ascii_case(host)),
     })
+}
+
+/// Whether a request comes from a page of this very server, or from no page at all. Browsers say so themselves; those that do
+/// not, because neither they nor the page are new or safe enough, name the page's origin, which must be the host asked.
+pub fn same_origin(head: &Head<'_>) -> bool {
+    if let Some(site) = head.header("Sec-Fetch-Site") {
+        return matches!(site, b"same-origin" | b"none");
+    }
+    let Some(origin) = head.header("Origin") else { return true };
+    let host = head.header("Host").unwrap_or_default();
+    let authority = origin.windows(3).position(|three| three == b"://").and_then(|at| origin.get(at + 3..));
+    !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
 /// The host in `[scheme://]host[:port]`. The host may be an IPv6 address in brackets.
@@ -39,4 +53,34 @@ fn is_subdomain(host: &str, domain: &str) -> bool {
     let Some(dot) = host.len().checked_sub(domain.len()).and_then(|length| length.checked_sub(1)) else { return false };
     let Some((below, above)) = host.split_at_checked(dot) else { return false };
     !below.is_empty() && above.strip_prefix('.').is_some_and(|above| above.eq_ignore_ascii_case(domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::{HeadLimits, HeadStep, parse_head};
+    use super::same_origin;
+
+    #[test]
+    fn pages_of_this_server() {
+        let check = |fields: &str, expected: bool| {
+            let text = format!("POST / HTTP/1.1\r\n{fields}\r\n");
+            let Ok(HeadStep::Head(head)) = parse_head(text.as_bytes(), &HeadLimits::default()) else {
+                panic!("{text}")
+            };
+            assert_eq!(same_origin(&head), expected, "{fields}");
+        };
+        check("", true);
+        check("Host: a.example\r\n", true);
+        check("Host: a.example:87\r\nOrigin: http://A.example:87\r\n", true);
+        for origin in ["http://a.example", "http://a.example:88", "http://b.example:87", "null", "a.example:87", ""] {
+            check(&format!("Host: a.example:87\r\nOrigin: {origin}\r\n"), false);
+        }
+        check("Origin: http://\r\n", false);
+        // A proxy may have changed the host, but not this.
+        check("Host: inside\r\nOrigin: https://a.example\r\nSec-Fetch-Site: same-origin\r\n", true);
+        check("Sec-Fetch-Site: none\r\n", true);
+        for site in ["cross-site", "same-site", ""] {
+            check(&format!("Host: a\r\nOrigin: http://a\r\nSec-Fetch-Site: {site}\r\n"), false);
+        }
+    }
 }

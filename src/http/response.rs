@@ -19,15 +19,17 @@ const EXTENSION_BYTES_MAX: usize = 10;
 
 const START_PAGE: &str = include_str!("../../web/start/index.html");
 const ICON: &str = include_str!("../../web/start/icon.svg");
-/// Built by `web/client/build.mjs`.
-const LIBRARY: &str = include_str!("../../web/client/dist/encke.js");
-const CLASSIC_LIBRARY: &str = include_str!("../../web/client/dist/CometServerApi.js");
-/// The start page needs nothing but itself, the library, and the connection it opens.
-const START_POLICY: (&str, &str) = (
+/// For pages and what belongs to them: after an upgrade no old script runs in a new page.
+const REVALIDATED: (&str, &str) = ("Cache-Control", "no-cache");
+/// Our pages need nothing but this server's own files and the connection that they open.
+const PAGE_POLICY: (&str, &str) = (
     "Content-Security-Policy",
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self'; \
-     connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
+
+/// What a client waits for before it sends a body.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What the plain answers say of this server.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +49,17 @@ pub fn start_page(cometql_port: u16) -> String {
 pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>, terms: &Terms) -> Option<Vec<u8>> {
     let info;
     let (status, content_type, extra, body): (_, _, &[_], _) = match route {
-        Route::WebSocket(_) | Route::Events(_) | Route::Poll(..) | Route::Static(_) | Route::Health => return None,
-        Route::Start => (200, "text/html", &[CACHED, START_POLICY], site.start_page),
+        Route::WebSocket(_)
+        | Route::Events(_)
+        | Route::Poll(..)
+        | Route::WithPassword(..)
+        | Route::Static(_)
+        | Route::Health => return None,
+        Route::Start => (200, "text/html", &[CACHED, PAGE_POLICY], site.start_page),
+        Route::Asset(asset) if asset.is_page() => (200, asset.content_type, &[REVALIDATED, PAGE_POLICY], asset.body),
+        Route::Asset(asset) => {
+            (200, asset.content_type, &[if asset.is_library { CACHED } else { REVALIDATED }], asset.body)
+        }
         // Pages of the predecessor's time parse this themselves, so it keeps the type that makes them do it.
         Route::Info => {
             info = info_body(site.node_name);
@@ -56,13 +67,11 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         }
         Route::Favicon => (200, "image/svg+xml", &[CACHED], ICON),
         Route::Options => (200, "text/html", &[CACHED, PREFLIGHT_AGE], "+OK\r\n"),
-        Route::Library => (200, "text/javascript", &[CACHED], LIBRARY),
-        Route::ClassicLibrary => (200, "text/javascript", &[CACHED], CLASSIC_LIBRARY),
         Route::NotFound => (404, "text/html", &[CACHED], NOT_FOUND),
     };
     let validators = Validators::of_content(body.as_bytes());
     let mut extra = extra.to_vec();
-    if matches!(route, Route::Start | Route::Favicon | Route::Library | Route::ClassicLibrary) {
+    if matches!(route, Route::Start | Route::Favicon | Route::Asset(_)) {
         extra.push(("ETag", validators.tag()));
         if conditions.is_known(&validators) {
             return Some(
@@ -207,6 +216,7 @@ fn reason_phrase(status: u16) -> &'static str {
         206 => "Partial Content",
         304 => "Not Modified",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
@@ -215,8 +225,8 @@ fn reason_phrase(status: u16) -> &'static str {
         411 => "Length Required",
         413 => "Content Too Large",
         416 => "Range Not Satisfiable",
-        429 => "Too Many Requests",
         426 => "Upgrade Required",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         505 => "HTTP Version Not Supported",

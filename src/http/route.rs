@@ -1,5 +1,6 @@
 //! Where a request leads.
 
+use super::assets::Asset;
 use super::head::{Head, Method};
 
 /// Proxies that do not cut their own prefix pass this one on.
@@ -22,10 +23,10 @@ pub enum Route<'a> {
     Favicon,
     /// `/health`: whether this server can do its work.
     Health,
-    /// The browser library as a module.
-    Library,
-    /// The browser library with the globals of the classic one, under its addresses.
-    ClassicLibrary,
+    /// A file that is part of the program.
+    Asset(&'static Asset),
+    /// What needs a password, by whatever method; the fields of the address, for [`super::Query`].
+    WithPassword(WithPassword, &'a str),
     /// `OPTIONS` for any target.
     Options,
     /// A file: its path relative to the static folder, decoded and safe to append. Segments are neither empty nor
@@ -33,6 +34,14 @@ pub enum Route<'a> {
     Static(String),
     /// Also every method but GET, HEAD and OPTIONS: the predecessor answers 404 to them.
     NotFound,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithPassword {
+    /// `/cometql`: statements to carry out.
+    Statements,
+    /// `/dashboard/key`: the name of the pipe with the server's figures.
+    DashboardKey,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +64,7 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         Method::Get | Method::Post if let Some((address, fields)) = poll_address(target) => {
             return Route::Poll(address, fields);
         }
+        _ if let Some((address, fields)) = with_password(target) => return Route::WithPassword(address, fields),
         Method::Post | Method::Other => return Route::NotFound,
         Method::Get if is_websocket(target) => return Route::WebSocket(head.target),
         Method::Get if let Some(fields) = fields_below(target, "/sse") => return Route::Events(fields),
@@ -66,8 +76,7 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         "/info" => Route::Info,
         "/health" => Route::Health,
         "/favicon.ico" => Route::Favicon,
-        "/encke.js" => Route::Library,
-        "/CometServerApi.js" | "/api/CometServerApi.js" => Route::ClassicLibrary,
+        path if let Some(asset) = Asset::find(path) => Route::Asset(asset),
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
     }
 }
@@ -78,6 +87,11 @@ impl Route<'_> {
         let path = path_of(without_second_slash(target));
         let first = path.trim_start_matches('/').split('/').next();
         first.is_some_and(|first| ["health", "sse", "poll", "cometql"].contains(&first))
+    }
+
+    /// Whether the target is one of the addresses that need a password.
+    pub(super) fn wants_password(target: &str) -> bool {
+        with_password(without_second_slash(target)).is_some()
     }
 }
 
@@ -110,6 +124,15 @@ fn poll_address(target: &str) -> Option<(PollAddress, &str)> {
     let target = target.strip_prefix(PREFIX).unwrap_or(target);
     let (path, fields) = target.split_once('?').unwrap_or((target, ""));
     POLL_ADDRESSES.iter().find(|(known, _)| *known == path).map(|(_, address)| (*address, fields))
+}
+
+fn with_password(target: &str) -> Option<(WithPassword, &str)> {
+    let fields = target.split_once('?').map_or("", |(_, fields)| fields);
+    match path_of(target) {
+        "/cometql" => Some((WithPassword::Statements, fields)),
+        "/dashboard/key" => Some((WithPassword::DashboardKey, fields)),
+        _ => None,
+    }
 }
 
 fn static_path(path: &str) -> Option<String> {

@@ -47,13 +47,17 @@ impl Terms {
     pub const LAST: Self = Self { persistent: false, cors: Cors::Everybody, allowed_headers: HEADERS };
 
     pub fn of<H: AsRef<str>>(head: &Head<'_>, route: &Route<'_>, hosts: &[H]) -> Self {
+        let reads_bodies = matches!(route, Route::Poll(..) | Route::WithPassword(..));
         let is_ours = match route {
             Route::Options => Route::is_ours(head.target),
-            route => matches!(route, Route::Health | Route::Events(_) | Route::Poll(..)),
+            route => reads_bodies || matches!(route, Route::Health | Route::Events(_)),
         };
+        // Pages of other sites have no business where a password is asked for.
+        let wants_password = Route::wants_password(head.target);
+        let cors = if wants_password { Cors::Nobody } else { Cors::of(hosts, head.header("Origin")) };
         Self {
-            persistent: is_persistent(head, is_ours, matches!(route, Route::Poll(..))),
-            cors: Cors::of(hosts, head.header("Origin")),
+            persistent: is_persistent(head, is_ours, reads_bodies),
+            cors,
             allowed_headers: if is_ours && head.method == Method::Options { MORE_HEADERS } else { HEADERS },
         }
     }

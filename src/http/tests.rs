@@ -25,6 +25,10 @@ fn get(target: &str, headers: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: example.com\r\n{headers}\r\n")
 }
 
+fn asset(path: &str) -> Route<'static> {
+    Route::Asset(assets::Asset::find(path).expect("an asset"))
+}
+
 #[test]
 fn heads() {
     let text = "GET /a?b HTTP/1.0\r\nhost:  x \r\nX-List: a, b\r\nx-list:,c ,\r\nEmpty:\r\n\r\n\u{81}\u{85}";
@@ -112,14 +116,23 @@ fn routes() {
     check("GET /favicon.ico", Route::Favicon);
     check("GET /comet-server/favicon.ico", Route::Favicon);
     for (target, expected) in [
-        ("/encke.js", Route::Library),
-        ("/encke.js?v=1", Route::Library),
-        ("/CometServerApi.js", Route::ClassicLibrary),
-        ("/api/CometServerApi.js", Route::ClassicLibrary),
-        ("/comet-server/api/CometServerApi.js", Route::ClassicLibrary),
+        ("/encke.js", "/encke.js"),
+        ("/encke.js?v=1", "/encke.js"),
+        ("/CometServerApi.js", "/CometServerApi.js"),
+        ("/api/CometServerApi.js", "/api/CometServerApi.js"),
+        ("/comet-server/api/CometServerApi.js", "/api/CometServerApi.js"),
+        ("/dashboard", "/dashboard"),
+        ("/comet-server/console?x", "/console"),
     ] {
-        check(&format!("GET {target}"), expected);
+        check(&format!("GET {target}"), asset(expected));
     }
+    for method in ["GET", "POST", "PUT"] {
+        let statements = WithPassword::Statements;
+        check(&format!("{method} /cometql?user=5"), Route::WithPassword(statements, "user=5"));
+        check(&format!("{method} /comet-server/cometql"), Route::WithPassword(statements, ""));
+        check(&format!("{method} //dashboard/key"), Route::WithPassword(WithPassword::DashboardKey, ""));
+    }
+    check("GET /cometql/x", file("cometql/x"));
     check("OPTIONS /anything", Route::Options);
     check("OPTIONS *", Route::Options);
     for request in ["POST /", "POST /info", "PUT /a.js", "DELETE /a.js", "TRACE /", "CONNECT a:1", "get /"] {
@@ -412,7 +425,7 @@ fn node_names_have_ten_characters() {
 
 #[test]
 fn the_libraries_are_scripts() {
-    for (route, word) in [(Route::Library, "as connect"), (Route::ClassicLibrary, "cometApi")] {
+    for (route, word) in [(asset("/encke.js"), "as connect"), (asset("/CometServerApi.js"), "cometApi")] {
         let (status, fields, body) = parsed(&plain(&route, true, &SITE).unwrap());
         assert_eq!((status, fields["content-type"].as_str()), (200, "text/javascript; charset=UTF-8"));
         // Pages of other hosts load it as a module.
@@ -426,10 +439,28 @@ fn the_libraries_are_scripts() {
 fn the_start_page_is_whole() {
     let page = start_page(3307);
     assert!(page.contains("3307") && !page.contains("{{"));
-    // Messages are shown as text only, and nothing is loaded from elsewhere.
-    assert!(page.contains("textContent") && !page.contains("innerHTML"));
-    assert!(!page.contains("https://") && !page.contains("src=\"//"));
     assert!(page.len() < 64 * 1024);
+}
+
+#[test]
+fn pages_load_nothing_from_elsewhere_and_take_no_text_for_markup() {
+    let page = start_page(3307);
+    let assets = assets::ASSETS.iter().filter(|asset| !asset.is_library).map(|asset| (asset.path, asset.body));
+    for (path, text) in assets.chain([("/", page.as_str())]) {
+        assert!(!text.contains("https://") && !text.contains("src=\"//"), "{path}");
+        for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "onclick=", "style="]
+        {
+            assert!(!text.contains(markup), "{path} has {markup}");
+        }
+        // The policy forbids scripts and styles that stand in the page itself.
+        assert!(!text.contains("<script>") && !text.contains("<style") || path.ends_with(".js"), "{path}");
+    }
+    for route in [Route::Start, asset("/console"), asset("/dashboard")] {
+        let (status, fields, _) = parsed(&plain(&route, true, &SITE).unwrap());
+        assert_eq!((status, fields["content-type"].as_str()), (200, "text/html; charset=UTF-8"));
+        let policy = &fields["content-security-policy"];
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe-inline"), "{policy}");
+    }
 }
 
 #[test]

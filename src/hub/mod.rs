@@ -36,6 +36,7 @@ mod ring;
 mod subscriptions;
 mod token;
 mod users;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -66,12 +67,14 @@ use pipes::Pipes;
 pub use placement::Placement;
 use recovery::Missing;
 pub use ring::{
-    Answered, Ask, AskId, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, LengthChange, Level, Member,
-    Outcome as PollOutcome, Poll, Polled, Question, Recover, Recovered, Refusal, Replies, RingMessage, Send, SetLength,
-    StatementId, Wish,
+    Answered, Ask, AskId, Batch, BatchAnswer, BatchDone, BatchWish, ConnectionInfo, EndedUsers, Flush, Headers,
+    InterestId, LengthChange, Level, Member, Outcome as PollOutcome, Parameter, Poll, Polled, Question, Recover,
+    Recovered, Refusal, Replies, RingMessage, Send, SetLength, StatementId, Wish,
 };
 pub use token::{NoPublicKey, TokenKey, TokenKeys, claimed_expiry};
 use users::Users;
+use watch::Watch;
+pub use watch::{TOP_MAX, Top, Tops};
 
 /// What a hub must know of the server around it.
 #[derive(Clone, Debug)]
@@ -208,6 +211,10 @@ pub enum Input {
         message: RingMessage,
     },
     Stored(Completion),
+    /// The server itself publishes to a pipe that this shard owns.
+    Announce {
+        publication: Box<Publication>,
+    },
     /// The server stops: all connections are about to end.
     Stopping,
 }
@@ -435,6 +442,10 @@ pub struct Hub {
     /// Ring messages to this very shard: handled before `handle` returns.
     local: VecDeque<RingMessage>,
     outputs: VecDeque<Output>,
+    /// Of what the last rounds of fan-outs hold.
+    formed: Vec<Position>,
+    /// While somebody looks.
+    watch: Option<Box<Watch>>,
     counters: HubCounters,
 }
 
@@ -462,6 +473,8 @@ impl Hub {
             next_ticket: 0,
             local: VecDeque::new(),
             outputs: VecDeque::new(),
+            formed: Vec::new(),
+            watch: None,
             counters: HubCounters::default(),
         }
     }
@@ -491,6 +504,7 @@ impl Hub {
             Input::Setting(PipeSetting { pipe, length }) => self.owned.set_length(pipe, Some(length)),
             Input::Ring { from, message } => self.ring(from, message, now),
             Input::Stored(completion) => self.stored(completion, now),
+            Input::Announce { publication } => self.publish_owned(publication, None, now),
             Input::Stopping => self.stopping(now),
         }
         self.handle_local(now);
@@ -511,6 +525,9 @@ impl Hub {
         let delivered = self.arrivals.form(&self.pipes, &self.conns, self.config.shard, &mut self.outputs);
         for (publication, connections) in delivered {
             self.counters.deliveries += u64::from(connections);
+            if connections > 0 && self.formed.len() < FORMED_MAX {
+                self.formed.push(publication.position);
+            }
             if let (true, Some((to, conn))) = (publication.report, publication.origin) {
                 let message = RingMessage::Delivered { conn, connections };
                 self.outputs.push_back(Output::RingAfterFanOut { to, message });
@@ -530,6 +547,11 @@ impl Hub {
 
     pub fn leaving_deadline(&self) -> Option<Time> {
         self.mailboxes.leaving.next_deadline()
+    }
+
+    /// The positions of what the fan-outs formed since the last call hold, so that the edge can say how long it took.
+    pub fn formed(&mut self) -> impl Iterator<Item = Position> {
+        self.formed.drain(..)
     }
 
     /// Does what has its time: closes connections whose tokens have expired, and hands storage the users who have gone, if
@@ -723,6 +745,9 @@ impl Hub {
         match message {
             RingMessage::Publish { publication, statement } => {
                 self.counters.publications += u64::from(publication.kind == PublicationKind::Message);
+                if let Some(watch) = &mut self.watch {
+                    watch.count(&publication.pipe);
+                }
                 self.publish_owned(publication, statement.map(|statement| (from, statement)), now);
             }
             RingMessage::Submit(submit) => self.submitted(from, *submit, now),
@@ -817,11 +842,13 @@ impl Hub {
                 }
                 _ => {}
             },
-            // Only the CometQL shard publishes for statements; polls are the edge's.
+            // Only the CometQL shard publishes for statements; polls and batches are the edge's.
             RingMessage::Accepted { .. }
             | RingMessage::Refused { .. }
             | RingMessage::Poll(_)
-            | RingMessage::Polled(_) => {}
+            | RingMessage::Polled(_)
+            | RingMessage::Batch(_)
+            | RingMessage::BatchDone(_) => {}
         }
     }
 
@@ -965,6 +992,8 @@ fn send(
 
 /// Users of whom it is told at a time that they went.
 const LEFT_AT_A_TIME: usize = 256;
+/// Positions that wait for [`Hub::formed`]; those of further publications are left out.
+const FORMED_MAX: usize = 4096;
 
 /// A hub reads single rows only, and what one may weigh was settled when it was written.
 const ONE_ROW: usize = usize::MAX;

@@ -43,6 +43,9 @@ pub(super) struct Owned {
     /// The newest publication, of whichever pipe, that was delivered and that storage did not take into the history.
     unkept: Position,
     seed: u64,
+    /// The pipe whose subscribers are asked for at any time, and how many they are.
+    watched: Option<Arc<PipeKey>>,
+    watchers: u32,
 }
 
 /// How a publication is to be stored.
@@ -63,7 +66,18 @@ impl Owned {
             position: Position::default(),
             unkept: Position::default(),
             seed: config.seed,
+            watched: None,
+            watchers: 0,
         }
+    }
+
+    pub(super) fn watch(&mut self, pipe: Arc<PipeKey>) {
+        self.watchers = self.subscribers(&pipe);
+        self.watched = Some(pipe);
+    }
+
+    pub(super) fn watchers(&self) -> u32 {
+        self.watchers
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -188,6 +202,9 @@ impl Owned {
         if pipe.shards.iter().all(|(subscribers, _)| *subscribers == 0) {
             self.pipes.remove(key);
             shrink(&mut self.pipes);
+        }
+        if self.watched.as_ref() == Some(key) {
+            self.watchers = self.subscribers(key);
         }
     }
 }

@@ -109,6 +109,17 @@ impl Pipes {
         self.slab.get(pipe as usize).map(|pipe| pipe.members.as_slice()).unwrap_or_default()
     }
 
+    /// The pipes in these places, and how many subscribers each has here.
+    pub(super) fn between(&self, from: usize, to: usize) -> impl Iterator<Item = (&Arc<PipeKey>, u32)> {
+        let places = from..to.min(self.end());
+        places.filter_map(|place| self.slab.get(place)).map(|pipe| (&pipe.key, pipe.subscribers()))
+    }
+
+    /// Behind the last place.
+    pub(super) fn end(&self) -> usize {
+        self.slab.capacity()
+    }
+
     /// The pipe of this name, if it has subscribers here.
     pub(super) fn find_name(&self, key: &PipeKey) -> Option<u32> {
         self.index.get(key).copied()

@@ -1,5 +1,6 @@
 //! What crosses from shard to shard. Small, owned, and each of a [`Level`] that says what handling it may cause.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -93,6 +94,9 @@ pub enum RingMessage {
     Admit { address: IpAddr, conn: ConnId },
     /// To the owner of the address: a connection that was admitted is no more.
     AddressLeft { address: IpAddr },
+    /// To the CometQL shard: statements that came by HTTP. Handling it causes nothing: it is noted, and begun like bytes
+    /// that arrive. One [`RingMessage::BatchDone`] for each.
+    Batch(Box<Batch>),
     /// From the owner of a user to the owner of a pipe: publish that the user came or went, or what the user submitted.
     Announce { publication: Box<Publication> },
     /// From the owner of the pipe to a shard with subscribers, for the interest that the owner knew then.
@@ -124,6 +128,8 @@ pub enum RingMessage {
     Answered(Box<Answered>),
     /// To the shard where the request arrived.
     Polled(Box<Polled>),
+    /// To the shard where the request arrived.
+    BatchDone(Box<BatchDone>),
 }
 
 const _: () = assert!(size_of::<RingMessage>() <= 32, "rings are sized for small messages");
@@ -144,7 +150,8 @@ impl RingMessage {
             | Self::Poll(_)
             | Self::Submit(_)
             | Self::Admit { .. }
-            | Self::AddressLeft { .. } => Level::Request,
+            | Self::AddressLeft { .. }
+            | Self::Batch(_) => Level::Request,
             Self::Announce { .. } => Level::Announce,
             Self::Deliver { .. } | Self::Recovered(_) | Self::Personal { .. } | Self::Flush(_) => Level::Deliver,
             Self::PersonalTaken { .. } | Self::Flushed { .. } => Level::Report,
@@ -155,7 +162,8 @@ impl RingMessage {
             | Self::NotPublished { .. }
             | Self::Admitted { .. }
             | Self::Answered(_)
-            | Self::Polled(_) => Level::Reply,
+            | Self::Polled(_)
+            | Self::BatchDone(_) => Level::Reply,
         }
     }
 }
@@ -199,6 +207,69 @@ pub enum Outcome {
     OutOfOrder,
     /// Too many commands wait.
     Busy,
+}
+
+/// A request by HTTP to carry out statements, or to check a password only.
+pub struct Batch {
+    /// The connection that the request came on, of the shard where it arrived.
+    pub asker: ConnId,
+    /// Where the request came from, for the count of wrong passwords.
+    pub address: IpAddr,
+    /// As at a login of the MySQL protocol.
+    pub user: Box<str>,
+    pub database: Option<Box<str>>,
+    pub password: Box<[u8]>,
+    pub wish: BatchWish,
+}
+
+/// All but the password, so that no log and no panic can tell it.
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { asker, address, user, database, password: _, wish } = self;
+        f.debug_struct("Batch")
+            .field("asker", asker)
+            .field("address", address)
+            .field("user", user)
+            .field("database", database)
+            .field("wish", wish)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum BatchWish {
+    /// Statements as text, separated by semicolons.
+    Text(Box<[u8]>),
+    /// Single statements, each with the values of its placeholders.
+    Statements(Vec<(Box<str>, Vec<Parameter>)>),
+    /// Nothing but to know whether this is the server's password.
+    Password,
+}
+
+/// The value of a placeholder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    Null,
+    /// Its digits, as they were written.
+    Number(Box<str>),
+    Text(Box<str>),
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct BatchDone {
+    pub asker: ConnId,
+    pub answer: BatchAnswer,
+}
+
+/// As HTTP tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchAnswer {
+    pub status: u16,
+    /// Seconds after which to ask again, where the status says so.
+    pub retry_after: Option<u64>,
+    /// JSON.
+    pub body: Box<[u8]>,
 }
 
 #[derive(Debug)]

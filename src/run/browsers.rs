@@ -4,6 +4,7 @@
 //!  Head --101--> Open --close, error--> (gone)
 //!   ^ |            ^ frames, while the hub is not busy with the connection
 //!   | +--static file--> File --answer--+
+//!   | +--long body--> Body --all of it-+
 //!   | +--anything else: an answer------+--> (gone, unless the connection stays)
 //!   |                                  v
 //!   +------------- all is sent ------ Sending
@@ -15,6 +16,7 @@
 //! While a connection is in File or Sending, it is not read: requests are answered one after the other.
 
 mod admission;
+mod batches;
 mod fan_out;
 mod polling;
 mod requests;
@@ -41,6 +43,7 @@ use crate::model::{
 use crate::storage::{Completion, PipeSetting, StoredMessage};
 use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
 
+use super::figures::{ShardFigures, Watch};
 use super::files::FileClient;
 use super::fragments::Fragments;
 use super::half_open::HalfOpen;
@@ -52,6 +55,8 @@ use super::runtime::Runtime;
 use super::storage::StorageClient;
 
 use admission::Admission;
+pub(super) use batches::BatchConfig;
+use batches::Batches;
 use fan_out::{fan_out, fan_out_to_polled};
 use polling::Asking;
 
@@ -64,6 +69,8 @@ pub(super) enum Phase {
     Admission,
     /// Its file is being looked for.
     File,
+    /// Its request has a body that is collected.
+    Body,
     /// An answer is on its way, and another request may follow.
     Sending,
     Open,
@@ -71,14 +78,14 @@ pub(super) enum Phase {
     Subscribing,
     /// Gets Server-Sent Events.
     Events,
-    /// Its request waits for a connection without a socket to get something.
+    /// Its request waits for a connection without a socket to get something, or for statements to be carried out.
     Polling,
 }
 
 impl Phase {
     /// Whether it has not shown yet what it is for.
     pub(super) fn is_half_open(self) -> bool {
-        matches!(self, Self::Head | Self::Admission | Self::File | Self::Sending)
+        matches!(self, Self::Head | Self::Admission | Self::Body | Self::File | Self::Sending)
     }
 
     /// Whether what stands behind the request has to wait.
@@ -132,6 +139,9 @@ pub(super) struct BrowserConfig {
     pub(super) fragments_bytes_max: usize,
     pub(super) pages: Arc<Pages>,
     pub(super) polls: PollLimits,
+    pub(super) batches: BatchConfig,
+    /// Who looks at the server's figures.
+    pub(super) watch: Arc<Watch>,
 }
 
 pub(super) struct Browsers {
@@ -167,6 +177,10 @@ pub(super) struct Browsers {
     leaving_retry: Time,
     /// Connections whose request waits.
     asking: HashMap<Token, Asking, RandomState>,
+    batches: Batches,
+    figures: ShardFigures,
+    /// What the fan-outs hold that are not out yet.
+    on_its_way: Vec<Position>,
     stopping: bool,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
@@ -191,6 +205,8 @@ impl Browsers {
         let polls = Polls::new(config.polls);
         let asking = HashMap::with_hasher(hasher.clone());
         let admissions = HashMap::with_hasher(hasher.clone());
+        let batches = Batches::new(hasher.clone());
+        let figures = ShardFigures::new(config.watch.clone(), config.hub.shard, &config.hub.placement, &mut hub);
         Self {
             config,
             hub,
@@ -214,6 +230,9 @@ impl Browsers {
             unused_admissions: VecDeque::new(),
             leaving_retry: Time::default(),
             asking,
+            batches,
+            figures,
+            on_its_way: Vec::new(),
             stopping: false,
             head_of: None,
             counters,
@@ -246,6 +265,7 @@ impl Browsers {
             let step = match browser.phase {
                 Phase::Head => self.head(io, conn, rest),
                 Phase::Open => self.frame(io, conn, browser, rest),
+                Phase::Body => self.collect_body(io, conn, rest),
                 Phase::Subscribing => self.subscribe_events(io, conn, rest),
                 // Nothing is expected, and nothing is kept.
                 Phase::Events => Progress::Used(rest.len()),
@@ -284,6 +304,7 @@ impl Browsers {
         count_end(&mut self.counters, end);
         self.asking.remove(&conn);
         self.forget_admission(io, conn);
+        self.batches.forget(conn);
         self.let_go(io, conn);
     }
 
@@ -292,10 +313,14 @@ impl Browsers {
         if let Some((flush, to, _)) = self.flushing.remove(&conn) {
             return self.input(io, Input::QueueWritten { flush, to, taken: true });
         }
+        self.batches.sent(conn);
         requests::answer_sent(io, conn);
     }
 
     pub(super) fn timed_out(&mut self, io: &mut impl Runtime, conn: Token) {
+        if self.give_up_batch(io, conn) {
+            return;
+        }
         let Some(browser) = browser_mut(io, conn) else { return };
         if browser.phase == Phase::Head && browser.requests > 0 {
             // It was answered all it asked.
@@ -323,6 +348,7 @@ impl Browsers {
         match message {
             RingMessage::Poll(poll) => self.polls_noted.push_back((from, poll)),
             RingMessage::Polled(polled) => self.polled(io, token(polled.asker), polled.outcome),
+            RingMessage::BatchDone(done) => self.batch_done(io, token(done.asker), done.answer),
             message => self.input(io, Input::Ring { from, message }),
         }
     }
@@ -345,8 +371,10 @@ impl Browsers {
         self.go_on_with_polls(io);
         self.go_on_with_admissions(io);
         self.tell_who_left(io);
+        self.go_on_with_figures(io);
         while self.hub.has_arrivals() && !io.fan_out_pending() {
             self.hub.end_turn();
+            self.on_its_way.extend(self.hub.formed());
             self.carry_out(io);
             // A turn without receivers has nothing to wait for.
             self.send_deferred(io);
@@ -365,7 +393,9 @@ impl Browsers {
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let flushing = self.flushing_until.front().map(|(until, _)| *until);
         let leaving = self.hub.leaving_deadline().map(|due| due.max(self.leaving_retry));
-        let timers = [self.hub.next_deadline(), self.polls.next_deadline(), flushing, self.pace.due(), leaving];
+        let figures = self.figures.due();
+        let timers =
+            [self.hub.next_deadline(), self.polls.next_deadline(), flushing, self.pace.due(), leaving, figures];
         timers.into_iter().flatten().min()
     }
 
@@ -407,6 +437,22 @@ impl Browsers {
             for (to, message) in std::mem::take(&mut self.deferred) {
                 io.send(to, message);
             }
+            if !self.on_its_way.is_empty() {
+                let now = io.now().unix_micros();
+                for position in self.on_its_way.drain(..) {
+                    self.counters.add_latency(now.saturating_sub(position.micros()));
+                }
+            }
+        }
+    }
+
+    fn go_on_with_figures(&mut self, io: &mut impl Runtime) {
+        self.figures.notice(&mut self.hub, || io.now().time);
+        if self.figures.due().is_none_or(|due| io.now().time < due) || io.congested() {
+            return;
+        }
+        if let Some(publication) = self.figures.tell(&mut self.hub, io.now().time) {
+            self.input(io, Input::Announce { publication });
         }
     }
 
@@ -447,6 +493,7 @@ impl Browsers {
             + self.asking.capacity() * size_of::<(Token, Asking)>()
             + self.admissions.capacity() * size_of::<(Token, Admission)>()
             + self.unused_admissions.capacity() * size_of::<IpAddr>()
+            + self.batches.bytes()
             + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId, Time))>()
             + self.flushing_until.capacity() * size_of::<(Time, Token)>()
             + self.refused.capacity() * size_of::<Completion>()

@@ -5,6 +5,7 @@
 
 mod browsers;
 mod certificate;
+mod figures;
 mod files;
 mod fragments;
 mod half_open;
@@ -45,8 +46,9 @@ use crate::model::{DevId, ShardId, TokenAlgorithm};
 use crate::storage::{PipeSetting, StorageError};
 use crate::ws;
 
-use browsers::{BrowserConfig, Browsers};
+use browsers::{BatchConfig, BrowserConfig, Browsers};
 use certificate::{CertificateError, Place};
+use figures::Watch;
 use files::FileLimits;
 use host::{Board, Host};
 use pages::Pages;
@@ -203,8 +205,8 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         number => number,
     };
     let all_shards = connection_shards + 1;
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).map_err(StartError::Random)?;
+    let (mut seed, mut secret) = ([0; 8], [0; 16]);
+    getrandom::fill(&mut seed).and_then(|()| getrandom::fill(&mut secret)).map_err(StartError::Random)?;
     let seed = u64::from_le_bytes(seed);
     let placement = Placement::new(connection_shards, seed);
 
@@ -257,6 +259,12 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         tls: tls_config,
         tokens,
         cometql_port: cometql_port.clone(),
+        watch: Arc::new(Watch::new(
+            u128::from_le_bytes(secret),
+            &placement,
+            board.clone(),
+            config.main.node_name.clone(),
+        )),
     };
     let make = move |shard: u16| make_host(shard, &config, &password, seed, &placement, &board, &ends);
     let running = prepared.start(make).map_err(StartError::Shards)?;
@@ -292,6 +300,7 @@ struct Ends {
     tls: Option<Arc<rustls::ServerConfig>>,
     tokens: TokenKeys,
     cometql_port: Arc<OnceLock<u16>>,
+    watch: Arc<Watch>,
 }
 
 fn settings(config: &Config, connection_shards: u16) -> Settings {
@@ -403,6 +412,12 @@ fn make_host(
             board.clone(),
         )),
         polls: PollLimits { connections_max: POLLED_PER_SHARD_MAX, bytes_max: config.ws.queue_bytes_max },
+        batches: BatchConfig {
+            allowed: config.ws.cometql,
+            // As a text in JSON a statement may be twice as long.
+            body_bytes_max: (2 * config.cometql.query_bytes_max).max(UNREAD_BYTES_MIN),
+        },
+        watch: ends.watch.clone(),
     };
     let settings = take(&ends.settings, shard).unwrap_or_default();
     Host::browsers(Browsers::new(browsers, settings, storage, take(&ends.files, shard)), board.clone())

@@ -10,7 +10,7 @@ use shards::{End, Token};
 use tracing::{debug, error, warn};
 
 use crate::cometql::exec::{Exec, ExecConfig, Output, Received};
-use crate::hub::RingMessage;
+use crate::hub::{Batch, RingMessage};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, ShardId, Time};
 
@@ -39,6 +39,8 @@ pub(super) struct Sessions {
     tls: HashMap<ConnId, Tls, RandomState>,
     /// Those among them that go on with what they hold deciphered.
     resumed: VecDeque<Token>,
+    /// Batches that other shards handed over: work from outside, begun at the end of the turn.
+    batches_noted: VecDeque<(ShardId, Box<Batch>)>,
     half_open: HalfOpen,
     /// Sessions go on in the next turn, which is to come at once.
     again: bool,
@@ -56,6 +58,7 @@ impl Sessions {
             storage,
             tls,
             resumed: VecDeque::new(),
+            batches_noted: VecDeque::new(),
             half_open: HalfOpen::default(),
             again: false,
             board,
@@ -166,9 +169,14 @@ impl Sessions {
         io.close(conn);
     }
 
-    pub(super) fn message(&mut self, io: &mut impl Runtime, _from: ShardId, message: RingMessage) {
-        self.exec.ring(message);
-        self.carry_out(io);
+    pub(super) fn message(&mut self, io: &mut impl Runtime, from: ShardId, message: RingMessage) {
+        match message {
+            RingMessage::Batch(batch) => self.batches_noted.push_back((from, batch)),
+            message => {
+                self.exec.ring(message);
+                self.carry_out(io);
+            }
+        }
     }
 
     /// All that was written to the session is sent. What it goes on with waits for the end of the turn.
@@ -192,6 +200,7 @@ impl Sessions {
 
     pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
         self.take_completions(io);
+        self.begin_batches(io);
         loop {
             self.begin_statements(io);
             self.exec.end_turn();
@@ -201,6 +210,9 @@ impl Sessions {
                 break;
             }
         }
+        while !io.congested() && self.exec.next_finished() {
+            self.carry_out(io);
+        }
         // While the rings are congested that would be too early, and their end causes a turn by itself.
         self.again = self.exec.next_turn() && !io.congested();
     }
@@ -208,6 +220,16 @@ impl Sessions {
     /// When the next turn is to come, whatever happens.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         self.again.then_some(Time(0))
+    }
+
+    fn begin_batches(&mut self, io: &mut impl Runtime) {
+        let board = self.board.clone();
+        while !io.congested()
+            && let Some((from, batch)) = self.batches_noted.pop_front()
+        {
+            self.exec.begin_batch(from, *batch, io.now(), &|figures, dev| live::rows(&board, figures, dev));
+            self.carry_out(io);
+        }
     }
 
     fn begin_statements(&mut self, io: &mut impl Runtime) {
@@ -249,6 +271,7 @@ impl Sessions {
         counters.session_logins = exec.logins;
         counters.session_logins_refused = exec.logins_refused;
         counters.session_logins_held_off = exec.logins_held_off;
+        counters.batches = exec.batches;
         counters.memory_sessions = (self.exec.memory() + self.half_open.bytes()) as u64;
         counters.sessions_tls = self.tls.len() as u64;
         let places = self.tls.capacity() * size_of::<(ConnId, Tls)>();

@@ -328,6 +328,7 @@ impl Keeper {
             self.carry_out(&mut group);
             self.work_on_time();
             self.answers.wake();
+            self.counters.storage_queue = jobs.len() as u64;
             self.show();
         }
         if self.outage.is_some() && !self.waiting.jobs.is_empty() {
@@ -367,8 +368,12 @@ impl Keeper {
         while self.outage.is_none()
             && let Some(rest @ [_, ..]) = jobs.get(done..)
         {
+            let begun = Instant::now();
             let completions = self.store.run(rest);
             let count = completions.len();
+            self.counters.storage_groups += 1;
+            self.counters.storage_jobs += count as u64;
+            self.counters.storage_busy_us += begun.elapsed().as_micros() as u64;
             self.report_health(&completions);
             for (place, completion) in (done..).zip(completions) {
                 let (Some(shard), Some(answered)) = (shards.get(place), answered.get_mut(place)) else { break };

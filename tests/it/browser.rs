@@ -121,7 +121,7 @@ impl Page {
     }
 
     /// Waits until the page shows this text.
-    fn await_text(&mut self, text: &str) {
+    pub(crate) fn await_text(&mut self, text: &str) {
         let mut shown = String::new();
         let found = tools::until(PATIENCE, || {
             shown = self.evaluate("document.body ? document.body.innerText : ''");

@@ -5,6 +5,7 @@
 
 mod autobahn;
 mod browser;
+mod by_http;
 mod cli;
 mod clients;
 mod conformance;
@@ -16,6 +17,7 @@ mod import;
 mod library;
 mod limits;
 mod mariadb;
+mod pages;
 mod php;
 mod random;
 mod recovery;

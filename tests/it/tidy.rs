@@ -49,6 +49,7 @@ const MODULES: &[Module] = &[
     // Of `hub` it takes how long a token that is revoked would have been good.
     pure("cometql/plan", &["model", "storage", "hub", "cometql/sql", "cometql/errors", "cometql/tables"]),
     pure("cometql/back_off", &["model"]),
+    pure("cometql/json", &["model", "hub", "cometql/errors", "cometql/plan"]),
     pure(
         "cometql/exec",
         &[
@@ -61,8 +62,10 @@ const MODULES: &[Module] = &[
             "cometql/tables",
             "cometql/plan",
             "cometql/back_off",
+            "cometql/json",
         ],
     ),
+    pure("figures", &["model", "hub", "metrics"]),
     // Declares its parts; what it offers is what they offer.
     pure("cometql", &[]),
     edge(
@@ -84,7 +87,9 @@ const MODULES: &[Module] = &[
             "cometql/tables",
             "cometql/plan",
             "cometql/exec",
+            "cometql/json",
             "metrics",
+            "figures",
         ],
     ),
     // The program. It names the library by its crate, so what it takes from there is `encke::...`.

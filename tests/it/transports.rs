@@ -18,7 +18,7 @@ pub(crate) struct Http(BufReader<TcpStream>);
 pub(crate) struct Response {
     pub status: u16,
     fields: HashMap<String, String>,
-    body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Response {
@@ -102,7 +102,7 @@ impl Http {
     }
 
     /// Nothing more comes.
-    fn expect_end(mut self) {
+    pub(crate) fn expect_end(mut self) {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).expect("an end");
         assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));

@@ -315,7 +315,7 @@ impl Exec {
 
     /// This session, which is taken out of the list of all, and those that it may know of; by number.
     fn sessions_seen_by<'a>(&'a self, own: &'a Session) -> Vec<&'a Session> {
-        let others = self.sessions.iter().flatten().map(|session| &**session);
+        let others = self.all_sessions();
         let mut seen: Vec<&Session> = others.filter(|other| own.sees(other)).chain([own]).collect();
         seen.sort_unstable_by_key(|session| session.wire.id());
         seen
@@ -336,15 +336,16 @@ impl Exec {
             return done;
         }
         let id = u32::try_from(number).unwrap_or_default();
-        let place = self.connections.get(&id).map(|target| target.index as usize);
-        let target = place.and_then(|place| self.sessions.get(place)).and_then(Option::as_ref);
-        match target.filter(|target| session.sees(target)) {
-            Some(target) => {
-                self.outputs.push_back(Output::Close { session: target.id, reason: CloseReason::Killed });
-                done
-            }
-            None => Stage::Failed(session.no_connection(number)),
+        let target = self.connections.get(&id).copied().and_then(|target| self.session(target));
+        let Some(target) = target.filter(|target| session.sees(target)).map(|target| target.id) else {
+            return Stage::Failed(session.no_connection(number));
+        };
+        if target.is_polled() {
+            self.kill_batch(target);
+        } else {
+            self.outputs.push_back(Output::Close { session: target, reason: CloseReason::Killed });
         }
+        done
     }
 }
 

@@ -19,6 +19,7 @@
 //! What a client has not read yet holds up its session only: beyond a few hundred kilobytes nothing is begun or fetched
 //! for it until the edge says [`Exec::drained`].
 
+mod batch;
 mod carry_out;
 mod cursor;
 mod numbers;
@@ -45,7 +46,7 @@ use crate::storage::{Completion, Job};
 use super::back_off::{self, BackOff};
 use super::errors::{Code, Error};
 use super::plan::{self, CATALOG_STEPS_MAX, Database, Figures, Plan, Row, SessionView, StatementLimits, User};
-use super::sql::{self, StringEscapes, Value};
+use super::sql::{self, Statement, StringEscapes, Value};
 use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, ServerSettings, Verdict};
 
 use carry_out::refused;
@@ -53,6 +54,7 @@ use session::{Asked, Entry, Phase, Session, Stage, Start, UNSENT_MAX};
 use tenants::{BoundSessions, Reach};
 use turns::{STATEMENT_WORK, Turn};
 
+pub use batch::{ANSWER_BYTES_MAX, BATCHES_MAX};
 pub use tenants::Tenants;
 
 #[derive(Clone)]
@@ -188,6 +190,8 @@ pub struct ExecCounters {
     pub errors: u64,
     /// Rows inserted into `pipes_messages`.
     pub publications: u64,
+    /// Batches of statements that came by HTTP.
+    pub batches: u64,
 }
 
 /// Whose a storage request is.
@@ -205,6 +209,11 @@ pub struct Exec {
     config: ExecConfig,
     /// By place in the shard's slab.
     sessions: Vec<Option<Box<Session>>>,
+    /// Those without a socket, by the place behind [`ConnId::POLLED_FIRST`].
+    batches: Vec<Option<Box<Session>>>,
+    last_batch: u32,
+    /// Those among them that are done.
+    finished: VecDeque<ConnId>,
     /// By the id that clients know. Places are used again at once, and whoever ends a session by its id must not hit the
     /// next one in its place; so these are drawn one after the other.
     connections: HashMap<u32, ConnId, RandomState>,
@@ -234,6 +243,9 @@ impl Exec {
         Self {
             config,
             sessions: Vec::new(),
+            batches: Vec::new(),
+            last_batch: 0,
+            finished: VecDeque::new(),
             connections: HashMap::with_hasher(hasher.clone()),
             last_connection: 0,
             open: 0,
@@ -261,9 +273,9 @@ impl Exec {
 
     /// Bytes of sessions, of what they wait for, and of addresses that sent wrong passwords.
     pub fn memory(&self) -> usize {
-        let sessions: usize = self.sessions.iter().flatten().map(|session| session.bytes()).sum();
+        let sessions: usize = self.all_sessions().map(Session::bytes).sum();
         sessions
-            + self.sessions.capacity() * size_of::<Option<Box<Session>>>()
+            + (self.sessions.capacity() + self.batches.capacity()) * size_of::<Option<Box<Session>>>()
             + self.connections.capacity() * size_of::<(u32, ConnId)>()
             + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
             + self.jobs.capacity() * size_of::<(u64, StoredFor)>()
@@ -292,12 +304,16 @@ impl Exec {
     }
 
     pub fn closed(&mut self, id: ConnId) {
-        if let Some(mut session) = self.take(id) {
-            self.bound.leave(&mut session);
-            self.connections.remove(&session.wire.id());
-            self.held -= session.held;
-            self.open -= 1;
+        if let Some(session) = self.take(id) {
+            self.forget(session);
         }
+    }
+
+    fn forget(&mut self, mut session: Box<Session>) {
+        self.bound.leave(&mut session);
+        self.connections.remove(&session.wire.id());
+        self.held -= session.held;
+        self.open -= 1;
     }
 
     /// Everything of a session that was not used before, and what has arrived since.
@@ -423,6 +439,10 @@ impl Exec {
     /// Hands out what this turn wrote.
     pub fn end_turn(&mut self) {
         for id in std::mem::take(&mut self.touched) {
+            if id.is_polled() {
+                self.end_turn_of_batch(id);
+                continue;
+            }
             let Some(session) = self.sessions.get_mut(id.index as usize).and_then(Option::as_mut) else { continue };
             if session.id != id {
                 continue;
@@ -447,15 +467,31 @@ impl Exec {
 
     // Sessions
 
+    /// Those with a socket, then those without.
+    fn all_sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().chain(&self.batches).flatten().map(|session| &**session)
+    }
+
+    fn place(&mut self, id: ConnId) -> Option<&mut Option<Box<Session>>> {
+        match id.index.checked_sub(ConnId::POLLED_FIRST) {
+            Some(place) => self.batches.get_mut(place as usize),
+            None => self.sessions.get_mut(id.index as usize),
+        }
+    }
+
+    fn session(&mut self, id: ConnId) -> Option<&Session> {
+        self.place(id)?.as_deref().filter(|session| session.id == id)
+    }
+
     fn take(&mut self, id: ConnId) -> Option<Box<Session>> {
-        self.sessions.get_mut(id.index as usize)?.take_if(|session| session.id == id)
+        self.place(id)?.take_if(|session| session.id == id)
     }
 
     fn put_back(&mut self, mut session: Box<Session>) {
         let held = session.rows_bytes();
         self.held = self.held - session.held + held;
         session.held = held;
-        if let Some(place) = self.sessions.get_mut(session.id.index as usize) {
+        if let Some(place) = self.place(session.id) {
             *place = Some(session);
         }
     }
@@ -545,11 +581,8 @@ impl Exec {
             }
             Verdict::Accepted(method) => method,
             Verdict::Empty | Verdict::Wrong => {
-                if self.back_off.failed(session.address, now) == Some(back_off::WAIT_MIN) {
-                    self.outputs.push_back(Output::HeldOff { address: session.address });
-                }
-                let text = "Authentication failed: wrong user name or password";
-                return self.refuse(session, &Error::new(Code::Authentication, text));
+                self.count_wrong_password(session.address, now);
+                return self.refuse(session, &Error::new(Code::Authentication, WRONG_PASSWORD));
             }
         };
         self.bound.leave(session);
@@ -565,6 +598,12 @@ impl Exec {
                 self.outputs.push_back(Output::LoggedIn { session: session.id });
             }
             Err(error) => self.refuse(session, &error),
+        }
+    }
+
+    fn count_wrong_password(&mut self, address: IpAddr, now: Time) {
+        if self.back_off.failed(address, now) == Some(back_off::WAIT_MIN) {
+            self.outputs.push_back(Output::HeldOff { address });
         }
     }
 
@@ -650,10 +689,14 @@ impl Exec {
     }
 
     fn query(&mut self, session: &mut Session, sequence: u8, text: &[u8], now: Now) {
-        let mut start = Start::At(sequence);
         let steps = Cell::new(CATALOG_STEPS_MAX);
-        let mut plans = self.plans(session, text, now, &steps).into_iter().peekable();
+        let plans = self.plans(session, text, now, &steps);
         self.spend(session, CATALOG_STEPS_MAX - steps.get());
+        self.push_plans(session, plans, Start::At(sequence));
+    }
+
+    fn push_plans(&mut self, session: &mut Session, plans: Vec<Result<Plan, Error>>, mut start: Start) {
+        let mut plans = plans.into_iter().peekable();
         // Publications of a lone statement go out at once and overlap with those before them.
         let alone = plans.len() == 1;
         while let Some(planned) = plans.next() {
@@ -683,7 +726,7 @@ impl Exec {
             }
             session.dev = dev;
         }
-        let mut view = session.view(now, &self.config, steps);
+        let view = session.view(now, &self.config, steps);
         if let Some(insert) = sql::fast::insert(text, self.config.escapes) {
             return vec![plan::plan_insert(&insert, &view)];
         }
@@ -700,35 +743,15 @@ impl Exec {
                 }
             }
             if statements.len() > 1 {
-                let mut plans = Vec::with_capacity(statements.len());
-                for statement in statements {
-                    let mut planned = self.plan(&statement, &view);
-                    if let Ok(Plan::UseDatabase(database)) = &planned
-                        && let Err(error) = session.may_enter(*database)
-                    {
-                        planned = Err(error);
-                    }
-                    let failed = planned.is_err();
-                    // What follows a USE is planned for what it chose.
-                    if let Ok(Plan::UseDatabase(database)) = &planned {
-                        let mut name = session.database;
-                        database.choose(&mut view.dev, &mut name);
-                        view.database = name;
-                    }
-                    plans.push(planned);
-                    if failed {
-                        break;
-                    }
-                }
-                return plans;
+                let statements = statements.into_iter();
+                return self.plan_each(session, &view, statements, |text, view| self.parse(&text, view));
             }
         }
-        vec![self.plan(text, &view)]
+        vec![self.parse(text, &view).and_then(|statement| plan::plan(&statement, &view))]
     }
 
-    fn plan(&self, text: &[u8], view: &SessionView<'_>) -> Result<Plan, Error> {
-        let statement = sql::parse_among(plan::check_text(text)?, self.config.escapes, view.names())?;
-        plan::plan(&statement, view)
+    fn parse(&self, text: &[u8], view: &SessionView<'_>) -> Result<Statement, Error> {
+        Ok(sql::parse_among(plan::check_text(text)?, self.config.escapes, view.names())?)
     }
 
     fn prepare(&mut self, session: &mut Session, sequence: u8, text: &[u8], now: Now) {
@@ -828,6 +851,8 @@ fn answer_login(session: &mut Session, write: impl FnOnce(&mut Connection, &mut 
 }
 
 const TLS_REQUIRED: &str = "Logins are accepted over TLS only: connect with --ssl (mysql) or MYSQLI_CLIENT_SSL (PHP)";
+
+const WRONG_PASSWORD: &str = "Authentication failed: wrong user name or password";
 
 const TOO_MUCH_HELD: &str = "The answers under way hold too many rows together: ask again later, or without ORDER BY";
 

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::cometql::errors::{Code, Error};
+use crate::cometql::json::Results;
 use crate::cometql::plan::{
     Catalog, Database, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, User, row_weight, too_large,
 };
 use crate::cometql::sql::Prepared;
 use crate::cometql::wire::{self, Column, Connection, PausedRows};
-use crate::model::{CloseReason, ConnId, DevId, Now, UnixTime};
+use crate::model::{CloseReason, ConnId, DevId, Now, ShardId, UnixTime};
 use crate::storage::{Outcome, StorageError};
 
 use super::cursor::Cursor;
@@ -126,7 +127,7 @@ const TOO_MANY_PROCESSES: &str = "There are more than 10000 sessions and connect
 pub(super) struct Stream {
     pub(super) cursor: Cursor,
     pub(super) rows: RowStream,
-    /// Once its columns are written.
+    /// Once its columns are written to a client of the protocol.
     paused: Option<PausedRows>,
     pub(super) failure: Option<Error>,
 }
@@ -228,6 +229,16 @@ pub(super) struct Session {
     /// The edge hands in nothing until it is told.
     pub(super) paused: bool,
     pub(super) closing: Option<CloseReason>,
+    /// Of a session without a socket, whose answers are JSON.
+    pub(super) batch: Option<Box<BatchState>>,
+}
+
+/// Who waits for the answer to a batch, and how far it is.
+#[derive(Debug)]
+pub(super) struct BatchState {
+    pub(super) from: ShardId,
+    pub(super) asker: ConnId,
+    pub(super) results: Results,
 }
 
 impl Session {
@@ -260,6 +271,7 @@ impl Session {
             startable: false,
             paused: false,
             closing: None,
+            batch: None,
         }
     }
 
@@ -368,9 +380,10 @@ impl Session {
         })
     }
 
-    /// Whether the client has so much to read that nothing is begun for it and no row fetched.
+    /// Whether the client has so much to read that nothing is begun for it and no row fetched. A batch is answered as a
+    /// whole, and what that may weigh has a bound of its own.
     pub(super) fn is_held_up(&self) -> bool {
-        self.unsent.saturating_add(self.out.len()) >= UNSENT_MAX
+        self.batch.is_none() && self.unsent.saturating_add(self.out.len()) >= UNSENT_MAX
     }
 
     /// Whether the statement at the front waits for nothing but its turn.
@@ -486,6 +499,9 @@ impl Session {
     /// Writes the rows that are known, until the client has enough to read. Columns go out before the first row: a
     /// statement that fails before has an error for its whole answer.
     pub(super) fn write_known(&mut self, start: Start, binary: bool, stream: &mut Stream) {
+        if let Some(batch) = &mut self.batch {
+            return batch.write_known(stream, &mut self.out);
+        }
         while !self.is_held_up()
             && let Some(row) = stream.rows.take_row()
         {
@@ -497,6 +513,14 @@ impl Session {
 
     /// All rows are written, or an error tells that no more will come; the entry was taken from the front.
     pub(super) fn end_rows(&mut self, start: Start, more: bool, binary: bool, stream: &mut Stream) {
+        if let Some(batch) = &mut self.batch {
+            batch.end_rows(stream, &mut self.out);
+            self.popped();
+            if stream.failure.is_some() {
+                self.drop_continued();
+            }
+            return;
+        }
         let Some(error) = stream.failure.take() else {
             self.popped();
             let writer = resume(&self.wire, &mut self.out, self.sequence, start, binary, stream);
@@ -524,6 +548,12 @@ impl Session {
     pub(super) fn answer(&mut self, start: Start, more: bool, binary: bool, result: Result<Reply, Error>) {
         let sequence = start.sequence(self.sequence);
         self.popped();
+        if let Some(batch) = &mut self.batch {
+            if !batch.answer(result, &mut self.out) {
+                self.drop_continued();
+            }
+            return;
+        }
         let mut reply = self.wire.reply(sequence, &mut self.out);
         self.sequence = match result {
             Ok(Reply::Ok { affected, insert_id }) => {
@@ -561,7 +591,7 @@ fn resume<'a>(
 pub(super) const UNSENT_MAX: usize = 256 * 1024;
 
 // Of the 1,024 bytes that an idle session may cost, the rest is for its places in maps and for the allocator.
-const _: () = assert!(size_of::<Session>() <= 264);
+const _: () = assert!(size_of::<Session>() <= 272);
 
 fn is_continued(entry: &Entry) -> bool {
     entry.start == Start::Continued && !matches!(entry.stage, Stage::Ready(_))

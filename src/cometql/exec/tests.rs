@@ -5,6 +5,8 @@ mod tenants;
 
 mod tables;
 
+mod batch;
+
 use super::*;
 use crate::hub::{Question, Refusal, Replies};
 use crate::model::{Time, UnixTime, UserId};

@@ -126,6 +126,13 @@ impl Connection {
         }
     }
 
+    /// Of a session whose statements come by another way: nothing is read and written here. A query may hold several
+    /// statements.
+    pub fn without_client(id: u32) -> Self {
+        let capabilities = Capabilities::default().with(Capabilities::MULTI_STATEMENTS);
+        Self { state: State::Closed, capabilities, ..Self::new(id, Salt::from_random([0; Salt::LENGTH])) }
+    }
+
     pub fn id(&self) -> u32 {
         self.id
     }

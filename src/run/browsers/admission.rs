@@ -31,10 +31,15 @@ const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 impl Browsers {
     /// What a request says of who asks; its id is in another place.
     pub(super) fn details(&self, io: &impl Runtime, conn: Token, head: &Head<'_>) -> Details {
+        let address = self.address(io, conn, head);
+        Details { uuid: Box::default(), address, headers: headers(head), since: io.now().unix }
+    }
+
+    /// Who asks, as trusted proxies tell.
+    pub(super) fn address(&self, io: &impl Runtime, conn: Token, head: &Head<'_>) -> IpAddr {
         let peer = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
         let proxies = Proxies { trusted: &self.config.trusted_proxies, header: self.config.real_ip_header };
-        let address = http::client_address(peer, head, &proxies);
-        Details { uuid: Box::default(), address, headers: headers(head), since: io.now().unix }
+        http::client_address(peer, head, &proxies)
     }
 
     /// `Err`: not yet, or not at all; what comes of the request for now.

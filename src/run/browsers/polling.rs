@@ -70,10 +70,9 @@ impl Browsers {
         let bytes_max = if is_publishing { self.config.frames.message_bytes_max } else { FIELDS_BYTES_MAX };
         let body = match http::body(head, rest, bytes_max) {
             Ok(Body::Whole(length)) => rest.get(..length).unwrap_or_default(),
-            Ok(Body::Incomplete) => {
-                let expects = head.list("Expect").any(|what| what.eq_ignore_ascii_case(b"100-continue"));
-                if expects && rest.is_empty() {
-                    io.write(conn, b"HTTP/1.1 100 Continue\r\n\r\n");
+            Ok(Body::Incomplete(_)) => {
+                if head.awaits_word() && rest.is_empty() {
+                    io.write(conn, http::CONTINUE);
                 }
                 return Progress::Wait;
             }

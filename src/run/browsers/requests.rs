@@ -13,6 +13,7 @@ use super::super::files::{Asker, FileAnswer, FileClient, Found};
 use super::super::host::{id, token};
 use super::super::runtime::Runtime;
 use super::super::{PRODUCT, pages};
+use super::batches;
 use super::polling::Request;
 use super::wanted::{Last, subscription};
 use super::{Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
@@ -47,6 +48,10 @@ impl Browsers {
             Route::Poll(address, fields) => {
                 let rest = bytes.get(head.used..).unwrap_or_default();
                 self.poll_request(io, &Request { conn, head: &head, rest, address, fields }, terms)
+            }
+            Route::WithPassword(wanted, fields) => {
+                let rest = bytes.get(head.used..).unwrap_or_default();
+                self.password_request(io, &batches::Request { conn, head: &head, rest, wanted, fields }, terms)
             }
             Route::Health => {
                 let answer = self.config.pages.health(self.stopping, &Conditions::of(&head), &terms);

@@ -10,11 +10,13 @@ use shards::Mesh;
 use crate::cometql::exec::{ExecConfig, Tenants, Tls};
 use crate::cometql::plan::StatementLimits;
 use crate::cometql::{sql, wire};
+use crate::config::CometQlByHttp;
 use crate::http::HeadLimits;
 use crate::hub::{self, HubConfig, Placement, TokenKeys};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, Now, Publication, RealIpHeader, ShardId, Time, UnixTime};
-use crate::run::browsers::{BrowserConfig, Browsers};
+use crate::run::browsers::{BatchConfig, BrowserConfig, Browsers};
+use crate::run::figures::Watch;
 use crate::run::host::{Board, token};
 use crate::run::pages::Pages;
 use crate::run::runtime::Runtime;
@@ -873,6 +875,8 @@ fn browser_config(
         fragments_bytes_max: 100_000,
         pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), "simulated".to_owned(), HashMap::new(), Arc::default())),
         polls: crate::run::polls::PollLimits { connections_max: 100, bytes_max: 100_000 },
+        batches: BatchConfig { allowed: CometQlByHttp::On, body_bytes_max: 100_000 },
+        watch: Arc::new(Watch::new(0, placement, Arc::default(), String::new())),
     }
 }
 

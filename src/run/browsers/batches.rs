@@ -1,0 +1,331 @@
+//! Requests with a password: statements by HTTP (`POST /cometql`), and the key of the dashboard.
+//!
+//! Passwords and statements are the CometQL shard's: a request goes there as [`RingMessage::Batch`] and its answer comes
+//! back as [`RingMessage::BatchDone`]. Here the body is collected, which may be longer than what a connection may have
+//! unread; it says nothing of who may ask, so that guessing passwords leads through one place.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ahash::RandomState;
+use shards::Token;
+
+use crate::cometql::errors::{Code, Error};
+use crate::cometql::exec::{ANSWER_BYTES_MAX, BATCHES_MAX};
+use crate::cometql::json;
+use crate::config::CometQlByHttp;
+use crate::http::{self, Body, Credentials, Head, Method, Query, Terms, WithPassword};
+use crate::hub::{Batch, BatchAnswer, BatchWish, RingMessage};
+use crate::model::{CloseReason, ShardId};
+
+use super::super::host::id;
+use super::super::runtime::Runtime;
+use super::{Browsers, Phase, Progress, browser, browser_mut};
+
+/// How long a body may take.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long statements may take; they go on when nobody waits any more.
+const BATCH_TIME_MAX: Duration = Duration::from_mins(2);
+
+/// Bytes of the bodies that a shard collects; the one begun first ends its connection.
+const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of answers that a shard is sending; beyond, requests are refused.
+const ANSWERS_BYTES_MAX: usize = 16 * ANSWER_BYTES_MAX;
+
+#[derive(Clone, Debug)]
+pub(in super::super) struct BatchConfig {
+    pub(in super::super) allowed: CometQlByHttp,
+    pub(in super::super) body_bytes_max: usize,
+}
+
+/// A request as it was received.
+pub(super) struct Request<'a> {
+    pub(super) conn: Token,
+    pub(super) head: &'a Head<'a>,
+    /// What was received behind the head.
+    pub(super) rest: &'a [u8],
+    pub(super) wanted: WithPassword,
+    /// The fields of its address.
+    pub(super) fields: &'a str,
+}
+
+/// What a head said; the body is still to come.
+struct Wanted {
+    terms: Terms,
+    what: WithPassword,
+    is_json: bool,
+    address: IpAddr,
+    user: Box<str>,
+    database: Option<Box<str>>,
+    password: Box<[u8]>,
+}
+
+struct Collected {
+    wanted: Wanted,
+    body: Vec<u8>,
+    length: usize,
+}
+
+/// Requests with a password that are on their way, by their connections.
+pub(super) struct Batches {
+    /// Their bodies come still, in the order in which they began; entries of others stay until then.
+    bodies: HashMap<Token, Box<Collected>, RandomState>,
+    bodies_order: VecDeque<Token>,
+    bodies_bytes: usize,
+    /// The CometQL shard has them.
+    waiting: HashMap<Token, (Terms, WithPassword), RandomState>,
+    /// Those included whose connection is gone.
+    under_way: usize,
+    /// Bytes of answers that sockets have not taken yet.
+    sending: HashMap<Token, usize, RandomState>,
+    sending_bytes: usize,
+}
+
+impl Batches {
+    pub(super) fn new(hasher: RandomState) -> Self {
+        Self {
+            bodies: HashMap::with_hasher(hasher.clone()),
+            bodies_order: VecDeque::new(),
+            bodies_bytes: 0,
+            waiting: HashMap::with_hasher(hasher.clone()),
+            under_way: 0,
+            sending: HashMap::with_hasher(hasher),
+            sending_bytes: 0,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bodies_bytes
+            + self.bodies.capacity() * size_of::<(Token, Box<Collected>)>()
+            + self.bodies.len() * size_of::<Collected>()
+            + self.bodies_order.capacity() * size_of::<Token>()
+            + self.waiting.capacity() * size_of::<(Token, (Terms, WithPassword))>()
+            + self.sending.capacity() * size_of::<(Token, usize)>()
+    }
+
+    /// The connection is gone.
+    pub(super) fn forget(&mut self, conn: Token) {
+        self.take_body(conn);
+        self.waiting.remove(&conn);
+        self.sent(conn);
+    }
+
+    /// All that was written to the connection is sent.
+    pub(super) fn sent(&mut self, conn: Token) {
+        self.sending_bytes -= self.sending.remove(&conn).unwrap_or_default();
+    }
+
+    fn take_body(&mut self, conn: Token) -> Option<Collected> {
+        let collected = self.bodies.remove(&conn)?;
+        self.bodies_bytes -= collected.body.len();
+        if self.bodies.is_empty() {
+            self.bodies_order.clear();
+        }
+        Some(*collected)
+    }
+
+    /// The body that was begun first.
+    fn oldest_body(&mut self) -> Option<Token> {
+        while let Some(oldest) = self.bodies_order.front() {
+            if self.bodies.contains_key(oldest) {
+                return Some(*oldest);
+            }
+            self.bodies_order.pop_front();
+        }
+        None
+    }
+}
+
+impl Browsers {
+    pub(super) fn password_request(&mut self, io: &mut impl Runtime, request: &Request<'_>, terms: Terms) -> Progress {
+        let Request { conn, head, rest, wanted: what, fields } = *request;
+        // What is refused without a look at the body ends the connection, as nobody knows where the next request begins.
+        let last = Terms { persistent: false, ..terms.clone() };
+        if head.method != Method::Post {
+            return self.answer_failure(io, conn, &last, 405, "only POST is taken here");
+        }
+        let address = self.address(io, conn, head);
+        let may_ask = match self.config.batches.allowed {
+            CometQlByHttp::Off => false,
+            CometQlByHttp::Local => address.to_canonical().is_loopback() && !is_passed_on(head),
+            CometQlByHttp::On => true,
+        };
+        if !may_ask {
+            let text = "this server takes no password by HTTP from this address: see cometql in [ws] of comet.ini";
+            return self.answer_failure(io, conn, &last, 403, text);
+        }
+        if !http::same_origin(head) {
+            return self.answer_failure(io, conn, &last, 403, "pages of other sites may not ask here");
+        }
+        let Some(Credentials { user, password }) = http::credentials(head) else {
+            return self.answer_failure(io, conn, &last, 401, "wanted is Authorization: Bearer <password>");
+        };
+        let query = Query::new(fields);
+        let is_json = head.header("Content-Type").is_some_and(|media_type| {
+            let media_type = media_type.split(|byte| *byte == b';').next().unwrap_or_default();
+            media_type.trim_ascii().eq_ignore_ascii_case(b"application/json")
+        });
+        let user = query.value("user").or(user).unwrap_or_else(|| "root".into()).into();
+        let database = query.value("database").map(Into::into);
+        let wanted = Wanted { terms, what, is_json, address, user, database, password };
+        match http::body(head, rest, self.config.batches.body_bytes_max) {
+            Ok(Body::Whole(length)) => {
+                let body = rest.get(..length).unwrap_or_default();
+                self.begin_batch(io, conn, wanted, body, head.used + length)
+            }
+            Ok(Body::Incomplete(length)) => {
+                if head.awaits_word() && rest.is_empty() {
+                    io.write(conn, http::CONTINUE);
+                }
+                if let Some(browser) = browser_mut(io, conn) {
+                    browser.phase = Phase::Body;
+                }
+                io.deadline_after(conn, BODY_TIME_MAX);
+                let collected = Collected { wanted, body: Vec::new(), length };
+                self.batches.bodies.insert(conn, Box::new(collected));
+                self.batches.bodies_order.push_back(conn);
+                Progress::Used(head.used)
+            }
+            Err(error) => {
+                let text = "the body must have a Content-Length, and not too large a one";
+                self.answer_failure(io, conn, &last, error.status(), text)
+            }
+        }
+    }
+
+    pub(super) fn collect_body(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
+        let Some(collected) = self.batches.bodies.get_mut(&conn) else { return Progress::Used(bytes.len()) };
+        let more = collected.length - collected.body.len();
+        let more = bytes.get(..more).unwrap_or(bytes);
+        collected.body.extend_from_slice(more);
+        self.batches.bodies_bytes += more.len();
+        if collected.body.len() == collected.length {
+            let Some(Collected { wanted, body, .. }) = self.batches.take_body(conn) else { return Progress::Over };
+            return self.begin_batch(io, conn, wanted, &body, more.len());
+        }
+        while self.batches.bodies_bytes > BODIES_BYTES_MAX
+            && let Some(oldest) = self.batches.oldest_body()
+        {
+            self.batches.take_body(oldest);
+            self.drop_connection(io, oldest, CloseReason::NoRoom);
+        }
+        Progress::Used(more.len())
+    }
+
+    fn begin_batch(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        wanted: Wanted,
+        body: &[u8],
+        used: usize,
+    ) -> Progress {
+        let Wanted { terms, what, is_json, address, user, database, password } = wanted;
+        let wish = match what {
+            WithPassword::DashboardKey => Ok(BatchWish::Password),
+            WithPassword::Statements if is_json => json::statements(body).map(BatchWish::Statements),
+            WithPassword::Statements => Ok(BatchWish::Text(body.into())),
+        };
+        let wish = match wish {
+            Ok(wish) => wish,
+            Err(text) => {
+                let answer = failure(400, &text);
+                return self.answer_with(io, conn, &terms, answer, used);
+            }
+        };
+        if self.batches.under_way >= BATCHES_MAX || self.batches.sending_bytes >= ANSWERS_BYTES_MAX {
+            let answer = BatchAnswer { retry_after: Some(1), ..failure(503, "too many requests at once") };
+            return self.answer_with(io, conn, &terms, answer, used);
+        }
+        if let Some(browser) = browser_mut(io, conn) {
+            browser.phase = Phase::Polling;
+        }
+        io.deadline_after(conn, BATCH_TIME_MAX);
+        self.batches.under_way += 1;
+        self.batches.waiting.insert(conn, (terms, what));
+        let batch = Batch { asker: id(conn), address, user, database, password, wish };
+        let cometql = ShardId(self.config.hub.placement.connection_shards());
+        io.send(cometql, RingMessage::Batch(Box::new(batch)));
+        Progress::Used(used)
+    }
+
+    /// The answer to a request that this shard took.
+    pub(super) fn batch_done(&mut self, io: &mut impl Runtime, conn: Token, mut answer: BatchAnswer) {
+        self.batches.under_way -= 1;
+        let Some((terms, what)) = self.batches.waiting.remove(&conn) else { return };
+        if what == WithPassword::DashboardKey && answer.status == 200 {
+            // Hexadecimal digits and letters need no escaping.
+            answer.body = format!("{{\"pipe\":\"{}\"}}", self.config.watch.pipe_name()).into_bytes().into();
+        }
+        self.answer_with(io, conn, &terms, answer, 0);
+        // What was sent behind the request is looked at now, or when the answer is sent.
+        io.pause(conn);
+        if browser(io, conn).is_some_and(|browser| browser.phase == Phase::Head) {
+            io.resume(conn);
+        }
+    }
+
+    /// The answer did not come in time. Whether the connection waited for one.
+    pub(super) fn give_up_batch(&mut self, io: &mut impl Runtime, conn: Token) -> bool {
+        let Some((terms, _)) = self.batches.waiting.remove(&conn) else { return false };
+        let terms = Terms { persistent: false, ..terms };
+        let text = "no answer in time; the statements may be carried out all the same";
+        self.answer_failure(io, conn, &terms, 503, text);
+        true
+    }
+
+    fn answer_failure(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        terms: &Terms,
+        status: u16,
+        text: &str,
+    ) -> Progress {
+        self.answer_with(io, conn, terms, failure(status, text), 0)
+    }
+
+    fn answer_with(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        terms: &Terms,
+        answer: BatchAnswer,
+        used: usize,
+    ) -> Progress {
+        let BatchAnswer { status, retry_after, body } = answer;
+        let retry_after = retry_after.map(|seconds| seconds.to_string());
+        let mut headers = vec![("Cache-Control", "no-store")];
+        if status == 401 {
+            // Not the basic scheme: browsers would ask for a password by themselves, and send it whoever asks.
+            headers.push(("WWW-Authenticate", "Bearer realm=\"CometQL\""));
+        }
+        headers.extend(retry_after.as_deref().map(|seconds| ("Retry-After", seconds)));
+        let answer = http::response_on(terms, status, "application/json", &headers, &body, true);
+        let progress = self.reply(io, conn, &answer.into(), terms, used);
+        let queued = io.queued_bytes(conn);
+        if queued > 0 {
+            self.batches.sending_bytes += queued;
+            self.batches.sending.insert(conn, queued);
+        }
+        progress
+    }
+}
+
+/// Whether a proxy says that somebody else asks.
+fn is_passed_on(head: &Head<'_>) -> bool {
+    ["Forwarded", "X-Forwarded-For", "X-Real-IP"].iter().any(|name| head.header(name).is_some())
+}
+
+fn failure(status: u16, text: &str) -> BatchAnswer {
+    let code = match status {
+        401 => Code::Authentication,
+        403 => Code::AccessDenied,
+        503 => Code::Internal,
+        _ => Code::Invalid,
+    };
+    BatchAnswer { status, retry_after: None, body: json::failure(&Error::new(code, text.to_owned())).into() }
+}

@@ -1,0 +1,196 @@
+//! The dashboard and the SQL console in a real browser.
+
+use crate::browser::{BROWSERS, Page};
+use crate::server::{Server, Setup};
+use crate::tools;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// Fills in the form and sends it.
+fn sign_in(page: &mut Page, password: &str) {
+    page.await_value("String(document.getElementById('sign-in')?.hidden)", "false");
+    page.evaluate(&format!(
+        "(() => {{
+            const form = document.getElementById('sign-in');
+            form.elements.password.value = '{password}';
+            form.requestSubmit();
+        }})()"
+    ));
+}
+
+/// Types a statement and presses a key with it.
+fn press(page: &mut Page, key: &str, ctrl: bool) {
+    page.evaluate(&format!(
+        "document.getElementById('sql').dispatchEvent(
+            new KeyboardEvent('keydown', {{ key: '{key}', ctrlKey: {ctrl}, bubbles: true, cancelable: true }}))"
+    ));
+}
+
+fn run(page: &mut Page, sql: &str) {
+    page.evaluate(&format!("document.getElementById('sql').value = `{sql}`; ''"));
+    press(page, "Enter", true);
+}
+
+/// What the newest result says.
+const NEWEST: &str = "document.querySelector('.result')?.innerText ?? ''";
+
+fn await_newest(page: &mut Page, text: &str) {
+    page.await_value(&format!("String(({NEWEST}).includes(`{text}`)) + ({NEWEST}).slice(0, 0)"), "true");
+}
+
+#[test]
+fn the_console_runs_statements_and_explains_errors() {
+    let Some(program) = tools::need("the_console_runs_statements_and_explains_errors", &BROWSERS) else { return };
+    let _alone = tools::alone();
+    let server = Server::start(&Setup::default());
+    let mut page = Page::open(&program, &format!("http://{}/console", server.browsers));
+    sign_in(&mut page, "wrong");
+    page.await_text("wrong user name or password");
+    assert_eq!(page.evaluate("String(document.getElementById('main').hidden)"), "true");
+    sign_in(&mut page, &server.password);
+    page.await_text("users_in_pipes");
+
+    // A click on a table is a statement that it takes.
+    page.evaluate("[...document.querySelectorAll('#tables button')].find((b) => b.textContent === 'pipes').click()");
+    assert_eq!(
+        page.evaluate("document.getElementById('sql').value"),
+        "SELECT name, users FROM pipes WHERE name = 'simplechat'"
+    );
+    press(&mut page, "Enter", true);
+    await_newest(&mut page, "1 row");
+    let cells =
+        "JSON.stringify([...document.querySelector('.result tbody').rows[0].cells].map((cell) => cell.innerText))";
+    assert_eq!(page.evaluate(cells), r#"["simplechat","0"]"#);
+    let tables = page.evaluate("String(document.querySelectorAll('#tables button').length)");
+    for table in 0..tables.parse().unwrap_or(0) {
+        page.evaluate(&format!(
+            "document.querySelectorAll('.result').forEach((r) => r.remove());
+             document.querySelectorAll('#tables button')[{table}].click();
+             document.getElementById('editor').requestSubmit(); ''"
+        ));
+        page.await_value("String(document.querySelectorAll('.result').length)", "1");
+        let said = page.evaluate(NEWEST);
+        assert!(!said.contains("ERROR") || said.contains("not implemented"), "{said}");
+    }
+
+    // Markup is text, and NULL is told from a text of this name.
+    run(&mut page, "SELECT NULL AS nothing, 'NULL' AS text, '<b>bold</b>' AS markup");
+    await_newest(&mut page, "<b>bold</b>");
+    assert_eq!(page.evaluate("String(document.querySelectorAll('.result td .null').length)"), "1");
+    run(&mut page, "INSERT INTO users_data (id, data) VALUES (7, 'x'); SELECT * FROM nowhere; SELECT 1");
+    await_newest(&mut page, "OK, 1 row affected, insert id 7");
+    await_newest(&mut page, "ERROR 15 (HY000)");
+    await_newest(&mut page, "There is no such table");
+
+    // What ran before, with the keys; and after the page was loaded again, without another password.
+    press(&mut page, "ArrowUp", false);
+    press(&mut page, "ArrowUp", false);
+    let shown = page.evaluate("document.getElementById('sql').value");
+    assert!(shown.starts_with("SELECT NULL"), "{shown}");
+    press(&mut page, "ArrowDown", false);
+    let shown = page.evaluate("document.getElementById('sql').value");
+    assert!(shown.starts_with("INSERT"), "{shown}");
+    page.evaluate("location.reload()");
+    page.await_value("String(document.querySelectorAll('.result').length)", "0");
+    page.await_text("users_in_pipes");
+    press(&mut page, "ArrowUp", false);
+    assert!(page.evaluate("document.getElementById('sql').value").starts_with("INSERT"));
+    assert_eq!(page.evaluate("String(JSON.stringify(localStorage).includes('Basic'))"), "false");
+}
+
+#[test]
+fn the_numbers_of_the_dashboard_move() {
+    let Some(program) = tools::need("the_numbers_of_the_dashboard_move", &BROWSERS) else { return };
+    let _alone = tools::alone();
+    let server = Server::start(&Setup::default());
+    let mut page = Page::open(&program, &format!("http://{}/dashboard", server.browsers));
+    sign_in(&mut page, "wrong");
+    page.await_text("wrong user name or password");
+    sign_in(&mut page, &server.password);
+    let tile = |name: &str| format!("document.querySelector('[data-tile=\"{name}\"]').textContent");
+    page.await_value(&tile("Connections"), "1");
+    page.await_value(&tile("Publications / s"), "0");
+
+    let mut browsers = [server.browser(), server.browser()];
+    for browser in &mut browsers {
+        browser.send("subscription\nbusy");
+    }
+    server.await_subscribers("busy", 2);
+    page.await_value(&tile("Connections"), "3");
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut backend = server.backend();
+            while !stop.load(Ordering::Relaxed) {
+                let insert = "INSERT INTO pipes_messages (name, event, message) VALUES ('busy', 'e', 'm')";
+                backend.execute(insert).expect("an OK");
+            }
+        });
+        let moves = |name: &str| format!("String(/[1-9]/.test({}))", tile(name));
+        for name in ["Publications / s", "Deliveries / s", "Latency, 99 %", "Sent / s"] {
+            page.await_value(&moves(name), "true");
+        }
+        let first_row = |id: &str| {
+            format!(
+                "[...(document.querySelector('#{id} tbody')?.rows[0]?.cells ?? [])].map((c) => c.textContent)[0] ?? ''"
+            )
+        };
+        page.await_value(&first_row("busiest"), "busy");
+        page.await_value(&first_row("largest"), "busy");
+        page.await_value(&first_row("shards"), "browsers-0");
+        page.await_value("String(document.querySelectorAll('#latency progress').length > 0)", "true");
+        let lines =
+            "String([...document.querySelectorAll('.chart .line')].every((line) => line.getAttribute('points')))";
+        page.await_value(lines, "true");
+        stop.store(true, Ordering::Relaxed);
+    });
+    page.await_value(&tile("Publications / s"), "0");
+
+    // The server restarts: the pipe has another name, and the page finds it.
+    let ports = format!("[ws]\nport = {}\n[cometql]\nport = {}\n", server.browsers.port(), server.cometql.port());
+    drop(browsers);
+    let (_, folder) = server.stop();
+    let server = Server::start_in(folder, &Setup { more: ports, ..Setup::default() });
+    let _browsers = [server.browser(), server.browser(), server.browser(), server.browser()];
+    page.await_value(&tile("Connections"), "5");
+}
+
+/// Nothing is told while nobody looks, and who does not know the password cannot look.
+#[test]
+fn the_figures_are_for_who_knows_the_password() {
+    use crate::transports::Http;
+    let server = Server::start(&Setup::default());
+    let mut http = Http::connect(&server);
+    let mut key = |password: &str| {
+        http.send(&format!(
+            "POST /dashboard/key HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {password}\r\nContent-Length: 0\r\n\r\n"
+        ));
+        let response = http.response();
+        (response.status, response.text().to_owned())
+    };
+    assert_eq!(key("wrong").0, 401);
+    let (status, text) = key(&server.password);
+    assert_eq!(status, 200);
+    let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let pipe = answer["pipe"].as_str().expect("a pipe");
+    assert!(pipe.len() > 32 && pipe.starts_with("sys_figures_"), "{pipe}");
+    let mut browser = server.browser();
+    browser.send(&format!("subscription\n{pipe}"));
+    for _ in 0..2 {
+        let message = browser.receive();
+        assert_eq!((&message["pipe"], &message["event"]), (&pipe.into(), &"figures".into()));
+        let figures = &message["data"];
+        assert_eq!(figures["all"]["connections"], 1, "{message}");
+        assert_eq!(figures["shards"].as_array().map(Vec::len), Some(3));
+        assert_eq!(figures["largest"], serde_json::json!([]), "the pipe itself is none of them");
+    }
+    // A browser cannot publish there.
+    browser.send(&format!("web_pipe2\n{pipe}\nfigures\n*\nforged"));
+    loop {
+        let message = browser.receive();
+        assert_ne!(message["data"], "forged");
+        if message["event"] == "error" {
+            break;
+        }
+    }
+}
