@@ -29,23 +29,35 @@ const START_POLICY: (&str, &str) = (
      connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'",
 );
 
+/// The demo pages keep their scripts and styles in files.
+const DEMO_POLICY: (&str, &str) = (
+    "Content-Security-Policy",
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; \
+     base-uri 'none'; form-action 'none'",
+);
+
 /// What the plain answers say of this server.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
     /// The body of `/`, from [`start_page`].
     pub start_page: &'a str,
+    pub cometql_port: u16,
     pub node_name: &'a str,
 }
 
 /// The start page with the port of `CometQL` filled in; made once, at start.
 pub fn start_page(cometql_port: u16) -> String {
-    START_PAGE.replace("{{COMETQL_PORT}}", &cometql_port.to_string())
+    filled(START_PAGE, cometql_port)
+}
+
+fn filled(page: &str, cometql_port: u16) -> String {
+    page.replace("{{COMETQL_PORT}}", &cometql_port.to_string())
 }
 
 /// The whole answer to every route that has one by itself; `None` for all others, see [`super::upgrade`] and
 /// [`file_head`].
 pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>, terms: &Terms) -> Option<Vec<u8>> {
-    let info;
+    let (info, page);
     let (status, content_type, extra, body): (_, _, &[_], _) = match route {
         Route::WebSocket(_) | Route::Events(_) | Route::Poll(..) | Route::Static(_) | Route::Health => return None,
         Route::Start => (200, "text/html", &[CACHED, START_POLICY], site.start_page),
@@ -58,11 +70,16 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         Route::Options => (200, "text/html", &[CACHED, PREFLIGHT_AGE], "+OK\r\n"),
         Route::Library => (200, "text/javascript", &[CACHED], LIBRARY),
         Route::ClassicLibrary => (200, "text/javascript", &[CACHED], CLASSIC_LIBRARY),
+        Route::Demo(asset) => {
+            page = filled(asset.body, site.cometql_port);
+            (200, asset.content_type, &[CACHED, DEMO_POLICY], page.as_str())
+        }
+        Route::DemoFolder => (301, "text/html", &[CACHED, ("Location", "demo/")], "The demos are at demo/.\n"),
         Route::NotFound => (404, "text/html", &[CACHED], NOT_FOUND),
     };
     let validators = Validators::of_content(body.as_bytes());
     let mut extra = extra.to_vec();
-    if matches!(route, Route::Start | Route::Favicon | Route::Library | Route::ClassicLibrary) {
+    if matches!(route, Route::Start | Route::Favicon | Route::Library | Route::ClassicLibrary | Route::Demo(_)) {
         extra.push(("ETag", validators.tag()));
         if conditions.is_known(&validators) {
             return Some(
@@ -205,6 +222,7 @@ fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         206 => "Partial Content",
+        301 => "Moved Permanently",
         304 => "Not Modified",
         400 => "Bad Request",
         403 => "Forbidden",

@@ -1,5 +1,6 @@
 //! Where a request leads.
 
+use super::demo::{self, Asset};
 use super::head::{Head, Method};
 
 /// Proxies that do not cut their own prefix pass this one on.
@@ -26,6 +27,10 @@ pub enum Route<'a> {
     Library,
     /// The browser library with the globals of the classic one, under its addresses.
     ClassicLibrary,
+    /// A demo page, or what belongs to one.
+    Demo(&'static Asset),
+    /// `/demo`, whose relative links need the slash.
+    DemoFolder,
     /// `OPTIONS` for any target.
     Options,
     /// A file: its path relative to the static folder, decoded and safe to append. Segments are neither empty nor
@@ -68,6 +73,8 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         "/favicon.ico" => Route::Favicon,
         "/encke.js" => Route::Library,
         "/CometServerApi.js" | "/api/CometServerApi.js" => Route::ClassicLibrary,
+        "/demo" => Route::DemoFolder,
+        _ if let Some(asset) = path.strip_prefix("/demo/").and_then(demo::asset) => Route::Demo(asset),
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
     }
 }
