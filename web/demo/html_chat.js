@@ -224,7 +224,6 @@
       const words = text.value.trim();
       if (!words || !name.value.trim() || !comet) return;
       problem.hidden = true;
-      if (!options.name) kept(name.value.trim());
       const data = { name: name.value.trim(), text: words, by: comet.uuid, id: randomId() };
       const entry = said({ data, time: Date.now() / 1000 }, comet.uuid);
       put(entry);
@@ -244,6 +243,7 @@
       event.preventDefault();
       submit();
     });
+    name.addEventListener("change", () => kept(name.value.trim()));
     below.addEventListener("click", toEnd);
     log.addEventListener("scroll", () => isAtEnd() && (below.hidden = true), { passive: true });
     state.textContent = texts.connecting;

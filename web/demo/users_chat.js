@@ -58,7 +58,7 @@ export async function usersChat(root, { server, user, key, dev, room = "members"
   // What is shown
 
   function showPeople() {
-    title.textContent = nameOf(self);
+    title.textContent = `You are ${nameOf(self)}`;
     const ids = new Set([...names.keys(), ...online, ...[...talks.keys()].filter((id) => id !== ROOM)]);
     ids.delete(self);
     const others = [...ids].sort((one, other) => online.has(other) - online.has(one) || nameOf(one).localeCompare(nameOf(other)));

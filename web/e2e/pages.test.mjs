@@ -13,6 +13,7 @@ const PAGES = [
   ["chat", "/demo/chat", talk],
   ["users-login", "/demo/users"],
   ["users", `/demo/users#user=101&key=${KEYS[0]}`, meet],
+  ["private", `/demo/users#user=101&key=${KEYS[0]}`, confide],
 ];
 
 for (const [size, viewport] of Object.entries(SIZES)) {
@@ -25,7 +26,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       await server.publish("web_demo", { name: "Ada", text: "Is anybody here?" });
       await server.publish("web_demo", { name: "Борис", text: "Да! <b>Markup</b> stays text, and averylongwordwithoutanyblank".padEnd(160, "x") });
       for (const [name, address, prepare] of PAGES) {
-        const person = await world.person({ viewport, colorScheme, hasTouch: size === "phone" });
+        const person = await world.person({ viewport, colorScheme, hasTouch: size === "phone", reducedMotion: "reduce" });
         const page = await world.page(address, person);
         await prepare?.(world, page);
         const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
@@ -61,6 +62,13 @@ async function meet(world, page) {
   await page.getByLabel("Message to everyone").fill("Hello, Boris! How are you?");
   await page.keyboard.press("Enter");
   await other.getByText("Hello, Boris! How are you?").waitFor();
+}
+
+async function confide(world, page) {
+  await page.getByRole("button", { name: /^Boris/ }).click();
+  await page.getByLabel("Private message to Boris").fill("Thank you, it's here.");
+  await page.keyboard.press("Enter");
+  await page.getByText("Send it, as the backend").waitFor();
 }
 
 /** Buttons, links and fields that a screen reader could not name, in the chat's shadow as well. */

@@ -97,6 +97,13 @@ class Server {
     await this.ended;
   }
 
+  /** However the test went. */
+  async end() {
+    this.backend?.destroy();
+    this.child?.kill("SIGKILL");
+    await this.ended;
+  }
+
   async restart() {
     await this.stop();
     await this.start();
@@ -108,9 +115,11 @@ class Line {
   sockets = new Set();
   isCut = false;
 
-  async open(port) {
+  /** Requests that begin with `blocks` do not get through. */
+  async open(port, { blocks } = {}) {
     this.listener = createServer((socket) => {
       if (this.isCut) return socket.destroy();
+      if (blocks) socket.on("data", (bytes) => bytes.toString("latin1").startsWith(blocks) && socket.destroy());
       const other = connectTcp(port, "127.0.0.1");
       for (const [one, two] of [[socket, other], [other, socket]]) {
         this.sockets.add(one);
@@ -161,9 +170,11 @@ export function withWorld(scenario) {
       throw error;
     } finally {
       await browser?.close();
-      for (const close of closing) await close();
-      if (server.backend) await server.stop();
+      const closed = await Promise.allSettled(closing.map(async (close) => close()));
+      await server.end();
       rmSync(server.folder, { recursive: true, force: true });
+      const failed = closed.find(({ status }) => status === "rejected");
+      if (failed) throw failed.reason;
     }
   };
 }
@@ -180,7 +191,7 @@ class World {
     const problems = [];
     context.on("weberror", (error) => problems.push(String(error.error())));
     context.on("console", (message) => message.type() === "error" && problems.push(message.text()));
-    this.closing.unshift(() => {
+    this.closing.push(() => {
       const left = problems.filter((problem) => !complains?.test(problem));
       if (left.length) throw new Error(`pages complained: ${left.join("\n")}`);
     });
@@ -193,22 +204,22 @@ class World {
     return page;
   }
 
-  async line() {
+  async line(options) {
     const line = new Line();
-    await line.open(this.server.port);
+    await line.open(this.server.port, options);
     this.closing.push(() => line.close());
     return line;
   }
 
   /** Starts a program that lives as long as the test. */
   start(program, args, options) {
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
+    const child = spawn(program, args, { stdio: "ignore", detached: true, ...options });
     const ended = new Promise((done) => child.on("exit", done));
     this.closing.push(() => {
-      child.kill("SIGTERM");
+      // Its group, because it may have helpers that do not end with it.
+      process.kill(-child.pid, "SIGKILL");
       return ended;
     });
-    return child;
   }
 
   async screenshot(page, name) {
