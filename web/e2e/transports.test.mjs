@@ -73,15 +73,21 @@ test("where WebSocket is blocked long polling takes over", withWorld(async (worl
 test("time to the first message", withWorld(async (world) => {
   const { server, t } = world;
   const page = await world.page("/demo/");
-  const times = await page.evaluate(async () => {
-    const begun = performance.now();
-    const { connect } = await import(new URL("/encke.js", location.href).href);
-    const loaded = performance.now();
-    window.arrivals = [];
-    const comet = connect({ url: location.origin });
-    await comet.subscribe("first", () => window.arrivals.push(Date.now()));
-    return { loaded: loaded - begun, subscribed: performance.now() - loaded };
-  });
+  const [loaded, subscribed] = [[], []];
+  for (let count = 0; count < 11; count++) {
+    await page.reload();
+    const times = await page.evaluate(async () => {
+      const begun = performance.now();
+      const { connect } = await import(new URL("/encke.js", location.href).href);
+      const loaded = performance.now();
+      window.arrivals = [];
+      const comet = connect({ url: location.origin });
+      await comet.subscribe("first", () => window.arrivals.push(Date.now()));
+      return [loaded - begun, performance.now() - loaded];
+    });
+    loaded.push(times[0]);
+    subscribed.push(times[1]);
+  }
   const latencies = [];
   for (let count = 1; count <= 50; count++) {
     const sent = Date.now();
@@ -89,10 +95,9 @@ test("time to the first message", withWorld(async (world) => {
     await until(async () => (await page.evaluate(() => window.arrivals.length)) === count);
     latencies.push((await page.evaluate(() => window.arrivals.at(-1))) - sent);
   }
-  latencies.sort((one, other) => one - other);
-  const shown = (value) => `${value.toFixed(1)} ms`;
-  t.diagnostic(
-    `library loaded after ${shown(times.loaded)}, subscribed ${shown(times.subscribed)} later; from INSERT to handler ` +
-      `${latencies[25]} ms at the median, ${latencies[0]} to ${latencies.at(-1)} ms of 50`,
-  );
+  const shown = (values) => {
+    values.sort((one, other) => one - other);
+    return `${values[values.length >> 1].toFixed(1)} ms (${values[0].toFixed(1)} to ${values.at(-1).toFixed(1)})`;
+  };
+  t.diagnostic(`medians: library loaded ${shown(loaded)}, subscribed ${shown(subscribed)} later, from INSERT to handler ${shown(latencies)}`);
 }));
