@@ -31,13 +31,13 @@ if ($_SERVER['REQUEST_METHOD'] === 'POST') {
 <body>
 <main class="wrap">
   <h1>Chat</h1>
-  <ul id="log" class="card" role="log" aria-label="Messages"></ul>
+  <div id="log" class="card" role="log" aria-label="Messages"></div>
   <form id="form" class="row">
     <label>Name <input name="name" required maxlength="40" autocomplete="nickname"></label>
     <label>Message <input name="text" required maxlength="2000" autocomplete="off"></label>
     <button>Send</button>
-    <p id="problem" class="problem" role="alert"></p>
   </form>
+  <p id="problem" class="problem" role="alert"></p>
 </main>
 <script type="module">
   import { connect } from <?= js(comet_url() . '/encke.js') ?>;
@@ -46,7 +46,7 @@ if ($_SERVER['REQUEST_METHOD'] === 'POST') {
   const problem = document.getElementById("problem");
 
   function show({ data }) {
-    const line = document.createElement("li");
+    const line = document.createElement("div");
     // As text: what visitors write must never be markup.
     line.textContent = `${data.name}: ${data.text}`;
     log.append(line);

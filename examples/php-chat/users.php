@@ -45,8 +45,8 @@ header('Cache-Control: no-store');
     <label>Login <input name="login" required maxlength="40" autocomplete="username"></label>
     <label>Password <input name="password" type="password" required autocomplete="current-password"></label>
     <button>Log in</button>
-    <p class="problem" role="alert"><?= html($problem) ?></p>
   </form>
+  <p class="problem" role="alert"><?= html($problem) ?></p>
   <p>There are ada, boris and clara; their passwords are ada-password and so on.</p>
 <?php else: ?>
   <div id="chat"></div>

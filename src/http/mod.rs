@@ -37,7 +37,7 @@ mod tests;
 
 pub use body::{Body, BodyError, body};
 pub use conditional::{Conditions, Validators, Wanted};
-pub use demo::Asset;
+pub use demo::DemoFile;
 pub use events::{EVENTS_PING, append_event, events_head};
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
 pub use jsonp::{is_callback, jsonp};

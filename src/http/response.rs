@@ -14,6 +14,8 @@ const SERVER: &str = concat!("Encke/", env!("CARGO_PKG_VERSION"));
 /// Length of the node's name in `/info`: health checks of the predecessor expect this many characters.
 const NODE_CHARS: usize = 10;
 const CACHED: (&str, &str) = ("Cache-Control", "max-age=3600");
+/// For pages and what belongs to them: after an upgrade no old script runs in a new page.
+const REVALIDATED: (&str, &str) = ("Cache-Control", "no-cache");
 /// Longest file extension that can be configured.
 const EXTENSION_BYTES_MAX: usize = 10;
 
@@ -33,7 +35,7 @@ const START_POLICY: (&str, &str) = (
 const DEMO_POLICY: (&str, &str) = (
     "Content-Security-Policy",
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; \
-     base-uri 'none'; form-action 'none'",
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
 /// What the plain answers say of this server.
@@ -70,9 +72,10 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         Route::Options => (200, "text/html", &[CACHED, PREFLIGHT_AGE], "+OK\r\n"),
         Route::Library => (200, "text/javascript", &[CACHED], LIBRARY),
         Route::ClassicLibrary => (200, "text/javascript", &[CACHED], CLASSIC_LIBRARY),
-        Route::Demo(asset) => {
-            page = filled(asset.body, site.cometql_port);
-            (200, asset.content_type, &[CACHED, DEMO_POLICY], page.as_str())
+        Route::Demo(file) => {
+            page = filled(file.body, site.cometql_port);
+            let extra = if file.is_library { &[CACHED, DEMO_POLICY] } else { &[REVALIDATED, DEMO_POLICY] };
+            (200, file.content_type, extra, page.as_str())
         }
         Route::DemoFolder => (301, "text/html", &[CACHED, ("Location", "demo/")], "The demos are at demo/.\n"),
         Route::NotFound => (404, "text/html", &[CACHED], NOT_FOUND),

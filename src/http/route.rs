@@ -1,6 +1,6 @@
 //! Where a request leads.
 
-use super::demo::{self, Asset};
+use super::demo::{self, DemoFile};
 use super::head::{Head, Method};
 
 /// Proxies that do not cut their own prefix pass this one on.
@@ -28,7 +28,7 @@ pub enum Route<'a> {
     /// The browser library with the globals of the classic one, under its addresses.
     ClassicLibrary,
     /// A demo page, or what belongs to one.
-    Demo(&'static Asset),
+    Demo(&'static DemoFile),
     /// `/demo`, whose relative links need the slash.
     DemoFolder,
     /// `OPTIONS` for any target.
@@ -74,7 +74,7 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         "/encke.js" => Route::Library,
         "/CometServerApi.js" | "/api/CometServerApi.js" => Route::ClassicLibrary,
         "/demo" => Route::DemoFolder,
-        _ if let Some(asset) = path.strip_prefix("/demo/").and_then(demo::asset) => Route::Demo(asset),
+        _ if let Some(file) = path.strip_prefix("/demo/").and_then(demo::find) => Route::Demo(file),
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
     }
 }

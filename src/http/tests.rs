@@ -344,6 +344,8 @@ fn demo_pages() {
         assert_eq!((status, &*fields["content-type"]), (200, &*format!("{content_type}; charset=UTF-8")), "{target}");
         assert!(body.contains(inside) && !body.contains("{{"), "{target}: {body}");
         assert!(fields["content-security-policy"].contains("script-src 'self';"));
+        let is_library = target.contains("html_chat");
+        assert_eq!(fields["cache-control"], if is_library { "max-age=3600" } else { "no-cache" }, "{target}");
     }
     let (status, fields, _) = answer("/demo").unwrap();
     assert_eq!((status, &*fields["location"]), (301, "demo/"));

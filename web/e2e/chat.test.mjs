@@ -179,3 +179,29 @@ test("the plug-in works on a page of another site", withWorld(async (world) => {
   await elsewhere.getByRole("button", { name: "Отправить" }).waitFor();
   assert.equal(Number((await server.query("SHOW FULL PROCESSLIST")).filter(({ User }) => User !== "root").length), 2);
 }));
+
+test("a room for users only", withWorld(async (world) => {
+  const { server } = world;
+  const key = "a1".repeat(16);
+  await server.query("INSERT INTO users_auth (id, hash) VALUES (5, ?)", [key]);
+  const mount = (page, options) => page.evaluate((options) => {
+    const later = Object.assign(document.createElement("div"), { id: "later" });
+    Object.assign(later.dataset, { enckeChat: "webauth_club", name: "Ada", ...options });
+    document.querySelector("[data-encke-chat]").replaceWith(later);
+    window.EnckeChat.mount(later);
+  }, options);
+  const complains = /does not know this user/;
+  const [user, guest, stranger] = [await open(world), await open(world), await open(world, { person: await world.person({ complains }) })];
+  await mount(user, { user: "5", key });
+  await mount(guest, {});
+  await mount(stranger, { user: "5", key: "wrong" });
+  await server.awaitSubscribers("webauth_club", 3);
+  await stranger.getByText("The server does not know this login.").waitFor();
+  await write(guest, "let me in");
+  await guest.locator("li.unsent").waitFor();
+  await guest.getByRole("alert").waitFor();
+  await write(user, "for users");
+  await show([user], ["for users"]);
+  await stranger.getByText("for users").waitFor();
+  await show([guest], ["let me in", "for users"]);
+}));

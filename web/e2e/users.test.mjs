@@ -112,7 +112,7 @@ test("PHP: a chat whose backend publishes", withWorld(async (world) => {
   }
   await ada.reload();
   await ada.getByText("Boris: It's").waitFor();
-  assert.deepEqual(await ada.locator("#log li").allInnerTexts(), ["Ada: It's <b>Ada</b> \\ Привет", "Boris: It's <b>Boris</b> \\ Привет"]);
+  assert.deepEqual(await ada.locator("#log div").allInnerTexts(), ["Ada: It's <b>Ada</b> \\ Привет", "Boris: It's <b>Boris</b> \\ Привет"]);
   await world.screenshot(ada, "php-chat");
   // Not even an empty message.
   const answer = await fetch(`${url}/chat.php`, { method: "POST", body: new URLSearchParams({ name: "x", text: " " }) });
