@@ -5,6 +5,7 @@
 pub struct Asset {
     pub path: &'static str,
     pub content_type: &'static str,
+    /// `{{COMETQL_PORT}}` in a page stands for that port.
     pub body: &'static str,
     /// Pages of other sites load it for hours; the others belong together and are asked for each time.
     pub is_library: bool,
@@ -24,22 +25,36 @@ const fn asset(path: &'static str, content_type: &'static str, body: &'static st
     Asset { path, content_type, body, is_library: false }
 }
 
-/// Built by `web/client/build.mjs`.
-const fn library(path: &'static str, body: &'static str) -> Asset {
-    Asset { path, content_type: "text/javascript", body, is_library: true }
+const fn library(path: &'static str, content_type: &'static str, body: &'static str) -> Asset {
+    Asset { path, content_type, body, is_library: true }
 }
 
+const PAGE: &str = "text/html";
+const SCRIPT: &str = "text/javascript";
+const STYLE: &str = "text/css";
+
+/// Built by `web/client/build.mjs`, as `encke.js` is.
 const CLASSIC_LIBRARY: &str = include_str!("../../web/client/dist/CometServerApi.js");
 
 pub(super) static ASSETS: &[Asset] = &[
-    library("/encke.js", include_str!("../../web/client/dist/encke.js")),
-    library("/CometServerApi.js", CLASSIC_LIBRARY),
-    library("/api/CometServerApi.js", CLASSIC_LIBRARY),
-    asset("/encke.css", "text/css", include_str!("../../web/pages/encke.css")),
-    asset("/encke-start.js", "text/javascript", include_str!("../../web/start/start.js")),
-    asset("/encke-pages.js", "text/javascript", include_str!("../../web/pages/pages.js")),
-    asset("/dashboard", "text/html", include_str!("../../web/pages/dashboard.html")),
-    asset("/encke-dashboard.js", "text/javascript", include_str!("../../web/pages/dashboard.js")),
-    asset("/console", "text/html", include_str!("../../web/pages/console.html")),
-    asset("/encke-console.js", "text/javascript", include_str!("../../web/pages/console.js")),
+    library("/encke.js", SCRIPT, include_str!("../../web/client/dist/encke.js")),
+    library("/CometServerApi.js", SCRIPT, CLASSIC_LIBRARY),
+    library("/api/CometServerApi.js", SCRIPT, CLASSIC_LIBRARY),
+    asset("/encke.css", STYLE, include_str!("../../web/pages/encke.css")),
+    asset("/encke-start.js", SCRIPT, include_str!("../../web/start/start.js")),
+    asset("/encke-pages.js", SCRIPT, include_str!("../../web/pages/pages.js")),
+    asset("/dashboard", PAGE, include_str!("../../web/pages/dashboard.html")),
+    asset("/encke-dashboard.js", SCRIPT, include_str!("../../web/pages/dashboard.js")),
+    asset("/console", PAGE, include_str!("../../web/pages/console.html")),
+    asset("/encke-console.js", SCRIPT, include_str!("../../web/pages/console.js")),
+    asset("/demo/", PAGE, include_str!("../../web/demo/index.html")),
+    asset("/demo/chat", PAGE, include_str!("../../web/demo/chat.html")),
+    asset("/demo/chat.js", SCRIPT, include_str!("../../web/demo/chat.js")),
+    asset("/demo/users", PAGE, include_str!("../../web/demo/users.html")),
+    asset("/demo/users.js", SCRIPT, include_str!("../../web/demo/users.js")),
+    asset("/demo/lines.js", SCRIPT, include_str!("../../web/demo/lines.js")),
+    library("/demo/demo.css", STYLE, include_str!("../../web/demo/demo.css")),
+    library("/demo/users_chat.js", SCRIPT, include_str!("../../web/demo/users_chat.js")),
+    library("/demo/html_chat.js", SCRIPT, include_str!("../../web/demo/html_chat.js")),
+    library("/demo/html_chat.css", STYLE, include_str!("../../web/demo/html_chat.css")),
 ];

@@ -36,18 +36,23 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub struct Site<'a> {
     /// The body of `/`, from [`start_page`].
     pub start_page: &'a str,
+    pub cometql_port: u16,
     pub node_name: &'a str,
 }
 
 /// The start page with the port of `CometQL` filled in; made once, at start.
 pub fn start_page(cometql_port: u16) -> String {
-    START_PAGE.replace("{{COMETQL_PORT}}", &cometql_port.to_string())
+    filled(START_PAGE, cometql_port)
+}
+
+fn filled(page: &str, cometql_port: u16) -> String {
+    page.replace("{{COMETQL_PORT}}", &cometql_port.to_string())
 }
 
 /// The whole answer to every route that has one by itself; `None` for all others, see [`super::upgrade`] and
 /// [`file_head`].
 pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>, terms: &Terms) -> Option<Vec<u8>> {
-    let info;
+    let (info, page);
     let (status, content_type, extra, body): (_, _, &[_], _) = match route {
         Route::WebSocket(_)
         | Route::Events(_)
@@ -56,7 +61,10 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         | Route::Static(_)
         | Route::Health => return None,
         Route::Start => (200, "text/html", &[CACHED, PAGE_POLICY], site.start_page),
-        Route::Asset(asset) if asset.is_page() => (200, asset.content_type, &[REVALIDATED, PAGE_POLICY], asset.body),
+        Route::Asset(asset) if asset.is_page() => {
+            page = filled(asset.body, site.cometql_port);
+            (200, asset.content_type, &[REVALIDATED, PAGE_POLICY], page.as_str())
+        }
         Route::Asset(asset) => {
             (200, asset.content_type, &[if asset.is_library { CACHED } else { REVALIDATED }], asset.body)
         }
@@ -67,6 +75,7 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         }
         Route::Favicon => (200, "image/svg+xml", &[CACHED], ICON),
         Route::Options => (200, "text/html", &[CACHED, PREFLIGHT_AGE], "+OK\r\n"),
+        Route::DemoFolder => (301, "text/html", &[CACHED, ("Location", "demo/")], "The demos are at demo/.\n"),
         Route::NotFound => (404, "text/html", &[CACHED], NOT_FOUND),
     };
     let validators = Validators::of_content(body.as_bytes());
@@ -214,6 +223,7 @@ fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         206 => "Partial Content",
+        301 => "Moved Permanently",
         304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",

@@ -27,6 +27,8 @@ pub enum Route<'a> {
     Asset(&'static Asset),
     /// What needs a password, by whatever method; the fields of the address, for [`super::Query`].
     WithPassword(WithPassword, &'a str),
+    /// `/demo`, whose relative links need the slash.
+    DemoFolder,
     /// `OPTIONS` for any target.
     Options,
     /// A file: its path relative to the static folder, decoded and safe to append. Segments are neither empty nor
@@ -76,6 +78,7 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         "/info" => Route::Info,
         "/health" => Route::Health,
         "/favicon.ico" => Route::Favicon,
+        "/demo" => Route::DemoFolder,
         path if let Some(asset) = Asset::find(path) => Route::Asset(asset),
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
     }

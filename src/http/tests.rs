@@ -6,7 +6,7 @@ use super::*;
 use crate::model::{Network, RealIpHeader};
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-const SITE: Site<'_> = Site { start_page: "<p>start", node_name: "n1" };
+const SITE: Site<'_> = Site { start_page: "<p>start", cometql_port: 3300, node_name: "n1" };
 
 fn head(text: &str) -> Head<'_> {
     match parse_head(text.as_bytes(), &HeadLimits::default()) {
@@ -362,8 +362,38 @@ fn plain_answers() {
 }
 
 #[test]
+fn demo_pages() {
+    let answer = |target: &str| {
+        let text = get(target, "");
+        let route = route(&head(&text));
+        plain(&route, true, &SITE).map(|answer| parsed(&answer))
+    };
+    for (target, content_type, inside) in [
+        ("/demo/", "text/html", "<h1>Demos</h1>"),
+        ("/demo/chat", "text/html", "html_chat.js"),
+        ("/comet-server/demo/chat?x", "text/html", "html_chat.js"),
+        ("/demo/users", "text/html", r#"name="cometql-port" content="3300""#),
+        ("/demo/html_chat.js", "text/javascript", "EnckeChat"),
+        ("/demo/html_chat.css", "text/css", ".chat"),
+    ] {
+        let (status, fields, body) = answer(target).unwrap();
+        assert_eq!((status, &*fields["content-type"]), (200, &*format!("{content_type}; charset=UTF-8")), "{target}");
+        assert!(body.contains(inside) && !body.contains("{{"), "{target}: {body}");
+        let is_page = content_type == "text/html";
+        assert_eq!(fields.get("content-security-policy").is_some_and(|it| it.contains("script-src 'self';")), is_page);
+        let is_library = target.contains("html_chat");
+        assert_eq!(fields["cache-control"], if is_library { "max-age=3600" } else { "no-cache" }, "{target}");
+    }
+    let (status, fields, _) = answer("/demo").unwrap();
+    assert_eq!((status, &*fields["location"]), (301, "demo/"));
+    // What is not embedded may be a file.
+    assert_eq!(answer("/demo/mine.js"), None);
+}
+
+#[test]
 fn pages_that_the_client_has_are_not_sent_again() {
-    for route in [Route::Start, Route::Favicon] {
+    let page = get("/demo/users", "");
+    for route in [Route::Start, Route::Favicon, route(&head(&page))] {
         let (_, fields, _) = parsed(&plain(&route, true, &SITE).unwrap());
         let tag = &fields["etag"];
         let text = get("/", &format!("If-None-Match: {tag}\r\n"));

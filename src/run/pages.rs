@@ -35,9 +35,9 @@ impl Pages {
     }
 
     pub(super) fn answer(&self, route: &Route<'_>, conditions: &Conditions, terms: &Terms) -> SharedBytes {
-        let start_page =
-            self.start_page.get_or_init(|| http::start_page(self.cometql_port.get().copied().unwrap_or_default()));
-        let site = Site { start_page, node_name: &self.node_name };
+        let cometql_port = self.cometql_port.get().copied().unwrap_or_default();
+        let start_page = self.start_page.get_or_init(|| http::start_page(cometql_port));
+        let site = Site { start_page, cometql_port, node_name: &self.node_name };
         http::plain_answer(route, conditions, &site, terms)
             .or_else(|| http::plain_answer(&Route::NotFound, conditions, &site, terms))
             .unwrap_or_default()

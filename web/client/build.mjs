@@ -1,28 +1,36 @@
 // Builds the library: checks the types, then writes dist. Run by whoever changes src, after `npm install`; the result is
-// committed, because the server embeds it and must build without Node.
+// committed, because the server embeds it and must build without Node. With `--check` it writes nothing, and fails if dist
+// is not what src builds to.
 
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
+// What `npm install` put here, or scripts/test for the tests.
+const tools = [here, join(here, "../../.test-deps/web")].find((folder) => existsSync(join(folder, "node_modules/esbuild")));
+if (!tools) {
+  console.error("esbuild and typescript are missing: npm install");
+  process.exit(2);
+}
+const { build } = createRequire(join(tools, "package.json"))("esbuild");
 const { version } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
 const banner = `/* Encke ${version}, MIT or Apache-2.0 */`;
 
-execFileSync(join(here, "node_modules/.bin/tsc"), ["--project", here], { stdio: "inherit" });
+execFileSync(join(tools, "node_modules/.bin/tsc"), ["--project", here], { stdio: "inherit" });
 // Private members begin with an underscore and get short names, as do some that only this library sees; these do not.
 const kept = /^_(cometApi_uuid|cometServerApi|tabSignal)$/;
-const common = { bundle: true, minify: true, target: "es2022", charset: "utf8", legalComments: "none", logLevel: "warning", mangleProps: /^_|^(again|bases|hears|isConfirmed|isSubscription|isTaken|texts|subscribed|refused)$/, reserveProps: kept };
-await build({
+const common = { bundle: true, write: false, minify: true, target: "es2022", charset: "utf8", legalComments: "none", logLevel: "warning", mangleProps: /^_|^(again|bases|hears|isConfirmed|isSubscription|isTaken|texts|subscribed|refused)$/, reserveProps: kept };
+const modern = await build({
   ...common,
   entryPoints: [join(here, "src/encke.ts")],
   outfile: join(here, "dist/encke.js"),
   format: "esm",
   banner: { js: banner },
 });
-await build({
+const classic = await build({
   ...common,
   entryPoints: [join(here, "src/classic.ts")],
   outfile: join(here, "dist/CometServerApi.js"),
@@ -37,4 +45,13 @@ export declare const webSocket: Transport;
 export declare const serverSentEvents: Transport;
 export declare const longPolling: Transport;
 `;
-writeFileSync(join(here, "dist/encke.d.ts"), readFileSync(join(here, "src/api.ts"), "utf8").replace(/^\/\/.*\n\n/, "") + values);
+const types = readFileSync(join(here, "src/api.ts"), "utf8").replace(/^\/\/.*\n\n/, "") + values;
+const files = [...modern.outputFiles, ...classic.outputFiles, { path: join(here, "dist/encke.d.ts"), text: types }];
+for (const { path, text } of files) {
+  if (!process.argv.includes("--check")) {
+    writeFileSync(path, text);
+  } else if (!existsSync(path) || readFileSync(path, "utf8") !== text) {
+    console.error(`${basename(path)} is not what src builds to: npm run build`);
+    process.exitCode = 1;
+  }
+}

@@ -26,6 +26,9 @@ const SIGNALS = [
 ];
 const MEMBERS = ["version", "options", "tabSignal", "custom_id", "subscription_array", "socketArray", "messageHistory"];
 
+/** What an application may listen to on the tab bus, and how often each is told of below. */
+const TOLD = { aa: 2, "aa.b": 1, msg: 1, "msg.mail": 1, _answer_to_web_a: 1, comet_server_msg: 4, __comet_onAuthSuccess: 0, __comet_onAuthFalill: 1 };
+
 test("everything that the classic library has is there", withServer(async (_, browser) => {
   const { global } = browser.openClassic();
   for (const name of FUNCTIONS) assert.equal(typeof global.cometApi[name], "function", name);
@@ -287,4 +290,69 @@ test("nodes are alternatives", withServer(async (server, browser) => {
   page(browser, { nodes: ["a.test", "b.test"] });
   await until(() => server.urls.length >= 2);
   assert.deepEqual(server.urls.slice(0, 2).map((url) => new URL(url).host), ["a.test", "b.test"]);
+}));
+
+test("signals that applications listen to", withServer(async (server, browser) => {
+  const { cometApi, global, pipes } = page(browser, {}, false);
+  const heard = {};
+  const order = [];
+  for (const name of Object.keys(TOLD)) {
+    global.comet_server_signal().connect(name, (param, signal, other) => {
+      (heard[name] ??= []).push([param, signal, other]);
+      order.push(signal);
+    });
+  }
+  cometApi.subscription("aa");
+  cometApi.start({ node: "comet.test" });
+  await until(() => pipes().length === 1 && heard.__comet_onAuthFalill);
+  server.publish("aa", "b", "1");
+  await until(() => heard["aa.b"]);
+  assert.deepEqual(order.splice(0), ["__comet_onAuthFalill", "aa", "aa.b", "comet_server_msg"]);
+  server.publish("aa", "c", "2");
+  [...server.sockets][0].say({ data: "3", event: "mail", pipe: "msg" });
+  cometApi.web_pipe_send("web_a", "say", 4);
+  await until(() => heard._answer_to_web_a);
+  assert.deepEqual(Object.fromEntries(Object.keys(TOLD).map((name) => [name, heard[name]?.length ?? 0])), TOLD);
+  const [[param, signal, other]] = heard["aa.b"];
+  assert.deepEqual([param.data, param.server_info.event, signal, other], [1, "b", "aa.b", false]);
+}));
+
+test("what add-ons look at", withServer(async (server, browser) => {
+  const { cometApi, global, seen, note, pipes } = page(browser, { node: "comet.test" }, false);
+  assert.equal(cometApi.isConnected(), false, "not before the start");
+  cometApi.start({ nodes: ["a.test", "b.test"], dev_id: 3, user_id: 5, user_key: "key5", nostat: true });
+  assert.equal(cometApi.isConnected(), true, "also while it connects");
+  assert.deepEqual(plain(cometApi.options), { nodes: ["a.test", "b.test"], dev_id: 3, user_id: 5, user_key: "key5", nostat: true });
+  assert.match(cometApi.version, /^4\.\d+$/);
+  assert.equal(cometApi.tabSignal, global.tabSignal);
+  cometApi.updateEventKey();
+  assert.equal(global.tabSignal.getEventKey(), "a.test_b.test_3_5");
+  // Names with more dots go to the server in parts, of which the first is the pipe.
+  cometApi.subscription("aa.b\n  cc \n\nmsg.x\n#web_a", note);
+  assert.deepEqual(plain(cometApi.subscription_array), ["aa", "cc"]);
+  await until(() => pipes().length === 2);
+  assert.ok(Array.isArray(plain(cometApi.socketArray)));
+  cometApi.web_pipe_send("web_a", "say", { t: 1 });
+  assert.ok(plain(cometApi.messageHistory).includes('web_pipe2\nweb_a\nsay\n*\n{"t":1}'));
+  await until(() => seen.length === 1);
+  // Commands of the protocol: a subscription adds, everything else is sent as it is.
+  assert.equal(cometApi.send_msg("subscription\ndd"), true);
+  await until(() => pipes().length === 3);
+  assert.equal(cometApi.send_msg("user_data\nm\n7"), true);
+  await until(() => server.commands.includes("user_data\nm\n7"));
+  for (let count = 0; count < 1_100; count++) cometApi.send_msg("statistics\n{}");
+  assert.equal(cometApi.messageHistory.length, 1_000);
+  assert.equal(cometApi.subscription("aa", "no function"), false);
+}));
+
+test("a state of all tabs holds while it is said again", withServer(async (server, browser) => {
+  const [one, other] = [browser.openClassic().global.tabSignal, browser.openClassic().global.tabSignal];
+  assert.ok(one.intervalUpdateState("call", { of: 7 }));
+  assert.deepEqual(plain(other.getState("call")), { of: 7 });
+  const said = () => browser.stored.get("tabSignal_call");
+  const first = said();
+  await until(() => said() !== first);
+  assert.deepEqual(plain(other.getState("call")), { of: 7 });
+  browser.tabs[0].crash();
+  await until(() => other.getState("call") === false);
 }));

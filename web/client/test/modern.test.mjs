@@ -1,17 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gzipSync } from "node:zlib";
-import { built, pause, until, withServer } from "./fake.mjs";
+import { pause, until, withServer } from "./fake.mjs";
 
 const plain = (value) => JSON.parse(JSON.stringify(value));
-
-for (const name of ["encke.js", "CometServerApi.js"]) {
-  test(`${name} has less than 8 KB and needs nothing else`, () => {
-    const bytes = gzipSync(built(name), { level: 9 }).length;
-    assert.ok(bytes < 8192, `${bytes} bytes`);
-    assert.doesNotMatch(built(name), /\beval\b|new Function|jscode|\bimport\s*\(|\bimport\s*["'{]|require\(/);
-  });
-}
 
 test("a subscriber gets messages, parsed", withServer(async (server, browser) => {
   const { encke } = browser.open();

@@ -1,0 +1,185 @@
+//! The programs of `examples`, run as their own words say; the chats in PHP are in `web/e2e/users.test.mjs`.
+
+use crate::server::{PATIENCE, Server, Setup};
+use crate::tools;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// What a publisher might get wrong: quotes, backslashes, other letters, line ends.
+const MESSAGE: &str = "{\"text\":\"It's \\\"quoted\\\" \\\\ \\n Привет 😀\"}";
+
+#[test]
+fn the_publisher_in_python() {
+    let test = "the_publisher_in_python";
+    let python = tools::root().join(".test-deps/venv/bin/python");
+    if !python.is_file() || !tools::run(Command::new(&python).args(["-c", "import pymysql"]), PATIENCE).status.success()
+    {
+        return tools::skip(test, "pymysql", "PyMySQL is not installed");
+    }
+    publishes(Command::new(python).arg(example("python/publish.py")));
+}
+
+#[test]
+fn the_publisher_in_node() {
+    let test = "the_publisher_in_node";
+    let Some(node) = tools::need(test, &["node"]) else { return };
+    let modules = tools::root().join(".test-deps/node/node_modules");
+    if !modules.join("mysql2").is_dir() {
+        return tools::skip(test, "node-mysql2", "mysql2 is not installed");
+    }
+    // A module is looked for beside the script that wants it.
+    let folder = crate::server::Folder::new();
+    std::os::unix::fs::symlink(modules, folder.path().join("node_modules")).expect("a link");
+    let script = folder.path().join("publish.mjs");
+    std::fs::copy(example("node/publish.mjs"), &script).expect("a copy");
+    publishes(Command::new(node).arg(script));
+}
+
+#[test]
+fn the_publisher_in_a_shell() {
+    let test = "the_publisher_in_a_shell";
+    if tools::need(test, &["mysql"]).is_none() || tools::need(test, &["bash"]).is_none() {
+        return;
+    }
+    publishes(&mut Command::new(example("shell/publish.sh")));
+}
+
+/// With the password of the environment, then with the one that the server drew and keeps in a file.
+fn publishes(command: &mut Command) {
+    command.args(["simplechat", "newMessage", MESSAGE]);
+    for password in [Setup::default().password, None] {
+        let server = Server::start(&Setup { password, ..Setup::default() });
+        let mut browser = server.browser();
+        browser.send("subscription\nsimplechat");
+        server.await_subscribers("simplechat", 1);
+        command.current_dir(server.folder()).env("COMET_PORT", server.cometql.port().to_string());
+        match password {
+            Some(password) => command.env("COMET_PASSWORD", password),
+            None => command.env_remove("COMET_PASSWORD"),
+        };
+        let finished = tools::run(command, PATIENCE);
+        assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
+        let message = browser.receive();
+        assert_eq!((&message["event"], &message["data"]), (&"newMessage".into(), &MESSAGE.into()), "{message}");
+    }
+}
+
+#[test]
+fn nginx_in_front() {
+    let test = "nginx_in_front";
+    let found =
+        tools::find(&["nginx"]).or_else(|| Some(PathBuf::from("/usr/sbin/nginx")).filter(|file| file.is_file()));
+    let Some(program) = found else { return tools::skip(test, "nginx", "nginx is not installed") };
+    let server = Server::start(&Setup::default());
+    let nginx = Nginx::start(&program, &server);
+
+    // Its own words pass: WebSocket, with what was published at once.
+    let stream = connect(nginx.address);
+    let url = format!("ws://{}/comet-server/ws/sesion=&myid=&devid=0&v=4.09&uuid=nginx&api=js", nginx.address);
+    let (mut socket, _) = tungstenite::client(url, stream).expect("the handshake succeeds");
+    socket.send("subscription\nproxied".into()).expect("sent");
+    // Server-Sent Events, which nginx must not keep back.
+    let mut events = connect(nginx.address);
+    events.write_all(b"GET /comet-server/sse?v=4&pipes=proxied HTTP/1.1\r\nHost: example.com\r\n\r\n").expect("sent");
+    server.await_subscribers("proxied", 2);
+    let insert = "INSERT INTO pipes_messages (name, event, message) VALUES ('proxied', 'e', 'through nginx')";
+    server.backend().execute(insert).expect("accepted");
+    assert!(socket.read().expect("serverInfo").to_string().contains("serverInfo"));
+    assert!(socket.read().expect("the message").to_string().contains("through nginx"));
+    await_bytes(&mut events, "through nginx");
+
+    // Long polling, the library, the demo pages.
+    for (target, inside) in [
+        ("poll/sign?pipes=proxied", "\"seq\":0"),
+        ("encke.js", "export"),
+        ("demo/", "<h1>Demos</h1>"),
+        ("demo", "Location: demo/"),
+        ("info", "\"status\":\"ok\""),
+    ] {
+        let mut stream = connect(nginx.address);
+        let request = format!("GET /comet-server/{target} HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("sent");
+        await_bytes(&mut stream, inside);
+    }
+}
+
+/// nginx with the example's configuration, but for the ports.
+struct Nginx {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Nginx {
+    fn start(program: &Path, server: &Server) -> Self {
+        let folder = server.folder();
+        // Free a moment ago, and nobody else is told of it.
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.expect("a free port");
+        let text = std::fs::read_to_string(example("nginx/encke.conf")).expect("the example");
+        let mut changed = text.clone();
+        for (theirs, ours) in [
+            ("server 127.0.0.1:8087;", format!("server {};", server.browsers)),
+            ("listen 80;", format!("listen {address};")),
+        ] {
+            assert_eq!(text.matches(theirs).count(), 1, "{theirs}");
+            changed = changed.replace(theirs, &ours);
+        }
+        std::fs::write(folder.join("encke.conf"), changed).expect("a file");
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .iter()
+            .map(|name| format!("{name}_temp_path {name};\n"))
+            .collect();
+        let main = format!(
+            "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{ }}\n\
+             http {{\naccess_log off;\n{temporary}include encke.conf;\n}}\n"
+        );
+        let file = folder.join("nginx.conf");
+        std::fs::write(&file, main).expect("a file");
+        let mut command = Command::new(program);
+        command.arg("-p").arg(folder).arg("-c").arg(&file).arg("-e").arg("stderr");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("nginx starts");
+        let mut nginx = Self { child, address };
+        let up = tools::until(PATIENCE, || {
+            let ended = nginx.child.try_wait().unwrap_or_default();
+            assert!(ended.is_none(), "nginx ended: {ended:?}");
+            TcpStream::connect(address).ok()
+        });
+        assert!(up.is_some(), "nginx does not accept");
+        nginx
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        if tools::wait(&mut self.child, PATIENCE).is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("nginx accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
+}
+
+/// Reads until this has come.
+fn await_bytes(stream: &mut TcpStream, expected: &str) {
+    let mut all = Vec::new();
+    let mut piece = [0; 4096];
+    while !String::from_utf8_lossy(&all).contains(expected) {
+        match stream.read(&mut piece) {
+            Ok(count) if count > 0 => all.extend_from_slice(&piece[..count]),
+            end => panic!("no {expected:?} but {end:?} and\n{}", String::from_utf8_lossy(&all)),
+        }
+    }
+}
+
+fn example(path: &str) -> PathBuf {
+    tools::root().join("examples").join(path)
+}

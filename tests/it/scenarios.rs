@@ -1,0 +1,68 @@
+//! The scenarios of `web/e2e`: the demo pages, the library and the examples in Chromium, against the running program.
+//!
+//! They are written in JavaScript, because Playwright drives several browsers at once and waits for what a page shows.
+
+use crate::browser;
+use crate::php;
+use crate::server;
+use crate::tools;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Of all scenarios of a file, each with a server and a browser of its own.
+const LIMIT: Duration = Duration::from_mins(10);
+
+#[test]
+fn chats_lose_nothing() {
+    run("chats_lose_nothing", "chat");
+}
+
+#[test]
+fn users_and_private_messages() {
+    run("users_and_private_messages", "users");
+}
+
+#[test]
+fn transports_one_by_one() {
+    run("transports_one_by_one", "transports");
+}
+
+#[test]
+fn the_classic_functions_in_a_page() {
+    run("the_classic_functions_in_a_page", "classic");
+}
+
+/// Leaves pictures of the pages in `target/screenshots`.
+#[test]
+fn pages_fit_their_screens() {
+    run("pages_fit_their_screens", "pages");
+}
+
+fn run(test: &str, scenarios: &str) {
+    let Some(node) = tools::need(test, &["node"]) else { return };
+    if tools::need(test, &browser::BROWSERS).is_none() || !php::have_php(test) {
+        return;
+    }
+    let installed = tools::root().join(".test-deps");
+    for (need, package) in
+        [("playwright", "web/node_modules/playwright-core"), ("node-mysql2", "node/node_modules/mysql2")]
+    {
+        if !installed.join(package).is_dir() {
+            return tools::skip(test, need, &format!("{package} is not installed"));
+        }
+    }
+    let _alone = tools::alone();
+    // Beside the folder for temporary files, where a build with another target folder has it.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder");
+    let mut command = Command::new(node);
+    command.args(["--test", "--test-reporter=spec"]).arg(format!("web/e2e/{scenarios}.test.mjs"));
+    command.current_dir(tools::root()).env("ENCKE_PROGRAM", server::program());
+    command.env("ENCKE_SCREENSHOTS", target.join("screenshots"));
+    let finished = tools::run(&mut command, LIMIT);
+    assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
+    // What a scenario measured.
+    for line in finished.stdout.lines().filter(|line| line.contains("medians: ")) {
+        println!("{line}");
+    }
+}

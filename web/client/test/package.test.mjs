@@ -1,0 +1,45 @@
+// What is committed and what npm would pack.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { built } from "./fake.mjs";
+
+const folder = fileURLToPath(new URL("../", import.meta.url));
+const { dependencies = {}, peerDependencies = {} } = JSON.parse(readFileSync(`${folder}package.json`, "utf8"));
+
+/** Skips the test; where the caller has provided what is missing (`ENCKE_TESTS_REQUIRE`), that is a mistake. */
+function skip(t, need, why) {
+  assert.ok(!(process.env.ENCKE_TESTS_REQUIRE ?? "").split(" ").includes(need), `this must run, but ${why}`);
+  t.skip(why);
+}
+
+for (const name of ["encke.js", "CometServerApi.js"]) {
+  test(`${name} has less than 8 KB and needs nothing else`, (t) => {
+    const text = built(name);
+    const bytes = gzipSync(text, { level: 9 }).length;
+    t.diagnostic(`${name}: ${text.length} bytes, ${bytes} with gzip, ${Object.keys(dependencies).length} dependencies`);
+    assert.ok(bytes < 8192, `${bytes} bytes`);
+    assert.deepEqual({ ...dependencies, ...peerDependencies }, {});
+    assert.doesNotMatch(text, /\beval\b|new Function|jscode|\bimport\s*\(|\bimport\s*["'{]|require\(/);
+  });
+}
+
+test("dist is what src builds to", (t) => {
+  const installed = [`${folder}node_modules`, `${folder}../../.test-deps/web/node_modules`];
+  if (!installed.some((place) => existsSync(`${place}/esbuild`))) return skip(t, "web-tools", "esbuild and typescript are not installed");
+  const { status, stderr, stdout } = spawnSync(process.execPath, [`${folder}build.mjs`, "--check"], { encoding: "utf8" });
+  assert.equal(status, 0, stdout + stderr);
+});
+
+test("npm packs the library and its types", (t) => {
+  // From the folder, without a network, without running anything.
+  const packed = spawnSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts", "--offline"], { cwd: folder, encoding: "utf8" });
+  if (packed.error) return skip(t, "npm", "npm is not installed");
+  assert.equal(packed.status, 0, packed.stderr);
+  const [{ files }] = [JSON.parse(packed.stdout)].flat().flatMap((one) => (one.files ? one : Object.values(one)));
+  assert.deepEqual(files.map(({ path }) => path).sort(), ["README.md", "dist/CometServerApi.js", "dist/encke.d.ts", "dist/encke.js", "package.json"]);
+});
