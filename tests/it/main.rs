@@ -11,6 +11,7 @@ mod conformance;
 mod corpus;
 mod crash;
 mod deflate;
+mod docs;
 mod hostile;
 mod import;
 mod library;
