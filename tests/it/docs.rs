@@ -83,7 +83,7 @@ fn write_results(file: &str, results: &[(&Block, String)]) {
     for (block, output) in results.iter().rev() {
         let first = block.line;
         let last = first + block.text.lines().count();
-        lines.splice(first..last, output.trim_end().lines().map(str::to_owned));
+        lines.splice(first..last, output.trim_end().lines().map(|line| format!("{}{line}", " ".repeat(block.indent))));
     }
     fs::write(&path, lines.join("\n") + "\n").expect("the document");
 }

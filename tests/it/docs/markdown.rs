@@ -12,6 +12,8 @@ pub(super) struct Block {
     pub(super) language: String,
     pub(super) words: Vec<String>,
     pub(super) text: String,
+    /// Blanks before each line, in a list.
+    pub(super) indent: usize,
 }
 
 impl Block {
@@ -40,7 +42,7 @@ impl Document {
         let text = fs::read_to_string(tools::root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let mut document =
             Self { file: file.to_owned(), blocks: vec![], anchors: vec![], links: vec![], prose: vec![] };
-        let mut open: Option<(Block, usize)> = None;
+        let mut open: Option<Block> = None;
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
             let indent = line.len() - line.trim_start().len();
@@ -49,11 +51,11 @@ impl Document {
                     let mut words = info.split_whitespace().map(str::to_owned);
                     let language = words.next().unwrap_or_default();
                     let (file, words) = (file.to_owned(), words.collect());
-                    open = Some((Block { file, line: number, language, words, text: String::new() }, indent));
+                    open = Some(Block { file, line: number, language, words, text: String::new(), indent });
                 }
-                (Some(_), Some(_)) => document.blocks.extend(open.take().map(|(block, _)| block)),
-                (Some((block, indent)), None) => {
-                    block.text.push_str(line.get(*indent..).unwrap_or_default());
+                (Some(_), Some(_)) => document.blocks.extend(open.take()),
+                (Some(block), None) => {
+                    block.text.push_str(line.get(block.indent..).unwrap_or_default());
                     block.text.push('\n');
                 }
                 (None, None) => document.line(number, line),

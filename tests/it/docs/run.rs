@@ -6,20 +6,25 @@
 //! * `text result` is what the block before it prints, as the `mysql` client shows it if that is SQL;
 //! * `text console` is what the last page logs, now or soon;
 //! * `ini restart` is a configuration that holds from here on: the server is started anew with it;
+//! * `sh stopped` is run while the server is down;
 //! * `no-run` is not run, and counted.
 //!
 //! What a reader replaces by his own is replaced here: `8087` and `3300` by the server's ports, `comet.example` by
 //! its address, and `https` and `wss` before that by what it speaks without a proxy. Programs start in the server's
-//! folder, where its password is in `data/cometql.password`. A statement with `-- error N` behind it is refused with N.
+//! folder, where its password is in `data/cometql.password`. `comet@127.0.0.1:3306/comet`, and a section `[db]` that is
+//! restarted with, are a database in MariaDB as CppComet made it. A statement with `-- error N` is refused with N.
 
 use super::markdown::{Block, agrees};
 use crate::browser::{BROWSERS, Page};
+use crate::mariadb::{MariaDb, PASSWORD, make_old, section};
 use crate::server::{PATIENCE, Server, Setup, program};
 use crate::tools;
+use encke::storage::mysql::Place;
 use mysql::prelude::Queryable;
 use mysql::{Conn, OptsBuilder, Value};
 use std::fmt::Write;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,9 +46,12 @@ pub(super) enum Outcome {
 
 pub(super) struct Runner {
     server: Option<Server>,
+    folder: PathBuf,
+    browsers: SocketAddr,
+    cometql: SocketAddr,
     session: Option<Conn>,
-    /// The first configuration.
-    base: String,
+    /// Made when a document names it.
+    database: Option<Place>,
     /// Behind the configuration of all tests.
     more: String,
     output: String,
@@ -57,7 +65,7 @@ impl Runner {
         let more = "html = text/html\ntxt = text/plain\n".to_owned();
         let server = Server::start(&Setup { password: None, more: more.clone(), ..Setup::default() });
         // As in a checkout and as installed.
-        let folder = server.folder();
+        let folder = server.folder().to_owned();
         for place in ["bin", "target/release", "config"] {
             fs::create_dir_all(folder.join(place)).expect("a folder");
         }
@@ -67,8 +75,18 @@ impl Runner {
         fs::copy(tools::root().join("config/comet.ini"), folder.join("config/comet.ini")).expect("the configuration");
         let modules = tools::root().join(".test-deps/node/node_modules");
         symlink(modules, folder.join("node_modules")).expect("the modules");
-        let base = fs::read_to_string(folder.join("comet.ini")).expect("the configuration");
-        Self { server: Some(server), session: None, base, more, output: String::new(), page: None, files: 0 }
+        Self {
+            folder,
+            browsers: server.browsers,
+            cometql: server.cometql,
+            server: Some(server),
+            session: None,
+            database: None,
+            more,
+            output: String::new(),
+            page: None,
+            files: 0,
+        }
     }
 
     /// `compared`: its output is judged by the next block, errors of statements as well.
@@ -85,7 +103,8 @@ impl Runner {
                 return bad.map_or(Outcome::NoCode, |line| Outcome::Failed(format!("no JSON: {line}")));
             }
             "sql" => self.sql(&block.text, compared),
-            "sh" => self.program(Some("bash".into()), &["-euo", "pipefail"], "sh", &block.text),
+            "sh" if block.is("stopped") => self.stopped(|this| this.shell(&block.text)),
+            "sh" => self.shell(&block.text),
             "php" => {
                 let opened = if block.text.starts_with("<?php") { "" } else { "<?php\n" };
                 let script = format!("{opened}{}", block.text);
@@ -101,7 +120,7 @@ impl Runner {
                 self.browse(&page, "String(docErrors.length > 0 || window.docDone)", "true")
             }
             "js" => {
-                let have = self.folder().join("node_modules").is_dir();
+                let have = self.folder.join("node_modules").is_dir();
                 self.program(tools::find(&["node"]).filter(|_| have), &[], "mjs", &block.text)
             }
             "ini" => self.configure(block),
@@ -111,21 +130,39 @@ impl Runner {
         ran.map_or_else(|outcome| outcome, |()| Outcome::Ran)
     }
 
-    fn server(&self) -> &Server {
-        self.server.as_ref().expect("the server runs")
+    /// Runs something while the server is down, and starts it again on the ports that it had.
+    fn stopped<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
+        let server = self.server.take().expect("the server runs");
+        (self.session, self.page) = (None, None);
+        let (_, folder) = server.stop();
+        let result = run(self);
+        let (browsers, cometql) = (self.browsers.port(), self.cometql.port());
+        let more = format!("{}[ws]\nport = {browsers}\n[cometql]\nport = {cometql}\n", self.more);
+        self.server = Some(Server::start_in(folder, &Setup { password: None, more, ..Setup::default() }));
+        result
     }
 
-    fn folder(&self) -> &Path {
-        self.server().folder()
+    /// `None` without MariaDB.
+    fn database(&mut self) -> Option<&Place> {
+        if self.database.is_none() {
+            let mariadb = MariaDb::shared("every_block_of_the_documents_runs")?;
+            let place = mariadb.database();
+            make_old(&mut mariadb.session(&place));
+            self.database = Some(place);
+        }
+        self.database.as_ref()
     }
 
     fn localised(&self, text: &str) -> String {
-        let Server { browsers, cometql, .. } = self.server();
+        let Self { browsers, cometql, .. } = self;
         let text = replace_number(text, "8087", &browsers.port().to_string());
         let text = replace_number(&text, "3300", &cometql.port().to_string());
-        text.replace("https://comet.example", &format!("http://{browsers}"))
+        let text = text
+            .replace("https://comet.example", &format!("http://{browsers}"))
             .replace("wss://comet.example", &format!("ws://{browsers}"))
-            .replace("comet.example", &browsers.ip().to_string())
+            .replace("comet.example", &browsers.ip().to_string());
+        let Some(Place { host, port, user, name, .. }) = &self.database else { return text };
+        text.replace(DATABASE, &format!("{user}@{host}:{port}/{name}"))
     }
 
     fn compare(&self, expected: &str) -> Outcome {
@@ -139,7 +176,7 @@ impl Runner {
 
     /// As the document has it: the ports of an output are the test's.
     fn localised_back(&self, text: &str) -> String {
-        let Server { browsers, cometql, .. } = self.server();
+        let Self { browsers, cometql, .. } = self;
         let text = replace_number(text, &browsers.port().to_string(), "8087");
         replace_number(&text, &cometql.port().to_string(), "3300")
     }
@@ -147,10 +184,10 @@ impl Runner {
     fn sql(&mut self, text: &str, compared: bool) -> Result<(), Outcome> {
         let text = self.localised(text);
         if self.session.is_none() {
-            let Server { cometql, password, .. } = self.server();
+            let password = &self.server.as_ref().expect("the server runs").password;
             let options = OptsBuilder::new()
-                .ip_or_hostname(Some(cometql.ip().to_string()))
-                .tcp_port(cometql.port())
+                .ip_or_hostname(Some(self.cometql.ip().to_string()))
+                .tcp_port(self.cometql.port())
                 .user(Some("root"))
                 .pass(Some(password))
                 .db_name(Some("CometQL_v1"))
@@ -170,9 +207,19 @@ impl Runner {
         Ok(())
     }
 
+    fn shell(&mut self, text: &str) -> Result<(), Outcome> {
+        if let Some(missing) = SHELL_PROGRAMS.iter().find(|name| text.contains(**name) && tools::find(&[name]).is_none()) {
+            return Err(Outcome::Skipped(missing));
+        }
+        if text.contains(DATABASE) && self.database().is_none() {
+            return Err(Outcome::Skipped("mariadbd"));
+        }
+        self.program(Some("bash".into()), &["-euo", "pipefail"], "sh", text)
+    }
+
     fn script(&mut self, ending: &str, text: &str) -> PathBuf {
         self.files += 1;
-        let file = self.folder().join(format!("block{}.{ending}", self.files));
+        let file = self.folder.join(format!("block{}.{ending}", self.files));
         fs::write(&file, text).expect("a file for the block");
         file
     }
@@ -186,10 +233,10 @@ impl Runner {
     ) -> Result<(), Outcome> {
         let Some(program) = program else { return Err(Outcome::Skipped(ending)) };
         let file = self.script(ending, &self.localised(text));
-        let folder = self.folder().to_owned();
+        let folder = self.folder.clone();
         let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new(program);
-        command.args(arguments).arg(file).current_dir(folder).env("PATH", path);
+        command.args(arguments).arg(file).current_dir(folder).env("PATH", path).env("MYSQL_PWD", PASSWORD);
         let finished = tools::run(&mut command, PATIENCE);
         if !finished.status.success() {
             let text = format!("{}\n{}{}", finished.status, finished.stdout, finished.stderr);
@@ -204,8 +251,8 @@ impl Runner {
         let Some(program) = tools::find(&BROWSERS) else { return Err(Outcome::Skipped("chromium")) };
         let file = self.script("html", &format!("<!doctype html>\n{RECORDER}{}", self.localised(html)));
         let name = file.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        fs::rename(&file, self.folder().join("static").join(&name)).expect("a page");
-        let url = format!("http://{}/{name}", self.server().browsers);
+        fs::rename(&file, self.folder.join("static").join(&name)).expect("a page");
+        let url = format!("http://{}/{name}", self.browsers);
         self.page = None;
         let page = self.page.insert(Page::open(&program, &url));
         page.await_value("String(Boolean(window.docLog) && location.protocol === 'http:')", "true");
@@ -227,21 +274,23 @@ impl Runner {
     }
 
     fn configure(&mut self, block: &Block) -> Result<(), Outcome> {
-        let file = self.script("ini", &format!("{}{}", self.base, block.text));
+        let file = self.script("ini", &block.text);
         let mut command = Command::new(program());
-        command.args(["check-config", "--conf"]).arg(&file).current_dir(self.folder());
+        command.args(["check-config", "--conf"]).arg(&file).current_dir(&self.folder);
         let finished = tools::run(&mut command, PATIENCE);
         if !finished.status.success() || !finished.stdout.contains("0 warnings") {
             return Err(Outcome::Failed(format!("{}{}", finished.stdout, finished.stderr)));
         }
         if block.is("restart") {
-            let server = self.server.take().expect("the server runs");
-            let (browsers, cometql) = (server.browsers.port(), server.cometql.port());
-            (self.session, self.page) = (None, None);
-            let (_, folder) = server.stop();
-            self.more.push_str(&block.text);
-            let more = format!("{}[ws]\nport = {browsers}\n[cometql]\nport = {cometql}\n", self.more);
-            self.server = Some(Server::start_in(folder, &Setup { password: None, more, ..Setup::default() }));
+            let database = block.text.contains("[db]");
+            if database && self.database().is_none() {
+                return Err(Outcome::Skipped("mariadbd"));
+            }
+            self.more.push_str(&match &self.database {
+                Some(place) if database => section(place),
+                _ => block.text.clone(),
+            });
+            self.stopped(|_| ());
         }
         Ok(())
     }
@@ -263,7 +312,7 @@ impl Runner {
             };
             let _ = writeln!(lines, "{path}");
         }
-        let folder = self.folder().display().to_string();
+        let folder = self.folder.display().to_string();
         let whole = format!("pid {folder}/nginx.pid;\nevents {{}}\nhttp {{\naccess_log off;\n{lines}}}\n");
         let file = self.script("conf", &whole);
         let mut command = Command::new(nginx);
@@ -271,6 +320,11 @@ impl Runner {
         if finished.status.success() { Ok(()) } else { Err(Outcome::Failed(finished.stderr)) }
     }
 }
+
+const DATABASE: &str = "comet@127.0.0.1:3306/comet";
+
+/// What blocks for the shell need besides the shell itself.
+const SHELL_PROGRAMS: [&str; 5] = ["mysql", "mariadb", "curl", "openssl", "sqlite3"];
 
 /// What pages log and fail at. `show` is what examples do with a message.
 const RECORDER: &str = "<script>
