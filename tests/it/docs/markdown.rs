@@ -83,7 +83,10 @@ impl Document {
     pub(super) fn indented_code(&self) -> Option<usize> {
         let pairs = self.prose.iter().zip(self.prose.iter().skip(1));
         let mut found = pairs.filter(|((at, before), (_, line))| {
-            *at > 0 && before.trim().is_empty() && line.starts_with("    ") && !line.trim_start().starts_with(['*', '-'])
+            *at > 0
+                && before.trim().is_empty()
+                && line.starts_with("    ")
+                && !line.trim_start().starts_with(['*', '-'])
         });
         found.next().map(|(_, (number, _))| *number)
     }

@@ -55,6 +55,8 @@ pub(super) struct Runner {
     /// Behind the configuration of all tests.
     more: String,
     output: String,
+    /// Its first tab is empty; it takes a while to start.
+    browser: Option<Page>,
     page: Option<Page>,
     files: u32,
 }
@@ -84,6 +86,7 @@ impl Runner {
             database: None,
             more,
             output: String::new(),
+            browser: None,
             page: None,
             files: 0,
         }
@@ -133,7 +136,8 @@ impl Runner {
     /// Runs something while the server is down, and starts it again on the ports that it had.
     fn stopped<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
         let server = self.server.take().expect("the server runs");
-        (self.session, self.page) = (None, None);
+        self.session = None;
+        self.close_page();
         let (_, folder) = server.stop();
         let result = run(self);
         let (browsers, cometql) = (self.browsers.port(), self.cometql.port());
@@ -208,7 +212,9 @@ impl Runner {
     }
 
     fn shell(&mut self, text: &str) -> Result<(), Outcome> {
-        if let Some(missing) = SHELL_PROGRAMS.iter().find(|name| text.contains(**name) && tools::find(&[name]).is_none()) {
+        if let Some(missing) =
+            SHELL_PROGRAMS.iter().find(|name| text.contains(**name) && tools::find(&[name]).is_none())
+        {
             return Err(Outcome::Skipped(missing));
         }
         if text.contains(DATABASE) && self.database().is_none() {
@@ -253,12 +259,19 @@ impl Runner {
         let name = file.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         fs::rename(&file, self.folder.join("static").join(&name)).expect("a page");
         let url = format!("http://{}/{name}", self.browsers);
-        self.page = None;
-        let page = self.page.insert(Page::open(&program, &url));
+        self.close_page();
+        let browser = self.browser.get_or_insert_with(|| Page::open(&program, "about:blank"));
+        let page = self.page.insert(browser.another(&url));
         page.await_value("String(Boolean(window.docLog) && location.protocol === 'http:')", "true");
         page.await_value(script, value);
         let errors = page.evaluate("docErrors.join('\\n')");
         if errors.is_empty() { Ok(()) } else { Err(Outcome::Failed(errors)) }
+    }
+
+    fn close_page(&mut self) {
+        if let Some(mut page) = self.page.take() {
+            page.close_target();
+        }
     }
 
     fn await_console(&mut self, expected: &str) -> Outcome {
@@ -379,8 +392,7 @@ fn shown(session: &mut Conn, statement: &str) -> (String, Option<u16>) {
         }
         Err(error) => return (format!("{error}\n"), Some(0)),
     };
-    let columns: Vec<String> =
-        result.columns().as_ref().iter().map(|column| column.name_str().into_owned()).collect();
+    let columns: Vec<String> = result.columns().as_ref().iter().map(|column| column.name_str().into_owned()).collect();
     if columns.is_empty() {
         let rows = result.affected_rows();
         return (format!("Query OK, {rows} row{} affected\n", if rows == 1 { "" } else { "s" }), None);
