@@ -4,6 +4,7 @@
 
 mod markdown;
 mod run;
+mod sql;
 
 use crate::tools;
 use encke::cometql::errors::{Code, SQLSTATE};

@@ -15,13 +15,13 @@
 //! restarted with, are a database in MariaDB as CppComet made it. A statement with `-- error N` is refused with N.
 
 use super::markdown::{Block, agrees};
+use super::sql::{shown, statements};
 use crate::browser::{BROWSERS, Page};
 use crate::mariadb::{MariaDb, PASSWORD, make_old, section};
 use crate::server::{PATIENCE, Server, Setup, program};
 use crate::tools;
 use encke::storage::mysql::Place;
-use mysql::prelude::Queryable;
-use mysql::{Conn, OptsBuilder, Value};
+use mysql::{Conn, OptsBuilder};
 use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
@@ -111,11 +111,11 @@ impl Runner {
             "php" => {
                 let opened = if block.text.starts_with("<?php") { "" } else { "<?php\n" };
                 let script = format!("{opened}{}", block.text);
-                self.program(tools::find(&["php"]), &["-d", "display_errors=stderr"], "php", &script)
+                self.program(tools::find(&["php"]).ok_or("php"), &["-d", "display_errors=stderr"], "php", &script)
             }
             "python" => {
                 let python = tools::root().join(".test-deps/venv/bin/python");
-                self.program(Some(python).filter(|file| file.is_file()), &[], "py", &block.text)
+                self.program(Some(python).filter(|file| file.is_file()).ok_or("pymysql"), &[], "py", &block.text)
             }
             "html" => self.browse(&block.text, "document.readyState", "complete"),
             "js" if block.is("browser") => {
@@ -123,8 +123,8 @@ impl Runner {
                 self.browse(&page, "String(docErrors.length > 0 || window.docDone)", "true")
             }
             "js" => {
-                let have = self.folder.join("node_modules").is_dir();
-                self.program(tools::find(&["node"]).filter(|_| have), &[], "mjs", &block.text)
+                let have = self.folder.join("node_modules/mysql2").is_dir();
+                self.program(tools::find(&["node"]).filter(|_| have).ok_or("node-mysql2"), &[], "mjs", &block.text)
             }
             "ini" => self.configure(block),
             "nginx" => self.nginx(&block.text),
@@ -220,7 +220,7 @@ impl Runner {
         if text.contains(DATABASE) && self.database().is_none() {
             return Err(Outcome::Skipped("mariadbd"));
         }
-        self.program(Some("bash".into()), &["-euo", "pipefail"], "sh", text)
+        self.program(Ok("bash".into()), &["-euo", "pipefail"], "sh", text)
     }
 
     fn script(&mut self, ending: &str, text: &str) -> PathBuf {
@@ -232,12 +232,12 @@ impl Runner {
 
     fn program(
         &mut self,
-        program: Option<PathBuf>,
+        program: Result<PathBuf, &'static str>,
         arguments: &[&str],
-        ending: &'static str,
+        ending: &str,
         text: &str,
     ) -> Result<(), Outcome> {
-        let Some(program) = program else { return Err(Outcome::Skipped(ending)) };
+        let program = program.map_err(Outcome::Skipped)?;
         let file = self.script(ending, &self.localised(text));
         let folder = self.folder.clone();
         let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap_or_default());
@@ -361,74 +361,4 @@ fn replace_number(text: &str, number: &str, by: &str) -> String {
         rest = behind;
     }
     out + rest
-}
-
-/// Statements and the errors that their comments foretell.
-fn statements(text: &str) -> Vec<(String, Option<u16>)> {
-    let mut found = Vec::new();
-    let mut statement = String::new();
-    for line in text.lines() {
-        let (code, comment) = line.split_once("-- ").unwrap_or((line, ""));
-        statement.push_str(code.trim_end());
-        statement.push('\n');
-        if code.trim_end().ends_with(';') {
-            let error = comment.strip_prefix("error ").and_then(|rest| {
-                let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-                digits.parse().ok()
-            });
-            found.push((std::mem::take(&mut statement).trim().trim_end_matches(';').to_owned(), error));
-        }
-    }
-    assert!(statement.trim().is_empty(), "a statement does not end: {statement}");
-    found
-}
-
-/// The answer as the `mysql` client shows it, and the number of an error.
-fn shown(session: &mut Conn, statement: &str) -> (String, Option<u16>) {
-    let mut result = match session.query_iter(statement) {
-        Ok(result) => result,
-        Err(mysql::Error::MySqlError(error)) => {
-            return (format!("ERROR {} ({}): {}\n", error.code, error.state, error.message), Some(error.code));
-        }
-        Err(error) => return (format!("{error}\n"), Some(0)),
-    };
-    let columns: Vec<String> = result.columns().as_ref().iter().map(|column| column.name_str().into_owned()).collect();
-    if columns.is_empty() {
-        let rows = result.affected_rows();
-        return (format!("Query OK, {rows} row{} affected\n", if rows == 1 { "" } else { "s" }), None);
-    }
-    let mut rows = Vec::new();
-    for row in result.by_ref() {
-        match row {
-            Ok(row) => rows.push(row.unwrap().iter().map(cell).collect::<Vec<_>>()),
-            Err(error) => return (format!("{error}\n"), Some(0)),
-        }
-    }
-    if rows.is_empty() {
-        return ("Empty set\n".to_owned(), None);
-    }
-    (table(&columns, &rows), None)
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::NULL => "NULL".to_owned(),
-        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        other => other.as_sql(true),
-    }
-}
-
-fn table(columns: &[String], rows: &[Vec<String>]) -> String {
-    let width = |place: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(place));
-        cells.chain(columns.get(place)).map(|text| text.chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let border: String = widths.iter().map(|width| format!("+{}", "-".repeat(width + 2))).collect::<String>() + "+\n";
-    let line = |cells: &[String]| {
-        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("| {cell:<width$} "));
-        cells.collect::<String>() + "|\n"
-    };
-    let body: String = rows.iter().map(|row| line(row)).collect();
-    format!("{border}{}{border}{body}{border}", line(columns))
 }
