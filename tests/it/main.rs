@@ -12,6 +12,7 @@ mod conformance;
 mod corpus;
 mod crash;
 mod deflate;
+mod docs;
 mod examples;
 mod hostile;
 mod import;

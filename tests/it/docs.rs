@@ -1,0 +1,190 @@
+//! The documents say what is: their blocks run, their links lead somewhere, and what they name is there.
+//!
+//! `ENCKE_WRITE_DOCS=1` writes what blocks print into the results that differ; read them before you keep them.
+
+mod markdown;
+mod run;
+mod sql;
+
+use crate::tools;
+use encke::cometql::errors::{Code, SQLSTATE};
+use encke::cometql::tables::{Access, TABLES};
+use encke::config::KEYS;
+use encke::metrics::METRICS;
+use encke::model::CloseReason;
+use markdown::{Block, Document};
+use run::{Outcome, Runner};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Of a hundred blocks of code so many are run, at the least.
+const RUN_PERCENT_MIN: usize = 90;
+
+/// What the documents for users are made of.
+fn documents() -> Vec<Document> {
+    let mut files = vec!["README.md".to_owned()];
+    for folder in ["docs", "docs/ru"] {
+        let entries = fs::read_dir(tools::root().join(folder)).expect("a folder of documents");
+        let names = entries.flatten().map(|entry| format!("{folder}/{}", entry.file_name().display()));
+        files.extend(names.filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "md")));
+    }
+    files.sort();
+    files.iter().map(|file| Document::read(file)).collect()
+}
+
+#[test]
+fn every_block_of_the_documents_runs() {
+    let _alone = tools::alone();
+    let mut failures = Vec::new();
+    let mut missing = BTreeSet::new();
+    let (mut ran, mut left_out) = (0, 0);
+    let only = std::env::var("ENCKE_DOCS").unwrap_or_default();
+    for document in documents() {
+        if let Some(line) = document.indented_code() {
+            failures.push(format!("{}:{line}: code that is set in by blanks is not run: use a fence", document.file));
+        }
+        if document.blocks.is_empty() || !document.file.contains(&only) {
+            continue;
+        }
+        let mut runner = Runner::new();
+        let mut results = Vec::new();
+        for (index, block) in document.blocks.iter().enumerate() {
+            let compared = document.blocks.get(index + 1).is_some_and(|next| next.is("result"));
+            match runner.run(block, compared) {
+                Outcome::NoCode => {}
+                Outcome::Ran => ran += 1,
+                Outcome::NotRun => left_out += 1,
+                Outcome::Skipped(program) => _ = missing.insert(program),
+                Outcome::Failed(text) => failures.push(format!("{}: {}: {text}", block.place(), block.language)),
+                Outcome::Differs(output) => {
+                    failures.push(format!("{}: what comes is\n{output}", block.place()));
+                    results.push((block, output));
+                }
+            }
+        }
+        if std::env::var_os("ENCKE_WRITE_DOCS").is_some() {
+            write_results(&document.file, &results);
+        }
+    }
+    for program in missing {
+        tools::skip("every_block_of_the_documents_runs", program, &format!("nothing here runs its blocks ({program})"));
+    }
+    println!("{ran} blocks ran, {left_out} are marked no-run");
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    let share = ran * 100 / (ran + left_out).max(1);
+    assert!(share >= RUN_PERCENT_MIN || !only.is_empty(), "only {share} % of the blocks are run");
+}
+
+fn write_results(file: &str, results: &[(&Block, String)]) {
+    let path = tools::root().join(file);
+    let text = fs::read_to_string(&path).expect("the document");
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    // From behind, so that the numbers of lines hold.
+    for (block, output) in results.iter().rev() {
+        let first = block.line;
+        let last = first + block.text.lines().count();
+        lines.splice(first..last, output.trim_end().lines().map(|line| format!("{}{line}", " ".repeat(block.indent))));
+    }
+    fs::write(&path, lines.join("\n") + "\n").expect("the document");
+}
+
+#[test]
+fn links_of_the_documents_lead_somewhere() {
+    let root = tools::root();
+    let mut files: Vec<String> = documents().into_iter().map(|document| document.file).collect();
+    for name in ["ARCHITECTURE.md", "BENCHMARKS.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"] {
+        files.push(name.to_owned());
+    }
+    let mut broken = Vec::new();
+    for document in files.iter().map(|file| Document::read(file)) {
+        for (line, target) in &document.links {
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let folder = Path::new(&document.file).parent().unwrap_or(Path::new(""));
+            let file = if path.is_empty() { Path::new(&document.file).to_owned() } else { folder.join(path) };
+            let leads = root.join(&file).exists()
+                && (anchor.is_empty()
+                    || file
+                        .to_str()
+                        .is_some_and(|file| Document::read(file).anchors.iter().any(|known| known == anchor)));
+            if !leads {
+                broken.push(format!("{}:{line}: {target}", document.file));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "these lead nowhere:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn the_index_leads_to_every_document() {
+    let index = Document::read("docs/README.md");
+    for document in documents() {
+        let Some(name) = document.file.strip_prefix("docs/").filter(|name| *name != "README.md") else { continue };
+        assert!(index.links.iter().any(|(_, target)| target == name), "docs/README.md does not lead to {name}");
+    }
+}
+
+#[test]
+fn the_reference_has_every_table_and_error() {
+    let reference = fs::read_to_string(tools::root().join("docs/cometql.md")).expect("the reference");
+    for table in TABLES.iter().filter(|table| table.select == Access::Allowed) {
+        let heading = format!("### {}\n", table.name);
+        let (_, behind) = reference.split_once(&heading).unwrap_or_else(|| panic!("no section {}", table.name));
+        let section = behind.split("\n### ").next().unwrap_or_default();
+        for column in table.columns {
+            let row = format!("| `{}` | {} |", column.name, column.sql_type);
+            assert!(section.contains(&row), "{}: no row {row}", table.name);
+        }
+    }
+    for code in Code::ALL {
+        assert!(reference.contains(&format!("\n| {} | ", code.number())), "no row for error {}", code.number());
+    }
+    assert!(reference.contains(SQLSTATE));
+}
+
+/// Of MySQL's clients and of the protocol.
+const FOREIGN_ERRORS: [u16; 2] = [1045, 2026];
+
+#[test]
+fn what_the_documents_name_is_there() {
+    let keys: BTreeSet<(&str, &str)> = KEYS.iter().map(|key| (key.section, key.name)).collect();
+    let mut metrics: BTreeSet<String> = METRICS.iter().map(|metric| format!("encke_{}", metric.name)).collect();
+    metrics.extend(CloseReason::ALL.iter().map(|reason| format!("encke_closed_{}", reason.as_str())));
+    metrics.insert("encke_storage_state".to_owned());
+    let known_error = |number: u16| Code::ALL.iter().any(|code| code.number() == number);
+    let mut wrong = Vec::new();
+    for document in documents() {
+        let blocks = document.blocks.iter().flat_map(|block| block.text.lines().map(|line| (block.line, line)));
+        let prose = document.prose.iter().map(|(number, line)| (*number, line.as_str()));
+        for (number, line) in prose.chain(blocks) {
+            let mut report = |what: &str| wrong.push(format!("{}:{number}: {what}", document.file));
+            for part in line.split("`[").skip(1) {
+                let Some((section, name)) = part.split('`').next().and_then(|code| code.split_once("] ")) else {
+                    continue;
+                };
+                let name = name.split([' ', '=']).next().unwrap_or_default();
+                if !section.starts_with("tenant") && !keys.contains(&(section, name)) {
+                    report(&format!("no key [{section}] {name}"));
+                }
+            }
+            for word in line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+                if word.starts_with("encke_") && !word.ends_with('_') && !metrics.contains(word) {
+                    report(&format!("no figure {word}"));
+                }
+            }
+            for part in line.to_lowercase().split("error ").skip(1) {
+                let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+                if let Ok(error) = digits.parse()
+                    && !known_error(error)
+                    && !FOREIGN_ERRORS.contains(&error)
+                {
+                    report(&format!("no error {error}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "the documents name what is not there:\n{}", wrong.join("\n"));
+}
