@@ -31,8 +31,7 @@ pub(crate) fn run(loaded: &Loaded, from: Option<&str>, to: Option<&str>) -> Resu
     display.bar.finish_and_clear();
     let sum = |of: fn(&Progress) -> u64| display.tables.iter().map(of).sum::<u64>();
     result.map_err(|error| error.to_string())?;
-    let (copied, left_out) = (sum(|table| table.rows - table.left_out), sum(|table| table.left_out));
-    eprintln!("{copied} rows copied{}", left_out_words(left_out));
+    eprintln!("{} rows copied{}", sum(copied), not_copied(sum(|table| table.left_out), sum(|table| table.taken)));
     Ok(())
 }
 
@@ -78,19 +77,30 @@ impl Display {
     }
 
     fn show(&mut self, progress: Progress) {
-        let Progress { table, rows, of, left_out, done } = progress;
+        let Progress { table, rows, of, left_out, taken, done } = progress;
         self.bar.set_prefix(table);
         self.bar.set_length(of.max(rows));
         self.bar.set_position(rows);
         if done {
             self.tables.push(progress);
-            let line = format!("  {table:<15} {} rows{}", rows - left_out, left_out_words(left_out));
+            let line = format!("  {table:<15} {} rows{}", copied(&progress), not_copied(left_out, taken));
             // The bar moves on below it; a hidden bar prints nothing itself.
             self.bar.suspend(|| eprintln!("{line}"));
         }
     }
 }
 
-fn left_out_words(left_out: u64) -> String {
-    if left_out == 0 { String::new() } else { format!(", {left_out} left out: not what a server can use") }
+fn copied(progress: &Progress) -> u64 {
+    progress.rows - progress.left_out - progress.taken
+}
+
+fn not_copied(left_out: u64, taken: u64) -> String {
+    let mut words = String::new();
+    if left_out > 0 {
+        words += &format!(", {left_out} left out: not what a server can use");
+    }
+    if taken > 0 {
+        words += &format!(", {taken} left out: there the name is the same as one in other letters");
+    }
+    words
 }

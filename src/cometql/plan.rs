@@ -107,7 +107,7 @@ impl fmt::Display for User {
     }
 }
 
-/// What a statement may weigh. All in bytes, except where said.
+/// What a statement may weigh, in bytes except where said, and what it is told of the limits of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatementLimits {
     /// One query text, cluster prefix included; also what `@@max_allowed_packet` says. Beyond it: error 11.
@@ -120,6 +120,10 @@ pub struct StatementLimits {
     pub result_bytes_max: usize,
     /// The largest tenant number.
     pub dev_max: u32,
+    /// Sessions there may be, as `@@max_connections` says.
+    pub sessions_max: usize,
+    /// Seconds of silence after which a session is closed, as `@@wait_timeout` says.
+    pub idle_s: u32,
 }
 
 impl Default for StatementLimits {
@@ -130,6 +134,8 @@ impl Default for StatementLimits {
             user_data_bytes_max: 1024 * 1024,
             result_bytes_max: 64 * 1024 * 1024,
             dev_max: 99_999,
+            sessions_max: 10_000,
+            idle_s: 28_800,
         }
     }
 }

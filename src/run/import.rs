@@ -28,6 +28,8 @@ pub struct Progress {
     pub of: u64,
     /// Of `rows`, those that this server could not have written, and that were not copied.
     pub left_out: u64,
+    /// Nor these: the target takes their names for others that it has.
+    pub taken: u64,
     pub done: bool,
 }
 
@@ -67,7 +69,8 @@ pub fn database_of_url(url: &str) -> Option<Database> {
     Database::from_url(url)
 }
 
-/// Copies all tables. What is there already and has the same key is replaced, everything else stays.
+/// Copies all tables. What is there already and has the same key is replaced, everything else stays. Where a name is taken by
+/// one in other letters, that one stays too.
 pub fn import(
     storage: &config::Storage,
     database: &Database,
@@ -94,11 +97,11 @@ fn copy(
     let name = table.name;
     let unreadable = |error| ImportError::Read { table: name, error };
     let of = from.count(table).map_err(unreadable)?;
-    let mut progress = Progress { table: name, rows: 0, of, left_out: 0, done: false };
+    let mut progress = Progress { table: name, rows: 0, of, left_out: 0, taken: 0, done: false };
     let mut after = None;
     loop {
         let rows = from.read_rows(table, after.as_ref()).map_err(unreadable)?;
-        to.write_rows(table, &rows).map_err(|error| ImportError::Write { table: name, error })?;
+        progress.taken += to.write_rows(table, &rows).map_err(|error| ImportError::Write { table: name, error })?;
         progress.rows += rows.count() + rows.left_out;
         progress.left_out += rows.left_out;
         after = rows.next().cloned();

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use crate::cometql::plan::{Figures, Row};
 use crate::cometql::sql::StatusFlag;
+use crate::cometql::tables::TABLES;
 use crate::metrics::Counters;
 use crate::model::DevId;
 
@@ -91,6 +92,26 @@ fn global(board: &Board) -> Vec<Row> {
     let mut all = browsers.clone();
     all.merge(backend);
     all.merge(&of_storage(board));
+    // As MySQL has them, of backends only: graphical clients compute with them.
+    for (name, value) in [
+        ("Uptime", seconds),
+        ("Questions", backend.statements),
+        ("Queries", backend.statements),
+        ("Slow_queries", 0),
+        ("Connections", backend.accepted),
+        ("Aborted_connects", backend.session_logins_refused),
+        ("Aborted_clients", 0),
+        ("Threads_connected", backend.sessions),
+        ("Threads_running", 1),
+        // The tables are always open.
+        ("Opened_tables", 0),
+        ("Open_tables", TABLES.len() as u64),
+        ("Flush_commands", 0),
+        ("Bytes_received", backend.received_bytes),
+        ("Bytes_sent", backend.sent_bytes),
+    ] {
+        add(name, value.to_string());
+    }
     add("encke_storage_state", if all.storage_down > 0 { "waiting" } else { "ok" }.into());
     for (name, value) in all.rows() {
         add(&format!("encke_{name}"), value.to_string());
@@ -217,6 +238,9 @@ mod tests {
         ];
         assert_eq!(global[..10], expected);
         assert!(global.iter().any(|name| name == "network_events"));
+        assert!(
+            ["Uptime", "Questions", "Threads_connected"].iter().all(|name| global.iter().any(|known| known == name))
+        );
         let session = names(Figures::Status(StatusFlag::Session));
         assert_eq!(session, ["flag", "id", "user_online", "server_online", "messages"]);
         assert_eq!(names(Figures::Processlist), ["cometql", "ws", "ws"]);

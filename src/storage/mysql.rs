@@ -270,7 +270,7 @@ impl Tables for Mysql {
         rows.map_err(|trouble| self.failed(&trouble))
     }
 
-    fn write_rows(&mut self, table: &Table, rows: &Rows) -> Result<(), StorageError> {
+    fn write_rows(&mut self, table: &Table, rows: &Rows) -> Result<u64, StorageError> {
         let written = self.in_transaction(|_, connection| transfer::write_rows(connection, table, rows));
         self.lengths.forget();
         written.map_err(|trouble| self.failed(&trouble))

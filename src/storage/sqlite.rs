@@ -212,9 +212,10 @@ impl Tables for Sqlite {
         transfer::read_rows(&mut &self.connection, table, after).map_err(|error| failed(&error))
     }
 
-    fn write_rows(&mut self, table: &Table, rows: &Rows) -> Result<(), StorageError> {
+    fn write_rows(&mut self, table: &Table, rows: &Rows) -> Result<u64, StorageError> {
         let transaction = self.connection.transaction().map_err(|error| failed(&error))?;
-        let written = transfer::write_rows(&mut &*transaction, table, rows).and_then(|()| transaction.commit());
+        let written = transfer::write_rows(&mut &*transaction, table, rows)
+            .and_then(|taken| transaction.commit().map(|()| taken));
         self.lengths.forget();
         written.map_err(|error| failed(&error))
     }

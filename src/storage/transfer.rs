@@ -2,11 +2,12 @@
 //! transfer that was interrupted is simply begun again.
 //!
 //! What this server would never have written is left out and counted: names with other characters, ids that are no UUIDs,
-//! numbers out of range.
+//! numbers out of range. So is a row whose name another row has in other letters, where a database takes them for the same:
+//! one of the two must stay as it is.
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use super::statements::{Connection, Row, Value};
+use super::statements::{Connection, Row, Value, first};
 use super::{StorageError, begun};
 use crate::model::{EventName, MessageId, PipeName, UserId};
 
@@ -125,8 +126,8 @@ pub trait Tables {
     /// The rows behind a key, as many as a page holds.
     fn read_rows(&mut self, table: &Table, after: Option<&Key>) -> Result<Rows, StorageError>;
 
-    /// In one transaction.
-    fn write_rows(&mut self, table: &Table, rows: &Rows) -> Result<(), StorageError>;
+    /// In one transaction. Returns how many rows were not written because their names, in other letters, are taken.
+    fn write_rows(&mut self, table: &Table, rows: &Rows) -> Result<u64, StorageError>;
 }
 
 /// Rows of a page; it ends earlier when it has so many bytes.
@@ -173,6 +174,14 @@ impl Table {
     fn columns(&self) -> String {
         let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
         names.join(", ")
+    }
+
+    /// Whether a name is a part of its key, and no id tells the rows apart.
+    fn has_names(&self) -> bool {
+        let of_kind = |kind: &dyn Fn(Kind) -> bool| {
+            self.columns.iter().any(|(name, known)| self.key.contains(name) && kind(*known))
+        };
+        of_kind(&|kind| matches!(kind, Kind::Pipe | Kind::Text)) && !of_kind(&|kind| kind == Kind::Id)
     }
 
     fn key<C: Connection>(&self) -> &'static [&'static str] {
@@ -237,7 +246,14 @@ fn behind<'a, C: Connection>(key: &[&str], cells: &'a [Cell]) -> (String, Vec<Va
     (condition, values)
 }
 
-pub(super) fn write_rows<C: Connection>(db: &mut C, table: &Table, rows: &Rows) -> Result<(), C::Error> {
+pub(super) fn write_rows<C: Connection>(db: &mut C, table: &Table, rows: &Rows) -> Result<u64, C::Error> {
+    if table.has_names() {
+        let mut taken = 0;
+        for cells in &rows.cells {
+            taken += u64::from(!write_named(db, table, cells)?);
+        }
+        return Ok(taken);
+    }
     let row = format!("({})", vec!["?"; table.columns.len()].join(", "));
     let into = format!("REPLACE INTO {} ({}) VALUES", table.name, table.columns());
     let mut write = |rows: &[Vec<Cell>]| {
@@ -251,5 +267,35 @@ pub(super) fn write_rows<C: Connection>(db: &mut C, table: &Table, rows: &Rows) 
         write(rows)?;
     }
     // Nobody knows what was in there before.
-    if table.name == "pipe_messages" { begun::now(db) } else { Ok(()) }
+    if table.name == "pipe_messages" {
+        begun::now(db)?;
+    }
+    Ok(0)
+}
+
+/// A row replaces the one with its name letter by letter. False: the table has another that it takes for the same.
+fn write_named<C: Connection>(db: &mut C, table: &Table, cells: &[Cell]) -> Result<bool, C::Error> {
+    let (mut same, mut exactly) = (Vec::new(), Vec::new());
+    let (mut values, mut all_values) = (Vec::new(), Vec::new());
+    for ((column, kind), cell) in table.columns.iter().zip(cells) {
+        if table.key.contains(column) {
+            same.push(format!("{column} = ?"));
+            values.push(cell.value());
+            if matches!(kind, Kind::Pipe | Kind::Text) {
+                exactly.push(format!("{column} = ? {}", C::EXACTLY));
+                all_values.push(cell.value());
+            }
+        }
+    }
+    all_values.splice(0..0, values.iter().copied());
+    let conditions: Vec<String> = same.iter().chain(&exactly).cloned().collect();
+    db.execute(&format!("DELETE FROM {} WHERE {}", table.name, conditions.join(" AND ")), &all_values)?;
+    let find = format!("SELECT 1 FROM {} WHERE {}", table.name, same.join(" AND "));
+    if first(db, &find, &values, |_| Some(()))?.is_some() {
+        return Ok(false);
+    }
+    let places = vec!["?"; table.columns.len()].join(", ");
+    let row: Vec<Value<'_>> = cells.iter().map(Cell::value).collect();
+    db.execute(&format!("INSERT INTO {} ({}) VALUES ({places})", table.name, table.columns()), &row)?;
+    Ok(true)
 }

@@ -100,6 +100,43 @@ fn a_database_of_cppcomet_goes_in_and_out_again() {
     assert_eq!(different, None);
 }
 
+/// Tables that CppComet made take `News` for `news`.
+#[test]
+fn names_that_differ_in_case_are_not_merged() {
+    let Some(database) = MariaDb::shared("import::names_that_differ_in_case_are_not_merged") else { return };
+    let (old, new) = (database.database(), database.database());
+    let mut session = database.session(&old);
+    make_old(&mut session);
+    session.query_drop("INSERT INTO pipes_settings VALUES (0, 'Letters', '0', 3)").unwrap();
+    let server = Server::start(&Setup::default());
+    let mut backend = server.backend();
+    backend
+        .execute("INSERT INTO pipes_settings (name, length) VALUES ('Letters', 7), ('letters', 9)")
+        .expect("settings");
+    backend.execute("INSERT INTO revoked_tokens (token) VALUES ('aBc'), ('AbC'), ('abc')").expect("tokens");
+    let (status, folder) = server.stop();
+    assert!(status.success(), "{status}");
+
+    let finished = import(&folder, &["--to", &url(&old)]);
+    assert!(finished.status.success(), "{}", finished.stderr);
+    let words = "left out: there the name is the same as one in other letters\n";
+    for line in [
+        format!("  pipes_settings  1 rows, 1 {words}"),
+        "  revoked_tokens  3 rows\n".to_owned(),
+        format!("4 rows copied, 1 {words}"),
+    ] {
+        assert!(finished.stderr.contains(&line), "{}", finished.stderr);
+    }
+    let found: Vec<String> =
+        session.query("SELECT CONCAT(name, length) FROM pipes_settings WHERE name = 'letters'").unwrap();
+    assert_eq!(found, ["Letters7"]);
+    // A database of our own has all of them, and gives them back.
+    let finished = import(&folder, &["--to", &url(&new)]);
+    assert!(finished.stderr.ends_with("5 rows copied\n"), "{}", finished.stderr);
+    let finished = import(&folder, &["--from", &url(&new)]);
+    assert!(finished.stderr.ends_with("5 rows copied\n"), "{}", finished.stderr);
+}
+
 #[test]
 fn what_cannot_be_imported_is_told() {
     let Some(database) = MariaDb::shared("import::what_cannot_be_imported_is_told") else { return };

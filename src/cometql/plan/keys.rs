@@ -29,11 +29,15 @@ pub(super) enum Keys {
 
 impl Keys {
     pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
         match self {
-            Self::Users(users) => users.is_empty(),
-            Self::Pipes(pipes) => pipes.is_empty(),
-            Self::Texts(texts) => texts.is_empty(),
-            Self::All => false,
+            Self::Users(users) => users.len(),
+            Self::Pipes(pipes) => pipes.len(),
+            Self::Texts(texts) => texts.len(),
+            Self::All => usize::MAX,
         }
     }
 

@@ -3,11 +3,12 @@
 use super::catalog::{PRIVILEGES, SCHEMA, View};
 use super::keys;
 use super::rows::{Row, RowQuery, SourceColumn, Test};
+use super::update;
 use super::variables::variables;
 use super::{Database, Figures, LiveQuery, PROCESS_COLUMNS, Plan, Reply, SessionView, Source, find_table};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Show, ShowFilter, StatusFlag, Subject, TableName};
-use crate::cometql::tables::{DATABASE, Table};
+use crate::cometql::tables::{Access, DATABASE, Table};
 
 pub(super) const ENGINE: &str = "CometQL";
 pub(super) const ENGINE_COMMENT: &str = "Live state of the comet server";
@@ -37,11 +38,12 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
             list(&STATUS_COLUMNS, rows, filter)
         }
         Subject::Columns { table, full: false } => plan_describe(table, filter),
-        Subject::Columns { table, full: true } => list(
-            &FULL_COLUMN_COLUMNS,
-            columns_of(table, "SHOW COLUMNS")?.into_iter().map(full_column).collect(),
-            filter,
-        ),
+        Subject::Columns { table, full: true } => {
+            let columns = columns_of(table, "SHOW COLUMNS")?.into_iter();
+            let known = Table::find(&table.name).filter(|_| view_of(table).is_none());
+            let privileges = known.map_or("select", privileges);
+            list(&FULL_COLUMN_COLUMNS, columns.map(|column| full_column(column, privileges)).collect(), filter)
+        }
         Subject::Index { table } if view_of(table).is_some() => list(&INDEX_COLUMNS, Vec::new(), filter),
         Subject::Index { table } => {
             let table = find_table(table, "SHOW INDEX", |table| table.select)?;
@@ -198,9 +200,18 @@ pub(super) fn is_numeric(sql_type: &str) -> bool {
 const FULL_COLUMN_COLUMNS: [&str; 9] =
     ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"];
 
-fn full_column([field, sql_type, null, key, default, extra]: Described) -> Row {
+/// What may be done with the columns of a table. Graphical clients let nobody edit a row without `update`.
+pub(super) fn privileges(table: &Table) -> &'static str {
+    match (table.insert, update::is_possible(table)) {
+        (Access::Refused(_), _) => "select",
+        (Access::Allowed, false) => "select,insert",
+        (Access::Allowed, true) => "select,insert,update",
+    }
+}
+
+fn full_column([field, sql_type, null, key, default, extra]: Described, privileges: &str) -> Row {
     let collation = if is_numeric(sql_type) { "" } else { "utf8mb4_bin" };
-    row([field, sql_type, collation, null, key, default, extra, "select,insert", ""])
+    row([field, sql_type, collation, null, key, default, extra, privileges, ""])
 }
 
 const INDEX_COLUMNS: [&str; 13] = [

@@ -16,6 +16,8 @@ const LIMITS: StatementLimits = StatementLimits {
     user_data_bytes_max: 100,
     result_bytes_max: 1 << 20,
     dev_max: 99_999,
+    sessions_max: 500,
+    idle_s: 28_800,
 };
 
 fn session() -> SessionView<'static> {
@@ -469,6 +471,7 @@ fn expressions() {
         ("select @@version_comment limit 1", "[@@version_comment] [Encke comet server, CometQL]"),
         ("SELECT @@max_allowed_packet", "[@@max_allowed_packet#] [200000]"),
         ("SELECT @@session.autocommit, @@GLOBAL.Wait_Timeout AS w", "[@@session.autocommit# w#] [1 28800]"),
+        ("SELECT @@max_connections, @@wait_timeout", "[@@max_connections# @@wait_timeout#] [500 28800]"),
         ("SELECT @@nope, @mine", "[@@nope @mine] [ ]"),
         ("SELECT VERSION()", "[VERSION()] [8.0.35-encke]"),
         ("SELECT DATABASE()", "[DATABASE()] [CometQL_v1]"),

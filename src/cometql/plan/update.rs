@@ -22,18 +22,14 @@ pub(super) fn plan_update(update: &Update, session: &SessionView<'_>) -> Result<
         // CppComet's answer to every UPDATE.
         return Err(Error::new(Code::Syntax, format!("Rows of `{}` cannot be updated: {instead}", table.name)));
     }
-    let mut value = None;
+    let (mut key, mut value) = (None, None);
     for (name, assigned) in &update.assignments {
         let column = find_column(table.column(name), name)?;
-        if column == table.key_column {
-            let text = format!("UPDATE does not change `{}`: DELETE the row and INSERT another", key_name(table));
-            return Err(Error::new(Code::NotImplemented, text));
-        }
-        if value.replace((column, assigned)).is_some() {
+        let place = if column == table.key_column { &mut key } else { &mut value };
+        if place.replace((column, assigned)).is_some() {
             return Err(Error::new(Code::Where, "A column is named twice in the UPDATE"));
         }
     }
-    let Some((column, value)) = value else { return Ok(DONE) };
     let Some(condition) = &update.condition else {
         return Err(keys::missing(key_name(table)));
     };
@@ -46,7 +42,20 @@ pub(super) fn plan_update(update: &Update, session: &SessionView<'_>) -> Result<
         return Err(Error::new(Code::NotImplemented, text));
     }
     keep_matching(&mut keys, table.key_column, &query)?;
+    // Graphical clients set all columns of the row that was edited.
+    let is_own = |(_, key): (_, &Value<'_>)| {
+        keys.cells().iter().all(|cell| key.text().is_some_and(|text| text.trim_ascii() == &**cell)) && keys.len() <= 1
+    };
+    if !key.is_none_or(is_own) {
+        let text = format!("UPDATE does not change `{}`: DELETE the row and INSERT another", key_name(table));
+        return Err(Error::new(Code::NotImplemented, text));
+    }
+    let Some((column, value)) = value else { return Ok(DONE) };
     change(table, &keys, (column, value), query.count, session)
+}
+
+pub(super) fn is_possible(table: &Table) -> bool {
+    instead(table).is_none()
 }
 
 /// For tables whose rows cannot be changed: what does something like it.

@@ -13,10 +13,9 @@ use crate::cometql::sql::{Expression, Value};
 
 const COMMENT: &str = "Encke comet server, CometQL";
 const SQL_MODE: &str = "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION";
-const IDLE_TIMEOUT_S: &str = "28800";
 
-/// Those that are the same in every session.
-const FIXED: [(&str, &str); 44] = [
+/// Those that are the same in every server.
+const FIXED: [(&str, &str); 42] = [
     ("auto_increment_increment", "1"),
     ("auto_increment_offset", "1"),
     ("autocommit", "ON"),
@@ -34,7 +33,6 @@ const FIXED: [(&str, &str); 44] = [
     ("event_scheduler", "OFF"),
     ("foreign_key_checks", "OFF"),
     ("init_connect", ""),
-    ("interactive_timeout", IDLE_TIMEOUT_S),
     ("license", "Apache-2.0 OR MIT"),
     ("lower_case_file_system", "OFF"),
     // Names of tables are understood in any case, and shown in lower case.
@@ -60,12 +58,12 @@ const FIXED: [(&str, &str); 44] = [
     ("version_comment", COMMENT),
     ("version_compile_machine", std::env::consts::ARCH),
     ("version_compile_os", std::env::consts::OS),
-    ("wait_timeout", IDLE_TIMEOUT_S),
     ("warning_count", "0"),
 ];
 
 /// Those that are settings.
-const SETTINGS: [&str; 3] = ["have_ssl", "max_allowed_packet", "version"];
+const SETTINGS: [&str; 6] =
+    ["have_ssl", "interactive_timeout", "max_allowed_packet", "max_connections", "version", "wait_timeout"];
 
 /// All variables that have a value, in the order of SHOW VARIABLES. Switches are ON and OFF here, 1 and 0 after `@@`.
 pub(super) fn variables(session: &SessionView<'_>) -> Vec<(&'static str, String)> {
@@ -129,6 +127,8 @@ fn find<'s>(name: &str, session: &SessionView<'s>) -> Option<Cow<'s, str>> {
     Some(match name {
         "have_ssl" => (if session.tls { "YES" } else { "DISABLED" }).into(),
         "max_allowed_packet" => session.limits.query_bytes_max.to_string().into(),
+        "max_connections" => session.limits.sessions_max.to_string().into(),
+        "interactive_timeout" | "wait_timeout" => session.limits.idle_s.to_string().into(),
         "version" => session.version.into(),
         name => FIXED.iter().find(|(known, _)| *known == name)?.1.into(),
     })

@@ -35,6 +35,8 @@ pub(super) fn statement(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> 
         "BEGIN" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" => return transaction(cursor),
         "START" if cursor.take("TRANSACTION") => return transaction(cursor),
         "RELEASE" if cursor.take("SAVEPOINT") => return transaction(cursor),
+        // Nothing was locked; `mysqldump` says it all the same.
+        "UNLOCK" if cursor.take("TABLES") => return transaction(cursor),
         _ => return Err(unexpected(Some(verb))),
     };
     cursor.end()?;

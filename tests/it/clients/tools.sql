@@ -335,6 +335,16 @@ SELECT COUNT(*) AS sessions FROM information_schema.PROCESSLIST WHERE COMMAND = 
 SHOW ENGINE INNODB STATUS
 -> Type, Name, Status (0)
 
+# Of phpMyAdmin's and Adminer's pages, and of dumps
+
+SELECT *, CAST(BIN_NAME AS CHAR CHARACTER SET utf8) AS SCHEMA_NAME FROM (SELECT BINARY s.SCHEMA_NAME AS BIN_NAME, s.DEFAULT_COLLATION_NAME FROM `information_schema`.SCHEMATA s GROUP BY BINARY s.SCHEMA_NAME, s.DEFAULT_COLLATION_NAME ORDER BY BINARY `SCHEMA_NAME` ASC) a
+-> BIN_NAME, DEFAULT_COLLATION_NAME, SCHEMA_NAME (2)
+
+SELECT @@max_connections
+-> @@max_connections (1)
+
+UNLOCK TABLES
+
 # What some choose first; the others name it with each table
 
 USE information_schema

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::super::User;
 use super::super::scalars::Field;
 use super::super::session::{
-    CHARACTER_SETS, COLLATIONS, Described, ENGINE, ENGINE_COMMENT, is_numeric, table_columns, view_columns,
+    CHARACTER_SETS, COLLATIONS, Described, ENGINE, ENGINE_COMMENT, is_numeric, privileges, table_columns, view_columns,
 };
 use crate::cometql::tables::{DATABASE, Table};
 
@@ -270,7 +270,7 @@ fn columns() -> Vec<Vec<Field>> {
     });
     let tables = Table::listed().flat_map(|table| {
         let columns = table_columns(table).enumerate();
-        columns.map(|(place, described)| column([DATABASE, table.name, "select,insert"], place, described))
+        columns.map(|(place, described)| column([DATABASE, table.name, privileges(table)], place, described))
     });
     views.chain(tables).collect()
 }

@@ -235,6 +235,15 @@ fn lists_of_show_for_tools() {
             "[Grants for 7@%] [GRANT USAGE ON *.* TO `7`@`%`] [GRANT SELECT, INSERT, UPDATE, DELETE ON `CometQL_v1`.* TO `7`@`%`]",
         ),
         ("SHOW TABLES FROM information_schema LIKE 'VIEWS'", "[Tables] [VIEWS]"),
+        // Without `update` no tool lets anybody edit a row.
+        (
+            "SHOW FULL COLUMNS FROM users_auth LIKE 'hash'",
+            "[Field Type Collation Null Key Default Extra Privileges Comment] [hash varchar(32) utf8mb4_bin NO    select,insert,update ]",
+        ),
+        (
+            "SHOW FULL COLUMNS FROM pipes LIKE 'users'",
+            "[Field Type Collation Null Key Default Extra Privileges Comment] [users int(11)  NO    select ]",
+        ),
         (
             "SHOW COLUMNS FROM ENGINES FROM information_schema LIKE 'XA'",
             "[Field Type Null Key Default Extra] [XA varchar(512) YES   ]",

@@ -12,6 +12,9 @@ fn the_column_beside_the_key_is_set() {
         ("UPDATE users_data SET data = '{\"a\": 1}' WHERE id = 5", "~data 7:5={\"a\": 1}"),
         ("UPDATE pipes_settings SET length = 5000 WHERE name IN ('abc', 'abd')", "~abc=1000 ~abd=1000"),
         ("UPDATE pipes_settings SET length = 0 WHERE name = 'abc'", "~abc=0"),
+        // As graphical clients save a row.
+        ("UPDATE users_auth SET id = '5', hash = 'x' WHERE id = 5 LIMIT 1", "~hash 7:5=x"),
+        ("UPDATE users_auth SET id = 5 WHERE id = 5", "ok 0 0"),
         // Rows that cannot be.
         ("UPDATE users_auth SET hash = 'x' WHERE id = 0", "ok 0 0"),
         ("UPDATE users_auth SET hash = 'x' WHERE id = 'five'", "ok 0 0"),
@@ -32,6 +35,8 @@ fn what_cannot_be_updated_is_refused() {
         ("UPDATE users_auth SET hash = 'x' WHERE id = 5 OR hash = 'y'", "error 2"),
         ("UPDATE users_auth SET hash = 'x' WHERE id IN (5, 6) LIMIT 1", "error 2"),
         ("UPDATE users_auth SET id = 6 WHERE id = 5", "error 2"),
+        ("UPDATE users_auth SET id = 5, hash = 'x' WHERE id IN (5, 6)", "error 2"),
+        ("UPDATE users_auth SET id = NULL, hash = 'x' WHERE id = 5", "error 2"),
         ("UPDATE users_auth SET hash = 'x', hash = 'y' WHERE id = 5", "error 13"),
         ("UPDATE users_auth SET colour = 'x' WHERE id = 5", "error 14"),
         ("UPDATE users_auth SET hash = 'x' WHERE colour = 5", "error 14"),

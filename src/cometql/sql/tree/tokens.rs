@@ -27,7 +27,19 @@ pub(super) fn convert(tokens: &[Token<'_>], dialect: Dialect) -> Result<Vec<Sql>
     let mut part = if inserts { Part::Names } else { Part::Clauses };
     let mut depth = 0_usize;
     let mut joints = 0_usize;
+    let mut passed_over = 0_usize;
     for (at, token) in tokens.iter().enumerate() {
+        // All text is of one character set, and sqlparser knows no such type.
+        if dialect == Dialect::Sql
+            && token.is_word("CHARACTER")
+            && tokens.get(at.saturating_add(1)).is_some_and(|word| word.is_word("SET"))
+        {
+            passed_over = 3;
+        }
+        if passed_over > 0 {
+            passed_over = passed_over.saturating_sub(1);
+            continue;
+        }
         let before = at.checked_sub(1).and_then(|at| tokens.get(at));
         let after = tokens.get(at.saturating_add(1));
         match token.kind {
