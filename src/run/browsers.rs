@@ -181,6 +181,8 @@ pub(super) struct Browsers {
     figures: ShardFigures,
     /// What the fan-outs hold that are not out yet.
     on_its_way: Vec<Position>,
+    /// Something was left over by a turn that could have done it a step earlier: the next turn must come at once.
+    unfinished: bool,
     stopping: bool,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
@@ -233,6 +235,7 @@ impl Browsers {
             batches,
             figures,
             on_its_way: Vec::new(),
+            unfinished: false,
             stopping: false,
             head_of: None,
             counters,
@@ -387,15 +390,24 @@ impl Browsers {
         }
         self.take_completions(io);
         self.answer_polls(io);
+        // Forming fan-outs may have ended a hold under which polls were left, and completions may have brought arrivals. No
+        // wake comes for that; while the rings are full, the runtime looks again by itself.
+        let arrived = self.hub.has_arrivals() && !io.fan_out_pending();
+        let polled = !self.polls_noted.is_empty() || !self.polls_resumed.is_empty();
+        self.unfinished = !io.congested() && (arrived || polled);
     }
 
     /// When `turn_ended` has something to do without any input.
     pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.work_due().into_iter().chain(self.polls.next_deadline()).min()
+    }
+
+    /// The same without polls: one that waits is never far from its deadline.
+    pub(super) fn work_due(&self) -> Option<Time> {
         let flushing = self.flushing_until.front().map(|(until, _)| *until);
         let leaving = self.hub.leaving_deadline().map(|due| due.max(self.leaving_retry));
-        let figures = self.figures.due();
-        let timers =
-            [self.hub.next_deadline(), self.polls.next_deadline(), flushing, self.pace.due(), leaving, figures];
+        let at_once = self.unfinished.then(Time::default);
+        let timers = [at_once, self.hub.next_deadline(), flushing, self.pace.due(), leaving, self.figures.due()];
         timers.into_iter().flatten().min()
     }
 
@@ -511,7 +523,8 @@ impl Browsers {
     /// Whether publications or messages wait here for a turn.
     #[cfg(test)]
     pub(super) fn has_work(&self) -> bool {
-        self.hub.has_arrivals() || !self.deferred.is_empty() || !self.refused.is_empty()
+        let has_polls = !self.polls_noted.is_empty() || !self.polls_resumed.is_empty();
+        self.hub.has_arrivals() || !self.deferred.is_empty() || !self.refused.is_empty() || has_polls
     }
 
     /// The request line's fields say who it is.

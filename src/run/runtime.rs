@@ -28,6 +28,8 @@ pub(super) trait Runtime {
     fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration);
     /// `publications` are what `bytes` hold, for who watches.
     fn fan_out(&mut self, conns: Vec<Token>, bytes: SharedBytes, publications: &[Arc<Publication>]);
+    /// The publications are kept for a connection without a socket; for who watches.
+    fn fan_out_to_polled(&mut self, _publications: &[Arc<Publication>]) {}
     fn fan_out_pending(&self) -> bool;
 
     fn close(&mut self, conn: Token);

@@ -38,6 +38,7 @@ pub(super) fn fan_out(
     for conn in conns.into_iter().map(token) {
         let Some(Browser { mut form, phase, deflate: window, .. }) = browser(io, conn) else {
             fan_out_to_polled(polls, publications, id(conn), io.now().time);
+            io.fan_out_to_polled(publications);
             continue;
         };
         if form == WireForm::Extended && !tells_positions {

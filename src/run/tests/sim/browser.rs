@@ -200,16 +200,7 @@ impl BrowserClient {
     }
 
     fn frame(&mut self, opcode: u8, payload: &[u8]) {
-        self.to_server.push_back(0x80 | opcode);
-        match payload.len() {
-            length @ 0..126 => self.to_server.push_back(0x80 | length as u8),
-            length => {
-                self.to_server.push_back(0xfe);
-                self.to_server.extend((length as u16).to_be_bytes());
-            }
-        }
-        self.to_server.extend([1, 2, 3, 4]);
-        self.to_server.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ (at as u8 % 4 + 1)));
+        self.to_server.extend(masked_frame(opcode, payload));
     }
 
     // What the server does with it
@@ -406,6 +397,20 @@ fn text_received(value: &Value) -> String {
     }
     let (event, uuid) = (value["event"].as_str().unwrap_or_default(), data["uuid"].as_str().unwrap_or_default());
     format!("{event} {} {uuid}", data["user_id"])
+}
+
+pub(super) fn masked_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match payload.len() {
+        length @ 0..126 => frame.push(0x80 | length as u8),
+        length => {
+            frame.push(0xfe);
+            frame.extend((length as u16).to_be_bytes());
+        }
+    }
+    frame.extend([1, 2, 3, 4]);
+    frame.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ (at as u8 % 4 + 1)));
+    frame
 }
 
 /// The first frame, if it is whole: its opcode and payload.

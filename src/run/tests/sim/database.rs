@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::PipeName;
-use crate::storage::{Outcome, Place, Read, Request, StoredMessage, Write};
+use crate::model::{PipeName, Position};
+use crate::storage::{Outcome, Page, Place, Read, Request, StoredMessage, Write};
 
 /// Rows of a queue or history that storage gives at once here, so that nearly every list comes in several parts.
 const ROWS_AT_ONCE: usize = 3;
@@ -23,6 +23,10 @@ pub(super) struct Database {
     pub(super) logged: BTreeSet<String>,
     /// How often a history lost what was in it by something other than new messages, by pipe.
     pub(super) cuts: BTreeMap<String, u64>,
+    /// Up to here something is gone, by pipe.
+    pub(super) begun: BTreeMap<String, Position>,
+    /// What it was asked for and did not have, by pipe and position.
+    pub(super) gaps: BTreeSet<(String, u64)>,
     pub(super) departed: usize,
 }
 
@@ -38,7 +42,7 @@ impl Database {
 
     /// The messages of a pipe's history, oldest first.
     pub(super) fn history(&self, pipe: &str) -> Vec<&StoredMessage> {
-        let length = self.settings.get(pipe).copied().unwrap_or(0) as usize;
+        let length = self.length(pipe) as usize;
         let all: Vec<_> = self.histories.get(pipe).into_iter().flat_map(BTreeMap::values).collect();
         all[all.len().saturating_sub(length)..].to_vec()
     }
@@ -74,7 +78,10 @@ impl Database {
             }
             Write::PutHistory { pipe, message, trim } => {
                 let pipe = pipe.name.as_str();
-                let Some(length) = self.settings.get(pipe).copied().filter(|length| *length > 0) else { return 0 };
+                let length = self.length(pipe);
+                if length == 0 {
+                    return 0;
+                }
                 let log = self.log.entry(pipe.to_owned()).or_default();
                 let in_order = log.last().is_none_or(|last| last.place() < message.place());
                 assert!(in_order, "{pipe}: the history has another order than the pipe");
@@ -87,14 +94,18 @@ impl Database {
                 1
             }
             Write::DeleteHistory { pipe } => self.cut(pipe.name.as_str(), 0),
-            Write::PutSetting { pipe, length, .. } => {
+            Write::PutSetting { pipe, length, begun } => {
                 let pipe = pipe.name.as_str();
+                if self.length(pipe) == 0 {
+                    self.begins(pipe, begun);
+                }
                 self.settings.insert(pipe.to_owned(), length);
                 self.cut(pipe, length);
                 1
             }
-            Write::DeleteSetting { pipe, .. } => {
+            Write::DeleteSetting { pipe, begun } => {
                 self.cut(pipe.name.as_str(), 0);
+                self.begins(pipe.name.as_str(), begun);
                 u64::from(self.settings.remove(pipe.name.as_str()).is_some())
             }
             other => unreachable!("{other:?}"),
@@ -109,11 +120,38 @@ impl Database {
     fn trim(&mut self, pipe: &str, length: u32) -> u64 {
         let Some(history) = self.histories.get_mut(pipe) else { return 0 };
         let surplus = history.len().saturating_sub(length as usize);
-        (0..surplus).for_each(|_| drop(history.pop_first()));
+        let gone: Vec<_> = (0..surplus).filter_map(|_| history.pop_first()).collect();
+        let newest = gone.last().and_then(|(place, _)| place.id.position());
+        newest.into_iter().for_each(|newest| self.begins(pipe, newest));
         surplus as u64
     }
 
-    fn read(&self, read: Read) -> Outcome {
+    fn begins(&mut self, pipe: &str, position: Position) {
+        let begun = self.begun.entry(pipe.to_owned()).or_default();
+        *begun = position.max(*begun);
+    }
+
+    fn length(&self, pipe: &str) -> u32 {
+        self.settings.get(pipe).copied().unwrap_or_else(|| default_length(pipe))
+    }
+
+    /// All that was missed, or nothing of it: what is gone, or beyond the length and not trimmed yet, or too much to be read
+    /// at once.
+    fn missed(&mut self, pipe: &str, after: Position, most: Page) -> Outcome {
+        let is_behind = |message: &&StoredMessage| message.id.position() > Some(after);
+        let all = self.histories.get(pipe).into_iter().flat_map(BTreeMap::values).filter(is_behind).count();
+        let rows: Vec<StoredMessage> = self.history(pipe).into_iter().filter(is_behind).cloned().collect();
+        let bytes: usize = rows.iter().map(|row| row.message.len() + row.event.as_str().len()).sum();
+        let is_all = rows.len() == all && self.length(pipe) > 0 && Some(&after) >= self.begun.get(pipe);
+        let fits = rows.len() <= most.rows as usize && (bytes <= most.bytes || rows.len() == 1);
+        if is_all && fits {
+            return Outcome::Missed { rows, complete: true };
+        }
+        self.gaps.insert((pipe.to_owned(), after.0));
+        Outcome::Missed { rows: Vec::new(), complete: false }
+    }
+
+    fn read(&mut self, read: Read) -> Outcome {
         match read {
             Read::Hashes { users, .. } => {
                 let found =
@@ -136,6 +174,7 @@ impl Database {
                 page(self.queues.get(&user.get()).into_iter().flat_map(BTreeMap::values), after)
             }
             Read::History { pipe, after, .. } => page(self.history(pipe.name.as_str()), after),
+            Read::Missed { pipe, after, page } => self.missed(pipe.name.as_str(), after, page),
             Read::NewestHistory { pipe, page } => {
                 let rows = self.history(pipe.name.as_str());
                 let first = rows.len().saturating_sub(page.rows as usize);
@@ -144,6 +183,11 @@ impl Database {
             other => unreachable!("{other:?}"),
         }
     }
+}
+
+/// What a pipe without a setting keeps.
+pub(super) fn default_length(pipe: &str) -> u32 {
+    if pipe.starts_with("trust_") { 10_000 } else { 0 }
 }
 
 fn page<'a>(rows: impl IntoIterator<Item = &'a StoredMessage>, after: Option<Place>) -> Outcome {

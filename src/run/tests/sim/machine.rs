@@ -117,6 +117,10 @@ pub(super) enum Seen {
         socket: usize,
         publications: Arc<[Arc<Publication>]>,
     },
+    /// The same for a connection without a socket.
+    HandedToPolled {
+        publications: Arc<[Arc<Publication>]>,
+    },
     Ended {
         socket: usize,
     },
@@ -175,7 +179,9 @@ pub(super) struct Machine {
     pub(super) got_messages: bool,
     polls_at: Option<Time>,
     /// When the host has something to do without any input.
-    pub(super) host_due: Option<Time>,
+    host_due: Option<Time>,
+    /// The same without polls, which always wait for some time.
+    pub(super) work_due: Option<Time>,
     /// Turns one after the other that ended with input waiting and looked at none.
     pub(super) passed_over: usize,
     /// The same of messages that are no answers.
@@ -211,6 +217,7 @@ impl Machine {
             got_messages: false,
             polls_at: None,
             host_due: None,
+            work_due: None,
             passed_over: 0,
             messages_passed_over: 0,
             sleeps: 0,
@@ -576,6 +583,10 @@ impl Runtime for Machine {
         }
     }
 
+    fn fan_out_to_polled(&mut self, publications: &[Arc<Publication>]) {
+        self.seen.push(Seen::HandedToPolled { publications: publications.into() });
+    }
+
     fn fan_out_pending(&self) -> bool {
         !self.fan_outs.is_empty()
     }
@@ -776,6 +787,10 @@ impl Shard {
     fn fall_asleep(&mut self) {
         let machine = &mut self.machine;
         machine.host_due = each!(&self.host, edge => edge.next_deadline());
+        machine.work_due = match &self.host {
+            Host::Browsers(browsers) => browsers.work_due(),
+            Host::Sessions(_) => machine.host_due,
+        };
         machine.awake = machine.has_work();
         machine.sleeps += usize::from(!machine.awake);
         machine.polls_at = machine.endpoint.congested().then_some(machine.now.time + BACKLOG_POLL);

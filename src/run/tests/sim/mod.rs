@@ -26,8 +26,11 @@
 mod browser;
 mod database;
 mod machine;
+mod page;
+mod pages;
 mod past;
 mod people;
+mod published;
 #[path = "../../../../tests/it/random.rs"]
 mod random;
 mod session;
@@ -40,7 +43,7 @@ use std::thread;
 
 use world::{Totals, World};
 
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 5000;
 
 #[test]
 fn clients_see_what_a_naive_model_says() {

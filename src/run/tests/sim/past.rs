@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::browser::LogAsk;
+use super::database::default_length;
 use super::session::Owed;
 use super::world::{PIPES, World};
 
@@ -31,8 +32,15 @@ pub(super) struct Past {
 
 impl Past {
     fn setting(&mut self, pipe: &str) -> &mut Setting {
-        let none = Setting { length: Some(0), before: None, under_way: 0, mixed: false, changes: 0 };
+        let none = Setting { length: Some(default_length(pipe)), before: None, under_way: 0, mixed: false, changes: 0 };
         self.settings.entry(pipe.to_owned()).or_insert(none)
+    }
+
+    /// Whether it is off, or may be.
+    pub(super) fn may_keep_nothing(&self, pipe: &str) -> bool {
+        self.settings
+            .get(pipe)
+            .map_or(default_length(pipe) == 0, |setting| setting.length.is_none_or(|length| length == 0))
     }
 }
 
@@ -41,11 +49,16 @@ impl World {
     pub(super) fn set_length(&mut self) -> (String, Owed) {
         let pipe = PIPES[self.random.below(KEEPING)];
         let length = [0, 0, 1, 3, 10, 200][self.random.below(6)];
+        self.set_length_of(pipe, length)
+    }
+
+    pub(super) fn set_length_of(&mut self, pipe: &str, length: u32) -> (String, Owed) {
         let setting = self.past.setting(pipe);
         setting.mixed |= setting.under_way > 0;
         setting.under_way += 1;
         setting.changes += 1;
         setting.before = setting.length.take();
+        self.record.setting_changed(pipe, self.now, self.tick);
         let sql = if length == 0 && self.random.chance(50) {
             format!("DELETE FROM pipes_settings WHERE name = '{pipe}'")
         } else {
@@ -63,13 +76,14 @@ impl World {
         if setting.under_way == 0 && !setting.mixed {
             setting.length = if is_done == Some(true) { Some(length) } else { setting.before };
         }
+        self.record.setting_changed(pipe, self.now, self.tick);
     }
 
     /// At rest storage knows.
     pub(super) fn settings_at_rest(&mut self) {
         let storage_failed = self.storage_failed();
         for (pipe, setting) in &mut self.past.settings {
-            let length = self.database.settings.get(pipe).copied().unwrap_or(0);
+            let length = self.database.settings.get(pipe).copied().unwrap_or_else(|| default_length(pipe));
             assert_eq!(setting.under_way, 0, "{pipe}: a setting that nobody was told of");
             assert!(setting.length.is_none_or(|known| known == length), "{pipe} keeps {length}, not {setting:?}");
             (setting.length, setting.mixed) = (Some(length), false);
@@ -83,10 +97,14 @@ impl World {
         let setting = self.past.setting(pipe);
         let what = (pipe.to_owned(), setting.length, setting.changes);
         self.past.sent.insert(message.to_owned(), what);
+        self.record.written(pipe, message, self.tick);
     }
 
     /// The sender was told that the message is published, or that it is not in the history.
     pub(super) fn published(&mut self, message: &str, is_stored: bool) {
+        if is_stored {
+            self.record.acknowledged(message);
+        }
         let Some((pipe, length, changes)) = self.past.sent.remove(message) else { return };
         let setting = self.past.setting(&pipe);
         let Some(length) = length.filter(|_| setting.changes == changes) else { return };

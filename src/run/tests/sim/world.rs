@@ -28,13 +28,26 @@ use crate::ws;
 use super::browser::{BrowserClient, Told};
 use super::database::Database;
 use super::machine::{Host, Limits, Machine, Peer, Seen, Shard};
+use super::page::Page;
+use super::pages::PageSetup;
 use super::past::Past;
 use super::people::{People, TRACKED, WATCHED};
+use super::published::Published;
 use super::random::Random;
 use super::session::{Owed, PASSWORD, SessionClient};
 
-pub(super) const PIPES: [&str; 10] =
-    ["web_one", "web_two", "p_three", "p_four", "private_five", "track_six", "p_seven", "p_eight", "p_nine", "p_ten"];
+pub(super) const PIPES: [&str; 10] = [
+    "web_one",
+    "web_two",
+    "p_three",
+    "p_four",
+    "private_five",
+    "track_six",
+    "p_seven",
+    "p_eight",
+    "trust_nine",
+    "p_ten",
+];
 pub(super) const USERS: u32 = 4;
 
 /// The bounds of a round of fan-outs, as ARCHITECTURE.md names them.
@@ -49,7 +62,8 @@ const PATIENCE: usize = 100;
 const FLOOD_ROUNDS: usize = 160;
 
 /// Everything that may end a connection here without a fault of the server.
-const EXPECTED_ENDS: [CloseReason; 6] = [
+const EXPECTED_ENDS: [CloseReason; 7] = [
+    CloseReason::HttpDone,
     CloseReason::HashDeleted,
     CloseReason::PeerClosed,
     CloseReason::SlowConsumer,
@@ -99,25 +113,56 @@ totals! {
     kept: "messages kept",
     logs: "histories told",
     lists: "lists of subscribers",
+    recovered: "recoveries",
+    missed: "messages that were missed and came over WebSocket",
+    missed_events: "messages that were missed and came as events",
+    missed_polled: "messages that were missed and came to a page that polls",
+    gaps: "gaps told",
+    returns: "pages that came back",
+    event_ids: "pages that came back with the id of an event",
+    polls: "polls with messages",
+    empty_polls: "polls without messages",
+    repeated_polls: "polls that were answered once more",
+    lost_requests: "requests that were lost",
+    elsewhere: "polls on another shard",
+    rival_polls: "polls beside another one",
+    abandoned: "connections that nobody polls for any more",
+    idle_polls: "polled connections that ended because nobody polled",
+    overflows: "polled connections that ended because nothing was acknowledged",
+    changes: "changed subscriptions of pages",
+}
+
+/// Whose socket it is.
+#[derive(Clone, Copy)]
+pub(super) enum Client {
+    Browser(usize),
+    Page,
 }
 
 pub(super) struct World {
     pub(super) random: Random,
     /// The CometQL shard is the last one.
-    shards: Vec<Shard>,
+    pub(super) shards: Vec<Shard>,
     storage: StorageSetup,
     pub(super) browsers: Vec<BrowserClient>,
+    pub(super) pages: Vec<Page>,
     /// By shard and socket.
-    browser_of: Vec<Vec<usize>>,
+    pub(super) client_of: Vec<Vec<Client>>,
     pub(super) sessions: Vec<SessionClient>,
     pub(super) database: Database,
     pub(super) people: People,
     pub(super) past: Past,
+    pub(super) record: Published,
+    pub(super) setup: PageSetup,
+    /// Somebody polled for a connection who will not do so any more.
+    pub(super) is_haunted: bool,
     storage_failure_percent: usize,
     /// Connections that got a message, by its text.
     deliveries: HashMap<String, u64>,
     next_message: u64,
     pub(super) now: Now,
+    /// Counts what happens, since time may stand still.
+    pub(super) tick: u64,
     /// See [`World::crowd`].
     pub(super) crowded: bool,
     counts_addresses: bool,
@@ -151,6 +196,7 @@ impl World {
         };
         let offline_grace = [0, 3_000_000][random.below(2)];
         let connections_max = if random.chance(20) { 3 } else { 1000 };
+        let setup = PageSetup::new(&mut random, connections_max);
         let slice = 1 + random.below(8);
         let messages_per_turn = [2, 10, 4096][random.below(3)];
         let pipeline_max = 1 + random.below(8);
@@ -158,7 +204,8 @@ impl World {
         for ((number, endpoint), client) in (0..).zip(endpoints).zip(clients) {
             let is_browsers = number < connection_shards;
             let host = if is_browsers {
-                let mut config = browser_config(ShardId(number), &placement, arrivals_bytes_max, ping_interval);
+                let mut config =
+                    browser_config(ShardId(number), &placement, arrivals_bytes_max, ping_interval, setup.bytes_max);
                 (config.hub.limits, config.hub.offline_grace) = (limits.clone(), offline_grace);
                 Host::Browsers(Box::new(Browsers::new(config, Vec::new(), client, None)))
             } else {
@@ -176,7 +223,8 @@ impl World {
             shards.push(Shard::new(host, machine));
         }
         let mut world = Self {
-            browser_of: shards.iter().map(|_| Vec::new()).collect(),
+            client_of: shards.iter().map(|_| Vec::new()).collect(),
+            pages: Vec::new(),
             shards,
             storage,
             browsers: Vec::new(),
@@ -187,6 +235,9 @@ impl World {
             },
             people: People::default(),
             past: Past::default(),
+            record: Published::default(),
+            setup,
+            is_haunted: false,
             crowded: random.chance(30),
             counts_addresses,
             at_rest: false,
@@ -194,6 +245,7 @@ impl World {
             deliveries: HashMap::new(),
             next_message: 0,
             now,
+            tick: 0,
             totals: Totals::default(),
             random,
         };
@@ -204,13 +256,14 @@ impl World {
     pub(super) fn run(mut self) -> Totals {
         let rounds = 1 + self.random.below(2);
         for _ in 0..rounds {
-            for _ in 0..50 + self.random.below(200) {
+            for _ in 0..40 + self.random.below(160) {
                 self.step();
             }
             if self.random.chance(3) {
                 self.flood();
             }
             self.settle();
+            self.let_polls_end();
             self.check_everything_at_rest();
         }
         self.count_ends();
@@ -218,12 +271,13 @@ impl World {
     }
 
     fn step(&mut self) {
+        self.tick += 1;
         let passed = self.random.below(1000) as u64;
         self.pass_time(passed);
         if self.crowded && self.random.chance(40) {
             return self.crowd();
         }
-        match self.random.below(400) {
+        match self.random.below(400 + self.setup.percent) {
             0..16 => self.open_browser(),
             16..22 => self.vanish(),
             22..24 => self.open_session(),
@@ -239,6 +293,7 @@ impl World {
             160..180 => self.storage_works(),
             180..230 => self.clients_read(),
             230..270 => self.clients_send(),
+            400.. => self.page_step(),
             _ => {
                 let shard = self.random.below(self.shards.len());
                 self.wake(shard);
@@ -271,17 +326,17 @@ impl World {
         }
     }
 
-    fn pass_time(&mut self, micros: u64) {
+    pub(super) fn pass_time(&mut self, micros: u64) {
         self.now = clock(self.now.time.0 + micros);
     }
 
     // Clients
 
-    fn cometql(&self) -> usize {
+    pub(super) fn cometql(&self) -> usize {
         self.shards.len() - 1
     }
 
-    fn room(&mut self) -> usize {
+    pub(super) fn room(&mut self) -> usize {
         [20, 300, 5000][self.random.below(3)]
     }
 
@@ -295,7 +350,7 @@ impl World {
         let room = self.room();
         let key = if self.random.chance(80) { format!("key{user}") } else { "wrong".to_owned() };
         let socket = self.shards[shard].machine.connect(room);
-        self.browser_of[shard].push(self.browsers.len());
+        self.client_of[shard].push(Client::Browser(self.browsers.len()));
         self.browsers.push(BrowserClient::new(shard, socket, user, &key, self.browsers.len()));
         self.browsers.len() - 1
     }
@@ -428,7 +483,7 @@ impl World {
         }
     }
 
-    fn insert(&mut self, pipe: &str) -> (String, Owed) {
+    pub(super) fn insert(&mut self, pipe: &str) -> (String, Owed) {
         let message = self.message();
         self.sent(pipe, &message);
         let text = message.replace('\'', "''");
@@ -445,6 +500,10 @@ impl World {
         for at in 0..self.browsers.len() {
             let most = 1 + self.random.below(400);
             self.browser_sends(at, most);
+        }
+        for at in 0..self.pages.len() {
+            let most = 1 + self.random.below(400);
+            self.page_sends(at, most);
         }
     }
 
@@ -477,6 +536,12 @@ impl World {
                 self.browser_reads(at, most);
             }
         }
+        for at in 0..self.pages.len() {
+            if self.random.chance(50) {
+                let (most, forgets) = (self.random.below(3000), self.random.chance(15));
+                self.page_reads(at, most, forgets);
+            }
+        }
         for at in 0..self.sessions.len() {
             if self.random.chance(50) {
                 let most = self.random.below(3000);
@@ -506,20 +571,24 @@ impl World {
 
     fn told(&mut self, told: Told) {
         match told {
-            Told::Report { message, connections } => {
-                self.totals.reports += 1;
-                let delivered = self.deliveries.get(&message).copied().unwrap_or(0);
-                assert_eq!(connections, delivered, "a wrong delivery report for {message}");
-                self.published(&message, true);
-            }
-            Told::NotStored { message } => {
-                self.assert_that_storage_failed();
-                self.published(&message, false);
-            }
+            Told::Report { message, connections } => self.reported(&message, connections),
+            Told::NotStored { message } => self.not_stored(&message),
             Told::Log { ask, messages: Some(messages) } => self.check_log(&ask, &messages),
             Told::TrackUsers(users) => self.check_track_users(users),
             Told::Log { messages: None, .. } | Told::NoStatus => self.assert_that_storage_failed(),
         }
+    }
+
+    pub(super) fn reported(&mut self, message: &str, connections: u64) {
+        self.totals.reports += 1;
+        let delivered = self.deliveries.get(message).copied().unwrap_or(0);
+        assert_eq!(connections, delivered, "a wrong delivery report for {message}");
+        self.published(message, true);
+    }
+
+    pub(super) fn not_stored(&mut self, message: &str) {
+        self.assert_that_storage_failed();
+        self.published(message, false);
     }
 
     fn answered(&mut self, owed: Owed, is_done: bool) {
@@ -565,6 +634,7 @@ impl World {
         let Ok((shard, job)) = self.storage.jobs.try_recv() else { return false };
         let result = if self.random.chance(self.storage_failure_percent) {
             self.totals.storage_failures += 1;
+            self.record.failed(&job.request, self.now, self.tick);
             Err(StorageError::Failed("simulated".into()))
         } else {
             Ok(self.database.run(job.request))
@@ -591,8 +661,12 @@ impl World {
         if !self.shards[shard].machine.would_turn(self.now) {
             return false;
         }
+        let refusals = self.shards[shard].storage_refusals();
         for target in self.shards[shard].turn(self.now) {
             self.shards[usize::from(target)].machine.got_messages = true;
+        }
+        if self.shards[shard].storage_refusals() > refusals {
+            self.record.storage_failed(self.now, self.tick);
         }
         for seen in std::mem::take(&mut self.shards[shard].machine.seen) {
             self.watch(shard, seen);
@@ -601,45 +675,52 @@ impl World {
     }
 
     fn watch(&mut self, shard: usize, seen: Seen) {
-        let cometql = self.cometql();
-        let browser_of = &self.browser_of[shard];
-        match seen {
-            Seen::Formed { publications } => self.check_round(shard, publications),
-            Seen::Ended { socket } if shard == cometql => {
-                let at = self.sessions.iter().position(|session| session.socket == socket);
+        let socket = match &seen {
+            Seen::Formed { publications } => return self.check_round(shard, publications),
+            Seen::HandedToPolled { publications } => return self.handed(publications),
+            Seen::Ended { socket } if shard == self.cometql() => {
+                let at = self.sessions.iter().position(|session| session.socket == *socket);
                 let at = at.expect("a session that was opened");
                 self.sessions[at].alive = false;
-                self.session_ended(at);
+                return self.session_ended(at);
             }
-            Seen::Ended { socket } => {
-                let at = browser_of[socket];
+            Seen::Drained { .. } if shard == self.cometql() => return,
+            Seen::Commands { socket, .. }
+            | Seen::LetIn { socket }
+            | Seen::Handed { socket, .. }
+            | Seen::Ended { socket }
+            | Seen::Letters { socket, .. }
+            | Seen::Drained { socket } => *socket,
+        };
+        if let Seen::Handed { publications, .. } = &seen {
+            self.totals.joined += publications.len() - 1;
+            self.handed(publications);
+        }
+        let Client::Browser(at) = self.client_of[shard][socket] else { return };
+        match seen {
+            Seen::Ended { .. } => {
                 self.browsers[at].alive = false;
                 self.user_ended(at);
             }
-            Seen::Letters { socket, bytes, open, sent } => {
-                let at = browser_of[socket];
-                self.letters_written(at, bytes, open, sent);
-            }
-            Seen::Drained { socket } if shard != cometql => {
-                let at = browser_of[socket];
-                self.letters_sent(at);
-            }
-            Seen::Drained { .. } => {}
-            Seen::LetIn { socket } => self.browsers[browser_of[socket]].let_in(),
-            Seen::Commands { socket, count } => {
-                (0..count).for_each(|_| self.browsers[browser_of[socket]].carried_out());
-            }
-            Seen::Handed { socket, publications } => {
-                self.totals.joined += publications.len() - 1;
-                for publication in publications.iter() {
-                    *self.deliveries.entry(publication.message.to_string()).or_default() += 1;
-                }
-                self.browsers[browser_of[socket]].handed(&publications);
-            }
+            Seen::Letters { bytes, open, sent, .. } => self.letters_written(at, bytes, open, sent),
+            Seen::Drained { .. } => self.letters_sent(at),
+            Seen::LetIn { .. } => self.browsers[at].let_in(),
+            Seen::Commands { count, .. } => (0..count).for_each(|_| self.browsers[at].carried_out()),
+            Seen::Handed { publications, .. } => self.browsers[at].handed(&publications),
+            Seen::Formed { .. } | Seen::HandedToPolled { .. } => {}
         }
     }
 
-    fn check_round(&self, shard: usize, mut publications: Vec<Arc<Publication>>) {
+    /// The publications are on their way to one connection.
+    fn handed(&mut self, publications: &[Arc<Publication>]) {
+        for publication in publications {
+            *self.deliveries.entry(publication.message.to_string()).or_default() += 1;
+            self.record.publication(publication);
+        }
+    }
+
+    fn check_round(&self, shard: usize, publications: &[Arc<Publication>]) {
+        let mut publications = publications.to_vec();
         publications.sort_by_key(|publication| (publication.pipe.name.to_string(), publication.number));
         publications.dedup_by(|left, right| Arc::ptr_eq(left, right));
         let count = |mut names: Vec<String>| {
@@ -661,12 +742,16 @@ impl World {
 
     /// Everybody does what there is to do, once. Whether anything happened.
     fn everybody(&mut self) -> bool {
+        self.tick += 1;
         let mut any = false;
         for at in 0..self.sessions.len() {
             any |= self.session_sends(at, usize::MAX) | self.session_reads(at, usize::MAX);
         }
         for at in 0..self.browsers.len() {
             any |= self.browser_sends(at, usize::MAX) | self.browser_reads(at, usize::MAX);
+        }
+        for at in 0..self.pages.len() {
+            any |= self.page_goes_on(at) | self.page_sends(at, usize::MAX) | self.page_reads(at, usize::MAX, false);
         }
         while self.storage_works_once() {
             any = true;
@@ -723,7 +808,7 @@ impl World {
 
     /// Lets everything that is under way come to its end. Time passes only for shards that look for room in rings: a wake
     /// that was lost, or came with the next timeout only, leaves work undone.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for _ in 0..20_000 {
             if self.everybody() {
                 continue;
@@ -733,7 +818,7 @@ impl World {
                 continue;
             }
             // What storage did not write is tried again after a time.
-            if let Some(due) = self.shards.iter().filter_map(|shard| shard.machine.host_due).min() {
+            if let Some(due) = self.shards.iter().filter_map(|shard| shard.machine.work_due).min() {
                 self.pass_time(due.0.saturating_sub(self.now.time.0).max(1));
                 continue;
             }
@@ -758,6 +843,11 @@ impl World {
             }
             assert!(browser.is_at_rest(), "browser {at} waits for something and everybody sleeps");
         }
+        for (at, page) in self.pages.iter().enumerate() {
+            let is_kept_waiting =
+                page.lines.iter().any(|line| self.shards[line.shard].machine.is_kept_waiting(line.socket));
+            assert!(is_kept_waiting || page.is_at_rest(), "page {at} waits for something and everybody sleeps");
+        }
     }
 
     /// Nobody is counted who is not here, and everybody who is.
@@ -777,6 +867,7 @@ impl World {
         self.check_presence();
         self.check_counts();
         self.settings_at_rest();
+        self.check_pages();
         for shard in &mut self.shards {
             shard.machine.limits.queue_bytes_max = 1_000_000;
         }
@@ -789,7 +880,8 @@ impl World {
         self.at_rest = false;
         let counts = PIPES.map(|pipe| {
             let subscribed = |browser: &&BrowserClient| browser.alive && browser.is_subscribed(pipe);
-            vec![pipe.to_owned(), self.browsers.iter().filter(subscribed).count().to_string()]
+            let pages = self.pages.iter().filter(|page| page.is_subscribed(pipe)).count();
+            vec![pipe.to_owned(), (self.browsers.iter().filter(subscribed).count() + pages).to_string()]
         });
         let names = PIPES.map(|pipe| format!("'{pipe}'")).join(", ");
         let sql = format!("SELECT name, users FROM pipes WHERE name IN ({names})");
@@ -808,6 +900,7 @@ impl World {
                 assert_eq!(browser.last_message(pipe), Some(probe.as_str()), "{pipe} on shard {}", browser.shard);
             }
         }
+        self.check_pages();
         self.storage_failure_percent = failure_percent;
     }
 
@@ -839,6 +932,7 @@ fn browser_config(
     placement: &Placement,
     arrivals_bytes_max: usize,
     ping_interval: Duration,
+    page_bytes_max: usize,
 ) -> BrowserConfig {
     BrowserConfig {
         hub: HubConfig {
@@ -856,7 +950,7 @@ fn browser_config(
             offline_grace: 0,
             settings_max: 100,
             tenant_settings_max: 100,
-            history_bytes_max: 1_000_000,
+            history_bytes_max: page_bytes_max,
             tokens: TokenKeys::default(),
             seed: u64::from(shard.0),
             departed_max: 100,
@@ -874,7 +968,7 @@ fn browser_config(
         fragments_max: 10,
         fragments_bytes_max: 100_000,
         pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), "simulated".to_owned(), HashMap::new(), Arc::default())),
-        polls: crate::run::polls::PollLimits { connections_max: 100, bytes_max: 100_000 },
+        polls: crate::run::polls::PollLimits { connections_max: 100, bytes_max: page_bytes_max },
         batches: BatchConfig { allowed: CometQlByHttp::On, body_bytes_max: 100_000 },
         watch: Arc::new(Watch::new(0, placement, Arc::default(), String::new())),
     }
