@@ -162,7 +162,9 @@ impl Results {
 
 fn put_error(out: &mut Vec<u8>, error: &Error) {
     let number = error.code.number();
-    out.extend_from_slice(format!("{{\"error\":{{\"number\":{number},\"sqlstate\":\"{SQLSTATE}\",\"text\":").as_bytes());
+    out.extend_from_slice(
+        format!("{{\"error\":{{\"number\":{number},\"sqlstate\":\"{SQLSTATE}\",\"text\":").as_bytes(),
+    );
     put_text(out, &error.text);
     out.extend_from_slice(b"}}");
 }
@@ -196,14 +198,17 @@ mod tests {
         check(r#" [{"sql":"a","params":[]},{"sql":"b"}] "#, &[("a", &[]), ("b", &[])]);
         check(
             r#"{"params":["it's\n\u0430", 12345678901234567890, -0.50, null, true, false],"sql":"x"}"#,
-            &[("x", &[
-                text("it's\nа"),
-                number("12345678901234567890"),
-                number("-0.50"),
-                Parameter::Null,
-                number("1"),
-                number("0"),
-            ])],
+            &[(
+                "x",
+                &[
+                    text("it's\nа"),
+                    number("12345678901234567890"),
+                    number("-0.50"),
+                    Parameter::Null,
+                    number("1"),
+                    number("0"),
+                ],
+            )],
         );
     }
 
@@ -227,10 +232,7 @@ mod tests {
     }
 
     fn columns() -> [ResultColumn; 2] {
-        [
-            ResultColumn { name: "na\"me".into(), number: false },
-            ResultColumn { name: "users".into(), number: true },
-        ]
+        [ResultColumn { name: "na\"me".into(), number: false }, ResultColumn { name: "users".into(), number: true }]
     }
 
     fn parsed(out: &[u8]) -> Value {

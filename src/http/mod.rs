@@ -39,13 +39,15 @@ mod tests;
 
 pub use body::{Body, BodyError, body};
 pub use conditional::{Conditions, Validators, Wanted};
+pub use credentials::{Credentials, credentials};
 pub use events::{EVENTS_PING, append_event, events_head};
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
 pub use jsonp::{is_callback, jsonp};
-pub use credentials::{Credentials, credentials};
 pub use origin::{origin_allowed, same_origin};
 pub use query::Query;
-pub use response::{CONTINUE, FileHead, Site, content_type, file_head, plain_answer, response, response_on, start_page};
+pub use response::{
+    CONTINUE, FileHead, Site, content_type, file_head, plain_answer, response, response_on, start_page,
+};
 pub use route::{PollAddress, Route, WithPassword, route};
 pub use terms::{Cors, Terms};
 pub use upgrade::{RefusedUpgrade, UpgradeAnswer, upgrade, upgrade_with_deflate};

@@ -56,9 +56,7 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         | Route::Static(_)
         | Route::Health => return None,
         Route::Start => (200, "text/html", &[CACHED, PAGE_POLICY], site.start_page),
-        Route::Asset(asset) if asset.is_page() => {
-            (200, asset.content_type, &[REVALIDATED, PAGE_POLICY], asset.body)
-        }
+        Route::Asset(asset) if asset.is_page() => (200, asset.content_type, &[REVALIDATED, PAGE_POLICY], asset.body),
         Route::Asset(asset) => {
             (200, asset.content_type, &[if asset.is_library { CACHED } else { REVALIDATED }], asset.body)
         }

@@ -62,9 +62,9 @@ use pipes::Pipes;
 pub use placement::Placement;
 use recovery::Missing;
 pub use ring::{
-    Answered, Ask, AskId, Batch, BatchAnswer, BatchDone, BatchWish, ConnectionInfo, EndedUsers, Flush, Headers, InterestId, Level, Member,
-    Outcome as PollOutcome, Parameter, Poll, Polled, Question, Recover, Recovered, Refusal, Replies, RingMessage, Send, SetLength,
-    StatementId, Wish,
+    Answered, Ask, AskId, Batch, BatchAnswer, BatchDone, BatchWish, ConnectionInfo, EndedUsers, Flush, Headers,
+    InterestId, Level, Member, Outcome as PollOutcome, Parameter, Poll, Polled, Question, Recover, Recovered, Refusal,
+    Replies, RingMessage, Send, SetLength, StatementId, Wish,
 };
 pub use token::{NoPublicKey, TokenKey, TokenKeys, claimed_expiry};
 use users::Users;

@@ -93,7 +93,7 @@ impl Exec {
         self.counters.batches += 1;
         let plans = match wish {
             BatchWish::Text(text) => self.plans(&mut session, &text, now),
-            BatchWish::Statements(statements) => self.plan_each(
+            BatchWish::Statements(statements) => plan_each(
                 &session,
                 &session.view(now, &self.config),
                 statements.into_iter().map(|(text, values)| self.bind(&text, values)),
@@ -168,34 +168,6 @@ impl Exec {
     fn answer_batch(&mut self, to: ShardId, asker: ConnId, answer: BatchAnswer) {
         let done = Box::new(BatchDone { asker, answer });
         self.outputs.push_back(Output::Ring { to, message: RingMessage::BatchDone(done) });
-    }
-
-    /// Plans statements one after the other, until one fails. What follows a USE is planned for the tenant it chose.
-    pub(super) fn plan_each(
-        &self,
-        session: &Session,
-        view: &plan::SessionView<'_>,
-        statements: impl Iterator<Item = Result<Statement, Error>>,
-    ) -> Vec<Result<Plan, Error>> {
-        let mut view = *view;
-        let mut plans = Vec::new();
-        for statement in statements {
-            let mut planned = statement.and_then(|statement| plan::plan(&statement, &view));
-            if let Ok(Plan::UseDatabase(database)) = &planned
-                && let Err(error) = session.may_enter(*database)
-            {
-                planned = Err(error);
-            }
-            let failed = planned.is_err();
-            if let Ok(Plan::UseDatabase(plan::Database::Tenant(dev))) = &planned {
-                view.dev = *dev;
-            }
-            plans.push(planned);
-            if failed {
-                break;
-            }
-        }
-        plans
     }
 }
 
@@ -274,8 +246,36 @@ impl BatchState {
     }
 }
 
+/// Plans statements one after the other, until one fails. What follows a USE is planned for the tenant it chose.
+pub(super) fn plan_each(
+    session: &Session,
+    view: &plan::SessionView<'_>,
+    statements: impl Iterator<Item = Result<Statement, Error>>,
+) -> Vec<Result<Plan, Error>> {
+    let mut view = *view;
+    let mut plans = Vec::new();
+    for statement in statements {
+        let mut planned = statement.and_then(|statement| plan::plan(&statement, &view));
+        if let Ok(Plan::UseDatabase(database)) = &planned
+            && let Err(error) = session.may_enter(*database)
+        {
+            planned = Err(error);
+        }
+        let failed = planned.is_err();
+        if let Ok(Plan::UseDatabase(plan::Database::Tenant(dev))) = &planned {
+            view.dev = *dev;
+        }
+        plans.push(planned);
+        if failed {
+            break;
+        }
+    }
+    plans
+}
+
 fn too_large() -> Error {
-    let text = format!("The answer is larger than {ANSWER_BYTES_MAX} bytes: ask for fewer rows, or by the MySQL protocol");
+    let text =
+        format!("The answer is larger than {ANSWER_BYTES_MAX} bytes: ask for fewer rows, or by the MySQL protocol");
     Error::new(Code::TooLong, text)
 }
 

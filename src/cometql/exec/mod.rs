@@ -741,7 +741,7 @@ impl Exec {
             }
             if statements.len() > 1 {
                 let statements = statements.into_iter().map(|statement| self.parse(&statement));
-                return self.plan_each(session, &view, statements);
+                return batch::plan_each(session, &view, statements);
             }
         }
         vec![self.plan(text, &view)]

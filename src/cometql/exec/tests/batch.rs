@@ -99,7 +99,10 @@ fn values_are_bound_and_never_read_as_sql() {
     let mut bench = Bench::greeted();
     let hostile = "'); DELETE FROM pipes_settings; -- \\";
     bench.batch(statements(&[
-        ("INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)", &[value("abc"), value("e"), value(hostile)]),
+        (
+            "INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)",
+            &[value("abc"), value("e"), value(hostile)],
+        ),
         ("SELECT ? AS x", &[Parameter::Number("18446744073709551616".into())]),
     ]));
     let RingMessage::Publish { publication, .. } = &bench.rings[0].1 else { panic!("no publication") };
@@ -120,11 +123,10 @@ fn values_are_bound_and_never_read_as_sql() {
 
 #[test]
 fn behind_an_error_nothing_is_carried_out() {
-    for wish in [text(&format!("SELECT 1; SELECT nothing FROM nowhere; {INSERT}")), statements(&[
-        ("SELECT 1", &[]),
-        ("SELECT nothing FROM nowhere", &[]),
-        (INSERT, &[]),
-    ])] {
+    for wish in [
+        text(&format!("SELECT 1; SELECT nothing FROM nowhere; {INSERT}")),
+        statements(&[("SELECT 1", &[]), ("SELECT nothing FROM nowhere", &[]), (INSERT, &[])]),
+    ] {
         let mut bench = Bench::greeted();
         bench.batch(wish);
         let results = bench.results();
