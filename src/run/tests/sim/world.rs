@@ -27,6 +27,7 @@ use crate::ws;
 
 use super::browser::{BrowserClient, Told};
 use super::database::Database;
+use super::http::HttpClient;
 use super::machine::{Host, Limits, Machine, Peer, Seen, Shard};
 use super::past::Past;
 use super::people::{People, TRACKED, WATCHED};
@@ -42,6 +43,9 @@ const PIPES_PER_ROUND: usize = 8;
 const SENDERS_PER_ROUND: usize = 16;
 const BYTES_PER_ROUND: usize = 128 * 1024;
 
+/// In place of a browser.
+const NO_BROWSER: usize = usize::MAX;
+
 /// Turns in which a shard must have looked at some input and taken some message while everybody is busy.
 const PATIENCE: usize = 100;
 
@@ -49,8 +53,9 @@ const PATIENCE: usize = 100;
 const FLOOD_ROUNDS: usize = 160;
 
 /// Everything that may end a connection here without a fault of the server.
-const EXPECTED_ENDS: [CloseReason; 6] = [
+const EXPECTED_ENDS: [CloseReason; 7] = [
     CloseReason::HashDeleted,
+    CloseReason::HttpDone,
     CloseReason::PeerClosed,
     CloseReason::SlowConsumer,
     CloseReason::StorageUnavailable,
@@ -80,6 +85,7 @@ macro_rules! totals {
 totals! {
     received: "publications received",
     answered: "statements answered",
+    by_http: "requests answered by HTTP",
     reports: "delivery reports",
     vanished: "vanished clients",
     half_closed: "half-closed clients",
@@ -107,9 +113,10 @@ pub(super) struct World {
     shards: Vec<Shard>,
     storage: StorageSetup,
     pub(super) browsers: Vec<BrowserClient>,
-    /// By shard and socket.
+    /// By shard and socket; [`NO_BROWSER`] for those who ask by HTTP.
     browser_of: Vec<Vec<usize>>,
     pub(super) sessions: Vec<SessionClient>,
+    http: Vec<HttpClient>,
     pub(super) database: Database,
     pub(super) people: People,
     pub(super) past: Past,
@@ -169,6 +176,7 @@ impl World {
             storage,
             browsers: Vec::new(),
             sessions: Vec::new(),
+            http: Vec::new(),
             database: Database {
                 hashes: (1..=USERS).map(|user| (user, format!("key{user}"))).collect(),
                 ..Database::default()
@@ -226,6 +234,8 @@ impl World {
             160..180 => self.storage_works(),
             180..230 => self.clients_read(),
             230..270 => self.clients_send(),
+            270..274 => self.open_http(),
+            274..290 => self.publish_by_http(),
             _ => {
                 let shard = self.random.below(self.shards.len());
                 self.wake(shard);
@@ -325,6 +335,61 @@ impl World {
             let (shard, socket) = (self.cometql(), self.sessions[at].socket);
             self.shards[shard].machine.client_leaves(socket, Peer::Gone);
         }
+    }
+
+    /// Somebody comes who asks by HTTP, perhaps in the place of another one.
+    fn open_http(&mut self) {
+        let (shard, room) = (self.random.below(self.cometql()), self.room());
+        let socket = self.shards[shard].machine.connect(room);
+        self.browser_of[shard].push(NO_BROWSER);
+        self.http.push(HttpClient::new(shard, socket));
+        let alive: Vec<usize> = (0..self.http.len()).filter(|at| self.http[*at].alive).collect();
+        if let Some(at) = self.random.pick(&alive).copied().filter(|_| alive.len() > 3) {
+            let client = &mut self.http[at];
+            client.alive = false;
+            self.shards[client.shard].machine.client_leaves(client.socket, Peer::Gone);
+        }
+    }
+
+    fn publish_by_http(&mut self) {
+        let resting = |client: &HttpClient| client.alive && client.is_at_rest();
+        let fit: Vec<usize> = (0..self.http.len()).filter(|at| resting(&self.http[*at])).collect();
+        let Some(at) = self.random.pick(&fit).copied() else { return };
+        let messages: Vec<_> = (0..=self.random.below(4))
+            .map(|_| {
+                let (pipe, message) = (PIPES[self.random.below(PIPES.len())], self.message());
+                self.sent(pipe, &message);
+                (pipe, message)
+            })
+            .collect();
+        self.http[at].publish(messages);
+    }
+
+    /// Whether anything was sent or read.
+    fn http_goes_on(&mut self, at: usize, most: usize) -> bool {
+        let client = &mut self.http[at];
+        if !client.alive {
+            return false;
+        }
+        let machine = &mut self.shards[client.shard].machine;
+        let sent = client.sends(most);
+        if !sent.is_empty() {
+            machine.client_sends(client.socket, &sent);
+        }
+        let read = machine.client_reads(client.socket, most);
+        let answered = client.reads(&read);
+        if machine.client_sees_end(client.socket) {
+            client.alive = false;
+            machine.client_leaves(client.socket, Peer::Gone);
+        }
+        if let Some((published, all)) = answered {
+            self.totals.by_http += 1;
+            self.answered(Owed::Published(published), true);
+            if !all {
+                self.assert_that_storage_failed();
+            }
+        }
+        !sent.is_empty() || !read.is_empty()
     }
 
     fn session_ended(&mut self, at: usize) {
@@ -432,6 +497,10 @@ impl World {
         for at in 0..self.browsers.len() {
             let most = 1 + self.random.below(400);
             self.browser_sends(at, most);
+        }
+        for at in 0..self.http.len() {
+            let most = 1 + self.random.below(400);
+            self.http_goes_on(at, most);
         }
     }
 
@@ -598,6 +667,10 @@ impl World {
                 self.sessions[at].alive = false;
                 self.session_ended(at);
             }
+            Seen::Ended { socket } if browser_of[socket] == NO_BROWSER => {
+                let is_it = |client: &&mut HttpClient| (client.shard, client.socket) == (shard, socket);
+                self.http.iter_mut().find(is_it).expect("a client that was opened").alive = false;
+            }
             Seen::Ended { socket } => {
                 let at = browser_of[socket];
                 self.browsers[at].alive = false;
@@ -607,7 +680,7 @@ impl World {
                 let at = browser_of[socket];
                 self.letters_written(at, bytes, open, sent);
             }
-            Seen::Drained { socket } if shard != cometql => {
+            Seen::Drained { socket } if shard != cometql && browser_of[socket] != NO_BROWSER => {
                 let at = browser_of[socket];
                 self.letters_sent(at);
             }
@@ -654,6 +727,9 @@ impl World {
         }
         for at in 0..self.browsers.len() {
             any |= self.browser_sends(at, usize::MAX) | self.browser_reads(at, usize::MAX);
+        }
+        for at in 0..self.http.len() {
+            any |= self.http_goes_on(at, usize::MAX);
         }
         while self.storage_works_once() {
             any = true;
@@ -738,6 +814,10 @@ impl World {
         }
         for (at, session) in self.sessions.iter().enumerate().filter(|(_, session)| session.alive) {
             assert!(session.is_at_rest(), "session {at} waits for an answer and everybody sleeps");
+        }
+        for client in self.http.iter().filter(|client| client.alive) {
+            let is_kept_waiting = self.shards[client.shard].machine.is_kept_waiting(client.socket);
+            assert!(client.is_at_rest() || is_kept_waiting, "somebody waits for an answer and everybody sleeps");
         }
         for (at, browser) in self.browsers.iter().enumerate().filter(|(_, browser)| browser.alive) {
             if self.shards[browser.shard].machine.is_kept_waiting(browser.socket) {
