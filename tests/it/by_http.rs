@@ -308,7 +308,11 @@ fn many_at_once_lose_nothing() {
     for _ in 0..accepted {
         assert_eq!(browser.receive()["event"], "e");
     }
-    let rows = server.backend().rows("SHOW GLOBAL STATUS").expect("figures");
-    let publications = rows.iter().find(|row| row[0].as_deref() == Some("encke_inserts")).expect("a figure");
-    assert_eq!(publications[1].as_deref(), Some(accepted.to_string().as_str()));
+    // None beside those: what was refused was not begun. The figures are a moment behind.
+    let counted = tools::until(PATIENCE, || {
+        let rows = server.backend().rows("SHOW GLOBAL STATUS").expect("figures");
+        let inserts = rows.iter().find(|row| row[0].as_deref() == Some("encke_inserts")).expect("a figure");
+        inserts[1].as_ref()?.parse().ok().filter(|inserts: &usize| *inserts >= accepted)
+    });
+    assert_eq!(counted, Some(accepted));
 }

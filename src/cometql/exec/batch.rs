@@ -98,7 +98,7 @@ impl Exec {
             BatchWish::Text(text) => self.plans(&mut session, &text, now, &steps),
             BatchWish::Statements(statements) => {
                 let view = session.view(now, &self.config, &steps);
-                self.plan_each(&session, &view, statements.into_iter(), |(text, values), view| {
+                plan_each(&session, &view, statements.into_iter(), |(text, values), view| {
                     self.bind(&text, values, view)
                 })
             }
@@ -173,37 +173,6 @@ impl Exec {
     fn answer_batch(&mut self, to: ShardId, asker: ConnId, answer: BatchAnswer) {
         let done = Box::new(BatchDone { asker, answer });
         self.outputs.push_back(Output::Ring { to, message: RingMessage::BatchDone(done) });
-    }
-
-    /// Plans statements one after the other, until one fails. What follows a USE is planned for what it chose.
-    pub(super) fn plan_each<T>(
-        &self,
-        session: &Session,
-        view: &SessionView<'_>,
-        statements: impl Iterator<Item = T>,
-        parse: impl Fn(T, &SessionView<'_>) -> Result<Statement, Error>,
-    ) -> Vec<Result<Plan, Error>> {
-        let mut view = *view;
-        let mut plans = Vec::new();
-        for statement in statements {
-            let mut planned = parse(statement, &view).and_then(|statement| plan::plan(&statement, &view));
-            if let Ok(Plan::UseDatabase(database)) = &planned
-                && let Err(error) = session.may_enter(*database)
-            {
-                planned = Err(error);
-            }
-            let failed = planned.is_err();
-            if let Ok(Plan::UseDatabase(database)) = &planned {
-                let mut name = session.database;
-                database.choose(&mut view.dev, &mut name);
-                view.database = name;
-            }
-            plans.push(planned);
-            if failed {
-                break;
-            }
-        }
-        plans
     }
 }
 
@@ -280,6 +249,36 @@ impl BatchState {
         self.results.error(&failure, out);
         false
     }
+}
+
+/// Plans statements one after the other, until one fails. What follows a USE is planned for what it chose.
+pub(super) fn plan_each<T>(
+    session: &Session,
+    view: &SessionView<'_>,
+    statements: impl Iterator<Item = T>,
+    parse: impl Fn(T, &SessionView<'_>) -> Result<Statement, Error>,
+) -> Vec<Result<Plan, Error>> {
+    let mut view = *view;
+    let mut plans = Vec::new();
+    for statement in statements {
+        let mut planned = parse(statement, &view).and_then(|statement| plan::plan(&statement, &view));
+        if let Ok(Plan::UseDatabase(database)) = &planned
+            && let Err(error) = session.may_enter(*database)
+        {
+            planned = Err(error);
+        }
+        let failed = planned.is_err();
+        if let Ok(Plan::UseDatabase(database)) = &planned {
+            let mut name = session.database;
+            database.choose(&mut view.dev, &mut name);
+            view.database = name;
+        }
+        plans.push(planned);
+        if failed {
+            break;
+        }
+    }
+    plans
 }
 
 fn too_large() -> Error {

@@ -744,7 +744,7 @@ impl Exec {
             }
             if statements.len() > 1 {
                 let statements = statements.into_iter();
-                return self.plan_each(session, &view, statements, |text, view| self.parse(&text, view));
+                return batch::plan_each(session, &view, statements, |text, view| self.parse(&text, view));
             }
         }
         vec![self.parse(text, &view).and_then(|statement| plan::plan(&statement, &view))]

@@ -9,7 +9,8 @@
 //!   other without a gap (a sender's own excepted), and after everything has settled each subscriber has the last one;
 //! * **exact counts**: a delivery report tells how many connections got the publication, `SELECT users FROM pipes` how
 //!   many are subscribed;
-//! * **answers**: every statement and command gets exactly one answer, in order, and none waits for a timer;
+//! * **answers**: every statement, by HTTP as well, and every command gets exactly one answer, in order, and none waits for
+//!   a timer;
 //! * **personal messages**: one that was acknowledged was taken by a connection or waits in the queue, none comes to a
 //!   connection twice, and nothing waits for a user who is here;
 //! * **presence**: the last that was heard of a user, or of who is in a pipe, is true at rest;
@@ -25,6 +26,7 @@
 
 mod browser;
 mod database;
+mod http;
 mod machine;
 mod page;
 mod pages;

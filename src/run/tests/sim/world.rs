@@ -27,6 +27,7 @@ use crate::ws;
 
 use super::browser::{BrowserClient, Told};
 use super::database::Database;
+use super::http::HttpClient;
 use super::machine::{Host, Limits, Machine, Peer, Seen, Shard};
 use super::page::Page;
 use super::pages::PageSetup;
@@ -63,8 +64,8 @@ const FLOOD_ROUNDS: usize = 160;
 
 /// Everything that may end a connection here without a fault of the server.
 const EXPECTED_ENDS: [CloseReason; 7] = [
-    CloseReason::HttpDone,
     CloseReason::HashDeleted,
+    CloseReason::HttpDone,
     CloseReason::PeerClosed,
     CloseReason::SlowConsumer,
     CloseReason::StorageUnavailable,
@@ -94,6 +95,7 @@ macro_rules! totals {
 totals! {
     received: "publications received",
     answered: "statements answered",
+    by_http: "requests answered by HTTP",
     reports: "delivery reports",
     vanished: "vanished clients",
     half_closed: "half-closed clients",
@@ -136,6 +138,7 @@ totals! {
 #[derive(Clone, Copy)]
 pub(super) enum Client {
     Browser(usize),
+    Http(usize),
     Page,
 }
 
@@ -149,6 +152,7 @@ pub(super) struct World {
     /// By shard and socket.
     pub(super) client_of: Vec<Vec<Client>>,
     pub(super) sessions: Vec<SessionClient>,
+    http: Vec<HttpClient>,
     pub(super) database: Database,
     pub(super) people: People,
     pub(super) past: Past,
@@ -229,6 +233,7 @@ impl World {
             storage,
             browsers: Vec::new(),
             sessions: Vec::new(),
+            http: Vec::new(),
             database: Database {
                 hashes: (1..=USERS).map(|user| (user, format!("key{user}"))).collect(),
                 ..Database::default()
@@ -294,6 +299,8 @@ impl World {
             180..230 => self.clients_read(),
             230..270 => self.clients_send(),
             400.. => self.page_step(),
+            270..274 => self.open_http(),
+            274..290 => self.publish_by_http(),
             _ => {
                 let shard = self.random.below(self.shards.len());
                 self.wake(shard);
@@ -393,6 +400,61 @@ impl World {
             let (shard, socket) = (self.cometql(), self.sessions[at].socket);
             self.shards[shard].machine.client_leaves(socket, Peer::Gone);
         }
+    }
+
+    /// Somebody comes who asks by HTTP, perhaps in the place of another one.
+    fn open_http(&mut self) {
+        let (shard, room) = (self.random.below(self.cometql()), self.room());
+        let socket = self.shards[shard].machine.connect(room);
+        self.client_of[shard].push(Client::Http(self.http.len()));
+        self.http.push(HttpClient::new(shard, socket));
+        let alive: Vec<usize> = (0..self.http.len()).filter(|at| self.http[*at].alive).collect();
+        if let Some(at) = self.random.pick(&alive).copied().filter(|_| alive.len() > 3) {
+            let client = &mut self.http[at];
+            client.alive = false;
+            self.shards[client.shard].machine.client_leaves(client.socket, Peer::Gone);
+        }
+    }
+
+    fn publish_by_http(&mut self) {
+        let resting = |client: &HttpClient| client.alive && client.is_at_rest();
+        let fit: Vec<usize> = (0..self.http.len()).filter(|at| resting(&self.http[*at])).collect();
+        let Some(at) = self.random.pick(&fit).copied() else { return };
+        let messages: Vec<_> = (0..=self.random.below(4))
+            .map(|_| {
+                let (pipe, message) = (PIPES[self.random.below(PIPES.len())], self.message());
+                self.sent(pipe, &message);
+                (pipe, message)
+            })
+            .collect();
+        self.http[at].publish(messages);
+    }
+
+    /// Whether anything was sent or read.
+    fn http_goes_on(&mut self, at: usize, most: usize) -> bool {
+        let client = &mut self.http[at];
+        if !client.alive {
+            return false;
+        }
+        let machine = &mut self.shards[client.shard].machine;
+        let sent = client.sends(most);
+        if !sent.is_empty() {
+            machine.client_sends(client.socket, &sent);
+        }
+        let read = machine.client_reads(client.socket, most);
+        let answered = client.reads(&read);
+        if machine.client_sees_end(client.socket) {
+            client.alive = false;
+            machine.client_leaves(client.socket, Peer::Gone);
+        }
+        if let Some((published, all)) = answered {
+            self.totals.by_http += 1;
+            self.answered(Owed::Published(published), true);
+            if !all {
+                self.assert_that_storage_failed();
+            }
+        }
+        !sent.is_empty() || !read.is_empty()
     }
 
     fn session_ended(&mut self, at: usize) {
@@ -504,6 +566,10 @@ impl World {
         for at in 0..self.pages.len() {
             let most = 1 + self.random.below(400);
             self.page_sends(at, most);
+        }
+        for at in 0..self.http.len() {
+            let most = 1 + self.random.below(400);
+            self.http_goes_on(at, most);
         }
     }
 
@@ -696,7 +762,16 @@ impl World {
             self.totals.joined += publications.len() - 1;
             self.handed(publications);
         }
-        let Client::Browser(at) = self.client_of[shard][socket] else { return };
+        let at = match self.client_of[shard][socket] {
+            Client::Browser(at) => at,
+            Client::Http(at) => {
+                if matches!(seen, Seen::Ended { .. }) {
+                    self.http[at].alive = false;
+                }
+                return;
+            }
+            Client::Page => return,
+        };
         match seen {
             Seen::Ended { .. } => {
                 self.browsers[at].alive = false;
@@ -752,6 +827,9 @@ impl World {
         }
         for at in 0..self.pages.len() {
             any |= self.page_goes_on(at) | self.page_sends(at, usize::MAX) | self.page_reads(at, usize::MAX, false);
+        }
+        for at in 0..self.http.len() {
+            any |= self.http_goes_on(at, usize::MAX);
         }
         while self.storage_works_once() {
             any = true;
@@ -836,6 +914,10 @@ impl World {
         }
         for (at, session) in self.sessions.iter().enumerate().filter(|(_, session)| session.alive) {
             assert!(session.is_at_rest(), "session {at} waits for an answer and everybody sleeps");
+        }
+        for client in self.http.iter().filter(|client| client.alive) {
+            let is_kept_waiting = self.shards[client.shard].machine.is_kept_waiting(client.socket);
+            assert!(client.is_at_rest() || is_kept_waiting, "somebody waits for an answer and everybody sleeps");
         }
         for (at, browser) in self.browsers.iter().enumerate().filter(|(_, browser)| browser.alive) {
             if self.shards[browser.shard].machine.is_kept_waiting(browser.socket) {

@@ -1,0 +1,72 @@
+//! A backend that publishes by HTTP: one request after the other, of several statements each.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+
+use super::session::PASSWORD;
+
+pub(super) struct HttpClient {
+    pub(super) shard: usize,
+    pub(super) socket: usize,
+    pub(super) alive: bool,
+    to_server: VecDeque<u8>,
+    from_server: Vec<u8>,
+    /// The messages of the request under way.
+    owed: Option<Vec<String>>,
+}
+
+impl HttpClient {
+    pub(super) fn new(shard: usize, socket: usize) -> Self {
+        Self { shard, socket, alive: true, to_server: VecDeque::new(), from_server: Vec::new(), owed: None }
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.owed.is_none()
+    }
+
+    /// Each message with its pipe.
+    pub(super) fn publish(&mut self, messages: Vec<(&str, String)>) {
+        let sql = "INSERT INTO pipes_messages (name, event, message) VALUES (?, 'e', ?)";
+        let statement = |(pipe, message): &(&str, String)| json!({ "sql": sql, "params": [pipe, message] });
+        let body = messages.iter().map(statement).collect::<Value>().to_string();
+        let head = format!(
+            "POST /cometql?user=1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+             Authorization: Bearer {PASSWORD}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        self.to_server.extend(head.bytes().chain(body.bytes()));
+        self.owed = Some(messages.into_iter().map(|(_, message)| message).collect());
+    }
+
+    /// So many of the bytes that it wants to send.
+    pub(super) fn sends(&mut self, most: usize) -> Vec<u8> {
+        super::take(&mut self.to_server, most)
+    }
+
+    /// Takes what has arrived: if the answer is whole, the messages that were published, and whether those are all.
+    pub(super) fn reads(&mut self, bytes: &[u8]) -> Option<(Vec<String>, bool)> {
+        self.from_server.extend_from_slice(bytes);
+        let head_end = memchr::memmem::find(&self.from_server, b"\r\n\r\n")? + 4;
+        let head = String::from_utf8(self.from_server[..head_end].to_vec()).expect("a head");
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("a length");
+        let end = head_end + length.parse::<usize>().expect("a length");
+        if self.from_server.len() < end {
+            return None;
+        }
+        let answer: Value = serde_json::from_slice(&self.from_server[head_end..end]).expect("JSON");
+        assert_eq!(self.from_server.len(), end, "more than was asked for");
+        self.from_server.clear();
+        let mut messages = self.owed.take().expect("an answer that nobody owed");
+        let results = answer["results"].as_array().expect("results");
+        let failed = results.iter().position(|result| !result["error"].is_null());
+        if let Some(failed) = failed {
+            assert_eq!((failed + 1, &results[failed]["error"]["number"]), (results.len(), &500.into()), "{answer}");
+            messages.truncate(failed);
+        } else {
+            assert_eq!(results.len(), messages.len(), "{answer}");
+        }
+        Some((messages, failed.is_none()))
+    }
+}
