@@ -15,7 +15,8 @@ const MESSAGE: &str = "{\"text\":\"It's \\\"quoted\\\" \\\\ \\n Привет �
 fn the_publisher_in_python() {
     let test = "the_publisher_in_python";
     let python = tools::root().join(".test-deps/venv/bin/python");
-    if !python.is_file() || !tools::run(Command::new(&python).args(["-c", "import pymysql"]), PATIENCE).status.success() {
+    if !python.is_file() || !tools::run(Command::new(&python).args(["-c", "import pymysql"]), PATIENCE).status.success()
+    {
         return tools::skip(test, "pymysql", "PyMySQL is not installed");
     }
     publishes(Command::new(python).arg(example("python/publish.py")));
@@ -69,7 +70,8 @@ fn publishes(command: &mut Command) {
 #[test]
 fn nginx_in_front() {
     let test = "nginx_in_front";
-    let found = tools::find(&["nginx"]).or_else(|| Some(PathBuf::from("/usr/sbin/nginx")).filter(|file| file.is_file()));
+    let found =
+        tools::find(&["nginx"]).or_else(|| Some(PathBuf::from("/usr/sbin/nginx")).filter(|file| file.is_file()));
     let Some(program) = found else { return tools::skip(test, "nginx", "nginx is not installed") };
     let server = Server::start(&Setup::default());
     let nginx = Nginx::start(&program, &server);
@@ -81,9 +83,7 @@ fn nginx_in_front() {
     socket.send("subscription\nproxied".into()).expect("sent");
     // Server-Sent Events, which nginx must not keep back.
     let mut events = connect(nginx.address);
-    events
-        .write_all(b"GET /comet-server/sse?v=4&pipes=proxied HTTP/1.1\r\nHost: example.com\r\n\r\n")
-        .expect("sent");
+    events.write_all(b"GET /comet-server/sse?v=4&pipes=proxied HTTP/1.1\r\nHost: example.com\r\n\r\n").expect("sent");
     server.await_subscribers("proxied", 2);
     let insert = "INSERT INTO pipes_messages (name, event, message) VALUES ('proxied', 'e', 'through nginx')";
     server.backend().execute(insert).expect("accepted");
@@ -100,8 +100,7 @@ fn nginx_in_front() {
         ("info", "\"status\":\"ok\""),
     ] {
         let mut stream = connect(nginx.address);
-        let request =
-            format!("GET /comet-server/{target} HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n");
+        let request = format!("GET /comet-server/{target} HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("sent");
         await_bytes(&mut stream, inside);
     }
@@ -129,14 +128,10 @@ impl Nginx {
             changed = changed.replace(theirs, &ours);
         }
         std::fs::write(folder.join("encke.conf"), changed).expect("a file");
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|name| format!("{name}_temp_path {name};\n"))
-            .collect();
-        let main = format!(
-            "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{ }}\n\
-             http {{\naccess_log off;\n{temporary}include encke.conf;\n}}\n"
-        );
+        // Everything that it writes is in the server's folder.
+        let main = "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents { }\n\
+             http {\naccess_log off;\nclient_body_temp_path body;\nproxy_temp_path proxy;\nfastcgi_temp_path fastcgi;\n\
+             uwsgi_temp_path uwsgi;\nscgi_temp_path scgi;\ninclude encke.conf;\n}\n";
         let file = folder.join("nginx.conf");
         std::fs::write(&file, main).expect("a file");
         let mut command = Command::new(program);

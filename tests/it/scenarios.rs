@@ -45,7 +45,8 @@ fn run(test: &str, scenarios: &str) {
         return;
     }
     let installed = tools::root().join(".test-deps");
-    for (need, package) in [("playwright", "web/node_modules/playwright-core"), ("node-mysql2", "node/node_modules/mysql2")]
+    for (need, package) in
+        [("playwright", "web/node_modules/playwright-core"), ("node-mysql2", "node/node_modules/mysql2")]
     {
         if !installed.join(package).is_dir() {
             return tools::skip(test, need, &format!("{package} is not installed"));

@@ -290,8 +290,10 @@ fn target(import: &Import) -> Option<&'static str> {
     MODULES.iter().map(|module| module.name).filter(|name| path.starts_with(name)).max_by_key(|name| name.len())
 }
 
-const TEXT_ENDINGS: [&str; 18] =
-    ["rs", "toml", "md", "ini", "json", "sql", "yml", "html", "js", "mjs", "ts", "sh", "service", "xml", "css", "php", "py", "conf"];
+const TEXT_ENDINGS: [&str; 18] = [
+    "rs", "toml", "md", "ini", "json", "sql", "yml", "html", "js", "mjs", "ts", "sh", "service", "xml", "css", "php",
+    "py", "conf",
+];
 
 fn has_ending(path: &Path, endings: &[&str]) -> bool {
     let name = path.extension().and_then(|ending| ending.to_str());
