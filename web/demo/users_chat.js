@@ -106,6 +106,7 @@ export async function usersChat(root, { server, user, key, dev, room = "members"
   function put(id, said) {
     const talk = talks.get(id) ?? [];
     if (said.id !== undefined && talk.some((one) => one.id === said.id)) return;
+    if (said.isGap && (!talk.length || talk.at(-1).isGap)) return;
     talks.set(id, [...talk, said].slice(-KEPT_MAX));
     learn(said.from);
     if (id !== ROOM) {
