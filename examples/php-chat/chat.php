@@ -32,7 +32,7 @@ if ($_SERVER['REQUEST_METHOD'] === 'POST') {
 <main class="wrap">
   <h1>Chat</h1>
   <div id="log" class="card" role="log" aria-label="Messages"></div>
-  <form id="form" class="row">
+  <form id="form" class="card row">
     <label>Name <input name="name" required maxlength="40" autocomplete="nickname"></label>
     <label>Message <input name="text" required maxlength="2000" autocomplete="off"></label>
     <button>Send</button>

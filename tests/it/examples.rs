@@ -128,14 +128,10 @@ impl Nginx {
             changed = changed.replace(theirs, &ours);
         }
         std::fs::write(folder.join("encke.conf"), changed).expect("a file");
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|name| format!("{name}_temp_path {name};\n"))
-            .collect();
-        let main = format!(
-            "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents {{ }}\n\
-             http {{\naccess_log off;\n{temporary}include encke.conf;\n}}\n"
-        );
+        // Everything that it writes is in the server's folder.
+        let main = "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\nevents { }\n\
+             http {\naccess_log off;\nclient_body_temp_path body;\nproxy_temp_path proxy;\nfastcgi_temp_path fastcgi;\n\
+             uwsgi_temp_path uwsgi;\nscgi_temp_path scgi;\ninclude encke.conf;\n}\n";
         let file = folder.join("nginx.conf");
         std::fs::write(&file, main).expect("a file");
         let mut command = Command::new(program);

@@ -152,6 +152,7 @@
       time.dateTime = new Date(entry.time * 1000).toISOString();
       const about = make("div", { className: "about" }, make("span", { className: "who", textContent: entry.name || texts.nameless, dir: "auto" }), time);
       const item = make("li", { className: entry.own ? "own" : "" }, about, make("p", { textContent: entry.text, dir: "auto" }));
+      item.dataset.key = entry.key;
       entry.item = item;
       entry.note = make("span", { className: "note" });
       about.append(entry.note);
@@ -165,14 +166,18 @@
       const follow = entry.own || isAtEnd();
       shown.set(entry.key, entry);
       log.append(line(entry));
-      while (shown.size > SHOWN_MAX) {
-        const [[oldest, { item }]] = shown;
-        shown.delete(oldest);
-        item.remove();
-      }
+      trim();
       empty.hidden = true;
       if (follow) toEnd();
       else below.hidden = false;
+    }
+
+    function trim() {
+      while (log.childElementCount > SHOWN_MAX) {
+        const first = log.firstElementChild;
+        shown.delete(first.dataset.key);
+        first.remove();
+      }
     }
 
     function told(entry, note, isBad) {
@@ -204,7 +209,9 @@
     async function gapped({ history }) {
       if (history) return load();
       const follow = isAtEnd();
-      if (shown.size) log.append(make("li", { className: "gap", textContent: texts.gap }));
+      const last = log.lastElementChild;
+      if (last && last.className !== "gap") log.append(make("li", { className: "gap", textContent: texts.gap }));
+      trim();
       if (follow) toEnd();
     }
 

@@ -70,9 +70,10 @@ export async function usersChat(root, { server, user, key, dev, room = "members"
   function entry(id, name, isOnline) {
     const status = id === ROOM ? "" : isOnline ? "online" : "away";
     const button = make("button", { type: "button", className: status, title: status }, make("span", { className: "label", textContent: name }));
-    button.setAttribute("aria-label", status ? `${name}, ${status}` : name);
+    const count = unread.get(id);
+    button.setAttribute("aria-label", [name, status, count && `${count} unread`].filter(Boolean).join(", "));
     if (id !== ROOM) button.prepend(make("span", { className: "dot" }));
-    if (unread.get(id)) button.append(make("span", { className: "unread", textContent: unread.get(id), title: "unread" }));
+    if (count) button.append(make("span", { className: "unread", textContent: count }));
     button.dataset.talk = id;
     button.setAttribute("aria-pressed", String(id === current));
     button.addEventListener("click", () => open(id));
@@ -106,6 +107,7 @@ export async function usersChat(root, { server, user, key, dev, room = "members"
   function put(id, said) {
     const talk = talks.get(id) ?? [];
     if (said.id !== undefined && talk.some((one) => one.id === said.id)) return;
+    if (said.isGap && (!talk.length || talk.at(-1).isGap)) return;
     talks.set(id, [...talk, said].slice(-KEPT_MAX));
     learn(said.from);
     if (id !== ROOM) {
@@ -119,6 +121,7 @@ export async function usersChat(root, { server, user, key, dev, room = "members"
     const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
     log.querySelector(".empty")?.remove();
     log.append(line(said));
+    while (log.childElementCount > KEPT_MAX) log.firstElementChild.remove();
     if (isAtEnd || said.from === self) log.scrollTop = log.scrollHeight;
   }
 
@@ -136,7 +139,6 @@ export async function usersChat(root, { server, user, key, dev, room = "members"
       // Without a name the number is shown.
     }
   }
-
 
   // What is kept
 

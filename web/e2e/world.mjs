@@ -74,6 +74,13 @@ class Server {
     return rows;
   }
 
+  /** A line that a page shows, in a shell in the server's folder. */
+  shell(line) {
+    // As if the server had drawn it.
+    writeFileSync(join(this.folder, "data/cometql.password"), PASSWORD);
+    return run("bash", ["-c", line], { cwd: this.folder });
+  }
+
   publish(pipe, message, event = "newMessage") {
     return this.query("INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)", [pipe, event, JSON.stringify(message)]);
   }
