@@ -90,12 +90,11 @@ fn write_results(file: &str, results: &[(&Block, String)]) {
 }
 
 #[test]
-fn links_of_the_documents_lead_somewhere() {
+fn links_lead_somewhere() {
     let root = tools::root();
-    let mut files: Vec<String> = documents().into_iter().map(|document| document.file).collect();
-    for name in ["ARCHITECTURE.md", "BENCHMARKS.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"] {
-        files.push(name.to_owned());
-    }
+    let mut files = Vec::new();
+    find_markdown(root, &mut files);
+    assert!(files.iter().any(|file| file == "README.md"), "{files:?}");
     let mut broken = Vec::new();
     for document in files.iter().map(|file| Document::read(file)) {
         for (line, target) in &document.links {
@@ -116,6 +115,21 @@ fn links_of_the_documents_lead_somewhere() {
         }
     }
     assert!(broken.is_empty(), "these lead nowhere:\n{}", broken.join("\n"));
+}
+
+/// All Markdown files of the checkout.
+fn find_markdown(folder: &Path, files: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let foreign = name.to_string_lossy().starts_with('.') || name == "target" || name == "node_modules";
+        if path.is_dir() && !path.is_symlink() && !foreign {
+            find_markdown(&path, files);
+        } else if path.extension().is_some_and(|ending| ending == "md")
+            && let Ok(file) = path.strip_prefix(tools::root())
+        {
+            files.push(file.display().to_string());
+        }
+    }
 }
 
 #[test]
