@@ -6,6 +6,7 @@ mod markdown;
 mod run;
 mod sql;
 
+use crate::server::{Folder, PATIENCE, program};
 use crate::tools;
 use encke::cometql::errors::{Code, SQLSTATE};
 use encke::cometql::tables::{Access, TABLES};
@@ -17,6 +18,7 @@ use run::{Outcome, Runner};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// Of a hundred blocks of code so many are run, at the least.
 const RUN_PERCENT_MIN: usize = 90;
@@ -201,4 +203,19 @@ fn what_the_documents_name_is_there() {
         }
     }
     assert!(wrong.is_empty(), "the documents name what is not there:\n{}", wrong.join("\n"));
+}
+
+/// What `docs/operating.md` installs.
+#[test]
+fn the_service_unit_is_sound() {
+    let Some(analyze) = tools::need("the_service_unit_is_sound", &["systemd-analyze"]) else { return };
+    let unit = fs::read_to_string(tools::root().join("config/encke.service")).expect("the unit");
+    assert!(unit.contains("\nExecStart=/usr/bin/encke "), "{unit}");
+    let folder = Folder::new();
+    // The program need not be installed here.
+    let file = folder.file("encke.service", &unit.replace("/usr/bin/encke", program()));
+    let finished = tools::run(Command::new(analyze).args(["verify", "--man=no"]).arg(file), PATIENCE);
+    // It may have something to say of the machine's own units.
+    let said: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("encke")).collect();
+    assert!(finished.status.success() && said.is_empty(), "{}", finished.stderr);
 }

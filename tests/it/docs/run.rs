@@ -342,7 +342,7 @@ const SHELL_PROGRAMS: [&str; 5] = ["mysql", "mariadb", "curl", "openssl", "sqlit
 /// What pages log and fail at. `show` is what examples do with a message.
 const RECORDER: &str = "<script>
 window.docLog = []; window.docErrors = [];
-const text = (value) => typeof value === 'string' ? value : JSON.stringify(value);
+const text = (value) => typeof value === 'object' ? JSON.stringify(value) : String(value);
 console.log = window.show = (...values) => docLog.push(values.map(text).join(' '));
 addEventListener('error', (event) => docErrors.push(String(event.message)));
 addEventListener('unhandledrejection', (event) => docErrors.push(String(event.reason)));
