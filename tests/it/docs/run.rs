@@ -102,8 +102,9 @@ impl Runner {
             "text" if block.is("console") => return self.await_console(&block.text),
             "text" | "http" => return Outcome::NoCode,
             "json" => {
-                let bad = block.text.lines().find(|line| serde_json::from_str::<serde_json::Value>(line).is_err());
-                return bad.map_or(Outcome::NoCode, |line| Outcome::Failed(format!("no JSON: {line}")));
+                let mut values = serde_json::Deserializer::from_str(&block.text).into_iter::<serde_json::Value>();
+                let bad = values.find_map(Result::err);
+                return bad.map_or(Outcome::NoCode, |error| Outcome::Failed(error.to_string()));
             }
             "sql" => self.sql(&block.text, compared),
             "sh" if block.is("stopped") => self.stopped(|this| this.shell(&block.text)),
