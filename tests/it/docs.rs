@@ -6,6 +6,7 @@ mod markdown;
 mod run;
 mod sql;
 
+use crate::server::{Folder, PATIENCE, program};
 use crate::tools;
 use encke::cometql::errors::{Code, SQLSTATE};
 use encke::cometql::tables::{Access, TABLES};
@@ -17,6 +18,7 @@ use run::{Outcome, Runner};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// Of a hundred blocks of code so many are run, at the least.
 const RUN_PERCENT_MIN: usize = 90;
@@ -90,12 +92,11 @@ fn write_results(file: &str, results: &[(&Block, String)]) {
 }
 
 #[test]
-fn links_of_the_documents_lead_somewhere() {
+fn links_lead_somewhere() {
     let root = tools::root();
-    let mut files: Vec<String> = documents().into_iter().map(|document| document.file).collect();
-    for name in ["ARCHITECTURE.md", "BENCHMARKS.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"] {
-        files.push(name.to_owned());
-    }
+    let mut files = Vec::new();
+    find_markdown(root, &mut files);
+    assert!(files.iter().any(|file| file == "README.md"), "{files:?}");
     let mut broken = Vec::new();
     for document in files.iter().map(|file| Document::read(file)) {
         for (line, target) in &document.links {
@@ -116,6 +117,21 @@ fn links_of_the_documents_lead_somewhere() {
         }
     }
     assert!(broken.is_empty(), "these lead nowhere:\n{}", broken.join("\n"));
+}
+
+/// All Markdown files of the checkout.
+fn find_markdown(folder: &Path, files: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let foreign = name.to_string_lossy().starts_with('.') || name == "target" || name == "node_modules";
+        if path.is_dir() && !path.is_symlink() && !foreign {
+            find_markdown(&path, files);
+        } else if path.extension().is_some_and(|ending| ending == "md")
+            && let Ok(file) = path.strip_prefix(tools::root())
+        {
+            files.push(file.display().to_string());
+        }
+    }
 }
 
 #[test]
@@ -187,4 +203,19 @@ fn what_the_documents_name_is_there() {
         }
     }
     assert!(wrong.is_empty(), "the documents name what is not there:\n{}", wrong.join("\n"));
+}
+
+/// What `docs/operating.md` installs.
+#[test]
+fn the_service_unit_is_sound() {
+    let Some(analyze) = tools::need("the_service_unit_is_sound", &["systemd-analyze"]) else { return };
+    let unit = fs::read_to_string(tools::root().join("config/encke.service")).expect("the unit");
+    assert!(unit.contains("\nExecStart=/usr/bin/encke "), "{unit}");
+    let folder = Folder::new();
+    // The program need not be installed here.
+    let file = folder.file("encke.service", &unit.replace("/usr/bin/encke", program()));
+    let finished = tools::run(Command::new(analyze).args(["verify", "--man=no"]).arg(file), PATIENCE);
+    // It may have something to say of the machine's own units.
+    let said: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("encke")).collect();
+    assert!(finished.status.success() && said.is_empty(), "{}", finished.stderr);
 }

@@ -102,8 +102,9 @@ impl Runner {
             "text" if block.is("console") => return self.await_console(&block.text),
             "text" | "http" => return Outcome::NoCode,
             "json" => {
-                let bad = block.text.lines().find(|line| serde_json::from_str::<serde_json::Value>(line).is_err());
-                return bad.map_or(Outcome::NoCode, |line| Outcome::Failed(format!("no JSON: {line}")));
+                let mut values = serde_json::Deserializer::from_str(&block.text).into_iter::<serde_json::Value>();
+                let bad = values.find_map(Result::err);
+                return bad.map_or(Outcome::NoCode, |error| Outcome::Failed(error.to_string()));
             }
             "sql" => self.sql(&block.text, compared),
             "sh" if block.is("stopped") => self.stopped(|this| this.shell(&block.text)),
@@ -342,7 +343,7 @@ const SHELL_PROGRAMS: [&str; 5] = ["mysql", "mariadb", "curl", "openssl", "sqlit
 /// What pages log and fail at. `show` is what examples do with a message.
 const RECORDER: &str = "<script>
 window.docLog = []; window.docErrors = [];
-const text = (value) => typeof value === 'string' ? value : JSON.stringify(value);
+const text = (value) => typeof value === 'object' ? JSON.stringify(value) : String(value);
 console.log = window.show = (...values) => docLog.push(values.map(text).join(' '));
 addEventListener('error', (event) => docErrors.push(String(event.message)));
 addEventListener('unhandledrejection', (event) => docErrors.push(String(event.reason)));
