@@ -95,12 +95,7 @@ fn copied(progress: &Progress) -> u64 {
 }
 
 fn not_copied(left_out: u64, taken: u64) -> String {
-    let mut words = String::new();
-    if left_out > 0 {
-        words += &format!(", {left_out} left out: not what a server can use");
-    }
-    if taken > 0 {
-        words += &format!(", {taken} left out: there the name is the same as one in other letters");
-    }
-    words
+    let whys = [(left_out, "not what a server can use"), (taken, "there the name is the same as one in other letters")];
+    let words = whys.iter().filter(|(rows, _)| *rows > 0).map(|(rows, why)| format!(", {rows} left out: {why}"));
+    words.collect()
 }

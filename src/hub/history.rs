@@ -62,12 +62,11 @@ impl Hub {
     /// Through the owner, so that it knows what holds before the statement is answered.
     pub(super) fn set_length(&mut self, from: ShardId, set: SetLength, now: Now) {
         let SetLength { pipe, change, statement } = set;
+        if matches!(change, LengthChange::Update(_)) && !self.owned.has_setting(&pipe) {
+            return self.send(from, RingMessage::Accepted { statement, rows: 0 });
+        }
         let length = match change {
-            LengthChange::Put(length) => Some(length),
-            LengthChange::Update(_) if !self.owned.has_setting(&pipe) => {
-                return self.send(from, RingMessage::Accepted { statement, rows: 0 });
-            }
-            LengthChange::Update(length) => Some(length),
+            LengthChange::Put(length) | LengthChange::Update(length) => Some(length),
             LengthChange::Remove => None,
         };
         if length.is_some() && !self.owned.has_room_for(&pipe) {

@@ -4,6 +4,7 @@
 //! The exercise in a client's own language is in `clients/`; a script reads a job on standard input and prints what it
 //! saw as JSON, which is compared as a whole with what is right.
 
+mod adminer;
 mod introspection;
 mod mariadb;
 mod rust;

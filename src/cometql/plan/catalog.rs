@@ -11,7 +11,7 @@ use super::variables::{self, variables};
 use super::{Figures, Plan, ResultColumn, ResultSet, Row, SessionView, StatusFlag, User};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::catalog::{Query, Scalar};
-use crate::cometql::sql::{TableName, Value};
+use crate::cometql::sql::{Expression, TableName, Value};
 use crate::cometql::tables::DATABASE;
 use crate::model::UnixTime;
 
@@ -82,9 +82,11 @@ impl Catalog {
 fn settle(scalar: &mut Scalar, session: &SessionView<'_>) {
     let settled = match scalar {
         Scalar::Variable(name) => Some((variables::variable(name, session), false)),
-        Scalar::Call { name, arguments } if arguments.is_empty() => match &**name {
-            "DATABASE" | "SCHEMA" => Some((session.database.unwrap_or(DATABASE).to_owned(), false)),
-            name => variables::function(name, &[], session),
+        Scalar::Call { name, arguments } => match (&**name, arguments.as_slice()) {
+            ("DATABASE" | "SCHEMA", []) => Some((session.database.unwrap_or(DATABASE).to_owned(), false)),
+            (name, []) => variables::function(name, &[], session),
+            (name, [Scalar::Value(value)]) => variables::function(name, &[Expression::Value(value.clone())], session),
+            _ => None,
         },
         _ => None,
     };

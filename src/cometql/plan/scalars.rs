@@ -193,10 +193,7 @@ fn compute(name: &str, arguments: &[Field], effort: &mut Effort) -> Option<Field
         ("ABS", _) => Some(text(0)?.trim_start_matches('-').to_owned().into()),
         ("GREATEST", _) => arguments.iter().max_by(|left, right| order(left, right)).cloned()?,
         ("LEAST", _) => arguments.iter().min_by(|left, right| order(left, right)).cloned()?,
-        ("FROM_UNIXTIME", _) => {
-            let moment = Moment::new(whole(text(0)?));
-            Some(format!("{} {}", moment.date(), moment.time()).into())
-        }
+        ("FROM_UNIXTIME", _) => Some(Moment::new(whole(text(0)?)).to_string().into()),
         _ => return None,
     };
     Some(answer)

@@ -345,6 +345,10 @@ fn project(
                         return Err(Error::new(Code::Syntax, "COUNT needs a table: add FROM"));
                     }
                     Expression::CountRows => Projected { heading, number: true, cell: Cell::Count },
+                    Expression::Function { arguments, .. } if arguments.iter().any(|it| names_column(it, &find)) => {
+                        let text = "Functions take no columns of CometQL's tables: select the columns themselves";
+                        return Err(Error::new(Code::NotImplemented, text));
+                    }
                     other => {
                         let (text, number) = evaluate(other, session, &mut effort)?;
                         Projected { heading, number, cell: Cell::Constant(text.map(String::into_boxed_str)) }
@@ -366,6 +370,14 @@ fn project(
     }
     query.output = output;
     Ok(())
+}
+
+fn names_column(expression: &Expression, find: &impl Fn(&str) -> Option<usize>) -> bool {
+    match expression {
+        Expression::Column(name) => find(name).is_some(),
+        Expression::Function { arguments, .. } => arguments.iter().any(|argument| names_column(argument, find)),
+        _ => false,
+    }
 }
 
 impl Projected {

@@ -4,6 +4,7 @@
 //! error, because clients ask for variables of servers newer or older than any we could imitate.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::SessionView;
 use super::rows::Effort;
@@ -137,6 +138,7 @@ fn find<'s>(name: &str, session: &SessionView<'s>) -> Option<Cow<'s, str>> {
 /// A function of the session or of the time, and whether its value is a number.
 pub(super) fn function(name: &str, arguments: &[Expression], session: &SessionView<'_>) -> Option<(String, bool)> {
     let moment = Moment::new(session.unix.0);
+    let times = ["NOW", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP", "SYSDATE", "UTC_TIMESTAMP"];
     let value = match (name, arguments) {
         ("VERSION", []) => session.version.to_owned(),
         ("DATABASE" | "SCHEMA", []) => session.database.unwrap_or_default().to_owned(),
@@ -144,8 +146,13 @@ pub(super) fn function(name: &str, arguments: &[Expression], session: &SessionVi
         ("CURRENT_USER", []) => format!("{}@%", session.user),
         ("CONNECTION_ID", []) => return Some((session.connection.to_string(), true)),
         ("UNIX_TIMESTAMP", []) => return Some((session.unix.0.to_string(), true)),
-        ("NOW" | "CURRENT_TIMESTAMP" | "LOCALTIME" | "LOCALTIMESTAMP" | "SYSDATE" | "UTC_TIMESTAMP", []) => {
-            format!("{} {}", moment.date(), moment.time())
+        (name, []) if times.contains(&name) => moment.to_string(),
+        // With so many digits behind the second, which is all that is known.
+        (name, [Expression::Value(Value::Number(digits))]) if times.contains(&name) => {
+            match digits.parse().ok().filter(|digits| *digits <= 6)? {
+                0 => moment.to_string(),
+                digits => format!("{moment}.{}", "0".repeat(digits)),
+            }
         }
         ("CURDATE" | "CURRENT_DATE" | "UTC_DATE", []) => moment.date(),
         ("CURTIME" | "CURRENT_TIME" | "UTC_TIME", []) => moment.time(),
@@ -158,6 +165,12 @@ pub(super) fn function(name: &str, arguments: &[Expression], session: &SessionVi
         _ => return None,
     };
     Some((value, false))
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.date(), self.time())
+    }
 }
 
 /// A time in UTC, by the proleptic Gregorian calendar.

@@ -145,7 +145,8 @@ fn select(query: ast::Query) -> Result<Select, SyntaxError> {
         return Err(SyntaxError::Unsupported("a combination of queries"));
     };
     refuse(body.distinct.is_some(), "DISTINCT")?;
-    refuse(body.select_modifiers.is_some(), "a modifier of SELECT")?;
+    // The others say how MySQL should plan it.
+    refuse(body.select_modifiers.as_ref().is_some_and(|say| say.sql_calc_found_rows), "SQL_CALC_FOUND_ROWS")?;
     refuse_foreign_clauses(&body)?;
     let grouped = match &body.group_by {
         ast::GroupByExpr::All(_) => true,

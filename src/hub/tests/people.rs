@@ -15,14 +15,14 @@ impl Net {
     }
 
     fn set_length(&mut self, pipe: &str, length: Option<u32>) {
+        self.change_length(pipe, length.map_or(LengthChange::Remove, LengthChange::Put));
+    }
+
+    fn change_length(&mut self, pipe: &str, change: LengthChange) {
         let pipe = PipeKey { dev: DevId(1), name: PipeName::new(pipe.as_bytes()).unwrap() };
         let placement = &self.hubs[0].config.placement;
         let (cometql, to) = (placement.cometql_shard(), placement.owner_of_pipe(&pipe));
-        let set = SetLength {
-            pipe,
-            change: length.map_or(LengthChange::Remove, LengthChange::Put),
-            statement: StatementId { session: id(0), number: 1 },
-        };
+        let set = SetLength { pipe, change, statement: StatementId { session: id(0), number: 1 } };
         self.rings.push_back((cometql, to, RingMessage::SetLength(Box::new(set))));
         self.settle();
     }
@@ -155,6 +155,22 @@ fn history_is_kept_where_it_is_wanted_and_acknowledged_when_it_holds() {
         net.set_length(name, Some(1));
     }
     assert_eq!(net.refused.last(), Some(&Refusal::TooManySettings), "three for each of two shards");
+}
+
+#[test]
+fn a_setting_is_updated_only_where_there_is_one() {
+    let mut net = Net::new(2);
+    let key = PipeKey { dev: DevId(1), name: PipeName::new(b"news").unwrap() };
+    let owner = net.hubs[0].config.placement.owner_of_pipe(&key);
+    let has = |net: &Net| net.hubs[owner.0 as usize].owned.has_setting(&key);
+    net.change_length("news", LengthChange::Update(5));
+    assert_eq!((net.accepted.len(), has(&net)), (1, false));
+    net.set_length("news", Some(1));
+    net.change_length("news", LengthChange::Update(5));
+    assert_eq!((net.accepted.len(), has(&net)), (3, true));
+    net.set_length("news", None);
+    net.change_length("news", LengthChange::Update(5));
+    assert_eq!((net.accepted.len(), has(&net)), (5, false));
 }
 
 /// One tenant could take the places of all.

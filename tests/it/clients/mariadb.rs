@@ -41,7 +41,7 @@ fn mariadb_batch() {
 }
 
 /// Strings that the client sends reach a subscriber, and are read back by the client itself from wherever they are kept.
-pub(super) fn check(program: &Path, server: &Server, strings: &[String]) {
+fn check(program: &Path, server: &Server, strings: &[String]) {
     let mut browser = server.browser();
     browser.send(&format!("subscription\n{PIPE}"));
     server.await_subscribers(PIPE, 1);

@@ -14,7 +14,7 @@ fn rust_mysql() {
     check(&strings::table());
 }
 
-pub(super) fn check(strings: &[String]) {
+fn check(strings: &[String]) {
     judge(&["literals", "prepared"], strings, |server| {
         let refused = connect(server, "wrong").err().map(|error| code(&error));
         let mut session = connect(server, &server.password).expect("the login succeeds");
