@@ -3,7 +3,9 @@
 
 use clap::{Parser, Subcommand};
 use loadtest::bench::report::Report;
-use loadtest::bench::{Target, compare, fanout, floor, idle, inserts, latency, many, offline, roundtrip, sessions};
+use loadtest::bench::{
+    Target, compare, fanout, floor, idle, inserts, latency, many, offline, presence, roundtrip, sessions, slow, storm,
+};
 use loadtest::{Error, system};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,6 +42,12 @@ enum Command {
     Many(many::Options),
     /// Publications by the clock
     Latency(latency::Options),
+    /// Everybody is dropped at once and comes back
+    Storm(storm::Options),
+    /// Readers that have stopped, and what they cost the others
+    Slow(slow::Options),
+    /// A pipe that tells who comes and goes, with few members and with many
+    Presence(presence::Options),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +78,9 @@ fn run(arguments: &Arguments, report: &mut Report) -> Result<(), Error> {
         Command::IdleSessions(options) => sessions::run(target, options, report),
         Command::Many(options) => many::run(target, options, report),
         Command::Latency(options) => latency::run(target, options, report),
+        Command::Storm(options) => storm::run(target, options, report),
+        Command::Slow(options) => slow::run(target, options, report),
+        Command::Presence(options) => presence::run(target, options, report),
     }
 }
 

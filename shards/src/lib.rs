@@ -12,7 +12,7 @@
 //! * `shard`: the loop; `turn`: the order in it; `read`, `unread`: input; `output`, `queue`, `fan_out`, `sender`: output.
 //! * `core`: connections, their timers and ends; `slab`, `entry`: where they live; `wheel`: their timers.
 //! * [`mesh`]: the rings, usable alone; `park`, `waker`: sleeping and waking.
-//! * `listen`, `table`: ports and descriptor tables. `stats`: what a shard tells about itself.
+//! * `listen`, `table`: ports and descriptor tables. `heap`: giving free memory back. `stats`: what a shard tells about itself.
 //!
 //! # Invariants
 //!
@@ -29,6 +29,7 @@ pub mod io;
 mod core;
 mod entry;
 mod fan_out;
+mod heap;
 mod listen;
 pub mod mesh;
 mod output;
@@ -50,6 +51,7 @@ mod waker;
 mod wheel;
 
 pub use entry::TIMEOUT_TICKS_MAX;
+pub use heap::give_back_memory;
 pub use host::{End, Host, SharedBytes, Token};
 pub use io::Io;
 pub use mesh::{Endpoint, Level, Mesh};

@@ -11,13 +11,16 @@ pub(super) struct Membership {
     pub(super) slot: u32,
 }
 
-/// Nearly every connection has one subscription or none; only the others pay for a list. It is sorted by pipe, because
-/// whoever leaves a pipe moves another member there, and what others subscribed to must not decide what that costs.
+/// Nearly every connection has one subscription or none; only the others pay for a list, and those with two or three for
+/// the smallest block of the heap. It is sorted by pipe, because whoever leaves a pipe moves another member there, and what
+/// others subscribed to must not decide what that costs.
 #[derive(Debug, Default)]
 enum Memberships {
     #[default]
     None,
     One(Membership),
+    Two(Box<[Membership; 2]>),
+    Three(Box<[Membership; 3]>),
     #[expect(clippy::box_collection, reason = "a Vec in line would make every connection larger")]
     Many(Box<Vec<Membership>>),
 }
@@ -29,8 +32,14 @@ impl Memberships {
             [only] => Self::One(*only),
             _ => {
                 list.sort_unstable_by_key(|membership| membership.pipe);
-                list.shrink_to_fit();
-                Self::Many(Box::new(list))
+                match *list.as_slice() {
+                    [a, b] => Self::Two(Box::new([a, b])),
+                    [a, b, c] => Self::Three(Box::new([a, b, c])),
+                    _ => {
+                        list.shrink_to_fit();
+                        Self::Many(Box::new(list))
+                    }
+                }
             }
         }
     }
@@ -55,6 +64,8 @@ impl Conn {
         match &self.memberships {
             Memberships::None => &[],
             Memberships::One(membership) => std::slice::from_ref(membership),
+            Memberships::Two(list) => &**list,
+            Memberships::Three(list) => &**list,
             Memberships::Many(list) => list,
         }
     }
@@ -68,6 +79,8 @@ impl Conn {
         let list = match &mut self.memberships {
             Memberships::None => &mut [],
             Memberships::One(membership) => std::slice::from_mut(membership),
+            Memberships::Two(list) => &mut **list,
+            Memberships::Three(list) => &mut **list,
             Memberships::Many(list) => list.as_mut_slice(),
         };
         if let Ok(place) = list.binary_search_by_key(&pipe, |membership| membership.pipe) {
@@ -77,6 +90,8 @@ impl Conn {
 
     fn list_bytes(&self) -> usize {
         match &self.memberships {
+            Memberships::Two(_) => 2 * size_of::<Membership>(),
+            Memberships::Three(_) => 3 * size_of::<Membership>(),
             Memberships::Many(list) => size_of::<Vec<Membership>>() + list.capacity() * size_of::<Membership>(),
             _ => 0,
         }

@@ -226,16 +226,14 @@ impl Hub {
 
     pub(super) fn submitted(&mut self, from: ShardId, submit: Submit, now: Now) {
         let Submit { publisher, publication } = submit;
-        match (self.counts.publications.take(publisher, now.time), publication.origin) {
-            (Err(wait), Some((_, conn))) => {
-                let wait_ms = wait.div_ceil(1_000) as u32;
-                self.send(from, RingMessage::NotPublished { conn, wait_ms });
-            }
-            _ => {
-                let to = self.config.placement.owner_of_pipe(&publication.pipe);
-                self.send(to, RingMessage::Announce { publication });
-            }
+        let taken = self.counts.publications.take(publisher, now.time);
+        if let (Err(wait), Some((_, conn))) = (taken, publication.origin) {
+            let wait_ms = wait.div_ceil(1_000) as u32;
+            self.send(from, RingMessage::NotPublished { conn, wait_ms });
+            return;
         }
+        let to = self.config.placement.owner_of_pipe(&publication.pipe);
+        self.send(to, RingMessage::Announce { publication });
     }
 
     pub(super) fn not_published(&mut self, conn: ConnId, wait_ms: u32) {

@@ -24,6 +24,7 @@ use crate::model::{
 };
 use crate::storage::{Job, Outcome, Page, Place, Read, Request, StorageError, StoredMessage, Write};
 
+use super::few::Few;
 use super::leaving::Leaving;
 use super::owner::shrink;
 use super::ring::{AskId, Flush, Refusal, Send};
@@ -52,11 +53,12 @@ impl Device {
     }
 }
 
-#[derive(Debug)]
+const _: () = assert!(size_of::<OwnedUser>() <= 16, "a user who is here must stay small");
+
+#[derive(Debug, Default)]
 struct OwnedUser {
     /// In the order in which they came; never empty, unless a flush is under way.
-    devices: Vec<Device>,
-    flush: Option<Box<Flushing>>,
+    devices: Few<Device>,
 }
 
 /// A connection is being given the queue.
@@ -101,6 +103,8 @@ struct Sent {
 #[derive(Debug)]
 pub(super) struct Mailboxes {
     users: HashMap<(DevId, UserId), OwnedUser, RandomState>,
+    /// Of those who are given their queues now.
+    flushes: HashMap<(DevId, UserId), Flushing, RandomState>,
     /// No more than statements are under way.
     sent: HashMap<AskId, Sent, RandomState>,
     devices: usize,
@@ -120,6 +124,7 @@ impl Mailboxes {
     pub(super) fn new(hasher: RandomState) -> Self {
         Self {
             users: HashMap::with_hasher(hasher.clone()),
+            flushes: HashMap::with_hasher(hasher.clone()),
             sent: HashMap::with_hasher(hasher.clone()),
             devices: 0,
             leaving: Leaving::new(hasher.clone()),
@@ -141,7 +146,8 @@ impl Mailboxes {
 
     pub(super) fn bytes(&self) -> usize {
         self.users.capacity() * (size_of::<((DevId, UserId), OwnedUser)>() + 1)
-            + self.devices * size_of::<Device>()
+            + self.flushes.capacity() * size_of::<((DevId, UserId), Flushing)>()
+            + self.devices.saturating_sub(self.users.len()) * size_of::<Device>()
             + self.sent.capacity() * size_of::<(AskId, Sent)>()
             + self.undeleted_count * size_of::<MessageId>()
             + self.unread.capacity() * size_of::<(DevId, UserId)>()
@@ -154,6 +160,12 @@ impl Mailboxes {
         self.users.is_empty() && self.sent.is_empty() && self.devices == 0
     }
 
+    fn take_flush(&mut self, dev: DevId, user: UserId) -> Option<Flushing> {
+        let flush = self.flushes.remove(&(dev, user));
+        shrink(&mut self.flushes);
+        flush
+    }
+
     pub(super) fn is_online(&self, dev: DevId, user: UserId) -> bool {
         self.users.get(&(dev, user)).is_some_and(|user| !user.devices.is_empty()) || self.leaving.contains(dev, user)
     }
@@ -161,11 +173,7 @@ impl Mailboxes {
 
 impl Hub {
     pub(super) fn user_came(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId) {
-        let entry = self.mailboxes.users.entry((dev, user)).or_insert_with(|| OwnedUser {
-            // Nearly every user has one connection; the usual first step of growth would take four.
-            devices: Vec::with_capacity(1),
-            flush: None,
-        });
+        let entry = self.mailboxes.users.entry((dev, user)).or_default();
         let first = entry.devices.is_empty();
         if entry.devices.len() >= self.config.connections_per_user_max {
             // So many of one user are no user's; and each one's coming and going costs a look at the others.
@@ -188,7 +196,7 @@ impl Hub {
         entry.devices.remove(place);
         self.mailboxes.devices -= 1;
         if entry.devices.is_empty() {
-            if entry.flush.is_none() {
+            if !self.mailboxes.flushes.contains_key(&(dev, user)) {
                 self.forget_user(dev, user);
             }
             let grace = self.config.offline_grace;
@@ -217,7 +225,10 @@ impl Hub {
 
     /// Reads the queue for the first connection that has not been given it, if nothing is under way.
     fn start_flush(&mut self, dev: DevId, user: UserId) {
-        let Some(entry) = self.mailboxes.users.get(&(dev, user)).filter(|entry| entry.flush.is_none()) else { return };
+        if self.mailboxes.flushes.contains_key(&(dev, user)) {
+            return;
+        }
+        let Some(entry) = self.mailboxes.users.get(&(dev, user)) else { return };
         let registered = entry.devices.iter().filter(|device| device.state == DeviceState::Registered).count();
         let next = entry.devices.iter().find(|device| device.state == DeviceState::New).copied();
         if let Some(device) = next.filter(|_| registered < self.config.devices_max) {
@@ -226,12 +237,13 @@ impl Hub {
     }
 
     fn read_queue(&mut self, dev: DevId, user: UserId, device: Device, held: Vec<Letter>, after: Option<Place>) {
-        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
         let Device { shard, conn, .. } = device;
+        let before = self.mailboxes.flushes.get(&(dev, user));
         // Reading from the beginning finds everything that is there by now.
-        let again = after.is_some() && entry.flush.as_ref().is_some_and(|flush| flush.again);
+        let again = after.is_some() && before.is_some_and(|flush| flush.again);
         let held_bytes = held.iter().map(Letter::bytes).sum();
-        entry.flush = Some(Box::new(Flushing { shard, conn, reading: true, again, held, held_bytes }));
+        let flush = Flushing { shard, conn, reading: true, again, held, held_bytes };
+        self.mailboxes.flushes.insert((dev, user), flush);
         if let Some(ids) = self.mailboxes.undeleted.remove(&(dev, user)) {
             self.mailboxes.undeleted_count -= ids.len();
             self.take_off_queue(dev, user, ids.into_iter().collect());
@@ -244,7 +256,8 @@ impl Hub {
     /// Storage says what waits for the user.
     pub(super) fn queue_read(&mut self, dev: DevId, user: UserId, result: Result<Outcome, StorageError>, now: Now) {
         let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
-        let Some(flush) = entry.flush.as_mut().filter(|flush| flush.reading) else { return };
+        let flush = self.mailboxes.flushes.get_mut(&(dev, user));
+        let Some(flush) = flush.filter(|flush| flush.reading) else { return };
         let (shard, conn) = (flush.shard, flush.conn);
         let Some(device) = entry.devices.iter_mut().find(|device| device.is(shard, conn)) else {
             return self.flush_another(dev, user);
@@ -302,7 +315,8 @@ impl Hub {
             self.take_off_queue(dev, user, ids);
         }
         let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
-        let Some(state) = entry.flush.as_mut().filter(|state| !state.reading && state.conn == conn) else { return };
+        let state = self.mailboxes.flushes.get_mut(&(dev, user));
+        let Some(state) = state.filter(|state| !state.reading && state.conn == conn) else { return };
         match (taken, register) {
             (true, true) => self.end_flush(dev, user),
             (true, false) => {
@@ -320,8 +334,8 @@ impl Hub {
 
     /// A connection has been given everything: the next one's turn.
     fn end_flush(&mut self, dev: DevId, user: UserId) {
-        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
-        let again = entry.flush.take().is_some_and(|flush| flush.again);
+        let again = self.mailboxes.take_flush(dev, user).is_some_and(|flush| flush.again);
+        let Some(entry) = self.mailboxes.users.get(&(dev, user)) else { return };
         if entry.devices.is_empty() {
             return self.forget_user(dev, user);
         }
@@ -333,8 +347,8 @@ impl Hub {
 
     /// Something was queued although the user is here: for one of the registered connections.
     fn flush_registered(&mut self, dev: DevId, user: UserId) {
-        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
-        if let Some(flush) = &mut entry.flush {
+        let Some(entry) = self.mailboxes.users.get(&(dev, user)) else { return };
+        if let Some(flush) = self.mailboxes.flushes.get_mut(&(dev, user)) {
             flush.again = true;
             return;
         }
@@ -346,8 +360,8 @@ impl Hub {
 
     /// The connection under way is gone: its messages are for another one, or stay.
     fn flush_another(&mut self, dev: DevId, user: UserId) {
-        let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
-        let held = entry.flush.take().map(|mut flush| flush.take_held()).unwrap_or_default();
+        let held = self.mailboxes.take_flush(dev, user).map(|flush| flush.held).unwrap_or_default();
+        let Some(entry) = self.mailboxes.users.get(&(dev, user)) else { return };
         let with = |state| entry.devices.iter().find(move |device| device.state == state).copied();
         if let Some(device) = with(DeviceState::New).or_else(|| with(DeviceState::Registered)) {
             return self.read_queue(dev, user, device, held, None);
@@ -420,7 +434,8 @@ impl Hub {
         let mut shards: Vec<ShardId> = Vec::new();
         if let Some(entry) = entry {
             let alone = !entry.devices.iter().any(|device| device.state == DeviceState::Registered);
-            let moving = entry.flush.as_mut().filter(|flush| flush.reading || !registered(&entry.devices, flush));
+            let flush = self.mailboxes.flushes.get_mut(&(dev, user));
+            let moving = flush.filter(|flush| flush.reading || !registered(&entry.devices, flush));
             if let Some(flush) = moving {
                 if !flush.reading && alone && flush.held.is_empty() {
                     // Whoever takes the queue slowly finds it there, and nobody waits for that.

@@ -21,6 +21,7 @@ mod conns;
 mod departed;
 mod details;
 mod fan_out;
+mod few;
 mod history;
 mod leaving;
 mod limits;

@@ -7,6 +7,8 @@ use ahash::RandomState;
 
 use crate::model::{ConnId, DevId, UserId};
 
+use super::few::Few;
+
 #[derive(Clone, Copy, Debug)]
 struct Device {
     conn: ConnId,
@@ -16,7 +18,7 @@ struct Device {
 
 #[derive(Debug)]
 pub(super) struct Users {
-    devices: HashMap<(DevId, UserId), Vec<Device>, RandomState>,
+    devices: HashMap<(DevId, UserId), Few<Device>, RandomState>,
     /// Connections in all lists together.
     count: usize,
 }
@@ -27,20 +29,19 @@ impl Users {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.devices.capacity() * (size_of::<((DevId, UserId), Vec<Device>)>() + 1) + self.count * size_of::<Device>()
+        self.devices.capacity() * (size_of::<((DevId, UserId), Few<Device>)>() + 1)
+            + self.count.saturating_sub(self.devices.len()) * size_of::<Device>()
     }
 
     pub(super) fn came(&mut self, dev: DevId, user: UserId, conn: ConnId) {
-        // Nearly every user has one connection; the usual first step of growth would take four.
-        let list = self.devices.entry((dev, user)).or_insert_with(|| Vec::with_capacity(1));
-        list.push(Device { conn, registered: false });
+        self.devices.entry((dev, user)).or_default().push(Device { conn, registered: false });
         self.count += 1;
     }
 
     pub(super) fn went(&mut self, dev: DevId, user: UserId, conn: ConnId) {
         let Entry::Occupied(mut list) = self.devices.entry((dev, user)) else { return };
         let Some(place) = list.get().iter().position(|device| device.conn == conn) else { return };
-        list.get_mut().swap_remove(place);
+        list.get_mut().remove(place);
         self.count -= 1;
         if list.get().is_empty() {
             list.remove();
@@ -62,12 +63,12 @@ impl Users {
     }
 
     pub(super) fn connections(&self, dev: DevId, user: UserId) -> impl Iterator<Item = ConnId> {
-        self.devices.get(&(dev, user)).into_iter().flatten().map(|device| device.conn)
+        self.devices.get(&(dev, user)).into_iter().flat_map(|list| list.iter()).map(|device| device.conn)
     }
 
     /// Those that get personal messages.
     pub(super) fn registered(&self, dev: DevId, user: UserId) -> impl Iterator<Item = ConnId> {
-        let all = self.devices.get(&(dev, user)).into_iter().flatten();
+        let all = self.devices.get(&(dev, user)).into_iter().flat_map(|list| list.iter());
         all.filter(|device| device.registered).map(|device| device.conn)
     }
 }

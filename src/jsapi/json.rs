@@ -182,7 +182,7 @@ impl Data<'_> {
     }
 }
 
-fn write_list<'a>(objects: &mut dyn Iterator<Item = [Member<'a>; 2]>, out: &mut Vec<u8>) {
+fn write_list(objects: &mut dyn Iterator<Item = [Member<'_>; 2]>, out: &mut Vec<u8>) {
     out.push(b'[');
     for (place, object) in objects.enumerate() {
         if place > 0 {

@@ -204,6 +204,8 @@ impl StorageThread {
                 failing: false,
                 expire_at: Instant::now() + EXPIRE_FIRST,
                 expired: Expired::default(),
+                jobs: 0,
+                give_back_at: None,
                 counters: Counters::default(),
                 board,
                 retry,
@@ -308,6 +310,9 @@ struct Keeper {
     expire_at: Instant,
     /// What this look has removed so far.
     expired: Expired,
+    /// Jobs since memory was given back; when to do that, if there were many and then none.
+    jobs: usize,
+    give_back_at: Option<Instant>,
     counters: Counters,
     board: Board,
     retry: Duration,
@@ -324,6 +329,10 @@ impl Keeper {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.jobs += group.len();
+            if self.jobs >= MANY_JOBS && !group.is_empty() {
+                self.give_back_at = Some(Instant::now() + QUIET);
             }
             self.carry_out(&mut group);
             self.work_on_time();
@@ -342,12 +351,16 @@ impl Keeper {
 
     /// When there is something to do without a job.
     fn deadline(&self) -> Instant {
-        let Some(outage) = &self.outage else { return self.expire_at };
-        let give_up = self.waiting.oldest().map(|since| since + self.retry);
-        give_up.map_or(outage.next_try, |give_up| give_up.min(outage.next_try))
+        let next = self.outage.as_ref().map_or(self.expire_at, |outage| outage.next_try);
+        let give_up = self.outage.as_ref().and_then(|_| self.waiting.oldest()).map(|since| since + self.retry);
+        [give_up, self.give_back_at].into_iter().flatten().fold(next, Instant::min)
     }
 
     fn work_on_time(&mut self) {
+        if self.give_back_at.take_if(|at| *at <= Instant::now()).is_some() {
+            self.jobs = 0;
+            shards::give_back_memory();
+        }
         if let Some(outage) = &self.outage {
             if Instant::now() >= outage.next_try {
                 self.try_again();
@@ -520,6 +533,10 @@ const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Between two tries to reach it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// From the start to the first look for what is too old; between two looks; between two pieces of one.
+/// A crowd has come or gone: so many jobs, and then none for so long. What was in use for a moment then goes back to the
+/// system. In between nobody looks, because whoever allocates would be held up.
+const MANY_JOBS: usize = 2_000;
+const QUIET: Duration = Duration::from_secs(2);
 const EXPIRE_FIRST: Duration = Duration::from_secs(1);
 const EXPIRE_INTERVAL: Duration = Duration::from_mins(1);
 const EXPIRE_PAUSE: Duration = Duration::from_millis(20);

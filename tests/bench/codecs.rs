@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use encke::cometql::sql::{self, StringEscapes};
-use encke::hub::{Credentials, Details, Hub, HubConfig, Input, Limits, Placement, RingMessage, StatementId, TokenKeys};
+use encke::hub::{
+    Ask, AskId, Credentials, Details, Hub, HubConfig, Input, Limits, Placement, Question, RingMessage, StatementId,
+    TokenKeys,
+};
 use encke::model::{
     ConnId, DevId, EventName, Now, PipeKey, PipeName, Publication, ShardId, Time, UnixTime, UserId, WireForm,
 };
@@ -57,11 +60,11 @@ fn main() {
         black_box(http::upgrade(&head)).unwrap();
     });
     hub();
+    presence();
 }
 
-/// From the ring to the finished fan-out, without the sockets.
-fn hub() {
-    const SUBSCRIBERS: u32 = 1000;
+/// A hub whose pipe has so many members.
+fn hub_with(members: u32, pipe: &PipeName) -> Hub {
     let mut hub = Hub::new(HubConfig {
         shard: ShardId(0),
         placement: Placement::new(1, 7),
@@ -82,8 +85,7 @@ fn hub() {
         seed: 0,
         departed_max: 0,
     });
-    let pipe = PipeName::new(b"simplechat").unwrap();
-    for index in 0..SUBSCRIBERS {
+    for index in 0..members {
         let conn = ConnId { index, generation: 1 };
         let credentials =
             Credentials { dev: DevId(0), user: UserId::ANONYMOUS, key: "".into(), details: Details::default() };
@@ -91,6 +93,12 @@ fn hub() {
         hub.handle(Input::Subscribe { conn, pipes: vec![pipe.clone()] }, NOW);
     }
     while hub.poll_output().is_some() {}
+    hub
+}
+
+/// From the ring to the finished fan-out, without the sockets.
+fn hub() {
+    let mut hub = hub_with(1000, &PipeName::new(b"simplechat").unwrap());
     let statement = Some(StatementId { session: ConnId::default(), number: 0 });
     report("hub: a publication to its fan-out of 1,000", 200, || {
         let message = RingMessage::Publish { publication: Box::new(publication("hello")), statement };
@@ -100,6 +108,26 @@ fn hub() {
             black_box(output);
         }
     });
+}
+
+/// What a pipe with very many members is asked, without the ring: a count must not depend on how many they are.
+fn presence() {
+    for members in [1_000, 100_000] {
+        let name = PipeName::new(b"track_all").unwrap();
+        let mut hub = hub_with(members, &name);
+        let mut ask = |question| {
+            let ask = Ask { id: AskId(1), question };
+            hub.handle(Input::Ring { from: ShardId(1), message: RingMessage::Ask(Box::new(ask)) }, NOW);
+            while let Some(output) = hub.poll_output() {
+                black_box(output);
+            }
+        };
+        let pipe = || PipeKey { dev: DevId(0), name: name.clone() };
+        report(&format!("hub: a count of {members} members"), 20_000, || ask(Question::PipeCounts(vec![pipe()])));
+        report(&format!("hub: a page of 512 of {members} members"), 200, || {
+            ask(Question::Members { pipe: pipe(), before: None, rows: 512 });
+        });
+    }
 }
 
 fn publication(message: &str) -> Publication {

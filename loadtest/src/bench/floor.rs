@@ -130,6 +130,7 @@ impl Floor {
             connections: subscribers,
             opening: Opening::Bare,
             under_way_max: 256,
+            receive_bytes: None,
             limit: limit + Duration::from_millis(10) * subscribers as u32,
         };
         crowd.connect(&plan)?;

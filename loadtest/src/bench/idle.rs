@@ -12,6 +12,8 @@ use crate::system;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Bytes of user memory that an idle connection of a user with two pipes may take.
+pub const USERS_BAR: f64 = 256.0;
 /// Connections of the round that warms the server up.
 const WARM_UP_CONNECTIONS: usize = 256;
 /// How long the server is watched while it holds.
@@ -28,6 +30,9 @@ pub struct Options {
     /// A pipe of its own for each connection, the name above being the prefix
     #[arg(long)]
     pub distinct_pipes: bool,
+    /// Each connection is an authorised user's, with a second pipe and the name of a program
+    #[arg(long)]
+    pub users: bool,
     /// Seconds to watch the server while it holds
     #[arg(long, default_value_t = HOLD.as_secs())]
     pub hold_seconds: u64,
@@ -42,12 +47,17 @@ pub fn run(target: &Target, options: &Options, report: &mut Report) -> Result<()
     } else {
         Pipes::Shared(options.pipe.clone())
     };
+    let second = options.users.then(|| format!("{}_second", options.pipe));
     let shape = Arc::new(PublicationShape::new(&options.pipe, "tick", 10)?);
     let mut crowd = Crowd::start(system::threads_for(connections), target.client_core)?;
     let mut client = target.log_in()?;
 
+    if options.users {
+        super::add_users(&mut client, connections)?;
+    }
+
     let warm_up = WARM_UP_CONNECTIONS.min(connections);
-    crowd.connect(&target.plan(warm_up, pipes.clone()))?;
+    crowd.connect(&target.plan_of(warm_up, pipes.clone(), second.clone()))?;
     wait_for_subscribers(&mut client, &pipes, warm_up, warm_up as u64, limit)?;
     crowd.close()?;
     wait_for_subscribers(&mut client, &pipes, warm_up, 0, limit)?;
@@ -56,9 +66,13 @@ pub fn run(target: &Target, options: &Options, report: &mut Report) -> Result<()
     settle()?;
     let before = memory()?;
 
-    let mut record = Record::new(if options.distinct_pipes { "idle, distinct pipes" } else { "idle" });
+    let mut record = Record::new(match (options.users, options.distinct_pipes) {
+        (true, _) => "idle users",
+        (false, true) => "idle, distinct pipes",
+        (false, false) => "idle",
+    });
     let meter = Meter::start(process)?;
-    let summary = crowd.connect(&target.plan(connections, pipes.clone()))?;
+    let summary = crowd.connect(&target.plan_of(connections, pipes.clone(), second))?;
     // What the server still does for the last of them belongs to connecting; counting them does not.
     settle()?;
     let mut connecting = meter.stop()?;
@@ -74,7 +88,11 @@ pub fn run(target: &Target, options: &Options, report: &mut Report) -> Result<()
     let held = memory()?;
     if let (Some(before), Some(held)) = (before, held) {
         let each = |after: u64, before: u64| (after as f64 - before as f64) * 1024.0 / connections as f64;
-        record.number("rss_bytes_per_connection", each(held.rss_kib, before.rss_kib));
+        let rss = each(held.rss_kib, before.rss_kib);
+        record.number("rss_bytes_per_connection", rss);
+        if options.users {
+            record.number("bar", USERS_BAR).text("verdict", if rss <= USERS_BAR { "met" } else { "missed" });
+        }
         record.number("pss_bytes_per_connection", each(held.pss_kib, before.pss_kib));
         record.number("anonymous_bytes_per_connection", each(held.anonymous_kib, before.anonymous_kib));
         record.memory("before", before).memory("held", held);

@@ -9,10 +9,13 @@ pub mod latency;
 pub mod many;
 pub mod meter;
 pub mod offline;
+pub mod presence;
 pub mod report;
 pub mod roundtrip;
 pub mod sessions;
+pub mod slow;
 pub mod statistics;
+pub mod storm;
 pub mod window;
 
 use crate::cometql::CometQl;
@@ -26,6 +29,18 @@ use std::time::{Duration, Instant};
 
 /// Names in one counting query: keeps the text below 9,000 bytes, which the oldest servers of this protocol accept.
 const NAMES_PER_QUERY: usize = 200;
+
+/// The key of every user of a run.
+pub const USER_KEY: &str = "benchkey";
+
+/// Gives the users 1 to `count` that key.
+pub fn add_users(client: &mut CometQl, count: usize) -> Result<(), Error> {
+    let users: Vec<String> = (1..=count).map(|user| format!("({user},'{USER_KEY}')")).collect();
+    for chunk in users.chunks(NAMES_PER_QUERY) {
+        client.execute(&format!("INSERT INTO users_auth (id, hash) VALUES {}", chunk.join(",")))?;
+    }
+    Ok(())
+}
 
 /// Where the server is and how it is watched.
 #[derive(Clone, Debug, clap::Args)]
@@ -75,11 +90,17 @@ impl Target {
     }
 
     pub fn plan(&self, connections: usize, pipes: Pipes) -> ConnectPlan {
+        self.plan_of(connections, pipes, None)
+    }
+
+    /// As users with a second pipe, or as nobody.
+    pub fn plan_of(&self, connections: usize, pipes: Pipes, second: Option<String>) -> ConnectPlan {
         ConnectPlan {
             target: self.ws,
             connections,
-            opening: Opening::Browser { tenant: self.tenant, pipes },
+            opening: Opening::Browser { tenant: self.tenant, pipes, second },
             under_way_max: 256,
+            receive_bytes: None,
             limit: self.limit() + Duration::from_millis(10) * connections as u32,
         }
     }

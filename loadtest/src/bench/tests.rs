@@ -105,7 +105,8 @@ fn idle_counts_shared_and_distinct_pipes() {
     for distinct_pipes in [false, true] {
         let server = FakeServer::start(Behaviour::Honest);
         let mut report = Report::default();
-        let options = idle::Options { connections: 30, pipe: "bench_idle".into(), distinct_pipes, hold_seconds: 0 };
+        let options =
+            idle::Options { connections: 30, pipe: "bench_idle".into(), distinct_pipes, users: false, hold_seconds: 0 };
         idle::run(&target(&server), &options, &mut report).unwrap();
         assert!(!report.is_failed());
         check(&report.records()[0], &[("connections", 30.0)]);

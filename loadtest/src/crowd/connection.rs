@@ -6,6 +6,7 @@
 //! ```
 
 use super::{ConnectPlan, Opening};
+use crate::bench::USER_KEY;
 use crate::error::Error;
 use crate::frame::{self, Frame};
 use crate::hello::{self, Hello};
@@ -59,6 +60,9 @@ impl Connection {
             let socket = Socket::new(Domain::for_address(target), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_nonblocking(true)?;
             socket.set_tcp_nodelay(true)?;
+            if let Some(bytes) = prepared.plan.receive_bytes {
+                socket.set_recv_buffer_size(bytes)?;
+            }
             if let Some(source) = system::source_address(target, number, prepared.process) {
                 socket.bind(&source.into())?;
             }
@@ -122,10 +126,15 @@ impl Connection {
         }
         match &prepared.plan.opening {
             Opening::Bare => self.state = State::Open,
-            Opening::Browser { tenant, .. } => {
+            Opening::Browser { tenant, second, .. } => {
                 let uuid = format!("{:08x}{number:024x}", prepared.process);
-                let request = Hello::anonymous(*tenant, &uuid).encode(&prepared.host, &prepared.key);
-                self.send_whole(&request, number)?;
+                let hello = match second {
+                    // As many programs as browsers have versions that matter.
+                    Some(_) => Hello::user(*tenant, number as u32 + 1, USER_KEY, &uuid)
+                        .with_header("User-Agent", &format!("Mozilla/5.0 (X11; Linux x86_64) Browser/{}", number % 8)),
+                    None => Hello::anonymous(*tenant, &uuid),
+                };
+                self.send_whole(&hello.encode(&prepared.host, &prepared.key), number)?;
                 self.state = State::Head;
             }
         }
@@ -153,11 +162,16 @@ impl Connection {
         if !text.contains("\"event\":\"serverInfo\"") {
             return Err(Error::protocol(format!("{text:?} came where serverInfo was due")));
         }
+        let is_user = matches!(prepared.plan.opening, Opening::Browser { second: Some(_), .. });
+        if is_user && !text.contains("\"authorized\":true") {
+            return Err(Error::protocol(format!("user {} was not let in: {text:?}", number + 1)));
+        }
         let used = frame.bytes;
         self.partial.drain(..used);
         self.release_partial();
-        if let Opening::Browser { pipes, .. } = &prepared.plan.opening {
-            let command = format!("subscription\n{}", pipes.name(number));
+        if let Opening::Browser { pipes, second, .. } = &prepared.plan.opening {
+            let names: Vec<String> = std::iter::once(pipes.name(number)).chain(second.clone()).collect();
+            let command = format!("subscription\n{}", names.join("\n"));
             let mut bytes = Vec::new();
             let mask = (number as u32 | 0x0100_0000).to_be_bytes();
             frame::write_client_frame(&mut bytes, true, frame::TEXT, command.as_bytes(), mask);

@@ -24,8 +24,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How the connections of a crowd begin.
 #[derive(Clone, Debug)]
 pub enum Opening {
-    /// As browsers of this tenant, each subscribed to its pipe after `serverInfo`.
-    Browser { tenant: u32, pipes: Pipes },
+    /// As browsers of this tenant, each subscribed to its pipe after `serverInfo`. With a second pipe as users, each the one
+    /// after its number, who must be let in, and with the name of a program.
+    Browser { tenant: u32, pipes: Pipes, second: Option<String> },
     /// Connected is enough: the peer sends frames at once.
     Bare,
 }
@@ -55,6 +56,8 @@ pub struct ConnectPlan {
     /// Handshakes under way at a time, over all threads: below the server's backlog, or requests are dropped and
     /// repeated a second later.
     pub under_way_max: usize,
+    /// What the system keeps of received bytes, about; `None`: as it likes.
+    pub receive_bytes: Option<usize>,
     pub limit: Duration,
 }
 

@@ -7,8 +7,9 @@ fn plan(server: &FakeServer, connections: usize) -> ConnectPlan {
     ConnectPlan {
         target: server.ws,
         connections,
-        opening: Opening::Browser { tenant: 0, pipes: Pipes::Shared("pipe".into()) },
+        opening: Opening::Browser { tenant: 0, pipes: Pipes::Shared("pipe".into()), second: None },
         under_way_max: 4,
+        receive_bytes: None,
         limit: Duration::from_secs(20),
     }
 }
@@ -107,6 +108,7 @@ fn seventy_thousand_connections() {
             connections: 14_000,
             opening: Opening::Bare,
             under_way_max: 100,
+            receive_bytes: None,
             limit: Duration::from_mins(1),
         };
         crowd.connect(&plan).unwrap();

@@ -122,6 +122,11 @@ impl Ledger {
         Self { next: first, seen: u64::MAX }
     }
 
+    /// The sequence number that is due.
+    pub fn next(&self) -> u32 {
+        self.next
+    }
+
     /// A new round starts with `first`; what is missing of the rounds before was counted there.
     pub fn begin(&mut self, first: u32) {
         if self.next != first {

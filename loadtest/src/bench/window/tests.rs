@@ -36,8 +36,9 @@ fn no_more_than_the_window_is_under_way() {
         let plan = ConnectPlan {
             target: server.ws,
             connections: 4,
-            opening: Opening::Browser { tenant: 0, pipes: Pipes::Shared("pipe".into()) },
+            opening: Opening::Browser { tenant: 0, pipes: Pipes::Shared("pipe".into()), second: None },
             under_way_max: 256,
+            receive_bytes: None,
             limit: Duration::from_secs(20),
         };
         crowd.connect(&plan).unwrap();
