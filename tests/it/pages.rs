@@ -226,6 +226,7 @@ fn the_figures_are_for_who_knows_the_password() {
         let figures: Value = serde_json::from_str(message["data"].as_str()?).expect("JSON");
         assert_eq!(figures["shards"].as_array().map(Vec::len), Some(3));
         assert_eq!(figures["largest"], json!([]), "the pipe itself is none of them");
+        assert_eq!(figures["all"]["deliveries"], 0, "who looks changes nothing");
         (figures["all"]["connections"] == 1).then_some(())
     });
     assert!(told.is_some(), "the connection is not counted");
