@@ -413,6 +413,8 @@ pub enum PublicationKind {
     Presence,
     /// A connection came into a `track_` pipe or left it; the event says which.
     Track { user: UserId, uuid: Box<str> },
+    /// The server's own figures, of which it does not count itself.
+    Figures,
 }
 
 /// A message accepted into a pipe. Immutable once its owner has given it time and position; encoded at most once

@@ -1,8 +1,8 @@
 //! A request's bytes, as far as they are answered without a file or a hub: head, route, upgrade, hello.
 
 use encke::http::{
-    Conditions, HeadLimits, HeadStep, Query, Route, Site, Terms, Validators, Wanted, origin_allowed, parse_head,
-    plain_answer, route, upgrade,
+    Conditions, Cors, HeadLimits, HeadStep, Query, Route, Site, Terms, Validators, Wanted, credentials, origin_allowed,
+    parse_head, plain_answer, route, same_origin, upgrade,
 };
 use encke::jsapi::parse_hello;
 
@@ -28,6 +28,12 @@ pub(crate) fn check(bytes: &[u8]) {
         }
         Route::Health => {}
         Route::Events(fields) | Route::Poll(_, fields) => drop(Query::new(fields).value("pipes")),
+        Route::WithPassword(_, fields) => {
+            drop(Query::new(fields).value("database"));
+            let _ = (same_origin(&head), credentials(&head));
+            assert_eq!(Terms::of(&head, &route(&head), &["a.example"]).cors, Cors::Nobody);
+            let _ = encke::cometql::json::statements(&bytes[head.used..]);
+        }
         plain => {
             let terms = Terms::of(&head, &plain, &["a.example"]);
             let site = Site { start_page: "", cometql_port: 3300, node_name: "n" };

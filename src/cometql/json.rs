@@ -178,6 +178,7 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::*;
     use crate::cometql::errors::Code;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn text(text: &str) -> Parameter {
@@ -229,6 +230,31 @@ mod tests {
         check(br#"{"sql":"a","params":[{}]}"#, "pass its text");
         check(br#"{"sql":"a"} {"sql":"b"}"#, "trailing");
         check(format!("[{}]", vec![r#"{"sql":"a"}"#; STATEMENTS_MAX + 1].join(",")).as_bytes(), "1000 statements");
+    }
+
+    proptest! {
+        #[test]
+        fn texts_come_through_both_ways(sql in ".*", values in prop::collection::vec(".*", 0..5)) {
+            let body = json!([{ "sql": sql, "params": values }]).to_string();
+            let expected = values.iter().map(|value| text(value)).collect();
+            prop_assert_eq!(statements(body.as_bytes()), Ok(vec![(sql.into(), expected)]));
+
+            let (mut results, mut out) = (Results::default(), Vec::new());
+            let columns: Vec<_> =
+                values.iter().map(|name| ResultColumn { name: name.clone(), number: false }).collect();
+            results.columns(&columns, &mut out);
+            results.row(values.iter().map(|value| Some(value.as_bytes())), &mut out);
+            results.end_rows(&mut out);
+            results.end(&mut out);
+            prop_assert_eq!(&parsed(&out)["results"][0]["rows"][0], &json!(values));
+        }
+
+        #[test]
+        fn any_body_is_answered(body in prop::collection::vec(any::<u8>(), 0..200), cut in any::<prop::sample::Index>()) {
+            let _ = statements(&body);
+            let whole = br#"[{"sql":"a \u0430","params":["\ud83d\ude00",1e9,null,{"a":[]}]}]"#;
+            let _ = statements(&whole[..cut.index(whole.len())]);
+        }
     }
 
     fn columns() -> [ResultColumn; 2] {

@@ -525,6 +525,9 @@ impl Hub {
         }
         let delivered = self.arrivals.form(&self.pipes, &self.conns, self.config.shard, &mut self.outputs);
         for (publication, connections) in delivered {
+            if publication.kind == PublicationKind::Figures {
+                continue;
+            }
             self.counters.deliveries += u64::from(connections);
             if connections > 0 && self.formed.len() < FORMED_MAX {
                 self.formed.push(publication.position);

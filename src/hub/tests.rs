@@ -295,7 +295,7 @@ impl Net {
 
 fn text_of(publication: &Publication) -> String {
     match &publication.kind {
-        PublicationKind::Message => publication.message.to_string(),
+        PublicationKind::Message | PublicationKind::Figures => publication.message.to_string(),
         PublicationKind::Presence => format!("{} {}", publication.pipe.name, publication.event.as_str()),
         PublicationKind::Track { user, uuid } => format!("{} {user} {uuid}", publication.event.as_str()),
     }

@@ -13,7 +13,9 @@ use super::notice::{encode_personal, subscriber};
 pub fn encode_publication(publication: &Publication, form: WireForm, out: &mut Vec<u8>) {
     let members;
     let (data, time) = match &publication.kind {
-        PublicationKind::Message => (Data::Text(&publication.message), Some(publication.time)),
+        PublicationKind::Message | PublicationKind::Figures => {
+            (Data::Text(&publication.message), Some(publication.time))
+        }
         PublicationKind::Presence => (Data::Text(&publication.message), None),
         PublicationKind::Track { user, uuid } => {
             members = subscriber(*user, uuid);

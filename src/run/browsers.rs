@@ -460,10 +460,15 @@ impl Browsers {
 
     fn go_on_with_figures(&mut self, io: &mut impl Runtime) {
         self.figures.notice(&mut self.hub, || io.now().time);
-        if self.figures.due().is_none_or(|due| io.now().time < due) || io.congested() {
+        let Some(due) = self.figures.due() else { return };
+        let now = io.now().time;
+        if now < due {
             return;
         }
-        if let Some(publication) = self.figures.tell(&mut self.hub, io.now().time) {
+        if io.congested() {
+            return self.figures.put_off(now);
+        }
+        if let Some(publication) = self.figures.tell(&mut self.hub, now) {
             self.input(io, Input::Announce { publication });
         }
     }

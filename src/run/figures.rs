@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::figures::Figures;
 use crate::hub::{Hub, Placement, Tops};
 use crate::metrics::Counters;
-use crate::model::{DevId, EventName, PipeKey, PipeName, Publication, ShardId, Time};
+use crate::model::{DevId, EventName, PipeKey, PipeName, Publication, PublicationKind, ShardId, Time};
 
 use super::PRODUCT;
 use super::host::Board;
@@ -106,6 +106,11 @@ impl ShardFigures {
         self.put(Tops::default());
     }
 
+    /// The rings are full: a little later, when they may not be.
+    pub(super) fn put_off(&mut self, now: Time) {
+        self.due = self.due.map(|_| now + INTERVAL / 20);
+    }
+
     /// What is to be published now, if this shard is the one that does it.
     pub(super) fn tell(&mut self, hub: &mut Hub, now: Time) -> Option<Box<Publication>> {
         self.due = self.due.map(|_| now + INTERVAL);
@@ -114,7 +119,9 @@ impl ShardFigures {
             return None;
         }
         let event = EventName::new(b"figures").unwrap_or_default();
-        Some(Box::new(Publication::new(self.watch.pipe.clone(), event, self.watch.message(now))))
+        let mut publication = Publication::new(self.watch.pipe.clone(), event, self.watch.message(now));
+        publication.kind = PublicationKind::Figures;
+        Some(Box::new(publication))
     }
 
     fn put(&self, mut tops: Tops) {

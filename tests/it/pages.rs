@@ -1,10 +1,14 @@
-//! The dashboard and the SQL console in a real browser.
+//! The pages of the server in a real browser: what the start page tells to paste, the SQL console, the dashboard.
 
 use crate::browser::{BROWSERS, Page};
+use crate::php::have_php;
 use crate::server::{PATIENCE, Server, Setup};
 use crate::tools;
 use crate::transports::Http;
 use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -38,6 +42,44 @@ const NEWEST: &str = "document.querySelector('.result')?.innerText ?? ''";
 
 fn await_newest(page: &mut Page, text: &str) {
     page.await_value(&format!("String(({NEWEST}).includes(`{text}`)) + ({NEWEST}).slice(0, 0)"), "true");
+}
+
+/// Each is run as it stands there, in the server's folder.
+#[test]
+fn the_snippets_of_the_start_page_publish() {
+    let test = "the_snippets_of_the_start_page_publish";
+    let Some(program) = tools::need(test, &BROWSERS) else { return };
+    let _alone = tools::alone();
+    let server = Server::start(&Setup { password: None, ..Setup::default() });
+    let mut page = Page::open(&program, &format!("http://{}/", server.browsers));
+    server.await_subscribers("simplechat", 1);
+    let deps = tools::root().join(".test-deps");
+    let python = deps.join("venv/bin/python");
+    let node_modules = deps.join("node/node_modules");
+    let mut received = 0;
+    for (tab, file, run) in [
+        ("shell", "snippet.sh", tools::need(test, &["mysql"]).and(tools::find(&["bash"]))),
+        ("php", "snippet.php", tools::find(&["php"]).filter(|_| have_php(test))),
+        ("python", "snippet.py", Some(python).filter(|python| python.is_file())),
+        ("node", "snippet.mjs", tools::need(test, &["node"]).filter(|_| node_modules.join("mysql2").is_dir())),
+        ("curl", "snippet.sh", tools::need(test, &["curl"]).and(tools::find(&["bash"]))),
+    ] {
+        page.evaluate(&format!("document.getElementById('tab-{tab}').click()"));
+        let snippet = page.evaluate("document.getElementById('publisher').textContent");
+        let Some(run) = run else {
+            tools::skip(test, tab, &format!("what the {tab} snippet needs is not here"));
+            continue;
+        };
+        fs::write(server.folder().join(file), &snippet).expect("a file for the test");
+        if tab == "node" {
+            symlink(&node_modules, server.folder().join("node_modules")).expect("the libraries");
+        }
+        let finished = tools::run(Command::new(run).arg(file).current_dir(server.folder()), PATIENCE);
+        assert!(finished.status.success(), "{snippet}\n{}{}", finished.stdout, finished.stderr);
+        received += 1;
+        let count = if received == 1 { "1 message".to_owned() } else { format!("{received} messages") };
+        page.await_value("document.getElementById('count').textContent", &count);
+    }
 }
 
 #[test]
@@ -184,6 +226,7 @@ fn the_figures_are_for_who_knows_the_password() {
         let figures: Value = serde_json::from_str(message["data"].as_str()?).expect("JSON");
         assert_eq!(figures["shards"].as_array().map(Vec::len), Some(3));
         assert_eq!(figures["largest"], json!([]), "the pipe itself is none of them");
+        assert_eq!(figures["all"]["deliveries"], 0, "who looks changes nothing");
         (figures["all"]["connections"] == 1).then_some(())
     });
     assert!(told.is_some(), "the connection is not counted");

@@ -168,7 +168,8 @@ impl Browsers {
             let media_type = media_type.split(|byte| *byte == b';').next().unwrap_or_default();
             media_type.trim_ascii().eq_ignore_ascii_case(b"application/json")
         });
-        let user = query.value("user").or(user).unwrap_or_else(|| "root".into()).into();
+        let named = |user: &String| !user.is_empty();
+        let user = query.value("user").or(user).filter(named).unwrap_or_else(|| "root".into()).into();
         let database = query.value("database").map(Into::into);
         let wanted = Wanted { terms, what, is_json, address, user, database, password };
         match http::body(head, rest, self.config.batches.body_bytes_max) {

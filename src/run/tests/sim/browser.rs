@@ -24,7 +24,7 @@ impl Heard {
     fn watch(&mut self, publication: &Publication) {
         let event = publication.event.as_str();
         match &publication.kind {
-            PublicationKind::Message => {}
+            PublicationKind::Message | PublicationKind::Figures => {}
             PublicationKind::Presence => assert_ne!(self.last_message, event, "told twice: {event}"),
             PublicationKind::Track { uuid, .. } => {
                 let comes = event == "subscription";
