@@ -199,6 +199,14 @@ fn the_numbers_of_the_dashboard_move() {
     page.await_value(&tile("Connections"), "5");
 }
 
+#[test]
+fn the_console_explains_every_error() {
+    let script = fs::read_to_string(tools::root().join("web/pages/console.js")).expect("the console");
+    for code in encke::cometql::errors::Code::ALL {
+        assert!(script.contains(&format!("\n  {}: [\"", code.number())), "{code:?} is not explained");
+    }
+}
+
 /// Nothing is told while nobody looks, and who does not know the password cannot look.
 #[test]
 fn the_figures_are_for_who_knows_the_password() {
