@@ -11,8 +11,7 @@ use crate::ws::{self, Deflater};
 use super::super::host::{id, token};
 use super::super::polls::Polls;
 use super::super::runtime::Runtime;
-use super::writing::{append_publication, frame};
-use super::{Browser, Phase, browser};
+use super::{Browser, Phase, append_publication, browser, frame};
 
 /// What makes two receivers get the same bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
