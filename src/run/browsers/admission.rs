@@ -46,6 +46,9 @@ impl Browsers {
         terms: &Terms,
         callback: Option<&str>,
     ) -> Result<(), Progress> {
+        if !self.config.hub.limits.counts_connections() {
+            return Ok(());
+        }
         if !self.admissions.contains_key(&conn) {
             let Some(browser) = browser_mut(io, conn) else { return Err(Progress::Over) };
             browser.phase = Phase::Admission;
