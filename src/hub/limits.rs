@@ -32,7 +32,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    fn counts_connections(&self) -> bool {
+    /// Whether anybody has to be asked before a connection begins.
+    pub fn counts_connections(&self) -> bool {
         self.connections_per_address_max > 0 || self.connects_per_address_per_s > 0
     }
 
@@ -168,8 +169,7 @@ impl<K: Copy + Eq + Hash + Ord> Pace<K> {
 impl Hub {
     /// Somebody at this address wants to begin a connection: answered by [`Output::Admitted`].
     pub(super) fn ask_admission(&mut self, conn: ConnId, address: IpAddr) {
-        let limits = &self.config.limits;
-        match limits.counted(address).filter(|_| limits.counts_connections()) {
+        match self.config.limits.counted(address) {
             Some(counted) => {
                 let to = self.config.placement.owner_of_address(counted);
                 self.send(to, RingMessage::Admit { address, conn });

@@ -18,6 +18,7 @@
 mod admission;
 mod batches;
 mod fan_out;
+mod letters;
 mod polling;
 mod requests;
 mod wanted;
@@ -31,16 +32,14 @@ use ahash::RandomState;
 use shards::{End, Token};
 
 use crate::http;
-use crate::hub::{
-    AskId, Credentials, Details, Flush, Hub, HubConfig, Input, Output, Poll, Replies, RingMessage, Subscribed,
-};
-use crate::jsapi::{self, Command, Hello, HelloError, HistoryEntry, TrackPipePage};
+use crate::hub::{Credentials, Details, Flush, Hub, HubConfig, Input, Output, Poll, Replies, RingMessage};
+use crate::jsapi::{self, Command, Hello, HelloError, TrackPipePage};
 use crate::metrics::Counters;
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, Marker, Network, Now, Personal, PipeName, Position, Publication,
-    RealIpHeader, ShardId, SharedBytes, Time, UnixTime, WireForm,
+    Answer, ApiError, CloseReason, ConnId, Network, Now, PipeName, Position, Publication, RealIpHeader, ShardId,
+    SharedBytes, Time, WireForm,
 };
-use crate::storage::{Completion, PipeSetting, StoredMessage};
+use crate::storage::{Completion, PipeSetting};
 use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
 
 use super::figures::{ShardFigures, Watch};
@@ -57,7 +56,7 @@ use super::storage::StorageClient;
 use admission::Admission;
 pub(super) use batches::BatchConfig;
 use batches::Batches;
-use fan_out::{fan_out, fan_out_to_polled};
+use fan_out::fan_out;
 use polling::Asking;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -780,131 +779,6 @@ impl Browsers {
         self.counters.answers += 1;
     }
 
-    fn write_queue(&mut self, io: &mut impl Runtime, mut flush: Box<Flush>, mut to: ShardId) {
-        if let Some(form) = self.polls.form(flush.conn) {
-            for StoredMessage { time, event, message, .. } in &flush.messages {
-                self.scratch.clear();
-                jsapi::encode_personal(event, message, Some(UnixTime(*time)), form, &mut self.scratch);
-                self.polls.push_json(flush.conn, &self.scratch, io.now().time);
-            }
-            match self.polls.keep_flush(flush.conn, flush, to, io.now().time) {
-                Ok(()) => return,
-                Err(back) => (flush, to) = back,
-            }
-        }
-        let conn = token(flush.conn);
-        if let Some(browser) = browser(io, conn) {
-            self.scratch.clear();
-            for StoredMessage { time, event, message, .. } in &flush.messages {
-                append(&mut self.scratch, browser, None, |out| {
-                    jsapi::encode_personal(event, message, Some(UnixTime(*time)), browser.form, out);
-                });
-            }
-            io.write(conn, &self.scratch);
-        }
-        let taken = io.can_send(conn);
-        if taken && io.queued_bytes(conn) > 0 {
-            // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer by itself.
-            let until = io.now().time + FLUSH_TIME_MAX;
-            self.flushing.insert(conn, (flush, to, until));
-            self.flushing_until.push_back((until, conn));
-            return io.tell_when_drained(conn);
-        }
-        self.hub.handle(Input::QueueWritten { flush, to, taken }, io.now());
-    }
-
-    fn write_personal(
-        &mut self,
-        io: &mut impl Runtime,
-        personal: &Personal,
-        conns: Vec<ConnId>,
-        ask: AskId,
-        to: ShardId,
-    ) {
-        let mut connections = 0;
-        for conn in conns.into_iter().map(token) {
-            let Some(browser) = browser(io, conn) else {
-                if let Some(form) = self.polls.form(id(conn)) {
-                    let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
-                    connections += u32::from(self.polls.push_frame(id(conn), frame, io.now().time));
-                }
-                continue;
-            };
-            let form = browser.form;
-            let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
-            if browser.phase.is_events() {
-                self.scratch.clear();
-                append(&mut self.scratch, browser, None, |out| out.extend_from_slice(ws::payload_of(frame)));
-                io.write(conn, &self.scratch);
-            } else {
-                io.write_shared(conn, frame);
-            }
-            connections += u32::from(io.can_send(conn));
-        }
-        self.hub.handle(Input::PersonalWritten { ask, to, connections }, io.now());
-    }
-
-    fn write_history(
-        &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
-        pipe: &PipeName,
-        marker: &Marker,
-        messages: &[StoredMessage],
-    ) {
-        let browser = browser(io, conn);
-        let Some(form) = browser.map(|browser| browser.form).or_else(|| self.polls.form(id(conn))) else { return };
-        self.scratch.clear();
-        for message in messages {
-            let entry = history_entry(pipe, message);
-            let Some(browser) = browser else {
-                self.scratch.clear();
-                jsapi::encode_history(&entry, marker, form, &mut self.scratch);
-                self.polls.push_json(id(conn), &self.scratch, io.now().time);
-                continue;
-            };
-            append(&mut self.scratch, browser, None, |out| jsapi::encode_history(&entry, marker, form, out));
-        }
-        io.write(conn, &self.scratch);
-    }
-
-    /// What it missed, the answer, and what came meanwhile.
-    fn write_subscribed(&mut self, io: &mut impl Runtime, subscribed: Subscribed) {
-        let Subscribed { conn, key, missed, answer, live } = subscribed;
-        let now = io.now();
-        self.counters.answers += 1;
-        let Some(browser) = browser(io, token(conn)) else {
-            let Some(form) = self.polls.form(conn) else { return };
-            for message in &missed {
-                self.scratch.clear();
-                jsapi::encode_missed(&history_entry(&key.name, message), form, &mut self.scratch);
-                self.polls.push_json(conn, &self.scratch, now.time);
-            }
-            self.scratch.clear();
-            jsapi::encode_answer(&answer, form, now.unix, super::PRODUCT, &mut self.scratch);
-            self.polls.push_json(conn, &self.scratch, now.time);
-            return fan_out_to_polled(&mut self.polls, &live, conn, now.time);
-        };
-        let form = browser.form;
-        self.scratch.clear();
-        for message in &missed {
-            let entry = history_entry(&key.name, message);
-            let event_id = entry.position.map(|position| (entry.pipe, position));
-            append(&mut self.scratch, browser, event_id, |out| jsapi::encode_missed(&entry, form, out));
-        }
-        let event_id = match &answer {
-            Answer::Subscribed { pipe, position, .. } => position.map(|position| (pipe, position)),
-            _ => None,
-        };
-        append(&mut self.scratch, browser, event_id, |out| {
-            jsapi::encode_answer(&answer, form, now.unix, super::PRODUCT, out);
-        });
-        for publication in &live {
-            append_publication(&mut self.scratch, browser, publication);
-        }
-        io.write(token(conn), &self.scratch);
-    }
-
     /// Ends a connection as its client understands it.
     fn close(
         &mut self,
@@ -987,9 +861,6 @@ impl TurnBudget {
     }
 }
 
-/// Microseconds that a connection may take for one part of a queue.
-const FLUSH_TIME_MAX: u64 = 5_000_000;
-
 /// Microseconds until it is looked again whether the rings have room.
 const LEAVING_RETRY_AFTER: u64 = 10_000;
 
@@ -1040,12 +911,6 @@ fn append(
 
 fn frame(publication: &Publication, form: WireForm) -> SharedBytes {
     publication.frame(form, |publication| jsapi::frame_publication(publication, form)).clone()
-}
-
-fn history_entry<'a>(pipe: &'a PipeName, message: &'a StoredMessage) -> HistoryEntry<'a> {
-    let StoredMessage { id, time, event, message, sender } = message;
-    let (event, time) = (event.as_str(), UnixTime(*time));
-    HistoryEntry { pipe, event, message, sender: *sender, time, position: id.position() }
 }
 
 fn browser(io: &mut impl Runtime, conn: Token) -> Option<Browser> {

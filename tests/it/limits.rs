@@ -52,6 +52,9 @@ fn an_address_has_so_many_connections_and_no_more() {
     for target in TRANSPORTS {
         let (answer, _) = attempt(&server, target, a);
         assert_eq!((answer.status, answer.field("connection")), (429, "close"), "{target}");
+        if target.starts_with("/poll") {
+            assert!(answer.text().starts_with("[{\"data\":{\"code\":\"429\""), "{answer:?}");
+        }
         assert!(answer.field("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{answer:?}");
     }
     let (script, _) = attempt(&server, "/poll?callback=f", a);

@@ -1,8 +1,10 @@
 //! A client of `api=js2` that comes back gets what it missed, or is told that it cannot.
 
-use crate::server::{Browser, Server, Setup};
+use crate::server::{Browser, PATIENCE, Server, Setup};
 use crate::tools;
 use loadtest::CometQl;
+use loadtest::bench::report::{Record, Report};
+use loadtest::bench::{Target, storm};
 use serde_json::{Value, json};
 
 /// A client that remembers what it saw, over all its connections.
@@ -141,4 +143,27 @@ fn a_gap_is_told_and_other_pipes_are_not_harmed() {
     let mut classic = server.browser();
     classic.send("subscription2\nkept\n");
     assert!(classic.is_dropped(), "a classic client does not know the command");
+}
+
+/// The load generator judges: everything that is lost, doubled or out of order fails its record.
+#[test]
+fn everybody_who_is_dropped_at_once_comes_back_to_what_was_missed() {
+    let server = Server::start(&Setup { shards: 3, ..Setup::default() });
+    let target = Target {
+        ws: server.browsers,
+        cometql: server.cometql,
+        user: "root".into(),
+        password: server.password.clone(),
+        tenant: 0,
+        server_pid: None,
+        client_core: None,
+        limit_seconds: PATIENCE.as_secs(),
+        json: None,
+    };
+    let options = storm::Options { clients: 300, missed: 5, rate: 50.0, size: 128, under_way: 100, rounds: 3 };
+    let mut report = Report::default();
+    storm::run(&target, &options, &mut report).expect("a storm");
+    let failed: Vec<String> = report.records().iter().filter(|it| it.is_failed()).map(Record::line).collect();
+    assert!(failed.is_empty() && report.records().len() == 5, "{failed:?}");
+    assert!(report.records().iter().all(|record| record.value("delivered").is_some_and(|count| count >= 300.0)));
 }

@@ -74,8 +74,11 @@ pub fn run(target: &Target, options: &Options, report: &mut Report) -> Result<()
     let limit = target.limit() + Duration::from_millis(10) * options.clients as u32;
     let crowd = Crowd::start(target, options, limit)?;
     let settle = || {
-        thread::sleep(IDLE);
-        process.map(|process| process.settle(SETTLE_LIMIT)).transpose()
+        let rest = |process: Process| {
+            thread::sleep(IDLE);
+            process.settle(SETTLE_LIMIT)
+        };
+        process.map(rest).transpose()
     };
     let memory = || process.map(Process::memory).transpose();
 

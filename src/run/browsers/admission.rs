@@ -15,6 +15,7 @@ use crate::model::CloseReason;
 
 use super::super::host::id;
 use super::super::runtime::Runtime;
+use super::polling::Asking;
 use super::requests::headers;
 use super::{Browsers, Phase, Progress, browser_mut};
 
@@ -42,15 +43,18 @@ impl Browsers {
         http::client_address(peer, head, &proxies)
     }
 
-    /// `Err`: not yet, or not at all; what comes of the request for now.
+    /// `Err`: not yet, or not at all; what comes of the request for now. `asking`: how a poll wants its answer.
     pub(super) fn admit(
         &mut self,
         io: &mut impl Runtime,
         conn: Token,
         address: IpAddr,
         terms: &Terms,
-        callback: Option<&str>,
+        asking: Option<&Asking>,
     ) -> Result<(), Progress> {
+        if !self.config.hub.limits.counts_connections() {
+            return Ok(());
+        }
         if !self.admissions.contains_key(&conn) {
             let Some(browser) = browser_mut(io, conn) else { return Err(Progress::Over) };
             browser.phase = Phase::Admission;
@@ -59,7 +63,7 @@ impl Browsers {
         match self.admissions.get(&conn).copied() {
             None => Err(Progress::Used(0)),
             Some(Admission::Granted(_)) => Ok(()),
-            Some(Admission::Refused(wait_s)) => Err(self.refuse_for_now(io, conn, terms, callback, wait_s)),
+            Some(Admission::Refused(wait_s)) => Err(self.refuse_for_now(io, conn, terms, asking, wait_s)),
         }
     }
 
@@ -97,19 +101,26 @@ impl Browsers {
         io: &mut impl Runtime,
         conn: Token,
         terms: &Terms,
-        callback: Option<&str>,
+        asking: Option<&Asking>,
         wait_s: u16,
     ) -> Progress {
         self.counters.connections_refused += 1;
         let mut body = Vec::new();
         jsapi::encode_poll_error(429, "too many connections from this address, please try again later", &mut body);
+        if asking.is_some() {
+            body = [b"[", body.as_slice(), b"]"].concat();
+        }
         let terms = Terms { persistent: false, ..terms.clone() };
         let wait = wait_s.to_string();
-        let extra = [("Retry-After", wait.as_str()), ("Cache-Control", "no-store")];
-        let answer = match callback {
+        let extra = [
+            ("Retry-After", wait.as_str()),
+            ("Access-Control-Expose-Headers", "Retry-After"),
+            ("Cache-Control", "no-store"),
+        ];
+        let answer = match asking.and_then(|asking| asking.callback.as_deref()) {
             // A page sees of a script neither its status nor, without one, its text.
             Some(callback) => {
-                let script = http::jsonp(callback, &[b"[", body.as_slice(), b"]"].concat());
+                let script = http::jsonp(callback, &body);
                 http::response_on(&terms, 200, "application/javascript", &extra, &script, true)
             }
             None => http::response_on(&terms, 429, "application/json", &extra, &body, true),

@@ -36,7 +36,7 @@ pub(super) struct Request<'a> {
 /// How the request of a connection wants its answer.
 pub(super) struct Asking {
     terms: Terms,
-    callback: Option<String>,
+    pub(super) callback: Option<String>,
 }
 
 /// What names a connection to its page.
@@ -160,8 +160,7 @@ impl Browsers {
             }
         };
         let details = self.details(io, conn, head);
-        let callback = asking.callback.as_deref();
-        if let Err(progress) = self.admit(io, conn, details.address, &asking.terms, callback) {
+        if let Err(progress) = self.admit(io, conn, details.address, &asking.terms, Some(asking)) {
             return progress;
         }
         let (form, now) = (hello.form, io.now().time);

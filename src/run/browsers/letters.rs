@@ -1,0 +1,151 @@
+//! What goes to one connection and takes more than an answer: queues, personal messages, histories, what was missed.
+
+use shards::Token;
+
+use crate::hub::{AskId, Flush, Input, Subscribed};
+use crate::jsapi::{self, HistoryEntry};
+use crate::model::{Answer, ConnId, Marker, Personal, PipeName, ShardId, UnixTime};
+use crate::storage::StoredMessage;
+use crate::ws;
+
+use super::super::PRODUCT;
+use super::super::host::{id, token};
+use super::super::runtime::Runtime;
+use super::fan_out::fan_out_to_polled;
+use super::{Browsers, append, append_publication, browser};
+
+/// Microseconds that a connection may take for one part of a queue.
+const FLUSH_TIME_MAX: u64 = 5_000_000;
+
+impl Browsers {
+    pub(super) fn write_queue(&mut self, io: &mut impl Runtime, mut flush: Box<Flush>, mut to: ShardId) {
+        if let Some(form) = self.polls.form(flush.conn) {
+            for StoredMessage { time, event, message, .. } in &flush.messages {
+                self.scratch.clear();
+                jsapi::encode_personal(event, message, Some(UnixTime(*time)), form, &mut self.scratch);
+                self.polls.push_json(flush.conn, &self.scratch, io.now().time);
+            }
+            match self.polls.keep_flush(flush.conn, flush, to, io.now().time) {
+                Ok(()) => return,
+                Err(back) => (flush, to) = back,
+            }
+        }
+        let conn = token(flush.conn);
+        if let Some(browser) = browser(io, conn) {
+            self.scratch.clear();
+            for StoredMessage { time, event, message, .. } in &flush.messages {
+                append(&mut self.scratch, browser, None, |out| {
+                    jsapi::encode_personal(event, message, Some(UnixTime(*time)), browser.form, out);
+                });
+            }
+            io.write(conn, &self.scratch);
+        }
+        let taken = io.can_send(conn);
+        if taken && io.queued_bytes(conn) > 0 {
+            // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer by itself.
+            let until = io.now().time + FLUSH_TIME_MAX;
+            self.flushing.insert(conn, (flush, to, until));
+            self.flushing_until.push_back((until, conn));
+            return io.tell_when_drained(conn);
+        }
+        self.hub.handle(Input::QueueWritten { flush, to, taken }, io.now());
+    }
+
+    pub(super) fn write_personal(
+        &mut self,
+        io: &mut impl Runtime,
+        personal: &Personal,
+        conns: Vec<ConnId>,
+        ask: AskId,
+        to: ShardId,
+    ) {
+        let mut connections = 0;
+        for conn in conns.into_iter().map(token) {
+            let Some(browser) = browser(io, conn) else {
+                if let Some(form) = self.polls.form(id(conn)) {
+                    let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
+                    connections += u32::from(self.polls.push_frame(id(conn), frame, io.now().time));
+                }
+                continue;
+            };
+            let form = browser.form;
+            let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
+            if browser.phase.is_events() {
+                self.scratch.clear();
+                append(&mut self.scratch, browser, None, |out| out.extend_from_slice(ws::payload_of(frame)));
+                io.write(conn, &self.scratch);
+            } else {
+                io.write_shared(conn, frame);
+            }
+            connections += u32::from(io.can_send(conn));
+        }
+        self.hub.handle(Input::PersonalWritten { ask, to, connections }, io.now());
+    }
+
+    pub(super) fn write_history(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        pipe: &PipeName,
+        marker: &Marker,
+        messages: &[StoredMessage],
+    ) {
+        let browser = browser(io, conn);
+        let Some(form) = browser.map(|browser| browser.form).or_else(|| self.polls.form(id(conn))) else { return };
+        self.scratch.clear();
+        for message in messages {
+            let entry = history_entry(pipe, message);
+            let Some(browser) = browser else {
+                self.scratch.clear();
+                jsapi::encode_history(&entry, marker, form, &mut self.scratch);
+                self.polls.push_json(id(conn), &self.scratch, io.now().time);
+                continue;
+            };
+            append(&mut self.scratch, browser, None, |out| jsapi::encode_history(&entry, marker, form, out));
+        }
+        io.write(conn, &self.scratch);
+    }
+
+    /// What it missed, the answer, and what came meanwhile.
+    pub(super) fn write_subscribed(&mut self, io: &mut impl Runtime, subscribed: Subscribed) {
+        let Subscribed { conn, key, missed, answer, live } = subscribed;
+        let now = io.now();
+        self.counters.answers += 1;
+        let Some(browser) = browser(io, token(conn)) else {
+            let Some(form) = self.polls.form(conn) else { return };
+            for message in &missed {
+                self.scratch.clear();
+                jsapi::encode_missed(&history_entry(&key.name, message), form, &mut self.scratch);
+                self.polls.push_json(conn, &self.scratch, now.time);
+            }
+            self.scratch.clear();
+            jsapi::encode_answer(&answer, form, now.unix, PRODUCT, &mut self.scratch);
+            self.polls.push_json(conn, &self.scratch, now.time);
+            return fan_out_to_polled(&mut self.polls, &live, conn, now.time);
+        };
+        let form = browser.form;
+        self.scratch.clear();
+        for message in &missed {
+            let entry = history_entry(&key.name, message);
+            let event_id = entry.position.map(|position| (entry.pipe, position));
+            append(&mut self.scratch, browser, event_id, |out| jsapi::encode_missed(&entry, form, out));
+        }
+        let event_id = match &answer {
+            Answer::Subscribed { pipe, position, .. } => position.map(|position| (pipe, position)),
+            _ => None,
+        };
+        append(&mut self.scratch, browser, event_id, |out| {
+            jsapi::encode_answer(&answer, form, now.unix, PRODUCT, out);
+        });
+        for publication in &live {
+            append_publication(&mut self.scratch, browser, publication);
+        }
+        io.write(token(conn), &self.scratch);
+    }
+}
+
+fn history_entry<'a>(pipe: &'a PipeName, message: &'a StoredMessage) -> HistoryEntry<'a> {
+    let StoredMessage { id, time, event, message, sender } = message;
+    let (event, time) = (event.as_str(), UnixTime(*time));
+    HistoryEntry { pipe, event, message, sender: *sender, time, position: id.position() }
+}
