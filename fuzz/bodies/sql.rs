@@ -7,7 +7,7 @@ use encke::cometql::plan::{
     CATALOG_STEPS_MAX, Database, Plan, Reply, SessionView, StatementLimits, User, check_length, check_text,
     parse_database, plan, plan_insert, result_columns, take_cluster_prefix,
 };
-use encke::cometql::sql::{Statement, StringEscapes, Value, fast, parse, prepare, statements};
+use encke::cometql::sql::{Statement, StringEscapes, Value, fast, parse, parse_among, prepare, statements};
 use encke::model::{DevId, UnixTime};
 
 fn check_plan(plan: &Plan, uses: bool) {
@@ -52,6 +52,12 @@ pub(crate) fn check(bytes: &[u8]) {
                 check_plan(&plan, false);
             }
             assert_eq!(parsed, Ok(Statement::Insert(insert.into_owned())));
+        }
+        let there = SessionView { database: Some("information_schema"), ..session };
+        if let Ok(statement) = parse_among(query, escapes, there.names())
+            && let Ok(plan) = plan(&statement, &there)
+        {
+            check_plan(&plan, matches!(statement, Statement::Use(_)));
         }
         if let Ok(statement) = &parsed
             && let Ok(plan) = plan(statement, &session)

@@ -62,20 +62,15 @@ impl Hub {
     /// Through the owner, so that it knows what holds before the statement is answered.
     pub(super) fn set_length(&mut self, from: ShardId, set: SetLength, now: Now) {
         let SetLength { pipe, change, statement } = set;
-        if matches!(change, LengthChange::Update(_)) && !self.owned.has_setting(&pipe) {
-            return self.send(from, RingMessage::Accepted { statement, rows: 0 });
-        }
-        let length = match change {
-            LengthChange::Put(length) | LengthChange::Update(length) => Some(length),
-            LengthChange::Remove => None,
-        };
-        if length.is_some() && !self.owned.has_room_for(&pipe) {
+        if matches!(change, LengthChange::Put(_)) && !self.owned.has_room_for(&pipe) {
             let refusal = Box::new(Refusal::TooManySettings);
             return self.send(from, RingMessage::Refused { statement, refusal });
         }
-        let write = match length {
-            Some(length) => Write::PutSetting { pipe: pipe.clone(), length, begun: self.owned.next_position(now) },
-            None => Write::DeleteSetting { pipe: pipe.clone(), begun: self.owned.next_position(now) },
+        let (key, begun) = (pipe.clone(), self.owned.next_position(now));
+        let (length, write) = match change {
+            LengthChange::Put(length) => (Some(length), Write::PutSetting { pipe: key, length, begun }),
+            LengthChange::Update(length) => (Some(length), Write::UpdateSetting { pipe: key, length, begun }),
+            LengthChange::Remove => (None, Write::DeleteSetting { pipe: key, begun }),
         };
         let ticket = self.draw_ticket();
         self.waiting.insert(ticket.0, Waiting::Length { pipe, length, sender: (from, statement) });
@@ -91,8 +86,11 @@ impl Hub {
     ) {
         let message = match result {
             Ok(outcome) => {
-                self.owned.set_length(pipe, length);
                 let rows = if let Outcome::Written { rows } = outcome { rows as u32 } else { 0 };
+                // There was nothing to update.
+                if rows > 0 || length.is_none() {
+                    self.owned.set_length(pipe, length);
+                }
                 RingMessage::Accepted { statement, rows }
             }
             Err(error) => RingMessage::Refused { statement, refusal: Box::new(Refusal::Storage(error)) },

@@ -153,6 +153,7 @@ impl Owned {
             || self.settings.contains_key(pipe)
     }
 
+    #[cfg(test)]
     pub(super) fn has_setting(&self, pipe: &PipeKey) -> bool {
         self.settings.contains_key(pipe)
     }

@@ -237,9 +237,17 @@ impl Net {
         }
         match request {
             Request::Write(writes) => {
-                let rows = writes.len() as u64;
+                let mut rows = writes.len() as u64;
                 for write in &writes {
                     match write {
+                        Write::UpdateSetting { pipe, .. } => {
+                            let last = self.writes.iter().rev().find_map(|write| match write {
+                                Write::PutSetting { pipe: known, .. } => (known == pipe).then_some(1),
+                                Write::DeleteSetting { pipe: known, .. } => (known == pipe).then_some(0),
+                                _ => None,
+                            });
+                            rows = last.unwrap_or(0);
+                        }
                         Write::PutQueued { user, message, .. } => self.queue.push((*user, message.clone())),
                         Write::DeleteQueued { ids, .. } => self.queue.retain(|(_, message)| !ids.contains(&message.id)),
                         Write::PutHistory { pipe, message, .. } => self.history.push((pipe.clone(), message.clone())),

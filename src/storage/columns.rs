@@ -89,7 +89,9 @@ fn texts(write: &Write) -> Vec<(&'static str, &str)> {
             ("pipe_messages.event", message.event.as_str()),
             ("pipe_messages.message", &message.message),
         ],
-        Write::PutSetting { pipe, .. } => vec![("pipes_settings.name", pipe.name.as_str())],
+        Write::PutSetting { pipe, .. } | Write::UpdateSetting { pipe, .. } => {
+            vec![("pipes_settings.name", pipe.name.as_str())]
+        }
         Write::PutRevoked { token, .. } => vec![("revoked_tokens.token", token)],
         Write::PutCall { call: Call { name, message, profile, stream, node, .. }, .. } => vec![
             ("conference.name", name),

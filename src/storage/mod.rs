@@ -147,6 +147,12 @@ pub enum Write {
         length: u32,
         begun: Position,
     },
+    /// The same for a pipe that has a setting.
+    UpdateSetting {
+        pipe: PipeKey,
+        length: u32,
+        begun: Position,
+    },
     /// And the history with it. `begun`: as above, of a `trust_` pipe, which goes on to keep one.
     DeleteSetting {
         pipe: PipeKey,
@@ -203,6 +209,7 @@ impl Write {
             | Self::DeleteQueue { .. }
             | Self::DeleteHistory { .. }
             | Self::PutSetting { .. }
+            | Self::UpdateSetting { .. }
             | Self::DeleteSetting { .. } => 0,
         };
         size_of::<Self>() + texts
@@ -229,6 +236,7 @@ impl Write {
             Self::PutHistory { pipe, .. }
             | Self::DeleteHistory { pipe }
             | Self::PutSetting { pipe, .. }
+            | Self::UpdateSetting { pipe, .. }
             | Self::DeleteSetting { pipe, .. } => pipe.dev,
         }
     }

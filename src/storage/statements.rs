@@ -678,7 +678,8 @@ fn run_write<C: Connection>(
             delete_history(db, pipe)
         }
         Write::DeleteFromHistory { dev, pipes, ids } => delete_from_history(db, *dev, pipes.as_deref(), ids),
-        Write::PutSetting { pipe, length: wanted, begun } => {
+        Write::UpdateSetting { pipe, .. } if setting(db, pipe.dev, &pipe.name)?.is_none() => Ok(0),
+        Write::PutSetting { pipe, length: wanted, begun } | Write::UpdateSetting { pipe, length: wanted, begun } => {
             let (length, before) = (wanted, length(db, pipe, retention)?);
             if let Some(begun) = interrupted(db, pipe, before, *length, *begun)? {
                 begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), begun)?;

@@ -19,23 +19,15 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
     match &show.subject {
         Subject::Databases => list(&["Database"], vec![row([DATABASE])], filter),
         Subject::Tables { full, database } => {
-            let names: Vec<[&str; 2]> = match database.as_deref() {
-                Some(database) if is_schema(database) => View::all().map(|view| [view.name, "SYSTEM VIEW"]).collect(),
-                _ => Table::listed().map(|table| [table.name, "BASE TABLE"]).collect(),
-            };
+            let tables = tables_of(database.as_deref());
             if *full {
-                return list(&["Tables", "Table_type"], names.into_iter().map(row).collect(), filter);
+                let rows = tables.map(|table| row([table.name, table.kind]));
+                return list(&["Tables", "Table_type"], rows.collect(), filter);
             }
-            list(&["Tables"], names.into_iter().map(|[name, _]| row([name])).collect(), filter)
+            list(&["Tables"], tables.map(|table| row([table.name])).collect(), filter)
         }
         Subject::TableStatus { database } => {
-            let rows = match database.as_deref() {
-                Some(database) if is_schema(database) => {
-                    View::all().map(|view| table_status(view.name, "MEMORY", "utf8_general_ci")).collect()
-                }
-                _ => Table::listed().map(|table| table_status(table.name, ENGINE, "utf8mb4_bin")).collect(),
-            };
-            list(&STATUS_COLUMNS, rows, filter)
+            list(&STATUS_COLUMNS, tables_of(database.as_deref()).map(table_status).collect(), filter)
         }
         Subject::Columns { table, full: false } => plan_describe(table, filter),
         Subject::Columns { table, full: true } => {
@@ -272,10 +264,47 @@ const STATUS_COLUMNS: [&str; 18] = [
     "Comment",
 ];
 
+/// A table as lists of tables show it.
+pub(super) struct Listed {
+    pub(super) schema: &'static str,
+    pub(super) name: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) engine: &'static str,
+    pub(super) format: &'static str,
+    pub(super) collation: &'static str,
+}
+
+/// Those of `information_schema` first.
+pub(super) fn listed() -> impl Iterator<Item = Listed> {
+    let views = View::all().map(|view| Listed {
+        schema: SCHEMA,
+        name: view.name,
+        kind: "SYSTEM VIEW",
+        engine: "MEMORY",
+        format: "Fixed",
+        collation: "utf8_general_ci",
+    });
+    let tables = Table::listed().map(|table| Listed {
+        schema: DATABASE,
+        name: table.name,
+        kind: "BASE TABLE",
+        engine: ENGINE,
+        format: "Dynamic",
+        collation: "utf8mb4_bin",
+    });
+    views.chain(tables)
+}
+
+/// Whatever else is named, it is a tenant's name for the one database.
+fn tables_of(database: Option<&str>) -> impl Iterator<Item = Listed> + use<> {
+    let schema = if database.is_some_and(is_schema) { SCHEMA } else { DATABASE };
+    listed().filter(move |table| table.schema == schema)
+}
+
 /// How many rows a table has is not counted, and how many bytes they take neither.
-fn table_status(name: &str, engine: &str, collation: &str) -> Row {
+fn table_status(Listed { name, engine, format, collation, .. }: Listed) -> Row {
     let zero = "0";
-    row([name, engine, "10", "Dynamic", zero, zero, zero, zero, zero, zero, "", "", "", "", collation, "", "", ""])
+    row([name, engine, "10", format, zero, zero, zero, zero, zero, zero, "", "", "", "", collation, "", "", ""])
 }
 
 /// Ids by which clients know the character set of a column definition.

@@ -77,15 +77,21 @@ fn change(
     count_max: u64,
     session: &SessionView<'_>,
 ) -> Result<Plan, Error> {
-    let values: Vec<Value<'_>> =
-        keys.cells().into_iter().flat_map(|key| [Value::Text(key.into_string().into()), value.clone()]).collect();
-    let rows = (values.len() / 2) as u64;
+    let rows = keys.len();
     if rows == 0 || count_max == 0 {
         return Ok(DONE);
     }
-    if rows > count_max {
+    if rows as u64 > count_max {
         return Err(Error::new(Code::NotImplemented, "LIMIT of UPDATE must not be less than the number of rows"));
     }
+    // As INSERTs they could not be longer: one text for many rows would take many times the memory of the query.
+    let bytes_max = session.limits.query_bytes_max;
+    if value.text().map_or(0, str::len).saturating_mul(rows) > bytes_max {
+        let text = format!("The rows would hold more than {bytes_max} bytes: update fewer at once");
+        return Err(Error::new(Code::TooLong, text));
+    }
+    let values: Vec<Value<'_>> =
+        keys.cells().into_iter().flat_map(|key| [Value::Text(key.into_string().into()), value.clone()]).collect();
     let columns = [table.key_column, column].map(|column| column_name(table, column).into());
     let table = TableName::new(table.name);
     let insert = Insert { table, columns: Some(columns.into()), values, width: 2, uneven: false };

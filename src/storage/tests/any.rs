@@ -211,6 +211,15 @@ pub(crate) fn what_is_updated_was_there(open: Open<'_>) {
     assert_eq!(run(&mut *store, vec![hashes(1, &[5, 6])]), [Outcome::Texts(vec![(five, "new".into())])]);
     let read_data = Read::UserData { dev: ONE, users: vec![five, six] };
     assert_eq!(read(&mut *store, read_data), Outcome::Texts(vec![(six, "new".into())]));
+    let news = pipe("news");
+    let update = || Write::UpdateSetting { pipe: news.clone(), length: 1, begun: Position(0) };
+    assert_eq!(writes(&mut *store, vec![update(), put_history(&news, 1, true)]), 0);
+    assert_eq!(
+        writes(&mut *store, vec![setting(&news, 3), put_history(&news, 1, true), put_history(&news, 2, true)]),
+        3
+    );
+    assert_eq!(writes(&mut *store, vec![update()]), 1);
+    assert_eq!(history(&mut *store, &news), of_numbers(2..=2), "a shorter length takes effect at once");
 }
 
 pub(crate) fn rows_are_counted(open: Open<'_>) {

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use super::super::User;
 use super::super::scalars::Field;
 use super::super::session::{
-    CHARACTER_SETS, COLLATIONS, Described, ENGINE, ENGINE_COMMENT, is_numeric, privileges, table_columns, view_columns,
+    CHARACTER_SETS, COLLATIONS, Described, ENGINE, ENGINE_COMMENT, Listed, is_numeric, listed, privileges,
+    table_columns, view_columns,
 };
 use crate::cometql::tables::{DATABASE, Table};
 
@@ -249,18 +250,14 @@ fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 fn tables() -> Vec<Vec<Field>> {
     // How many rows there are is not counted, and a client need not be told that there are none.
-    let table = |name, [schema, kind, engine, format, collation]: [&'static str; 5]| {
+    let table = |Listed { schema, name, kind, engine, format, collation }: Listed| {
         let (zero, null) = ("0", NULL);
         fields([
             "def", schema, name, kind, engine, "10", format, null, zero, zero, zero, zero, zero, null, null, null,
             null, collation, null, "", "",
         ])
     };
-    let views = View::all();
-    let views = views.map(|view| table(view.name, [SCHEMA, "SYSTEM VIEW", "MEMORY", "Fixed", "utf8_general_ci"]));
-    let tables = Table::listed();
-    let tables = tables.map(|known| table(known.name, [DATABASE, "BASE TABLE", ENGINE, "Dynamic", "utf8mb4_bin"]));
-    views.chain(tables).collect()
+    listed().map(table).collect()
 }
 
 fn columns() -> Vec<Vec<Field>> {

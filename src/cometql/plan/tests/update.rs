@@ -58,6 +58,11 @@ fn what_cannot_be_updated_is_refused() {
         ("UPDATE dialogs SET id = 0 WHERE id = 5", "error 15"),
         ("UPDATE nothing SET id = 0 WHERE id = 5", "error 15"),
     ]);
+    // One text for many rows weighs what as many INSERTs would.
+    let ids = |count: u32| (1..=count).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+    let update = |count| format!("UPDATE users_auth SET hash = '{}' WHERE id IN ({})", "h".repeat(5_000), ids(count));
+    assert_eq!(run(&update(40)).unwrap_err().text, "The field `hash` is longer than 32 bytes");
+    assert!(run(&update(41)).unwrap_err().text.starts_with("The rows would hold more than 200000 bytes"));
     let error = run("UPDATE pipes_messages SET message = 'x' WHERE name = 'abc'").unwrap_err();
     assert!(error.text.contains("INSERT sends another"), "{error}");
 }
