@@ -88,6 +88,8 @@ pub(super) struct BrowserClient {
     pub(super) user: u32,
     /// The browser's id as others see it.
     pub(super) uuid: String,
+    /// Its key, if that is a token, and until when it is good.
+    pub(super) token: Option<(String, i64)>,
     pub(super) alive: bool,
     /// It still speaks.
     pub(super) speaks: bool,
@@ -130,6 +132,7 @@ impl BrowserClient {
             socket,
             user,
             uuid,
+            token: None,
             alive: true,
             speaks: true,
             left_at: None,

@@ -14,6 +14,9 @@ pub(super) struct Database {
     /// When users were seen last.
     pub(super) times: BTreeMap<u32, i64>,
     pub(super) queues: BTreeMap<u32, BTreeMap<Place, StoredMessage>>,
+    /// All personal messages that ever waited.
+    pub(super) queued: BTreeSet<String>,
+    pub(super) revoked: BTreeSet<String>,
     /// Personal messages that a backend deleted while they waited.
     pub(super) thrown_away: Vec<String>,
     pub(super) settings: BTreeMap<String, u32>,
@@ -61,6 +64,7 @@ impl Database {
                 1
             }
             Write::PutQueued { user, message, .. } => {
+                self.queued.insert(message.message.to_string());
                 let before = self.queues.entry(user.get()).or_default().insert(message.place(), message);
                 assert!(before.is_none(), "two messages in one place");
                 1
@@ -93,6 +97,7 @@ impl Database {
                 }
                 1
             }
+            Write::PutRevoked { token, .. } => u64::from(self.revoked.insert(token.into())),
             Write::DeleteHistory { pipe } => self.cut(pipe.name.as_str(), 0),
             Write::PutSetting { pipe, length, begun } => {
                 let pipe = pipe.name.as_str();
@@ -163,8 +168,9 @@ impl Database {
                 let found = users.into_iter().filter_map(|user| Some((user, *self.times.get(&user.get())?)));
                 Outcome::Times(found.collect())
             }
-            Read::Login { user, .. } => {
-                Outcome::Login { hash: self.hashes.get(&user.get()).map(|hash| hash.as_str().into()), revoked: false }
+            Read::Login { user, token, .. } => {
+                let hash = self.hashes.get(&user.get()).map(|hash| hash.as_str().into());
+                Outcome::Login { hash, revoked: token.is_some_and(|token| self.revoked.contains(&*token)) }
             }
             Read::Settings { pipes, .. } => {
                 let length = |pipe: &PipeName| self.settings.get(pipe.as_str()).copied();

@@ -70,6 +70,10 @@ pub(super) enum Heard {
     NotStored {
         message: String,
     },
+    Letter {
+        text: String,
+        waited: bool,
+    },
     /// The connection that it polls for is over.
     Over {
         why: String,
@@ -140,6 +144,10 @@ pub(super) struct Page {
     extended: bool,
     /// It leaves it to the browser to name what it had last.
     by_event_id: bool,
+    user: u32,
+    authorised: bool,
+    /// Personal messages that came on this connection.
+    letters: BTreeSet<String>,
     fields: String,
     pub(super) wants: BTreeSet<&'static str>,
     pub(super) views: BTreeMap<&'static str, View>,
@@ -159,13 +167,16 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(number: usize, transport: Transport, extended: bool, by_event_id: bool) -> Self {
+    pub(super) fn new(number: usize, transport: Transport, extended: bool, by_event_id: bool, user: u32) -> Self {
         let api = if extended { "js2" } else { "js" };
         Self {
             transport,
             extended,
             by_event_id,
-            fields: format!("devid=1&v=4.09&uuid=page{number}&api={api}"),
+            user,
+            authorised: false,
+            letters: BTreeSet::new(),
+            fields: format!("sesion=key{user}&myid={user}&devid=1&v=4.09&uuid=page{number}&api={api}"),
             wants: BTreeSet::new(),
             views: BTreeMap::new(),
             had: BTreeSet::new(),
@@ -230,7 +241,7 @@ impl Page {
         let fields = self.fields.clone();
         let request = if self.transport == Transport::WebSocket {
             format!(
-                "GET /ws/sesion=&myid=&{fields} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                "GET /ws/{fields} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             )
         } else {
@@ -356,7 +367,8 @@ impl Page {
     /// On a new connection nothing of an old one can come.
     fn begin_anew(&mut self) {
         self.had.clear();
-        self.greeted = false;
+        (self.greeted, self.authorised) = (false, false);
+        self.letters.clear();
         self.awaits_report = None;
         for view in self.views.values_mut() {
             (view.rejoined, view.asked) = (false, None);
@@ -562,6 +574,7 @@ impl Page {
             ("sys", Some("serverInfo")) => {
                 assert!(!self.greeted, "serverInfo comes once and first");
                 self.greeted = true;
+                self.authorised = value["authorized"].as_bool().expect("a truth");
             }
             _ if !self.greeted => panic!("serverInfo comes first, not {value}"),
             ("sys", Some("subscribed")) => {
@@ -573,6 +586,11 @@ impl Page {
                     tick,
                     heard,
                 );
+            }
+            ("msg", _) => {
+                let text = data.as_str().expect("a text").to_owned();
+                assert!(self.authorised && self.letters.insert(text.clone()), "{text} comes to one connection twice");
+                heard.push(Heard::Letter { text, waited: value["fromQueue"].as_bool() == Some(true) });
             }
             ("sys", Some("error")) => {
                 let message =
@@ -659,6 +677,14 @@ impl Page {
 
     pub(super) fn is_subscribed(&self, pipe: &str) -> bool {
         self.is_connected() && self.wants.contains(pipe)
+    }
+
+    pub(super) fn is_here_as(&self, user: u32) -> bool {
+        self.is_connected() && self.authorised && self.user == user
+    }
+
+    pub(super) fn user(&self) -> u32 {
+        self.user
     }
 
     pub(super) fn has_own(&self, text: &str) -> bool {

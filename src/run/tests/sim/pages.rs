@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::machine::Peer;
 use super::page::{Page, Transport};
 use super::random::Random;
-use super::world::{Client, PIPES, World};
+use super::world::{Client, PIPES, USERS, World};
 
 /// Pages of one run.
 const PAGES: usize = 4;
@@ -55,9 +55,9 @@ impl World {
             0..3 => self.page_loses_line(at),
             3 => self.page_goes(at),
             // While it is away there is something to miss.
-            4 => self.publish_to_pages(),
-            5..9 => self.page_changes(at),
-            9..13 => self.page_publishes(at),
+            4..8 => self.publish_to_pages(),
+            8..10 => self.page_changes(at),
+            10..13 => self.page_publishes(at),
             13..16 if self.pages[at].home().is_some() => {
                 if !self.pages[at].has_to_poll() {
                     self.totals.rival_polls += 1;
@@ -101,8 +101,12 @@ impl World {
     fn open_page(&mut self) {
         let transport = *self.random.pick(&self.setup.transports).expect("a transport");
         let extended = transport == Transport::WebSocket || self.random.chance(85);
-        let by_event_id = extended && transport == Transport::Events && self.random.chance(50);
-        let mut page = Page::new(self.pages.len(), transport, extended, by_event_id);
+        let by_event_id = extended && transport == Transport::Events && self.random.chance(60);
+        // What is on its way to a page that polls is not to be seen here, so nothing can be said of order any more.
+        let is_user = transport == Transport::Polling && self.random.chance(50);
+        let user = if is_user { 1 + self.random.below(USERS as usize) as u32 } else { 0 };
+        self.people.disturbed[user as usize] = true;
+        let mut page = Page::new(self.pages.len(), transport, extended, by_event_id, user);
         page.wants = self.some_pipes();
         self.pages.push(page);
     }
@@ -194,7 +198,10 @@ impl World {
 
     fn page_line_is_gone(&mut self, at: usize, line: usize) {
         let (shard, socket) = (self.pages[at].lines[line].shard, self.pages[at].lines[line].socket);
-        self.is_haunted |= self.pages[at].lose_line(line);
+        if self.pages[at].lose_line(line) {
+            self.is_haunted = true;
+            self.people.bereft[self.pages[at].user() as usize] = true;
+        }
         self.shards[shard].machine.client_leaves(socket, Peer::Gone);
     }
 
@@ -206,6 +213,7 @@ impl World {
         let is_abandoned = self.pages[at].abandon();
         self.totals.abandoned += usize::from(is_abandoned);
         self.is_haunted |= is_abandoned;
+        self.people.bereft[self.pages[at].user() as usize] |= is_abandoned;
         self.pages[at].has_quit |= self.random.chance(20);
     }
 
@@ -241,7 +249,9 @@ impl World {
 
     /// A poll was told that there is nothing more to poll for. `heard_at`: when it was asked for what was
     /// answered last.
-    pub(super) fn poll_is_over(&mut self, why: &str, heard_at: u64) {
+    pub(super) fn poll_is_over(&mut self, at: usize, why: &str, heard_at: u64) {
+        let user = self.pages[at].user();
+        self.people.bereft[user as usize] = true;
         let has_waited = self.now.time.0 - heard_at >= 60_000_000;
         match why.split_once([';', ' ']).map_or(why, |(first, _)| first) {
             "nobody" => {
@@ -253,6 +263,8 @@ impl World {
                 self.totals.overflows += 1;
             }
             "there" => assert!(has_waited, "{why}"),
+            // Its hash was deleted, or storage could not say whose it is.
+            "the" => assert!(user > 0, "{why}"),
             _ => panic!("{why}"),
         }
     }

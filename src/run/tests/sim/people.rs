@@ -23,6 +23,8 @@ pub(super) struct Letter {
     acknowledged: bool,
     /// A connection has it, and the server knows.
     taken: bool,
+    /// A page that polls has it, and the server may not know.
+    read: bool,
 }
 
 #[derive(Default)]
@@ -32,6 +34,8 @@ pub(super) struct People {
     last: BTreeMap<(usize, usize), usize>,
     /// A connection of the user ended: what it had not taken may come to another one late.
     pub(super) disturbed: [bool; USERS as usize + 2],
+    /// A connection of the user that was polled for ended: what was on its way to it live is lost with it.
+    pub(super) bereft: [bool; USERS as usize + 2],
     /// When a connection of a user ended last.
     gone_at: BTreeMap<u32, i64>,
 }
@@ -47,7 +51,7 @@ impl World {
             let (user, text) = (1 + self.random.below(users) as u32, self.message());
             rows.push(format!("({user}, 'e', '{}')", text.replace('\'', "''")));
             let number = self.people.letters.len();
-            let letter = Letter { user, session, number, acknowledged: false, taken: false };
+            let letter = Letter { user, session, number, acknowledged: false, taken: false, read: false };
             self.people.letters.insert(text.clone(), letter);
             texts.push(text);
         }
@@ -89,6 +93,18 @@ impl World {
         }
     }
 
+    /// A page that polls has read one.
+    pub(super) fn letter_read(&mut self, user: u32, text: &str, waited: bool) {
+        let letter = self.people.letters.get_mut(text).expect("a letter that was sent");
+        assert_eq!(letter.user, user, "{text} is for somebody else");
+        if waited {
+            letter.read = true;
+            self.totals.polled_from_queues += 1;
+        } else {
+            letter.taken = true;
+        }
+    }
+
     pub(super) fn letters_sent(&mut self, at: usize) {
         for text in self.browsers[at].unsent_letters.drain(..) {
             self.totals.half_written += 1;
@@ -126,7 +142,11 @@ impl World {
                 assert!(self.storage_failed() || !self.is_online(user), "{text} waits, and user {user} is here");
             }
         }
-        for (text, letter) in self.people.letters.iter().filter(|(_, letter)| letter.acknowledged && !letter.taken) {
+        let is_with_somebody = |letter: &Letter| letter.taken || letter.read || !letter.acknowledged;
+        for (text, letter) in self.people.letters.iter().filter(|(_, letter)| !is_with_somebody(letter)) {
+            if self.people.bereft[letter.user as usize] && !self.database.queued.contains(text) {
+                continue;
+            }
             let waits = || texts(letter.user).any(|other| other == *text);
             assert!(waits() || self.database.thrown_away.contains(text), "{text} is lost");
         }
@@ -143,7 +163,8 @@ impl World {
     }
 
     pub(super) fn is_online(&self, user: u32) -> bool {
-        self.browsers.iter().any(|browser| browser.alive && browser.authorised && browser.user == user)
+        self.pages.iter().any(|page| page.is_here_as(user))
+            || self.browsers.iter().any(|browser| browser.alive && browser.authorised && browser.user == user)
     }
 
     /// What was heard last of who is here and who is in the pipe is true.
@@ -161,6 +182,11 @@ impl World {
         }
         for browser in self.browsers.iter().filter(|browser| browser.alive && browser.authorised) {
             let user = browser.user;
+            if let Some((token, expires)) = &browser.token {
+                assert!(*expires >= self.now.unix.0, "the token of user {user} has expired");
+                assert!(!self.database.revoked.contains(token), "the token of user {user} was revoked");
+                continue;
+            }
             assert!(self.database.hashes.contains_key(&user), "user {user} has no hash any more and is here");
         }
     }

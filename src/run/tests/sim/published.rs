@@ -120,17 +120,20 @@ impl Published {
 }
 
 impl World {
-    /// A gap has a reason: what it was asked for is not there any more, or nobody can know that it is.
-    fn check_gap(&self, pipe: &str, after: u64, asked_at: u64) {
-        let published = &self.record;
-        let (changed_behind, changed_at) = published.changed.get(pipe).copied().unwrap_or_default();
-        let has_reason = self.database.gaps.contains(&(pipe.to_owned(), after))
-            || published.failed_at.is_some_and(|failed_at| failed_at >= asked_at)
-            || after <= published.unkept
-            || after <= changed_behind
-            || changed_at >= asked_at
-            || self.past.may_keep_nothing(pipe);
-        assert!(has_reason, "a gap is told in {pipe} behind {after}, and all of it is there");
+    /// A gap has a cause: what was asked for is not there any more, or nobody can know that it is.
+    fn check_gap(&mut self, pipe: &str, after: u64, asked_at: u64) {
+        let record = &self.record;
+        let (changed_behind, changed_at) = record.changed.get(pipe).copied().unwrap_or_default();
+        let failed = record.failed_at.is_some_and(|failed_at| failed_at >= asked_at) || after <= record.unkept;
+        let changed = after <= changed_behind || changed_at >= asked_at || self.past.may_keep_nothing(pipe);
+        if self.database.gaps.contains(&(pipe.to_owned(), after)) {
+            self.totals.gaps_in_history += 1;
+        } else if failed {
+            self.totals.gaps_after_failures += 1;
+        } else {
+            assert!(changed, "a gap is told in {pipe} behind {after}, and all of it is there");
+            self.totals.gaps_after_changes += 1;
+        }
     }
 
     pub(super) fn page_heard(&mut self, at: usize, heard: Heard) {
@@ -143,13 +146,11 @@ impl World {
                 Transport::Events => totals.missed_events += 1,
                 Transport::Polling => totals.missed_polled += 1,
             },
-            Heard::Gap { pipe, after, asked_at } => {
-                totals.gaps += 1;
-                self.check_gap(pipe, after, asked_at);
-            }
+            Heard::Gap { pipe, after, asked_at } => self.check_gap(pipe, after, asked_at),
             Heard::Report { message, connections } => self.reported(&message, connections),
             Heard::NotStored { message } => self.not_stored(&message),
-            Heard::Over { why, heard_at } => self.poll_is_over(&why, heard_at),
+            Heard::Letter { text, waited } => self.letter_read(self.pages[at].user(), &text, waited),
+            Heard::Over { why, heard_at } => self.poll_is_over(at, &why, heard_at),
             Heard::Repeated => totals.repeated_polls += 1,
             Heard::Replaced => totals.empty_polls += 1,
             Heard::Acknowledged => totals.polls += 1,
