@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::session::PASSWORD;
+use super::machine::Peer;
+use super::session::{Owed, PASSWORD};
+use super::world::{Client, PIPES, World};
 
 pub(super) struct HttpClient {
     pub(super) shard: usize,
@@ -68,5 +70,62 @@ impl HttpClient {
             assert_eq!(results.len(), messages.len(), "{answer}");
         }
         Some((messages, failed.is_none()))
+    }
+}
+
+impl World {
+    /// Somebody comes who asks by HTTP, perhaps in the place of another one.
+    pub(super) fn open_http(&mut self) {
+        let (shard, room) = (self.random.below(self.cometql()), self.room());
+        let socket = self.shards[shard].machine.connect(room);
+        self.client_of[shard].push(Client::Http(self.http.len()));
+        self.http.push(HttpClient::new(shard, socket));
+        let alive: Vec<usize> = (0..self.http.len()).filter(|at| self.http[*at].alive).collect();
+        if let Some(at) = self.random.pick(&alive).copied().filter(|_| alive.len() > 3) {
+            let client = &mut self.http[at];
+            client.alive = false;
+            self.shards[client.shard].machine.client_leaves(client.socket, Peer::Gone);
+        }
+    }
+
+    pub(super) fn publish_by_http(&mut self) {
+        let resting = |client: &HttpClient| client.alive && client.is_at_rest();
+        let fit: Vec<usize> = (0..self.http.len()).filter(|at| resting(&self.http[*at])).collect();
+        let Some(at) = self.random.pick(&fit).copied() else { return };
+        let messages: Vec<_> = (0..=self.random.below(4))
+            .map(|_| {
+                let (pipe, message) = (PIPES[self.random.below(PIPES.len())], self.message());
+                self.sent(pipe, &message);
+                (pipe, message)
+            })
+            .collect();
+        self.http[at].publish(messages);
+    }
+
+    /// Whether anything was sent or read.
+    pub(super) fn http_goes_on(&mut self, at: usize, most: usize) -> bool {
+        let client = &mut self.http[at];
+        if !client.alive {
+            return false;
+        }
+        let machine = &mut self.shards[client.shard].machine;
+        let sent = client.sends(most);
+        if !sent.is_empty() {
+            machine.client_sends(client.socket, &sent);
+        }
+        let read = machine.client_reads(client.socket, most);
+        let answered = client.reads(&read);
+        if machine.client_sees_end(client.socket) {
+            client.alive = false;
+            machine.client_leaves(client.socket, Peer::Gone);
+        }
+        if let Some((published, all)) = answered {
+            self.totals.by_http += 1;
+            self.answered(Owed::Published(published), true);
+            if !all {
+                self.assert_that_storage_failed();
+            }
+        }
+        !sent.is_empty() || !read.is_empty()
     }
 }

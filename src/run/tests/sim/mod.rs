@@ -42,6 +42,7 @@ mod published;
 #[path = "../../../../tests/it/random.rs"]
 mod random;
 mod session;
+mod setup;
 mod world;
 
 use std::collections::VecDeque;
@@ -145,7 +146,7 @@ impl Seeds {
 fn an_answer_that_comes_last_in_a_turn_does_not_wait_for_another_wake() {
     let placement = Placement::new(1, 1);
     let (_storage, mut clients) = storage::channels(2, 1);
-    let config = world::browser_config(ShardId(0), &placement, 1_000_000, Duration::ZERO, 1_000_000);
+    let config = setup::browser_config(ShardId(0), &placement, 1_000_000, Duration::ZERO, 1_000_000);
     let host = Host::Browsers(Box::new(Browsers::new(config, Vec::new(), clients.swap_remove(0), None)));
     let limits = Limits {
         queue_bytes_max: 1_000_000,

@@ -1,31 +1,23 @@
 //! The simulated world: shards that take turns when something wakes them, rings that are full, storage that is slow,
 //! clients that read late, send in pieces and vanish.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use shards::Mesh;
 
-use crate::cometql::exec::{ExecConfig, Tenants, Tls};
-use crate::cometql::plan::StatementLimits;
-use crate::cometql::{sql, wire};
-use crate::config::CometQlByHttp;
-use crate::http::HeadLimits;
-use crate::hub::{self, HubConfig, Placement, TokenKeys};
+use crate::hub::{self, Placement};
 use crate::metrics::Counters;
-use crate::model::{CloseReason, Now, Publication, RealIpHeader, ShardId, Time, UnixTime};
-use crate::run::browsers::{BatchConfig, BrowserConfig, Browsers};
-use crate::run::figures::Watch;
+use crate::model::{CloseReason, Now, Publication, ShardId, Time, UnixTime};
+use crate::run::browsers::Browsers;
 use crate::run::host::{Board, token};
-use crate::run::pages::Pages;
 use crate::run::runtime::Runtime;
-use crate::run::sessions::{Sessions, SessionsConfig};
+use crate::run::sessions::Sessions;
 use crate::run::storage::{self, StorageSetup};
 use crate::storage::{Completion, StorageError};
-use crate::ws;
 
 use super::browser::{BrowserClient, Told};
 use super::database::Database;
@@ -38,6 +30,7 @@ use super::people::{People, TRACKED, WATCHED};
 use super::published::Published;
 use super::random::Random;
 use super::session::{Owed, PASSWORD, SessionClient};
+use super::setup::{browser_config, session_config};
 
 pub(super) const PIPES: [&str; 10] = [
     "web_one",
@@ -165,7 +158,7 @@ pub(super) struct World {
     /// By shard and socket.
     pub(super) client_of: Vec<Vec<Client>>,
     pub(super) sessions: Vec<SessionClient>,
-    http: Vec<HttpClient>,
+    pub(super) http: Vec<HttpClient>,
     pub(super) database: Database,
     pub(super) people: People,
     pub(super) past: Past,
@@ -445,61 +438,6 @@ impl World {
         }
     }
 
-    /// Somebody comes who asks by HTTP, perhaps in the place of another one.
-    fn open_http(&mut self) {
-        let (shard, room) = (self.random.below(self.cometql()), self.room());
-        let socket = self.shards[shard].machine.connect(room);
-        self.client_of[shard].push(Client::Http(self.http.len()));
-        self.http.push(HttpClient::new(shard, socket));
-        let alive: Vec<usize> = (0..self.http.len()).filter(|at| self.http[*at].alive).collect();
-        if let Some(at) = self.random.pick(&alive).copied().filter(|_| alive.len() > 3) {
-            let client = &mut self.http[at];
-            client.alive = false;
-            self.shards[client.shard].machine.client_leaves(client.socket, Peer::Gone);
-        }
-    }
-
-    fn publish_by_http(&mut self) {
-        let resting = |client: &HttpClient| client.alive && client.is_at_rest();
-        let fit: Vec<usize> = (0..self.http.len()).filter(|at| resting(&self.http[*at])).collect();
-        let Some(at) = self.random.pick(&fit).copied() else { return };
-        let messages: Vec<_> = (0..=self.random.below(4))
-            .map(|_| {
-                let (pipe, message) = (PIPES[self.random.below(PIPES.len())], self.message());
-                self.sent(pipe, &message);
-                (pipe, message)
-            })
-            .collect();
-        self.http[at].publish(messages);
-    }
-
-    /// Whether anything was sent or read.
-    fn http_goes_on(&mut self, at: usize, most: usize) -> bool {
-        let client = &mut self.http[at];
-        if !client.alive {
-            return false;
-        }
-        let machine = &mut self.shards[client.shard].machine;
-        let sent = client.sends(most);
-        if !sent.is_empty() {
-            machine.client_sends(client.socket, &sent);
-        }
-        let read = machine.client_reads(client.socket, most);
-        let answered = client.reads(&read);
-        if machine.client_sees_end(client.socket) {
-            client.alive = false;
-            machine.client_leaves(client.socket, Peer::Gone);
-        }
-        if let Some((published, all)) = answered {
-            self.totals.by_http += 1;
-            self.answered(Owed::Published(published), true);
-            if !all {
-                self.assert_that_storage_failed();
-            }
-        }
-        !sent.is_empty() || !read.is_empty()
-    }
-
     fn session_ended(&mut self, at: usize) {
         let owed: Vec<Owed> = self.sessions[at].take_owed().collect();
         for owed in owed {
@@ -701,7 +639,7 @@ impl World {
         self.published(message, false);
     }
 
-    fn answered(&mut self, owed: Owed, is_done: bool) {
+    pub(super) fn answered(&mut self, owed: Owed, is_done: bool) {
         if !is_done {
             self.assert_that_storage_failed();
         }
@@ -760,7 +698,7 @@ impl World {
         self.totals.storage_failures > 0 || self.shards.iter().any(|shard| shard.storage_refusals() > 0)
     }
 
-    fn assert_that_storage_failed(&self) {
+    pub(super) fn assert_that_storage_failed(&self) {
         assert!(self.storage_failed(), "refused although storage works");
     }
 
@@ -1059,75 +997,4 @@ impl World {
 pub(super) fn clock(micros: u64) -> Now {
     let unix = UnixTime(1_700_000_000 + (micros / 1_000_000) as i64);
     Now { time: Time(micros), unix, micros: (micros % 1_000_000) as u32 }
-}
-
-pub(super) fn browser_config(
-    shard: ShardId,
-    placement: &Placement,
-    arrivals_bytes_max: usize,
-    ping_interval: Duration,
-    page_bytes_max: usize,
-) -> BrowserConfig {
-    BrowserConfig {
-        hub: HubConfig {
-            shard,
-            placement: placement.clone(),
-            pipes_per_connection_max: 16,
-            pipes_max: 100,
-            arrivals_bytes_max,
-            save_last_seen: true,
-            announce_online: true,
-            announce_offline: true,
-            devices_max: 2,
-            connections_per_user_max: 1_024,
-            limits: hub::Limits::default(),
-            offline_grace: 0,
-            settings_max: 100,
-            tenant_settings_max: 100,
-            history_bytes_max: page_bytes_max,
-            tokens: TokenKeys::new(PASSWORD, BTreeMap::new()),
-            seed: u64::from(shard.0),
-            departed_max: 100,
-        },
-        deflate: false,
-        commands_per_second_max: 0,
-        frames: ws::Limits { frame_bytes_max: 10_000, message_bytes_max: 10_000 },
-        heads: HeadLimits::default(),
-        dev_max: 10,
-        origins: Vec::new(),
-        trusted_proxies: Arc::default(),
-        real_ip_header: RealIpHeader::default(),
-        handshake_timeout: Duration::from_secs(10),
-        ping_interval,
-        fragments_max: 10,
-        fragments_bytes_max: 100_000,
-        pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), "simulated".to_owned(), HashMap::new(), Arc::default())),
-        polls: crate::run::polls::PollLimits { connections_max: 100, bytes_max: page_bytes_max },
-        batches: BatchConfig { allowed: CometQlByHttp::On, body_bytes_max: 100_000 },
-        watch: Arc::new(Watch::new(0, placement, Arc::default(), String::new())),
-    }
-}
-
-fn session_config(placement: &Placement, pipeline_max: usize) -> SessionsConfig {
-    SessionsConfig {
-        exec: ExecConfig {
-            placement: placement.clone(),
-            password: PASSWORD.into(),
-            packets: wire::Limits::default(),
-            statements: StatementLimits::default(),
-            escapes: sql::StringEscapes::Mysql,
-            pipeline_max,
-            tenant_sessions_max: 100,
-            tenants_sessions_max: 100,
-            held_bytes_max: 256 * 1024 * 1024,
-            login_attempts_max: 5,
-            tls: Tls::Off,
-            tenants: Tenants::default(),
-            delete_counts: true,
-        },
-        // The clock may leap before the first session has logged in, and that one has to stay.
-        login_timeout: Duration::from_secs(100_000),
-        idle_timeout: Duration::ZERO,
-        tls: None,
-    }
 }
