@@ -127,7 +127,9 @@ impl Database {
         let surplus = history.len().saturating_sub(length as usize);
         let gone: Vec<_> = (0..surplus).filter_map(|_| history.pop_first()).collect();
         let newest = gone.last().and_then(|(place, _)| place.id.position());
-        newest.into_iter().for_each(|newest| self.begins(pipe, newest));
+        if let Some(newest) = newest {
+            self.begins(pipe, newest);
+        }
         surplus as u64
     }
 

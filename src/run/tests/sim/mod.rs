@@ -26,6 +26,12 @@
 //! * **bounds**: what a turn joins stays within the bounds of a round;
 //! * **levels**: handling a ring message causes messages of later levels only.
 //!
+//! The server was broken on purpose, in one place at a time, to see that this fails: within 100 seeds if a recovery drops,
+//! repeats or reorders something, tells no gap or always one, if a poll is not told again, not replaced or never given up, or if
+//! a deleted hash or an expired token closes nothing; within 400 if a failed write leaves no trace, a queue counts as taken
+//! before it is acknowledged, or a revoked token closes nothing; within 2,000 without the margin behind the id of an event.
+//! Not seen within 2,500: a login that overlaps the revocation of its token.
+//!
 //! A failure prints its seed; `ENCKE_SIM_SEED=n` runs that one alone, `ENCKE_SIM_SEEDS=n` sets how many are run
 //! and `ENCKE_SIM_FIRST=n` with which they begin; `scripts/simulate` runs a million. What was exercised is counted, printed, and
 //! has to have occurred.
@@ -104,9 +110,10 @@ fn clients_see_what_a_naive_model_says() {
     totals.print();
     let mut failed = seeds.failed.into_inner().expect("nobody failed while holding it");
     failed.sort_unstable();
-    let commands =
-        failed.iter().map(|seed| format!("\n  ENCKE_SIM_SEED={seed} cargo test --lib sim::")).collect::<String>();
-    assert!(failed.is_empty(), "seeds failed; each is run again by its command:{commands}");
+    for seed in &failed {
+        println!("failed: ENCKE_SIM_SEED={seed} cargo test --lib sim::");
+    }
+    assert!(failed.is_empty(), "{} seeds failed", failed.len());
     // Fewer may well miss something.
     if count >= SEEDS {
         totals.assert_that_everything_was_exercised();
@@ -122,15 +129,14 @@ impl Seeds {
             if seed >= self.end {
                 return totals;
             }
-            match catch_unwind(AssertUnwindSafe(|| World::new(seed).run())) {
-                Ok(run) => totals.add(&run),
-                Err(_) => {
-                    eprintln!("the simulation failed: run it again with ENCKE_SIM_SEED={seed}");
-                    let mut failed = self.failed.lock().expect("nobody failed while holding it");
-                    failed.push(seed);
-                    if failed.len() >= self.failures_max {
-                        self.next.store(self.end, Ordering::Relaxed);
-                    }
+            if let Ok(run) = catch_unwind(AssertUnwindSafe(|| World::new(seed).run())) {
+                totals.add(&run);
+            } else {
+                eprintln!("the simulation failed: run it again with ENCKE_SIM_SEED={seed}");
+                let mut failed = self.failed.lock().expect("nobody failed while holding it");
+                failed.push(seed);
+                if failed.len() >= self.failures_max {
+                    self.next.store(self.end, Ordering::Relaxed);
                 }
             }
             if (seed + 1).is_multiple_of(self.step) {

@@ -29,14 +29,20 @@ pub(super) struct View {
     last: Option<u64>,
     pub(super) seen: Vec<Seen>,
     pub(super) texts: BTreeSet<String>,
-    /// The pipe is not answered yet: the position that was named.
-    asked: Option<Option<u64>>,
+    /// The pipe is not answered yet.
+    asked: Option<Named>,
     /// Messages that were missed have come since it was asked for.
     has_missed: bool,
     /// Left and joined again on one connection: old messages may still come.
     rejoined: bool,
     /// Since when every message that is written reaches the page, or a gap is told.
     pub(super) whole_since: Option<u64>,
+}
+
+/// What was named when a pipe was asked for.
+#[derive(Clone, Copy)]
+struct Named {
+    position: Option<u64>,
 }
 
 /// In a pipe, in its order.
@@ -262,7 +268,7 @@ impl Page {
         let mut command = "subscription2".to_owned();
         for pipe in &self.wants {
             let last = self.views[pipe].last.map(|last| format!(" {last}")).unwrap_or_default();
-            command += &format!("\n{pipe}{last}");
+            command.extend(["\n", pipe, &last]);
         }
         self.lines[0].to_server.extend(masked_frame(1, command.as_bytes()));
     }
@@ -287,9 +293,9 @@ impl Page {
             names.push(pipe);
             let is_new = !self.had.contains(pipe) || !before.contains(pipe);
             let view = self.views.entry(pipe).or_default();
-            if let Some(after) = view.asked {
+            if let Some(named) = view.asked {
                 // The request may not have arrived.
-                last.extend(after.map(|after| format!("{pipe}:{after}")));
+                last.extend(named.position.map(|after| format!("{pipe}:{after}")));
             } else if is_new && self.extended {
                 view.rejoined |= self.had.contains(pipe);
                 let mut after = view.last;
@@ -302,7 +308,7 @@ impl Page {
                         view.whole_since = None;
                     }
                 }
-                (view.asked, view.has_missed) = (Some(after), false);
+                (view.asked, view.has_missed) = (Some(Named { position: after }), false);
                 last.extend(after.map(|after| format!("{pipe}:{after}")));
             } else if is_new {
                 // A publication that other subscribers of a shard still wait for comes to whoever joins them.
@@ -541,12 +547,11 @@ impl Page {
             heard.push(Heard::Replaced);
         }
         for (number, message) in (seq..).zip(messages) {
-            match polled.messages.get(number) {
-                Some(before) => assert_eq!(before, message, "number {number} was another message before"),
-                None => {
-                    assert_eq!(polled.messages.len(), number, "a message was left out");
-                    polled.messages.push(message.clone());
-                }
+            if let Some(before) = polled.messages.get(number) {
+                assert_eq!(before, message, "number {number} was another message before");
+            } else {
+                assert_eq!(polled.messages.len(), number, "a message was left out");
+                polled.messages.push(message.clone());
             }
         }
         if seq < known && !messages.is_empty() {
@@ -619,7 +624,7 @@ impl Page {
         let view = self.views.get_mut(pipe).expect("a pipe that is wanted");
         let is_known = position.is_some_and(|position| view.last.is_some_and(|last| position <= last));
         if missed {
-            let Some(Some(after)) = view.asked else {
+            let Some(after) = view.asked.and_then(|named| named.position) else {
                 panic!("{text} was missed in {pipe}, but nothing was asked for")
             };
             assert!(position > Some(after), "{text} is not behind {after}");
@@ -654,7 +659,8 @@ impl Page {
         heard: &mut Vec<Heard>,
     ) {
         let (pipe, view) = self.views.iter_mut().find(|(name, _)| **name == pipe).expect("a pipe that was asked for");
-        let after = view.asked.take().unwrap_or_else(|| panic!("{pipe} is answered and was not asked for"));
+        let asked = view.asked.take().unwrap_or_else(|| panic!("{pipe} is answered and was not asked for"));
+        let after = asked.position;
         assert_eq!(recovered.is_some(), after.is_some(), "{pipe}: only who names a position hears whether it can be");
         if recovered == Some(true) {
             heard.push(Heard::Recovered);

@@ -100,23 +100,19 @@ impl Published {
             let Some(position) = self.position_of.get(text).copied() else { continue };
             if let Some(last) = last {
                 assert!(position > last, "{pipe}: {text} comes behind what is later");
-                self.check_none_between(order, pipe, page, last, position);
+                check_none_between(order, pipe, page, last, position);
             }
             last = Some(position);
         }
         if let Some(last) = last.filter(|_| page.is_subscribed(pipe)) {
-            self.check_none_between(order, pipe, page, last, u64::MAX);
+            check_none_between(order, pipe, page, last, u64::MAX);
         }
     }
+}
 
-    fn check_none_between(&self, order: &BTreeMap<u64, String>, pipe: &str, page: &Page, last: u64, next: u64) {
-        let missing = order.range(last + 1..next).find(|(_, text)| !page.has_own(text));
-        assert!(
-            missing.is_none(),
-            "{:?} page: {missing:?} is missing in {pipe} between {last} and {next}",
-            page.transport
-        );
-    }
+fn check_none_between(order: &BTreeMap<u64, String>, pipe: &str, page: &Page, last: u64, next: u64) {
+    let missing = order.range(last + 1..next).find(|(_, text)| !page.has_own(text));
+    assert!(missing.is_none(), "{:?} page: {missing:?} is missing in {pipe} between {last} and {next}", page.transport);
 }
 
 impl World {
