@@ -36,6 +36,7 @@
 //! has to have occurred.
 
 mod browser;
+mod config;
 mod database;
 mod machine;
 mod page;
@@ -149,7 +150,7 @@ impl Seeds {
 fn an_answer_that_comes_last_in_a_turn_does_not_wait_for_another_wake() {
     let placement = Placement::new(1, 1);
     let (_storage, mut clients) = storage::channels(2, 1);
-    let config = world::browser_config(ShardId(0), &placement, 1_000_000, Duration::ZERO, 1_000_000);
+    let config = config::browser_config(ShardId(0), &placement, 1_000_000, Duration::ZERO, 1_000_000);
     let host = Host::Browsers(Box::new(Browsers::new(config, Vec::new(), clients.swap_remove(0), None)));
     let limits = Limits {
         queue_bytes_max: 1_000_000,

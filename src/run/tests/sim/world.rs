@@ -1,31 +1,26 @@
 //! The simulated world: shards that take turns when something wakes them, rings that are full, storage that is slow,
 //! clients that read late, send in pieces and vanish.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use shards::Mesh;
 
-use crate::cometql::exec::{ExecConfig, Tenants, Tls};
-use crate::cometql::plan::StatementLimits;
-use crate::cometql::{sql, wire};
-use crate::http::HeadLimits;
-use crate::hub::{HubConfig, Placement, TokenKeys};
+use crate::hub::Placement;
 use crate::metrics::Counters;
 use crate::model::{CloseReason, Now, Publication, ShardId, Time, UnixTime};
-use crate::run::browsers::{BrowserConfig, Browsers};
+use crate::run::browsers::Browsers;
 use crate::run::host::{Board, token};
-use crate::run::pages::Pages;
 use crate::run::runtime::Runtime;
-use crate::run::sessions::{Sessions, SessionsConfig};
+use crate::run::sessions::Sessions;
 use crate::run::storage::{self, StorageSetup};
 use crate::storage::{Completion, StorageError};
-use crate::ws;
 
 use super::browser::{BrowserClient, Told};
+use super::config::{browser_config, session_config};
 use super::database::Database;
 use super::machine::{Host, Limits, Machine, Peer, Seen, Shard};
 use super::page::Page;
@@ -951,68 +946,4 @@ impl World {
 pub(super) fn clock(micros: u64) -> Now {
     let unix = UnixTime(1_700_000_000 + (micros / 1_000_000) as i64);
     Now { time: Time(micros), unix, micros: (micros % 1_000_000) as u32 }
-}
-
-pub(super) fn browser_config(
-    shard: ShardId,
-    placement: &Placement,
-    arrivals_bytes_max: usize,
-    ping_interval: Duration,
-    page_bytes_max: usize,
-) -> BrowserConfig {
-    BrowserConfig {
-        hub: HubConfig {
-            shard,
-            placement: placement.clone(),
-            pipes_per_connection_max: 16,
-            pipes_max: 100,
-            arrivals_bytes_max,
-            save_last_seen: true,
-            announce_online: true,
-            announce_offline: true,
-            devices_max: 2,
-            settings_max: 100,
-            tenant_settings_max: 100,
-            history_bytes_max: page_bytes_max,
-            tokens: TokenKeys::new(PASSWORD, BTreeMap::new()),
-            seed: u64::from(shard.0),
-            departed_max: 100,
-        },
-        deflate: false,
-        commands_per_second_max: 0,
-        frames: ws::Limits { frame_bytes_max: 10_000, message_bytes_max: 10_000 },
-        heads: HeadLimits::default(),
-        dev_max: 10,
-        origins: Vec::new(),
-        handshake_timeout: Duration::from_secs(10),
-        ping_interval,
-        fragments_max: 10,
-        fragments_bytes_max: 100_000,
-        pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), "simulated".to_owned(), HashMap::new(), Arc::default())),
-        polls: crate::run::polls::PollLimits { connections_max: 100, bytes_max: page_bytes_max },
-    }
-}
-
-fn session_config(placement: &Placement, pipeline_max: usize) -> SessionsConfig {
-    SessionsConfig {
-        exec: ExecConfig {
-            placement: placement.clone(),
-            password: PASSWORD.into(),
-            packets: wire::Limits::default(),
-            statements: StatementLimits::default(),
-            escapes: sql::StringEscapes::Mysql,
-            pipeline_max,
-            tenant_sessions_max: 100,
-            tenants_sessions_max: 100,
-            held_bytes_max: 256 * 1024 * 1024,
-            login_attempts_max: 5,
-            tls: Tls::Off,
-            tenants: Tenants::default(),
-            delete_counts: true,
-        },
-        // The clock may leap before the first session has logged in, and that one has to stay.
-        login_timeout: Duration::from_secs(100_000),
-        idle_timeout: Duration::ZERO,
-        tls: None,
-    }
 }

@@ -1,0 +1,82 @@
+//! How the simulated shards are configured: small bounds, so that they are reached.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::cometql::exec::{ExecConfig, Tenants, Tls};
+use crate::cometql::plan::StatementLimits;
+use crate::cometql::{sql, wire};
+use crate::http::HeadLimits;
+use crate::hub::{HubConfig, Placement, TokenKeys};
+use crate::model::ShardId;
+use crate::run::browsers::BrowserConfig;
+use crate::run::pages::Pages;
+use crate::run::sessions::SessionsConfig;
+use crate::ws;
+
+use super::session::PASSWORD;
+
+pub(super) fn browser_config(
+    shard: ShardId,
+    placement: &Placement,
+    arrivals_bytes_max: usize,
+    ping_interval: Duration,
+    page_bytes_max: usize,
+) -> BrowserConfig {
+    BrowserConfig {
+        hub: HubConfig {
+            shard,
+            placement: placement.clone(),
+            pipes_per_connection_max: 16,
+            pipes_max: 100,
+            arrivals_bytes_max,
+            save_last_seen: true,
+            announce_online: true,
+            announce_offline: true,
+            devices_max: 2,
+            settings_max: 100,
+            tenant_settings_max: 100,
+            history_bytes_max: page_bytes_max,
+            tokens: TokenKeys::new(PASSWORD, BTreeMap::new()),
+            seed: u64::from(shard.0),
+            departed_max: 100,
+        },
+        deflate: false,
+        commands_per_second_max: 0,
+        frames: ws::Limits { frame_bytes_max: 10_000, message_bytes_max: 10_000 },
+        heads: HeadLimits::default(),
+        dev_max: 10,
+        origins: Vec::new(),
+        handshake_timeout: Duration::from_secs(10),
+        ping_interval,
+        fragments_max: 10,
+        fragments_bytes_max: 100_000,
+        pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), "simulated".to_owned(), HashMap::new(), Arc::default())),
+        polls: crate::run::polls::PollLimits { connections_max: 100, bytes_max: page_bytes_max },
+    }
+}
+
+pub(super) fn session_config(placement: &Placement, pipeline_max: usize) -> SessionsConfig {
+    SessionsConfig {
+        exec: ExecConfig {
+            placement: placement.clone(),
+            password: PASSWORD.into(),
+            packets: wire::Limits::default(),
+            statements: StatementLimits::default(),
+            escapes: sql::StringEscapes::Mysql,
+            pipeline_max,
+            tenant_sessions_max: 100,
+            tenants_sessions_max: 100,
+            held_bytes_max: 256 * 1024 * 1024,
+            login_attempts_max: 5,
+            tls: Tls::Off,
+            tenants: Tenants::default(),
+            delete_counts: true,
+        },
+        // The clock may leap before the first session has logged in, and that one has to stay.
+        login_timeout: Duration::from_secs(100_000),
+        idle_timeout: Duration::ZERO,
+        tls: None,
+    }
+}
