@@ -393,7 +393,10 @@ impl World {
 
     /// A statement that revokes the token of somebody who is here.
     fn revoke(&mut self) -> (String, Owed) {
-        let at = self.pick_browser(|browser| browser.alive && browser.token.is_some());
+        // Half of them while storage is asked about the login.
+        let is_new = self.random.chance(50);
+        let at =
+            self.pick_browser(|browser| browser.alive && browser.token.is_some() && (!is_new || !browser.authorised));
         let token = at.and_then(|at| self.browsers[at].token.clone()).map_or("nobody's".to_owned(), |(token, _)| token);
         (format!("INSERT INTO revoked_tokens (token) VALUES ('{}')", token.replace('\'', "''")), Owed::Stored)
     }
@@ -520,7 +523,7 @@ impl World {
                 11 => (format!("SELECT id, message FROM pipes_messages WHERE name = '{pipe}'"), Owed::Rows(None)),
                 12..14 => self.set_length(),
                 14..25 => self.send_letters(at),
-                25 if self.random.chance(60) => self.revoke(),
+                25..27 => self.revoke(),
                 _ => self.insert(pipe),
             };
             self.sessions[at].query(&sql, owed);
