@@ -32,6 +32,7 @@ mod owner;
 mod pipes;
 mod placement;
 mod places;
+mod questions;
 mod recovery;
 mod ring;
 mod subscriptions;
@@ -700,47 +701,6 @@ impl Hub {
         self.conns.set_busy(conn, true);
         self.reports.insert(conn, Report::default());
         self.submit(conn, user, Box::new(publication));
-    }
-
-    fn count_pipe(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
-        let Some(entry) = self.conns.get(conn) else { return };
-        let key = PipeKey { dev: entry.dev, name: pipe };
-        if !matches!(key.name.class(), PipeClass::Web | PipeClass::Track) {
-            self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::WrongClass)));
-            return;
-        }
-        let to = self.config.placement.owner_of_pipe(&key);
-        let Ticket(ask) = self.wait(conn, Waiting::Count { conn, marker });
-        let ask = Ask { id: AskId(ask), question: Question::PipeCounts(vec![key]) };
-        self.send(to, RingMessage::Ask(Box::new(ask)));
-    }
-
-    fn read_user_data(&mut self, conn: ConnId, user: UserId, marker: Marker) {
-        let Some(entry) = self.conns.get(conn) else { return };
-        let dev = entry.dev;
-        let ticket = self.wait(conn, Waiting::UserData { conn, user, marker });
-        self.store(ticket, Read::UserData { dev, users: vec![user] });
-    }
-
-    /// The owner knows who is here; only for the others storage is asked.
-    fn read_user_status(&mut self, conn: ConnId, user: UserId) {
-        let Some(entry) = self.conns.get(conn) else { return };
-        let dev = entry.dev;
-        let to = self.config.placement.owner_of_user(dev, user);
-        let Ticket(ask) = self.wait(conn, Waiting::Online { conn, user });
-        let ask = Ask { id: AskId(ask), question: Question::Online(dev, vec![user]) };
-        self.send(to, RingMessage::Ask(Box::new(ask)));
-    }
-
-    fn online_known(&mut self, conn: ConnId, user: UserId, online: bool) {
-        let Some(entry) = self.conns.get(conn) else { return };
-        let dev = entry.dev;
-        if online {
-            self.answer(conn, Answer::UserStatus { user, last_seen: LastSeen::Online });
-            return self.resume(conn);
-        }
-        let ticket = self.wait(conn, Waiting::LastSeen { conn, user });
-        self.store(ticket, Read::LastSeen { dev, users: vec![user] });
     }
 
     // What comes from elsewhere

@@ -141,6 +141,18 @@ impl Page {
     }
 
     fn call(&mut self, method: &str, parameters: &Value) -> Value {
+        loop {
+            let answer = self.try_call(method, parameters);
+            // Of a script that met the page while it was loaded anew.
+            if answer["error"]["message"] == "Inspected target navigated or closed" {
+                continue;
+            }
+            assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
+            return answer["result"].clone();
+        }
+    }
+
+    fn try_call(&mut self, method: &str, parameters: &Value) -> Value {
         self.last_id += 1;
         let id = self.last_id;
         let mut request = json!({ "id": id, "method": method, "params": parameters });
@@ -154,8 +166,7 @@ impl Page {
             let answer: Value = serde_json::from_str(&text).unwrap_or_default();
             // Events of the browser come in between.
             if answer["id"] == id {
-                assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                return answer["result"].clone();
+                return answer;
             }
         }
     }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
+use crate::model::Time;
+
 use super::machine::Peer;
 use super::session::{Owed, PASSWORD};
 use super::world::{Client, PIPES, World};
@@ -14,9 +16,12 @@ pub(super) struct HttpClient {
     pub(super) alive: bool,
     to_server: VecDeque<u8>,
     from_server: Vec<u8>,
-    /// The messages of the request under way.
-    owed: Option<Vec<String>>,
+    /// The messages of the request under way, and when it began.
+    owed: Option<(Vec<String>, Time)>,
 }
+
+/// Microseconds after which the server says that it has no answer yet.
+const PATIENCE: u64 = 120_000_000;
 
 impl HttpClient {
     pub(super) fn new(shard: usize, socket: usize) -> Self {
@@ -28,7 +33,7 @@ impl HttpClient {
     }
 
     /// Each message with its pipe.
-    pub(super) fn publish(&mut self, messages: Vec<(&str, String)>) {
+    pub(super) fn publish(&mut self, messages: Vec<(&str, String)>, now: Time) {
         let sql = "INSERT INTO pipes_messages (name, event, message) VALUES (?, 'e', ?)";
         let statement = |(pipe, message): &(&str, String)| json!({ "sql": sql, "params": [pipe, message] });
         let body = messages.iter().map(statement).collect::<Value>().to_string();
@@ -38,7 +43,7 @@ impl HttpClient {
             body.len()
         );
         self.to_server.extend(head.bytes().chain(body.bytes()));
-        self.owed = Some(messages.into_iter().map(|(_, message)| message).collect());
+        self.owed = Some((messages.into_iter().map(|(_, message)| message).collect(), now));
     }
 
     /// So many of the bytes that it wants to send.
@@ -47,11 +52,13 @@ impl HttpClient {
     }
 
     /// Takes what has arrived: if the answer is whole, the messages that were published, and whether those are all.
-    pub(super) fn reads(&mut self, bytes: &[u8]) -> Option<(Vec<String>, bool)> {
+    pub(super) fn reads(&mut self, bytes: &[u8], now: Time) -> Option<(Vec<String>, bool)> {
         self.from_server.extend_from_slice(bytes);
         let head_end = memchr::memmem::find(&self.from_server, b"\r\n\r\n")? + 4;
         let head = String::from_utf8(self.from_server[..head_end].to_vec()).expect("a head");
-        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        let waited = self.owed.as_ref().map_or(0, |(_, began)| now.0 - began.0);
+        let gave_up = waited >= PATIENCE && head.starts_with("HTTP/1.1 503 ");
+        assert!(gave_up || head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("a length");
         let end = head_end + length.parse::<usize>().expect("a length");
         if self.from_server.len() < end {
@@ -60,7 +67,11 @@ impl HttpClient {
         let answer: Value = serde_json::from_slice(&self.from_server[head_end..end]).expect("JSON");
         assert_eq!(self.from_server.len(), end, "more than was asked for");
         self.from_server.clear();
-        let mut messages = self.owed.take().expect("an answer that nobody owed");
+        let (mut messages, _) = self.owed.take().expect("an answer that nobody owed");
+        if gave_up {
+            // Nothing is known of them.
+            return Some((Vec::new(), true));
+        }
         let results = answer["results"].as_array().expect("results");
         let failed = results.iter().position(|result| !result["error"].is_null());
         if let Some(failed) = failed {
@@ -99,7 +110,8 @@ impl World {
                 (pipe, message)
             })
             .collect();
-        self.http[at].publish(messages);
+        let now = self.now.time;
+        self.http[at].publish(messages, now);
     }
 
     /// Whether anything was sent or read.
@@ -114,7 +126,7 @@ impl World {
             machine.client_sends(client.socket, &sent);
         }
         let read = machine.client_reads(client.socket, most);
-        let answered = client.reads(&read);
+        let answered = client.reads(&read, self.now.time);
         if machine.client_sees_end(client.socket) {
             client.alive = false;
             machine.client_leaves(client.socket, Peer::Gone);

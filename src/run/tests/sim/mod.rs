@@ -49,6 +49,7 @@ mod published;
 mod random;
 mod session;
 mod setup;
+mod totals;
 mod world;
 
 use std::collections::VecDeque;
@@ -67,7 +68,8 @@ use crate::run::storage;
 
 use machine::{Host, Limits, Machine, Shard};
 use random::Random;
-use world::{Totals, World};
+use totals::Totals;
+use world::World;
 
 const SEEDS: u64 = 5000;
 
