@@ -16,13 +16,21 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::hub::Parameter;
-
 use super::errors::{Error, SQLSTATE};
 use super::plan::ResultColumn;
+use super::sql::PLACEHOLDERS_MAX;
 
 /// Statements in one body.
 pub const STATEMENTS_MAX: usize = 1000;
+
+/// The value of a placeholder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    Null,
+    /// Its digits, as they were written.
+    Number(Box<str>),
+    Text(Box<str>),
+}
 
 /// One statement and the values of its placeholders.
 pub type Bound = (Box<str>, Vec<Parameter>);
@@ -53,6 +61,9 @@ pub fn statements(body: &[u8]) -> Result<Vec<Bound>, String> {
 }
 
 fn bound(written: Written<'_>) -> Result<Bound, String> {
+    if written.params.len() > PLACEHOLDERS_MAX {
+        return Err(format!("a statement may have {PLACEHOLDERS_MAX} params at the most"));
+    }
     let values = written.params.into_iter().map(parameter).collect::<Result<_, _>>()?;
     Ok((written.sql, values))
 }
@@ -229,6 +240,7 @@ mod tests {
         check(br#"{"sql":"a","params":[[1]]}"#, "pass its text");
         check(br#"{"sql":"a","params":[{}]}"#, "pass its text");
         check(br#"{"sql":"a"} {"sql":"b"}"#, "trailing");
+        check(format!(r#"{{"sql":"a","params":[{}1]}}"#, "1,".repeat(PLACEHOLDERS_MAX)).as_bytes(), "65535 params");
         check(format!("[{}]", vec![r#"{"sql":"a"}"#; STATEMENTS_MAX + 1].join(",")).as_bytes(), "1000 statements");
     }
 

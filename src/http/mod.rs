@@ -46,7 +46,7 @@ pub use credentials::{Credentials, credentials};
 pub use events::{EVENTS_PING, append_event, events_head};
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
 pub use jsonp::{is_callback, jsonp};
-pub use origin::{origin_allowed, same_origin};
+pub use origin::{is_for_loopback, origin_allowed, same_origin};
 pub use query::Query;
 pub use response::{
     CONTINUE, FileHead, Site, content_type, file_head, plain_answer, response, response_on, start_page,

@@ -1,5 +1,7 @@
 //! Which pages may connect.
 
+use std::net::IpAddr;
+
 use super::head::Head;
 
 /// Whether a page of this origin may connect. `hosts` is the configured list; without an entry, or with the entry
@@ -34,6 +36,16 @@ pub fn same_origin(head: &Head<'_>) -> bool {
     !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
+/// Whether the request was addressed to this machine by its own name or number, or by none. A name of somebody else may lead
+/// here as well, and the page that has it would count as one of this server.
+pub fn is_for_loopback(head: &Head<'_>) -> bool {
+    let Some(host) = head.header("Host") else { return true };
+    let Some(host) = std::str::from_utf8(host).ok().and_then(host_of) else { return false };
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name == "localhost" || name.ends_with(".localhost") || number.is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
 /// The host in `[scheme://]host[:port]`. The host may be an IPv6 address in brackets.
 fn host_of(origin: &str) -> Option<&str> {
     let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority).trim_end_matches('/');
@@ -58,7 +70,42 @@ fn is_subdomain(host: &str, domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::head::{HeadLimits, HeadStep, parse_head};
-    use super::same_origin;
+    use super::{is_for_loopback, same_origin};
+
+    #[test]
+    fn names_of_this_machine() {
+        let check = |fields: &str, expected: bool| {
+            let text = format!("POST / HTTP/1.1\r\n{fields}\r\n");
+            let Ok(HeadStep::Head(head)) = parse_head(text.as_bytes(), &HeadLimits::default()) else {
+                panic!("{text}")
+            };
+            assert_eq!(is_for_loopback(&head), expected, "{fields}");
+        };
+        check("", true);
+        for host in [
+            "localhost",
+            "LOCALHOST:8087",
+            "a.localhost",
+            "127.0.0.1:80",
+            "127.9.9.9",
+            "[::1]:8087",
+            "[::ffff:127.0.0.1]",
+        ] {
+            check(&format!("Host: {host}\r\n"), true);
+        }
+        for host in [
+            "evil.example",
+            "evil.example:8087",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "[::2]",
+            "127.0.0.1.evil",
+            "",
+            "a b",
+        ] {
+            check(&format!("Host: {host}\r\n"), false);
+        }
+    }
 
     #[test]
     fn pages_of_this_server() {

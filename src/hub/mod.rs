@@ -70,8 +70,8 @@ pub use placement::Placement;
 use recovery::Missing;
 pub use ring::{
     Answered, Ask, AskId, Batch, BatchAnswer, BatchDone, BatchWish, ConnectionInfo, EndedUsers, Flush, Headers,
-    InterestId, LengthChange, Level, Member, Outcome as PollOutcome, Parameter, Poll, Polled, Question, Recover,
-    Recovered, Refusal, Replies, RingMessage, Send, SetLength, StatementId, Wish,
+    InterestId, LengthChange, Level, Member, Outcome as PollOutcome, Poll, Polled, Question, Recover, Recovered,
+    Refusal, Replies, RingMessage, Send, SetLength, StatementId, Wish,
 };
 pub use token::{NoPublicKey, TokenKey, TokenKeys, claimed_expiry};
 use users::Users;
@@ -703,22 +703,29 @@ impl Hub {
         self.submit(conn, user, Box::new(publication));
     }
 
+    fn watched(&mut self, publication: &Publication) {
+        if let Some(watch) = &mut self.watch {
+            watch.count(&publication.pipe);
+        }
+    }
+
     // What comes from elsewhere
 
     fn ring(&mut self, from: ShardId, message: RingMessage, now: Now) {
         match message {
             RingMessage::Publish { publication, statement } => {
                 self.counters.publications += u64::from(publication.kind == PublicationKind::Message);
-                if let Some(watch) = &mut self.watch {
-                    watch.count(&publication.pipe);
-                }
+                self.watched(&publication);
                 self.publish_owned(publication, statement.map(|statement| (from, statement)), now);
             }
             RingMessage::Submit(submit) => self.submitted(from, *submit, now),
             RingMessage::Admit { address, conn } => self.decide_admission(from, conn, address, now),
             RingMessage::AddressLeft { address } => self.address_left(address),
             RingMessage::Announce { publication } => {
-                self.counters.publications += u64::from(publication.kind == PublicationKind::Message);
+                if publication.kind == PublicationKind::Message {
+                    self.counters.publications += 1;
+                    self.watched(&publication);
+                }
                 self.publish_owned(publication, None, now);
             }
             RingMessage::Interest { pipe, subscribers, interest } => {

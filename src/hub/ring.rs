@@ -240,19 +240,10 @@ impl fmt::Debug for Batch {
 pub enum BatchWish {
     /// Statements as text, separated by semicolons.
     Text(Box<[u8]>),
-    /// Single statements, each with the values of its placeholders.
-    Statements(Vec<(Box<str>, Vec<Parameter>)>),
+    /// Single statements with the values of their placeholders, as JSON. It is read where the password is known to be right.
+    Json(Box<[u8]>),
     /// Nothing but to know whether this is the server's password.
     Password,
-}
-
-/// The value of a placeholder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parameter {
-    Null,
-    /// Its digits, as they were written.
-    Number(Box<str>),
-    Text(Box<str>),
 }
 
 /// What became of a batch.

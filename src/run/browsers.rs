@@ -54,8 +54,8 @@ use super::runtime::Runtime;
 use super::storage::StorageClient;
 
 use admission::Admission;
-pub(super) use batches::BatchConfig;
 use batches::Batches;
+pub(super) use batches::{BODIES_BYTES_MAX, BatchConfig};
 use fan_out::fan_out;
 use polling::Asking;
 

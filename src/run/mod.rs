@@ -46,7 +46,7 @@ use crate::model::{DevId, ShardId, TokenAlgorithm};
 use crate::storage::{PipeSetting, StorageError};
 use crate::ws;
 
-use browsers::{BatchConfig, BrowserConfig, Browsers};
+use browsers::{BODIES_BYTES_MAX, BatchConfig, BrowserConfig, Browsers};
 use certificate::{CertificateError, Place};
 use figures::Watch;
 use files::FileLimits;
@@ -415,7 +415,7 @@ fn make_host(
         batches: BatchConfig {
             allowed: config.ws.cometql,
             // As a text in JSON a statement may be twice as long.
-            body_bytes_max: (2 * config.cometql.query_bytes_max).max(UNREAD_BYTES_MIN),
+            body_bytes_max: (2 * config.cometql.query_bytes_max).clamp(UNREAD_BYTES_MIN, BODIES_BYTES_MAX),
         },
         watch: ends.watch.clone(),
     };

@@ -206,6 +206,7 @@ impl StorageThread {
                 expired: Expired::default(),
                 jobs: 0,
                 give_back_at: None,
+                give_back_after: Instant::now(),
                 counters: Counters::default(),
                 board,
                 retry,
@@ -313,6 +314,8 @@ struct Keeper {
     /// Jobs since memory was given back; when to do that, if there were many and then none.
     jobs: usize,
     give_back_at: Option<Instant>,
+    /// Not before this: it takes a thousandth of the time at the most.
+    give_back_after: Instant,
     counters: Counters,
     board: Board,
     retry: Duration,
@@ -332,7 +335,7 @@ impl Keeper {
             }
             self.jobs += group.len();
             if self.jobs >= MANY_JOBS && !group.is_empty() {
-                self.give_back_at = Some(Instant::now() + QUIET);
+                self.give_back_at = Some((Instant::now() + QUIET).max(self.give_back_after));
             }
             self.carry_out(&mut group);
             self.work_on_time();
@@ -359,7 +362,9 @@ impl Keeper {
     fn work_on_time(&mut self) {
         if self.give_back_at.take_if(|at| *at <= Instant::now()).is_some() {
             self.jobs = 0;
+            let began = Instant::now();
             shards::give_back_memory();
+            self.give_back_after = Instant::now() + 1000 * began.elapsed();
         }
         if let Some(outage) = &self.outage {
             if Instant::now() >= outage.next_try {

@@ -5,15 +5,18 @@ use crate::server::{PATIENCE, Server, Setup};
 use crate::tools;
 use crate::transports::{Http, Response};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::thread;
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
 fn posted(http: &mut Http, target: &str, fields: &str, body: &str) -> Response {
-    http.send(&format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{fields}\r\n{body}", body.len()));
+    http.send(&format!(
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{fields}\r\n{body}",
+        body.len()
+    ));
     http.response()
 }
 
@@ -111,13 +114,13 @@ fn every_status() {
         response
     };
     check(&password, "SELECT 1", 200);
-    check(&format!("{password}Origin: http://x\r\n"), "SELECT 1", 200);
+    check(&format!("{password}Origin: http://localhost\r\n"), "SELECT 1", 200);
     let refused = check("", "SELECT 1", 401);
     assert_eq!(refused.field("www-authenticate"), "Bearer realm=\"CometQL\"");
     for wrong in ["Bearer wrong", "Bearer", "Basic cm9vdDp3cm9uZw==", "Digest x"] {
         check(&format!("Authorization: {wrong}\r\n"), "SELECT 1", 401);
     }
-    for other in ["http://evil.example", "http://x:8080", "null"] {
+    for other in ["http://evil.example", "http://localhost:8080", "null"] {
         check(&format!("{password}Origin: {other}\r\n"), "SELECT 1", 403);
     }
     check(&format!("{password}Sec-Fetch-Site: cross-site\r\n"), "SELECT 1", 403);
@@ -138,7 +141,7 @@ fn every_status() {
     http.send(&format!("GET /cometql HTTP/1.1\r\n{password}\r\n"));
     assert_eq!(http.response().status, 405);
     let mut http = Http::connect(&server);
-    http.send("OPTIONS /cometql HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\n\r\n");
+    http.send("OPTIONS /cometql HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n");
     assert_eq!(http.response().field("access-control-allow-origin"), "");
 
     let off = Server::start(&Setup { more: "[ws]\ncometql = off\n".to_owned(), ..Setup::default() });
@@ -186,7 +189,7 @@ fn wrong_passwords_make_their_address_wait() {
     for _ in 0..3 {
         assert_eq!(ask("wrong").0, 401);
     }
-    // The right one neither, or guessing would go on; nor over the MySQL protocol.
+    // The right one neither, or guessing would go on.
     let (status, after) = ask(&server.password);
     assert!(status == 200 || status == 429 && after == "1", "{status} {after}");
     if status == 429 {
@@ -195,6 +198,57 @@ fn wrong_passwords_make_their_address_wait() {
     let let_in = tools::until(PATIENCE, || (ask(&server.password).0 == 200).then_some(()));
     assert!(let_in.is_some(), "the wait does not end");
     assert_eq!(ask("wrong").0, 401, "it begins anew");
+}
+
+#[test]
+fn wrong_passwords_by_http_hold_off_no_backend() {
+    let more = "[cometql]\nlogin_attempts_max = 3\n".to_owned();
+    let server = Server::start(&Setup { more, ..Setup::default() });
+    let mut http = Http::connect(&server);
+    let statuses: Vec<u16> =
+        (0..8).map(|_| posted(&mut http, "/cometql", "Authorization: Bearer wrong\r\n", "SELECT 1").status).collect();
+    assert!(statuses.contains(&429), "{statuses:?}");
+    server.backend().execute("INSERT INTO pipes_messages (name, event, message) VALUES ('abc', 'e', 'm')").expect("OK");
+}
+
+#[test]
+fn a_name_of_somebody_else_is_not_this_machine() {
+    let server = Server::start(&Setup::default());
+    let mut http = Http::connect(&server);
+    // As a browser asks whose page has made its own name lead here.
+    let fields = format!("Host: evil.example:80\r\nOrigin: http://evil.example:80\r\n{}", bearer(&server));
+    http.send(&format!("POST /cometql HTTP/1.1\r\n{fields}Content-Length: 8\r\n\r\nSELECT 1"));
+    assert_eq!(http.response().status, 403);
+}
+
+#[test]
+fn who_has_said_all_still_gets_the_answer() {
+    let server = Server::start(&Setup::default());
+    let mut stream = TcpStream::connect(server.browsers).expect("the server accepts");
+    let head = format!("POST /cometql HTTP/1.1\r\nHost: localhost\r\n{}", bearer(&server));
+    stream.write_all(format!("{head}Content-Length: 15\r\n\r\nSELECT 7 AS one").as_bytes()).expect("it is taken");
+    stream.shutdown(Shutdown::Write).expect("it ends");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer and the end");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(r#"[["7"]]}]}"#), "{answer}");
+}
+
+#[test]
+fn mixed_values_are_sorted() {
+    // More than twenty rows, by values whose comparison is no order: a sort may not take them as they are.
+    let server = Server::start(&Setup::default());
+    let query = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA='information_schema'
+        ORDER BY CASE LENGTH(TABLE_NAME) % 4 WHEN 0 THEN '10' WHEN 1 THEN '9' ELSE '1a' END";
+    let results = results(&server, &mut Http::connect(&server), &json!({ "sql": query }));
+    let rows = results[0]["rows"].as_array().expect("rows");
+    assert!(rows.len() > 20, "{rows:?}");
+    let kinds = rows.iter().map(|row| match row[0].as_str().map_or(0, str::len) % 4 {
+        1 => 0,
+        0 => 1,
+        _ => 2,
+    });
+    assert!(kinds.is_sorted(), "{rows:?}");
 }
 
 #[test]
@@ -219,13 +273,13 @@ fn connections_stay_also_behind_large_bodies_and_large_answers() {
     assert_eq!((found.len(), &found[0]["error"]["number"]), (1, &11.into()));
 
     // Pipelined, and a client that waits for a word before it sends its body.
-    let one = format!("POST /cometql HTTP/1.1\r\nHost: x\r\n{password}Content-Length: 8\r\n\r\nSELECT 1");
+    let one = format!("POST /cometql HTTP/1.1\r\nHost: localhost\r\n{password}Content-Length: 8\r\n\r\nSELECT 1");
     http.send(&one.repeat(20));
     for _ in 0..20 {
         assert_eq!(http.response().status, 200);
     }
     http.send(&format!(
-        "POST /cometql HTTP/1.1\r\nHost: x\r\n{password}Content-Length: 8\r\nExpect: 100-continue\r\n\r\n"
+        "POST /cometql HTTP/1.1\r\nHost: localhost\r\n{password}Content-Length: 8\r\nExpect: 100-continue\r\n\r\n"
     ));
     assert_eq!(http.response().status, 100);
     http.send("SELECT 1");
@@ -235,7 +289,8 @@ fn connections_stay_also_behind_large_bodies_and_large_answers() {
 #[test]
 fn bodies_that_never_come_hold_up_nobody() {
     let server = Server::start(&Setup::default());
-    let head = format!("POST /cometql HTTP/1.1\r\nHost: x\r\n{}Content-Length: 2000000\r\n\r\n", bearer(&server));
+    let head =
+        format!("POST /cometql HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: 2000000\r\n\r\n", bearer(&server));
     // More than is collected for all of them: those that began first are dropped.
     let piece = vec![b'x'; 1_900_000];
     let mut slow: Vec<TcpStream> = Vec::new();
@@ -262,7 +317,10 @@ fn bodies_that_never_come_hold_up_nobody() {
     }
     for _ in 0..50 {
         let mut stream = TcpStream::connect(server.browsers).expect("the server accepts");
-        let text = format!("POST /cometql HTTP/1.1\r\nHost: x\r\n{}Content-Length: 8\r\n\r\nSELECT 1", bearer(&server));
+        let text = format!(
+            "POST /cometql HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: 8\r\n\r\nSELECT 1",
+            bearer(&server)
+        );
         stream.write_all(text.as_bytes()).expect("it is taken");
     }
     let gone = tools::until(PATIENCE, || {

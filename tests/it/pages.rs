@@ -214,7 +214,7 @@ fn the_figures_are_for_who_knows_the_password() {
     let mut http = Http::connect(&server);
     let mut key = |password: &str| {
         http.send(&format!(
-            "POST /dashboard/key HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {password}\r\nContent-Length: 0\r\n\r\n"
+            "POST /dashboard/key HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {password}\r\nContent-Length: 0\r\n\r\n"
         ));
         let response = http.response();
         (response.status, response.text().to_owned())

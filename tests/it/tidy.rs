@@ -49,7 +49,7 @@ const MODULES: &[Module] = &[
     // Of `hub` it takes how long a token that is revoked would have been good.
     pure("cometql/plan", &["model", "storage", "hub", "cometql/sql", "cometql/errors", "cometql/tables"]),
     pure("cometql/back_off", &["model"]),
-    pure("cometql/json", &["model", "hub", "cometql/errors", "cometql/plan"]),
+    pure("cometql/json", &["cometql/errors", "cometql/plan", "cometql/sql"]),
     pure(
         "cometql/exec",
         &[

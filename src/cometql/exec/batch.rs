@@ -8,12 +8,13 @@ use std::cell::Cell;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::cometql::back_off;
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::json;
+use crate::cometql::json::{self, Parameter};
 use crate::cometql::plan::{self, CATALOG_STEPS_MAX, Plan, Reply, SessionView, User};
 use crate::cometql::sql::{self, Statement, Value};
 use crate::cometql::wire::{Connection, Method, Verdict};
-use crate::hub::{Batch, BatchAnswer, BatchDone, BatchWish, Parameter, RingMessage};
+use crate::hub::{Batch, BatchAnswer, BatchDone, BatchWish, RingMessage};
 use crate::model::{CloseReason, ConnId, Now, ShardId};
 
 use super::session::{Asked, BatchState, Phase, Session, Start, Stream};
@@ -34,6 +35,8 @@ enum Denied {
     /// The password is right, but not for this.
     Forbidden(Error),
     Busy(Error),
+    /// So is the password, but the body is not what it should be.
+    Unreadable(Error),
 }
 
 impl Exec {
@@ -42,7 +45,7 @@ impl Exec {
     pub fn begin_batch(&mut self, from: ShardId, batch: Batch, now: Now, live: LiveRows<'_>) {
         let asker = batch.asker;
         if let Err(denied) = self.try_begin_batch(from, batch, now, live) {
-            self.counters.logins_refused += 1;
+            self.counters.logins_refused += u64::from(!matches!(denied, Denied::Unreadable(_)));
             self.counters.logins_held_off += u64::from(matches!(denied, Denied::Wait(_)));
             self.answer_batch(from, asker, denied.answer());
         }
@@ -51,7 +54,7 @@ impl Exec {
     fn try_begin_batch(&mut self, from: ShardId, batch: Batch, now: Now, live: LiveRows<'_>) -> Result<(), Denied> {
         let Batch { asker, address, user, database, password, wish } = batch;
         // Whether the password is right is not told, or guessing would go on.
-        if let Some(left) = self.back_off.wait(address, now.time) {
+        if let Some(left) = self.back_off_by_http.wait(address, now.time) {
             return Err(Denied::Wait(left.div_ceil(1_000_000)));
         }
         let given = Sha256::digest(&password);
@@ -61,11 +64,13 @@ impl Exec {
             if is_right { Verdict::Accepted(Method::Native) } else { Verdict::Wrong }
         });
         if !matches!(verdict, Verdict::Accepted(_)) {
-            self.count_wrong_password(address, now.time);
+            if self.back_off_by_http.failed(address, now.time) == Some(back_off::WAIT_MIN) {
+                self.outputs.push_back(Output::HeldOff { address });
+            }
             return Err(Denied::WrongPassword);
         }
         if reach == Reach::Everywhere {
-            self.back_off.succeeded(address);
+            self.back_off_by_http.succeeded(address);
         }
         if wish == BatchWish::Password {
             if reach == Reach::Tenant {
@@ -75,6 +80,14 @@ impl Exec {
             self.answer_batch(from, asker, BatchAnswer { status: 200, retry_after: None, body: Box::default() });
             return Ok(());
         }
+        let (text, statements) = match wish {
+            BatchWish::Text(text) => (Some(text), Vec::new()),
+            BatchWish::Json(body) => {
+                let unreadable = |text| Denied::Unreadable(Error::new(Code::Invalid, text));
+                (None, json::statements(&body).map_err(unreadable)?)
+            }
+            BatchWish::Password => (None, Vec::new()),
+        };
         let place = self.place_for_batch(reach)?;
         self.last_batch = self.last_batch.wrapping_add(1);
         let id = ConnId { index: ConnId::POLLED_FIRST + place as u32, generation: self.last_batch };
@@ -94,15 +107,11 @@ impl Exec {
         self.open += 1;
         self.counters.batches += 1;
         let steps = Cell::new(CATALOG_STEPS_MAX);
-        let plans = match wish {
-            BatchWish::Text(text) => self.plans(&mut session, &text, now, &steps),
-            BatchWish::Statements(statements) => {
-                let view = session.view(now, &self.config, &steps);
-                plan_each(&session, &view, statements.into_iter(), |(text, values), view| {
-                    self.bind(&text, values, view)
-                })
-            }
-            BatchWish::Password => Vec::new(),
+        let plans = if let Some(text) = text {
+            self.plans(&mut session, &text, now, &steps)
+        } else {
+            let view = session.view(now, &self.config, &steps);
+            plan_each(&session, &view, statements.into_iter(), |(text, values), view| self.bind(&text, values, view))
         };
         self.spend(&mut session, CATALOG_STEPS_MAX - steps.get());
         self.push_plans(&mut session, plans, Start::Continued);
@@ -192,6 +201,7 @@ impl Denied {
             }
             Self::Forbidden(error) => (403, None, error),
             Self::Busy(error) => (503, Some(1), error),
+            Self::Unreadable(error) => (400, None, error),
         };
         BatchAnswer { status, retry_after, body: json::failure(error).into() }
     }

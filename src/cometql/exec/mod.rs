@@ -232,6 +232,8 @@ pub struct Exec {
     jobs: HashMap<u64, StoredFor, RandomState>,
     next_number: u64,
     back_off: BackOff,
+    /// Of passwords by HTTP, apart: what pages and proxies do must not hold off backends.
+    back_off_by_http: BackOff,
     outputs: VecDeque<Output>,
     counters: ExecCounters,
 }
@@ -240,6 +242,7 @@ impl Exec {
     pub fn new(config: ExecConfig) -> Self {
         let hasher = config.placement.hasher();
         let back_off = BackOff::new(config.login_attempts_max, back_off::ADDRESSES_MAX, hasher.clone());
+        let back_off_by_http = BackOff::new(config.login_attempts_max, back_off::ADDRESSES_MAX, hasher.clone());
         Self {
             config,
             sessions: Vec::new(),
@@ -258,6 +261,7 @@ impl Exec {
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
             back_off,
+            back_off_by_http,
             outputs: VecDeque::new(),
             counters: ExecCounters::default(),
         }
@@ -282,6 +286,7 @@ impl Exec {
             + self.turn_bytes()
             + self.bound.bytes()
             + self.back_off.bytes()
+            + self.back_off_by_http.bytes()
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {

@@ -300,18 +300,32 @@ pub(super) fn is_among(value: &Field, list: &[Field]) -> Option<bool> {
 /// names in its `information_schema`. `None` when one of them is NULL.
 pub(super) fn compare(left: &Field, right: &Field) -> Option<Ordering> {
     let (left, right) = (left.as_deref()?, right.as_deref()?);
-    let number = |text: &str| if text.len() <= NUMBER_BYTES_MAX { text.parse::<f64>().ok() } else { None };
-    let numbers = number(left).filter(|left| left.is_finite()).zip(number(right));
-    if let Some(ordering) = numbers.and_then(|(left, right)| left.partial_cmp(&right)) {
-        return Some(ordering);
-    }
-    let lower = |byte: u8| byte.to_ascii_lowercase();
-    Some(left.bytes().map(lower).cmp(right.bytes().map(lower)))
+    Some(match (finite(left), finite(right)) {
+        (Some(left), Some(right)) => left.total_cmp(&right),
+        _ => by_letters(left, right),
+    })
 }
 
-/// As ORDER BY has it: NULL before everything.
+/// As ORDER BY has it: NULL before everything, then numbers, then other texts. A total order, as sorting demands it; how
+/// two values [`compare`] is none, since 9 < 10, '10' < '1a' and '1a' < '9'.
 pub(super) fn order(left: &Field, right: &Field) -> Ordering {
-    compare(left, right).unwrap_or_else(|| left.is_some().cmp(&right.is_some()))
+    let (Some(left), Some(right)) = (left, right) else { return left.is_some().cmp(&right.is_some()) };
+    match (finite(left), finite(right)) {
+        (Some(left), Some(right)) => left.total_cmp(&right),
+        (None, None) => by_letters(left, right),
+        (left, right) => right.is_some().cmp(&left.is_some()),
+    }
+}
+
+/// The number that a text is; there is one zero.
+fn finite(text: &str) -> Option<f64> {
+    let number = if text.len() <= NUMBER_BYTES_MAX { text.parse::<f64>().ok() } else { None };
+    number.filter(|number| number.is_finite()).map(|number| number + 0.0)
+}
+
+fn by_letters(left: &str, right: &str) -> Ordering {
+    let lower = |byte: u8| byte.to_ascii_lowercase();
+    left.bytes().map(lower).cmp(right.bytes().map(lower))
 }
 
 /// Whole as long as all of them are.

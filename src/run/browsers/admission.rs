@@ -55,6 +55,10 @@ impl Browsers {
         if !self.config.hub.limits.counts_connections() {
             return Ok(());
         }
+        // A proxy's connection may have brought another browser's request before.
+        if matches!(self.admissions.get(&conn), Some(Admission::Granted(other)) if *other != address) {
+            self.forget_admission(io, conn);
+        }
         if !self.admissions.contains_key(&conn) {
             let Some(browser) = browser_mut(io, conn) else { return Err(Progress::Over) };
             browser.phase = Phase::Admission;

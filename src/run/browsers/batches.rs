@@ -4,7 +4,7 @@
 //! back as [`RingMessage::BatchDone`]. Here the body is collected, which may be longer than what a connection may have
 //! unread; it says nothing of who may ask, so that guessing passwords leads through one place.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 const BATCH_TIME_MAX: Duration = Duration::from_mins(2);
 
 /// Bytes of the bodies that a shard collects; the one begun first ends its connection.
-const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(in super::super) const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes of answers that a shard is sending; beyond, requests are refused.
 const ANSWERS_BYTES_MAX: usize = 16 * ANSWER_BYTES_MAX;
@@ -64,6 +64,7 @@ struct Wanted {
 }
 
 struct Collected {
+    number: u64,
     wanted: Wanted,
     body: Vec<u8>,
     length: usize,
@@ -71,9 +72,11 @@ struct Collected {
 
 /// Requests with a password that are on their way, by their connections.
 pub(super) struct Batches {
-    /// Their bodies come still, in the order in which they began; entries of others stay until then.
+    /// Their bodies come still.
     bodies: HashMap<Token, Box<Collected>, RandomState>,
-    bodies_order: VecDeque<Token>,
+    /// By the numbers they were begun under.
+    bodies_order: BTreeMap<u64, Token>,
+    last_body: u64,
     bodies_bytes: usize,
     /// The CometQL shard has them.
     waiting: HashMap<Token, (Terms, WithPassword), RandomState>,
@@ -88,7 +91,8 @@ impl Batches {
     pub(super) fn new(hasher: RandomState) -> Self {
         Self {
             bodies: HashMap::with_hasher(hasher.clone()),
-            bodies_order: VecDeque::new(),
+            bodies_order: BTreeMap::new(),
+            last_body: 0,
             bodies_bytes: 0,
             waiting: HashMap::with_hasher(hasher.clone()),
             under_way: 0,
@@ -101,7 +105,7 @@ impl Batches {
         self.bodies_bytes
             + self.bodies.capacity() * size_of::<(Token, Box<Collected>)>()
             + self.bodies.len() * size_of::<Collected>()
-            + self.bodies_order.capacity() * size_of::<Token>()
+            + self.bodies_order.len() * size_of::<(u64, Token)>()
             + self.waiting.capacity() * size_of::<(Token, (Terms, WithPassword))>()
             + self.sending.capacity() * size_of::<(Token, usize)>()
     }
@@ -121,21 +125,20 @@ impl Batches {
     fn take_body(&mut self, conn: Token) -> Option<Collected> {
         let collected = self.bodies.remove(&conn)?;
         self.bodies_bytes -= collected.body.len();
-        if self.bodies.is_empty() {
-            self.bodies_order.clear();
-        }
+        self.bodies_order.remove(&collected.number);
         Some(*collected)
     }
 
+    fn put_body(&mut self, conn: Token, wanted: Wanted, length: usize) {
+        self.last_body += 1;
+        let number = self.last_body;
+        self.bodies_order.insert(number, conn);
+        self.bodies.insert(conn, Box::new(Collected { number, wanted, body: Vec::new(), length }));
+    }
+
     /// The body that was begun first.
-    fn oldest_body(&mut self) -> Option<Token> {
-        while let Some(oldest) = self.bodies_order.front() {
-            if self.bodies.contains_key(oldest) {
-                return Some(*oldest);
-            }
-            self.bodies_order.pop_front();
-        }
-        None
+    fn oldest_body(&self) -> Option<Token> {
+        self.bodies_order.first_key_value().map(|(_, conn)| *conn)
     }
 }
 
@@ -150,7 +153,9 @@ impl Browsers {
         let address = self.address(io, conn, head);
         let may_ask = match self.config.batches.allowed {
             CometQlByHttp::Off => false,
-            CometQlByHttp::Local => address.to_canonical().is_loopback() && !is_passed_on(head),
+            CometQlByHttp::Local => {
+                address.to_canonical().is_loopback() && http::is_for_loopback(head) && !is_passed_on(head)
+            }
             CometQlByHttp::On => true,
         };
         if !may_ask {
@@ -185,9 +190,7 @@ impl Browsers {
                     browser.phase = Phase::Body;
                 }
                 io.deadline_after(conn, BODY_TIME_MAX);
-                let collected = Collected { wanted, body: Vec::new(), length };
-                self.batches.bodies.insert(conn, Box::new(collected));
-                self.batches.bodies_order.push_back(conn);
+                self.batches.put_body(conn, wanted, length);
                 Progress::Used(head.used)
             }
             Err(error) => {
@@ -226,16 +229,9 @@ impl Browsers {
     ) -> Progress {
         let Wanted { terms, what, is_json, address, user, database, password } = wanted;
         let wish = match what {
-            WithPassword::DashboardKey => Ok(BatchWish::Password),
-            WithPassword::Statements if is_json => json::statements(body).map(BatchWish::Statements),
-            WithPassword::Statements => Ok(BatchWish::Text(body.into())),
-        };
-        let wish = match wish {
-            Ok(wish) => wish,
-            Err(text) => {
-                let answer = failure(400, &text);
-                return self.answer_with(io, conn, &terms, answer, used);
-            }
+            WithPassword::DashboardKey => BatchWish::Password,
+            WithPassword::Statements if is_json => BatchWish::Json(body.into()),
+            WithPassword::Statements => BatchWish::Text(body.into()),
         };
         if self.batches.under_way >= BATCHES_MAX || self.batches.sending_bytes >= ANSWERS_BYTES_MAX {
             let answer = BatchAnswer { retry_after: Some(1), ..failure(503, "too many requests at once") };
@@ -250,6 +246,8 @@ impl Browsers {
         let batch = Batch { asker: id(conn), address, user, database, password, wish };
         let cometql = ShardId(self.config.hub.placement.connection_shards());
         io.send(cometql, RingMessage::Batch(Box::new(batch)));
+        // Who has said all waits for the answer.
+        io.pause(conn);
         Progress::Used(used)
     }
 
@@ -318,7 +316,7 @@ impl Browsers {
 
 /// Whether a proxy says that somebody else asks.
 fn is_passed_on(head: &Head<'_>) -> bool {
-    ["Forwarded", "X-Forwarded-For", "X-Real-IP"].iter().any(|name| head.header(name).is_some())
+    ["Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"].iter().any(|name| head.header(name).is_some())
 }
 
 fn failure(status: u16, text: &str) -> BatchAnswer {

@@ -170,6 +170,8 @@ impl Browsers {
             Some((self.polls.open(form, secret, now)?, secret))
         });
         let Some((polled, secret)) = opened else {
+            // Another browser's request may come on the connection of a proxy.
+            self.forget_admission(io, conn);
             return self.answer_poll_error(io, conn, asking, 503, "too many connections, please try again later", used);
         };
         self.begin(io, conn, polled, hello, details);

@@ -38,7 +38,7 @@ impl HttpClient {
         let statement = |(pipe, message): &(&str, String)| json!({ "sql": sql, "params": [pipe, message] });
         let body = messages.iter().map(statement).collect::<Value>().to_string();
         let head = format!(
-            "POST /cometql?user=1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+            "POST /cometql?user=1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
              Authorization: Bearer {PASSWORD}\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
