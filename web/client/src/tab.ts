@@ -85,7 +85,7 @@ export class Tab {
     }
     const { bases, dev, user, key, uuid } = this._settings;
     const name = `encke ${JSON.stringify([bases, dev, user, key, uuid])}`;
-    const channel = (this._channel = new BroadcastChannel(name));
+    const channel = new BroadcastChannel(name);
     channel.onmessage = ({ data }: { data: Posted }) => {
       if ((data.to && data.to !== this.id) || data.but === this.id) return;
       if (data.down) this._take(data.message as ToTab);
@@ -95,11 +95,19 @@ export class Tab {
     let free = () => {};
     const held = new Promise<void>((done) => (free = done));
     const ignore = () => {};
-    // Held as long as this tab lives, so that the leader sees it end.
-    navigator.locks.request(`${name} ${this.id}`, { signal: stop.signal }, () => held).catch(ignore);
+    // Held as long as this tab lives, so that the leader sees it end. Nothing is said before: the leader would get the
+    // lock of a tab that is only just coming, and take it for gone.
     navigator.locks
-      .request(name, { signal: stop.signal }, () => {
-        if (this._channel === channel) this._lead(name);
+      .request(`${name} ${this.id}`, { signal: stop.signal }, () => {
+        if (stop.signal.aborted) return;
+        this._channel = channel;
+        navigator.locks
+          .request(name, { signal: stop.signal }, () => {
+            if (this._channel === channel) this._lead(name);
+            return held;
+          })
+          .catch(ignore);
+        this._greet();
         return held;
       })
       .catch(ignore);
@@ -110,7 +118,6 @@ export class Tab {
       free();
       channel.close();
     };
-    this._greet();
   }
 
   private _part() {
