@@ -44,7 +44,7 @@ pub(crate) fn load_or_draw(configured: Option<&str>, dir: &Path) -> Result<(Stri
     if let Some(password) = configured {
         return Ok((password.to_owned(), Origin::Configured));
     }
-    let path = dir.join(FILE_NAME);
+    let path = dir.join(kept::PASSWORD_FILE);
     if let Some(password) = read(&path)? {
         return Ok((password, Origin::Kept(path)));
     }
@@ -100,7 +100,6 @@ fn draw<E>(fill: &mut dyn FnMut(&mut [u8]) -> Result<(), E>) -> Result<String, E
 }
 
 /// The password file's name in the data folder.
-const FILE_NAME: &str = "cometql.password";
 /// Characters of a drawn password.
 const CHARS_DRAWN: usize = 64;
 /// A password file with fewer characters was damaged or is a mistake.

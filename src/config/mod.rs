@@ -273,7 +273,7 @@ pub struct Db {
     pub connection_attempts: u32,
 }
 
-/// `[content-type]`: file extension to media type, the only extensions served. Without the section: `js`.
+/// `[content-type]`: file extension to media type, the only extensions served. Without the section: what pages are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentTypes(pub BTreeMap<String, String>);
 
@@ -433,7 +433,21 @@ impl fmt::Debug for Db {
 
 impl Default for ContentTypes {
     fn default() -> Self {
-        Self(BTreeMap::from([("js".to_owned(), "application/javascript".to_owned())]))
+        let types = [
+            ("css", "text/css"),
+            ("gif", "image/gif"),
+            ("html", "text/html"),
+            ("ico", "image/x-icon"),
+            ("jpg", "image/jpeg"),
+            ("js", "application/javascript"),
+            ("mjs", "application/javascript"),
+            ("png", "image/png"),
+            ("svg", "image/svg+xml"),
+            ("wasm", "application/wasm"),
+            ("webp", "image/webp"),
+            ("woff2", "font/woff2"),
+        ];
+        Self(types.into_iter().map(|(extension, media_type)| (extension.to_owned(), media_type.to_owned())).collect())
     }
 }
 

@@ -45,7 +45,8 @@ fn the_smallest_useful_file() {
         config.cometql.ip = "::1".parse().unwrap();
         config.cometql.port = 3307;
         config.storage.dir = PathBuf::from("/var/lib/encke");
-        config.content_types.0.insert("css".to_owned(), "text/css".to_owned());
+        let types = [("js", "application/javascript"), ("css", "text/css")];
+        config.content_types = ContentTypes(types.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     });
 }
 

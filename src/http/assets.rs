@@ -5,7 +5,7 @@
 pub struct Asset {
     pub path: &'static str,
     pub content_type: &'static str,
-    /// `{{COMETQL_PORT}}` in a page stands for that port.
+    /// `{{COMETQL_PORT}}` and `{{PASSWORD_FILE}}` in a page stand for what [`super::Site`] says.
     pub body: &'static str,
     /// Pages of other sites load it for hours; the others belong together and are asked for each time.
     pub is_library: bool,

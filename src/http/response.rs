@@ -37,16 +37,18 @@ pub struct Site<'a> {
     /// The body of `/`, from [`start_page`].
     pub start_page: &'a str,
     pub cometql_port: u16,
+    /// Where the CometQL password stands, for whoever is in the server's folder; empty if that is not for every page to know.
+    pub password_file: &'a str,
     pub node_name: &'a str,
 }
 
 /// The start page with the port of `CometQL` filled in; made once, at start.
-pub fn start_page(cometql_port: u16) -> String {
-    filled(START_PAGE, cometql_port)
+pub fn start_page(cometql_port: u16, password_file: &str) -> String {
+    filled(START_PAGE, cometql_port, password_file)
 }
 
-fn filled(page: &str, cometql_port: u16) -> String {
-    page.replace("{{COMETQL_PORT}}", &cometql_port.to_string())
+fn filled(page: &str, cometql_port: u16, password_file: &str) -> String {
+    page.replace("{{COMETQL_PORT}}", &cometql_port.to_string()).replace("{{PASSWORD_FILE}}", password_file)
 }
 
 /// The whole answer to every route that has one by itself; `None` for all others, see [`super::upgrade`] and
@@ -62,7 +64,7 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         | Route::Health => return None,
         Route::Start => (200, "text/html", &[CACHED, PAGE_POLICY], site.start_page),
         Route::Asset(asset) if asset.is_page() => {
-            page = filled(asset.body, site.cometql_port);
+            page = filled(asset.body, site.cometql_port, site.password_file);
             (200, asset.content_type, &[REVALIDATED, PAGE_POLICY], page.as_str())
         }
         Route::Asset(asset) => {

@@ -6,7 +6,8 @@ use super::*;
 use crate::model::{Network, RealIpHeader};
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-const SITE: Site<'_> = Site { start_page: "<p>start", cometql_port: 3300, node_name: "n1" };
+const SITE: Site<'_> =
+    Site { start_page: "<p>start", cometql_port: 3300, password_file: "data/cometql.password", node_name: "n1" };
 
 fn head(text: &str) -> Head<'_> {
     match parse_head(text.as_bytes(), &HeadLimits::default()) {
@@ -467,14 +468,14 @@ fn the_libraries_are_scripts() {
 
 #[test]
 fn the_start_page_is_whole() {
-    let page = start_page(3307);
+    let page = start_page(3307, "data/cometql.password");
     assert!(page.contains("3307") && !page.contains("{{"));
     assert!(page.len() < 64 * 1024);
 }
 
 #[test]
 fn pages_load_nothing_from_elsewhere_and_take_no_text_for_markup() {
-    let page = start_page(3307);
+    let page = start_page(3307, "data/cometql.password");
     let assets = assets::ASSETS.iter().filter(|asset| !asset.is_library).map(|asset| (asset.path, asset.body));
     for (path, text) in assets.chain([("/", page.as_str())]) {
         assert!(!text.contains("https://") && !text.contains("src=\"//"), "{path}");

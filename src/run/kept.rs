@@ -6,6 +6,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// In the data folder: the CometQL password, unless it is configured.
+pub const PASSWORD_FILE: &str = "cometql.password";
+
 /// Puts the content at `path`, in a folder that exists, unless something is there already, which answers false.
 ///
 /// It is written under another name first and appears at `path` whole, by a link, which never replaces anything.

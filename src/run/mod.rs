@@ -289,6 +289,20 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
 const COMETQL_SERVICE: u16 = 1;
 
 /// Stands for a listener that does not exist.
+/// Where pages tell people to look for the password. Only a plain path from the server's folder: a configured password is
+/// nowhere to be read, and other paths are not for everybody to know.
+fn password_file(config: &Config) -> String {
+    let dir = config.storage.dir.strip_prefix("./").unwrap_or(&config.storage.dir);
+    let file = dir.join(kept::PASSWORD_FILE);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    match file.to_str() {
+        Some(file) if config.main.password.is_none() && dir.is_relative() && file.bytes().all(is_plain) => {
+            file.to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
 const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// The shards' ends of channels, each taken once, in its shard's thread; what TLS sessions are made from; and the port
@@ -407,6 +421,7 @@ fn make_host(
         fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
         pages: Arc::new(Pages::new(
             ends.cometql_port.clone(),
+            password_file(config),
             config.main.node_name.clone(),
             content_types,
             board.clone(),

@@ -12,6 +12,7 @@ use super::live;
 pub(super) struct Pages {
     /// Known once every shard listens.
     cometql_port: Arc<OnceLock<u16>>,
+    password_file: String,
     start_page: OnceLock<String>,
     node_name: String,
     /// By file extension; empty when no static files are served.
@@ -22,11 +23,12 @@ pub(super) struct Pages {
 impl Pages {
     pub(super) fn new(
         cometql_port: Arc<OnceLock<u16>>,
+        password_file: String,
         node_name: String,
         content_types: HashMap<String, String>,
         board: Board,
     ) -> Self {
-        Self { cometql_port, start_page: OnceLock::new(), node_name, content_types, board }
+        Self { cometql_port, password_file, start_page: OnceLock::new(), node_name, content_types, board }
     }
 
     /// Whether files of this extension are served at all.
@@ -36,8 +38,8 @@ impl Pages {
 
     pub(super) fn answer(&self, route: &Route<'_>, conditions: &Conditions, terms: &Terms) -> SharedBytes {
         let cometql_port = self.cometql_port.get().copied().unwrap_or_default();
-        let start_page = self.start_page.get_or_init(|| http::start_page(cometql_port));
-        let site = Site { start_page, cometql_port, node_name: &self.node_name };
+        let start_page = self.start_page.get_or_init(|| http::start_page(cometql_port, &self.password_file));
+        let site = Site { start_page, cometql_port, password_file: &self.password_file, node_name: &self.node_name };
         http::plain_answer(route, conditions, &site, terms)
             .or_else(|| http::plain_answer(&Route::NotFound, conditions, &site, terms))
             .unwrap_or_default()

@@ -83,6 +83,23 @@ fn the_snippets_of_the_start_page_publish() {
 }
 
 #[test]
+fn a_configured_password_is_not_looked_for_in_a_file() {
+    let test = "a_configured_password_is_not_looked_for_in_a_file";
+    let Some(program) = tools::need(test, &BROWSERS) else { return };
+    let _alone = tools::alone();
+    let server = Server::start(&Setup::default());
+    let mut page = Page::open(&program, &format!("http://{}/", server.browsers));
+    server.await_subscribers("simplechat", 1);
+    for (tab, inside) in
+        [("shell", " -p CometQL_v1 "), ("php", "getenv("), ("python", "os.environ"), ("curl", "$COMETQL_PASSWORD")]
+    {
+        page.evaluate(&format!("document.getElementById('tab-{tab}').click()"));
+        let snippet = page.evaluate("document.getElementById('publisher').textContent");
+        assert!(snippet.contains(inside) && !snippet.contains("cometql.password"), "{snippet}");
+    }
+}
+
+#[test]
 fn the_console_runs_statements_and_explains_errors() {
     let Some(program) = tools::need("the_console_runs_statements_and_explains_errors", &BROWSERS) else { return };
     let _alone = tools::alone();

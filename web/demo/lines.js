@@ -6,10 +6,10 @@ export const quoted = (text) => `'${text.replace(/\\/g, "\\\\").replace(/'/g, "'
 /** One line per statement; nothing in a quoted here-document means anything to the shell. */
 export function shell(...statements) {
   const host = location.hostname.replace(/^\[|\]$/g, "");
-  const port = document.querySelector("meta[name=cometql-port]").content;
+  const [port, file] = ["cometql-port", "password-file"].map((name) => document.querySelector(`meta[name=${name}]`).content);
   // MySQL clients take "localhost" for a Unix socket, which the server does not have.
   const address = `-h ${host === "localhost" ? "127.0.0.1" : host} -P ${port}`;
-  return `mysql ${address} -u root -p"$(cat data/cometql.password)" CometQL_v1 <<'SQL'\n${statements.map((one) => `${one};\n`).join("")}SQL`;
+  return `mysql ${address} -u root ${file ? `-p"$(cat ${file})"` : "-p"} CometQL_v1 <<'SQL'\n${statements.map((one) => `${one};\n`).join("")}SQL`;
 }
 
 async function copy(button) {

@@ -42,7 +42,10 @@ class Server {
   log = "";
 
   async start() {
-    const configuration = `[main]\nnode_name = e2e\npassword = ${PASSWORD}\n[ws]\nip = 127.0.0.1\nport = ${this.port}\nthread_num = 2\npin_cores = false\n` +
+    // As if the server had drawn it.
+    mkdirSync(join(this.folder, "data"), { recursive: true });
+    writeFileSync(join(this.folder, "data/cometql.password"), PASSWORD, { mode: 0o600 });
+    const configuration = `[main]\nnode_name = e2e\n[ws]\nip = 127.0.0.1\nport = ${this.port}\nthread_num = 2\npin_cores = false\n` +
       `[cometql]\nip = 127.0.0.1\nport = ${this.cometqlPort}\n[storage]\ndir = data\n`;
     writeFileSync(join(this.folder, "comet.ini"), configuration);
     this.log = "";
@@ -76,8 +79,6 @@ class Server {
 
   /** A line that a page shows, in a shell in the server's folder. */
   shell(line) {
-    // As if the server had drawn it.
-    writeFileSync(join(this.folder, "data/cometql.password"), PASSWORD);
     return run("bash", ["-c", line], { cwd: this.folder });
   }
 

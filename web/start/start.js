@@ -4,6 +4,8 @@ import { connect } from "./encke.js";
 import { byId, copy, element, tellState } from "./encke-pages.js";
 
 const COMETQL_PORT = document.body.dataset.cometqlPort;
+// Empty if the password is configured, or in a place that is not told.
+const PASSWORD_FILE = document.body.dataset.passwordFile;
 const SHOWN_MAX = 200;
 
 // ---- where
@@ -21,27 +23,27 @@ function backendHost() {
 const insert = (pipe, values) => `INSERT INTO pipes_messages (name, event, message) VALUES (${values ?? `'${pipe}', 'hello', 'Hello from MySQL'`})`;
 
 const PUBLISHERS = {
-  shell: (pipe) => ["In the server's folder",
-    `mysql -h ${backendHost()} -P ${COMETQL_PORT} -u root -p"$(cat data/cometql.password)" CometQL_v1 -e "${insert(pipe)}"`],
+  shell: (pipe) => [PASSWORD_FILE ? "In the server's folder" : "It asks for the CometQL password",
+    `mysql -h ${backendHost()} -P ${COMETQL_PORT} -u root ${PASSWORD_FILE ? `-p"$(cat ${PASSWORD_FILE})"` : "-p"} CometQL_v1 -e "${insert(pipe)}"`],
   php: (pipe) => ["mysqli, as PHP has it",
     "<" + "?php",
-    "$password = trim(file_get_contents('data/cometql.password'));",
+    PASSWORD_FILE ? `$password = trim(file_get_contents('${PASSWORD_FILE}'));` : "$password = getenv('COMETQL_PASSWORD');",
     `$comet = new mysqli('${backendHost()}', 'root', $password, 'CometQL_v1', ${COMETQL_PORT});`,
     "$message = $comet->real_escape_string(json_encode(['text' => \"It's alive\"]));",
     `$comet->query("${insert(pipe, `'${pipe}', 'hello', '$message'`)}");`],
   python: (pipe) => ["pip install PyMySQL",
-    "import json, pymysql",
+    `import json, ${PASSWORD_FILE ? "" : "os, "}pymysql`,
     "",
     `comet = pymysql.connect(host="${backendHost()}", port=${COMETQL_PORT}, user="root", database="CometQL_v1",`,
-    "    password=open(\"data/cometql.password\").read().strip())",
+    PASSWORD_FILE ? `    password=open("${PASSWORD_FILE}").read().strip())` : "    password=os.environ[\"COMETQL_PASSWORD\"])",
     "with comet.cursor() as cursor:",
     `    cursor.execute("${insert(pipe, "%s, %s, %s")}",`,
     `        ("${pipe}", "hello", json.dumps({"text": "It's alive"})))`],
   node: (pipe) => ["npm install mysql2",
-    "import { readFileSync } from \"node:fs\";",
+    ...(PASSWORD_FILE ? ["import { readFileSync } from \"node:fs\";"] : []),
     "import mysql from \"mysql2/promise\";",
     "",
-    "const password = readFileSync(\"data/cometql.password\", \"utf8\").trim();",
+    PASSWORD_FILE ? `const password = readFileSync("${PASSWORD_FILE}", "utf8").trim();` : "const password = process.env.COMETQL_PASSWORD;",
     `const comet = await mysql.createConnection({ host: "${backendHost()}", port: ${COMETQL_PORT}, user: "root", password,`,
     "  database: \"CometQL_v1\" });",
     `await comet.execute("${insert(pipe, "?, ?, ?")}",`,
@@ -49,7 +51,7 @@ const PUBLISHERS = {
     "await comet.end();"],
   curl: (pipe) => ["By HTTP, for hosts that cannot open MySQL connections",
     `curl ${base}/cometql \\`,
-    "  -H \"Authorization: Bearer $(cat data/cometql.password)\" -H 'Content-Type: application/json' \\",
+    `  -H "Authorization: Bearer ${PASSWORD_FILE ? `$(cat ${PASSWORD_FILE})` : "$COMETQL_PASSWORD"}" -H 'Content-Type: application/json' \\`,
     `  -d '{"sql": "${insert(pipe, "?, ?, ?")}", "params": ["${pipe}", "hello", "Hello from curl"]}'`],
 };
 

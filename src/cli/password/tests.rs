@@ -15,7 +15,7 @@ impl Folder {
     }
 
     fn file(&self) -> PathBuf {
-        self.0.join(FILE_NAME)
+        self.0.join(kept::PASSWORD_FILE)
     }
 
     fn names(&self) -> Vec<String> {
@@ -48,7 +48,7 @@ fn drawn_once_then_kept() {
     assert_eq!(fs::read_to_string(folder.file()).unwrap(), drawn);
     assert_eq!(fs::metadata(folder.file()).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!is_open_to_others(&folder.file()));
-    assert_eq!(folder.names(), [FILE_NAME]);
+    assert_eq!(folder.names(), [kept::PASSWORD_FILE]);
     assert_eq!(load_or_draw(None, &folder.0).unwrap(), (drawn, Origin::Kept(folder.file())));
 }
 
@@ -65,17 +65,17 @@ fn a_password_that_is_there_is_never_replaced() {
     // What a start does that found no file a moment before another one put it there.
     assert!(!kept::keep(&folder.file(), "another password, also long").unwrap());
     assert_eq!(fs::read_to_string(folder.file()).unwrap(), drawn);
-    assert_eq!(folder.names(), [FILE_NAME]);
+    assert_eq!(folder.names(), [kept::PASSWORD_FILE]);
 }
 
 #[test]
 fn what_a_killed_start_left_is_no_obstacle() {
     let folder = Folder::new();
-    let draft = folder.0.join(format!("{FILE_NAME}.{}.new", std::process::id()));
+    let draft = folder.0.join(format!("{}.{}.new", kept::PASSWORD_FILE, std::process::id()));
     fs::write(&draft, "half").unwrap();
     let (drawn, _) = load_or_draw(None, &folder.0).unwrap();
     assert_eq!(drawn.len(), 64);
-    assert_eq!(folder.names(), [FILE_NAME]);
+    assert_eq!(folder.names(), [kept::PASSWORD_FILE]);
 }
 
 #[test]
