@@ -32,8 +32,6 @@ pub(super) struct People {
     letters: BTreeMap<String, Letter>,
     /// By browser and session: the last one's number.
     last: BTreeMap<(usize, usize), usize>,
-    /// A connection of the user ended: what it had not taken may come to another one late.
-    pub(super) disturbed: [bool; USERS as usize + 2],
     /// A connection of the user that was polled for ended: what was on its way to it live is lost with it.
     pub(super) bereft: [bool; USERS as usize + 2],
     /// When a connection of a user ended last.
@@ -78,10 +76,8 @@ impl World {
             assert!(receiver.authorised && receiver.user == letter.user, "{text} is for somebody else");
             receiver.written(text);
             let before = self.people.last.insert((at, letter.session), letter.number);
-            assert!(
-                storage_failed || self.people.disturbed[letter.user as usize] || before < Some(letter.number),
-                "{text} comes too late"
-            );
+            // Whoever comes and goes: what a connection did not take comes to the next one before what is newer.
+            assert!(storage_failed || before < Some(letter.number), "{text} comes too late");
             if waited {
                 self.totals.from_queues += 1;
             }
@@ -112,16 +108,7 @@ impl World {
         }
     }
 
-    /// A connection is gone, or will say nothing more.
-    pub(super) fn user_disturbed(&mut self, at: usize) {
-        let browser = &self.browsers[at];
-        if browser.authorised {
-            self.people.disturbed[browser.user as usize] = true;
-        }
-    }
-
     pub(super) fn user_ended(&mut self, at: usize) {
-        self.user_disturbed(at);
         let browser = &self.browsers[at];
         if browser.authorised {
             let gone_at = self.people.gone_at.entry(browser.user).or_default();
