@@ -32,6 +32,8 @@ pub(super) struct People {
     letters: BTreeMap<String, Letter>,
     /// By browser and session: the last one's number.
     last: BTreeMap<(usize, usize), usize>,
+    /// The same by page, its connection and session.
+    last_polled: BTreeMap<(usize, usize, usize), usize>,
     /// A connection of the user that was polled for ended: what was on its way to it live is lost with it.
     pub(super) bereft: [bool; USERS as usize + 2],
     /// When a connection of a user ended last.
@@ -90,9 +92,13 @@ impl World {
     }
 
     /// A page that polls has read one.
-    pub(super) fn letter_read(&mut self, user: u32, text: &str, waited: bool) {
+    pub(super) fn letter_read(&mut self, at: usize, text: &str, waited: bool) {
+        let storage_failed = self.storage_failed();
+        let page = &self.pages[at];
         let letter = self.people.letters.get_mut(text).expect("a letter that was sent");
-        assert_eq!(letter.user, user, "{text} is for somebody else");
+        assert_eq!(letter.user, page.user(), "{text} is for somebody else");
+        let before = self.people.last_polled.insert((at, page.signed, letter.session), letter.number);
+        assert!(storage_failed || before < Some(letter.number), "{text} comes too late to a page");
         if waited {
             letter.read = true;
             self.totals.polled_from_queues += 1;
