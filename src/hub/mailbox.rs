@@ -2,17 +2,22 @@
 //!
 //! A connection that logs in is given what is in the user's queue, in pieces, and is *registered* with the last one: from
 //! then on it gets personal messages as they come. While storage is read for one of the user's connections, personal
-//! messages wait here; so the queue comes before them, and nothing comes twice or falls between.
+//! messages wait here; so the queue comes before them, and nothing comes twice or falls between. The reading itself waits
+//! for the messages that are on their way to the user's other connections: one of these may be gone, and what it did not take
+//! comes back and is queued. Read before that, the queue would give it to the new connection behind what is newer.
 //!
 //! ```text
-//!  UserCame --> reading --Flush, more to come--> written --Flushed--> reading ...
-//!                  |                                 | not taken: reading for another connection
-//!                  +--Flush, the last: registered--> written --Flushed--> (nothing under way)
+//!  UserCame --> waiting --all are taken or queued--> reading
+//!
+//!  reading --Flush, more to come--> written --Flushed--> reading ...
+//!     |                                 | not taken: as above, for another connection
+//!     +--Flush, the last: registered--> written --Flushed--> (nothing under way)
 //! ```
 //!
 //! A message is taken off the queue when a connection has taken it, and put there when none has. Reports never cause
 //! messages on rings but replies, only work for storage: what follows from them is sent when storage has answered.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -66,13 +71,24 @@ struct OwnedUser {
 struct Flushing {
     shard: ShardId,
     conn: ConnId,
-    /// Storage was asked; otherwise the connection's shard is to report.
-    reading: bool,
+    step: Step,
     /// Something was put into the queue that the reading may have missed.
     again: bool,
     /// Personal messages that came meanwhile.
     held: Vec<Letter>,
     held_bytes: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Storage is asked when it is known what became of all that is on its way to the user.
+    Waiting,
+    /// Storage was asked.
+    Reading,
+    /// The connection's shard is to report, and more is to come before anything new.
+    Part,
+    /// The connection's shard is to report, and was given everything: what is new follows.
+    Last,
 }
 
 /// A personal message on its way.
@@ -107,6 +123,8 @@ pub(super) struct Mailboxes {
     flushes: HashMap<(DevId, UserId), Flushing, RandomState>,
     /// No more than statements are under way.
     sent: HashMap<AskId, Sent, RandomState>,
+    /// How many of these are to whom.
+    sent_to: HashMap<(DevId, UserId), u32, RandomState>,
     devices: usize,
     pub(super) leaving: Leaving,
     /// Messages that connections have taken, but storage did not take off the queue. They are not for another one.
@@ -126,6 +144,7 @@ impl Mailboxes {
             users: HashMap::with_hasher(hasher.clone()),
             flushes: HashMap::with_hasher(hasher.clone()),
             sent: HashMap::with_hasher(hasher.clone()),
+            sent_to: HashMap::with_hasher(hasher.clone()),
             devices: 0,
             leaving: Leaving::new(hasher.clone()),
             undeleted: HashMap::with_hasher(hasher.clone()),
@@ -149,6 +168,7 @@ impl Mailboxes {
             + self.flushes.capacity() * size_of::<((DevId, UserId), Flushing)>()
             + self.devices.saturating_sub(self.users.len()) * size_of::<Device>()
             + self.sent.capacity() * size_of::<(AskId, Sent)>()
+            + self.sent_to.capacity() * size_of::<((DevId, UserId), u32)>()
             + self.undeleted_count * size_of::<MessageId>()
             + self.unread.capacity() * size_of::<(DevId, UserId)>()
             + self.held_bytes
@@ -157,7 +177,7 @@ impl Mailboxes {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.users.is_empty() && self.sent.is_empty() && self.devices == 0
+        self.users.is_empty() && self.sent.is_empty() && self.sent_to.is_empty() && self.devices == 0
     }
 
     fn take_flush(&mut self, dev: DevId, user: UserId) -> Option<Flushing> {
@@ -242,8 +262,17 @@ impl Hub {
         // Reading from the beginning finds everything that is there by now.
         let again = after.is_some() && before.is_some_and(|flush| flush.again);
         let held_bytes = held.iter().map(Letter::bytes).sum();
-        let flush = Flushing { shard, conn, reading: true, again, held, held_bytes };
+        // Nothing new is sent to the user until then, so this does not last.
+        let waits = after.is_none() && self.mailboxes.sent_to.contains_key(&(dev, user));
+        let step = if waits { Step::Waiting } else { Step::Reading };
+        let flush = Flushing { shard, conn, step, again, held, held_bytes };
         self.mailboxes.flushes.insert((dev, user), flush);
+        if !waits {
+            self.ask_for_queue(dev, user, after);
+        }
+    }
+
+    fn ask_for_queue(&mut self, dev: DevId, user: UserId, after: Option<Place>) {
         if let Some(ids) = self.mailboxes.undeleted.remove(&(dev, user)) {
             self.mailboxes.undeleted_count -= ids.len();
             self.take_off_queue(dev, user, ids.into_iter().collect());
@@ -257,7 +286,7 @@ impl Hub {
     pub(super) fn queue_read(&mut self, dev: DevId, user: UserId, result: Result<Outcome, StorageError>, now: Now) {
         let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
         let flush = self.mailboxes.flushes.get_mut(&(dev, user));
-        let Some(flush) = flush.filter(|flush| flush.reading) else { return };
+        let Some(flush) = flush.filter(|flush| flush.step == Step::Reading) else { return };
         let (shard, conn) = (flush.shard, flush.conn);
         let Some(device) = entry.devices.iter_mut().find(|device| device.is(shard, conn)) else {
             return self.flush_another(dev, user);
@@ -280,15 +309,14 @@ impl Hub {
             let (device, held) = (*device, flush.take_held());
             return self.read_queue(dev, user, device, held, last);
         }
-        flush.reading = false;
+        flush.step = if more { Step::Part } else { Step::Last };
         let nothing = messages.is_empty();
         if !more {
             device.state = DeviceState::Registered;
         }
         // They are behind what is still in the queue. Without another device the queue is where they go, and come from.
-        let alone = !entry.devices.iter().any(|device| device.state == DeviceState::Registered);
         let mut held = Vec::new();
-        if !more || alone {
+        if !more || is_alone(&entry.devices, flush) {
             held = flush.take_held();
             self.mailboxes.held_bytes -= held.iter().map(Letter::bytes).sum::<usize>();
         }
@@ -316,7 +344,7 @@ impl Hub {
         }
         let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
         let state = self.mailboxes.flushes.get_mut(&(dev, user));
-        let Some(state) = state.filter(|state| !state.reading && state.conn == conn) else { return };
+        let Some(state) = state.filter(|state| state.is_written() && state.conn == conn) else { return };
         match (taken, register) {
             (true, true) => self.end_flush(dev, user),
             (true, false) => {
@@ -433,11 +461,9 @@ impl Hub {
         let entry = self.mailboxes.users.get_mut(&(dev, user));
         let mut shards: Vec<ShardId> = Vec::new();
         if let Some(entry) = entry {
-            let alone = !entry.devices.iter().any(|device| device.state == DeviceState::Registered);
             let flush = self.mailboxes.flushes.get_mut(&(dev, user));
-            let moving = flush.filter(|flush| flush.reading || !registered(&entry.devices, flush));
-            if let Some(flush) = moving {
-                if !flush.reading && alone && flush.held.is_empty() {
+            if let Some(flush) = flush.filter(|flush| flush.step != Step::Last) {
+                if flush.step == Step::Part && is_alone(&entry.devices, flush) && flush.held.is_empty() {
                     // Whoever takes the queue slowly finds it there, and nobody waits for that.
                     return self.queue(dev, user, letter);
                 }
@@ -465,6 +491,7 @@ impl Hub {
             self.send(*shard, message);
         }
         self.mailboxes.sent.insert(ask, Sent { dev, user, letter, shards_left: shards.len(), taken: 0 });
+        *self.mailboxes.sent_to.entry((dev, user)).or_default() += 1;
     }
 
     pub(super) fn personal_taken(&mut self, ask: AskId, connections: u32) {
@@ -476,11 +503,28 @@ impl Hub {
         }
         let Some(Sent { dev, user, letter, taken, .. }) = self.mailboxes.sent.remove(&ask) else { return };
         if taken == 0 {
-            return self.queue(dev, user, letter);
+            self.queue(dev, user, letter);
+        } else {
+            let (to, statement) = letter.sender;
+            self.counters.personal_deliveries += u64::from(taken);
+            self.send(to, RingMessage::Accepted { statement, rows: 0 });
         }
-        let (to, statement) = letter.sender;
-        self.counters.personal_deliveries += u64::from(taken);
-        self.send(to, RingMessage::Accepted { statement, rows: 0 });
+        self.sent_is_known(dev, user);
+    }
+
+    /// What became of a letter is known; after the last one the queue is read, if that waits for it.
+    fn sent_is_known(&mut self, dev: DevId, user: UserId) {
+        let Entry::Occupied(mut count) = self.mailboxes.sent_to.entry((dev, user)) else { return };
+        *count.get_mut() -= 1;
+        if *count.get() > 0 {
+            return;
+        }
+        count.remove();
+        let flush = self.mailboxes.flushes.get_mut(&(dev, user));
+        if let Some(flush) = flush.filter(|flush| flush.step == Step::Waiting) {
+            flush.step = Step::Reading;
+            self.ask_for_queue(dev, user, None);
+        }
     }
 
     fn queue(&mut self, dev: DevId, user: UserId, letter: Letter) {
@@ -530,11 +574,17 @@ impl Hub {
     }
 }
 
-fn registered(devices: &[Device], flush: &Flushing) -> bool {
-    devices.iter().any(|device| device.state == DeviceState::Registered && device.is(flush.shard, flush.conn))
+/// Whether no other connection gets personal messages.
+fn is_alone(devices: &[Device], flush: &Flushing) -> bool {
+    let is_another = |device: &Device| !device.is(flush.shard, flush.conn);
+    !devices.iter().any(|device| device.state == DeviceState::Registered && is_another(device))
 }
 
 impl Flushing {
+    fn is_written(&self) -> bool {
+        matches!(self.step, Step::Part | Step::Last)
+    }
+
     fn take_held(&mut self) -> Vec<Letter> {
         self.held_bytes = 0;
         std::mem::take(&mut self.held)

@@ -25,6 +25,8 @@ struct Net {
     /// Whether sockets take what waited for a user; what they did not.
     takes_queues: bool,
     untaken: Vec<Flush>,
+    /// Connections by shard that take nothing any more, before their hubs know.
+    gone: BTreeSet<(u16, ConnId)>,
     /// Whether only the readings of queues fail.
     queue_fails: bool,
     seen: BTreeMap<(u16, u32), Vec<String>>,
@@ -70,6 +72,7 @@ impl Net {
             refused: Vec::new(),
             takes_queues: true,
             untaken: Vec::new(),
+            gone: BTreeSet::new(),
             queue_fails: false,
             seen: BTreeMap::new(),
             last_answer: None,
@@ -88,6 +91,12 @@ impl Net {
     }
 
     fn login(&mut self, shard: u16, index: u32, user: u32, key: &str) {
+        self.come(shard, index, user, key);
+        self.settle();
+    }
+
+    /// What follows from the login is under way.
+    fn come(&mut self, shard: u16, index: u32, user: u32, key: &str) {
         let credentials = Credentials {
             dev: DevId(1),
             user: UserId::new(user).unwrap(),
@@ -95,7 +104,7 @@ impl Net {
             details: Details::default(),
         };
         self.input(shard, Input::Connected { conn: id(index), credentials });
-        self.settle();
+        self.drain();
     }
 
     fn subscribe(&mut self, shard: u16, index: u32, pipes: &[&str]) {
@@ -184,6 +193,9 @@ impl Net {
                     self.saw(shard, conn, joined.join("+"));
                 }
             }
+            Output::Queue { flush, to } if self.gone.contains(&(shard, flush.conn)) => {
+                self.input(shard, Input::QueueWritten { flush, to, taken: false });
+            }
             Output::Queue { flush, to } => {
                 for message in &flush.messages {
                     self.saw(shard, flush.conn, format!("queued {}", message.message));
@@ -194,7 +206,8 @@ impl Net {
                     self.untaken.push(*flush);
                 }
             }
-            Output::Personal { personal, conns, ask, to } => {
+            Output::Personal { personal, mut conns, ask, to } => {
+                conns.retain(|conn| !self.gone.contains(&(shard, *conn)));
                 for conn in &conns {
                     self.saw(shard, *conn, format!("personal {}", personal.message));
                 }

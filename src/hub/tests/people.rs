@@ -5,13 +5,18 @@ use jsonwebtoken::{EncodingKey, Header};
 
 impl Net {
     pub(super) fn send(&mut self, user: u32, message: &str) {
+        self.post(user, message);
+        self.settle();
+    }
+
+    /// The message is under way.
+    fn post(&mut self, user: u32, message: &str) {
         let (dev, user) = (DevId(1), UserId::new(user).unwrap());
         let personal = Arc::new(Personal::new(EventName::default(), message.into()));
         let send = Send { dev, user, personal, statement: StatementId { session: id(0), number: 0 } };
         let placement = &self.hubs[0].config.placement;
         let (cometql, to) = (placement.cometql_shard(), placement.owner_of_user(dev, user));
         self.rings.push_back((cometql, to, RingMessage::Send(Box::new(send))));
-        self.settle();
     }
 
     fn set_length(&mut self, pipe: &str, length: Option<u32>) {
@@ -71,6 +76,52 @@ fn what_waits_comes_first_and_once() {
     net.send(7, "seven");
     assert_eq!(net.queue.len(), 1);
     assert!(net.hubs.iter().all(|hub| hub.mailboxes.bytes() == 0 || hub.mailboxes.is_empty()));
+}
+
+/// What a connection that is gone did not take comes back, and must not come behind what is newer.
+#[test]
+fn the_queue_is_not_read_before_it_is_known_what_is_put_into_it() {
+    let mut net = Net::new(3);
+    net.hashes.insert(7, "key");
+    net.login(0, 1, 7, "key");
+    net.gone.insert((0, id(1)));
+    net.post(7, "one");
+    net.come(2, 1, 7, "key");
+    net.post(7, "two");
+    net.settle();
+    assert_eq!(net.seen(2, 1)[1..], ["queued one", "personal two"]);
+    assert!(net.queue.is_empty());
+    assert!(net.seen(0, 1)[1..].is_empty());
+    net.leave(0, 1);
+    net.leave(2, 1);
+    assert!(net.hubs.iter().all(|hub| hub.mailboxes.is_empty()));
+}
+
+/// A connection that is given the queue late is registered before, and gets the rest of it first all the same.
+#[test]
+fn nothing_new_comes_between_two_parts_of_the_queue() {
+    for has_another in [false, true] {
+        let mut net = Net::new(1);
+        net.hashes.insert(7, "key");
+        net.queue = (0..300).map(|number| (UserId::new(7).unwrap(), stored(number))).collect();
+        net.queue_fails = true;
+        net.login(0, 1, 7, "key");
+        if has_another {
+            net.login(0, 2, 7, "key");
+        }
+        (net.queue_fails, net.takes_queues) = (false, false);
+        net.hubs[0].time_passed(later(1));
+        net.settle();
+        net.send(7, "new");
+        let flush = net.untaken.pop().unwrap();
+        net.takes_queues = true;
+        net.input(0, Input::QueueWritten { flush: Box::new(flush), to: ShardId(0), taken: true });
+        net.settle();
+        let seen = net.seen(0, 1);
+        assert_eq!(seen.len(), 302);
+        assert_eq!(seen.last().map(String::as_str), Some(if has_another { "personal new" } else { "queued new" }));
+        assert!(net.queue.is_empty());
+    }
 }
 
 #[test]

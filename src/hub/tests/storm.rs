@@ -267,9 +267,7 @@ impl Storm {
                 client.seen.iter().all(|number| number % USERS as u32 + 1 == client.user),
                 "another user's message"
             );
-            if self.vanished == 0 {
-                assert!(client.seen.is_sorted(), "out of order: {:?}", client.seen);
-            }
+            assert!(client.seen.is_sorted(), "out of order: {:?}", client.seen);
             delivered.extend(unique);
         }
         let queued: BTreeSet<u32> = self.queue.values().map(|message| message.message.parse().unwrap()).collect();

@@ -12,7 +12,7 @@
 //! * **answers**: every statement, by HTTP as well, and every command gets exactly one answer, in order, and none waits for
 //!   a timer;
 //! * **personal messages**: one that was acknowledged was taken by a connection or waits in the queue, none comes to a
-//!   connection twice, and nothing waits for a user who is here;
+//!   connection twice or behind a later one of its sender, whatever ended meanwhile, and nothing waits for a user who is here;
 //! * **presence**: the last that was heard of a user, or of who is in a pipe, is true at rest;
 //! * **recovery**: a page that comes back, over whichever transport, has all that it missed, once and in order, or is told of
 //!   a gap; and no gap is told that has no cause;

@@ -163,7 +163,7 @@ pub(super) struct Page {
     greeted: bool,
     event_id: Option<String>,
     polled: Option<Polled>,
-    signed: usize,
+    pub(super) signed: usize,
     /// When it asked for pipes last.
     asked_at: u64,
     own: BTreeSet<String>,

@@ -102,10 +102,8 @@ impl World {
         let transport = *self.random.pick(&self.setup.transports).expect("a transport");
         let extended = transport == Transport::WebSocket || self.random.chance(85);
         let by_event_id = extended && transport == Transport::Events && self.random.chance(60);
-        // What is on its way to a page that polls is not to be seen here, so nothing can be said of order any more.
         let is_user = transport == Transport::Polling && self.random.chance(50);
         let user = if is_user { 1 + self.random.below(USERS as usize) as u32 } else { 0 };
-        self.people.disturbed[user as usize] = true;
         let mut page = Page::new(self.pages.len(), transport, extended, by_event_id, user);
         page.wants = self.some_pipes();
         self.pages.push(page);

@@ -32,8 +32,8 @@ pub(super) struct People {
     letters: BTreeMap<String, Letter>,
     /// By browser and session: the last one's number.
     last: BTreeMap<(usize, usize), usize>,
-    /// A connection of the user ended: what it had not taken may come to another one late.
-    pub(super) disturbed: [bool; USERS as usize + 2],
+    /// The same by page, its connection and session.
+    last_polled: BTreeMap<(usize, usize, usize), usize>,
     /// A connection of the user that was polled for ended: what was on its way to it live is lost with it.
     pub(super) bereft: [bool; USERS as usize + 2],
     /// When a connection of a user ended last.
@@ -78,10 +78,8 @@ impl World {
             assert!(receiver.authorised && receiver.user == letter.user, "{text} is for somebody else");
             receiver.written(text);
             let before = self.people.last.insert((at, letter.session), letter.number);
-            assert!(
-                storage_failed || self.people.disturbed[letter.user as usize] || before < Some(letter.number),
-                "{text} comes too late"
-            );
+            // Whoever comes and goes: what a connection did not take comes to the next one before what is newer.
+            assert!(storage_failed || before < Some(letter.number), "{text} comes too late");
             if waited {
                 self.totals.from_queues += 1;
             }
@@ -94,9 +92,13 @@ impl World {
     }
 
     /// A page that polls has read one.
-    pub(super) fn letter_read(&mut self, user: u32, text: &str, waited: bool) {
+    pub(super) fn letter_read(&mut self, at: usize, text: &str, waited: bool) {
+        let storage_failed = self.storage_failed();
+        let page = &self.pages[at];
         let letter = self.people.letters.get_mut(text).expect("a letter that was sent");
-        assert_eq!(letter.user, user, "{text} is for somebody else");
+        assert_eq!(letter.user, page.user(), "{text} is for somebody else");
+        let before = self.people.last_polled.insert((at, page.signed, letter.session), letter.number);
+        assert!(storage_failed || before < Some(letter.number), "{text} comes too late to a page");
         if waited {
             letter.read = true;
             self.totals.polled_from_queues += 1;
@@ -112,16 +114,7 @@ impl World {
         }
     }
 
-    /// A connection is gone, or will say nothing more.
-    pub(super) fn user_disturbed(&mut self, at: usize) {
-        let browser = &self.browsers[at];
-        if browser.authorised {
-            self.people.disturbed[browser.user as usize] = true;
-        }
-    }
-
     pub(super) fn user_ended(&mut self, at: usize) {
-        self.user_disturbed(at);
         let browser = &self.browsers[at];
         if browser.authorised {
             let gone_at = self.people.gone_at.entry(browser.user).or_default();

@@ -145,7 +145,7 @@ impl World {
             Heard::Gap { pipe, after, asked_at } => self.check_gap(pipe, after, asked_at),
             Heard::Report { message, connections } => self.reported(&message, connections),
             Heard::NotStored { message } => self.not_stored(&message),
-            Heard::Letter { text, waited } => self.letter_read(self.pages[at].user(), &text, waited),
+            Heard::Letter { text, waited } => self.letter_read(at, &text, waited),
             Heard::Over { why, heard_at } => self.poll_is_over(at, &why, heard_at),
             Heard::Repeated => totals.repeated_polls += 1,
             Heard::Replaced => totals.empty_polls += 1,

@@ -343,7 +343,6 @@ impl World {
         let (shard, socket) = (self.browsers[at].shard, self.browsers[at].socket);
         self.browsers[at].speaks = false;
         self.browsers[at].left_at = Some(self.now.unix.0);
-        self.user_disturbed(at);
         if self.random.chance(30) {
             self.totals.half_closed += 1;
             self.shards[shard].machine.client_leaves(socket, Peer::HalfClosed);
