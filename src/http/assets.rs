@@ -1,5 +1,11 @@
 //! The files that are part of the program: pages, their style and scripts, and the browser library.
 
+use std::io::Write;
+use std::sync::OnceLock;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 /// One of them; its text never changes while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asset {
@@ -14,6 +20,19 @@ pub struct Asset {
 impl Asset {
     pub fn find(path: &str) -> Option<&'static Self> {
         ASSETS.iter().find(|asset| asset.path == path)
+    }
+
+    /// The text compressed with gzip, by whoever asks first.
+    pub fn packed(&self) -> &'static [u8] {
+        static PACKED: [OnceLock<Vec<u8>>; ASSETS.len()] = [const { OnceLock::new() }; ASSETS.len()];
+        let place = ASSETS.iter().position(|asset| asset.path == self.path);
+        let Some(packed) = place.and_then(|place| PACKED.get(place)) else { return &[] };
+        packed.get_or_init(|| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            // Writing to memory cannot fail.
+            let _ = encoder.write_all(self.body.as_bytes());
+            encoder.finish().unwrap_or_default()
+        })
     }
 
     pub fn is_page(&self) -> bool {

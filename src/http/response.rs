@@ -80,8 +80,17 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         Route::DemoFolder => (301, "text/html", &[CACHED, ("Location", "demo/")], "The demos are at demo/.\n"),
         Route::NotFound => (404, "text/html", &[CACHED], NOT_FOUND),
     };
-    let validators = Validators::of_content(body.as_bytes());
-    let mut extra = extra.to_vec();
+    let (mut body, mut extra) = (body.as_bytes(), extra.to_vec());
+    if let Route::Asset(asset) = route
+        && !asset.is_page()
+    {
+        extra.push(("Vary", "Accept-Encoding"));
+        if conditions.accepts_gzip {
+            extra.push(("Content-Encoding", "gzip"));
+            body = asset.packed();
+        }
+    }
+    let validators = Validators::of_content(body);
     if matches!(route, Route::Start | Route::Favicon | Route::Asset(_)) {
         extra.push(("ETag", validators.tag()));
         if conditions.is_known(&validators) {
@@ -93,7 +102,7 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
     let length = Some(body.len() as u64);
     let mut answer = Head { status, content_type, methods: METHODS, extra: &extra, length }.write(terms);
     if conditions.with_body {
-        answer.extend_from_slice(body.as_bytes());
+        answer.extend_from_slice(body);
     }
     Some(answer)
 }

@@ -1,9 +1,11 @@
 use std::collections::HashMap;
+use std::io::Read;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Network, RealIpHeader};
+use std::io::Read;
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const SITE: Site<'_> =
@@ -402,6 +404,22 @@ fn pages_that_the_client_has_are_not_sent_again() {
         let (status, fields, body) = parsed(&answer);
         assert_eq!((status, body.as_str(), fields.get("content-length"), &fields["etag"]), (304, "", None, tag));
     }
+}
+
+#[test]
+fn what_is_part_of_the_program_is_compressed_for_who_takes_it() {
+    let asset = assets::Asset::find("/encke.js").expect("the library");
+    let plain = parsed(&plain(&Route::Asset(asset), true, &SITE).unwrap());
+    let text = get("/encke.js", "Accept-Encoding: gzip\r\n");
+    let answer = plain_answer(&Route::Asset(asset), &Conditions::of(&head(&text)), &SITE, &Terms::LAST).unwrap();
+    let at = memchr::memmem::find(&answer, b"\r\n\r\n").unwrap() + 4;
+    let fields = std::str::from_utf8(&answer[..at]).unwrap();
+    assert!(fields.contains("Content-Encoding: gzip\r\n") && fields.contains("Vary: Accept-Encoding\r\n"), "{fields}");
+    assert!(!fields.contains(&plain.1["etag"]), "{fields}");
+    let mut unpacked = String::new();
+    flate2::read::GzDecoder::new(&answer[at..]).read_to_string(&mut unpacked).unwrap();
+    assert_eq!((unpacked.as_str(), plain.2.as_str()), (asset.body, asset.body));
+    assert!(answer.len() * 2 < asset.body.len());
 }
 
 #[test]
