@@ -5,7 +5,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Network, RealIpHeader};
-use std::io::Read;
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const SITE: Site<'_> =
