@@ -194,8 +194,8 @@ impl<M> Endpoint<M> {
         self.lanes[level as usize].receive(usize::from(self.shard))
     }
 
-    /// Rule 1, and that of a held shard.
-    fn may_receive(&self, level: Level) -> bool {
+    /// Rule 1, and that of a held shard. What holds for a level holds for those above.
+    pub fn may_receive(&self, level: Level) -> bool {
         let above = &self.lanes[level as usize + 1..];
         (level.is_answer() || !self.held) && !above.iter().any(Lane::has_backlog)
     }
@@ -203,6 +203,11 @@ impl<M> Endpoint<M> {
     /// Whether [`receive`](Self::receive) would return a message.
     pub fn can_receive(&self) -> bool {
         Level::ALL.into_iter().any(|level| self.lanes[level as usize].can_receive() && self.may_receive(level))
+    }
+
+    /// Whether messages of this level have come that were not received yet, whether they may be or not.
+    pub fn has_come(&self, level: Level) -> bool {
+        self.lanes[level as usize].can_receive()
     }
 
     /// Whether messages of this level wait for room.
@@ -222,13 +227,15 @@ impl<M> Endpoint<M> {
         self.held = held;
     }
 
-    pub fn is_held(&self) -> bool {
-        self.held
-    }
-
     /// Messages that wait for room in all rings.
     pub fn backlog_len(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.waiting + lane.local.len().saturating_sub(lane.capacity)).sum()
+        Level::ALL.into_iter().map(|level| self.backlog_of(level)).sum()
+    }
+
+    /// The same of one level.
+    pub fn backlog_of(&self, level: Level) -> usize {
+        let lane = &self.lanes[level as usize];
+        lane.waiting + lane.local.len().saturating_sub(lane.capacity)
     }
 
     /// Moves backlog into rings that have room again. Returns whether none is left.

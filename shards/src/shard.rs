@@ -23,7 +23,7 @@ use crate::entry::Flags;
 use crate::host::{End, Host, Token};
 use crate::io::Io;
 use crate::listen::{self, Accepted};
-use crate::mesh::BACKLOG_POLL;
+use crate::mesh::{BACKLOG_POLL, Level};
 use crate::stop::Stop;
 use crate::turn::{Order, Steps};
 use crate::waker::Waker;
@@ -87,7 +87,6 @@ impl<H: Host> Steps for Shard<H> {
     }
 
     fn take_messages(&mut self) {
-        self.core.endpoint.flush();
         for _ in 0..MESSAGES_PER_TURN {
             let Some((from, message)) = self.core.endpoint.receive() else { return };
             self.core.counters.messages_in += 1;
@@ -96,12 +95,12 @@ impl<H: Host> Steps for Shard<H> {
         }
     }
 
-    fn is_held(&self) -> bool {
-        self.core.endpoint.is_held()
-    }
-
     fn has_room(&mut self) -> bool {
         !self.core.endpoint.congested() || self.core.endpoint.flush()
+    }
+
+    fn may_receive(&self) -> bool {
+        self.core.endpoint.may_receive(Level::Request)
     }
 
     fn end(&mut self) {

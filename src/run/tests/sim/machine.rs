@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shards::turn::{Order, Steps};
-use shards::{End, Endpoint, SharedBytes, Token};
+use shards::{End, Endpoint, Level, SharedBytes, Token};
 
 use crate::hub::RingMessage;
 use crate::metrics::Counters;
@@ -169,7 +169,7 @@ pub(super) struct Machine {
     fan_outs: VecDeque<FanOut>,
     pub(super) endpoint: Endpoint<RingMessage>,
     /// The level of the message that is being handled.
-    handling: Option<shards::Level>,
+    handling: Option<Level>,
     formed: Vec<Arc<Publication>>,
     pub(super) seen: Vec<Seen>,
     // Why it does not sleep, or what ends its sleep.
@@ -182,10 +182,16 @@ pub(super) struct Machine {
     host_due: Option<Time>,
     /// The same without polls, which always wait for some time.
     pub(super) work_due: Option<Time>,
-    /// Turns one after the other that ended with input waiting and looked at none.
+    /// Turns one after the other that ended with input waiting, looked at none and came no nearer to it, see `from_ends`.
     pub(super) passed_over: usize,
-    /// The same of messages that are no answers.
+    /// Turns one after the other that ended with messages waiting that are no answers, and took none of them.
     pub(super) messages_passed_over: usize,
+    /// Requests in the backlog.
+    requests: usize,
+    /// Those of connections that have ended or changed their subscriptions, about: others that leave count as well. Ends cannot be
+    /// put off, and input has to wait for all that they say. But each is told once and nobody is accepted meanwhile, so as
+    /// long as these leave, the wait is finite.
+    from_ends: usize,
     pub(super) sleeps: usize,
     pub(super) held_turns: usize,
 }
@@ -220,6 +226,8 @@ impl Machine {
             work_due: None,
             passed_over: 0,
             messages_passed_over: 0,
+            requests: 0,
+            from_ends: 0,
             sleeps: 0,
             held_turns: 0,
         }
@@ -652,7 +660,11 @@ impl Runtime for Machine {
             "{:?} causes {message:?}",
             self.handling
         );
+        let before = self.endpoint.backlog_of(Level::Request);
         self.endpoint.send(level, to.0, message);
+        let more = self.endpoint.backlog_of(Level::Request) - before;
+        self.requests += more;
+        self.from_ends += if is_end { more } else { 0 };
     }
 
     fn hold(&mut self, held: bool) {
@@ -722,7 +734,6 @@ impl Steps for Shard {
     }
 
     fn take_messages(&mut self) {
-        self.machine.endpoint.flush();
         for _ in 0..self.machine.limits.messages_per_turn {
             let Some((from, message)) = self.machine.endpoint.receive() else { return };
             let level = level(message.level());
@@ -736,12 +747,12 @@ impl Steps for Shard {
         }
     }
 
-    fn is_held(&self) -> bool {
-        self.machine.endpoint.is_held()
-    }
-
     fn has_room(&mut self) -> bool {
         !self.machine.endpoint.congested() || self.machine.endpoint.flush()
+    }
+
+    fn may_receive(&self) -> bool {
+        self.machine.endpoint.may_receive(Level::Request)
     }
 
     fn end(&mut self) {
@@ -794,12 +805,13 @@ impl Shard {
         machine.awake = machine.has_work();
         machine.sleeps += usize::from(!machine.awake);
         machine.polls_at = machine.endpoint.congested().then_some(machine.now.time + BACKLOG_POLL);
-        if machine.endpoint.can_receive() {
-            machine.messages_passed_over += 1;
-        } else if !machine.endpoint.congested() {
-            machine.messages_passed_over = 0;
-        }
-        machine.passed_over = if machine.readers.is_empty() { 0 } else { machine.passed_over + 1 };
+        let wait = Level::ALL.into_iter().any(|level| !level.is_answer() && machine.endpoint.has_come(level));
+        machine.messages_passed_over = if wait { machine.messages_passed_over + 1 } else { 0 };
+        let requests = machine.endpoint.backlog_of(Level::Request);
+        let gone = (machine.requests - requests).min(machine.from_ends);
+        machine.from_ends = (machine.from_ends - gone).min(requests);
+        machine.requests = requests;
+        machine.passed_over = if machine.readers.is_empty() || gone > 0 { 0 } else { machine.passed_over + 1 };
     }
 
     fn tell_drained(&mut self) {

@@ -107,9 +107,6 @@ pub(super) struct World {
     /// See [`World::crowd`].
     pub(super) crowded: bool,
     counts_addresses: bool,
-    /// Not where a single publication fills a shard: there one that owns a busy pipe, and whose rings are full whenever it may
-    /// look at its input, has been seen to pass it over for some 260 turns. That is not solved.
-    has_floods: bool,
     /// Nothing but questions is under way.
     pub(super) at_rest: bool,
     pub(super) totals: Totals,
@@ -185,7 +182,6 @@ impl World {
             is_haunted: false,
             crowded: random.chance(30),
             counts_addresses,
-            has_floods: arrivals_bytes_max > 100,
             at_rest: false,
             storage_failure_percent: if random.chance(30) { 20 } else { 0 },
             deliveries: HashMap::new(),
@@ -205,7 +201,7 @@ impl World {
             for _ in 0..40 + self.random.below(160) {
                 self.step();
             }
-            if self.random.chance(3) && self.has_floods {
+            if self.random.chance(3) {
                 self.flood();
             }
             self.settle();
