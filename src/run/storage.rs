@@ -97,11 +97,14 @@ fn retention(storage: &config::Storage) -> Retention {
 /// Jobs in one group, that is, behind one fsync.
 const GROUP_MAX: usize = 4096;
 
+/// A job, whose it is, and since when it waits.
+pub(super) type Given = (ShardId, Instant, Job);
+
 /// A shard's end: jobs out, completions in. Completions never outnumber the jobs sent, and those are bounded by the
 /// queue.
 pub(super) struct StorageClient {
     shard: ShardId,
-    jobs: Sender<(ShardId, Job)>,
+    jobs: Sender<Given>,
     completions: Receiver<Completion>,
     /// Jobs sent and not yet answered.
     waiting: usize,
@@ -127,18 +130,18 @@ impl StorageClient {
         {
             return Err(refused(job));
         }
-        match self.jobs.try_send((self.shard, job)) {
+        match self.jobs.try_send((self.shard, Instant::now(), job)) {
             Ok(()) => {
                 self.waiting += 1;
                 Ok(())
             }
-            Err(TrySendError::Full((_, job)) | TrySendError::Disconnected((_, job))) => Err(refused(job)),
+            Err(TrySendError::Full((.., job)) | TrySendError::Disconnected((.., job))) => Err(refused(job)),
         }
     }
 
     /// Hands over the last job, however long the queue is: the storage thread goes on until all clients are gone.
     pub(super) fn send_last(&self, job: Job) {
-        if self.jobs.send((self.shard, job)).is_err() {
+        if self.jobs.send((self.shard, Instant::now(), job)).is_err() {
             error!("storage has ended before the last writes");
         }
     }
@@ -152,7 +155,7 @@ impl StorageClient {
 
 /// Made before the shards, because they get their ends; the thread starts when the wakers exist.
 pub(super) struct StorageSetup {
-    pub(super) jobs: Receiver<(ShardId, Job)>,
+    pub(super) jobs: Receiver<Given>,
     pub(super) completions: Vec<Sender<Completion>>,
 }
 
@@ -185,7 +188,7 @@ pub(super) struct StorageThread {
 }
 
 impl StorageThread {
-    /// `retry`: how long writes wait for a database that cannot be reached. The thread's figures are the last of `board`.
+    /// `retry`: how long writes wait for a database that cannot be reached, from when they were given. The thread's figures are the last of `board`.
     pub(super) fn start(
         setup: StorageSetup,
         store: Box<dyn Store + Send>,
@@ -265,14 +268,14 @@ struct Waiting {
 
 impl Waiting {
     /// Gives the job back if there is no room.
-    fn push(&mut self, shard: ShardId, job: Job) -> Result<(), Job> {
+    fn push(&mut self, (shard, since, job): Given) -> Result<(), Job> {
         let bytes = job.request.bytes();
         if self.jobs.len() >= WAITING_JOBS_MAX || self.bytes + bytes > WAITING_BYTES_MAX {
             return Err(job);
         }
         self.bytes += bytes;
         self.jobs.push_back(job);
-        self.whose.push_back((shard, Instant::now(), bytes));
+        self.whose.push_back((shard, since, bytes));
         Ok(())
     }
 
@@ -322,7 +325,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(mut self, jobs: &Receiver<(ShardId, Job)>) {
+    fn run(mut self, jobs: &Receiver<Given>) {
         let mut group = Vec::new();
         loop {
             match jobs.recv_deadline(self.deadline()) {
@@ -377,8 +380,9 @@ impl Keeper {
     }
 
     /// Leaves the group empty.
-    fn carry_out(&mut self, group: &mut Vec<(ShardId, Job)>) {
-        let (shards, jobs): (Vec<ShardId>, Vec<Job>) = group.drain(..).unzip();
+    fn carry_out(&mut self, group: &mut Vec<Given>) {
+        let (whose, jobs): (Vec<_>, Vec<Job>) =
+            group.drain(..).map(|(shard, since, job)| ((shard, since), job)).unzip();
         // Which jobs are answered: first all up to some place, and behind an interruption single ones.
         let mut answered = vec![false; jobs.len()];
         let mut done = 0;
@@ -394,7 +398,7 @@ impl Keeper {
             self.counters.storage_busy_us += begun.elapsed().as_micros() as u64;
             self.report_health(&completions);
             for (place, completion) in (done..).zip(completions) {
-                let (Some(shard), Some(answered)) = (shards.get(place), answered.get_mut(place)) else { break };
+                let (Some((shard, _)), Some(answered)) = (whose.get(place), answered.get_mut(place)) else { break };
                 if let Err(StorageError::Unavailable(reason)) = &completion.result {
                     self.begin_outage(reason.clone());
                 } else {
@@ -406,10 +410,11 @@ impl Keeper {
             done += count.max(1);
         }
         let Some(reason) = self.outage.as_ref().map(|outage| outage.reason.clone()) else { return };
-        for ((shard, job), _) in shards.into_iter().zip(jobs).zip(answered).filter(|(_, answered)| !*answered) {
+        let left = whose.into_iter().zip(jobs).zip(answered).filter(|(_, answered)| !*answered);
+        for (((shard, since), job), _) in left {
             if matches!(job.request, Request::Read { .. }) {
                 self.answers.refuse(shard, job.ticket, reason.clone());
-            } else if let Err(job) = self.waiting.push(shard, job) {
+            } else if let Err(job) = self.waiting.push((shard, since, job)) {
                 self.counters.storage_given_up += 1;
                 self.answers.refuse(shard, job.ticket, format!("{reason}; too many writes wait for it already"));
             }

@@ -3,10 +3,12 @@
 //! Tables that are missing are made as `db.sql` says; those that are there stay as they are, and what does not fit into
 //! their columns is refused. The link is not enciphered.
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use ::mysql::error::{DriverError, Error};
 use ::mysql::prelude::Queryable;
@@ -92,6 +94,8 @@ pub struct Mysql {
     read_timeout: Duration,
     /// `None` after it was lost, until it is needed again.
     connection: Option<Conn>,
+    /// The next one, while the server takes its time.
+    connecting: Option<Receiver<Result<Conn, Error>>>,
     /// What the server calls itself.
     server: String,
     retention: Retention,
@@ -135,6 +139,7 @@ impl Mysql {
             place: place.clone(),
             read_timeout,
             connection: Some(connection),
+            connecting: None,
             server,
             retention,
             lengths: QueueLengths::default(),
@@ -145,24 +150,52 @@ impl Mysql {
     }
 
     /// Runs `work` on the connection. One that has died since it was used last is replaced, once: `work` may be repeated.
+    /// One that is silent is not: its server would most likely be silent again, and somebody waits.
     fn with<T>(&mut self, mut work: impl FnMut(&mut Self, &mut Conn) -> Result<T, Error>) -> Result<T, Trouble> {
         loop {
             let kept = self.connection.take();
             let is_new = kept.is_none();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => connect(&self.place, self.read_timeout).map_err(|error| Trouble { error, lost: true })?,
+                None => self.reconnect().map_err(|error| Trouble { error, lost: true })?,
             };
-            match work(self, &mut connection) {
-                // Its end is seen only when it is used.
-                Err(error) if is_lost(&error) && !is_new => self.lengths.forget(),
-                Err(error) if is_lost(&error) => return Err(Trouble { error, lost: true }),
+            let error = match work(self, &mut connection) {
+                Err(error) if is_lost(&error) => error,
                 result => {
                     self.connection = Some(connection);
                     return result.map_err(|error| Trouble { error, lost: false });
                 }
+            };
+            // It takes leave of the server, statement by statement, and waits each time if that does not read.
+            let _ = Builder::new().name("disconnect".into()).spawn(move || drop(connection));
+            // Its end is seen only when it is used.
+            if is_new || is_silence(&error) {
+                return Err(Trouble { error, lost: true });
             }
+            self.lengths.forget();
         }
+    }
+
+    /// Waits for a new connection, but only once: what takes longer goes on aside, and is there at a later try. So a server
+    /// that is slow to let us in is reached, and one that hangs holds up nobody.
+    fn reconnect(&mut self) -> Result<Conn, Error> {
+        let (connecting, wait) = if let Some(connecting) = self.connecting.take() {
+            (connecting, Duration::ZERO)
+        } else {
+            let (sender, connecting) = mpsc::channel();
+            let (place, read_timeout) = (self.place.clone(), self.read_timeout);
+            Builder::new().name("connect".into()).spawn(move || {
+                // Nobody is there any more when the server ends.
+                let _ = sender.send(connect(&place, read_timeout));
+            })?;
+            (connecting, CONNECT_TIMEOUT)
+        };
+        match connecting.recv_timeout(wait) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Timeout) => self.connecting = Some(connecting),
+            Err(RecvTimeoutError::Disconnected) => {}
+        }
+        Err(Error::DriverError(DriverError::ConnectTimeout))
     }
 
     /// As `with`, in a transaction.
@@ -283,7 +316,8 @@ pub struct Trouble {
     lost: bool,
 }
 
-/// Longest silence of the server within one statement; a group waits for locks less long.
+/// Longest silence of the server within one statement; a group waits for locks less long. Not shorter: a large table without
+/// an index or a slow disk may need seconds, and what counts as lost too soon meets its own locks when it is tried again.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const TRANSFER_TIMEOUT: Duration = Duration::from_mins(10);
 const LOCK_WAIT_S: u32 = 3;
@@ -337,10 +371,24 @@ fn said(error: &Error) -> String {
             error.code, error.state, error.message
         ),
         Error::MySqlError(error) => format!("error {} ({}): {}", error.code, error.state, error.message),
-        Error::IoError(error) => error.to_string(),
+        silence if is_silence(silence) => "the server did not answer in time".to_owned(),
         Error::DriverError(DriverError::CouldNotConnect(Some((_, why, _)))) => why.clone(),
-        Error::DriverError(DriverError::ConnectTimeout) => "no answer".to_owned(),
-        other => other.to_string(),
+        other => io_error(other).map_or_else(|| other.to_string(), io::Error::to_string),
+    }
+}
+
+/// Whether the server said nothing at all for too long.
+fn is_silence(error: &Error) -> bool {
+    // The first is what a socket says whose timeout has passed.
+    let is_timeout = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+    matches!(error, Error::DriverError(DriverError::ConnectTimeout)) || io_error(error).is_some_and(is_timeout)
+}
+
+fn io_error(error: &Error) -> Option<&io::Error> {
+    match error {
+        Error::IoError(error) => Some(error),
+        Error::CodecError(error) => std::error::Error::source(error)?.downcast_ref(),
+        _ => None,
     }
 }
 

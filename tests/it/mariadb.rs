@@ -3,6 +3,7 @@
 
 use crate::server::{PATIENCE, Server, Setup};
 use crate::tools;
+use crate::transports::Http;
 use encke::model::{DevId, MessageId, PipeKey, PipeName, Position, UnixTime, UserId};
 use encke::storage::mysql::{Mysql, Place};
 use encke::storage::{
@@ -113,6 +114,13 @@ impl MariaDb {
             drop(shell.stdin.take());
             let _ = shell.wait();
         }
+    }
+
+    /// `STOP` makes it hang: the system goes on to take connections for it, and nothing is answered.
+    fn signal(&self, signal: Signal) {
+        let pid = fs::read_to_string(self.folder.join("pid")).expect("its number");
+        let pid = pid.trim().parse().ok().and_then(Pid::from_raw).expect("a number");
+        rustix::process::kill_process(pid, signal).expect("it runs");
     }
 
     fn options(&self, user: &str, password: &str, database: Option<&str>) -> mysql::OptsBuilder {
@@ -549,24 +557,28 @@ fn a_server_keeps_its_data_in_the_database() {
     assert!(!server.folder().join("data/encke.db").exists());
 }
 
+fn put(user: u32) -> String {
+    format!("INSERT INTO users_auth (id, hash) VALUES ({user}, 'of{user}')")
+}
+
+/// What monitoring sees: the state of storage, and the writes that wait.
+fn state(server: &Server) -> (String, String) {
+    let rows = server.backend().rows("SHOW GLOBAL STATUS").expect("figures");
+    let value = |name: &str| {
+        let row = rows.iter().find(|row| row[0].as_deref() == Some(name));
+        row.and_then(|row| row[1].clone()).unwrap_or_else(|| panic!("{name}"))
+    };
+    (value("encke_storage_state"), value("encke_storage_waiting"))
+}
+
 #[test]
 fn a_database_that_dies_and_comes_back() {
-    let test = "mariadb::a_database_that_dies_and_comes_back";
     let Some(mut database) = MariaDb::own("dies") else { return };
     let place = database.database();
     let server = Server::start(&Setup { more: section(&place), ..Setup::default() });
     let mut backend = server.backend();
-    let put =
-        |user: u32| format!("INSERT INTO users_auth (id, hash) VALUES ({user}, 'of {user}')").replace("of ", "of");
     backend.execute(&put(1)).expect("stored");
-    let state = || {
-        let rows = server.backend().rows("SHOW GLOBAL STATUS").expect("figures");
-        let value = |name: &str| {
-            let row = rows.iter().find(|row| row[0].as_deref() == Some(name));
-            row.and_then(|row| row[1].clone()).unwrap_or_else(|| panic!("{test}: {name}"))
-        };
-        (value("encke_storage_state"), value("encke_storage_waiting"))
-    };
+    let state = || state(&server);
     assert_eq!(state(), ("ok".to_owned(), "0".to_owned()));
     database.kill();
 
@@ -601,6 +613,68 @@ fn a_database_that_dies_and_comes_back() {
     for said in ["the database cannot be reached", "the database can be reached again"] {
         assert_eq!(server.log().matches(said).count(), 1, "{}", server.log());
     }
+}
+
+/// The system takes connections for a database that hangs, so nothing but its silence tells.
+#[test]
+fn a_database_that_hangs_and_goes_on() {
+    let Some(database) = MariaDb::own("hangs") else { return };
+    let start = |place: &Place, retry_s: u32| {
+        let more = format!("{}[storage]\nretry_s = {retry_s}\n", section(place));
+        let server = Server::start(&Setup { more, ..Setup::default() });
+        server.backend().execute(&put(1)).expect("stored");
+        server
+    };
+    let server = start(&database.database(), 3600);
+    let impatient = start(&database.database(), 1);
+    let health = |server: &Server| Http::connect(server).get("/health", "").status;
+    let session = |server: &Server| {
+        let mut session = server.backend();
+        session.set_limit(PATIENCE);
+        session
+    };
+    assert_eq!((health(&server), health(&impatient)), (200, 200));
+    let late = |answer: loadtest::Answer| {
+        let loadtest::Answer::Error { code, text, .. } = answer else { panic!("{answer:?}") };
+        assert!(code == 500 && text.ends_with("the server did not answer in time"), "{code} {text}");
+    };
+
+    // Who reads when it begins to hang is told so, and with that everybody knows.
+    database.signal(Signal::STOP);
+    let (mut reader, mut writers) = (session(&server), [session(&server), session(&server)]);
+    let read = "SELECT hash FROM users_auth WHERE id = 1";
+    reader.send_query(read).expect("sent");
+    writers[0].send_query(&put(2)).expect("sent");
+    late(session(&impatient).query(&put(2)).expect("an answer"));
+    late(reader.read_answer().expect("an answer"));
+    for server in [&server, &impatient] {
+        assert!(tools::until(PATIENCE, || (health(server) == 503).then_some(())).is_some());
+        let line = server.await_line(|line| line.contains("the database cannot be reached"), "the beginning");
+        assert!(line.contains("the server did not answer in time"), "{line}");
+    }
+    late(reader.query(read).expect("an answer"));
+    writers[1].send_query(&put(3)).expect("sent");
+    let waiting = ("waiting".to_owned(), "2".to_owned());
+    let seen = tools::until(PATIENCE, || (state(&server) == waiting).then_some(()));
+    assert!(seen.is_some(), "{:?}", state(&server));
+
+    database.signal(Signal::CONT);
+    for writer in &mut writers {
+        let answer = writer.read_answer().expect("an answer");
+        assert!(matches!(answer, loadtest::Answer::Ok { affected: 1, .. }), "{answer:?}");
+    }
+    for server in [&server, &impatient] {
+        server.await_line(|line| line.contains("the database can be reached again"), "the end");
+        assert!(tools::until(PATIENCE, || (health(server) == 200).then_some(())).is_some());
+        assert_eq!(state(server), ("ok".to_owned(), "0".to_owned()));
+        for said in ["the database cannot be reached", "the database can be reached again"] {
+            assert_eq!(server.log().matches(said).count(), 1, "{}", server.log());
+        }
+    }
+    let rows = reader.rows("SELECT id FROM users_auth WHERE id IN (1, 2, 3)").expect("the rows");
+    assert_eq!(rows.len(), 3);
+    let rows = impatient.backend().rows("SELECT id FROM users_auth WHERE id IN (1, 2)").expect("the rows");
+    assert_eq!(rows.len(), 1, "what was refused is not there");
 }
 
 #[test]

@@ -168,6 +168,20 @@ fn writes_that_waited_too_long_are_answered() {
     assert!(bench.end().is_empty());
 }
 
+/// A database that hangs is found out late.
+#[test]
+fn the_time_that_writes_wait_counts_from_when_they_were_given() {
+    let mut bench = Bench::new(Duration::from_mins(1));
+    bench.set(|database| database.away = true);
+    let write = Write::PutLastSeen { dev: DevId(0), user: UserId::default(), time: 1 };
+    let job = Job { ticket: Ticket(1), request: Request::Write(vec![write]) };
+    let since = Instant::now().checked_sub(Duration::from_mins(1)).expect("the machine runs for longer");
+    bench.client.waiting += 1;
+    bench.client.jobs.send((ShardId(0), since, job)).unwrap();
+    assert_eq!(bench.receive(), Completion { ticket: Ticket(1), result: Err(unavailable()) });
+    assert!(bench.end().is_empty());
+}
+
 #[test]
 fn a_commit_that_was_cut_off_is_tried_again() {
     let mut bench = Bench::new(Duration::from_mins(1));
@@ -193,20 +207,20 @@ fn what_may_wait_has_a_bound() {
     let data: Box<str> = "x".repeat(WAITING_BYTES_MAX / 4).into();
     let job = |data: &str| {
         let write = Write::PutUserData { dev: DevId(0), user: UserId::default(), data: data.into() };
-        Job { ticket: Ticket(0), request: Request::Write(vec![write]) }
+        (ShardId(0), Instant::now(), Job { ticket: Ticket(0), request: Request::Write(vec![write]) })
     };
     for _ in 0..3 {
-        assert!(waiting.push(ShardId(0), job(&data)).is_ok());
+        assert!(waiting.push(job(&data)).is_ok());
     }
-    assert!(waiting.push(ShardId(0), job(&data)).is_err());
+    assert!(waiting.push(job(&data)).is_err());
     waiting.pop();
-    assert!(waiting.push(ShardId(0), job(&data)).is_ok());
+    assert!(waiting.push(job(&data)).is_ok());
     while waiting.pop().is_some() {}
     assert_eq!(waiting.bytes, 0);
     for _ in 0..WAITING_JOBS_MAX {
-        assert!(waiting.push(ShardId(0), job("")).is_ok());
+        assert!(waiting.push(job("")).is_ok());
     }
-    assert!(waiting.push(ShardId(0), job("")).is_err());
+    assert!(waiting.push(job("")).is_err());
 }
 
 #[test]

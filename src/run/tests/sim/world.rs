@@ -608,7 +608,7 @@ impl World {
 
     /// Whether there was a job.
     fn storage_works_once(&mut self) -> bool {
-        let Ok((shard, job)) = self.storage.jobs.try_recv() else { return false };
+        let Ok((shard, _, job)) = self.storage.jobs.try_recv() else { return false };
         let result = if self.random.chance(self.storage_failure_percent) {
             self.totals.storage_failures += 1;
             self.record.failed(&job.request, self.now, self.tick);
