@@ -124,8 +124,9 @@ impl Hub {
         }
         let key = match authorised {
             false => "".into(),
-            // Whoever comes with a token gets no lasting secret for it. Pages expect some text; this one opens nothing.
-            true if hash.is_empty() => self.meaningless_key(conn),
+            // Whoever comes with a token gets no lasting secret for it, a stored one neither. Pages expect some text; this one
+            // opens nothing.
+            true if token.is_some() => self.meaningless_key(conn),
             true => hash,
         };
         self.answer(conn, Answer::ServerInfo { authorised, key });

@@ -303,13 +303,19 @@ fn tokens_let_in_until_they_expire_or_are_revoked() {
 }
 
 #[test]
-fn a_hash_serves_beside_a_token_and_is_told_to_its_user_only() {
+fn a_hash_serves_beside_a_token_and_is_not_told_for_one() {
     let mut net = Net::new(1);
     net.hashes.insert(7, "key");
     net.login(0, 1, 7, &token(&serde_json::json!({"exp": 1_700_000_060, "user_id": 7})));
-    assert!(net.seen(0, 1)[0].contains(r#"key: "key""#));
+    let told = net.seen(0, 1)[0].clone();
+    assert!(
+        told.contains("authorised: true") && !told.contains(r#"key: "key""#) && !told.contains(r#"key: """#),
+        "{told}"
+    );
     net.login(0, 2, 7, "a.b.c");
     assert!(net.seen(0, 2)[0].contains(r#"authorised: false, key: """#));
+    net.login(0, 3, 7, "key");
+    assert!(net.seen(0, 3)[0].contains(r#"authorised: true, key: "key""#));
 }
 
 #[test]
