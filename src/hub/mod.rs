@@ -703,7 +703,12 @@ impl Hub {
         self.submit(conn, user, Box::new(publication));
     }
 
-    fn watched(&mut self, publication: &Publication) {
+    /// Only messages count; the server's own words about comings and goings do not.
+    fn count_publication(&mut self, publication: &Publication) {
+        if publication.kind != PublicationKind::Message {
+            return;
+        }
+        self.counters.publications += 1;
         if let Some(watch) = &mut self.watch {
             watch.count(&publication.pipe);
         }
@@ -714,18 +719,14 @@ impl Hub {
     fn ring(&mut self, from: ShardId, message: RingMessage, now: Now) {
         match message {
             RingMessage::Publish { publication, statement } => {
-                self.counters.publications += u64::from(publication.kind == PublicationKind::Message);
-                self.watched(&publication);
+                self.count_publication(&publication);
                 self.publish_owned(publication, statement.map(|statement| (from, statement)), now);
             }
             RingMessage::Submit(submit) => self.submitted(from, *submit, now),
             RingMessage::Admit { address, conn } => self.decide_admission(from, conn, address, now),
             RingMessage::AddressLeft { address } => self.address_left(address),
             RingMessage::Announce { publication } => {
-                if publication.kind == PublicationKind::Message {
-                    self.counters.publications += 1;
-                    self.watched(&publication);
-                }
+                self.count_publication(&publication);
                 self.publish_owned(publication, None, now);
             }
             RingMessage::Interest { pipe, subscribers, interest } => {
