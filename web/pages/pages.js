@@ -28,6 +28,16 @@ export async function copy(button) {
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 }
 
+/** Where backends connect. MySQL clients take "localhost" for a Unix socket, which this server does not have. */
+export function backendHost() {
+  const host = location.hostname.replace(/^\[|\]$/g, "");
+  return host === "" || host === "localhost" ? "127.0.0.1" : host;
+}
+
+/** The MySQL client with its login; without a file it asks for the password. */
+export const mysqlClient = (port, passwordFile) =>
+  `mysql -h ${backendHost()} -P ${port} -u root ${passwordFile ? `-p"$(cat ${passwordFile})"` : "-p"} CometQL_v1`;
+
 /** What a state of the library's connection is called on a page. */
 export const STATES = {
   connecting: "Connecting",

@@ -1,7 +1,7 @@
 // The start page: listens to a pipe through the library, and shows how to publish to it.
 
 import { connect } from "./encke.js";
-import { byId, copy, element, tellState } from "./encke-pages.js";
+import { backendHost, byId, copy, element, mysqlClient, tellState } from "./encke-pages.js";
 
 const COMETQL_PORT = document.body.dataset.cometqlPort;
 // Empty if the password is configured, or in a place that is not told.
@@ -12,19 +12,13 @@ const SHOWN_MAX = 200;
 
 const base = new URL(".", location.href).href.replace(/\/$/, "");
 
-// MySQL clients take "localhost" for a Unix socket, which this server does not have.
-function backendHost() {
-  const host = location.hostname.replace(/^\[|\]$/g, "");
-  return host === "" || host === "localhost" ? "127.0.0.1" : host;
-}
-
 // ---- the snippets
 
 const insert = (pipe, values) => `INSERT INTO pipes_messages (name, event, message) VALUES (${values ?? `'${pipe}', 'hello', 'Hello from MySQL'`})`;
 
 const PUBLISHERS = {
   shell: (pipe) => [PASSWORD_FILE ? "In the server's folder" : "It asks for the CometQL password",
-    `mysql -h ${backendHost()} -P ${COMETQL_PORT} -u root ${PASSWORD_FILE ? `-p"$(cat ${PASSWORD_FILE})"` : "-p"} CometQL_v1 -e "${insert(pipe)}"`],
+    `${mysqlClient(COMETQL_PORT, PASSWORD_FILE)} -e "${insert(pipe)}"`],
   php: (pipe) => ["mysqli, as PHP has it",
     "<" + "?php",
     PASSWORD_FILE ? `$password = trim(file_get_contents('${PASSWORD_FILE}'));` : "$password = getenv('COMETQL_PASSWORD');",
