@@ -8,7 +8,6 @@ use std::cell::Cell;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::cometql::back_off;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::json::{self, Parameter};
 use crate::cometql::plan::{self, CATALOG_STEPS_MAX, Plan, Reply, SessionView, User};
@@ -19,7 +18,7 @@ use crate::model::{CloseReason, ConnId, Now, ShardId};
 
 use super::session::{Asked, BatchState, Phase, Session, Start, Stream};
 use super::tenants::Reach;
-use super::{Exec, LiveRows, Output, WRONG_PASSWORD};
+use super::{Exec, LiveRows, Output, WRONG_PASSWORD, count_wrong_password};
 
 /// Batches under way at a time; those with the passwords of tenants get half of them.
 pub const BATCHES_MAX: usize = 64;
@@ -64,9 +63,7 @@ impl Exec {
             if is_right { Verdict::Accepted(Method::Native) } else { Verdict::Wrong }
         });
         if !matches!(verdict, Verdict::Accepted(_)) {
-            if self.back_off_by_http.failed(address, now.time) == Some(back_off::WAIT_MIN) {
-                self.outputs.push_back(Output::HeldOff { address });
-            }
+            self.outputs.extend(count_wrong_password(&mut self.back_off_by_http, address, now.time));
             return Err(Denied::WrongPassword);
         }
         if reach == Reach::Everywhere {

@@ -586,7 +586,7 @@ impl Exec {
             }
             Verdict::Accepted(method) => method,
             Verdict::Empty | Verdict::Wrong => {
-                self.count_wrong_password(session.address, now);
+                self.outputs.extend(count_wrong_password(&mut self.back_off, session.address, now));
                 return self.refuse(session, &Error::new(Code::Authentication, WRONG_PASSWORD));
             }
         };
@@ -603,12 +603,6 @@ impl Exec {
                 self.outputs.push_back(Output::LoggedIn { session: session.id });
             }
             Err(error) => self.refuse(session, &error),
-        }
-    }
-
-    fn count_wrong_password(&mut self, address: IpAddr, now: Time) {
-        if self.back_off.failed(address, now) == Some(back_off::WAIT_MIN) {
-            self.outputs.push_back(Output::HeldOff { address });
         }
     }
 
@@ -848,7 +842,13 @@ impl Exec {
     }
 }
 
-/// Behind the answers to what came before: a change of user may follow publications that are still under way.
+/// A wrong password counts against its address. The output tells that the address has to wait from now on; a further
+/// mistake while it waits is not told again.
+fn count_wrong_password(back_off: &mut BackOff, address: IpAddr, now: Time) -> Option<Output> {
+    (back_off.failed(address, now) == Some(back_off::WAIT_MIN)).then_some(Output::HeldOff { address })
+}
+
+/// The answer to a login stands behind the answers to what came before: a change of user may follow publications that are still under way.
 fn answer_login(session: &mut Session, write: impl FnOnce(&mut Connection, &mut Vec<u8>)) {
     let mut answer = Vec::new();
     write(&mut session.wire, &mut answer);
