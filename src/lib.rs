@@ -1,5 +1,7 @@
 //! Encke: a comet server. The map, in reading order.
 #![forbid(unsafe_code)]
+// They panic when nobody reads.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 // So that what unit tests and integration tests share finds the library under the same name.
 #[cfg(test)]

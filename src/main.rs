@@ -3,6 +3,8 @@
 //! Exit status: 0 after a clean stop; 1 when the environment does not allow a start (no configuration file, a busy
 //! port, a data folder that cannot be used) or the server failed; 2 for bad arguments or a bad configuration.
 #![forbid(unsafe_code)]
+// They panic when nobody reads.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 mod cli;
 
@@ -13,13 +15,19 @@ use cli::conf::{self, Loaded};
 use cli::fault;
 use cli::password::{self, Origin};
 use cli::signals;
-use encke::config::{LogLevel, Severity};
+use encke::config::Severity;
+use encke::run::log::{self, say};
 use encke::run::{self, StartError};
 use std::io::Write;
 use std::process::ExitCode;
-use tracing::Level;
 
 fn main() -> ExitCode {
+    let status = carry_out();
+    log::flush();
+    status
+}
+
+fn carry_out() -> ExitCode {
     let args = Args::parse();
     let loaded = match conf::load(args.conf.as_deref()) {
         Ok(loaded) => loaded,
@@ -63,7 +71,6 @@ fn serve(loaded: Loaded) -> ExitCode {
         say("encke: the configuration has errors, nothing was started\n");
         return BAD_CONFIG.into();
     }
-    start_log(loaded.config.log.level);
     match start_and_wait(loaded) {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
@@ -78,6 +85,7 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     let Loaded { path, mut config, .. } = loaded;
     // Caught before anything starts, so that a signal during the start stops the server as any other.
     let mut signals = signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
+    log::start(config.log.level).map_err(|error| format!("the log's thread cannot be started: {error}"))?;
     fault::stop_on_panic();
     let dir = banner::plain(&config.storage.dir).to_owned();
     config.storage.dir.clone_from(&dir);
@@ -113,23 +121,6 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// To standard error. A server whose terminal is gone goes on serving, so a failure to write is no reason to end.
-fn say(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-/// To standard error, with the time in UTC.
-fn start_log(level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Trace => Level::TRACE,
-    };
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_max_level(level).init();
 }
 
 /// Exit status of bad arguments, which clap uses too, and of a bad configuration.

@@ -113,6 +113,7 @@ counters! {
     ring_stalls: Counter, "Turns in which a full ring stopped the reading of sources.";
     wakes: Counter, "Wakes of other shards.";
     turns: Counter, "Turns of the shards' loops.";
+    log_lines_lost: Counter, "Lines of the log that could not be written, or that found too many others waiting.";
     memory_connections: Gauge, "Bytes of connections, their unread input and timers.";
     memory_queues: Gauge, "Bytes waiting to be sent, shared ones counted once for each connection.";
     memory_rings: Gauge, "Bytes of rings and their backlog.";

@@ -4,6 +4,7 @@ use super::banner;
 use super::conf::{self, Loaded};
 use encke::config::Severity;
 use encke::run::import::{self, Database, Direction, Progress};
+use encke::run::log::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::Path;
@@ -23,15 +24,16 @@ pub(crate) fn run(loaded: &Loaded, from: Option<&str>, to: Option<&str>) -> Resu
     storage.dir = banner::plain(&storage.dir).to_owned();
     let folder = storage.dir.display().to_string();
     match direction {
-        Direction::In => eprintln!("from {database} into {folder}"),
-        Direction::Out => eprintln!("from {folder} into {database}"),
+        Direction::In => say(&format!("from {database} into {folder}\n")),
+        Direction::Out => say(&format!("from {folder} into {database}\n")),
     }
     let mut display = Display::new();
     let result = import::import(&storage, &database, direction, &mut |progress| display.show(progress));
     display.bar.finish_and_clear();
     let sum = |of: fn(&Progress) -> u64| display.tables.iter().map(of).sum::<u64>();
     result.map_err(|error| error.to_string())?;
-    eprintln!("{} rows copied{}", sum(copied), not_copied(sum(|table| table.left_out), sum(|table| table.taken)));
+    let left_out = not_copied(sum(|table| table.left_out), sum(|table| table.taken));
+    say(&format!("{} rows copied{left_out}\n", sum(copied)));
     Ok(())
 }
 
@@ -83,9 +85,9 @@ impl Display {
         self.bar.set_position(rows);
         if done {
             self.tables.push(progress);
-            let line = format!("  {table:<15} {} rows{}", copied(&progress), not_copied(left_out, taken));
+            let line = format!("  {table:<15} {} rows{}\n", copied(&progress), not_copied(left_out, taken));
             // The bar moves on below it; a hidden bar prints nothing itself.
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| say(&line));
         }
     }
 }

@@ -1,53 +1,105 @@
-//! What signals mean: TERM and INT stop the server, HUP asks for a reload that is not there yet.
+//! What signals mean: TERM and INT stop the server. All others that would end the process are passed over: HUP asks for a
+//! reload and USR1 and USR2 for other work that is not there yet, and the system says with XFSZ that a file, such as the one
+//! that standard error goes to, may not grow any more, which the failed write tells as well. PIPE is passed over by Rust's
+//! start of every program.
 
-use encke::run::Running;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use encke::run::{Running, log};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::io;
 use std::process::exit;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// From the first signal to the end of the process, whatever still hangs. Everything acknowledged is stored by then,
 /// since nothing is acknowledged before.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1_800);
 
-/// Exit status of a process that INT ended, as shells count.
-const ENDED_BY_INT: i32 = 130;
+/// A second TERM ends the process at once, if the stop lasts longer than this by then: a stop that is clean takes less, and
+/// some programs send the signal twice, to the process and to its group.
+const SECOND_TERM_AFTER: Duration = Duration::from_millis(1_200);
+
+/// Exit status of a process that a signal ended, as shells count.
+const ENDED_BY_SIGNAL: i32 = 128;
 
 /// From here on no signal ends the process by itself.
 pub(crate) fn catch() -> io::Result<Signals> {
-    Signals::new([SIGTERM, SIGINT, SIGHUP])
+    Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ])
+}
+
+fn asks_for_the_end(signal: i32) -> bool {
+    matches!(signal, SIGTERM | SIGINT)
+}
+
+fn name(signal: i32) -> &'static str {
+    match signal {
+        SIGTERM => "SIGTERM",
+        SIGINT => "SIGINT",
+        SIGHUP => "SIGHUP",
+        SIGUSR1 => "SIGUSR1",
+        SIGUSR2 => "SIGUSR2",
+        SIGXFSZ => "SIGXFSZ",
+        _ => "unknown",
+    }
 }
 
 /// Whether a signal that came meanwhile asks for the end.
 pub(crate) fn end_is_asked_for(signals: &mut Signals) -> bool {
-    signals.pending().any(|signal| signal != SIGHUP)
+    signals.pending().any(asks_for_the_end)
 }
 
 /// Waits until a signal asks for the end, stops the server and watches that it really ends.
 pub(crate) fn wait(mut signals: Signals, running: &Running) {
     for signal in signals.forever() {
-        if signal == SIGHUP {
-            tracing::warn!("SIGHUP: reload is not supported yet, restart the server instead");
-            continue;
+        if asks_for_the_end(signal) {
+            tracing::info!(signal = name(signal), "stopping");
+            break;
         }
-        tracing::info!(signal = if signal == SIGINT { "SIGINT" } else { "SIGTERM" }, "stopping");
-        break;
+        match signal {
+            SIGHUP => tracing::warn!("SIGHUP: reload is not supported yet, restart the server instead"),
+            // The log may be the very file that must not grow.
+            SIGXFSZ => {}
+            _ => tracing::warn!(signal = name(signal), "passed over: it has no meaning yet"),
+        }
     }
     running.stop();
-    thread::spawn(move || end_at_second_int(signals));
+    thread::spawn(move || end_at_second(signals, Instant::now()));
     thread::spawn(|| {
         thread::sleep(STOP_TIMEOUT);
         tracing::error!("not stopped in time, ending anyway");
+        log::flush();
         exit(1);
     });
 }
 
-fn end_at_second_int(mut signals: Signals) {
+fn end_at_second(mut signals: Signals, stopped: Instant) {
     for signal in signals.forever() {
-        if signal == SIGINT {
-            exit(ENDED_BY_INT);
+        if ends_at_once(signal, stopped.elapsed()) {
+            exit(ENDED_BY_SIGNAL + signal);
+        }
+    }
+}
+
+/// Whether a signal ends the process while it stops, so long after the stop began.
+fn ends_at_once(signal: i32, stopping_for: Duration) -> bool {
+    signal == SIGINT || signal == SIGTERM && stopping_for >= SECOND_TERM_AFTER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_signal_ends_a_stop_that_hangs() {
+        for (signal, millis, expected) in [
+            (SIGINT, 0, true),
+            (SIGTERM, 0, false),
+            (SIGTERM, 1_199, false),
+            (SIGTERM, 1_200, true),
+            (SIGHUP, 5_000, false),
+            (SIGUSR2, 5_000, false),
+        ] {
+            assert_eq!(ends_at_once(signal, Duration::from_millis(millis)), expected, "{signal} {millis}");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::metrics::Counters;
 use crate::model::DevId;
 
 use super::host::{Board, uptime};
+use super::log;
 
 pub(super) fn rows(board: &Board, figures: Figures, dev: DevId) -> Vec<Row> {
     match figures {
@@ -92,6 +93,7 @@ fn global(board: &Board) -> Vec<Row> {
     let mut all = browsers.clone();
     all.merge(backend);
     all.merge(&of_storage(board));
+    all.log_lines_lost = log::lines_lost();
     // As MySQL has them, of backends only: graphical clients compute with them.
     for (name, value) in [
         ("Uptime", seconds),

@@ -13,6 +13,7 @@ mod host;
 pub mod import;
 pub mod kept;
 mod live;
+pub mod log;
 mod pace;
 mod pages;
 mod polls;

@@ -18,6 +18,7 @@ mod hostile;
 mod import;
 mod library;
 mod limits;
+mod log;
 mod mariadb;
 mod pages;
 mod php;

@@ -1,0 +1,183 @@
+//! The log: lines of all threads go through one bounded queue to a thread of its own, which writes them to standard error.
+//!
+//! Standard error may be a pipe that nobody reads, a terminal that is gone, or a file on a full disk. A shard that wrote to
+//! it would wait with all its connections. So whoever logs only puts the line into the queue and goes on. A line that finds
+//! the queue full, and a line that cannot be written, are lost and counted ([`lines_lost`]); when the log can be written
+//! again, it says how many are missing.
+//!
+//! The log's thread never splits its descriptor table off as shards do, so it sees the standard error of the process.
+
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use tracing::{Level, warn};
+
+use crate::config::LogLevel;
+
+/// Lines that wait to be written.
+const LINES_MAX: usize = 4096;
+/// Their bytes.
+const BYTES_MAX: usize = 1024 * 1024;
+/// How long the end of the process waits for the last lines. Short, because it comes on top of the time for the stop.
+const FLUSH_TIME_MAX: Duration = Duration::from_millis(200);
+
+/// The one of this process, once it was started.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// Starts the log's thread; from now on all that is logged goes there. A second call changes nothing.
+pub fn start(level: LogLevel) -> io::Result<()> {
+    let level = match level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    let (log, writing) = Log::new(LINES_MAX, BYTES_MAX);
+    Builder::new().name("log".to_owned()).spawn(move || writing.run(io::stderr(), &|| LOG.get(), &tell_of_lost))?;
+    let _ = LOG.set(log);
+    // By default what cannot be written is told on standard error in a way that panics when that fails too.
+    let lines = tracing_subscriber::fmt().with_writer(|| Line).with_ansi(false).log_internal_errors(false);
+    let _ = lines.with_max_level(level).try_init();
+    Ok(())
+}
+
+/// A text for whoever started the program, as it is and in its place among the lines of the log. A failure to write it is no
+/// reason to end.
+pub fn say(text: &str) {
+    match LOG.get() {
+        Some(log) => log.put(text.as_bytes()),
+        None => {
+            let _ = io::stderr().write_all(text.as_bytes());
+        }
+    }
+}
+
+/// Waits until what was logged so far is written, but not for long: for the end of the process.
+pub fn flush() {
+    if let Some(log) = LOG.get() {
+        log.flush(FLUSH_TIME_MAX);
+    }
+}
+
+/// Lines that could not be written since the start.
+pub fn lines_lost() -> u64 {
+    LOG.get().map_or(0, Log::lost)
+}
+
+fn tell_of_lost(lines: u64) {
+    warn!(lines, "the log could not be written for a while, and lines were lost");
+}
+
+/// Where the subscriber writes: one call for each line.
+struct Line;
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(log) = LOG.get() {
+            log.put(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+enum Entry {
+    Line(Box<[u8]>),
+    /// Answered when everything before it is written.
+    Flush(Sender<()>),
+}
+
+/// The end of the queue that everybody has.
+struct Log {
+    queue: Sender<Entry>,
+    bytes_max: usize,
+    /// Bytes of the lines in the queue.
+    bytes: AtomicUsize,
+    lost: AtomicU64,
+}
+
+impl Log {
+    fn new(lines_max: usize, bytes_max: usize) -> (Self, Writing) {
+        let (queue, entries) = bounded(lines_max);
+        let log = Self { queue, bytes_max, bytes: AtomicUsize::new(0), lost: AtomicU64::new(0) };
+        (log, Writing { entries, lines_max, told: 0 })
+    }
+
+    /// Never waits.
+    fn put(&self, line: &[u8]) {
+        // Two threads may each find the last room, so the sum may pass its maximum by a line for each thread.
+        let is_full = self.bytes.load(Ordering::Relaxed) + line.len() > self.bytes_max;
+        self.bytes.fetch_add(line.len(), Ordering::Relaxed);
+        if is_full || self.queue.try_send(Entry::Line(line.into())).is_err() {
+            self.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether everything that was put before is written within this time.
+    fn flush(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        let (done, is_done) = bounded(1);
+        self.queue.send_deadline(Entry::Flush(done), end).is_ok() && is_done.recv_deadline(end).is_ok()
+    }
+}
+
+/// The other end.
+struct Writing {
+    entries: Receiver<Entry>,
+    lines_max: usize,
+    /// Lost lines that the log has told of.
+    told: u64,
+}
+
+impl Writing {
+    /// Writes until nobody can log any more. `tell` logs how many lines were lost since it was called last.
+    fn run<'a>(mut self, mut to: impl Write, log: &dyn Fn() -> Option<&'a Log>, tell: &dyn Fn(u64)) {
+        while let Ok(entry) = self.entries.recv() {
+            let line = match entry {
+                Entry::Line(line) => line,
+                Entry::Flush(done) => {
+                    let _ = done.try_send(());
+                    continue;
+                }
+            };
+            let written = to.write_all(&line).and_then(|()| to.flush());
+            // Nobody can log before the log is known.
+            let Some(log) = log() else { continue };
+            log.bytes.fetch_sub(line.len(), Ordering::Relaxed);
+            match written {
+                Ok(()) => self.tell_of_lost(log, tell),
+                Err(_) => {
+                    log.lost.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Not before there is room for it: the lines that were lost are younger than those that still wait, so this one belongs
+    /// behind them.
+    fn tell_of_lost(&mut self, log: &Log, tell: &dyn Fn(u64)) {
+        let lost = log.lost();
+        let has_room =
+            self.entries.len() <= self.lines_max / 2 && log.bytes.load(Ordering::Relaxed) <= log.bytes_max / 2;
+        if lost > self.told && has_room {
+            tell(lost - self.told);
+            self.told = lost;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
