@@ -112,7 +112,7 @@ impl Host for Pinger {
         self.next
     }
 
-    fn stopping(&mut self, _: &mut Io<'_, Self>) {
+    fn farewell(&mut self, _: &mut Io<'_, Self>) {
         self.next = None;
     }
 }

@@ -87,7 +87,25 @@ pub trait Host: Sized {
     /// machine.
     fn deadline(&self) -> Option<Instant>;
 
-    /// The server stops: close what is open, flushing first. Called once. The shard ends when the connections of
-    /// all shards are gone and the messages that this caused have arrived, or when the grace time is over.
-    fn stopping(&mut self, io: &mut Io<'_, Self>);
+    /// The server stops: nothing more is accepted or read, and what was handed in before is to be answered. Called once.
+    fn stopping(&mut self, io: &mut Io<'_, Self>) {
+        let _ = io;
+    }
+
+    /// While the server stops: whether answers to what was handed in are still to come.
+    fn owes_answers(&self) -> bool {
+        false
+    }
+
+    /// While the server stops: whether something that a message has caused waits in the host for a later turn, so that
+    /// messages or writes may still come of it.
+    fn has_work(&self) -> bool {
+        false
+    }
+
+    /// Close what is open, flushing first. Called once, after [`stopping`](Self::stopping), when no shard owes an answer any
+    /// more and all messages that these have caused were handled, or when half of the grace time is over. The shard ends when
+    /// the connections of all shards are gone and the messages that this caused have been handled, or when all of the grace time
+    /// is over.
+    fn farewell(&mut self, io: &mut Io<'_, Self>);
 }

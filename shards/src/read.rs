@@ -19,7 +19,8 @@ const DRAINED_MAX: usize = 1024 * 1024;
 
 impl<H: Host> Shard<H> {
     /// Reads the listed connections, each at most once. None while the rings are congested: what a connection sends
-    /// may cause messages, so reading is what must stop when there is no room for them.
+    /// may cause messages, so reading is what must stop when there is no room for them. And none that is open when the
+    /// server stops: only those that linger have to be listened to until they end.
     pub(crate) fn read_listed(&mut self) {
         for _ in 0..self.core.readers.len() {
             if !self.has_room() {
@@ -31,7 +32,7 @@ impl<H: Host> Shard<H> {
             entry.flags.clear(Flags::READ_LISTED);
             if entry.flags.has(Flags::LINGERING) {
                 self.drain(conn);
-            } else if entry.is_open() {
+            } else if entry.is_open() && !self.stop.has_begun() {
                 self.read(conn);
             }
             self.tell_ends();

@@ -19,7 +19,7 @@ pub enum EngineChoice {
 pub struct Settings {
     /// One per shard, in the order of their numbers; at least one, at most [`SHARDS_MAX`].
     pub shards: Vec<ShardSettings>,
-    /// Messages per ring. Default 1,024. There are 3 rings for every ordered pair of shards, allocated at the start; the
+    /// Messages per ring. Default 1,024. There are 5 rings for every ordered pair of shards, allocated at the start; the
     /// system gives them memory only as far as they are ever filled.
     pub ring_capacity: usize,
     /// Default [`EngineChoice::Auto`].
@@ -36,7 +36,8 @@ pub struct Settings {
     /// share the table of the process instead; [`Running::own_descriptor_tables`](crate::Running::own_descriptor_tables)
     /// tells.
     pub own_descriptor_table: bool,
-    /// How long a stopping server waits for its connections; default 10 s.
+    /// How long a stopping server waits: half of it for answers that are under way, and the rest for its connections.
+    /// Default 10 s.
     pub stop_grace: Duration,
 }
 

@@ -1,10 +1,27 @@
 //! The end of the server, agreed on by all shards.
 //!
-//! A stopping shard passes [`PHASES`] barriers. It arrives at the first when its connections are gone and nothing waits
-//! in its backlog, so all that the ends of connections had to say is in the rings. It arrives at each further one when
-//! the one before was passed by all shards and its own rings are empty. A message causes only messages of higher
-//! levels, of which there are three: what was in the rings at the first barrier has had all its consequences when the
-//! last is passed. A shard that cannot wait, because its grace time is over or it broke, passes them all at once.
+//! A stop has two halves. In the first one the shards read and accept nothing more, and what was handed in before is
+//! answered and delivered as always. In the second one the connections are closed, which hosts do in
+//! [`farewell`](crate::Host::farewell). So what was acknowledged before the stop reaches connections that are still open.
+//!
+//! In each half a shard passes one barrier and then one for each level of messages, [`PHASES`] in all:
+//!
+//! * it arrives at the first one of the first half when its host owes no answer, and at the first one of the second half
+//!   when its connections are gone;
+//! * it arrives at each of the others when all shards have arrived at the one before.
+//!
+//! In both cases its own rings and backlog must be empty, no fan-out must be pending, and nothing that a message has
+//! caused may wait in its host.
+//!
+//! *Nothing is lost.* Let barrier 0 be the first one of a half. When all shards have arrived at barrier *k*, no message of a
+//! level below *k* that comes of what was there at barrier 0 is in any ring. For *k* = 0 there is nothing to show. A message
+//! of level *k* is caused by one of a lower level only, so once all have arrived at barrier *k* no more of them are sent;
+//! and each shard handles those that are in its rings, and what they cause in its host, before it arrives at barrier
+//! *k* + 1. Hence nothing is left behind the barrier of the last level. What ends of connections and timers cause
+//! during the first half is left to the second one.
+//!
+//! Each half has half of the grace time. A shard whose time for the first one is over goes on to the second; one that
+//! cannot wait any longer, because the grace time is over or it broke, passes all barriers at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,11 +29,14 @@ use std::time::{Duration, Instant};
 
 use crate::host::{End, Host};
 use crate::io::Io;
+use crate::mesh::Level;
 use crate::shard::{Acceptor, Shard};
 use crate::waker::Waker;
 
-/// One for the connections, one for each level of messages.
-const PHASES: usize = 4;
+/// The barriers of one half: one for what it waits for, one for each level of messages.
+const HALF: usize = 1 + Level::ALL.len();
+
+const PHASES: usize = 2 * HALF;
 
 /// What all shards and the thread that started them share.
 #[derive(Debug)]
@@ -81,9 +101,39 @@ impl Drop for Leaving {
 pub(crate) struct Stop {
     stopping: Arc<Stopping>,
     grace: Duration,
-    /// When the grace time is over, once the stop was noticed.
-    until: Option<Instant>,
+    /// Once the stop was noticed.
+    until: Option<Until>,
     arrived: usize,
+}
+
+/// When the time for something is over.
+#[derive(Copy, Clone, Debug)]
+struct Until {
+    answers: Instant,
+    all: Instant,
+}
+
+/// What a shard sees of itself at the end of a turn.
+#[derive(Copy, Clone, Debug)]
+struct View {
+    now: Instant,
+    /// Neither messages nor what they have caused wait here.
+    settled: bool,
+    /// The host owes nobody an answer.
+    answered: bool,
+    connections: u32,
+}
+
+/// What a shard does then.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Wait,
+    /// It came further, and looks again instead of sleeping: the others may have been there before.
+    Again,
+    Farewell,
+    /// The grace time is over.
+    EndAll,
+    Over,
 }
 
 impl Stop {
@@ -91,9 +141,49 @@ impl Stop {
         Self { stopping, grace, until: None, arrived: 0 }
     }
 
+    /// Whether nothing more may be read or accepted.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// When the shard must look again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.until
+        self.until.map(|until| if self.arrived < HALF { until.answers } else { until.all })
+    }
+
+    fn begin(&mut self, now: Instant) {
+        self.until = Some(Until { answers: now + self.grace / 2, all: now + self.grace });
+    }
+
+    fn step(&mut self, shard: u16, view: View) -> Step {
+        let Some(until) = self.until else { return Step::Wait };
+        if view.now >= until.all {
+            return Step::EndAll;
+        }
+        if self.arrived < HALF && view.now >= until.answers {
+            return self.arrive(shard, HALF, Step::Farewell);
+        }
+        if !self.stopping.have_passed(self.arrived) {
+            return Step::Wait;
+        }
+        // Only now, after it was seen that the others have arrived, does an empty ring mean that all they sent is done.
+        let may_arrive = match self.arrived {
+            PHASES => return Step::Over,
+            0 => view.answered,
+            HALF => view.connections == 0,
+            _ => true,
+        };
+        match self.arrived + 1 {
+            _ if !may_arrive || !view.settled => Step::Wait,
+            HALF => self.arrive(shard, HALF, Step::Farewell),
+            next => self.arrive(shard, next, Step::Again),
+        }
+    }
+
+    fn arrive(&mut self, shard: u16, count: usize, step: Step) -> Step {
+        self.arrived = count;
+        self.stopping.arrive(shard, count);
+        step
     }
 }
 
@@ -103,41 +193,44 @@ impl<H: Host> Shard<H> {
         if !self.stop.stopping.is_requested() {
             return false;
         }
-        let now = self.core.turn_time;
-        let until = match self.stop.until {
-            Some(until) => until,
-            None => self.begin_stop(now),
-        };
-        if now >= until {
-            let conns: Vec<_> = self.core.slab.tokens().collect();
-            for conn in conns {
-                self.core.end(conn, End::Stopped);
+        if !self.stop.has_begun() {
+            self.stop.begin(self.core.turn_time);
+            self.acceptor = Acceptor::default();
+            self.host.stopping(&mut Io::new(&mut self.core));
+            self.tell_ends();
+        }
+        let view = self.view();
+        match self.stop.step(self.core.number, view) {
+            Step::Wait => {}
+            Step::Again => self.again = true,
+            Step::Farewell => {
+                self.host.farewell(&mut Io::new(&mut self.core));
+                self.tell_ends();
+                self.again = true;
             }
-            return true;
+            Step::EndAll => {
+                let conns: Vec<_> = self.core.slab.tokens().collect();
+                for conn in conns {
+                    self.core.end(conn, End::Stopped);
+                }
+                return true;
+            }
+            Step::Over => return true,
         }
-        if !self.stop.stopping.have_passed(self.stop.arrived) {
-            return false;
-        }
-        if self.stop.arrived == PHASES {
-            return true;
-        }
-        // Only now, after it was seen that the others have arrived, do empty rings mean that all they sent is done.
-        let is_empty = self.core.slab.len() == 0 && !self.core.endpoint.congested();
-        if is_empty && !self.core.endpoint.can_receive() {
-            self.stop.arrived += 1;
-            self.stop.stopping.arrive(self.core.number, self.stop.arrived);
-        }
-        // The last connection may have ended in this very turn: look again instead of sleeping until the grace is over.
-        self.again |= is_empty;
         false
     }
 
-    fn begin_stop(&mut self, now: Instant) -> Instant {
-        let until = now + self.stop.grace;
-        self.stop.until = Some(until);
-        self.acceptor = Acceptor::default();
-        self.host.stopping(&mut Io::new(&mut self.core));
-        self.tell_ends();
-        until
+    fn view(&self) -> View {
+        let core = &self.core;
+        let is_empty = core.fan_outs.is_empty() && !core.endpoint.congested() && !core.endpoint.can_receive();
+        View {
+            now: core.turn_time,
+            settled: is_empty && !self.host.has_work(),
+            answered: !self.host.owes_answers(),
+            connections: core.slab.len(),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,13 @@ pub fn append_event(out: &mut Vec<u8>, id: Option<&str>, write: impl FnOnce(&mut
     out.extend_from_slice(b"\n\n");
 }
 
+/// Appends the last event of a stream. It has a name of its own, so pages that only listen to messages are not told.
+/// Shape: `{"code":1001,"reason":"..."}` with a code of RFC 6455, as in a WebSocket's close frame.
+pub fn append_goodbye(out: &mut Vec<u8>, code: u16, reason: &str) {
+    debug_assert!(!reason.contains(['"', '\\', '\n']), "a reason needs no escapes");
+    out.extend_from_slice(format!("event: close\ndata: {{\"code\":{code},\"reason\":\"{reason}\"}}\n\n").as_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

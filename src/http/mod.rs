@@ -43,7 +43,7 @@ pub use body::{Body, BodyError, body};
 pub use client::{Proxies, client_address};
 pub use conditional::{Conditions, Validators, Wanted};
 pub use credentials::{Credentials, credentials};
-pub use events::{EVENTS_PING, append_event, events_head};
+pub use events::{EVENTS_PING, append_event, append_goodbye, events_head};
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
 pub use jsonp::{is_callback, jsonp};
 pub use origin::{is_for_loopback, origin_allowed, same_origin};

@@ -6,6 +6,11 @@ use crate::storage::Read;
 use super::{Ask, AskId, Hub, Question, RingMessage, Ticket, Waiting};
 
 impl Hub {
+    /// Whether storage or other shards were asked for something that is not there yet: an answer, a delivery report.
+    pub fn owes_answers(&self) -> bool {
+        !self.waiting.is_empty() || !self.reports.is_empty()
+    }
+
     pub(super) fn count_pipe(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
         let Some(entry) = self.conns.get(conn) else { return };
         let key = PipeKey { dev: entry.dev, name: pipe };

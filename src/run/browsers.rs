@@ -18,6 +18,7 @@
 mod admission;
 mod batches;
 mod fan_out;
+mod goodbye;
 mod letters;
 mod polling;
 mod requests;
@@ -182,6 +183,8 @@ pub(super) struct Browsers {
     on_its_way: Vec<Position>,
     /// Something was left over by a turn that could have done it a step earlier: the next turn must come at once.
     unfinished: bool,
+    /// Connections that were told goodbye; the hub hears of them at the end of the turn.
+    dismissed: VecDeque<Token>,
     stopping: bool,
     /// A handshake's answer that is not written yet.
     head_of: Option<(Token, Vec<u8>)>,
@@ -235,6 +238,7 @@ impl Browsers {
             figures,
             on_its_way: Vec::new(),
             unfinished: false,
+            dismissed: VecDeque::new(),
             stopping: false,
             head_of: None,
             counters,
@@ -361,6 +365,7 @@ impl Browsers {
     }
 
     pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
+        self.forget_dismissed(io);
         self.send_deferred(io);
         for conn in self.pace.take_due(io.now().time) {
             if id(conn).is_polled() {
@@ -472,15 +477,6 @@ impl Browsers {
         }
     }
 
-    pub(super) fn stopping(&mut self, io: &mut impl Runtime) {
-        self.stopping = true;
-        self.input(io, Input::Stopping);
-        // Dropped without a close frame, so that the browsers come back to the next server by themselves.
-        for conn in io.open_connections() {
-            self.drop_connection(io, conn, CloseReason::ShuttingDown);
-        }
-    }
-
     pub(super) fn snapshot(&self, io: &impl Runtime) -> Counters {
         let (hub, memory) = (self.hub.counters(), self.hub.memory());
         let mut counters = self.counters.clone();
@@ -513,6 +509,7 @@ impl Browsers {
             + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId, Time))>()
             + self.flushing_until.capacity() * size_of::<(Time, Token)>()
             + self.refused.capacity() * size_of::<Completion>()
+            + self.dismissed.capacity() * size_of::<Token>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
         io.add_to(&mut counters);
         counters
@@ -524,11 +521,11 @@ impl Browsers {
         (self.hub.connections(), self.hub.counted_connections())
     }
 
-    /// Whether publications or messages wait here for a turn.
-    #[cfg(test)]
+    /// Whether publications, messages or ends of connections wait here for a turn.
     pub(super) fn has_work(&self) -> bool {
-        let has_polls = !self.polls_noted.is_empty() || !self.polls_resumed.is_empty();
-        self.hub.has_arrivals() || !self.deferred.is_empty() || !self.refused.is_empty() || has_polls
+        let has_polls = !self.polls_noted.is_empty() || !self.polls_resumed.is_empty() || self.polls.has_over();
+        let has_messages = self.hub.has_arrivals() || !self.deferred.is_empty() || !self.refused.is_empty();
+        has_messages || has_polls || !self.dismissed.is_empty()
     }
 
     /// The request line's fields say who it is.
@@ -758,7 +755,7 @@ impl Browsers {
                     }
                 }
                 Output::Close { conn, reason } if conn.is_polled() => self.end_polled(io, conn, reason),
-                Output::Close { conn, reason } => self.drop_connection(io, token(conn), reason),
+                Output::Close { conn, reason } => self.dismiss(io, token(conn), reason),
                 Output::Resume { conn } if conn.is_polled() => self.polls_resumed.push_back(conn),
                 Output::Resume { conn } => io.resume(token(conn)),
             }

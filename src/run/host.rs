@@ -128,8 +128,29 @@ impl shards::Host for Host {
         due.map(instant).into_iter().chain(self.board_due).min()
     }
 
-    fn stopping(&mut self, io: &mut Io<'_, Self>) {
-        each!(self, shard => shard.stopping(io));
+    fn stopping(&mut self, _: &mut Io<'_, Self>) {
+        if let Kind::Browsers(browsers) = &mut self.kind {
+            browsers.stopping();
+        }
+    }
+
+    fn owes_answers(&self) -> bool {
+        match &self.kind {
+            Kind::Browsers(browsers) => browsers.owes_answers(),
+            Kind::Sessions(sessions) => sessions.owes_answers(),
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        match &self.kind {
+            Kind::Browsers(browsers) => browsers.has_work(),
+            // What a message causes here is done in its turn; the rest are statements.
+            Kind::Sessions(_) => false,
+        }
+    }
+
+    fn farewell(&mut self, io: &mut Io<'_, Self>) {
+        each!(self, shard => shard.farewell(io));
     }
 }
 

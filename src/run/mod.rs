@@ -81,9 +81,9 @@ const PIPELINE_MAX: usize = 1024;
 
 /// Rows that all sessions hold, most of them for ORDER BY; two of the longest answers at least.
 const HELD_ROWS_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// How long a stopping server waits for what is still being sent, and for peers to close. Far enough below the two
-/// seconds in which it has to end that a busy machine makes no difference.
-const STOP_GRACE: Duration = Duration::from_millis(500);
+/// How long a stopping server waits: half of it for answers that are under way, the rest for what is still being sent and
+/// for peers to close. Far enough below the two seconds in which it has to end that a busy machine makes no difference.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 /// Resolution of timeouts. Coarse, so that eight hours of silence can be told in 16 bits of ticks.
 const TICK: Duration = Duration::from_secs(1);
 const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, "else the wheel would cut them");

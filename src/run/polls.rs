@@ -316,6 +316,19 @@ impl Polls {
         Some((conn, polled.flush.take().map(|(_, flush, to)| (flush, to))))
     }
 
+    /// Whether the hub has not heard of the end of some.
+    pub(super) fn has_over(&self) -> bool {
+        !self.over.is_empty()
+    }
+
+    /// All that live.
+    pub(super) fn live(&self) -> Vec<ConnId> {
+        let places = (ConnId::POLLED_FIRST..).zip(&self.places);
+        let lives = |place: &Place| place.polled.as_ref().is_some_and(|polled| polled.over.is_none());
+        let live = places.filter(|(_, place)| lives(place));
+        live.map(|(index, place)| ConnId { index, generation: place.generation }).collect()
+    }
+
     pub(super) fn next_answer(&mut self) -> Option<(Asker, PollOutcome)> {
         self.answers.pop_front()
     }

@@ -254,7 +254,12 @@ impl Sessions {
         handed_in
     }
 
-    pub(super) fn stopping(&mut self, io: &mut impl Runtime) {
+    /// Statements that were read before the server stopped, and what is deciphered of such.
+    pub(super) fn owes_answers(&self) -> bool {
+        self.exec.owes_answers() || !self.resumed.is_empty() || !self.batches_noted.is_empty()
+    }
+
+    pub(super) fn farewell(&mut self, io: &mut impl Runtime) {
         for conn in io.open_connections() {
             self.counters.add_closed(CloseReason::ShuttingDown);
             self.close_after_flush(io, conn);

@@ -104,6 +104,14 @@ pub fn ping(out: &mut Vec<u8>) {
 
 /// Appends a close frame with `code` and no reason. Classic clients must never get one: they would stay away.
 pub fn close(code: CloseCode, out: &mut Vec<u8>) {
-    let [high, low] = u16::from(code).to_be_bytes();
-    out.extend_from_slice(&[FIN_CLOSE, 2, high, low]);
+    close_with_reason(code, "", out);
+}
+
+/// The same with a reason, of which pages are told as much as fits into a control frame: 123 bytes.
+pub fn close_with_reason(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+    const CODE_BYTES: usize = 2;
+    let reason = &reason[..reason.floor_char_boundary(CONTROL_BYTES_MAX - CODE_BYTES)];
+    out.extend_from_slice(&[FIN_CLOSE, (CODE_BYTES + reason.len()) as u8]);
+    out.extend_from_slice(&u16::from(code).to_be_bytes());
+    out.extend_from_slice(reason.as_bytes());
 }

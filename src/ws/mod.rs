@@ -22,7 +22,8 @@ pub use assemble::{Assembler, Message, Received, receive, whole};
 pub use close::{CloseCode, parse_close};
 pub use deflate::{Agreement, DEFLATE_BYTES_MIN, Deflater, Inflater, Window, agree};
 pub use encode::{
-    SmallHead, append_text_frame, close, deflated_text_frame, payload_of, ping, pong, text_frame, text_frame_head,
+    SmallHead, append_text_frame, close, close_with_reason, deflated_text_frame, payload_of, ping, pong, text_frame,
+    text_frame_head,
 };
 pub use frame::{FrameHead, Opcode, Step, next_frame, next_frame_with_deflate, unmask};
 

@@ -26,6 +26,7 @@ mod random;
 mod recovery;
 mod scenarios;
 mod server;
+mod stop;
 mod tables;
 mod tidy;
 mod tls;

@@ -43,7 +43,7 @@ impl Host for Nobody {
         None
     }
 
-    fn stopping(&mut self, _: &mut Io<'_, Self>) {}
+    fn farewell(&mut self, _: &mut Io<'_, Self>) {}
 }
 
 fn core() -> Core<Nobody> {

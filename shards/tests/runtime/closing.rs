@@ -84,9 +84,40 @@ fn a_stop_flushes_and_ends_everything() {
         let log = server.stop();
         readers.join().unwrap();
         assert_eq!(log.ends(), vec![End::Local; 30]);
-        // Every end caused a message, and every one of these another: none was forgotten by the stop.
+        // Every end caused a message, and every one of these another of the next level: none was forgotten by the stop.
         assert_eq!(log.farewells.load(Ordering::Relaxed), 30);
         assert!(std::net::TcpStream::connect(address).is_err());
+    }
+}
+
+/// What was handed in before the stop is answered, through all levels of messages, on connections that are open until then.
+#[test]
+fn a_stop_answers_what_was_asked_before() {
+    for (shards, capacity) in [(1, 1024), (3, 1), (4, 2)] {
+        let mut settings = settings(shards);
+        settings.ring_capacity = capacity;
+        let server = Server::start(settings);
+        let mut clients: Vec<Client> = (0..20).map(|_| server.connect()).collect();
+        // Whom nobody has accepted yet is not heard.
+        wait_until(|| server.log.accepted.load(Ordering::Relaxed) == 20);
+        for client in &mut clients {
+            client.send(&"ask\n".repeat(100));
+        }
+        wait_until(|| server.log.asked.load(Ordering::Relaxed) > 0);
+        let readers: Vec<_> = clients
+            .into_iter()
+            .map(|mut client| std::thread::spawn(move || String::from_utf8(client.rest()).unwrap()))
+            .collect();
+        let log = server.stop();
+        let mut answers = 0;
+        for reader in readers {
+            let text = reader.join().unwrap();
+            let answered = text.strip_suffix("stopped\n").expect("answers come before the goodbye");
+            assert_eq!(answered.replace("answer\n", ""), "");
+            answers += answered.lines().count() as u64;
+        }
+        assert_eq!(answers, log.asked.load(Ordering::Relaxed));
+        assert_eq!(log.ends(), vec![End::Local; 20]);
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) struct Log {
     pub(crate) timeouts: AtomicU64,
     pub(crate) replies: AtomicU64,
     pub(crate) farewells: AtomicU64,
+    pub(crate) asked: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) order_broken: AtomicU64,
     ended: Mutex<Vec<End>>,
@@ -73,9 +74,14 @@ pub(crate) enum Message {
     Numbered(u64),
     /// Level 2.
     Reply(u64),
-    /// Level 0: a connection has ended. Answered to the next shard with level 1.
-    Farewell,
-    FarewellHeard,
+    /// A connection has ended. Told on to the next shard by a message of the next level, up to the last one.
+    Ended(Level),
+    /// Level 0, from a connection: told on in the same way. The last one is answered to the connection that asked.
+    Question(Token),
+    Asked {
+        asker: (u16, Token),
+        level: Level,
+    },
 }
 
 /// Obeys lines:
@@ -89,6 +95,7 @@ pub(crate) enum Message {
 /// * `stream N SEED`: N pieces of 100,000 bytes of a pattern, each when the one before is sent.
 /// * `deadline MS`, `idle MS`: `timeout` is written when it passes.
 /// * `spread N`: N messages of level 0 to every shard.
+/// * `ask`: `answer` is written when the question has gone through all levels.
 /// * `panic`: breaks the shard.
 pub(crate) struct Lines {
     shard: u16,
@@ -102,7 +109,7 @@ pub(crate) struct Lines {
     numbers_out: Vec<u64>,
     numbers_in: Vec<u64>,
     replies_in: Vec<u64>,
-    /// Whether `stopping` closes the connections.
+    /// Whether `farewell` closes the connections.
     obedient: bool,
     /// Whether the oldest connection goes when another one waits.
     gives_way: bool,
@@ -134,6 +141,16 @@ impl Lines {
     pub(crate) fn giving_way(mut self) -> Self {
         self.gives_way = true;
         self
+    }
+
+    /// A question goes round all shards, and comes back to the one that has the connection with the last level.
+    fn tell_on(&mut self, io: &mut Io<'_, Self>, asker: (u16, Token), level: Level) {
+        let Some(level) = next(level) else {
+            io.write(asker.1, b"answer\n");
+            return;
+        };
+        let to = if level == Level::Reply { asker.0 } else { (self.shard + 1) % io.shards() };
+        io.send(level, to, Message::Asked { asker, level });
     }
 
     fn obey(&mut self, io: &mut Io<'_, Self>, conn: Token, line: &str) {
@@ -177,6 +194,10 @@ impl Lines {
                         io.send(Level::Request, shard, Message::Spread);
                     }
                 }
+            }
+            ("ask", _) => {
+                self.log.asked.fetch_add(1, Ordering::Relaxed);
+                io.send(Level::Request, (self.shard + 1) % io.shards(), Message::Question(conn));
             }
             ("panic", _) => panic!("asked for"),
             _ => io.write(conn, b"what?\n"),
@@ -229,7 +250,7 @@ impl Host for Lines {
         self.paused.retain(|other| *other != conn);
         self.streams.retain(|(whose, ..)| *whose != conn);
         self.log.add_end(end);
-        io.send(Level::Request, (self.shard + 1) % io.shards(), Message::Farewell);
+        io.send(Level::Request, (self.shard + 1) % io.shards(), Message::Ended(Level::Request));
     }
 
     fn drained(&mut self, io: &mut Io<'_, Self>, conn: Token) {
@@ -273,12 +294,14 @@ impl Host for Lines {
                 self.log.order_broken.fetch_add(u64::from(!in_order), Ordering::Relaxed);
                 self.log.replies.fetch_add(1, Ordering::Relaxed);
             }
-            Message::Farewell => {
-                io.send(Level::Deliver, (self.shard + 1) % io.shards(), Message::FarewellHeard);
-            }
-            Message::FarewellHeard => {
-                self.log.farewells.fetch_add(1, Ordering::Relaxed);
-            }
+            Message::Ended(level) => match next(level) {
+                Some(level) => io.send(level, (self.shard + 1) % io.shards(), Message::Ended(level)),
+                None => {
+                    self.log.farewells.fetch_add(1, Ordering::Relaxed);
+                }
+            },
+            Message::Question(conn) => self.tell_on(io, (from, conn), Level::Request),
+            Message::Asked { asker, level } => self.tell_on(io, asker, level),
         }
     }
 
@@ -299,7 +322,7 @@ impl Host for Lines {
         None
     }
 
-    fn stopping(&mut self, io: &mut Io<'_, Self>) {
+    fn farewell(&mut self, io: &mut Io<'_, Self>) {
         if self.obedient {
             for conn in self.conns.clone() {
                 io.write(conn, b"stopped\n");
@@ -444,6 +467,10 @@ impl Client {
         self.stream.read_to_end(&mut rest).unwrap();
         rest
     }
+}
+
+fn next(level: Level) -> Option<Level> {
+    Level::ALL.into_iter().find(|other| *other > level)
 }
 
 /// Bytes of which no piece can be missing or doubled without being noticed.

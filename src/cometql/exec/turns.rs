@@ -39,6 +39,11 @@ impl Turn {
 }
 
 impl Exec {
+    /// Whether any session waits for the answer to a statement.
+    pub fn owes_answers(&self) -> bool {
+        self.all_sessions().any(|session| !session.queue.is_empty())
+    }
+
     /// The next turn of the shard begins: sessions that had done enough may go on. Whether there are any; then the turn is
     /// to come without waiting for anything else. To be called once in a turn, after everything else.
     pub fn next_turn(&mut self) -> bool {

@@ -110,6 +110,11 @@ impl Batches {
             + self.sending.capacity() * size_of::<(Token, usize)>()
     }
 
+    /// Whether the CometQL shard has any that is not answered.
+    pub(super) fn are_under_way(&self) -> bool {
+        self.under_way > 0
+    }
+
     /// The connection is gone.
     pub(super) fn forget(&mut self, conn: Token) {
         self.take_body(conn);

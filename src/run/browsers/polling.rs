@@ -16,6 +16,7 @@ use super::super::PRODUCT;
 use super::super::host::{id, token};
 use super::super::polls::WAIT_MAX;
 use super::super::runtime::Runtime;
+use super::goodbye;
 use super::wanted::{Last, subscription};
 use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 
@@ -332,7 +333,7 @@ impl Browsers {
     pub(super) fn end_polled(&mut self, io: &impl Runtime, conn: ConnId, reason: CloseReason) {
         if self.polls.form(conn).is_some() {
             self.counters.add_closed(reason);
-            self.polls.end(conn, "the server ended this connection; please begin anew", io.now().time);
+            self.polls.end(conn, goodbye::of(reason).to_poll, io.now().time);
         }
     }
 }

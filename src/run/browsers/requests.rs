@@ -247,7 +247,7 @@ impl Browsers {
         terms: &Terms,
         used: usize,
     ) -> Progress {
-        if !terms.persistent {
+        if !terms.persistent || self.stopping {
             return self.end_http(io, conn, answer, CloseReason::HttpDone);
         }
         self.counters.http_requests += 1;

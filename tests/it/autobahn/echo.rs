@@ -147,7 +147,7 @@ impl Host for Echo {
         None
     }
 
-    fn stopping(&mut self, io: &mut Io<'_, Self>) {
+    fn farewell(&mut self, io: &mut Io<'_, Self>) {
         for conn in io.open_connections() {
             io.close(conn);
         }

@@ -63,5 +63,5 @@ impl Host for Broadcaster {
         None
     }
 
-    fn stopping(&mut self, _: &mut Io<'_, Self>) {}
+    fn farewell(&mut self, _: &mut Io<'_, Self>) {}
 }

@@ -115,6 +115,8 @@ pub(super) struct Line {
     from_server: VecDeque<u8>,
     /// The head of the only answer was read.
     begun: bool,
+    /// The server has said that it ends the connection, so nothing more may come.
+    has_goodbye: bool,
     /// And when, in microseconds.
     asked: VecDeque<(Asked, u64)>,
 }
@@ -235,6 +237,7 @@ impl Page {
             to_server: VecDeque::new(),
             from_server: VecDeque::new(),
             begun: false,
+            has_goodbye: false,
             asked: VecDeque::new(),
         });
         self.lines.len() - 1
@@ -425,9 +428,10 @@ impl Page {
                     return heard;
                 }
                 while let Some((opcode, payload)) = next_frame(&mut self.lines[line].from_server) {
+                    assert!(!self.lines[line].has_goodbye, "opcode {opcode} behind a close frame");
                     match opcode {
                         1 => self.hears(&parse(&payload), tick, &mut heard),
-                        8 => {}
+                        8 => self.lines[line].has_goodbye = true,
                         9 => self.lines[line].to_server.extend(masked_frame(10, &payload)),
                         other => panic!("opcode {other}"),
                     }
@@ -438,7 +442,12 @@ impl Page {
                     return heard;
                 }
                 while let Some(event) = until(&mut self.lines[line].from_server, b"\n\n") {
-                    self.event(&event, tick, &mut heard);
+                    assert!(!self.lines[line].has_goodbye, "an event behind the last one");
+                    if event.starts_with(b"event: close\ndata: {\"code\":1") {
+                        self.lines[line].has_goodbye = true;
+                    } else {
+                        self.event(&event, tick, &mut heard);
+                    }
                 }
             }
         }

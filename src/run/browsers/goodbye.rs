@@ -1,0 +1,100 @@
+//! What a connection is told when the server ends it: by itself, because of what a backend did, or because it stops.
+//!
+//! | Connection | is told |
+//! |---|---|
+//! | WebSocket, `api=js2` | a close frame with code and reason |
+//! | WebSocket of a classic library | nothing: it comes back after an unclean end only |
+//! | Server-Sent Events | an event `close` with code and reason, and then the stream ends |
+//! | polled for | the reason, with status 410 |
+//! | a plain request | its answer, if that is on its way |
+
+use shards::Token;
+
+use crate::http;
+use crate::hub::Input;
+use crate::model::CloseReason;
+use crate::ws::{self, CloseCode};
+
+use super::super::runtime::Runtime;
+use super::{Browsers, Phase, browser};
+
+/// Codes are those of RFC 6455, and its successors in the registry of IANA.
+pub(super) struct Goodbye {
+    pub(super) code: CloseCode,
+    pub(super) text: &'static str,
+    /// The same for who polls, and has to know what to do.
+    pub(super) to_poll: &'static str,
+}
+
+macro_rules! goodbye {
+    ($code:ident, $text:literal) => {
+        Goodbye { code: CloseCode::$code, text: $text, to_poll: concat!($text, "; please begin anew") }
+    };
+}
+
+pub(super) fn of(reason: CloseReason) -> Goodbye {
+    match reason {
+        CloseReason::ShuttingDown => goodbye!(Away, "the server stops"),
+        CloseReason::HashDeleted => goodbye!(Policy, "the hash of this user was deleted"),
+        CloseReason::TokenRevoked => goodbye!(Policy, "the token was revoked"),
+        CloseReason::TokenExpired => goodbye!(Policy, "the token has expired"),
+        CloseReason::Killed => goodbye!(Policy, "a backend ended this connection"),
+        CloseReason::Limited => goodbye!(Policy, "this user has too many connections"),
+        CloseReason::StorageUnavailable => goodbye!(Again, "the server cannot find out now who this is"),
+        _ => goodbye!(Normal, "the server ended this connection"),
+    }
+}
+
+impl Browsers {
+    /// Ends a connection as its client understands it, when everything written so far is sent. The hub hears of it
+    /// at the end of the turn: this may be what a message causes, and the end of a connection causes more than a message may.
+    pub(super) fn dismiss(&mut self, io: &mut impl Runtime, conn: Token, reason: CloseReason) {
+        let Some(browser) = browser(io, conn).filter(|_| io.is_open(conn)) else { return };
+        self.scratch.clear();
+        let Goodbye { code, text, .. } = of(reason);
+        match browser.phase {
+            // A part of the user's queue that the socket has not taken counts as not taken, so it must not arrive.
+            _ if self.flushing.contains_key(&conn) => return self.drop_connection(io, conn, reason),
+            Phase::Open if !browser.classic => ws::close_with_reason(code, text, &mut self.scratch),
+            phase if phase.is_events() => http::append_goodbye(&mut self.scratch, code.into(), text),
+            _ if reason != CloseReason::ShuttingDown => return self.drop_connection(io, conn, reason),
+            Phase::Open | Phase::Sending => {}
+            _ => return self.drop_connection(io, conn, reason),
+        }
+        self.counters.add_closed(reason);
+        if !self.scratch.is_empty() {
+            io.write(conn, &self.scratch);
+        }
+        io.close_after_flush(conn);
+        self.dismissed.push_back(conn);
+    }
+
+    pub(super) fn forget_dismissed(&mut self, io: &mut impl Runtime) {
+        while let Some(conn) = self.dismissed.pop_front() {
+            self.let_go(io, conn);
+        }
+    }
+
+    pub(in crate::run) fn stopping(&mut self) {
+        self.stopping = true;
+    }
+
+    /// While the server stops: whether anybody waits for the answer to what was read before, or takes a part of a queue.
+    pub(in crate::run) fn owes_answers(&self) -> bool {
+        self.hub.owes_answers() || !self.flushing.is_empty() || self.batches.are_under_way()
+    }
+
+    pub(in crate::run) fn farewell(&mut self, io: &mut impl Runtime) {
+        self.input(io, Input::Stopping);
+        for conn in self.polls.live() {
+            self.end_polled(io, conn, CloseReason::ShuttingDown);
+        }
+        for conn in io.open_connections() {
+            // A poll that waits gets its answer from the shard that has its connection.
+            if !self.asking.contains_key(&conn) {
+                self.dismiss(io, conn, CloseReason::ShuttingDown);
+            }
+        }
+        self.forget_dismissed(io);
+    }
+}
