@@ -19,6 +19,11 @@ pub(super) fn key(section: &str, name: &str) -> Option<&'static Ignored> {
     IGNORED.iter().find(|ignored| ignored.section == section && ignored.key == Some(name))
 }
 
+/// A list of CppComet's whose name a key of ours has too. Ours takes one value.
+pub(super) fn list(section: &str, name: &str) -> Option<&'static Ignored> {
+    IGNORED_LISTS.iter().find(|ignored| ignored.section == section && ignored.key == Some(name))
+}
+
 const fn whole(section: &'static str, severity: Severity, because: &'static str) -> Ignored {
     Ignored { section, key: None, severity, because }
 }
@@ -36,6 +41,9 @@ const AGE: &str = "dead connections are found by pings, see ping_interval_s";
 const SUBSYSTEMS: &str = "the log has one level for all parts";
 const NODES: &str = "nodes cannot be joined yet; this server stands alone";
 const CALLS: &str = "calls are not served";
+
+/// The nodes of a cluster, as files from before 4.09 listed them.
+const IGNORED_LISTS: &[Ignored] = &[Ignored { section: "ws", key: Some("cometql"), severity: Warning, because: NODES }];
 
 pub(super) const IGNORED: &[Ignored] = &[
     one("main", "buf_size", GROW),
@@ -67,6 +75,7 @@ pub(super) const IGNORED: &[Ignored] = &[
     whole("sip", Warning, CALLS),
     whole("cometqlproxy", Warning, NODES),
     whole("mysqlproxy", Warning, NODES),
+    whole("cluster", Warning, NODES),
     whole("statistics", Note, TELEMETRY),
     whole("benchmark", Note, STATISTICS),
     whole("http", Note, "CppComet did not use it either; static files are served from base_dir in [main]"),

@@ -1,6 +1,7 @@
 //! Text to sections: the syntax alone, with line numbers. What the names mean is decided in `read`.
 //!
-//! A comment stands on its own line and begins with `;` or `#`; inside a value both are ordinary characters.
+//! A line that begins with `;` or `#` is a comment. Whether they begin one behind a value depends on what the value is, so
+//! values are whole here; see `values::before_comment`.
 
 use super::problem::{Problem, ProblemKind};
 

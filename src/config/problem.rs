@@ -61,10 +61,14 @@ pub enum ProblemKind {
         key: &'static str,
         because: &'static str,
     },
-    /// `;` or `#` inside a text: CppComet cut the value there. After a blank it was surely meant as a comment.
-    CommentInValue {
+    /// `;` or `#` inside a text: CppComet cut the value there. With a blank beside it, it was probably meant as a comment.
+    MarkInValue {
         key: String,
-        after_blank: bool,
+        like_comment: bool,
+    },
+    /// A name or a path that ends before a comment.
+    CommentCut {
+        key: String,
     },
     ShortPassword {
         chars_min: usize,
@@ -116,12 +120,13 @@ impl Problem {
             ProblemKind::UnknownSection { .. }
             | ProblemKind::UnknownKey { .. }
             | ProblemKind::Repeated { .. }
-            | ProblemKind::CommentInValue { after_blank: true, .. }
+            | ProblemKind::MarkInValue { like_comment: true, .. }
             | ProblemKind::ShortPassword { .. }
             | ProblemKind::OneAddress { .. } => Severity::Warning,
             ProblemKind::Empty { .. }
             | ProblemKind::WithoutEffect { .. }
-            | ProblemKind::CommentInValue { after_blank: false, .. }
+            | ProblemKind::MarkInValue { like_comment: false, .. }
+            | ProblemKind::CommentCut { .. }
             | ProblemKind::LogLevel { .. } => Severity::Note,
             ProblemKind::Ignored { severity, .. } | ProblemKind::Smaller { severity, .. } => *severity,
         }
@@ -174,13 +179,15 @@ impl fmt::Display for ProblemKind {
             Self::BadValue { key, shown: None, error } => write!(f, "{key}: {error}"),
             Self::Ignored { name, because, .. } => write!(f, "ignored: {name}, because {because}"),
             Self::WithoutEffect { key, because } => write!(f, "{key} has no effect yet: {because}"),
-            Self::CommentInValue { key, after_blank: true } => write!(
+            Self::MarkInValue { key, like_comment: true } => write!(
                 f,
-                "{key} contains ; or # after a blank, which is part of the value; comments stand on their own line"
+                "{key} contains ; or # beside a blank, which is part of the value; if it begins a comment, give that a line \
+                 of its own"
             ),
-            Self::CommentInValue { key, after_blank: false } => {
+            Self::MarkInValue { key, like_comment: false } => {
                 write!(f, "{key} contains ; or #, which is part of the value; CppComet cut it off there")
             }
+            Self::CommentCut { key } => write!(f, "{key} ends before ; or #, where a comment begins"),
             Self::ShortPassword { chars_min } => {
                 write!(f, "password is shorter than {chars_min} characters and can be guessed")
             }

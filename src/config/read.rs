@@ -5,7 +5,7 @@ use crate::model::{Network, TokenAlgorithm};
 use super::key::{Field, Key};
 use super::keys::{CONTENT_TYPE, KEYS, SECTIONS, TOKEN_ALGORITHMS, level_word};
 use super::problem::{Nearest, Problem, ProblemKind, Severity, shown};
-use super::values::{self, ValueError};
+use super::values::{self, Mark, ValueError};
 use super::{
     CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, PROXIES_MAX, TENANTS_MAX, Tenant, ignored, ini, tenants,
 };
@@ -65,10 +65,13 @@ impl<'a> Reader<'a> {
     }
 
     fn entry(&mut self, section: &'static str, entry: &ini::Entry<'a>) {
-        if let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == entry.key) {
+        let old_list = if entry.item { ignored::list(section, entry.key) } else { None };
+        if old_list.is_none()
+            && let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == entry.key)
+        {
             return self.known(key, entry);
         }
-        let kind = match ignored::key(section, entry.key) {
+        let kind = match old_list.or_else(|| ignored::key(section, entry.key)) {
             Some(ignored) => ProblemKind::Ignored {
                 name: format!("{} in [{section}]", shown(entry.key)),
                 because: ignored.because,
@@ -81,7 +84,14 @@ impl<'a> Reader<'a> {
         self.say(entry.line, kind);
     }
 
-    fn known(&mut self, key: &'static Key, entry: &ini::Entry<'a>) {
+    fn known(&mut self, key: &'static Key, written: &ini::Entry<'a>) {
+        let is_text = matches!(key.field, Field::Text { .. });
+        let value = match key.field {
+            Field::Text { secret: true, .. } => written.value,
+            Field::Text { .. } => values::before_comment(written.value),
+            _ => values::before_mark(written.value),
+        };
+        let entry = &ini::Entry { value, ..*written };
         if entry.value.is_empty() && !entry.item {
             return self.say(entry.line, ProblemKind::Empty { key: key.name.to_owned() });
         }
@@ -97,8 +107,8 @@ impl<'a> Reader<'a> {
         if let Some(because) = key.without_effect {
             self.say(entry.line, ProblemKind::WithoutEffect { key: key.name, because });
         }
-        if let Field::Text { .. } = key.field {
-            self.comment_in_value(key.name, entry);
+        if is_text {
+            self.comment_in_value(key.name, written, value);
         }
         if (key.section, key.name) == ("main", "password") && entry.value.chars().count() < PASSWORD_CHARS_MIN {
             self.say(entry.line, ProblemKind::ShortPassword { chars_min: PASSWORD_CHARS_MIN });
@@ -163,7 +173,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn tenant_entry(&mut self, number: u32, section: &'a str, entry: &ini::Entry<'a>) {
+    fn tenant_entry(&mut self, number: u32, section: &'a str, written: &ini::Entry<'a>) {
+        let value = match written.key {
+            key if tenants::SECRETS.contains(&key) => written.value,
+            tenants::ALGORITHM => values::before_mark(written.value),
+            _ => values::before_comment(written.value),
+        };
+        let entry = &ini::Entry { value, ..*written };
         let Some((name, field)) = tenants::KEYS.into_iter().find(|(name, _)| *name == entry.key) else {
             let nearest = nearest(entry.key, tenants::KEYS.into_iter().map(|(name, _)| name));
             let nearest = nearest.map(|key| Nearest { section: "tenant N", key });
@@ -194,16 +210,22 @@ impl<'a> Reader<'a> {
                 return self.say(entry.line, ProblemKind::BadValue { key: name.to_owned(), shown: None, error });
             }
         }
-        self.comment_in_value(name, entry);
+        if name != tenants::ALGORITHM {
+            self.comment_in_value(name, written, value);
+        }
         if tenants::SECRETS.contains(&name) && entry.value.chars().count() < PASSWORD_CHARS_MIN {
             self.say(entry.line, ProblemKind::ShortPassword { chars_min: PASSWORD_CHARS_MIN });
         }
     }
 
-    fn comment_in_value(&mut self, key: &str, entry: &ini::Entry<'a>) {
-        let Some(mark) = entry.value.find([';', '#']) else { return };
-        let after_blank = entry.value.get(..mark).is_some_and(|before| before.ends_with([' ', '\t']));
-        self.say(entry.line, ProblemKind::CommentInValue { key: key.to_owned(), after_blank });
+    /// What there is to say of a text that was read as this value.
+    fn comment_in_value(&mut self, key: &str, written: &ini::Entry<'a>, value: &str) {
+        let key = key.to_owned();
+        if value.len() < written.value.len() {
+            return self.say(written.line, ProblemKind::CommentCut { key });
+        }
+        let Some(mark) = values::mark(value) else { return };
+        self.say(written.line, ProblemKind::MarkInValue { key, like_comment: mark == Mark::LikeComment });
     }
 
     /// The section replaces the built-in list the first time it appears; later ones add to it.
@@ -212,12 +234,18 @@ impl<'a> Reader<'a> {
             self.config.content_types = ContentTypes(std::collections::BTreeMap::new());
         }
         for entry in &section.entries {
+            let written = entry;
+            let entry = &ini::Entry { value: values::before_mark(written.value), ..*written };
             if entry.value.is_empty() && !entry.item {
                 self.say(entry.line, ProblemKind::Empty { key: shown(entry.key) });
                 continue;
             }
             if let Some(first_line) = self.seen.insert((CONTENT_TYPE, entry.key), entry.line) {
                 self.say(entry.line, ProblemKind::Repeated { key: shown(entry.key), first_line });
+            }
+            // It may name a character set, and that is always ours.
+            if entry.value.len() < written.value.len() {
+                self.say(entry.line, ProblemKind::CommentCut { key: shown(entry.key) });
             }
             if let Err(error) = self.content_type(entry) {
                 let kind = ProblemKind::BadValue { key: shown(entry.key), shown: Some(shown(entry.value)), error };

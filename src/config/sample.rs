@@ -10,8 +10,9 @@ pub fn sample() -> String {
     let mut text = String::new();
     comments(
         &mut text,
-        "Configuration of Encke. A line that begins with ; or # is a comment, and nothing else is: inside a value both \
-         are ordinary characters. The keys below that are commented out show their defaults. Paths are relative to \
+        "Configuration of Encke. A line that begins with ; or # is a comment. Behind a value they begin one too, where \
+         the value cannot contain them, or with a blank beside them; but passwords and secrets are whole lines, and may \
+         contain both. The keys below that are commented out show their defaults. Paths are relative to \
          the working directory. Try a change with: encke check-config --conf FILE",
     );
     for (section, about) in SECTIONS {

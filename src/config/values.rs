@@ -45,6 +45,39 @@ impl fmt::Display for ValueError {
     }
 }
 
+/// What begins a comment.
+const MARKS: [char; 2] = [';', '#'];
+
+/// A value that cannot contain a mark ends before the first one, as all values did in CppComet.
+pub(super) fn before_mark(text: &str) -> &str {
+    text.split(MARKS).next().unwrap_or_default().trim_end()
+}
+
+/// A name or a path ends before a mark that looks like the beginning of a comment.
+pub(super) fn before_comment(text: &str) -> &str {
+    text.get(..comment(text).unwrap_or(text.len())).unwrap_or(text).trim_end()
+}
+
+/// Where a comment seems to begin: at a mark with a blank or nothing before or behind it.
+fn comment(text: &str) -> Option<usize> {
+    let is_blank = |text: Option<char>| text.is_none_or(|char| matches!(char, ' ' | '\t'));
+    text.match_indices(MARKS).map(|(at, _)| at).find(|at| {
+        let (before, behind) = text.split_at(*at);
+        is_blank(before.chars().next_back()) || is_blank(behind.chars().nth(1))
+    })
+}
+
+/// Whether the text has something that CppComet took for a comment, and whether it looks like one.
+pub(super) fn mark(text: &str) -> Option<Mark> {
+    text.contains(MARKS).then(|| if comment(text).is_some() { Mark::LikeComment } else { Mark::Inside })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    LikeComment,
+    Inside,
+}
+
 pub(super) fn number(text: &str, min: u64, max: u64) -> Result<u64, ValueError> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ValueError::NotANumber { min, max });
