@@ -1,7 +1,7 @@
 //! The conformance suite, recorded from CppComet 4.09, against the real program: on one shard, on two and on four with
 //! plain sends, and on a MariaDB.
 //!
-//! The suite is not part of this repository: it is looked for in `ENCKE_CONFORMANCE`, else in `../shared/conformance`.
+//! Runner and cases are in `tests/conformance`. No case is run again: one that fails is a fault of the server or of the case.
 //! The program under test is the debug build, whose checks for overflow and broken invariants a release lacks.
 
 use crate::mariadb::{MariaDb, section};
@@ -58,7 +58,7 @@ fn suite_on_mariadb() {
 }
 
 fn check(test: &str, shards: u32, more: &str) {
-    let Some(suite) = find_suite(test) else { return };
+    let suite = suite();
     let Some(python) = find_python(test) else { return };
     let _alone = tools::alone();
     // The suite logs in with wrong passwords beside right ones, all from one address, and must not wait for either.
@@ -72,8 +72,7 @@ fn check(test: &str, shards: u32, more: &str) {
     command.args(["--cometql-port", &server.cometql.port().to_string(), "--password", &server.password]);
     command.arg("--cases").arg(&cases).arg("--static-dir").arg(server.folder().join("static"));
     command.arg("--known").arg(known_file());
-    // Pauses of the suite are for a fast machine: a case that fails under load is run again, with patience.
-    command.args(["--jobs", "4", "--timeout", "8", "--retries", "2"]);
+    command.args(["--jobs", "8", "--timeout", "20"]);
     let finished = tools::run(&mut command, RUN_LIMIT);
     assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
     let summary = finished.stdout.lines().last().unwrap_or_default();
@@ -86,8 +85,7 @@ fn check(test: &str, shards: u32, more: &str) {
 fn known_differences_are_cases() {
     let text = fs::read_to_string(known_file()).expect("the list of known differences");
     let known: serde_json::Map<String, Value> = serde_json::from_str(&text).expect("a JSON object");
-    let Some(suite) = find_suite("known_differences_are_cases") else { return };
-    let cases = all_cases(&suite);
+    let cases = all_cases(&suite());
     for (name, reason) in &known {
         assert!(reason.as_str().is_some_and(|reason| reason.len() > 20), "{name} needs a reason");
         assert!(cases.iter().any(|case| case["name"] == *name), "{name} is no case that is run");
@@ -104,14 +102,8 @@ fn load(suite: &Path, file: &str) -> Vec<Value> {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn find_suite(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("ENCKE_CONFORMANCE")
-        .map_or_else(|| tools::root().join("../shared/conformance"), PathBuf::from);
-    if folder.join("conformance.py").is_file() {
-        return Some(folder);
-    }
-    tools::skip(test, "conformance", &format!("there is no conformance suite in {}", folder.display()));
-    None
+fn suite() -> PathBuf {
+    tools::root().join("tests/conformance")
 }
 
 /// Python with the client libraries that `scripts/test` installs, else any; the suite skips what it lacks.
@@ -121,5 +113,5 @@ fn find_python(test: &str) -> Option<PathBuf> {
 }
 
 fn known_file() -> PathBuf {
-    tools::root().join("tests/conformance-known.json")
+    suite().join("known.json")
 }

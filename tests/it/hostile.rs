@@ -59,13 +59,13 @@ impl Bystanders {
 }
 
 /// A row of `SHOW GLOBAL STATUS`.
-fn status(backend: &mut CometQl, name: &str) -> u64 {
+pub(crate) fn status(backend: &mut CometQl, name: &str) -> u64 {
     let Answer::Rows { rows, .. } = backend.query("SHOW GLOBAL STATUS").unwrap() else { panic!("no rows") };
     let row = rows.iter().find(|row| row[0].as_deref() == Some(name)).unwrap_or_else(|| panic!("no row {name}"));
     row[1].as_deref().unwrap().parse().unwrap()
 }
 
-fn await_status(backend: &mut CometQl, name: &str, least: u64) {
+pub(crate) fn await_status(backend: &mut CometQl, name: &str, least: u64) {
     let end = Instant::now() + PATIENCE;
     loop {
         let value = status(backend, name);
@@ -430,17 +430,16 @@ fn modern_subscriber(server: &Server, pipe: &str) -> TcpStream {
     stream
 }
 
-/// Below the time that the server gives a closing connection.
-const AT_ONCE: Duration = Duration::from_secs(3);
+/// Connections that have ended, as the predecessor named them. One that is closing ends after five seconds.
+const BROWSERS_ENDED: &str = "frontend_delete_client";
 
 #[test]
 fn whoever_says_goodbye_is_no_subscriber_any_more() {
     let server = Server::start(&Setup::default());
     let mut leaver = modern_subscriber(&server, "goodbye");
-    let said = Instant::now();
     leaver.write_all(&masked(0x88, &1000_u16.to_be_bytes())).expect("a close frame");
     server.await_subscribers("goodbye", 0);
-    assert!(said.elapsed() < AT_ONCE, "{:?}", said.elapsed());
+    assert_eq!(status(&mut server.backend(), BROWSERS_ENDED), 0, "it was forgotten before it ended");
     // The server goes on waiting for the other side, and then the place is used again.
     let mut rest = Vec::new();
     leaver.read_to_end(&mut rest).expect("a close frame comes back");
@@ -466,10 +465,9 @@ fn whoever_half_closes_is_no_subscriber_any_more() {
         number += 1;
         assert!(number < 1000, "nothing is queued");
     }
-    let said = Instant::now();
     leaver.shutdown(Shutdown::Write).expect("half closed");
     server.await_subscribers("half", 0);
-    assert!(said.elapsed() < AT_ONCE, "{:?}", said.elapsed());
+    assert_eq!(status(&mut backend, BROWSERS_ENDED), 0, "it was forgotten before it ended");
 }
 
 #[test]
@@ -480,13 +478,18 @@ fn messages_left_open_make_room_for_those_that_end() {
     let server = Server::start(&Setup { shards: 1, more, ..Setup::default() });
     let mut bystanders = Bystanders::new(&server);
     let part = masked(0x01, &vec![b'x'; PART]);
-    let mut idle: Vec<TcpStream> = (0..9)
-        .map(|_| {
-            let mut stream = connect(server.browsers);
-            stream.write_all(&[UPGRADE.as_bytes(), &part].concat()).expect("half a message");
-            stream
-        })
-        .collect();
+    let mut idle: Vec<TcpStream> = Vec::new();
+    for number in 1..=9 {
+        let mut stream = connect(server.browsers);
+        stream.write_all(&[UPGRADE.as_bytes(), &part].concat()).expect("half a message");
+        idle.push(stream);
+        // A message is open from when all of its first part has come, which may be long after it was sent. So the next one
+        // waits for that, or nobody could say which one is open longest; and whoever behaves is heard and answers its pings.
+        if number < 9 {
+            await_status(&mut bystanders.backend, "encke_memory_edge", (number * PART) as u64);
+        }
+        bystanders.check();
+    }
     let mut rest = Vec::new();
     idle[0].read_to_end(&mut rest).expect("the one that is open longest ends");
     await_status(&mut bystanders.backend, "encke_closed_no_room", 1);
@@ -654,7 +657,7 @@ fn what_stands_behind_a_fatal_frame_is_not_carried_out() {
 
 #[test]
 fn a_report_without_receivers_does_not_wait_for_a_timer() {
-    const PUBLICATIONS: u32 = 50;
+    const PUBLICATIONS: usize = 50;
     for shards in [1, 3] {
         let server = Server::start(&Setup { shards, ..Setup::default() });
         let mut alone = server.browser();
@@ -663,14 +666,19 @@ fn a_report_without_receivers_does_not_wait_for_a_timer() {
                 alone.send("subscription\nweb_alone");
                 server.await_subscribers("web_alone", 1);
             }
-            let begun = Instant::now();
-            for _ in 0..PUBLICATIONS {
-                alone.send("web_pipe2\nweb_alone\ne\n*\n\"hello\"");
-                let report = alone.receive();
-                assert_eq!(report["event"], "answer", "{report}");
-            }
-            // The next timer is a tenth of a second away.
-            assert!(begun.elapsed() < PUBLICATIONS * Duration::from_millis(50), "{:?}", begun.elapsed());
+            let times: Vec<Duration> = (0..PUBLICATIONS)
+                .map(|_| {
+                    let begun = Instant::now();
+                    alone.send("web_pipe2\nweb_alone\ne\n*\n\"hello\"");
+                    let report = alone.receive();
+                    assert_eq!(report["event"], "answer", "{report}");
+                    begun.elapsed()
+                })
+                .collect();
+            // Timers are a tenth of a second apart, so whoever waits for them waits that long for all but the first. A busy machine
+            // takes its time for some, and not for each pair of them.
+            let fastest = times.windows(2).map(|two| two[0] + two[1]).min();
+            assert!(fastest < Some(Duration::from_millis(100)), "{times:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tungstenite::WebSocket;
 
 /// Longer than any start, stop or answer takes on a slow machine under load; only a failing test waits so long.
@@ -195,7 +195,10 @@ impl Server {
 
     /// A backend's session as tenant 0.
     pub(crate) fn backend(&self) -> CometQl {
-        CometQl::connect(self.cometql, "root", &self.password, Some("CometQL_v1")).expect("the login succeeds")
+        let session = CometQl::connect(self.cometql, "root", &self.password, Some("CometQL_v1"));
+        let mut session = session.expect("the login succeeds");
+        session.set_limit(PATIENCE);
+        session
     }
 
     /// Waits until this many connections are subscribed to the pipe: a subscription has no answer of its own.
@@ -246,9 +249,11 @@ impl Browser {
         self.0.read().is_err()
     }
 
-    /// The next message, as JSON; pings are answered on the way.
+    /// The next message, as JSON; pings are answered on the way, and do not make it wait for ever.
     pub(crate) fn receive(&mut self) -> serde_json::Value {
+        let end = Instant::now() + PATIENCE;
         loop {
+            assert!(Instant::now() < end, "no message");
             let message = self.0.read().expect("the connection gives a message");
             if message.is_text() {
                 let text = message.into_text().expect("a text is UTF-8");

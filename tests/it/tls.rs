@@ -1,6 +1,6 @@
 //! TLS on the CometQL port, with stock clients and with a client that looks at every byte.
 
-use crate::hostile::until_the_end;
+use crate::hostile::{await_status, status, until_the_end};
 use crate::php::{have_php, php};
 use crate::server::{PATIENCE, Server, Setup};
 use crate::tools;
@@ -16,7 +16,6 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 const SSL: u32 = 1 << 11;
 
@@ -147,13 +146,6 @@ fn insert(message: &str) -> String {
     format!("INSERT INTO pipes_messages (name, event, message) VALUES ('enciphered', 'e', '{message}')")
 }
 
-/// A row of `SHOW GLOBAL STATUS`.
-fn status(backend: &mut CometQl, name: &str) -> u64 {
-    let rows = backend.rows("SHOW GLOBAL STATUS").unwrap();
-    let row = rows.iter().find(|row| row[0].as_deref() == Some(name)).unwrap_or_else(|| panic!("no row {name}"));
-    row[1].as_deref().unwrap().parse().unwrap()
-}
-
 #[test]
 fn nothing_is_plain_behind_the_request() {
     let server = server("on");
@@ -277,8 +269,9 @@ fn an_answer_above_the_bound_on_unsent_bytes_over_tls() {
     }
     let select = "SELECT data FROM users_data WHERE id IN (1, 2, 3, 4, 5, 6, 7, 8, 9)";
     session.query(select);
-    // Long enough for the server to have written all of it to a socket that takes a part.
-    std::thread::sleep(Duration::from_millis(300));
+    // The server has written to a socket that took a part, and the rest waits.
+    let mut backend = server.backend();
+    await_status(&mut backend, "encke_memory_queues", 1);
     let read_answer = |session: &mut Session| {
         for sequence in 1..=3 {
             session.receive(sequence);
@@ -292,8 +285,7 @@ fn an_answer_above_the_bound_on_unsent_bytes_over_tls() {
     for _ in 0..20 {
         session.query(select);
     }
-    std::thread::sleep(Duration::from_millis(300));
-    let mut backend = server.backend();
+    await_status(&mut backend, "encke_memory_queues", 1);
     for _ in 0..20 {
         assert_eq!(status(&mut backend, "encke_closed_slow_consumer"), 0);
         read_answer(&mut session);

@@ -15,7 +15,7 @@ const modern = built("encke.js")
   .replace(/export\s*\{([^}]*)\}/, (_, list) => `globalThis.encke={${list.split(",").map((one) => one.split(" as ").reverse().join(":"))}}`);
 
 export async function until(condition, what = condition.toString()) {
-  const end = Date.now() + 5000;
+  const end = Date.now() + 60_000;
   for (;;) {
     const value = await condition();
     if (value) return value;
