@@ -42,7 +42,8 @@ mod shard;
 mod slab;
 mod start;
 mod stats;
-mod stop;
+#[doc(hidden)]
+pub mod stop;
 mod table;
 #[doc(hidden)]
 pub mod turn;

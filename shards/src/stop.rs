@@ -1,4 +1,4 @@
-//! The end of the server, agreed on by all shards.
+//! The end of the server, agreed on by all shards. Public so that a simulation of the runtime keeps the same order.
 //!
 //! A stop has two halves. In the first one the shards read and accept nothing more, and what was handed in before is
 //! answered and delivered as always. In the second one the connections are closed, which hosts do in
@@ -40,7 +40,7 @@ const PHASES: usize = 2 * HALF;
 
 /// What all shards and the thread that started them share.
 #[derive(Debug)]
-pub(crate) struct Stopping {
+pub struct Stopping {
     requested: AtomicBool,
     /// By shard: how many barriers it has arrived at.
     arrived: Vec<AtomicUsize>,
@@ -49,7 +49,16 @@ pub(crate) struct Stopping {
 
 impl Stopping {
     pub(crate) fn new(wakers: Vec<Waker>) -> Arc<Self> {
-        let arrived = wakers.iter().map(|_| AtomicUsize::new(0)).collect();
+        Self::of(wakers.len(), wakers)
+    }
+
+    /// For a simulation, whose shards look by themselves.
+    pub fn without_wakers(shards: usize) -> Arc<Self> {
+        Self::of(shards, Vec::new())
+    }
+
+    fn of(shards: usize, wakers: Vec<Waker>) -> Arc<Self> {
+        let arrived = (0..shards).map(|_| AtomicUsize::new(0)).collect();
         Arc::new(Self { requested: AtomicBool::new(false), arrived, wakers })
     }
 
@@ -98,7 +107,7 @@ impl Drop for Leaving {
 
 /// One shard's part in it.
 #[derive(Debug)]
-pub(crate) struct Stop {
+pub struct Stop {
     stopping: Arc<Stopping>,
     grace: Duration,
     /// Once the stop was noticed.
@@ -115,18 +124,18 @@ struct Until {
 
 /// What a shard sees of itself at the end of a turn.
 #[derive(Copy, Clone, Debug)]
-struct View {
-    now: Instant,
+pub struct View {
+    pub now: Instant,
     /// Neither messages nor what they have caused wait here.
-    settled: bool,
+    pub settled: bool,
     /// The host owes nobody an answer.
-    answered: bool,
-    connections: u32,
+    pub answered: bool,
+    pub connections: u32,
 }
 
 /// What a shard does then.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Step {
+pub enum Step {
     Wait,
     /// It came further, and looks again instead of sleeping: the others may have been there before.
     Again,
@@ -137,7 +146,7 @@ enum Step {
 }
 
 impl Stop {
-    pub(crate) fn new(stopping: Arc<Stopping>, grace: Duration) -> Self {
+    pub fn new(stopping: Arc<Stopping>, grace: Duration) -> Self {
         Self { stopping, grace, until: None, arrived: 0 }
     }
 
@@ -151,11 +160,11 @@ impl Stop {
         self.until.map(|until| if self.arrived < HALF { until.answers } else { until.all })
     }
 
-    fn begin(&mut self, now: Instant) {
+    pub fn begin(&mut self, now: Instant) {
         self.until = Some(Until { answers: now + self.grace / 2, all: now + self.grace });
     }
 
-    fn step(&mut self, shard: u16, view: View) -> Step {
+    pub fn step(&mut self, shard: u16, view: View) -> Step {
         let Some(until) = self.until else { return Step::Wait };
         if view.now >= until.all {
             return Step::EndAll;

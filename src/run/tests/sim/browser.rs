@@ -117,6 +117,8 @@ pub(super) struct BrowserClient {
     from_server: VecDeque<u8>,
     /// What the server has handed to the connection and the client has not read.
     expected: VecDeque<String>,
+    /// It was here when the server began to stop.
+    pub(super) stopped_with: bool,
     pub(super) received: usize,
 }
 
@@ -151,6 +153,7 @@ impl BrowserClient {
             upgraded: false,
             from_server: VecDeque::new(),
             expected: VecDeque::new(),
+            stopped_with: false,
             received: 0,
         }
     }
@@ -233,6 +236,11 @@ impl BrowserClient {
             Command::Log => {}
             Command::Question(question) => self.questions.push_back(question),
         }
+    }
+
+    /// Whether every publication that was handed to its connection has come.
+    pub(super) fn has_all(&self) -> bool {
+        self.expected.is_empty()
     }
 
     pub(super) fn handed(&mut self, publications: &[Arc<Publication>]) {

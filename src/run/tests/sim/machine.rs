@@ -19,6 +19,7 @@ use crate::run::runtime::Runtime;
 use crate::run::sessions::Sessions;
 
 use super::random::Random;
+use super::seen::Seen;
 
 /// As [`shards::mesh::BACKLOG_POLL`], in microseconds.
 const BACKLOG_POLL: u64 = 1000;
@@ -100,47 +101,6 @@ struct FanOut {
     bytes: SharedBytes,
 }
 
-/// What somebody who watches the shard has seen, in its order. Connections are named by their sockets.
-#[derive(Debug)]
-pub(super) enum Seen {
-    /// So many commands of the browser were carried out.
-    Commands {
-        socket: usize,
-        count: u64,
-    },
-    /// The browser has proved who it is.
-    LetIn {
-        socket: usize,
-    },
-    /// The publications are on their way to the connection.
-    Handed {
-        socket: usize,
-        publications: Arc<[Arc<Publication>]>,
-    },
-    /// The same for a connection without a socket.
-    HandedToPolled {
-        publications: Arc<[Arc<Publication>]>,
-    },
-    Ended {
-        socket: usize,
-    },
-    /// A write with personal messages; whether the connection was still there after it, and all of it sent.
-    Letters {
-        socket: usize,
-        bytes: Vec<u8>,
-        open: bool,
-        sent: bool,
-    },
-    /// The host was told that all was sent.
-    Drained {
-        socket: usize,
-    },
-    /// A turn ended with these bytes to be sent for these publications.
-    Formed {
-        publications: Vec<Arc<Publication>>,
-    },
-}
-
 pub(super) struct Limits {
     pub(super) queue_bytes_max: usize,
     pub(super) unread_bytes_max: usize,
@@ -194,6 +154,8 @@ pub(super) struct Machine {
     from_ends: usize,
     pub(super) sleeps: usize,
     pub(super) held_turns: usize,
+    /// The server stops: only connections that linger are read, and nobody is accepted.
+    pub(super) stopping: bool,
 }
 
 impl Machine {
@@ -230,6 +192,7 @@ impl Machine {
             from_ends: 0,
             sleeps: 0,
             held_turns: 0,
+            stopping: false,
         }
     }
 
@@ -330,7 +293,7 @@ impl Machine {
         self.get_mut(conn).filter(|entry| entry.is_open())
     }
 
-    fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.conns.len() - self.vacant.len()
     }
 
@@ -858,7 +821,7 @@ impl Shard {
             entry.flags.read_listed = false;
             if entry.flags.lingering {
                 self.machine.drain(conn);
-            } else if entry.is_open() {
+            } else if entry.is_open() && !self.machine.stopping {
                 self.read(conn);
             }
             self.tell_ends();
@@ -942,6 +905,7 @@ impl Shard {
     }
 
     fn accept(&mut self) {
+        self.machine.accept_ready &= !self.machine.stopping;
         while self.machine.accept_ready && !self.machine.accept_blocked && !self.machine.endpoint.congested() {
             if self.machine.waiting.is_empty() {
                 self.machine.accept_ready = false;

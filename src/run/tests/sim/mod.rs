@@ -23,12 +23,13 @@
 //! * **times**: of whoever went storage knows when, however often it failed, and no time comes before an earlier one;
 //! * **wake-ups**: when all shards sleep, nothing is left to do;
 //! * **no starvation**: while many publish without an end, neither input nor messages are passed over for long;
+//! * **stop**: everything that was answered with OK or reported before the goodbye has reached whoever was subscribed;
 //! * **bounds**: what a turn joins stays within the bounds of a round;
 //! * **levels**: handling a ring message causes messages of later levels only.
 //!
 //! The server was broken on purpose, in one place at a time, to see that this fails: within 100 seeds if a recovery drops,
-//! repeats or reorders something, tells no gap or always one, if a poll is not told again, not replaced or never given up, or if
-//! a deleted hash or an expired token closes nothing; within 400 if a failed write leaves no trace, a queue counts as taken
+//! repeats or reorders something, tells no gap or always one, if a stop says goodbye before it has answered, if a poll is not
+//! told again, not replaced or never given up, or if a deleted hash or an expired token closes nothing; within 400 if a failed write leaves no trace, a queue counts as taken
 //! before it is acknowledged, or a revoked token closes nothing; within 2,000 without the margin behind the id of an event;
 //! within 2,500 if a user's queue is read while messages are on their way to the user.
 //! Not seen within 2,500: a login that overlaps the revocation of its token.
@@ -48,8 +49,10 @@ mod people;
 mod published;
 #[path = "../../../../tests/it/random.rs"]
 mod random;
+mod seen;
 mod session;
 mod setup;
+mod stopping;
 mod totals;
 mod world;
 

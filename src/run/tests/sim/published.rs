@@ -61,6 +61,12 @@ impl Published {
         }
     }
 
+    /// Pipe and message of all that were written from this tick on.
+    pub(super) fn acknowledged_since(&self, since: u64) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.acknowledged.iter().flat_map(|(pipe, all)| all.iter().map(move |one| (pipe.as_str(), one)));
+        all.filter(move |(_, (tick, _))| *tick >= since).map(|(pipe, (_, text))| (pipe, text.as_str()))
+    }
+
     /// Storage did not do what it was asked for.
     pub(super) fn failed(&mut self, request: &Request, now: Now, tick: u64) {
         if let Request::Write(writes) = request {

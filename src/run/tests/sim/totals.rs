@@ -37,6 +37,8 @@ totals! {
     joined: "joined publications",
     sleeps: "sleeps",
     floods: "floods",
+    stops: "stops",
+    acknowledged_at_stops: "publications acknowledged amid stops",
     storage_failures: "storage failures",
     departed: "users seen last",
     letters: "personal messages",

@@ -22,16 +22,15 @@ use crate::storage::{Completion, StorageError};
 use super::browser::{BrowserClient, Told};
 use super::database::Database;
 use super::http::HttpClient;
-use super::machine::{Host, Limits, Machine, Peer, Seen, Shard};
+use super::machine::{Host, Limits, Machine, Peer, Shard};
 use super::page::Page;
 use super::pages::PageSetup;
-use super::past::Past;
 use super::people::{People, TRACKED, WATCHED};
 use super::published::Published;
-use super::random::Random;
 use super::session::{Owed, PASSWORD, SessionClient};
 use super::setup::{browser_config, session_config};
 use super::totals::Totals;
+use super::{past::Past, random::Random, seen::Seen};
 
 pub(super) const PIPES: [&str; 10] = [
     "web_one",
@@ -97,9 +96,9 @@ pub(super) struct World {
     pub(super) setup: PageSetup,
     /// Somebody polled for a connection who will not do so any more.
     pub(super) is_haunted: bool,
-    storage_failure_percent: usize,
+    pub(super) storage_failure_percent: usize,
     /// Connections that got a message, by its text.
-    deliveries: HashMap<String, u64>,
+    pub(super) deliveries: HashMap<String, u64>,
     next_message: u64,
     pub(super) now: Now,
     /// Counts what happens, since time may stand still.
@@ -209,6 +208,7 @@ impl World {
             self.check_everything_at_rest();
         }
         self.count_ends();
+        self.stop();
         self.totals
     }
 
@@ -465,7 +465,7 @@ impl World {
     }
 
     /// Some of what clients want to send arrives, cut anywhere.
-    fn clients_send(&mut self) {
+    pub(super) fn clients_send(&mut self) {
         for at in 0..self.sessions.len() {
             let most = 1 + self.random.below(400);
             self.session_sends(at, most);
@@ -528,7 +528,7 @@ impl World {
     }
 
     /// Whether there was anything to read.
-    fn browser_reads(&mut self, at: usize, most: usize) -> bool {
+    pub(super) fn browser_reads(&mut self, at: usize, most: usize) -> bool {
         if !self.browsers[at].alive {
             return false;
         }
@@ -584,7 +584,7 @@ impl World {
         }
     }
 
-    fn session_reads(&mut self, at: usize, most: usize) -> bool {
+    pub(super) fn session_reads(&mut self, at: usize, most: usize) -> bool {
         if !self.sessions[at].alive {
             return false;
         }
@@ -607,7 +607,7 @@ impl World {
     }
 
     /// Whether there was a job.
-    fn storage_works_once(&mut self) -> bool {
+    pub(super) fn storage_works_once(&mut self) -> bool {
         let Ok((shard, _, job)) = self.storage.jobs.try_recv() else { return false };
         let result = if self.random.chance(self.storage_failure_percent) {
             self.totals.storage_failures += 1;
@@ -634,7 +634,7 @@ impl World {
     // Shards
 
     /// A turn of the shard, if the real one would not sleep on. Whether it took one.
-    fn wake(&mut self, shard: usize) -> bool {
+    pub(super) fn wake(&mut self, shard: usize) -> bool {
         if !self.shards[shard].machine.would_turn(self.now) {
             return false;
         }
