@@ -5,8 +5,13 @@
 
 use encke::cometql::wire::{BORROWED_MAX, Command, Connection, Event, Limits, Method, Salt, ServerSettings, Verdict};
 
-const LIMITS: Limits =
-    Limits { packet_before_login_max: 4096, packet_max: 256 * 1024, statements_max: 8, long_data_max: 4096 };
+const LIMITS: Limits = Limits {
+    packet_before_login_max: 4096,
+    packet_max: 256 * 1024,
+    query_max: 80 * 1024,
+    statements_max: 8,
+    long_data_max: 4096,
+};
 
 pub(crate) fn check(input: &[u8]) {
     let [options, piece, client @ ..] = input else { return };

@@ -1,5 +1,5 @@
-//! A query's whole way from bytes to a plan: nothing panics, both INSERT paths agree, no plan leaves its tenant, and a
-//! value stays a value however it is escaped.
+//! A query's whole way from bytes to a plan: nothing panics, both INSERT paths agree, no plan leaves its tenant, a
+//! value stays a value however it is escaped, and reading takes time and memory in proportion to the text.
 
 use std::cell::Cell;
 
@@ -7,7 +7,9 @@ use encke::cometql::plan::{
     CATALOG_STEPS_MAX, Database, Plan, Reply, SessionView, StatementLimits, User, check_length, check_text,
     parse_database, plan, plan_insert, result_columns, take_cluster_prefix,
 };
-use encke::cometql::sql::{Statement, StringEscapes, Value, fast, parse, parse_among, prepare, statements};
+use encke::cometql::sql::{
+    Meter, Names, Statement, StringEscapes, Value, fast, parse, parse_among, prepare_among, statements,
+};
 use encke::model::{DevId, UnixTime};
 
 fn check_plan(plan: &Plan, uses: bool) {
@@ -21,6 +23,17 @@ fn check_plan(plan: &Plan, uses: bool) {
         Plan::UseDatabase(Database::Tenant(_)) => assert!(uses),
         _ => {}
     }
+}
+
+/// Steps that reading may take for so many bytes. A short text that can be read in many ways costs up to a millisecond.
+fn steps_max(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(30).saturating_add(20_000)
+}
+
+/// What a text becomes is in proportion to it: nothing is taken out of it again and again.
+fn check_size(statement: &impl std::fmt::Debug, query: &str) {
+    let size = format!("{statement:?}").len();
+    assert!(size <= 600 * query.len() + 100_000, "{size} bytes of statement for {} of text", query.len());
 }
 
 pub(crate) fn check(bytes: &[u8]) {
@@ -46,7 +59,10 @@ pub(crate) fn check(bytes: &[u8]) {
         return;
     };
     for escapes in [StringEscapes::Mysql, StringEscapes::Legacy] {
-        let parsed = parse(query, escapes);
+        let meter = Meter::default();
+        let parsed = parse_among(query, escapes, Names::CometQl, &meter);
+        assert!(meter.steps() <= steps_max(query.len()), "{} steps", meter.steps());
+        check_size(&parsed, query);
         if let Some(insert) = fast::insert(bytes, escapes) {
             if let Ok(plan) = plan_insert(&insert, &session) {
                 check_plan(&plan, false);
@@ -54,7 +70,10 @@ pub(crate) fn check(bytes: &[u8]) {
             assert_eq!(parsed, Ok(Statement::Insert(insert.into_owned())));
         }
         let there = SessionView { database: Some("information_schema"), ..session };
-        if let Ok(statement) = parse_among(query, escapes, there.names())
+        let meter = Meter::default();
+        let among = parse_among(query, escapes, there.names(), &meter);
+        assert!(meter.steps() <= steps_max(query.len()), "{} steps", meter.steps());
+        if let Ok(statement) = among
             && let Ok(plan) = plan(&statement, &there)
         {
             check_plan(&plan, matches!(statement, Statement::Use(_)));
@@ -64,7 +83,10 @@ pub(crate) fn check(bytes: &[u8]) {
         {
             check_plan(&plan, matches!(statement, Statement::Use(_)));
         }
-        if let Ok(prepared) = prepare(query, escapes) {
+        let meter = Meter::default();
+        let prepared = prepare_among(query, escapes, Names::CometQl, &meter);
+        assert!(meter.steps() <= steps_max(query.len()), "{} steps", meter.steps());
+        if let Ok(prepared) = prepared {
             let _ = result_columns(&prepared, &session);
             let values = vec![Value::Text("x' OR '1".into()); prepared.placeholders()];
             let bound = prepared.bind(&values).expect("as many values as placeholders");

@@ -1,15 +1,17 @@
 //! Why a statement or a session is refused: one table of numbers, and the error that travels to the backend.
 //!
 //! The number is the contract: backends test it (`cometql.md` section 4). The text is for people and says what to
-//! do; SQLSTATE is always [`SQLSTATE`]. Nothing here knows which statement caused the error.
+//! do; SQLSTATE is [`SQLSTATE`] but for a table that is not there. Nothing here knows which statement caused the error.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::sql::SyntaxError;
 
-/// The only SQLSTATE this server sends.
+/// The SQLSTATE of all errors but one.
 pub const SQLSTATE: &str = "HY000";
+/// Drivers for Java look at this one instead of the number.
+const SQLSTATE_NO_TABLE: &str = "42S02";
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
@@ -63,6 +65,9 @@ codes! {
     UnknownCommand = 1047,
     /// Peer: KILL of a connection that does not exist.
     UnknownConnection = 1094,
+    /// Peer: the table is not there, where the tools of MySQL look for its number: in SHOW, and in other databases.
+    /// CometQL's own statements get [`Self::NotFound`].
+    NoSuchTable = 1146,
     /// Peer: as many parameters as there are no placeholders for.
     WrongParameters = 1210,
     /// Peer: a prepared statement that was closed or never existed.
@@ -75,6 +80,11 @@ impl Code {
     /// The number on the wire.
     pub fn number(self) -> u16 {
         self as u16
+    }
+
+    /// What goes with it on the wire.
+    pub fn state(self) -> &'static str {
+        if self == Self::NoSuchTable { SQLSTATE_NO_TABLE } else { SQLSTATE }
     }
 }
 

@@ -16,7 +16,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::errors::{Error, SQLSTATE};
+use super::errors::Error;
 use super::plan::ResultColumn;
 use super::sql::PLACEHOLDERS_MAX;
 
@@ -172,10 +172,8 @@ impl Results {
 }
 
 fn put_error(out: &mut Vec<u8>, error: &Error) {
-    let number = error.code.number();
-    out.extend_from_slice(
-        format!("{{\"error\":{{\"number\":{number},\"sqlstate\":\"{SQLSTATE}\",\"text\":").as_bytes(),
-    );
+    let (number, state) = (error.code.number(), error.code.state());
+    out.extend_from_slice(format!("{{\"error\":{{\"number\":{number},\"sqlstate\":\"{state}\",\"text\":").as_bytes());
     put_text(out, &error.text);
     out.extend_from_slice(b"}}");
 }

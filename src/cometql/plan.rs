@@ -5,12 +5,17 @@
 //! that but USE, which is a plan of its own for the session to judge. Carrying plans out is the caller's.
 
 mod catalog;
+mod computed;
 mod insert;
 mod keys;
+mod like;
+mod numbers;
 mod rows;
 mod scalars;
 mod select;
 mod session;
+mod sorted;
+mod stream;
 mod update;
 mod upsert;
 mod variables;
@@ -18,6 +23,7 @@ mod variables;
 use std::cell::Cell;
 use std::fmt;
 
+use self::like::Effort;
 use super::errors::{Code, Error};
 use super::sql::{ClusterPrefix, Names, Prepared, Statement, StatusFlag, TableName, Value, cluster_prefix};
 use super::tables::{Access, DATABASE, Table};
@@ -27,9 +33,10 @@ use crate::storage;
 pub use catalog::{Catalog, STEPS_MAX as CATALOG_STEPS_MAX};
 pub use insert::plan_insert;
 pub use rows::{
-    ResultColumn, ResultSet, Row, RowQuery, RowStream, rows_of_counts, rows_of_texts, rows_of_times, too_large,
+    ResultColumn, ResultSet, Row, RowQuery, rows_of_counts, rows_of_texts, rows_of_times, too_large,
     weight as row_weight,
 };
+pub use stream::RowStream;
 
 /// Shortest query, in bytes; a relic of CppComet that clients test.
 pub const QUERY_BYTES_MIN: usize = 4;
@@ -63,6 +70,21 @@ impl SessionView<'_> {
             return Ok(());
         }
         Err(Error::new(Code::TooLong, "The functions of the query take too long: ask for less at once"))
+    }
+
+    /// LIKE has looked so far. Errors: 11 when it has no more to look with, or when that is too much for one query.
+    fn looked(&self, effort: &Effort) -> Result<(), Error> {
+        effort.check()?;
+        self.took(effort.steps())
+    }
+
+    /// Error: 11 when that is too much for one query.
+    fn took(&self, steps: u32) -> Result<(), Error> {
+        self.steps.set(self.steps.get().saturating_sub(steps));
+        if self.steps.get() > 0 {
+            return Ok(());
+        }
+        Err(Error::new(Code::TooLong, "The query takes too long before it begins: ask for less at once"))
     }
 
     /// Where the session looks for names without a database.
@@ -195,6 +217,25 @@ pub enum Plan {
     Catalog(Box<Catalog>),
 }
 
+impl Plan {
+    /// Of what is handed to owners and storage.
+    pub fn rows_written(&self) -> usize {
+        match self {
+            Self::Publish(drafts) => drafts.len(),
+            Self::Send(letters) => letters.len(),
+            Self::SetLengths { lengths, .. } => lengths.len(),
+            Self::UpdateLengths(lengths) => lengths.len(),
+            Self::Write { writes, .. } | Self::Delete(writes) | Self::Update(writes) => writes.len(),
+            Self::Reply(_)
+            | Self::Read { .. }
+            | Self::UseDatabase(_)
+            | Self::Kill(_)
+            | Self::Live(_)
+            | Self::Catalog(_) => 0,
+        }
+    }
+}
+
 /// Which rows a SELECT needs; never empty. Keys in the order asked, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -285,6 +326,9 @@ const DONE: Plan = Plan::Reply(Reply::Ok { affected: 0, insert_id: 0 });
 
 /// The plan for a parsed statement. For what the fast path recognised see [`plan_insert`].
 pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Error> {
+    if statement.computes() {
+        return plan(&computed::settle(statement, session)?, session);
+    }
     match statement {
         Statement::Empty | Statement::Set | Statement::Transaction | Statement::KillQuery => Ok(DONE),
         Statement::Insert(insert) => plan_insert(insert, session),
@@ -306,15 +350,11 @@ pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Er
 
 /// The columns of a statement's result, for the answer to PREPARE; empty if it has none. Nothing is carried out.
 pub fn result_columns(prepared: &Prepared, session: &SessionView<'_>) -> Result<Vec<ResultColumn>, Error> {
-    // Digits in quotes can stand wherever a placeholder can in the statements that give rows.
-    let statement = prepared.bind(&vec![Value::Text("1".into()); prepared.placeholders()])?;
-    let gives_rows = matches!(
-        statement,
-        Statement::Select(_) | Statement::Catalog(_) | Statement::Show(_) | Statement::Describe { .. }
-    );
-    if !gives_rows {
+    if !prepared.gives_rows() {
         return Ok(Vec::new());
     }
+    // Digits in quotes can stand wherever a placeholder can in the statements that give rows.
+    let statement = prepared.bind(&vec![Value::Text("1".into()); prepared.placeholders()])?;
     Ok(match plan(&statement, session)? {
         Plan::Reply(Reply::Rows(rows)) => rows.columns,
         Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.columns(),
@@ -329,10 +369,15 @@ pub fn check_length(query: &[u8], limits: &StatementLimits) -> Result<(), Error>
         return Err(Error::new(Code::TooShort, "The query is too short to be a statement"));
     }
     if query.len() > limits.query_bytes_max {
-        let text = format!("The query is longer than {} bytes, the configured maximum", limits.query_bytes_max);
-        return Err(Error::new(Code::TooLong, text));
+        return Err(query_too_long(limits));
     }
     Ok(())
+}
+
+/// Error 11.
+pub fn query_too_long(limits: &StatementLimits) -> Error {
+    let text = format!("The query is longer than {} bytes, the configured maximum", limits.query_bytes_max);
+    Error::new(Code::TooLong, text)
 }
 
 /// Error 12: the query as text. All text of this server is UTF-8, four-byte characters included.
@@ -386,11 +431,14 @@ fn check_name(table: &TableName<'_>, session: &SessionView<'_>) -> Result<(), Er
     Err(Error::new(Code::NotFound, text))
 }
 
-/// The table a statement names, if it takes this kind of statement. Errors: 15, or the table's own refusal.
+/// The table a statement names, if it takes this kind of statement. Errors: 15 or 1146, or the table's own refusal.
 fn find_table(name: &TableName<'_>, verb: &str, access: impl Fn(&Table) -> Access) -> Result<&'static Table, Error> {
     let ours = name.database.as_ref().is_none_or(|database| database.eq_ignore_ascii_case(DATABASE));
     let Some(table) = Table::find(&name.name).filter(|_| ours) else {
-        return Err(Error::new(Code::NotFound, "The table does not exist: SHOW TABLES lists those that do"));
+        // CppComet has one database and one number for it. Tools look for MySQL's where they ask what there is.
+        let asks = verb.starts_with("SHOW") || !ours && ["SELECT", "DESCRIBE"].contains(&verb);
+        let code = if asks { Code::NoSuchTable } else { Code::NotFound };
+        return Err(Error::new(code, "The table does not exist: SHOW TABLES lists those that do"));
     };
     match access(table) {
         Access::Allowed => Ok(table),
@@ -413,9 +461,10 @@ fn find_column(position: Option<usize>, name: &str) -> Result<usize, Error> {
     })
 }
 
-/// A user id as backends write it: a whole number, blanks around it allowed. `None` for everything else.
+/// A user id as backends write it: a whole number in whatever way, blanks around it allowed. `None` for everything else.
+/// Every statement asks here, so what one of them takes for a user is the same user for all.
 fn user_id(text: &str) -> Option<UserId> {
-    UserId::new(text.trim_ascii().parse().ok()?)
+    UserId::new(u32::try_from(numbers::whole(text)?).ok()?)
 }
 
 #[cfg(test)]

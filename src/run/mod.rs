@@ -80,6 +80,9 @@ const POLLED_PER_SHARD_MAX: usize = 65_536;
 const PIPELINE_MAX: usize = 1024;
 
 /// Rows that all sessions hold, most of them for ORDER BY; two of the longest answers at least.
+/// What sessions hold of what their clients sent. Ten thousand with a few prepared statements each need half of it.
+const KEPT_BYTES_MAX: usize = 128 * 1024 * 1024;
+
 const HELD_ROWS_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long a stopping server waits: half of it for answers that are under way, the rest for what is still being sent and
 /// for peers to close. Far enough below the two seconds in which it has to end that a busy machine makes no difference.
@@ -478,7 +481,11 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
             passwords: Arc::new(secrets(config, |tenant| tenant.password.as_deref())),
             own_only: !config.cometql.master_password_for_tenants,
         },
-        packets: wire::Limits { packet_max: config.cometql.packet_bytes_max, ..wire::Limits::default() },
+        packets: wire::Limits {
+            packet_max: config.cometql.packet_bytes_max,
+            query_max: config.cometql.query_bytes_max,
+            ..wire::Limits::default()
+        },
         statements: StatementLimits {
             query_bytes_max,
             message_bytes_max: query_bytes_max,
@@ -497,6 +504,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
         tenant_sessions_max: config.cometql.tenant_sessions_max,
         // The rest is for whoever has the server's password, also when tenants want all they can get.
         tenants_sessions_max: (config.cometql.sessions_max - config.cometql.sessions_max / 10).max(1),
+        kept_bytes_max: KEPT_BYTES_MAX.max(config.cometql.packet_bytes_max.saturating_mul(2)),
         held_bytes_max: HELD_ROWS_BYTES_MAX.max(config.cometql.result_bytes_max.saturating_mul(2)),
         login_attempts_max: config.cometql.login_attempts_max,
         delete_counts: config.cometql.delete_counts,

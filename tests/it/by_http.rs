@@ -55,12 +55,10 @@ fn curl_publishes_and_reads() {
     };
     let answer =
         ask(&["-d", "SELECT name, users FROM pipes WHERE name = 'news'; SELECT 1 AS one; SELECT * FROM nowhere"]);
-    let columns = |names: &[&str], kind: &str| -> Value {
-        names.iter().map(|name| json!({ "name": name, "type": kind })).collect()
-    };
+    let column = |name: &str, kind: &str| json!({ "name": name, "type": kind });
     let expected = json!([
-        { "columns": columns(&["name", "users"], "text"), "rows": [["news", "1"]] },
-        { "columns": columns(&["one"], "number"), "rows": [["1"]] },
+        { "columns": [column("name", "text"), column("users", "number")], "rows": [["news", "1"]] },
+        { "columns": [column("one", "number")], "rows": [["1"]] },
     ]);
     assert_eq!(answer["results"].as_array().map(|results| &results[..2]), expected.as_array().map(Vec::as_slice));
     assert_eq!(answer["results"][2]["error"]["number"], 15);

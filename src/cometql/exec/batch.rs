@@ -10,12 +10,13 @@ use subtle::ConstantTimeEq;
 
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::json::{self, Parameter};
-use crate::cometql::plan::{self, CATALOG_STEPS_MAX, Plan, Reply, SessionView, User};
-use crate::cometql::sql::{self, Statement, Value};
+use crate::cometql::plan::{CATALOG_STEPS_MAX, Reply, User};
+use crate::cometql::sql::{Meter, Value};
 use crate::cometql::wire::{Connection, Method, Verdict};
 use crate::hub::{Batch, BatchAnswer, BatchDone, BatchWish, RingMessage};
 use crate::model::{CloseReason, ConnId, Now, ShardId};
 
+use super::script::{Read, Script};
 use super::session::{Asked, BatchState, Phase, Session, Start, Stream};
 use super::tenants::Reach;
 use super::{Exec, LiveRows, Output, WRONG_PASSWORD, count_wrong_password};
@@ -77,15 +78,17 @@ impl Exec {
             self.answer_batch(from, asker, BatchAnswer { status: 200, retry_after: None, body: Box::default() });
             return Ok(());
         }
+        let place = self.place_for_batch(reach)?;
+        let (meter, steps) = (Meter::default(), Cell::new(CATALOG_STEPS_MAX));
         let (text, statements) = match wish {
             BatchWish::Text(text) => (Some(text), Vec::new()),
             BatchWish::Json(body) => {
+                meter.searched(body.len());
                 let unreadable = |text| Denied::Unreadable(Error::new(Code::Invalid, text));
                 (None, json::statements(&body).map_err(unreadable)?)
             }
             BatchWish::Password => (None, Vec::new()),
         };
-        let place = self.place_for_batch(reach)?;
         self.last_batch = self.last_batch.wrapping_add(1);
         let id = ConnId { index: ConnId::POLLED_FIRST + place as u32, generation: self.last_batch };
         let connection = self.draw_connection(id);
@@ -103,25 +106,16 @@ impl Exec {
         session.batch = Some(Box::new(BatchState { from, asker, results: json::Results::default() }));
         self.open += 1;
         self.counters.batches += 1;
-        let steps = Cell::new(CATALOG_STEPS_MAX);
-        let plans = if let Some(text) = text {
-            self.plans(&mut session, &text, now, &steps)
-        } else {
-            let view = session.view(now, &self.config, &steps);
-            plan_each(&session, &view, statements.into_iter(), |(text, values), view| self.bind(&text, values, view))
+        let read = match text {
+            Some(text) => self.read(&mut session, &text, now, &meter, &steps),
+            None => Ok(Read::Several(Script::of_bound(statements, now))),
         };
-        self.spend(&mut session, CATALOG_STEPS_MAX - steps.get());
-        self.push_plans(&mut session, plans, Start::Continued);
+        self.spend_on_reading(&mut session, &meter, &steps);
+        self.push_read(&mut session, read, Start::Continued);
         self.advance(&mut session, live);
         self.touch(&mut session);
         self.put_back(session);
         Ok(())
-    }
-
-    fn bind(&self, text: &str, values: Vec<Parameter>, view: &SessionView<'_>) -> Result<Statement, Error> {
-        plan::check_length(text.as_bytes(), &self.config.statements)?;
-        let values: Vec<Value<'static>> = values.into_iter().map(value_of).collect();
-        Ok(sql::prepare_among(text, self.config.escapes, view.names())?.bind(&values)?)
     }
 
     /// The first free place, if there is one for this password.
@@ -205,17 +199,14 @@ impl Denied {
 }
 
 impl BatchState {
-    pub(super) fn write_known(&mut self, stream: &mut Stream, out: &mut Vec<u8>) {
-        while let Some(row) = stream.rows.take_row() {
-            if !self.results.has_columns() {
-                self.results.columns(&stream.rows.columns(), out);
-            }
-            self.results.row(row.iter().map(Option::as_deref), out);
-            if out.len() > ANSWER_BYTES_MAX {
-                stream.rows.abandon();
-                stream.failure = Some(too_large());
-                return;
-            }
+    pub(super) fn write_row(&mut self, row: &[Option<Box<[u8]>>], stream: &mut Stream, out: &mut Vec<u8>) {
+        if !self.results.has_columns() {
+            self.results.columns(&stream.rows.columns(), out);
+        }
+        self.results.row(row.iter().map(Option::as_deref), out);
+        if out.len() > ANSWER_BYTES_MAX {
+            stream.rows.abandon();
+            stream.failure = Some(too_large());
         }
     }
 
@@ -258,43 +249,13 @@ impl BatchState {
     }
 }
 
-/// Plans statements one after the other, until one fails. What follows a USE is planned for what it chose.
-pub(super) fn plan_each<T>(
-    session: &Session,
-    view: &SessionView<'_>,
-    statements: impl Iterator<Item = T>,
-    parse: impl Fn(T, &SessionView<'_>) -> Result<Statement, Error>,
-) -> Vec<Result<Plan, Error>> {
-    let mut view = *view;
-    let mut plans = Vec::new();
-    for statement in statements {
-        let mut planned = parse(statement, &view).and_then(|statement| plan::plan(&statement, &view));
-        if let Ok(Plan::UseDatabase(database)) = &planned
-            && let Err(error) = session.may_enter(*database)
-        {
-            planned = Err(error);
-        }
-        let failed = planned.is_err();
-        if let Ok(Plan::UseDatabase(database)) = &planned {
-            let mut name = session.database;
-            database.choose(&mut view.dev, &mut name);
-            view.database = name;
-        }
-        plans.push(planned);
-        if failed {
-            break;
-        }
-    }
-    plans
-}
-
 fn too_large() -> Error {
     let text =
         format!("The answer is larger than {ANSWER_BYTES_MAX} bytes: ask for fewer rows, or by the MySQL protocol");
     Error::new(Code::TooLong, text)
 }
 
-fn value_of(parameter: Parameter) -> Value<'static> {
+pub(super) fn value_of(parameter: Parameter) -> Value<'static> {
     match parameter {
         Parameter::Null => Value::Null,
         Parameter::Number(digits) => Value::Number(String::from(digits).into()),

@@ -10,24 +10,23 @@ use crate::model::{CloseReason, ConnId, DevId, Personal, PipeKey, PipeName, Publ
 use crate::storage::{Job, Read, Request, Ticket, Write};
 
 use super::cursor::{Cursor, Step};
-use super::session::{Entry, Gathering, Orders, Session, Stage, Stream, storage_failure};
+use super::session::{Entry, Gathering, Orders, Session, Stage, Start, Stream, storage_failure};
 use super::tenants::Reach;
-use super::turns::{PUBLICATION_WORK, STATEMENT_WORK};
+use super::turns::{PUBLICATION_WORK, ROWS_WORK, STATEMENT_WORK};
 use super::{Exec, LiveRows, Output, StoredFor, numbers};
 
 impl Exec {
-    /// The stage in which a statement comes into the queue. What may overlap with what is under way is sent at once,
-    /// unless other statements of the same query come before or after it.
-    pub(super) fn stage(&mut self, session: &mut Session, planned: Result<Plan, Error>, alone: bool) -> Stage {
-        let at_once = alone && session.overlaps();
+    /// The stage in which a lone statement comes into the queue. What may overlap with what is under way is sent at once.
+    pub(super) fn stage(&mut self, session: &mut Session, planned: Result<Plan, Error>) -> Stage {
+        let at_once = session.overlaps();
         let statement = StatementId { session: session.id, number: session.next_number() };
         match planned {
             Ok(Plan::Publish(drafts)) if at_once => {
-                self.spend(session, PUBLICATION_WORK);
+                self.spend_on_rows(session, drafts.len());
                 self.publish_all(session.dev, statement, drafts)
             }
             Ok(Plan::Send(letters)) if at_once => {
-                self.spend(session, PUBLICATION_WORK);
+                self.spend_on_rows(session, letters.len());
                 self.send_all(session.dev, statement, letters)
             }
             Ok(plan) => Stage::Planned(Box::new(plan)),
@@ -36,6 +35,11 @@ impl Exec {
                 Stage::Failed(error)
             }
         }
+    }
+
+    /// So many rows are handed to owners or storage.
+    fn spend_on_rows(&mut self, session: &mut Session, rows: usize) {
+        self.spend(session, u32::try_from(rows).unwrap_or(u32::MAX).saturating_mul(PUBLICATION_WORK));
     }
 
     fn publish_all(&mut self, dev: DevId, statement: StatementId, drafts: Vec<Draft>) -> Stage {
@@ -93,7 +97,9 @@ impl Exec {
     pub(super) fn advance(&mut self, session: &mut Session, live: LiveRows<'_>) {
         self.answer_front(session);
         while session.can_go_on() && !self.has_done_enough(session) {
-            if let Some(plan) = session.take_planned() {
+            if let Some((start, script)) = session.take_script() {
+                self.read_next(session, start, script);
+            } else if let Some(plan) = session.take_planned() {
                 let stage = self.begin(session, plan, live);
                 session.begun(stage);
             } else if let Some(gathering) = session.take_gathering() {
@@ -135,6 +141,7 @@ impl Exec {
     fn begin(&mut self, session: &mut Session, plan: Plan, live: LiveRows<'_>) -> Stage {
         let statement = StatementId { session: session.id, number: session.front_number() };
         self.spend(session, STATEMENT_WORK);
+        self.spend_on_rows(session, plan.rows_written());
         match plan {
             Plan::Reply(reply) => Stage::Done(Ok(reply)),
             Plan::Publish(drafts) => self.publish_all(session.dev, statement, drafts),
@@ -174,7 +181,7 @@ impl Exec {
             Plan::Kill(number) => self.kill(session, number),
             Plan::Live(LiveQuery { figures, query }) => {
                 let rows = self.figures(session, figures, live);
-                self.spend(session, u32::try_from(rows.len()).unwrap_or(u32::MAX).saturating_mul(STEPS_PER_ROW));
+                self.spend_on_list(session, rows.len());
                 Stage::Done(query.apply(rows).map(Reply::Rows))
             }
             Plan::Catalog(catalog) => match catalog.processes() {
@@ -215,7 +222,11 @@ impl Exec {
                     let Gathering { catalog, rows, .. } = *gathering;
                     return self.answer_catalog(session, &catalog, rows, live);
                 }
-                Step::Sessions(now) => gathering.push(self.processes(session, now)),
+                Step::Sessions(now) => {
+                    let rows = self.processes(session, now);
+                    self.spend_on_list(session, rows.len());
+                    gathering.push(rows);
+                }
                 Step::Ask { questions, read } => {
                     self.ask(session, questions, read);
                     return Stage::Gathering(gathering);
@@ -224,22 +235,30 @@ impl Exec {
         }
     }
 
-    /// Goes on with the result set at the front: writes what is known of it and asks for more, unless the client has
-    /// enough to read.
+    /// Goes on with the result set at the front: looks at what has come, writes what is known of it and asks for more,
+    /// unless the client has enough to read or the session has done enough.
     fn stream(&mut self, session: &mut Session) {
         let Some(Entry { start, more, binary, stage }) = session.queue.pop_front() else { return };
         let mut stream = match stage {
             Stage::Streaming(stream) => stream,
             stage => return session.queue.push_front(Entry { start, more, binary, stage }),
         };
+        let mut left = ROWS_WORK;
         loop {
-            session.write_known(start, binary, &mut stream);
-            if stream.failure.is_some() || stream.rows.is_complete() && !stream.rows.has_next() {
+            self.look(session, start, binary, &mut stream, &mut left);
+            let idle = stream.is_idle();
+            if stream.failure.is_some() || stream.rows.is_complete() && idle {
                 self.counters.errors += u64::from(stream.failure.is_some());
                 return session.end_rows(start, more, binary, &mut stream);
             }
-            if session.is_held_up() {
+            if left == 0 {
+                self.rest(session);
+            }
+            if session.is_held_up() || session.rests {
                 break;
+            }
+            if !idle {
+                continue;
             }
             if !stream.rows.wants_more() {
                 stream.rows.finish();
@@ -247,7 +266,11 @@ impl Exec {
             }
             match stream.cursor.next(&self.config.placement) {
                 Step::End => stream.rows.finish(),
-                Step::Sessions(now) => stream.push(Ok(self.processes(session, now))),
+                Step::Sessions(now) => {
+                    let rows = self.processes(session, now);
+                    left = left.saturating_sub(self.spend_on_list(session, rows.len()));
+                    stream.push(Ok(rows));
+                }
                 Step::Ask { questions, read } => {
                     self.ask(session, questions, read);
                     break;
@@ -255,6 +278,28 @@ impl Exec {
             }
         }
         session.queue.push_front(Entry { start, more, binary, stage: Stage::Streaming(stream) });
+    }
+
+    /// Looks at rows and writes them, for so many steps at the most.
+    fn look(&mut self, session: &mut Session, start: Start, binary: bool, stream: &mut Stream, left: &mut u32) {
+        let looked = stream.rows.look(*left).unwrap_or_else(|error| {
+            stream.rows.abandon();
+            stream.failure = Some(error);
+            0
+        });
+        let steps_per_row = stream.rows.steps_per_row();
+        let most = (left.saturating_sub(looked) / steps_per_row).max(u32::from(*left > 0));
+        let written = session.write_known(start, binary, stream, most).saturating_mul(steps_per_row);
+        let steps = looked.saturating_add(written);
+        *left = left.saturating_sub(steps);
+        self.spend_on_query(session, steps);
+    }
+
+    /// A list that only this shard has was made; says how many steps that took.
+    fn spend_on_list(&mut self, session: &mut Session, rows: usize) -> u32 {
+        let steps = u32::try_from(rows).unwrap_or(u32::MAX).saturating_mul(STEPS_PER_ROW);
+        self.spend_on_query(session, steps);
+        steps
     }
 
     /// What a cursor wants to know.

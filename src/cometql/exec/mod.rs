@@ -22,7 +22,9 @@
 mod batch;
 mod carry_out;
 mod cursor;
+mod kept;
 mod numbers;
+mod script;
 mod session;
 mod tenants;
 mod turns;
@@ -45,11 +47,12 @@ use crate::storage::{Completion, Job};
 
 use super::back_off::{self, BackOff};
 use super::errors::{Code, Error};
-use super::plan::{self, CATALOG_STEPS_MAX, Database, Figures, Plan, Row, SessionView, StatementLimits, User};
-use super::sql::{self, Statement, StringEscapes, Value};
+use super::plan::{self, CATALOG_STEPS_MAX, Database, Figures, Plan, Row, StatementLimits, User};
+use super::sql::{self, Meter, StringEscapes, Value};
 use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, ServerSettings, Verdict};
 
 use carry_out::refused;
+use script::Read;
 use session::{Asked, Entry, Phase, Session, Stage, Start, UNSENT_MAX};
 use tenants::{BoundSessions, Reach};
 use turns::{STATEMENT_WORK, Turn};
@@ -74,6 +77,9 @@ pub struct ExecConfig {
     /// Bytes of rows that all sessions may hold together, of which those with a tenant's password get half. Beyond it an
     /// ORDER BY gets error 11; other answers hold a page, which has its own bound.
     pub held_bytes_max: usize,
+    /// Bytes that all sessions, also before their login, may hold together of what their clients sent: what is unread,
+    /// packets of which a part has come, long data, prepared statements. Beyond it the session that holds most ends.
+    pub kept_bytes_max: usize,
     /// Wrong passwords from one address after which its logins have to wait; 0: never.
     pub login_attempts_max: u32,
     pub tls: Tls,
@@ -96,6 +102,7 @@ impl fmt::Debug for ExecConfig {
             tenant_sessions_max,
             tenants_sessions_max,
             held_bytes_max,
+            kept_bytes_max,
             login_attempts_max,
             tls,
             delete_counts,
@@ -110,6 +117,7 @@ impl fmt::Debug for ExecConfig {
             .field("tenant_sessions_max", tenant_sessions_max)
             .field("tenants_sessions_max", tenants_sessions_max)
             .field("held_bytes_max", held_bytes_max)
+            .field("kept_bytes_max", kept_bytes_max)
             .field("login_attempts_max", login_attempts_max)
             .field("tls", tls)
             .field("delete_counts", delete_counts)
@@ -227,6 +235,8 @@ pub struct Exec {
     bound: BoundSessions,
     /// Bytes of the rows that all sessions hold.
     held: usize,
+    /// Bytes that all sessions hold of what their clients sent.
+    kept: usize,
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
@@ -257,6 +267,7 @@ impl Exec {
             turn: Turn::default(),
             bound: BoundSessions::default(),
             held: 0,
+            kept: 0,
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
@@ -318,6 +329,7 @@ impl Exec {
         self.bound.leave(&mut session);
         self.connections.remove(&session.wire.id());
         self.held -= session.held;
+        self.kept -= session.kept as usize;
         self.open -= 1;
     }
 
@@ -352,7 +364,9 @@ impl Exec {
         }
         session.paused = self.must_wait(&session);
         let received = Received { used, pause: session.paused, start_tls };
+        self.count_kept(&mut session, input.len() - used);
         self.put_back(session);
+        self.make_room();
         received
     }
 
@@ -542,7 +556,7 @@ impl Exec {
             Event::Tls | Event::Partial => {}
             Event::Command { sequence, command } => {
                 // Statements count when they begin: one command may hold a thousand.
-                if !matches!(command, Command::Query(_) | Command::Execute(_)) {
+                if !matches!(command, Command::Query(_) | Command::Execute(_) | Command::TooLong) {
                     self.spend(session, STATEMENT_WORK);
                 }
                 self.command(session, sequence, command, now, live);
@@ -640,6 +654,13 @@ impl Exec {
         }
         match command {
             Command::Query(text) => return self.query(session, sequence, &text, now),
+            Command::TooLong => {
+                let error = match session.phase {
+                    Phase::Ready => plan::query_too_long(&self.config.statements),
+                    _ => Error::new(Code::AccessDenied, NOT_LOGGED_IN),
+                };
+                return self.push_read(session, Err(error), Start::At(sequence));
+            }
             Command::Prepare(text) => return self.prepare(session, sequence, &text, now),
             Command::Execute(execute) => return self.execute(session, sequence, &execute, now),
             Command::ChangeUser(login) => {
@@ -688,77 +709,44 @@ impl Exec {
     }
 
     fn query(&mut self, session: &mut Session, sequence: u8, text: &[u8], now: Now) {
-        let steps = Cell::new(CATALOG_STEPS_MAX);
-        let plans = self.plans(session, text, now, &steps);
-        self.spend(session, CATALOG_STEPS_MAX - steps.get());
-        self.push_plans(session, plans, Start::At(sequence));
+        let (meter, steps) = (Meter::default(), Cell::new(CATALOG_STEPS_MAX));
+        let read = self.read(session, text, now, &meter, &steps);
+        self.spend_on_reading(session, &meter, &steps);
+        self.push_read(session, read, Start::At(sequence));
     }
 
-    fn push_plans(&mut self, session: &mut Session, plans: Vec<Result<Plan, Error>>, mut start: Start) {
-        let mut plans = plans.into_iter().peekable();
-        // Publications of a lone statement go out at once and overlap with those before them.
-        let alone = plans.len() == 1;
-        while let Some(planned) = plans.next() {
-            self.counters.statements += 1;
-            let more = plans.peek().is_some();
-            let stage = self.stage(session, planned, alone);
-            session.push(Entry { start, more, binary: false, stage });
-            start = Start::Continued;
-        }
-    }
-
-    /// The plans of a query; more than one only for clients that asked for multi-statements.
-    fn plans(&self, session: &mut Session, text: &[u8], now: Now, steps: &Cell<u32>) -> Vec<Result<Plan, Error>> {
-        if session.phase != Phase::Ready {
-            return vec![Err(Error::new(Code::AccessDenied, NOT_LOGGED_IN))];
-        }
-        if let Err(error) = plan::check_length(text, &self.config.statements) {
-            return vec![Err(error)];
-        }
-        let (dev, text) = match plan::take_cluster_prefix(text, self.config.statements.dev_max) {
-            Ok(prefixed) => prefixed,
-            Err(error) => return vec![Err(error)],
+    fn push_read(&mut self, session: &mut Session, read: Result<Read, Error>, start: Start) {
+        let planned = match read {
+            Ok(Read::Several(script)) => return session.push(Entry::script(start, Box::new(script))),
+            Ok(Read::Lone(plan)) => Ok(plan),
+            Err(error) => Err(error),
         };
+        self.counters.statements += 1;
+        // Publications of a lone statement go out at once and overlap with those before them.
+        let stage = self.stage(session, planned);
+        session.push(Entry { start, more: false, binary: false, stage });
+    }
+
+    /// The text of a query behind its cluster prefix, whose tenant the session has entered.
+    fn enter<'t>(&self, session: &mut Session, text: &'t [u8]) -> Result<&'t [u8], Error> {
+        if session.phase != Phase::Ready {
+            return Err(Error::new(Code::AccessDenied, NOT_LOGGED_IN));
+        }
+        plan::check_length(text, &self.config.statements)?;
+        let (dev, text) = plan::take_cluster_prefix(text, self.config.statements.dev_max)?;
         if let Some(dev) = dev {
-            if let Err(error) = session.may_enter(Database::Tenant(dev)) {
-                return vec![Err(error)];
-            }
+            session.may_enter(Database::Tenant(dev))?;
             session.dev = dev;
         }
-        let view = session.view(now, &self.config, steps);
-        if let Some(insert) = sql::fast::insert(text, self.config.escapes) {
-            return vec![plan::plan_insert(&insert, &view)];
-        }
-        if session.wire.multi_statements() {
-            let mut statements: Vec<Cow<'_, [u8]>> = Vec::new();
-            for statement in sql::statements(text) {
-                match statement {
-                    Ok(_) if statements.len() >= STATEMENTS_PER_QUERY_MAX => {
-                        let text = format!("A query may hold {STATEMENTS_PER_QUERY_MAX} statements at the most");
-                        return vec![Err(Error::new(Code::TooManyValues, text))];
-                    }
-                    Ok(statement) => statements.push(Cow::Borrowed(statement)),
-                    Err(error) => return vec![Err(error.into())],
-                }
-            }
-            if statements.len() > 1 {
-                let statements = statements.into_iter();
-                return batch::plan_each(session, &view, statements, |text, view| self.parse(&text, view));
-            }
-        }
-        vec![self.parse(text, &view).and_then(|statement| plan::plan(&statement, &view))]
-    }
-
-    fn parse(&self, text: &[u8], view: &SessionView<'_>) -> Result<Statement, Error> {
-        Ok(sql::parse_among(plan::check_text(text)?, self.config.escapes, view.names())?)
+        Ok(text)
     }
 
     fn prepare(&mut self, session: &mut Session, sequence: u8, text: &[u8], now: Now) {
-        let steps = Cell::new(CATALOG_STEPS_MAX);
+        let (meter, steps) = (Meter::default(), Cell::new(CATALOG_STEPS_MAX));
         let view = session.view(now, &self.config, &steps);
         let prepared = if session.phase == Phase::Ready {
-            plan::check_length(text, &self.config.statements)
-                .and_then(|()| Ok(sql::prepare_among(plan::check_text(text)?, self.config.escapes, view.names())?))
+            let read = |text| sql::prepare_among(text, self.config.escapes, view.names(), &meter);
+            plan::check_length(text, &self.config.statements).and_then(|()| Ok(read(plan::check_text(text)?)?))
         } else {
             Err(Error::new(Code::AccessDenied, NOT_LOGGED_IN))
         };
@@ -779,6 +767,7 @@ impl Exec {
             session.remember(id, statement);
             Ok((id, columns, parameters))
         });
+        self.spend_on_reading(session, &meter, &steps);
         let mut answer = Vec::new();
         let mut reply = session.wire.reply(sequence, &mut answer);
         match registered {
@@ -793,10 +782,10 @@ impl Exec {
 
     fn execute(&mut self, session: &mut Session, sequence: u8, execute: &wire::Execute<'_>, now: Now) {
         self.counters.statements += 1;
-        let steps = Cell::new(CATALOG_STEPS_MAX);
-        let planned = self.plan_execution(session, execute, now, &steps);
-        self.spend(session, CATALOG_STEPS_MAX - steps.get());
-        let stage = self.stage(session, planned, true);
+        let (meter, steps) = (Meter::default(), Cell::new(CATALOG_STEPS_MAX));
+        let planned = self.plan_execution(session, execute, now, &meter, &steps);
+        self.spend_on_reading(session, &meter, &steps);
+        let stage = self.stage(session, planned);
         session.push(Entry { start: Start::At(sequence), more: false, binary: true, stage });
     }
 
@@ -805,13 +794,16 @@ impl Exec {
         session: &Session,
         execute: &wire::Execute<'_>,
         now: Now,
+        meter: &Meter,
         steps: &Cell<u32>,
     ) -> Result<Plan, Error> {
+        meter.scanned(execute.bytes());
         let statement = session
             .prepared
             .get(&execute.statement)
             .ok_or_else(|| Error::new(Code::UnknownStatement, "There is no such prepared statement"))?;
         let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
+        meter.bound(statement);
         let bound = statement.bind(&values)?;
         plan::plan(&bound, &session.view(now, &self.config, steps))
     }
@@ -865,9 +857,6 @@ const NOT_LOGGED_IN: &str = "Access denied: this session did not log in with the
 
 /// Bytes of memory of all prepared statements of a session, as [`sql::Prepared::bytes`] estimates them.
 const PREPARED_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Statements in one query of a client that asked for multi-statements.
-const STATEMENTS_PER_QUERY_MAX: usize = 1000;
 
 fn value_of(parameter: Parameter<'_>) -> Result<Value<'static>, Error> {
     let number = |text: String| Value::Number(Cow::Owned(text));

@@ -10,11 +10,12 @@ use crate::cometql::plan::{
     Catalog, Database, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, User, row_weight, too_large,
 };
 use crate::cometql::sql::Prepared;
-use crate::cometql::wire::{self, Column, Connection, PausedRows};
+use crate::cometql::wire::{self, Column, ColumnKind, Connection, PausedRows};
 use crate::model::{CloseReason, ConnId, DevId, Now, ShardId, UnixTime};
 use crate::storage::{Outcome, StorageError};
 
 use super::cursor::Cursor;
+use super::script::Script;
 use super::tenants::Reach;
 use super::{ExecConfig, Tls};
 
@@ -47,6 +48,8 @@ impl Start {
 /// Small, since a session may have a thousand: what is large is boxed.
 #[derive(Debug)]
 pub(super) enum Stage {
+    /// Statements that are not read yet; nothing is pushed behind them.
+    Script(Box<Script>),
     Planned(Box<Plan>),
     /// Owners have yet to say so many times whether it is done; then the reply, or the first refusal.
     Ordering(Orders),
@@ -137,9 +140,11 @@ impl Stream {
         Self { cursor, rows, paused: None, failure: None }
     }
 
+    /// They are looked at in the session's turn, not when they come.
     pub(super) fn push(&mut self, rows: Result<Vec<Row>, Error>) {
-        if let Err(error) = rows.and_then(|rows| self.rows.push(rows)) {
-            self.failure = Some(error);
+        match rows {
+            Ok(rows) => self.rows.push(rows),
+            Err(error) => self.failure = Some(error),
         }
     }
 
@@ -149,6 +154,11 @@ impl Stream {
             let rows = self.cursor.take();
             self.push(rows);
         }
+    }
+
+    /// Whether there is nothing to look at and nothing to write.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.rows.is_looking() && !self.rows.has_next()
     }
 
     fn bytes(&self) -> usize {
@@ -170,6 +180,10 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn ready(bytes: Vec<u8>) -> Self {
         Self { start: Start::Continued, more: false, binary: false, stage: Stage::Ready(bytes) }
+    }
+
+    pub(super) fn script(start: Start, script: Box<Script>) -> Self {
+        Self { start, more: false, binary: false, stage: Stage::Script(script) }
     }
 }
 
@@ -215,6 +229,8 @@ pub(super) struct Session {
     pub(super) draining: bool,
     /// Bytes of rows that it holds, as they are counted for all sessions.
     pub(super) held: usize,
+    /// Bytes of what its client sent, as they are counted for all sessions.
+    pub(super) kept: u32,
     /// What it has done in the turn of this number, in steps of a query about the server.
     pub(super) work: u32,
     pub(super) turn: u32,
@@ -263,6 +279,7 @@ impl Session {
             unsent: 0,
             draining: false,
             held: 0,
+            kept: 0,
             work: 0,
             turn: 0,
             rests: false,
@@ -282,6 +299,15 @@ impl Session {
             + self.queue.capacity() * size_of::<Entry>()
             + self.prepared_bytes
             + self.rows_bytes()
+            + self.script_bytes()
+    }
+
+    /// Of the statements that are not read yet, which stand at the end.
+    fn script_bytes(&self) -> usize {
+        match self.queue.back().map(|last| &last.stage) {
+            Some(Stage::Script(script)) => script.bytes(),
+            _ => 0,
+        }
     }
 
     /// Of the answer that is under way: nothing but the front streams.
@@ -390,11 +416,20 @@ impl Session {
     pub(super) fn can_go_on(&self) -> bool {
         !self.is_held_up()
             && match self.queue.front().map(|front| &front.stage) {
-                Some(Stage::Planned(_)) => true,
+                Some(Stage::Script(_) | Stage::Planned(_)) => true,
                 Some(Stage::Streaming(stream)) => !stream.cursor.is_waiting(),
                 Some(Stage::Gathering(gathering)) => !gathering.cursor.is_waiting(),
                 _ => false,
             }
+    }
+
+    /// What is not read yet, if nothing stands before it.
+    pub(super) fn take_script(&mut self) -> Option<(Start, Box<Script>)> {
+        let front = self.queue.pop_front_if(|front| matches!(front.stage, Stage::Script(_)))?;
+        match front.stage {
+            Stage::Script(script) => Some((front.start, script)),
+            _ => None,
+        }
     }
 
     /// The plan of the statement at the front if that is not begun; [`Session::begun`] says what it has become.
@@ -496,19 +531,25 @@ impl Session {
 
     // Result sets that go out bit by bit
 
-    /// Writes the rows that are known, until the client has enough to read. Columns go out before the first row: a
-    /// statement that fails before has an error for its whole answer.
-    pub(super) fn write_known(&mut self, start: Start, binary: bool, stream: &mut Stream) {
-        if let Some(batch) = &mut self.batch {
-            return batch.write_known(stream, &mut self.out);
-        }
-        while !self.is_held_up()
+    /// Writes rows that are known, so many at the most and until the client has enough to read; says how many. Columns go
+    /// out before the first row: a statement that fails before has an error for its whole answer.
+    pub(super) fn write_known(&mut self, start: Start, binary: bool, stream: &mut Stream, most: u32) -> u32 {
+        let mut written = 0;
+        while written < most
+            && !self.is_held_up()
+            && stream.failure.is_none()
             && let Some(row) = stream.rows.take_row()
         {
+            written += 1;
+            if let Some(batch) = &mut self.batch {
+                batch.write_row(&row, stream, &mut self.out);
+                continue;
+            }
             let mut writer = resume(&self.wire, &mut self.out, self.sequence, start, binary, stream);
             writer.row(row.iter().map(Option::as_deref));
             stream.paused = Some(writer.pause());
         }
+        written
     }
 
     /// All rows are written, or an error tells that no more will come; the entry was taken from the front.
@@ -597,16 +638,48 @@ fn is_continued(entry: &Entry) -> bool {
     entry.start == Start::Continued && !matches!(entry.stage, Stage::Ready(_))
 }
 
+/// For rows that are not known yet: their numbers are whole.
 pub(super) fn columns(columns: &[ResultColumn]) -> Vec<Column> {
-    let column = |column: &ResultColumn| {
-        let name = column.name.clone();
-        if column.number { Column::number(name) } else { Column::text(name) }
+    let kind = |number| if number { ColumnKind::Integer } else { ColumnKind::Text };
+    columns.iter().map(|column| Column::new(column.name.clone(), kind(column.number))).collect()
+}
+
+/// For rows that are known: what is told as a number holds nothing but numbers.
+fn columns_of(rows: &ResultSet) -> Vec<Column> {
+    let kind = |place: usize| {
+        let cells = rows.rows.iter().filter_map(|row| row.get(place)?.as_deref());
+        cells.map(kind_of).try_fold(ColumnKind::Integer, |kind, cell| match (kind, cell?) {
+            (ColumnKind::Decimal(left), ColumnKind::Decimal(right)) => Some(ColumnKind::Decimal(left.max(right))),
+            (ColumnKind::Integer, other) | (other, ColumnKind::Integer) => Some(other),
+            _ => None,
+        })
     };
-    columns.iter().map(column).collect()
+    let columns = rows.columns.iter().enumerate();
+    columns
+        .map(|(place, column)| {
+            let kind = if column.number { kind(place) } else { None };
+            Column::new(column.name.clone(), kind.unwrap_or(ColumnKind::Text))
+        })
+        .collect()
+}
+
+/// `None`: no number that a column could be of.
+fn kind_of(cell: &[u8]) -> Option<ColumnKind> {
+    /// What MySQL's type has.
+    const DIGITS_MAX: usize = 65;
+    let text = std::str::from_utf8(cell).ok()?;
+    if text.parse::<i64>().is_ok() {
+        return Some(ColumnKind::Integer);
+    }
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));
+    let decimal = [before, behind].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let short = !before.is_empty() && before.len() + behind.len() <= DIGITS_MAX && behind.len() <= 30;
+    (decimal && short).then_some(ColumnKind::Decimal(behind.len() as u8))
 }
 
 fn write_rows(reply: wire::Reply<'_>, rows: &ResultSet, more: bool, binary: bool) -> u8 {
-    let columns = columns(&rows.columns);
+    let columns = columns_of(rows);
     let mut writer = if binary { reply.start_binary(&columns) } else { reply.start(&columns) };
     for row in &rows.rows {
         writer.row(row.iter().map(Option::as_deref));

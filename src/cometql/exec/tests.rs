@@ -3,9 +3,13 @@
 
 mod tenants;
 
-mod tables;
+pub(super) mod tables;
 
 mod batch;
+
+mod work;
+
+mod kept;
 
 use super::*;
 use crate::hub::{Question, Refusal, Replies};
@@ -63,6 +67,7 @@ impl Bench {
             tenant_sessions_max: 2,
             tenants_sessions_max: 3,
             held_bytes_max: 60_000,
+            kept_bytes_max: usize::MAX,
             login_attempts_max: 3,
             delete_counts: false,
             tls,
@@ -823,6 +828,7 @@ fn every_error_of_the_table_is_sent() {
         (20, format!("SELECT {} FROM users_auth WHERE id = 5", list("id", 21))),
         (21, format!("INSERT INTO users_auth ({names}) VALUES ({})", list("1", 21))),
         (1094, "KILL 77".to_owned()),
+        (1146, "SHOW CREATE TABLE nowhere".to_owned()),
     ];
     let mut sent = std::collections::BTreeSet::new();
     let mut bench = Bench::logged_in();

@@ -23,12 +23,20 @@ pub(super) const PUBLICATION_WORK: u32 = SESSION_WORK_MAX / 1024;
 /// Steps of queries about the server of all sessions together; beyond, none is begun in this turn.
 const QUERIES_WORK_MAX: u32 = 2 * CATALOG_STEPS_MAX;
 
+/// Rows of one session that are looked at and written in a turn, in the same steps: about two milliseconds.
+pub(super) const ROWS_WORK: u32 = CATALOG_STEPS_MAX / 20;
+
+/// The same of all sessions together, queries about the server included; beyond, no further session looks at rows.
+const ALL_ROWS_WORK_MAX: u32 = CATALOG_STEPS_MAX / 4;
+
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     number: u32,
-    /// Steps of queries about the server, of all sessions.
+    /// Steps of queries and for rows, of all sessions.
     queries: u32,
     resting: Vec<ConnId>,
+    /// Those that rest because of what others did. They come first in the next turn.
+    put_off: Vec<ConnId>,
 }
 
 #[cfg(test)]
@@ -49,7 +57,8 @@ impl Exec {
     pub fn next_turn(&mut self) -> bool {
         self.turn.number = self.turn.number.wrapping_add(1);
         self.turn.queries = 0;
-        let resting = std::mem::take(&mut self.turn.resting);
+        let mut resting = std::mem::take(&mut self.turn.put_off);
+        resting.append(&mut self.turn.resting);
         let any = !resting.is_empty();
         for id in resting {
             let Some(mut session) = self.take(id) else { continue };
@@ -81,13 +90,15 @@ impl Exec {
 
     /// Whether nothing more is to be begun for the session in this turn.
     pub(super) fn has_done_enough(&mut self, session: &mut Session) -> bool {
-        let asks = || match session.queue.front().map(|front| &front.stage) {
-            Some(Stage::Planned(plan)) => matches!(**plan, Plan::Catalog(_)),
-            Some(Stage::Gathering(_)) => true,
-            _ => false,
+        let most = match session.queue.front().map(|front| &front.stage) {
+            Some(Stage::Planned(plan)) if matches!(**plan, Plan::Catalog(_)) => QUERIES_WORK_MAX,
+            Some(Stage::Gathering(_)) => QUERIES_WORK_MAX,
+            Some(Stage::Streaming(stream)) if !stream.is_idle() => ALL_ROWS_WORK_MAX,
+            _ => u32::MAX,
         };
-        if !session.rests && self.turn.queries >= QUERIES_WORK_MAX && asks() {
-            self.rest(session);
+        if !session.rests && self.turn.queries >= most {
+            session.rests = true;
+            self.turn.put_off.push(session.id);
         }
         session.rests
     }
@@ -97,7 +108,7 @@ impl Exec {
         session.rests || session.holds_back(self.config.pipeline_max)
     }
 
-    fn rest(&mut self, session: &mut Session) {
+    pub(super) fn rest(&mut self, session: &mut Session) {
         if !session.rests {
             session.rests = true;
             self.turn.resting.push(session.id);
@@ -105,6 +116,6 @@ impl Exec {
     }
 
     pub(super) fn turn_bytes(&self) -> usize {
-        self.turn.resting.capacity() * size_of::<ConnId>()
+        (self.turn.resting.capacity() + self.turn.put_off.capacity()) * size_of::<ConnId>()
     }
 }

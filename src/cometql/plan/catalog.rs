@@ -95,7 +95,7 @@ fn settle(scalar: &mut Scalar, session: &SessionView<'_>) {
     }
 }
 
-/// The view that a query names. Error: 15, for what other servers have there.
+/// The view that a query names. Error: 1146, for what other servers have there.
 fn find(table: &TableName<'_>) -> Result<&'static View, Error> {
     const STATUS: [&str; 5] =
         ["global_status", "session_status", "global_variables", "session_variables", "processlist"];
@@ -108,7 +108,7 @@ fn find(table: &TableName<'_>) -> Result<&'static View, Error> {
         "" => None,
         name if name.eq_ignore_ascii_case("mysql") => {
             let text = "There is no database mysql: who may log in stands in comet.ini, [main] and [tenant N]";
-            return Err(Error::new(Code::NotFound, text));
+            return Err(Error::new(Code::NoSuchTable, text));
         }
         name if name.eq_ignore_ascii_case(DATABASE) => {
             let text = "Tables of CometQL and of information_schema cannot be joined: ask for them one by one";
@@ -119,7 +119,7 @@ fn find(table: &TableName<'_>) -> Result<&'static View, Error> {
     found.ok_or_else(|| {
         let shown: String = table.name.chars().filter(|shown| !shown.is_control()).take(64).collect();
         let text = format!("The table `{shown}` does not exist there: SHOW TABLES FROM {SCHEMA} lists those that do");
-        Error::new(Code::NotFound, text)
+        Error::new(Code::NoSuchTable, text)
     })
 }
 

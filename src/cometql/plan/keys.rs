@@ -51,6 +51,16 @@ impl Keys {
         }
     }
 
+    /// Whether there is no other key than the one that is written here.
+    pub(super) fn names_only(&self, written: &Value<'_>) -> bool {
+        let Some(text) = written.text() else { return self.is_empty() };
+        match self {
+            Self::Users(users) => users.len() <= 1 && users.iter().all(|user| user_id(text) == Some(*user)),
+            Self::All => false,
+            others => others.len() <= 1 && others.cells().iter().all(|cell| &**cell == text.trim_ascii()),
+        }
+    }
+
     /// Those in the places for which `keep` is true.
     pub(super) fn retain(&mut self, keep: &[bool]) {
         fn pick<K>(keys: &mut Vec<K>, keep: &[bool]) {
@@ -172,6 +182,11 @@ pub(super) fn keys(
             return Err(Error::new(Code::NotImplemented, text));
         }
     };
+    if key == Key::Pipe && values.iter().any(|value| is_fraction(value)) {
+        // INSERT refuses it as well. Were it "no such row", the row of the same number in plain digits would stay.
+        let text = format!("The field `{key_name}` is a text: a number there has no point, or stands in quotes");
+        return Err(Error::new(Code::Invalid, text));
+    }
     let texts = values.into_iter().filter_map(Value::text);
     Ok(match key {
         Key::User { least } => Keys::Users(collect(texts.filter_map(user_id).filter(|user| user.get() >= least))),
@@ -182,6 +197,11 @@ pub(super) fn keys(
         Key::Text { bytes_max } => Keys::Texts(collect(texts.filter(|text| text.len() <= bytes_max).map(Box::from))),
         Key::None => Keys::All,
     })
+}
+
+/// `5.0` and `5e+0` without quotes, whole or not.
+fn is_fraction(value: &Value<'_>) -> bool {
+    matches!(value, Value::Number(text) if text.contains(['.', '+']))
 }
 
 /// Each key once: a row is one row, however often it is asked for. (CppComet repeated it.)

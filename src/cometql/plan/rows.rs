@@ -4,8 +4,11 @@
 //! the source's columns and gets the answer.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
+use super::like::{self, Effort, Progress};
+use super::numbers;
+use super::stream::RowStream;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::Operator;
 use crate::model::{PipeName, UserId};
@@ -16,7 +19,7 @@ pub type Row = Vec<Box<str>>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultColumn {
     pub name: String,
-    /// Whether clients may treat it as a number. Columns of tables never are: they have always been strings.
+    /// Whether clients may treat it as a number.
     pub number: bool,
 }
 
@@ -61,6 +64,17 @@ pub(super) enum Test {
     },
 }
 
+impl Test {
+    /// How many conditions there are.
+    pub(super) fn conditions(&self) -> u32 {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::conditions).sum(),
+            Self::Not(part) => part.conditions(),
+            Self::Constant(_) | Self::Unknown | Self::Compare { .. } | Self::In { .. } | Self::Like { .. } => 1,
+        }
+    }
+}
+
 /// A list of values, prepared to be searched once per row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Values {
@@ -72,7 +86,7 @@ pub(super) struct Values {
 impl<'v> FromIterator<&'v str> for Values {
     fn from_iter<I: IntoIterator<Item = &'v str>>(values: I) -> Self {
         let texts: BTreeSet<Box<str>> = values.into_iter().map(Box::from).collect();
-        let numbers = texts.iter().filter_map(|text| text.trim_ascii().parse().ok()).collect();
+        let numbers = texts.iter().filter_map(|text| numbers::whole(text)).collect();
         Self { texts, numbers }
     }
 }
@@ -92,6 +106,8 @@ pub(super) enum Cell {
     Constant(Option<Box<str>>),
     /// How many rows there are; then the answer has one row.
     Count,
+    /// Whether there are any, as 1 or 0; then the answer has one row.
+    Exists,
 }
 
 /// What to make of a source's rows.
@@ -104,6 +120,8 @@ pub struct RowQuery {
     pub(super) order: Vec<(usize, bool)>,
     pub(super) offset: u64,
     pub(super) count: u64,
+    /// If rows are counted: offset and count of those that are.
+    pub(super) counted: (u64, u64),
     /// Whether `=` and LIKE ignore ASCII case, as MySQL's lists of SHOW do. Tables compare bytes.
     pub(super) ignore_case: bool,
     /// What the values of the answer may weigh together.
@@ -118,7 +136,7 @@ impl RowQuery {
             .enumerate()
             .map(|(place, column)| Projected {
                 heading: column.name.to_owned(),
-                number: false,
+                number: column.number,
                 cell: Cell::Column(place),
             })
             .collect();
@@ -129,6 +147,7 @@ impl RowQuery {
             order: Vec::new(),
             offset: 0,
             count: u64::MAX,
+            counted: (0, u64::MAX),
             ignore_case: false,
             bytes_max: usize::MAX,
         }
@@ -138,10 +157,13 @@ impl RowQuery {
     /// when the answer weighs too much.
     pub fn apply(self, rows: Vec<Row>) -> Result<ResultSet, Error> {
         let bytes_max = self.bytes_max;
+        let column = |column: &Projected| ResultColumn { name: column.heading.clone(), number: column.number };
+        let columns = self.output.iter().map(column).collect();
         let mut stream = self.stream();
-        stream.push(rows)?;
+        stream.push(rows);
+        stream.look(u32::MAX)?;
         stream.finish();
-        let columns = stream.columns();
+        stream.look(u32::MAX)?;
         let mut bytes = 0_usize;
         let rows = std::iter::from_fn(|| stream.take_row())
             .map(|row| {
@@ -155,43 +177,62 @@ impl RowQuery {
 
     /// The same, for rows that come bit by bit.
     pub fn stream(self) -> RowStream {
-        RowStream { query: self, rows: VecDeque::new(), held_bytes: 0, found: 0, admitted: 0, complete: false }
+        RowStream::new(self)
     }
 
     /// The columns of the answer.
     pub fn columns(&self) -> Vec<ResultColumn> {
-        let column = |column: &Projected| ResultColumn { name: column.heading.clone(), number: column.number };
+        let column = |column: &Projected| {
+            // Beside rows that are not known yet, nothing but whole numbers is told as a number.
+            let whole = match &column.cell {
+                Cell::Constant(Some(text)) => text.parse::<i64>().is_ok(),
+                _ => true,
+            };
+            ResultColumn { name: column.heading.clone(), number: column.number && whole }
+        };
         self.output.iter().map(column).collect()
     }
 
-    /// Whether the condition is true for this row.
+    /// Whether the condition is true for this row. False also when the effort is used up, which its owner has to check.
     pub(super) fn holds(&self, row: &Row, effort: &mut Effort) -> bool {
-        self.test.truth(row, self, effort) == Some(true)
+        self.truth(row, &mut Looked::default(), effort) == Some(true)
     }
 
-    fn counts(&self) -> bool {
-        self.output.iter().any(|column| column.cell == Cell::Count)
+    /// The same in several goes: `None` when the effort is used up before it is known.
+    pub(super) fn truth(&self, row: &Row, looked: &mut Looked, effort: &mut Effort) -> Option<bool> {
+        looked.at = 0;
+        self.test.truth(row, self, looked, effort).ok().map(|truth| truth == Some(true))
     }
 
-    fn project(&self, mut row: Row, total: u64) -> Vec<Option<Box<[u8]>>> {
+    /// Offset and count of the rows that are given out or counted.
+    pub(super) fn window(&self) -> (u64, u64) {
+        if self.counts() { self.counted } else { (self.offset, self.count) }
+    }
+
+    pub(super) fn counts(&self) -> bool {
+        self.output.iter().any(|column| matches!(column.cell, Cell::Count | Cell::Exists))
+    }
+
+    pub(super) fn project(&self, mut row: Row, total: u64) -> Vec<Option<Box<[u8]>>> {
         self.output
             .iter()
             .map(|column| match &column.cell {
                 Cell::Column(place) => Some(row.get_mut(*place).map(std::mem::take).unwrap_or_default()),
                 Cell::Constant(text) => text.clone(),
                 Cell::Count => Some(total.to_string().into()),
+                Cell::Exists => Some(if total > 0 { "1" } else { "0" }.into()),
             })
             .map(|text| text.map(str::into_boxed_bytes))
             .collect()
     }
 
-    fn compare_rows(&self, left: &Row, right: &Row) -> Ordering {
+    pub(super) fn compare_rows(&self, left: &Row, right: &Row) -> Ordering {
         self.order
             .iter()
             .map(|(column, descending)| {
                 let ordering = match (left.get(*column), right.get(*column)) {
                     (Some(left), Some(right)) if self.is_number(*column) => {
-                        compare_numbers(left, right).unwrap_or_else(|| left.cmp(right))
+                        numbers::compare(left, right).unwrap_or_else(|| left.cmp(right))
                     }
                     (left, right) => left.cmp(&right),
                 };
@@ -201,6 +242,10 @@ impl RowQuery {
             .unwrap_or(Ordering::Equal)
     }
 
+    pub(super) fn is_number_cell(&self, cell: &Cell) -> bool {
+        matches!(cell, Cell::Column(column) if self.is_number(*column))
+    }
+
     fn is_number(&self, column: usize) -> bool {
         self.source.get(column).is_some_and(|column| column.number)
     }
@@ -208,7 +253,7 @@ impl RowQuery {
     /// How a cell compares to a written value; `None` when they do not compare, such as a number to a word.
     fn compare(&self, column: usize, cell: &str, value: &str) -> Option<Ordering> {
         if self.is_number(column) {
-            return compare_numbers(cell, value);
+            return numbers::compare(cell, value);
         }
         if self.ignore_case {
             return Some(cell.to_ascii_lowercase().cmp(&value.to_ascii_lowercase()));
@@ -225,116 +270,6 @@ impl RowQuery {
     }
 }
 
-/// The answer to a query while its rows still come. Only ORDER BY has to hold them all.
-///
-/// Rows go in with [`push`](Self::push), what they make of the answer comes out of [`take_row`](Self::take_row).
-#[derive(Debug)]
-pub struct RowStream {
-    query: RowQuery,
-    /// Not given out yet. They wait for their order if there is one and the stream is not complete.
-    rows: VecDeque<Row>,
-    held_bytes: usize,
-    /// Rows for which the condition is true.
-    found: u64,
-    /// Those of them that are in the window of LIMIT; without an order only.
-    admitted: u64,
-    complete: bool,
-}
-
-impl RowStream {
-    /// Rows of the source, which have its columns in order. Errors: 11 when LIKE would take too long for these rows, or
-    /// when the rows that wait for their order weigh too much.
-    pub fn push(&mut self, rows: Vec<Row>) -> Result<(), Error> {
-        let mut effort = Effort::default();
-        for row in rows {
-            if !self.query.holds(&row, &mut effort) {
-                continue;
-            }
-            self.found = self.found.saturating_add(1);
-            if self.query.counts() {
-                continue;
-            }
-            if self.query.order.is_empty() {
-                if self.found <= self.query.offset || self.admitted >= self.query.count {
-                    continue;
-                }
-                self.admitted += 1;
-            }
-            self.held_bytes = self.held_bytes.saturating_add(weight(&row));
-            if !self.query.order.is_empty() && self.held_bytes > self.query.bytes_max {
-                return Err(too_large(self.query.bytes_max));
-            }
-            self.rows.push_back(row);
-        }
-        effort.check()
-    }
-
-    /// Whether further rows could change the answer.
-    pub fn wants_more(&self) -> bool {
-        !self.complete && (self.query.counts() || !self.query.order.is_empty() || self.admitted < self.query.count)
-    }
-
-    /// No more rows will come.
-    pub fn finish(&mut self) {
-        if std::mem::replace(&mut self.complete, true) {
-            return;
-        }
-        if self.query.counts() {
-            self.rows.push_back(Row::new());
-        } else if !self.query.order.is_empty() {
-            let query = &self.query;
-            // Stable, so that rows which compare equal stay in the order asked.
-            self.rows.make_contiguous().sort_by(|left, right| query.compare_rows(left, right));
-        } else {
-            return;
-        }
-        let offset = usize::try_from(self.query.offset).unwrap_or(usize::MAX);
-        self.rows.drain(..offset.min(self.rows.len()));
-        self.rows.truncate(usize::try_from(self.query.count).unwrap_or(usize::MAX));
-    }
-
-    /// Whether all rows have to be held before the first of them goes out.
-    pub fn sorts(&self) -> bool {
-        !self.query.order.is_empty()
-    }
-
-    /// Lets go of the rows that are held: the answer is not to be finished.
-    pub fn abandon(&mut self) {
-        self.rows = VecDeque::new();
-        self.held_bytes = 0;
-    }
-
-    /// The next row of the answer, if it is known already.
-    pub fn take_row(&mut self) -> Option<Vec<Option<Box<[u8]>>>> {
-        if !self.has_next() {
-            return None;
-        }
-        let row = self.rows.pop_front()?;
-        self.held_bytes = self.held_bytes.saturating_sub(weight(&row));
-        Some(self.query.project(row, self.found))
-    }
-
-    /// Whether no more rows will come.
-    pub fn is_complete(&self) -> bool {
-        self.complete
-    }
-
-    /// Whether a row of the answer is known already.
-    pub fn has_next(&self) -> bool {
-        !self.rows.is_empty() && (self.complete || self.query.order.is_empty())
-    }
-
-    /// The columns of the answer.
-    pub fn columns(&self) -> Vec<ResultColumn> {
-        self.query.columns()
-    }
-
-    /// Bytes of the rows that are held.
-    pub fn bytes(&self) -> usize {
-        self.held_bytes + self.rows.capacity() * size_of::<Row>()
-    }
-}
-
 /// What a row takes in memory, about.
 pub fn weight(row: &Row) -> usize {
     row.iter().fold(size_of::<Row>(), |sum, cell| sum.saturating_add(size_of::<Box<str>>()).saturating_add(cell.len()))
@@ -346,46 +281,53 @@ pub fn too_large(bytes_max: usize) -> Error {
     Error::new(Code::TooLong, text)
 }
 
-/// How much longer LIKE may look, in characters. It can take the product of the lengths of text and pattern, and the
-/// session's shard serves nobody else meanwhile.
-pub(super) struct Effort(u32);
-
-impl Default for Effort {
-    fn default() -> Self {
-        /// Some hundredths of a second.
-        const LIKE_STEPS_MAX: u32 = 10_000_000;
-        Self(LIKE_STEPS_MAX)
-    }
+/// How far the condition of one row is looked at, in case that it takes more than one go.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// What the comparisons by LIKE gave, in the order in which the condition comes to them.
+    likes: Vec<bool>,
+    /// How many of them this go has come to.
+    at: usize,
+    /// Of the next one.
+    progress: Progress,
 }
 
-impl Effort {
-    pub(super) fn new(steps: u32) -> Self {
-        Self(steps)
-    }
-
-    fn step(&mut self) -> bool {
-        self.0 = self.0.saturating_sub(1);
-        self.0 > 0
-    }
-
-    pub(super) fn check(&self) -> Result<(), Error> {
-        if self.0 > 0 {
-            return Ok(());
+impl Looked {
+    /// `None`: the effort is used up.
+    fn like(&mut self, pattern: &str, text: &str, ignore_case: bool, effort: &mut Effort) -> Option<bool> {
+        let known = self.likes.get(self.at).copied();
+        let found = match known {
+            Some(known) => known,
+            None => like::go_on(pattern, text, ignore_case, &mut self.progress, effort)?,
+        };
+        if known.is_none() {
+            self.progress = Progress::default();
+            self.likes.push(found);
         }
-        Err(Error::new(Code::TooLong, "LIKE has too much text to look at: name fewer rows, or use a simpler pattern"))
+        self.at += 1;
+        Some(found)
     }
 }
+
+/// The effort is used up before it is known.
+struct Interrupted;
 
 impl Test {
     /// SQL's three-valued logic; `None` is unknown.
-    fn truth(&self, row: &Row, query: &RowQuery, effort: &mut Effort) -> Option<bool> {
+    fn truth(
+        &self,
+        row: &Row,
+        query: &RowQuery,
+        looked: &mut Looked,
+        effort: &mut Effort,
+    ) -> Result<Option<bool>, Interrupted> {
         let cell = |column: &usize| row.get(*column).map_or("", |cell| &**cell);
-        Some(match self {
-            Self::All(parts) => return combine(parts.iter().map(|part| part.truth(row, query, effort)), false),
-            Self::Any(parts) => return combine(parts.iter().map(|part| part.truth(row, query, effort)), true),
-            Self::Not(part) => !part.truth(row, query, effort)?,
+        Ok(Some(match self {
+            Self::All(parts) => return combine(parts, false, |part| part.truth(row, query, looked, effort)),
+            Self::Any(parts) => return combine(parts, true, |part| part.truth(row, query, looked, effort)),
+            Self::Not(part) => return Ok(part.truth(row, query, looked, effort)?.map(|truth| !truth)),
             Self::Constant(truth) => *truth,
-            Self::Unknown => return None,
+            Self::Unknown => return Ok(None),
             Self::Compare { column, operator, value } => {
                 query.compare(*column, cell(column), value).is_some_and(|ordering| match operator {
                     Operator::Equal => ordering.is_eq(),
@@ -399,74 +341,32 @@ impl Test {
             Self::In { column, values, unknown } => {
                 let found = query.is_among(*column, cell(column), values);
                 if !found && *unknown {
-                    return None;
+                    return Ok(None);
                 }
                 found
             }
-            Self::Like { column, pattern } => like(pattern, cell(column), query.ignore_case, effort),
-        })
+            Self::Like { column, pattern } => {
+                looked.like(pattern, cell(column), query.ignore_case, effort).ok_or(Interrupted)?
+            }
+        }))
     }
 }
 
 /// AND (`decisive` false) or OR (`decisive` true) of the parts.
-fn combine(mut parts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
-    parts
-        .try_fold(Some(!decisive), |known, part| match part {
-            Some(truth) if truth == decisive => Err(()),
-            Some(_) => Ok(known),
-            None => Ok(None),
-        })
-        .unwrap_or(Some(decisive))
-}
-
-/// Whole numbers of any length a `i128` holds, else fractions; `None` when one of them is no number.
-fn compare_numbers(left: &str, right: &str) -> Option<Ordering> {
-    let (left, right) = (left.trim_ascii(), right.trim_ascii());
-    if let (Ok(left), Ok(right)) = (left.parse::<i128>(), right.parse::<i128>()) {
-        return Some(left.cmp(&right));
-    }
-    left.parse::<f64>().ok()?.partial_cmp(&right.parse::<f64>().ok()?)
-}
-
-/// SQL's LIKE: `%` any text, `_` any character, a backslash takes the next one literally. False when the effort is
-/// spent, which its owner has to check.
-pub(super) fn like(pattern: &str, text: &str, ignore_case: bool, effort: &mut Effort) -> bool {
-    let same = |left: char, right: char| left == right || ignore_case && left.eq_ignore_ascii_case(&right);
-    let (mut pattern, mut text) = (pattern.chars(), text.chars());
-    // The pattern behind the last `%`, and the text from where it was tried.
-    let mut retry = None;
-    while effort.step() {
-        let mut rest = pattern.clone();
-        match rest.next() {
-            Some('%') => {
-                pattern = rest;
-                retry = Some((pattern.clone(), text.clone()));
-                continue;
-            }
-            None if text.as_str().is_empty() => return true,
-            None => {}
-            Some(wanted) => {
-                let mut text_rest = text.clone();
-                let matches = text_rest.next().is_some_and(|found| match wanted {
-                    '_' => true,
-                    '\\' => same(rest.next().unwrap_or('\\'), found),
-                    wanted => same(wanted, found),
-                });
-                if matches {
-                    (pattern, text) = (rest, text_rest);
-                    continue;
-                }
-            }
+fn combine(
+    parts: &[Test],
+    decisive: bool,
+    mut truth: impl FnMut(&Test) -> Result<Option<bool>, Interrupted>,
+) -> Result<Option<bool>, Interrupted> {
+    let mut known = Some(!decisive);
+    for part in parts {
+        match truth(part)? {
+            Some(truth) if truth == decisive => return Ok(Some(decisive)),
+            Some(_) => {}
+            None => known = None,
         }
-        let Some((pattern_from, text_from)) = &mut retry else {
-            return false;
-        };
-        if text_from.next().is_none() {
-            return false;
-        }
-        (pattern, text) = (pattern_from.clone(), text_from.clone());
     }
-    false
+    Ok(known)
 }
 
 /// Rows of `pipes` from subscriber counts.

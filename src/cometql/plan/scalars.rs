@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::rows::{Effort, like};
+use super::like::{Effort, like};
 use super::variables::Moment;
 use crate::cometql::errors::{Code, Error};
 

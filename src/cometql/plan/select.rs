@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::keys::{self, Keys};
-use super::rows::{Cell, Effort, Projected, Row, RowQuery, SourceColumn, Test};
+use super::like::Effort;
+use super::rows::{Cell, Projected, Row, RowQuery, SourceColumn, Test};
 use super::variables::evaluate;
 use super::{DONE, Plan, Reply, SessionView, Source, check_name, find_column, find_table, not_implemented};
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::sql::{Condition, Delete, Expression, Item, Limit, Order, Select, Value};
+use crate::cometql::sql::{Condition, Delete, Expression, Item, Limit, Order, Select, Summary, Value};
 use crate::cometql::tables::{COLUMNS_MAX, Key, Table, TableId};
 use crate::model::{DevId, MessageId, PipeKey, PipeName, UserId};
 use crate::storage::Write;
@@ -34,8 +35,9 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
         None => Err(keys::missing(key_name(table))),
     };
     window(&mut query, select.limit.as_ref())?;
+    summarise(&mut query, &select.summary)?;
     let keys = keys?;
-    if keys.is_empty() || query.count == 0 {
+    if keys.is_empty() || query.window().1 == 0 {
         return Ok(Plan::Reply(Reply::Rows(query.apply(Vec::new())?)));
     }
     let source = match (table.id, keys) {
@@ -70,7 +72,25 @@ fn select_expressions(select: &Select, session: &SessionView<'_>) -> Result<Plan
         query.test = keys::compile(condition, &none)?;
     }
     window(&mut query, select.limit.as_ref())?;
+    summarise(&mut query, &select.summary)?;
     Ok(Plan::Reply(Reply::Rows(query.apply(vec![Row::new()])?)))
+}
+
+/// The query asks for one row about the rows that it would give. Error: 2 when that is one row already.
+fn summarise(query: &mut RowQuery, summary: &Summary) -> Result<(), Error> {
+    let (heading, cell, most) = match summary {
+        Summary::Rows => return Ok(()),
+        Summary::Count(heading) => (heading, Cell::Count, u64::MAX),
+        Summary::Exists(heading) => (heading, Cell::Exists, 1),
+    };
+    if query.counts() {
+        return Err(Error::new(Code::NotImplemented, "COUNT within EXISTS or another COUNT: ask for it alone"));
+    }
+    query.counted = (query.offset, query.count.min(most));
+    (query.offset, query.count) = (0, u64::MAX);
+    query.order.clear();
+    query.output = vec![Projected { heading: heading.to_string(), number: true, cell }];
+    Ok(())
 }
 
 /// DELETE looks at keys only: storage deletes by key, and a condition on another column would have to be ignored.
@@ -107,7 +127,7 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
     let deletion = if let Some(other) = second {
         pairs(table, &keys, &other, &query, session)?
     } else {
-        keep_matching(&mut keys, table.key_column, &query)?;
+        keep_matching(&mut keys, table.key_column, &query, session)?;
         singles(table, keys, session)?
     };
     limited(deletion, &query)
@@ -195,6 +215,8 @@ fn pairs(
             }
         }
     }
+    let tests = u32::try_from(cells.len().saturating_mul(others.len())).unwrap_or(u32::MAX);
+    session.took(tests.saturating_mul(query.test.conditions()))?;
     let mut effort = Effort::default();
     let mut row: Row = vec![Box::default(); table.columns.len()];
     let mut writes = Vec::new();
@@ -222,7 +244,7 @@ fn pairs(
             _ => return Err(not_implemented(table, "DELETE")),
         }
     }
-    effort.check()?;
+    session.looked(&effort)?;
     Ok(Deletion::Writes(writes))
 }
 
@@ -257,13 +279,18 @@ fn delete_by_other_key(
             ids.push(id);
         }
     }
-    effort.check()?;
+    session.looked(&effort)?;
     let writes = vec![Write::DeleteFromHistory { dev: session.dev, pipes: None, ids }];
     limited(Deletion::Writes(writes), query)
 }
 
 /// Only the keys for which the condition is true.
-pub(super) fn keep_matching(keys: &mut Keys, column: usize, query: &RowQuery) -> Result<(), Error> {
+pub(super) fn keep_matching(
+    keys: &mut Keys,
+    column: usize,
+    query: &RowQuery,
+    session: &SessionView<'_>,
+) -> Result<(), Error> {
     let mut effort = Effort::default();
     let mut row: Row = vec![Box::default(); column.saturating_add(1)];
     let mut holds = |cell: &str| {
@@ -272,7 +299,7 @@ pub(super) fn keep_matching(keys: &mut Keys, column: usize, query: &RowQuery) ->
     };
     let keep: Vec<bool> = keys.cells().iter().map(|cell| holds(cell)).collect();
     keys.retain(&keep);
-    effort.check()
+    session.looked(&effort)
 }
 
 pub(super) fn column_name(table: &Table, column: usize) -> &'static str {
@@ -335,7 +362,12 @@ fn project(
                 let heading = heading.to_string();
                 output.push(match expression {
                     Expression::Column(name) => {
-                        Projected { heading, number: false, cell: Cell::Column(find_column(find(name), name)?) }
+                        let cell = Cell::Column(find_column(find(name), name)?);
+                        Projected { heading, number: query.is_number_cell(&cell), cell }
+                    }
+                    Expression::ColumnOrText(text) => {
+                        let cell = find(text).map_or_else(|| Cell::Constant(Some(text.clone())), Cell::Column);
+                        Projected { heading, number: query.is_number_cell(&cell), cell }
                     }
                     Expression::CountColumn(name) => {
                         find_column(find(name), name)?;
@@ -357,6 +389,7 @@ fn project(
             }
         }
     }
+    session.looked(&effort)?;
     let mut columns = BTreeSet::new();
     let twice = output.iter().filter_map(Projected::column).any(|column| !columns.insert(column));
     if twice {

@@ -29,7 +29,7 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
         Subject::TableStatus { database } => {
             list(&STATUS_COLUMNS, tables_of(database.as_deref()).map(table_status).collect(), filter)
         }
-        Subject::Columns { table, full: false } => plan_describe(table, filter),
+        Subject::Columns { table, full: false } => describe(table, "SHOW COLUMNS", filter),
         Subject::Columns { table, full: true } => {
             let columns = columns_of(table, "SHOW COLUMNS")?.into_iter();
             let known = Table::find(&table.name).filter(|_| view_of(table).is_none());
@@ -95,7 +95,11 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
 }
 
 pub(super) fn plan_describe(table: &TableName<'_>, filter: &ShowFilter) -> Result<Plan, Error> {
-    let rows = columns_of(table, "DESCRIBE")?.into_iter().map(row);
+    describe(table, "DESCRIBE", filter)
+}
+
+fn describe(table: &TableName<'_>, verb: &str, filter: &ShowFilter) -> Result<Plan, Error> {
+    let rows = columns_of(table, verb)?.into_iter().map(row);
     list(&["Field", "Type", "Null", "Key", "Default", "Extra"], rows.collect(), filter)
 }
 

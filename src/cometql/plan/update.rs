@@ -41,11 +41,9 @@ pub(super) fn plan_update(update: &Update, session: &SessionView<'_>) -> Result<
         let text = format!("UPDATE of `{}` takes conditions on `{}` only", table.name, key_name(table));
         return Err(Error::new(Code::NotImplemented, text));
     }
-    keep_matching(&mut keys, table.key_column, &query)?;
+    keep_matching(&mut keys, table.key_column, &query, session)?;
     // Graphical clients set all columns of the row that was edited.
-    let is_own = |(_, key): (_, &Value<'_>)| {
-        keys.cells().iter().all(|cell| key.text().is_some_and(|text| text.trim_ascii() == &**cell)) && keys.len() <= 1
-    };
+    let is_own = |(_, key): (_, &Value<'_>)| keys.names_only(key);
     if !key.is_none_or(is_own) {
         let text = format!("UPDATE does not change `{}`: DELETE the row and INSERT another", key_name(table));
         return Err(Error::new(Code::NotImplemented, text));

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::SessionView;
-use super::rows::Effort;
+use super::like::Effort;
 use super::scalars::{self, Field};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Expression, Value};
@@ -104,6 +104,7 @@ pub(super) fn evaluate(
             session.step(value.as_ref().map_or(0, |text| text.len()))?;
             (value.map(Cow::into_owned), scalars::gives_number(name))
         }
+        Expression::ColumnOrText(text) => (Some(text.to_string()), false),
         Expression::Column(name) => super::find_column(None, name).map(|_| (None, false))?,
         Expression::CountRows | Expression::CountColumn(_) => {
             return Err(Error::new(Code::Syntax, "COUNT cannot stand inside another function"));

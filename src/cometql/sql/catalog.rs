@@ -164,6 +164,25 @@ impl Query {
 }
 
 impl Scalar {
+    pub(super) fn each_value(&mut self, visit: &mut dyn FnMut(&mut Value<'static>)) {
+        self.each(&mut |scalar| {
+            if let Self::Value(value) = scalar {
+                visit(value);
+            }
+        });
+    }
+
+    /// Whether it is computed from values alone.
+    pub(super) fn is_constant(&self) -> bool {
+        match self {
+            Self::Value(_) | Self::Variable(_) => true,
+            Self::Call { arguments, .. } => arguments.iter().all(Self::is_constant),
+            Self::Column { .. } | Self::Aggregate { .. } | Self::Query(_) | Self::Exists(_) | Self::InQuery { .. } => {
+                false
+            }
+        }
+    }
+
     fn each(&mut self, visit: &mut dyn FnMut(&mut Self)) {
         visit(self);
         match self {
@@ -188,6 +207,21 @@ impl Scalar {
                 scalar.each_table(visit);
                 query.each_table(visit);
             }
+        }
+    }
+
+    /// How many values, names and functions it is made of; a query within it counts as many as it has entries.
+    pub(super) fn parts(&self) -> usize {
+        let sum = |parts: usize, part: &Self| parts.saturating_add(part.parts());
+        let of_query = |query: &Query| query.blocks.iter().map(|block| block.entries.len()).sum::<usize>();
+        match self {
+            Self::Value(_) | Self::Column { .. } | Self::Variable(_) => 1,
+            Self::Call { arguments, .. } => arguments.iter().fold(1, sum),
+            Self::Aggregate { argument, .. } => {
+                argument.iter().map(|argument| argument.parts()).fold(1, usize::saturating_add)
+            }
+            Self::Query(query) | Self::Exists(query) => of_query(query),
+            Self::InQuery { scalar, query } => scalar.parts().saturating_add(of_query(query)),
         }
     }
 

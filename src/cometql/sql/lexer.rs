@@ -69,7 +69,12 @@ pub(super) fn tokens(query: &str, escapes: StringEscapes) -> Result<Vec<Token<'_
         }
         let mut token = token(query, element, escapes);
         match token.text.as_ref() {
-            _ if token.kind == TokenKind::Text && last_end == element.start => introduced(&mut tokens, &mut token)?,
+            _ if token.kind == TokenKind::Text => {
+                if last_end == element.start {
+                    introduced(&mut tokens, &mut token)?;
+                }
+                drop_character_set(&mut tokens);
+            }
             _ if token.kind == TokenKind::Number => signed(&mut tokens, &mut token),
             "(" if token.kind == TokenKind::Symbol => {
                 depth = depth.saturating_add(1);
@@ -79,6 +84,7 @@ pub(super) fn tokens(query: &str, escapes: StringEscapes) -> Result<Vec<Token<'_
             }
             ")" if token.kind == TokenKind::Symbol => depth = depth.saturating_sub(1),
             "?" if token.kind == TokenKind::Symbol => {
+                drop_character_set(&mut tokens);
                 token = Token { kind: TokenKind::Placeholder, text: placeholders.to_string().into() };
                 placeholders = placeholders.saturating_add(1);
             }
@@ -125,6 +131,16 @@ fn introduced(tokens: &mut Vec<Token<'_>>, text: &mut Token<'_>) -> Result<(), S
     }
     tokens.pop();
     Ok(())
+}
+
+/// The name of a character set, also with a blank between: `_binary 'x'`, `_utf8mb4 x'41'`, `_binary ?`. Other words
+/// with an underscore are names there.
+fn drop_character_set(tokens: &mut Vec<Token<'_>>) {
+    const NAMES: [&str; 10] =
+        ["_binary", "_utf8mb4", "_utf8mb3", "_utf8", "_latin1", "_ascii", "_ucs2", "_utf16", "_utf32", "_cp1251"];
+    if tokens.last().is_some_and(|word| word.is_any_word(&NAMES)) {
+        tokens.pop();
+    }
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<Vec<u8>> {

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod fast;
 mod lexer;
 mod literal;
+mod meter;
 mod scanner;
 mod session;
 mod split;
@@ -18,10 +19,11 @@ mod tree;
 use std::fmt;
 
 pub use literal::StringEscapes;
-pub use split::{ClusterPrefix, Statements, cluster_prefix, statements};
+pub use meter::Meter;
+pub use split::{ClusterPrefix, Pieces, cluster_prefix, pieces, statements};
 pub use statement::{
     Condition, Delete, Expression, Insert, Item, Limit, Operator, Order, Prepared, Select, Show, ShowFilter, Statement,
-    StatusFlag, Subject, TableName, Update, Value,
+    StatusFlag, Subject, Summary, TableName, Update, Value,
 };
 
 /// Why a text is no statement. Always the peer's fault.
@@ -37,6 +39,8 @@ pub enum SyntaxError {
     TooDeep,
     /// More than `lexer::TOKENS_MAX` tokens.
     TooManyTokens,
+    /// What can be read in two ways is nested in what can be, until reading all of it takes too long.
+    TooMuchToRead,
     SeveralStatements,
     /// `?` in a statement that is not prepared.
     Placeholder,
@@ -63,6 +67,7 @@ impl fmt::Display for SyntaxError {
             Self::BadHexadecimal => f.write_str("a hexadecimal literal is malformed or not UTF-8"),
             Self::TooDeep => f.write_str("the statement is nested too deeply"),
             Self::TooManyTokens => f.write_str("the statement has too many parts"),
+            Self::TooMuchToRead => f.write_str("reading the statement takes too long: nest less in it"),
             Self::SeveralStatements => {
                 f.write_str("one statement per query, unless the client asks for multi-statements")
             }
@@ -87,16 +92,23 @@ pub enum Names {
 /// One query text to one statement. Blanks, comments and a trailing `;` are ignored; a text of nothing else is
 /// [`Statement::Empty`]. A second statement is an error; see [`statements`] for clients that asked for several.
 pub fn parse(query: &str, escapes: StringEscapes) -> Result<Statement, SyntaxError> {
-    parse_among(query, escapes, Names::CometQl)
+    parse_among(query, escapes, Names::CometQl, &Meter::default())
 }
 
-/// The same where names without a database may be others.
-pub fn parse_among(query: &str, escapes: StringEscapes, names: Names) -> Result<Statement, SyntaxError> {
-    let tokens = lexer::tokens(query, escapes)?;
+/// The same where names without a database may be others. The meter counts what it takes.
+pub fn parse_among(query: &str, escapes: StringEscapes, names: Names, meter: &Meter) -> Result<Statement, SyntaxError> {
+    let tokens = tokens(query, escapes, meter)?;
     if lexer::placeholders(&tokens) > 0 {
         return Err(SyntaxError::Placeholder);
     }
-    statement_of(tokens, names)
+    statement_of(tokens, names, meter)
+}
+
+fn tokens<'q>(query: &'q str, escapes: StringEscapes, meter: &Meter) -> Result<Vec<lexer::Token<'q>>, SyntaxError> {
+    meter.scanned(query.len());
+    let tokens = lexer::tokens(query, escapes);
+    meter.tokens(tokens.as_ref().map_or(lexer::TOKENS_MAX.min(query.len()), Vec::len));
+    tokens
 }
 
 /// Most placeholders of one statement: the protocol counts them in 16 bits.
@@ -104,21 +116,27 @@ pub const PLACEHOLDERS_MAX: usize = 65_535;
 
 /// The same for a statement with placeholders, to be given values later.
 pub fn prepare(query: &str, escapes: StringEscapes) -> Result<Prepared, SyntaxError> {
-    prepare_among(query, escapes, Names::CometQl)
+    prepare_among(query, escapes, Names::CometQl, &Meter::default())
 }
 
-/// The same where names without a database may be others. They are what they were when it is prepared.
-pub fn prepare_among(query: &str, escapes: StringEscapes, names: Names) -> Result<Prepared, SyntaxError> {
-    let tokens = lexer::tokens(query, escapes)?;
+/// The same where names without a database may be others. They are what they were when it is prepared. The meter counts
+/// what it takes.
+pub fn prepare_among(
+    query: &str,
+    escapes: StringEscapes,
+    names: Names,
+    meter: &Meter,
+) -> Result<Prepared, SyntaxError> {
+    let tokens = tokens(query, escapes, meter)?;
     let placeholders = lexer::placeholders(&tokens);
     if placeholders > PLACEHOLDERS_MAX {
         return Err(SyntaxError::TooManyTokens);
     }
     let count = tokens.len();
-    Ok(Prepared::new(statement_of(tokens, names)?, placeholders, query.len(), count))
+    Ok(Prepared::new(statement_of(tokens, names, meter)?, placeholders, query.len(), count))
 }
 
-fn statement_of(mut tokens: Vec<lexer::Token<'_>>, names: Names) -> Result<Statement, SyntaxError> {
+fn statement_of(mut tokens: Vec<lexer::Token<'_>>, names: Names, meter: &Meter) -> Result<Statement, SyntaxError> {
     let end = tokens.iter().rposition(|token| !token.is_symbol(";")).map_or(0, |last| last.saturating_add(1));
     tokens.truncate(end);
     let begin = tokens.iter().position(|token| !token.is_symbol(";")).unwrap_or(0);
@@ -131,10 +149,10 @@ fn statement_of(mut tokens: Vec<lexer::Token<'_>>, names: Names) -> Result<State
         Some(first)
             if first.is_any_word(&["SELECT", "INSERT", "REPLACE", "DELETE", "UPDATE"]) || first.is_symbol("(") =>
         {
-            tree::statement(&tokens, names)
+            tree::statement(&tokens, names, meter)
         }
         Some(_) => {
-            let mut statement = session::statement(&tokens)?;
+            let mut statement = session::statement(&tokens, meter)?;
             if names == Names::Schema {
                 statement.complete_names(SCHEMA);
             }

@@ -54,6 +54,10 @@ impl<'a> Scanner<'a> {
             return if self.in_hint { Err(SyntaxError::UnclosedComment) } else { Ok(None) };
         };
         let kind = match first {
+            b'\'' | b'"' if self.is_last(start) => {
+                self.at = self.bytes.len();
+                return self.next();
+            }
             b'\'' | b'"' | b'`' => {
                 let token = quoted(self.bytes, start).ok_or(SyntaxError::UnclosedQuote)?;
                 self.at = token.close.saturating_add(1);
@@ -78,6 +82,18 @@ impl<'a> Scanner<'a> {
             }
         };
         Ok(Some(Element { kind, start, end: self.at }))
+    }
+
+    /// Whether nothing but blanks follows the byte in this place. A quote there is ignored, as CppComet did: applications
+    /// that put a stray one behind each of their statements work with it. What stands before must be complete all the
+    /// same, so a text that was cut off within a value is an error.
+    fn is_last(&self, place: usize) -> bool {
+        self.bytes.get(place.saturating_add(1)..).is_none_or(|rest| rest.iter().all(|byte| is_blank(*byte)))
+    }
+
+    /// Whether this element is this one byte.
+    pub(super) fn is_symbol(&self, element: Element, symbol: u8) -> bool {
+        element.kind == Kind::Symbol && self.bytes.get(element.start..element.end) == Some(&[symbol])
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {

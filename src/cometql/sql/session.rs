@@ -5,17 +5,18 @@
 
 use super::SyntaxError;
 use super::lexer::{Token, TokenKind};
+use super::meter::Meter;
 use super::statement::{Show, ShowFilter, Statement, StatusFlag, Subject, TableName, Value};
 use super::tree;
 
 /// The statement that these tokens are; the first is no verb that [`tree::statement`] takes.
-pub(super) fn statement(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
+pub(super) fn statement(tokens: &[Token<'_>], meter: &Meter) -> Result<Statement, SyntaxError> {
     let mut cursor = Cursor { tokens };
     let Some(verb) = cursor.next().filter(|token| token.kind == TokenKind::Word) else {
         return Err(unexpected(tokens.first()));
     };
     let statement = match verb.text.to_ascii_uppercase().as_str() {
-        "SHOW" => Statement::Show(show(&mut cursor)?),
+        "SHOW" => Statement::Show(show(&mut cursor, meter)?),
         "DESCRIBE" | "DESC" | "EXPLAIN" => describe(&mut cursor)?,
         "SET" => {
             if cursor.take("PASSWORD") {
@@ -65,7 +66,7 @@ fn describe(cursor: &mut Cursor<'_, '_>) -> Result<Statement, SyntaxError> {
     Ok(Statement::Describe { table, filter })
 }
 
-fn show(cursor: &mut Cursor<'_, '_>) -> Result<Show, SyntaxError> {
+fn show(cursor: &mut Cursor<'_, '_>, meter: &Meter) -> Result<Show, SyntaxError> {
     // It would show what is hidden, of which there is nothing.
     cursor.take("EXTENDED");
     let full = cursor.take("FULL");
@@ -125,7 +126,7 @@ fn show(cursor: &mut Cursor<'_, '_>) -> Result<Show, SyntaxError> {
             None => return Err(unexpected(Some(word))),
         },
     };
-    Ok(Show { subject, filter: filter(cursor)? })
+    Ok(Show { subject, filter: filter(cursor, meter)? })
 }
 
 /// What MySQL shows and this server does not have.
@@ -214,13 +215,13 @@ const REPLICA: &str = "Slave_IO_State Master_Host Master_User Master_Port Connec
                        Read_Master_Log_Pos Relay_Log_File Relay_Log_Pos Relay_Master_Log_File Slave_IO_Running \
                        Slave_SQL_Running Seconds_Behind_Master";
 
-fn filter(cursor: &mut Cursor<'_, '_>) -> Result<ShowFilter, SyntaxError> {
+fn filter(cursor: &mut Cursor<'_, '_>, meter: &Meter) -> Result<ShowFilter, SyntaxError> {
     if cursor.take("LIKE") {
         return cursor.value().map(ShowFilter::Like);
     }
     if cursor.take("WHERE") {
         let rest = std::mem::take(&mut cursor.tokens);
-        return tree::condition(rest).map(ShowFilter::Where);
+        return tree::condition(rest, meter).map(ShowFilter::Where);
     }
     Ok(ShowFilter::None)
 }

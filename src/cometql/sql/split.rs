@@ -1,25 +1,32 @@
 //! What stands in front of and between statements: the cluster prefix, and the semicolons of multi-statements.
 
+use std::ops::Range;
+
 use super::SyntaxError;
-use super::scanner::{Element, Kind, Scanner};
+use super::scanner::Scanner;
 
 /// The statements of one query, for clients that asked for multi-statements: slices between the semicolons that stand
 /// outside of strings and comments. Slices without any token are left out. The first slice that cannot be scanned is
 /// an error, and the last item.
-pub fn statements(query: &[u8]) -> Statements<'_> {
-    Statements { query, from: 0, scanner: Scanner::new(query), done: false }
+pub fn statements(query: &[u8]) -> impl Iterator<Item = Result<&[u8], SyntaxError>> {
+    pieces(query).map(|piece| piece.map(|piece| query.get(piece).unwrap_or_default()))
 }
 
-/// The iterator of [`statements`].
-pub struct Statements<'a> {
-    query: &'a [u8],
+/// The same as places in the query.
+pub fn pieces(query: &[u8]) -> Pieces<'_> {
+    Pieces { length: query.len(), from: 0, scanner: Scanner::new(query), done: false }
+}
+
+/// The iterator of [`pieces`].
+pub struct Pieces<'a> {
+    length: usize,
     from: usize,
     scanner: Scanner<'a>,
     done: bool,
 }
 
-impl<'a> Iterator for Statements<'a> {
-    type Item = Result<&'a [u8], SyntaxError>;
+impl Iterator for Pieces<'_> {
+    type Item = Result<Range<usize>, SyntaxError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut filled = false;
@@ -31,20 +38,18 @@ impl<'a> Iterator for Statements<'a> {
                 }
                 Ok(None) => {
                     self.done = true;
-                    (self.query.len(), self.query.len())
+                    (self.length, self.length)
                 }
-                Ok(Some(Element { kind: Kind::Symbol, start, end })) if self.query.get(start) == Some(&b';') => {
-                    (start, end)
-                }
+                Ok(Some(element)) if self.scanner.is_symbol(element, b';') => (element.start, element.end),
                 Ok(Some(_)) => {
                     filled = true;
                     continue;
                 }
             };
-            let slice = self.query.get(self.from..end).unwrap_or_default();
+            let piece = self.from..end;
             self.from = next;
             if std::mem::take(&mut filled) {
-                return Some(Ok(slice));
+                return Some(Ok(piece));
             }
         }
         None

@@ -16,14 +16,17 @@ pub enum Value<'a> {
     Null,
     /// The n-th `?`, counted from 0, before [`Prepared::bind`].
     Placeholder(usize),
+    /// In a condition: what functions and operators make of values alone, such as `UNIX_TIMESTAMP() - 60`. A plan computes
+    /// it before anything else.
+    Computed(Box<catalog::Scalar>),
 }
 
 impl Value<'_> {
-    /// The text it stands for; `None` for NULL and for a placeholder without a value.
+    /// The text it stands for; `None` for NULL, for a placeholder without a value and for what is not computed yet.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Number(text) => Some(text),
-            Self::Null | Self::Placeholder(_) => None,
+            Self::Null | Self::Placeholder(_) | Self::Computed(_) => None,
         }
     }
 
@@ -33,6 +36,7 @@ impl Value<'_> {
             Self::Number(text) => Value::Number(text.into_owned().into()),
             Self::Null => Value::Null,
             Self::Placeholder(place) => Value::Placeholder(place),
+            Self::Computed(scalar) => Value::Computed(scalar),
         }
     }
 }
@@ -129,11 +133,23 @@ pub enum Statement {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Select {
+    pub summary: Summary,
     pub items: Vec<Item>,
     pub from: Option<TableName<'static>>,
     pub condition: Option<Condition>,
     pub order: Vec<Order>,
     pub limit: Option<Limit>,
+}
+
+/// What is asked of the rows of a SELECT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Summary {
+    /// Themselves.
+    Rows,
+    /// `SELECT COUNT(*) FROM (SELECT ...) name`: how many, under this heading.
+    Count(Box<str>),
+    /// `SELECT EXISTS(SELECT ...)`: whether there are any, as 1 or 0, under this heading.
+    Exists(Box<str>),
 }
 
 /// One entry of a SELECT list.
@@ -149,6 +165,8 @@ pub enum Item {
 pub enum Expression {
     /// A bare or quoted name.
     Column(Box<str>),
+    /// In single or double quotes and with an alias, beside a table: the column of this name, else the text.
+    ColumnOrText(Box<str>),
     /// A literal. In single or double quotes it may be the name of a column, if there is a table.
     Value(Value<'static>),
     /// `@@name` with or without its scope, `@name`; lower case, without scope, `@`s kept.
@@ -305,6 +323,7 @@ pub struct Prepared {
     statement: Statement,
     /// Every `?` of the text, also those whose value has no effect, as in SET.
     placeholders: usize,
+    tokens: usize,
     bytes: usize,
 }
 
@@ -326,12 +345,24 @@ impl Prepared {
         let bytes = size_of::<Self>().saturating_add(text_bytes.saturating_mul(2));
         // Its tree has whole queries in it.
         let token_bytes = if matches!(statement, Statement::Catalog(_)) { CATALOG_TOKEN_BYTES } else { TOKEN_BYTES };
-        Self { statement, placeholders, bytes: bytes.saturating_add(tokens.saturating_mul(token_bytes)) }
+        Self { statement, placeholders, tokens, bytes: bytes.saturating_add(tokens.saturating_mul(token_bytes)) }
     }
 
     /// Bytes of memory, estimated from above: short values weigh many times what they weigh in the text.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(super) fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Whether its answer has rows.
+    pub fn gives_rows(&self) -> bool {
+        matches!(
+            self.statement,
+            Statement::Select(_) | Statement::Catalog(_) | Statement::Show(_) | Statement::Describe { .. }
+        )
     }
 
     pub fn placeholders(&self) -> usize {
@@ -345,10 +376,14 @@ impl Prepared {
             return Err(SyntaxError::WrongParameters { given: values.len(), wanted: self.placeholders });
         }
         let mut bound = self.statement.clone();
-        bound.each_value(&mut |value| {
+        let put = |value: &mut Value<'static>| {
             if let Value::Placeholder(place) = *value {
                 *value = values.get(place).cloned().unwrap_or(Value::Null);
             }
+        };
+        bound.each_value(&mut |value| match value {
+            Value::Computed(scalar) => scalar.each_value(&mut |value| put(value)),
+            value => put(value),
         });
         Ok(bound)
     }
@@ -374,7 +409,19 @@ impl Statement {
         }
     }
 
-    fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
+    /// Whether a condition has something to compute.
+    pub fn computes(&self) -> bool {
+        match self {
+            Self::Select(Select { condition, .. })
+            | Self::Delete(Delete { condition, .. })
+            | Self::Update(Update { condition, .. }) => condition.as_ref().is_some_and(Condition::computes),
+            Self::Show(Show { filter: ShowFilter::Where(condition), .. }) => condition.computes(),
+            _ => false,
+        }
+    }
+
+    /// Every value that is not within one that is computed.
+    pub fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
         match self {
             Self::Empty | Self::Set | Self::Transaction | Self::Use(_) | Self::KillQuery => {}
             Self::Insert(insert) => insert.values.iter_mut().for_each(visit),
@@ -425,12 +472,23 @@ impl Expression {
                     argument.each_value(visit);
                 }
             }
-            Self::Column(_) | Self::Variable(_) | Self::CountRows | Self::CountColumn(_) => {}
+            Self::Column(_) | Self::ColumnOrText(_) | Self::Variable(_) | Self::CountRows | Self::CountColumn(_) => {}
         }
     }
 }
 
 impl Condition {
+    fn computes(&self) -> bool {
+        let computed = |value: &Value<'_>| matches!(value, Value::Computed(_));
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::computes),
+            Self::Not(part) => part.computes(),
+            Self::Constant(_) | Self::IsNull { .. } => false,
+            Self::Compare { value, .. } | Self::Like { pattern: value, .. } => computed(value),
+            Self::In { values, .. } => values.iter().any(computed),
+        }
+    }
+
     fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
         match self {
             Self::All(parts) | Self::Any(parts) => {

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod work;
+
 /// A literal as MySQL's client library writes it, plus the doubled quote, which it also accepts.
 fn escaped(text: &str, quote: char, doubled: bool) -> String {
     let mut literal = String::from(quote);
@@ -30,6 +32,32 @@ fn selected(query: &str, escapes: StringEscapes) -> String {
             items => panic!("{query}: {items:?}"),
         },
         other => panic!("{query}: {other:?}"),
+    }
+}
+
+/// An application builds all of its statements with a quote behind the semicolon, and CppComet ignored it.
+#[test]
+fn one_unpaired_quote_at_the_very_end_is_ignored() {
+    let whole = "INSERT INTO users_messages (id, event, message) VALUES ('5', 'e', 'hi')";
+    let expected = parse(whole, StringEscapes::Mysql);
+    for end in [";'", "; '", "'", " ' \n", ";\"", ";;' "] {
+        assert_eq!(parse(&format!("{whole}{end}"), StringEscapes::Mysql), expected, "{end}");
+    }
+    let pieces: Vec<&[u8]> = statements(b"SELECT 1; SELECT 2;'").map(Result::unwrap).collect();
+    assert_eq!(pieces, [&b"SELECT 1"[..], b" SELECT 2"]);
+    // A text that was cut off within a value, a second quote, or anything behind the quote is a mistake.
+    for text in [
+        "INSERT INTO users_messages (id, event, message) VALUES ('5', 'e', '",
+        "INSERT INTO users_messages (id, event, message) VALUES ('5', 'e', 'hi",
+        "INSERT INTO users_messages (id, event, message) VALUES ('5', 'e', 'hi');'x",
+        "INSERT INTO users_messages (id, event, message) VALUES ('5', 'e', 'hi');''",
+        "INSERT INTO users_messages (id, event, message) VALUES ('5', 'e', 'hi');`",
+        "DELETE FROM users_data WHERE id = '",
+        "DELETE FROM users_data WHERE id IN (1, 2, '",
+        "UPDATE users_data SET data = 'x' WHERE id = 5 OR '",
+        "/*!50000 SELECT 1 '",
+    ] {
+        assert!(parse(text, StringEscapes::Mysql).is_err(), "{text}");
     }
 }
 

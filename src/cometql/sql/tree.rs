@@ -5,17 +5,20 @@
 
 mod catalog;
 mod expression;
+pub(super) mod metered;
+mod plain;
+mod summary;
 mod tokens;
 
 use sqlparser::ast::{self, Expr, Ident, ObjectName, ObjectNamePart};
-use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 
 use self::expression::{Scope, condition_of, item, value};
+use self::metered::Metered;
 use self::tokens::Dialect;
-use super::catalog::Query;
 use super::lexer::Token;
-use super::statement::{Condition, Delete, Insert, Limit, Order, Select, Statement, TableName, Update};
+use super::meter::Meter;
+use super::statement::{Condition, Delete, Insert, Limit, Order, Select, Statement, Summary, TableName, Update};
 use super::{Names, SCHEMA, SyntaxError};
 
 /// How deep sqlparser may call itself. Our deepest statement needs a handful of levels; each costs kilobytes of stack.
@@ -24,37 +27,45 @@ const RECURSION_MAX: usize = 32;
 /// The statement that these tokens are; the first is SELECT, INSERT, REPLACE, DELETE, UPDATE or a parenthesis.
 ///
 /// A SELECT takes rows by key, or is about the server's own tables. One without a table that is more than a list of names
-/// and functions is computed like the latter.
-pub(super) fn statement(tokens: &[Token<'_>], names: Names) -> Result<Statement, SyntaxError> {
-    let verb = tokens.first().is_some_and(|token| token.is_word("SELECT") || token.is_symbol("("));
-    if names == Names::Schema
-        && verb
-        && let Some(query) = of_schema(tokens)
-    {
-        return Ok(Statement::Catalog(query));
+/// and functions is computed like the latter. Which of the two is known before anything is parsed, but for the names of a
+/// session that has chosen `information_schema`: there a SELECT may be parsed twice.
+pub(super) fn statement(tokens: &[Token<'_>], names: Names, meter: &Meter) -> Result<Statement, SyntaxError> {
+    let asks = tokens.first().is_some_and(|token| token.is_word("SELECT") || token.is_symbol("("));
+    let about_catalog = catalog::is_about_catalog(tokens);
+    if !asks {
+        // Nothing is written to the server's own tables.
+        refuse(about_catalog, "this statement about the server's own tables")?;
+        return about_rows(tokens, meter);
     }
     let has_table = tokens.iter().any(|token| token.is_any_word(&["FROM", "INTO"]));
+    if has_table && !about_catalog && names == Names::CometQl {
+        return about_rows(tokens, meter);
+    }
     // In rows, the word null is a text; where something is computed, it is NULL.
-    let computes_null = verb && !has_table && tokens.iter().any(|token| token.is_word("NULL"));
-    if !catalog::is_about_catalog(tokens) && !computes_null {
-        match about_rows(tokens) {
-            Err(SyntaxError::Unsupported(_)) if verb && !has_table => {}
-            statement => return statement,
+    let computes_null = !has_table && tokens.iter().any(|token| token.is_word("NULL"));
+    let query = match parsed(tokens, Dialect::Sql, meter) {
+        Ok(ast::Statement::Query(query)) => query,
+        Ok(_) => return Err(SyntaxError::Unsupported("this statement about the server's own tables")),
+        // In CometQL's lists of values keywords are texts.
+        Err(_) if has_table && !about_catalog => return about_rows(tokens, meter),
+        Err(error) => return Err(error),
+    };
+    if !has_table && !computes_null && plain::is_plain(&query) {
+        return select(*query).map(Statement::Select);
+    }
+    let mut query = catalog::query(*query).map(Box::new);
+    if names == Names::Schema && has_table {
+        // A query that names no table without its database is the same statement everywhere.
+        let completed = query.as_mut().is_ok_and(|query| query.complete_names(SCHEMA));
+        if !completed && !about_catalog {
+            return about_rows(tokens, meter);
         }
     }
-    // Read once more, for a copy of a deep tree takes as much of the stack.
-    about_server(tokens)
+    query.map(Statement::Catalog)
 }
 
-/// A query that names a table without its database. What names none, or those of other databases only, is the same
-/// statement everywhere.
-fn of_schema(tokens: &[Token<'_>]) -> Option<Box<Query>> {
-    let Ok(Statement::Catalog(mut query)) = about_server(tokens) else { return None };
-    query.complete_names(SCHEMA).then_some(query)
-}
-
-fn about_rows(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
-    match parsed(tokens, Dialect::CometQl)? {
+fn about_rows(tokens: &[Token<'_>], meter: &Meter) -> Result<Statement, SyntaxError> {
+    match parsed(tokens, Dialect::CometQl, meter)? {
         ast::Statement::Query(query) => select(*query).map(Statement::Select),
         ast::Statement::Insert(tree) => upsert(tree),
         ast::Statement::Delete(tree) => delete(tree).map(Statement::Delete),
@@ -63,38 +74,46 @@ fn about_rows(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
     }
 }
 
-fn about_server(tokens: &[Token<'_>]) -> Result<Statement, SyntaxError> {
-    match parsed(tokens, Dialect::Sql)? {
-        ast::Statement::Query(query) => catalog::query(*query).map(|query| Statement::Catalog(Box::new(query))),
-        _ => Err(SyntaxError::Unsupported("this statement about the server's own tables")),
+fn parsed(tokens: &[Token<'_>], written: Dialect, meter: &Meter) -> Result<ast::Statement, SyntaxError> {
+    fn whole(parser: &mut Parser<'_>) -> Result<ast::Statement, ParserError> {
+        parser.parse_statement()
     }
+    read(tokens, written, meter, whole)
 }
 
-fn parsed(tokens: &[Token<'_>], written: Dialect) -> Result<ast::Statement, SyntaxError> {
-    let dialect = MySqlDialect {};
-    let mut parser = parser(&dialect, tokens, written)?;
-    let statement = parser.parse_statement().map_err(|error| grammar(&error))?;
+/// What `parse` makes of all tokens.
+fn read<T>(
+    tokens: &[Token<'_>],
+    written: Dialect,
+    meter: &Meter,
+    parse: fn(&mut Parser<'_>) -> Result<T, ParserError>,
+) -> Result<T, SyntaxError> {
+    let converted = tokens::convert(tokens, written)?;
+    meter.tokens(converted.len());
+    let dialect = Metered::new(converted.len());
+    recursive::set_minimum_stack_size(STACK_MIN);
+    let mut parser = Parser::new(&dialect).with_recursion_limit(RECURSION_MAX).with_tokens(converted);
+    let tree = parse(&mut parser);
+    meter.include(&dialect.meter);
+    if dialect.is_used_up() {
+        return Err(SyntaxError::TooMuchToRead);
+    }
+    let tree = tree.map_err(|error| grammar(&error))?;
     at_end(&parser)?;
-    Ok(statement)
+    Ok(tree)
 }
 
 /// The condition behind the WHERE of a SHOW.
-pub(super) fn condition(tokens: &[Token<'_>]) -> Result<Condition, SyntaxError> {
-    let dialect = MySqlDialect {};
-    let mut parser = parser(&dialect, tokens, Dialect::CometQl)?;
-    let tree = parser.parse_expr().map_err(|error| grammar(&error))?;
-    at_end(&parser)?;
-    condition_of(tree, &Scope::default())
+pub(super) fn condition(tokens: &[Token<'_>], meter: &Meter) -> Result<Condition, SyntaxError> {
+    fn whole(parser: &mut Parser<'_>) -> Result<Expr, ParserError> {
+        parser.parse_expr()
+    }
+    condition_of(read(tokens, Dialect::CometQl, meter, whole)?, &Scope::default())
 }
 
 /// So much stack is left, or a new one is taken, where sqlparser reads a query or an expression within another. What lies
 /// between two such places takes up to 400 KiB in a build without optimisations, and its own default is 128 KiB.
 const STACK_MIN: usize = 512 * 1024;
-
-fn parser<'d>(dialect: &'d MySqlDialect, tokens: &[Token<'_>], written: Dialect) -> Result<Parser<'d>, SyntaxError> {
-    recursive::set_minimum_stack_size(STACK_MIN);
-    Ok(Parser::new(dialect).with_recursion_limit(RECURSION_MAX).with_tokens(tokens::convert(tokens, written)?))
-}
 
 fn at_end(parser: &Parser<'_>) -> Result<(), SyntaxError> {
     let next = &parser.peek_token_ref().token;
@@ -124,6 +143,13 @@ fn refuse(present: bool, clause: &'static str) -> Result<(), SyntaxError> {
 }
 
 fn select(query: ast::Query) -> Result<Select, SyntaxError> {
+    match summary::of(query)? {
+        summary::Asked::Rows(query) => rows_of_query(*query),
+        summary::Asked::Summary(summary, inner) => Ok(Select { summary, ..rows_of_query(*inner)? }),
+    }
+}
+
+fn rows_of_query(query: ast::Query) -> Result<Select, SyntaxError> {
     let ast::Query {
         with,
         body,
@@ -161,6 +187,7 @@ fn select(query: ast::Query) -> Result<Select, SyntaxError> {
         None => (None, Scope::default()),
     };
     Ok(Select {
+        summary: Summary::Rows,
         items: projection.into_iter().map(|tree| item(tree, &scope, from.is_some())).collect::<Result<_, _>>()?,
         condition: selection.map(|tree| condition_of(tree, &scope)).transpose()?,
         order: order(order_by, &scope)?,

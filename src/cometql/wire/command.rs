@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::bytes::Reader;
-use super::code;
 use super::login::Login;
+use super::payload::HEAD;
 use super::statement::Execute;
+use super::{Limits, code};
 
 /// What a client asks for. Every command has exactly one answer except those where it says none.
 ///
@@ -32,6 +33,9 @@ pub enum Command<'a> {
     ResetConnection,
     /// The connection has dropped its statements and waits for a verdict.
     ChangeUser(Login<'a>),
+    /// A query or a statement to prepare that is longer than [`Limits::query_max`]; its text is gone. Answer with an
+    /// error.
+    TooLong,
     /// Answer with `Reply::prepared`, or an error.
     Prepare(Cow<'a, [u8]>),
     /// Answer with `Reply::start_binary`, `Reply::ok` or an error.
@@ -73,6 +77,16 @@ pub(super) const BODY_TOO_LONG: Refusal = Refusal { code: code::TOO_LONG, text: 
 
 /// The largest body of a command that carries neither a text nor values.
 pub(super) const SMALL_BODY_MAX: usize = 16 * 1024;
+
+/// What the body of this command may have. What is longer is refused when it is complete; so nothing of it is kept.
+pub(super) fn body_max(code: u8, payload_max: usize, limits: &Limits) -> usize {
+    match code {
+        number::QUERY | number::PREPARE => limits.query_max.min(payload_max),
+        number::EXECUTE => payload_max,
+        number::LONG_DATA => limits.long_data_max.saturating_add(HEAD).min(payload_max),
+        _ => SMALL_BODY_MAX,
+    }
+}
 
 /// First bytes of payloads.
 pub(super) mod number {

@@ -20,7 +20,7 @@ use super::bytes::{HEADER_LENGTH, Header, PACKET_FULL, Reader, put_packet, put_u
 use super::capabilities::Capabilities;
 use super::command::{self, BODY_TOO_LONG, Command, SMALL_BODY_MAX, UNKNOWN_OPTION, number};
 use super::login::{self, Login, Method, Salt, Verdict};
-use super::payload::{Payloads, Step, TooLarge};
+use super::payload::{HEAD, Payloads, Step, TooLarge};
 use super::reply::{PausedRows, Reply, RowWriter};
 use super::statement::Statements;
 use super::{Limits, ServerSettings, code};
@@ -220,8 +220,13 @@ impl Connection {
 
     fn next_command<'a>(&mut self, limits: &Limits, input: &'a [u8]) -> Result<Option<(usize, Event<'a>)>, Fatal> {
         let payload_max = if self.proved { limits.packet_max } else { limits.packet_before_login_max };
-        match self.payloads.next(payload_max, input).map_err(|TooLarge { sequence }| Fatal::too_large(sequence))? {
+        let body_max = |command| command::body_max(command, payload_max, limits);
+        let step = self.payloads.next(payload_max, body_max, input);
+        match step.map_err(|TooLarge { sequence }| Fatal::too_large(sequence))? {
             Step::Wait => Ok(None),
+            Step::Dropped { used, sequence, command, head } => {
+                Ok(Some((used, Event::Command { sequence, command: self.dropped(command, head) })))
+            }
             Step::Partial(used) => Ok(Some((used, Event::Partial))),
             Step::Payload { used, sequence, command, body } => {
                 let command = match command {
@@ -233,6 +238,30 @@ impl Connection {
         }
     }
 
+    /// What a command whose body was too long means.
+    fn dropped(&mut self, code: u8, head: [u8; HEAD]) -> Command<'static> {
+        match code {
+            number::QUERY | number::PREPARE => Command::TooLong,
+            number::LONG_DATA => {
+                let [a, b, c, d, low, high] = head;
+                let (statement, parameter) = (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([low, high]));
+                if let Some(statements) = &mut self.statements {
+                    statements.lose(statement, parameter);
+                }
+                Command::LongData { statement, parameter }
+            }
+            _ => Command::Refused(BODY_TOO_LONG),
+        }
+    }
+
+    /// Lets go of everything that the client sent and that was not answered, and reads nothing more. The caller answers
+    /// with this error, and closes.
+    pub fn abandon(&mut self) -> Fatal {
+        let sequence = self.payloads.sequence().unwrap_or(self.sequence);
+        self.close();
+        Fatal { code: code::TOO_LONG, text: TOO_MUCH_UNREAD, sequence, reason: CloseReason::TooLarge }
+    }
+
     /// Reads a command and does here what it means for the session's protocol.
     fn command<'a>(
         &mut self,
@@ -242,6 +271,7 @@ impl Connection {
         body: Cow<'a, [u8]>,
     ) -> Result<Command<'a>, Fatal> {
         match code {
+            number::QUERY | number::PREPARE if body.len() > limits.query_max => return Ok(Command::TooLong),
             number::QUERY => return Ok(Command::Query(body)),
             number::PREPARE => return Ok(Command::Prepare(body)),
             number::EXECUTE => return Ok(self.execute(limits, body)),
@@ -415,6 +445,9 @@ impl Connection {
         self.payloads.held() + self.statements.as_ref().map_or(0, |statements| statements.held())
     }
 }
+
+const TOO_MUCH_UNREAD: &str = "The server holds too much that is not complete yet, and most of it is this session's: \
+                               send less at once, and close prepared statements that are not used";
 
 fn halves(capabilities: Capabilities) -> [u16; 2] {
     let [a, b, c, d] = capabilities.0.to_le_bytes();

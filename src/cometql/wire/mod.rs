@@ -50,6 +50,9 @@ pub struct Limits {
     /// The largest payload afterwards, all packets of a long payload together; a larger one ends the session with
     /// error 11. The limit on a query's text is the caller's and lower.
     pub packet_max: usize,
+    /// The largest text of a query or of a statement to prepare. A longer one is counted and dropped as it comes; the
+    /// session goes on.
+    pub query_max: usize,
     /// Prepared statements open at a time, in statements; `add_statement` refuses more.
     pub statements_max: usize,
     /// Long data and parameter types held for all statements of the session. Data beyond it is dropped and the
@@ -62,6 +65,7 @@ impl Default for Limits {
         Self {
             packet_before_login_max: 16 * 1024,
             packet_max: 64 * 1024 * 1024,
+            query_max: 1024 * 1024,
             statements_max: 1024,
             long_data_max: 16 * 1024 * 1024,
         }
@@ -85,13 +89,14 @@ impl Default for ServerSettings<'_> {
     }
 }
 
-/// Error numbers that this module itself answers with. The state is always `HY000`.
+/// Error numbers that this module itself answers with, and the one whose state is not `HY000`.
 pub mod code {
     /// A packet or parameter above its cap.
     pub const TOO_LONG: u16 = 11;
     /// A login that cannot be read, or a wrong password.
     pub const AUTHENTICATION: u16 = 16;
     pub const UNKNOWN_COMMAND: u16 = 1047;
+    pub const NO_SUCH_TABLE: u16 = 1146;
     /// An execution whose parameters cannot be read.
     pub const WRONG_ARGUMENTS: u16 = 1210;
     pub const UNKNOWN_STATEMENT: u16 = 1243;

@@ -17,7 +17,12 @@ pub(super) enum Step<'a> {
     Partial(usize),
     /// A whole payload: the bytes used, its last packet's number, its first byte if it has one, and the rest.
     Payload { used: usize, sequence: u8, command: Option<u8>, body: Cow<'a, [u8]> },
+    /// The end of a payload that is too long for its command and was not kept, and how its body began.
+    Dropped { used: usize, sequence: u8, command: u8, head: [u8; HEAD] },
 }
+
+/// What is kept of the body of a payload that is dropped: enough to know whose it is.
+pub(super) const HEAD: usize = 6;
 
 /// The payload is longer than its cap. Known from the headers, before anything of it is kept.
 pub(super) struct TooLarge {
@@ -41,10 +46,21 @@ struct Collected {
     /// The current packet is a full one, so another follows.
     continues: bool,
     sequence: u8,
+    /// Bytes of the body so far, kept or not.
+    length: usize,
+    /// It is longer than its command may be: no more of it is kept than [`HEAD`].
+    dropped: bool,
 }
 
 impl Payloads {
-    pub(super) fn next<'a>(&mut self, payload_max: usize, input: &'a [u8]) -> Result<Step<'a>, TooLarge> {
+    /// `body_max`: what the body of a command may have. One that is longer, and not than `payload_max`, is dropped as it
+    /// comes.
+    pub(super) fn next<'a>(
+        &mut self,
+        payload_max: usize,
+        body_max: impl Fn(u8) -> usize,
+        input: &'a [u8],
+    ) -> Result<Step<'a>, TooLarge> {
         if self.collected.is_none() {
             let Some(Header { length, sequence }) = Header::read(input) else { return Ok(Step::Wait) };
             if length > payload_max {
@@ -60,7 +76,12 @@ impl Payloads {
                 return Ok(Step::Wait);
             }
         }
-        self.collect(payload_max, input)
+        self.collect(payload_max, body_max, input)
+    }
+
+    /// The number of the last packet of a payload of which a part has come.
+    pub(super) fn sequence(&self) -> Option<u8> {
+        self.collected.as_ref().map(|collected| collected.sequence)
     }
 
     /// Bytes of heap memory that a payload takes.
@@ -68,14 +89,24 @@ impl Payloads {
         self.collected.as_ref().map_or(0, |collected| collected.body.capacity())
     }
 
-    fn collect<'a>(&mut self, payload_max: usize, input: &'a [u8]) -> Result<Step<'a>, TooLarge> {
+    fn collect<'a>(
+        &mut self,
+        payload_max: usize,
+        body_max: impl Fn(u8) -> usize,
+        input: &'a [u8],
+    ) -> Result<Step<'a>, TooLarge> {
         let collected = self.collected.get_or_insert_default();
-        let used = collected.take(payload_max, input)?;
+        let used = collected.take(payload_max, body_max, input)?;
         if collected.missing > 0 || collected.continues {
             return Ok(if used == 0 { Step::Wait } else { Step::Partial(used) });
         }
-        let Collected { command, body, sequence, .. } = std::mem::take(&mut **collected);
+        let Collected { command, body, sequence, dropped, .. } = std::mem::take(&mut **collected);
         self.collected = None;
+        if let (true, Some(command)) = (dropped, command) {
+            let mut head = [0; HEAD];
+            head.iter_mut().zip(body).for_each(|(place, byte)| *place = byte);
+            return Ok(Step::Dropped { used, sequence, command, head });
+        }
         Ok(Step::Payload { used, sequence, command, body: Cow::Owned(body) })
     }
 }
@@ -90,18 +121,18 @@ fn lend(used: usize, sequence: u8, payload: &[u8]) -> Step<'_> {
 
 impl Collected {
     /// Takes what belongs to this payload, across packets. Returns the bytes used.
-    fn take(&mut self, payload_max: usize, input: &[u8]) -> Result<usize, TooLarge> {
+    fn take(&mut self, payload_max: usize, body_max: impl Fn(u8) -> usize, input: &[u8]) -> Result<usize, TooLarge> {
         let mut rest = input;
         loop {
             let (taken, after) = rest.split_at(self.missing.min(rest.len()));
-            self.keep(taken, payload_max);
             self.missing -= taken.len();
+            self.keep(taken, &body_max);
             rest = after;
             if self.missing > 0 || !self.awaits_header() {
                 break;
             }
             let Some(Header { length, sequence }) = Header::read(rest) else { break };
-            if self.length() + length > payload_max {
+            if self.length + usize::from(self.command.is_some()) + length > payload_max {
                 return Err(TooLarge { sequence });
             }
             self.missing = length;
@@ -117,7 +148,7 @@ impl Collected {
         self.command.is_none() || self.continues
     }
 
-    fn keep(&mut self, bytes: &[u8], payload_max: usize) {
+    fn keep(&mut self, bytes: &[u8], body_max: impl Fn(u8) -> usize) {
         let body = match (self.command, bytes.split_first()) {
             (None, Some((command, body))) => {
                 self.command = Some(*command);
@@ -125,11 +156,16 @@ impl Collected {
             }
             _ => bytes,
         };
-        grow(&mut self.body, body.len(), payload_max);
-        self.body.extend_from_slice(body);
-    }
-
-    fn length(&self) -> usize {
-        self.body.len() + usize::from(self.command.is_some())
+        let Some(most) = self.command.map(body_max) else { return };
+        self.length += body.len();
+        // The header has told how much is still to come, so most of these are dropped from their first byte on.
+        if self.length + self.missing > most && !self.dropped {
+            self.dropped = true;
+            self.body.truncate(HEAD);
+            self.body.shrink_to_fit();
+        }
+        let kept = if self.dropped { body.len().min(HEAD.saturating_sub(self.body.len())) } else { body.len() };
+        grow(&mut self.body, kept, most);
+        self.body.extend_from_slice(body.get(..kept).unwrap_or_default());
     }
 }

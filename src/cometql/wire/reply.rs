@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::bytes::{put_length, put_length_bytes, put_packet, put_u16, put_u32};
 use super::capabilities::Capabilities;
+use super::code;
 
 /// Autocommit. Never the flag for "no backslash escapes": clients choose their way of escaping by it.
 const STATUS: u16 = 0x0002;
@@ -15,7 +16,12 @@ const ERROR_TEXT_MAX: usize = 511;
 /// First byte of a row's field that is NULL.
 const NULL_FIELD: u8 = 0xfb;
 
+const TYPE_LONG_LONG: u8 = 0x08;
+const TYPE_NEW_DECIMAL: u8 = 0xf6;
 const TYPE_VAR_STRING: u8 = 0xfd;
+
+/// The flag of columns without a character set.
+const FLAG_BINARY: u16 = 0x0080;
 /// `utf8mb4_general_ci`
 const CHARSET_TEXT: u16 = 45;
 const CHARSET_BINARY: u16 = 63;
@@ -29,49 +35,81 @@ pub struct Column {
     pub kind: ColumnKind,
 }
 
-/// What a column holds. Both travel as text, which existing applications expect; they differ in the width announced.
-/// Numbers too have a character set: with the binary one, drivers for Node and Python hand out byte buffers.
+/// What a column holds, and so the type that clients are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnKind {
     Text,
-    Number,
+    /// Whole numbers of 64 bits: text in one form of rows, eight bytes in the other.
+    Integer,
+    /// Numbers with so many digits behind the point: text in both forms.
+    Decimal(u8),
 }
 
 impl Column {
-    pub fn text(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: name.into(), table: Cow::Borrowed(""), kind: ColumnKind::Text }
-    }
-
-    pub fn number(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: name.into(), table: Cow::Borrowed(""), kind: ColumnKind::Number }
+    pub fn new(name: impl Into<Cow<'static, str>>, kind: ColumnKind) -> Self {
+        Self { name: name.into(), table: Cow::Borrowed(""), kind }
     }
 
     fn put(&self, out: &mut Vec<u8>) {
-        /// Bytes: the most characters a VARCHAR can have, and the digits of 64 bits, 4 bytes each.
-        const LENGTH_TEXT: u32 = 65_532;
-        const LENGTH_NUMBER: u32 = 80;
-        let length = match self.kind {
-            ColumnKind::Text => LENGTH_TEXT,
-            ColumnKind::Number => LENGTH_NUMBER,
-        };
-        put_definition(out, self.table.as_bytes(), self.name.as_bytes(), CHARSET_TEXT, length);
+        put_definition(out, self.table.as_bytes(), self.name.as_bytes(), Shape::of(self.kind));
+    }
+}
+
+/// What the definition of a column says of its values.
+#[derive(Clone, Copy)]
+struct Shape {
+    charset: u16,
+    /// Bytes.
+    length: u32,
+    column_type: u8,
+    flags: u16,
+    decimals: u8,
+}
+
+impl Shape {
+    /// A parameter.
+    const UNKNOWN: Self = Self { charset: CHARSET_BINARY, length: 0, ..Self::TEXT };
+    const TEXT: Self = Self {
+        charset: CHARSET_TEXT,
+        // The most characters a VARCHAR can have.
+        length: 65_532,
+        column_type: TYPE_VAR_STRING,
+        flags: 0,
+        // Not a fixed number of decimals.
+        decimals: 31,
+    };
+    const NUMBER: Self = Self {
+        charset: CHARSET_BINARY,
+        // The digits of 64 bits, and a sign.
+        length: 21,
+        column_type: TYPE_LONG_LONG,
+        flags: FLAG_BINARY,
+        decimals: 0,
+    };
+
+    fn of(kind: ColumnKind) -> Self {
+        match kind {
+            ColumnKind::Text => Self::TEXT,
+            ColumnKind::Integer => Self::NUMBER,
+            ColumnKind::Decimal(decimals) => {
+                Self { length: 67, column_type: TYPE_NEW_DECIMAL, decimals, ..Self::NUMBER }
+            }
+        }
     }
 }
 
 /// Shape: catalog `def`, schema, table, original table, name, original name (all length-encoded), 12, character set
 /// (2), length (4), type (1), flags (2), decimals (1), two zero bytes.
-fn put_definition(out: &mut Vec<u8>, table: &[u8], name: &[u8], charset: u16, length: u32) {
-    /// Not a fixed number of decimals.
-    const DECIMALS: u8 = 31;
+fn put_definition(out: &mut Vec<u8>, table: &[u8], name: &[u8], shape: Shape) {
     for text in [b"def".as_slice(), b"", table, table, name, name] {
         put_length_bytes(out, text);
     }
     out.push(0x0c);
-    put_u16(out, charset);
-    put_u32(out, length);
-    out.push(TYPE_VAR_STRING);
-    put_u16(out, 0);
-    out.extend_from_slice(&[DECIMALS, 0, 0]);
+    put_u16(out, shape.charset);
+    put_u32(out, shape.length);
+    out.push(shape.column_type);
+    put_u16(out, shape.flags);
+    out.extend_from_slice(&[shape.decimals, 0, 0]);
 }
 
 /// The answer to one command. Packets are numbered on from the command's own number.
@@ -100,10 +138,14 @@ impl<'a> Reply<'a> {
         self.put_ok(0, affected, insert_id, more);
     }
 
-    /// Shape: 255, code (2), `#HY000`, text. A text beyond 511 bytes is cut.
+    /// Shape: 255, code (2), `#` and the state (5), text. A text beyond 511 bytes is cut.
     pub fn error(&mut self, code: u16, text: &str) {
         let text = &text[..text.floor_char_boundary(ERROR_TEXT_MAX)];
-        let state: &[u8] = if self.capabilities.has(Capabilities::PROTOCOL_41) { b"#HY000" } else { b"" };
+        let state: &[u8] = match code {
+            _ if !self.capabilities.has(Capabilities::PROTOCOL_41) => b"",
+            code::NO_SUCH_TABLE => b"#42S02",
+            _ => b"#HY000",
+        };
         self.packet(|out| {
             out.push(0xff);
             put_u16(out, code);
@@ -136,7 +178,7 @@ impl<'a> Reply<'a> {
         });
         if parameters > 0 {
             for _ in 0..parameters {
-                self.packet(|out| put_definition(out, b"", b"?", CHARSET_BINARY, 0));
+                self.packet(|out| put_definition(out, b"", b"?", Shape::UNKNOWN));
             }
             self.end_definitions();
         }
@@ -170,12 +212,20 @@ impl<'a> Reply<'a> {
         debug_assert!(!columns.is_empty(), "a result set without columns");
         self.packet(|out| put_length(out, columns.len() as u64));
         self.definitions(columns);
-        RowWriter { columns: columns.len(), form, reply: self }
+        let places = (0..u64::BITS).zip(columns);
+        let integers =
+            places.filter(|(_, column)| column.kind == ColumnKind::Integer).map(|(place, _)| 1 << place).sum();
+        RowWriter { columns: columns.len(), integers, form, reply: self }
     }
 
     fn definitions(&mut self, columns: &[Column]) {
-        for column in columns {
-            self.packet(|out| column.put(out));
+        for (place, column) in columns.iter().enumerate() {
+            // Which columns are integers is remembered of the first ones only.
+            if place < u64::BITS as usize || column.kind == ColumnKind::Text {
+                self.packet(|out| column.put(out));
+            } else {
+                self.packet(|out| Column { kind: ColumnKind::Text, ..column.clone() }.put(out));
+            }
         }
         self.end_definitions();
     }
@@ -238,12 +288,24 @@ enum RowForm {
     Binary,
 }
 
+/// Whether the value could be written.
+fn put_value(out: &mut Vec<u8>, value: &[u8], integer: bool) -> bool {
+    if !integer {
+        put_length_bytes(out, value);
+        return true;
+    }
+    let number = std::str::from_utf8(value).ok().and_then(|digits| digits.parse::<i64>().ok());
+    number.inspect(|number| out.extend_from_slice(&number.to_le_bytes())).is_some()
+}
+
 /// The rows of a begun result set. It must be ended, broken off by an error, or paused.
 #[derive(Debug)]
 #[must_use]
 pub struct RowWriter<'a> {
     reply: Reply<'a>,
     columns: usize,
+    /// The places of columns of integers, as bits.
+    integers: u64,
     form: RowForm,
 }
 
@@ -253,12 +315,13 @@ pub struct RowWriter<'a> {
 pub struct PausedRows {
     pub(super) sequence: u8,
     columns: usize,
+    integers: u64,
     form: RowForm,
 }
 
 impl<'a> RowWriter<'a> {
     pub(super) fn resume(reply: Reply<'a>, paused: PausedRows) -> Self {
-        Self { reply, columns: paused.columns, form: paused.form }
+        Self { reply, columns: paused.columns, integers: paused.integers, form: paused.form }
     }
 
     /// Bytes in the caller's buffer, for one who streams.
@@ -270,10 +333,11 @@ impl<'a> RowWriter<'a> {
     /// NULL.
     ///
     /// Shape: in text, each value length-encoded or 251 for NULL. In binary: 0, a bitmap of NULLs that begins at its
-    /// third bit, then each other value length-encoded.
+    /// third bit, then each other value: an integer as eight bytes, all others length-encoded. What should be an integer
+    /// and is none is NULL there.
     pub fn row<V: AsRef<[u8]>>(&mut self, values: impl IntoIterator<Item = Option<V>>) {
         let mut values = values.into_iter();
-        let columns = self.columns;
+        let (columns, integers) = (self.columns, self.integers);
         match self.form {
             RowForm::Text => self.reply.packet(|out| {
                 for _ in 0..columns {
@@ -288,9 +352,10 @@ impl<'a> RowWriter<'a> {
                 let bitmap = out.len();
                 out.resize(bitmap + (columns + 2).div_ceil(8), 0);
                 for place in 0..columns {
-                    match values.next().flatten() {
-                        Some(value) => put_length_bytes(out, value.as_ref()),
-                        None => out[bitmap + (place + 2) / 8] |= 1 << ((place + 2) % 8),
+                    let integer = place < u64::BITS as usize && integers & 1 << place != 0;
+                    let put = values.next().flatten().is_some_and(|value| put_value(out, value.as_ref(), integer));
+                    if !put {
+                        out[bitmap + (place + 2) / 8] |= 1 << ((place + 2) % 8);
                     }
                 }
             }),
@@ -310,6 +375,6 @@ impl<'a> RowWriter<'a> {
 
     /// Stops here, to go on with `Connection::resume`.
     pub fn pause(self) -> PausedRows {
-        PausedRows { sequence: self.reply.sequence, columns: self.columns, form: self.form }
+        PausedRows { sequence: self.reply.sequence, columns: self.columns, integers: self.integers, form: self.form }
     }
 }

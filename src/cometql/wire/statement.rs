@@ -94,6 +94,15 @@ impl Statements {
         }
     }
 
+    /// A piece of this parameter was too long to be kept.
+    pub(super) fn lose(&mut self, id: u32, parameter: u16) {
+        let Some(statement) = self.all.get_mut(&id).filter(|statement| parameter < statement.parameters) else {
+            return;
+        };
+        self.held -= statement.take_long_data().held;
+        statement.long_data_lost = true;
+    }
+
     /// Reads the body of `COM_STMT_EXECUTE` and uses up the statement's long data.
     ///
     /// Shape: id (4), cursor flags (1), iterations (4, unused); with parameters also a bitmap of NULLs, whether types
@@ -200,6 +209,11 @@ impl Execute<'_> {
             long_data: &self.long_data,
             place: 0,
         }
+    }
+
+    /// Of the command and of long data.
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.long_data.values().map(Vec::len).sum::<usize>()
     }
 
     /// The execution without ties to the bytes it was read from.

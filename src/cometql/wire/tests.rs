@@ -30,8 +30,9 @@ fn salt() -> Salt {
     Salt::from_random(std::array::from_fn(|place| place as u8))
 }
 
+/// With long queries, so that only packets are limited.
 fn limits() -> Limits {
-    Limits::default()
+    Limits { query_max: 64 * 1024 * 1024, ..Limits::default() }
 }
 
 /// A connection that has sent its greeting.

@@ -144,7 +144,7 @@ fn deleted_rows_are_told_where_that_is_wanted() {
     }
 }
 
-fn message(number: u64, text: &str) -> StoredMessage {
+pub(super) fn message(number: u64, text: &str) -> StoredMessage {
     StoredMessage {
         id: MessageId::new(Position(number), 0),
         time: 1_600_000_000,

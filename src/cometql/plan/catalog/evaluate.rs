@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::super::rows::{self, ResultColumn, ResultSet, Row};
+use super::super::like::Effort;
+use super::super::rows::{ResultColumn, ResultSet, Row};
 use super::super::scalars::{self, Field, boolean, compare, gives_number, is_among, is_true, number, truth};
 use super::super::{Figures, find_column, rows::too_large};
 use super::views::{self, Rows, View};
@@ -33,7 +34,7 @@ pub(super) struct Evaluation<'c> {
     steps: u32,
     /// Left.
     bytes: usize,
-    effort: rows::Effort,
+    effort: Effort,
     /// By view: a subquery may ask for it again with every row.
     loaded: BTreeMap<&'static str, Rc<Vec<Vec<Field>>>>,
 }
@@ -90,7 +91,7 @@ impl<'c> Evaluation<'c> {
             live,
             steps: STEPS_MAX,
             bytes: BYTES_MAX,
-            effort: rows::Effort::new(LIKE_STEPS_MAX),
+            effort: Effort::new(LIKE_STEPS_MAX),
             loaded: BTreeMap::new(),
         }
     }

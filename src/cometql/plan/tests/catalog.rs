@@ -59,7 +59,7 @@ fn what_tools_ask_can_be_prepared() {
     }
 }
 
-fn answers(cases: &[(&str, &str)]) {
+pub(super) fn answers(cases: &[(&str, &str)]) {
     for (query, expected) in cases {
         let shown = match run(query) {
             Ok(Plan::Reply(Reply::Rows(set))) => show_set(&set),
@@ -106,10 +106,10 @@ fn queries_about_the_server() {
         ("SELECT colour FROM information_schema.TABLES", "14"),
         ("SELECT x.TABLE_NAME FROM information_schema.TABLES t", "14"),
         ("SELECT FROBNICATE(TABLE_NAME) FROM information_schema.TABLES", "3"),
-        ("SELECT * FROM information_schema.nowhere", "15"),
-        ("SELECT * FROM mysql.user", "15"),
-        ("SELECT * FROM sys.version", "15"),
-        ("SELECT * FROM performance_schema.threads", "15"),
+        ("SELECT * FROM information_schema.nowhere", "1146"),
+        ("SELECT * FROM mysql.user", "1146"),
+        ("SELECT * FROM sys.version", "1146"),
+        ("SELECT * FROM performance_schema.threads", "1146"),
         ("SELECT * FROM information_schema.TABLES t JOIN CometQL_v1.pipes p ON p.name = t.TABLE_NAME", "2"),
         // Each row with each of the others: that would hold up everybody.
         (

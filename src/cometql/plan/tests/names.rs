@@ -1,14 +1,14 @@
 //! Names without a database, after `USE information_schema`.
 
 use super::*;
-use crate::cometql::sql::parse_among;
+use crate::cometql::sql::{Meter, parse_among};
 
 fn there(query: &str) -> Result<Plan, Error> {
     let session = SessionView { database: Some("information_schema"), ..session() };
     if let Some(insert) = fast::insert(query.as_bytes(), StringEscapes::Mysql) {
         return plan_insert(&insert, &session);
     }
-    plan(&parse_among(query, StringEscapes::Mysql, session.names())?, &session)
+    plan(&parse_among(query, StringEscapes::Mysql, session.names(), &Meter::default())?, &session)
 }
 
 #[test]
@@ -52,14 +52,15 @@ fn others_are_written_whole() {
         assert_eq!(plan, run(query), "{query}");
     }
     for query in [
-        "SELECT * FROM users_auth WHERE id = 5",
-        "DESCRIBE users_auth",
         "INSERT INTO users_auth (id, hash) VALUES (5, 'x')",
         "REPLACE INTO users_auth (id, hash) VALUES (5, 'x')",
         "DELETE FROM users_auth WHERE id = 5",
         "UPDATE users_auth SET hash = 'x' WHERE id = 5",
     ] {
         assert_eq!(there(query).map_err(|error| error.code), Err(Code::NotFound), "{query}");
+    }
+    for query in ["SELECT * FROM users_auth WHERE id = 5", "DESCRIBE users_auth", "SHOW CREATE TABLE users_auth"] {
+        assert_eq!(there(query).map_err(|error| error.code), Err(Code::NoSuchTable), "{query}");
     }
 }
 

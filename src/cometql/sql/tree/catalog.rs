@@ -18,6 +18,9 @@ const DEPTH_MAX: usize = 28;
 /// What a query within an expression counts: reading it takes as much stack as so many expressions.
 const QUERY_DEPTH: usize = 4;
 
+/// `CASE operand WHEN value` is many comparisons, each with the operand: so many parts all of these may have together.
+const CASE_PARTS_MAX: usize = 1_000;
+
 /// SELECTs joined by UNION.
 const BLOCKS_MAX: usize = 32;
 
@@ -281,6 +284,13 @@ fn scalar(mut tree: Expr, depth: usize) -> Result<Scalar, SyntaxError> {
     }
 }
 
+/// What is computed from values alone.
+pub(super) fn constant(tree: Expr) -> Result<Scalar, SyntaxError> {
+    let scalar = scalar(tree, DEPTH_MAX)?;
+    refuse(!scalar.is_constant(), "a comparison of two columns or with a query")?;
+    Ok(scalar)
+}
+
 fn leaf(tree: Expr) -> Result<Scalar, SyntaxError> {
     Ok(match tree {
         Expr::Identifier(name) if name.quote_style.is_none() && name.value.starts_with('@') => {
@@ -405,6 +415,11 @@ fn case(
     depth: usize,
 ) -> Result<Scalar, SyntaxError> {
     let operand = operand.map(|tree| scalar(*tree, depth)).transpose()?;
+    if let Some(operand) = &operand
+        && operand.parts().saturating_mul(conditions.len()) > CASE_PARTS_MAX
+    {
+        return Err(SyntaxError::Unsupported("CASE of so long an expression with so many branches"));
+    }
     let mut arguments = Vec::new();
     for ast::CaseWhen { condition, result } in conditions {
         let condition = scalar(condition, depth)?;

@@ -2,6 +2,7 @@
 
 use sqlparser::ast::{self, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident};
 
+use super::catalog;
 use crate::cometql::sql::SyntaxError;
 use crate::cometql::sql::statement::{Condition, Expression, Item, Operator, Value};
 
@@ -50,6 +51,22 @@ pub(super) fn value(tree: Expr) -> Result<Value<'static>, SyntaxError> {
     }
 }
 
+/// What a column is compared to: a plain value, or what is computed from values alone.
+fn operand(tree: Expr) -> Result<Value<'static>, SyntaxError> {
+    match tree {
+        Expr::Nested(inner) => operand(*inner),
+        Expr::Identifier(name) if name.quote_style.is_some() || !name.value.starts_with('@') => {
+            value(Expr::Identifier(name))
+        }
+        Expr::Value(_) => value(tree),
+        other => catalog::constant(other).map(|scalar| Value::Computed(Box::new(scalar))),
+    }
+}
+
+fn operands(trees: Vec<Expr>) -> Result<Vec<Value<'static>>, SyntaxError> {
+    trees.into_iter().map(operand).collect()
+}
+
 fn literal_of(literal: ast::Value) -> Result<Value<'static>, SyntaxError> {
     Ok(match literal {
         ast::Value::Number(digits, _) => Value::Number(digits.into()),
@@ -77,7 +94,13 @@ pub(super) fn item(tree: ast::SelectItem, scope: &Scope, has_table: bool) -> Res
             Ok(Item::One { expression: expression(tree, scope, has_table)?, heading })
         }
         ast::SelectItem::ExprWithAlias { expr, alias } => {
-            Ok(Item::One { expression: expression(expr, scope, has_table)?, heading: alias.value.into() })
+            let quoted = matches!(&expr, Expr::Value(_));
+            let expression = match expression(expr, scope, has_table)? {
+                // What has been given another name need not be a column.
+                Expression::Column(name) if quoted => Expression::ColumnOrText(name),
+                other => other,
+            };
+            Ok(Item::One { expression, heading: alias.value.into() })
         }
         _ => Err(EXPRESSION),
     }
@@ -213,18 +236,20 @@ pub(super) fn condition_of(tree: Expr, scope: &Scope) -> Result<Condition, Synta
         Expr::BinaryOp { left, op, right } => compare(*left, comparison(&op)?, *right, scope)?,
         Expr::InList { expr, list, negated } => {
             let column = scope.column_of(*expr)?;
-            let values = list.into_iter().map(value).collect::<Result<_, _>>()?;
-            not_if(negated, Condition::In { column, values })
+            not_if(negated, Condition::In { column, values: operands(list)? })
         }
         Expr::Between { expr, negated, low, high } => {
             let column = scope.column_of(*expr)?;
-            let from =
-                Condition::Compare { column: column.clone(), operator: Operator::GreaterOrEqual, value: value(*low)? };
-            let to = Condition::Compare { column, operator: Operator::LessOrEqual, value: value(*high)? };
+            let from = Condition::Compare {
+                column: column.clone(),
+                operator: Operator::GreaterOrEqual,
+                value: operand(*low)?,
+            };
+            let to = Condition::Compare { column, operator: Operator::LessOrEqual, value: operand(*high)? };
             not_if(negated, Condition::All(vec![from, to]))
         }
         Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
-            let condition = Condition::Like { column: scope.column_of(*expr)?, pattern: value(*pattern)? };
+            let condition = Condition::Like { column: scope.column_of(*expr)?, pattern: operand(*pattern)? };
             not_if(negated, condition)
         }
         Expr::IsNull(expr) => Condition::IsNull { column: scope.column_of(*expr)? },
@@ -293,16 +318,18 @@ fn comparison(operator: &BinaryOperator) -> Result<Operator, SyntaxError> {
 fn compare(left: Expr, operator: Operator, right: Expr, scope: &Scope) -> Result<Condition, SyntaxError> {
     let swapped = match &left {
         Expr::Value(literal) => matches!(literal.value, ast::Value::Number(..) | ast::Value::Placeholder(_)),
+        Expr::Function(_) | Expr::BinaryOp { .. } | Expr::Cast { .. } => true,
         _ => false,
     };
     if !swapped {
-        return Ok(Condition::Compare { column: scope.column_of(left)?, operator, value: value(right)? });
+        return Ok(Condition::Compare { column: scope.column_of(left)?, operator, value: operand(right)? });
     }
-    if let (Value::Number(left), Expr::Value(right)) = (value(left.clone())?, &right) {
+    let left = operand(left)?;
+    if let (Value::Number(left), Expr::Value(right)) = (&left, &right) {
         // `1 = 1`, by which clients ask for everything or nothing.
         return match (literal_of(right.value.clone())?, operator) {
-            (Value::Number(right), Operator::Equal) => Ok(Condition::Constant(left == right)),
-            (Value::Number(right), Operator::NotEqual) => Ok(Condition::Constant(left != right)),
+            (Value::Number(right), Operator::Equal) => Ok(Condition::Constant(*left == right)),
+            (Value::Number(right), Operator::NotEqual) => Ok(Condition::Constant(*left != right)),
             _ => Err(EXPRESSION),
         };
     }
@@ -313,5 +340,5 @@ fn compare(left: Expr, operator: Operator, right: Expr, scope: &Scope) -> Result
         Operator::GreaterOrEqual => Operator::LessOrEqual,
         same => same,
     };
-    Ok(Condition::Compare { column: scope.column_of(right)?, operator, value: value(left)? })
+    Ok(Condition::Compare { column: scope.column_of(right)?, operator, value: left })
 }

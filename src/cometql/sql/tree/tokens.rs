@@ -23,6 +23,7 @@ pub(super) enum Dialect {
 /// of an INSERT a quoted name: so words that are keywords elsewhere may stand there.
 pub(super) fn convert(tokens: &[Token<'_>], dialect: Dialect) -> Result<Vec<Sql>, SyntaxError> {
     let inserts = tokens.first().is_some_and(|verb| verb.is_any_word(&["INSERT", "REPLACE"]));
+    let asks = tokens.first().is_some_and(|verb| verb.is_word("SELECT") || verb.is_symbol("("));
     let mut converted = Vec::with_capacity(tokens.len());
     let mut part = if inserts { Part::Names } else { Part::Clauses };
     let mut depth = 0_usize;
@@ -35,6 +36,10 @@ pub(super) fn convert(tokens: &[Token<'_>], dialect: Dialect) -> Result<Vec<Sql>
             && tokens.get(at.saturating_add(1)).is_some_and(|word| word.is_word("SET"))
         {
             passed_over = 3;
+        }
+        // It locks nothing, like FOR UPDATE, and sqlparser does not know it.
+        if asks && token.is_word("LOCK") && are_words(tokens.get(at..), &["LOCK", "IN", "SHARE", "MODE"]) {
+            passed_over = 4;
         }
         if passed_over > 0 {
             passed_over = passed_over.saturating_sub(1);
@@ -84,6 +89,12 @@ pub(super) fn convert(tokens: &[Token<'_>], dialect: Dialect) -> Result<Vec<Sql>
         });
     }
     Ok(converted)
+}
+
+/// Whether these come first.
+fn are_words(tokens: Option<&[Token<'_>]>, words: &[&str]) -> bool {
+    let begin = tokens.and_then(|tokens| tokens.get(..words.len()));
+    begin.is_some_and(|begin| begin.iter().zip(words).all(|(token, word)| token.is_word(word)))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -97,6 +97,66 @@ fn payloads_above_the_cap_are_fatal_by_their_header() {
     assert!(matches!(command_of(&mut ready(), &limits, &packet), Command::Query(text) if text.len() == FULL + 100));
 }
 
+/// What is refused in the end is not collected first: twelve sessions held 788 MiB that way.
+#[test]
+fn what_is_too_long_for_its_command_is_dropped_as_it_comes() {
+    let limits = Limits { query_max: 100_000, long_data_max: 80_000, ..limits() };
+    let long = vec![b'x'; 2_000_000];
+    let long_data: Vec<u8> = [1, 0, 0, 0, 0, 0].into_iter().chain(long.iter().copied()).collect();
+    let refused = Command::Refused(command::BODY_TOO_LONG);
+    for (code, body, expected) in [
+        (0x03, long.clone(), Command::TooLong),
+        (0x16, long.clone(), Command::TooLong),
+        (0x18, long_data, Command::LongData { statement: 1, parameter: 0 }),
+        (0x0e, long.clone(), refused.clone()),
+        (0x11, long.clone(), refused.clone()),
+        (0xfa, vec![b'x'; FULL + 5], refused),
+    ] {
+        for piece in [50_000, 3_000_000] {
+            let mut connection = ready();
+            connection.add_statement(&limits, 1).unwrap();
+            let mut input = client::command(code, &body);
+            input.extend(client::command(0x0e, b""));
+            let mut seen = Vec::new();
+            let mut unread = Vec::new();
+            for piece in input.chunks(piece) {
+                unread.extend_from_slice(piece);
+                while let Some((used, event)) = connection.next(&limits, &unread).unwrap() {
+                    if let Event::Command { command, .. } = event {
+                        seen.push(format!("{command:?}"));
+                    }
+                    unread.drain(..used);
+                    assert!(connection.held_bytes() <= 1_000, "{code}: {} bytes", connection.held_bytes());
+                }
+            }
+            assert_eq!(seen, [format!("{expected:?}"), format!("{:?}", Command::Ping)], "{code}");
+        }
+    }
+}
+
+/// An execution may be longer than a query; one whose long data was too long is refused.
+#[test]
+fn executions_are_collected_and_lost_data_is_told() {
+    let limits = Limits { query_max: 100_000, long_data_max: 80_000, ..limits() };
+    let mut connection = ready();
+    connection.add_statement(&limits, 1).unwrap();
+    let text = vec![b'x'; 300_000];
+    let mut body = vec![1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0xfd, 0, 0xfd];
+    body.extend(&text.len().to_le_bytes()[..3]);
+    body.extend(&text);
+    let execute = client::command(0x17, &body);
+    let Command::Execute(execution) = command_of(&mut connection, &limits, &execute) else { panic!() };
+    assert_eq!(execution.parameters().collect::<Vec<_>>(), [Parameter::Bytes(&text)]);
+
+    let mut piece = vec![1, 0, 0, 0, 0, 0];
+    piece.extend(vec![b'x'; 90_000]);
+    for arrived in client::command(0x18, &piece).chunks(70_000) {
+        while connection.next(&limits, arrived).unwrap().is_none() {}
+    }
+    let Command::Refused(refusal) = command_of(&mut connection, &limits, &execute) else { panic!() };
+    assert_eq!(refusal.code, 11);
+}
+
 #[test]
 fn sessions_are_small() {
     assert!(size_of::<Connection>() <= 64, "{} bytes", size_of::<Connection>());

@@ -214,7 +214,7 @@ proptest! {
 
     #[test]
     fn rows_survive(rows in prop::collection::vec(prop::collection::vec(prop::option::of(prop::collection::vec(any::<u8>(), 0..300)), 5), 0..5)) {
-        let columns: Vec<Column> = (0..5).map(|place| Column::text(place.to_string())).collect();
+        let columns: Vec<Column> = (0..5).map(|place| Column::new(place.to_string(), ColumnKind::Text)).collect();
         let connection = ready_with(client::FLAGS | client::DEPRECATE_EOF);
         let mut out = Vec::new();
         let mut writer = connection.reply(0, &mut out).start(&columns);

@@ -30,13 +30,60 @@ const MODERN: u32 = client::FLAGS | client::DEPRECATE_EOF;
 const EOF: &str = "fe 0000 0200";
 const EOF_MORE: &str = "fe 0000 0a00";
 const EOF_OK: &str = "fe 00 00 0200 0000";
-/// Catalog, schema, two empty tables; name and original name `id`; charset 45, `VAR_STRING`, no flags, 31 decimals.
-const ID: &str = "03646566 00 00 00 026964 026964 0c 2d00 50000000 fd 0000 1f 0000";
+/// Catalog, schema, two empty tables; name and original name `id`; binary charset, 21 bytes, `LONGLONG`, binary flag.
+const ID: &str = "03646566 00 00 00 026964 026964 0c 3f00 15000000 08 8000 00 0000";
+/// The same for a text: charset 45, `VAR_STRING`, no flags, 31 decimals.
 const NAME: &str = "03646566 00 00 00 046e616d65 046e616d65 0c 2d00 fcff0000 fd 0000 1f 0000";
 const MARK: &str = "03646566 00 00 00 013f 013f 0c 3f00 00000000 fd 0000 1f 0000";
 
 fn columns() -> [Column; 2] {
-    [Column::number("id"), Column::text(String::from("name"))]
+    [Column::new("id", ColumnKind::Integer), Column::new(String::from("name"), ColumnKind::Text)]
+}
+
+/// Whole numbers have eight bytes in binary rows, whatever their sign; other numbers are text in both forms.
+#[test]
+fn numbers_have_numeric_types() {
+    const DECIMAL: &str = "03646566 00 00 00 0164 0164 0c 3f00 43000000 f6 8000 02 0000";
+    let columns = || [Column::new("id", ColumnKind::Integer), Column::new("d", ColumnKind::Decimal(2))];
+    let rows = [["-1", "1.25"], ["9223372036854775807", "-3.5"], ["x", "0"]];
+    let binary = |reply: Reply<'_>| {
+        let mut writer = reply.start_binary(&columns());
+        for row in rows {
+            writer.row(row.map(Some));
+        }
+        writer.end(false);
+    };
+    let expected = [
+        "02",
+        ID,
+        DECIMAL,
+        EOF,
+        "00 00 ffffffffffffffff 04312e3235",
+        "00 00 ffffffffffffff7f 042d332e35",
+        "00 04 0130",
+        EOF,
+    ];
+    check(CLASSIC, binary, &expected);
+    let text = |reply: Reply<'_>| {
+        let mut writer = reply.start(&columns());
+        writer.row(["-1", "1.25"].map(Some));
+        writer.end(false);
+    };
+    check(CLASSIC, text, &["02", ID, DECIMAL, EOF, "022d31 04312e3235", EOF]);
+    // Of columns beyond the first 64 nothing is remembered.
+    let many: Vec<Column> = (0..70).map(|_| Column::new("n", ColumnKind::Integer)).collect();
+    let mut out = Vec::new();
+    let mut writer = ready().reply(0, &mut out).start_binary(&many);
+    writer.row(many.iter().map(|_| Some("7")));
+    writer.end(false);
+    let row = [[7, 0, 0, 0, 0, 0, 0, 0].repeat(64), b"\x017".repeat(6)].concat();
+    assert!(memchr::memmem::find(&out, &row).is_some());
+}
+
+/// Tools look at the state of a table that is not there.
+#[test]
+fn a_table_that_is_not_there_has_a_state_of_its_own() {
+    check(CLASSIC, |mut reply| reply.error(1146, "x"), &["ff 7a04 23 3432533032 78"]);
 }
 
 #[test]
@@ -88,17 +135,21 @@ fn binary_rows() {
         rows.row([Some("7"), Some("a")]);
         rows.end(false);
     };
-    check(CLASSIC, write, &["02", ID, NAME, EOF, "00 08 0137", "00 04 0161", "00 00 0137 0161", EOF]);
+    check(
+        CLASSIC,
+        write,
+        &["02", ID, NAME, EOF, "00 08 0700000000000000", "00 04 0161", "00 00 0700000000000000 0161", EOF],
+    );
 
     // Seven columns: the last one's bit is the first of the second byte.
-    let seven: Vec<Column> = (0..7).map(|_| Column::number("id")).collect();
+    let seven: Vec<Column> = (0..7).map(|_| Column::new("name", ColumnKind::Text)).collect();
     let write = |reply: Reply<'_>| {
         let mut rows = reply.start_binary(&seven);
         rows.row::<&str>([None; 7]);
         rows.row([None, None, None, None, None, Some("x"), None]);
         rows.end(false);
     };
-    let expected = ["07", ID, ID, ID, ID, ID, ID, ID, "00 fc01", "00 7c01 0178", EOF_OK];
+    let expected = ["07", NAME, NAME, NAME, NAME, NAME, NAME, NAME, "00 fc01", "00 7c01 0178", EOF_OK];
     check(MODERN, write, &expected);
 }
 
@@ -186,7 +237,7 @@ fn field_lists() {
 
 #[test]
 fn tables_are_named_twice() {
-    let column = Column { table: "t".into(), ..Column::text("a") };
+    let column = Column { table: "t".into(), ..Column::new("a", ColumnKind::Text) };
     let expected = "03646566 00 0174 0174 0161 0161 0c 2d00 fcff0000 fd 0000 1f 0000";
     let write = |reply: Reply<'_>| {
         reply.start(&[column]).end(false);
@@ -210,7 +261,7 @@ fn rows_of_sixteen_mebibytes_are_split() {
         let value = vec![b'v'; 0xff_ffff - 4 + extra];
         let connection = ready();
         let mut out = Vec::new();
-        let mut rows = connection.reply(0, &mut out).start(&[Column::number("id")]);
+        let mut rows = connection.reply(0, &mut out).start(&[Column::new("id", ColumnKind::Integer)]);
         rows.row([Some(&value)]);
         rows.end(false);
         let packets = client::packets(&out);

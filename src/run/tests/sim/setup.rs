@@ -84,6 +84,7 @@ pub(super) fn session_config(placement: &Placement, pipeline_max: usize) -> Sess
             tenant_sessions_max: 100,
             tenants_sessions_max: 100,
             held_bytes_max: 256 * 1024 * 1024,
+            kept_bytes_max: usize::MAX,
             login_attempts_max: 5,
             tls: Tls::Off,
             tenants: Tenants::default(),

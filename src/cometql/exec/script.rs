@@ -1,0 +1,166 @@
+//! The statements of one query or batch that are not read yet.
+//!
+//! One command may hold a thousand statements, so each is read when its turn has come and not before: what reading takes
+//! is charged to the session like everything else, and between two statements everybody else has a turn. So a statement
+//! also sees what those before it have changed, such as the database that USE has chosen.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use crate::cometql::errors::{Code, Error};
+use crate::cometql::json::Bound;
+use crate::cometql::plan::{self, CATALOG_STEPS_MAX, Plan, SessionView};
+use crate::cometql::sql::{self, Meter, SyntaxError, Value};
+use crate::model::Now;
+
+use super::session::{Entry, Session, Stage, Start};
+use super::{Exec, batch};
+
+/// Never empty.
+#[derive(Debug)]
+pub(super) struct Script {
+    now: Now,
+    left: Left,
+}
+
+#[derive(Debug)]
+enum Left {
+    /// Places in the text.
+    Text {
+        text: Box<[u8]>,
+        pieces: std::vec::IntoIter<Range<usize>>,
+    },
+    Bound(std::vec::IntoIter<Bound>),
+}
+
+/// Statements in one query of a client that asked for multi-statements.
+const STATEMENTS_PER_QUERY_MAX: usize = 1000;
+
+impl Script {
+    /// The statements between the semicolons of this text; `None` if there is one at the most. Errors: those of a text
+    /// that cannot be taken apart, and 19 for too many statements; nothing of it is carried out then.
+    pub(super) fn of_text(text: &[u8], now: Now) -> Result<Option<Self>, Error> {
+        let mut pieces: Vec<Range<usize>> = Vec::new();
+        for piece in sql::pieces(text) {
+            if pieces.len() >= STATEMENTS_PER_QUERY_MAX {
+                let text = format!("A query may hold {STATEMENTS_PER_QUERY_MAX} statements at the most");
+                return Err(Error::new(Code::TooManyValues, text));
+            }
+            pieces.push(piece?);
+        }
+        if pieces.len() <= 1 {
+            return Ok(None);
+        }
+        Ok(Some(Self { now, left: Left::Text { text: text.into(), pieces: pieces.into_iter() } }))
+    }
+
+    /// There must be one at least.
+    pub(super) fn of_bound(statements: Vec<Bound>, now: Now) -> Self {
+        Self { now, left: Left::Bound(statements.into_iter()) }
+    }
+
+    fn is_empty(&self) -> bool {
+        match &self.left {
+            Left::Text { pieces, .. } => pieces.len() == 0,
+            Left::Bound(statements) => statements.len() == 0,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match &self.left {
+            Left::Text { text, pieces } => text.len() + pieces.len() * size_of::<Range<usize>>(),
+            Left::Bound(statements) => {
+                let value = size_of::<crate::cometql::json::Parameter>();
+                statements.as_slice().iter().map(|(text, values)| text.len() + values.len() * value).sum()
+            }
+        }
+    }
+}
+
+impl Exec {
+    /// Reads the next statement of the script at the front of the queue, which then stands before the rest of it.
+    pub(super) fn read_next(&mut self, session: &mut Session, start: Start, mut script: Box<Script>) {
+        let steps = Cell::new(CATALOG_STEPS_MAX);
+        let meter = Meter::default();
+        let view = session.view(script.now, &self.config, &steps);
+        let planned = match &mut script.left {
+            Left::Text { text, pieces } => {
+                let piece = pieces.next().and_then(|piece| text.get(piece)).unwrap_or_default();
+                self.parse(piece, &view, &meter)
+            }
+            Left::Bound(statements) => match statements.next() {
+                Some((text, values)) => self.bind(&text, values.into_iter().map(batch::value_of), &view, &meter),
+                None => Ok(sql::Statement::Empty),
+            },
+        }
+        .and_then(|statement| plan::plan(&statement, &view));
+        self.spend_on_reading(session, &meter, &steps);
+        self.counters.statements += 1;
+        let more = !script.is_empty();
+        if more {
+            session.queue.push_front(Entry::script(Start::Continued, script));
+        }
+        let stage = match planned {
+            Ok(plan) => Stage::Planned(Box::new(plan)),
+            Err(error) => Stage::Failed(error),
+        };
+        session.queue.push_front(Entry { start, more, binary: false, stage });
+    }
+
+    /// The plan of a lone statement, or a script of several.
+    pub(super) fn read(
+        &self,
+        session: &mut Session,
+        text: &[u8],
+        now: Now,
+        meter: &Meter,
+        steps: &Cell<u32>,
+    ) -> Result<Read, Error> {
+        let text = self.enter(session, text)?;
+        let view = session.view(now, &self.config, steps);
+        meter.scanned(text.len());
+        if let Some(insert) = sql::fast::insert(text, self.config.escapes) {
+            meter.values(insert.values.len());
+            return plan::plan_insert(&insert, &view).map(Read::Lone);
+        }
+        if session.wire.multi_statements() {
+            meter.searched(text.len());
+            if let Some(script) = Script::of_text(text, now)? {
+                return Ok(Read::Several(script));
+            }
+        }
+        let statement = self.parse(text, &view, meter)?;
+        plan::plan(&statement, &view).map(Read::Lone)
+    }
+
+    fn parse(&self, text: &[u8], view: &SessionView<'_>, meter: &Meter) -> Result<sql::Statement, Error> {
+        Ok(sql::parse_among(plan::check_text(text)?, self.config.escapes, view.names(), meter)?)
+    }
+
+    fn bind(
+        &self,
+        text: &str,
+        values: impl Iterator<Item = Value<'static>>,
+        view: &SessionView<'_>,
+        meter: &Meter,
+    ) -> Result<sql::Statement, Error> {
+        plan::check_length(text.as_bytes(), &self.config.statements)?;
+        let values: Vec<Value<'static>> = values.collect();
+        meter.values(values.len());
+        let prepared = sql::prepare_among(text, self.config.escapes, view.names(), meter)?;
+        let bound: Result<_, SyntaxError> = prepared.bind(&values);
+        Ok(bound?)
+    }
+
+    /// What reading and planning took is the session's.
+    pub(super) fn spend_on_reading(&mut self, session: &mut Session, meter: &Meter, steps: &Cell<u32>) {
+        let computed = CATALOG_STEPS_MAX.saturating_sub(steps.get());
+        self.spend(session, meter.steps().saturating_add(computed));
+    }
+}
+
+/// What a query is.
+pub(super) enum Read {
+    Lone(Plan),
+    Several(Script),
+}
