@@ -208,6 +208,8 @@ pub enum Plan {
     Update(Vec<storage::Write>),
     /// The same through the owners of the pipes, for the settings that there are.
     UpdateLengths(Vec<(PipeName, u32)>),
+    /// The same for the settings that there are not.
+    AddLengths(Vec<(PipeName, u32)>),
     UseDatabase(Database),
     /// End this session or browser connection, then OK; [`Code::UnknownConnection`] if there is none.
     Kill(u64),
@@ -224,7 +226,7 @@ impl Plan {
             Self::Publish(drafts) => drafts.len(),
             Self::Send(letters) => letters.len(),
             Self::SetLengths { lengths, .. } => lengths.len(),
-            Self::UpdateLengths(lengths) => lengths.len(),
+            Self::UpdateLengths(lengths) | Self::AddLengths(lengths) => lengths.len(),
             Self::Write { writes, .. } | Self::Delete(writes) | Self::Update(writes) => writes.len(),
             Self::Reply(_)
             | Self::Read { .. }
@@ -358,7 +360,11 @@ pub fn result_columns(prepared: &Prepared, session: &SessionView<'_>) -> Result<
     Ok(match plan(&statement, session)? {
         Plan::Reply(Reply::Rows(rows)) => rows.columns,
         Plan::Read { query, .. } | Plan::Live(LiveQuery { query, .. }) => query.columns(),
-        Plan::Catalog(catalog) => catalog.columns()?,
+        Plan::Catalog(catalog) => {
+            let (columns, steps) = catalog.columns();
+            session.took(steps)?;
+            columns?
+        }
         _ => Vec::new(),
     })
 }

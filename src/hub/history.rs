@@ -62,13 +62,16 @@ impl Hub {
     /// Through the owner, so that it knows what holds before the statement is answered.
     pub(super) fn set_length(&mut self, from: ShardId, set: SetLength, now: Now) {
         let SetLength { pipe, change, statement } = set;
-        if matches!(change, LengthChange::Put(_)) && !self.owned.has_room_for(&pipe) {
+        if matches!(change, LengthChange::Put(_) | LengthChange::Add(_)) && !self.owned.has_room_for(&pipe) {
             let refusal = Box::new(Refusal::TooManySettings);
             return self.send(from, RingMessage::Refused { statement, refusal });
         }
         let (key, begun) = (pipe.clone(), self.owned.next_position(now));
         let (length, write) = match change {
             LengthChange::Put(length) => (Some(length), Write::PutSetting { pipe: key, length, begun }),
+            LengthChange::Add(length) => {
+                (Some(length), Write::IfAbsent(Box::new(Write::PutSetting { pipe: key, length, begun })))
+            }
             LengthChange::Update(length) => (Some(length), Write::UpdateSetting { pipe: key, length, begun }),
             LengthChange::Remove => (None, Write::DeleteSetting { pipe: key, begun }),
         };
@@ -87,7 +90,7 @@ impl Hub {
         let message = match result {
             Ok(outcome) => {
                 let rows = if let Outcome::Written { rows } = outcome { rows as u32 } else { 0 };
-                // There was nothing to update.
+                // There was nothing to update, or something that stays.
                 if rows > 0 || length.is_none() {
                     self.owned.set_length(pipe, length);
                 }

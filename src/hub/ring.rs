@@ -298,6 +298,8 @@ pub struct SetLength {
 pub enum LengthChange {
     /// So many publications are to be kept.
     Put(u32),
+    /// The same if there is no setting.
+    Add(u32),
     /// The same if there is a setting.
     Update(u32),
     /// Setting and history go.

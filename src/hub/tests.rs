@@ -253,6 +253,14 @@ impl Net {
                 let mut rows = writes.len() as u64;
                 for write in &writes {
                     match write {
+                        Write::IfAbsent(absent) => {
+                            let Write::PutSetting { pipe, .. } = &**absent else { panic!("{absent:?}") };
+                            let is_there = self.writes.iter().any(|write| match write {
+                                Write::PutSetting { pipe: known, .. } => known == pipe,
+                                _ => false,
+                            });
+                            rows = u64::from(!is_there);
+                        }
                         Write::UpdateSetting { pipe, .. } => {
                             let last = self.writes.iter().rev().find_map(|write| match write {
                                 Write::PutSetting { pipe: known, .. } => (known == pipe).then_some(1),

@@ -79,6 +79,7 @@ impl Column {
 /// Column and text of all that a write would store.
 fn texts(write: &Write) -> Vec<(&'static str, &str)> {
     match write {
+        Write::IfAbsent(write) => texts(write),
         Write::PutHash { hash, .. } | Write::UpdateHash { hash, .. } => vec![("users_auth.hash", hash)],
         Write::PutUserData { data, .. } | Write::UpdateUserData { data, .. } => vec![("users_data.data", data)],
         Write::PutQueued { message, .. } => {

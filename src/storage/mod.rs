@@ -72,6 +72,8 @@ pub struct Place {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
+    /// One of those that put a hash, user data or a setting, if there is no row with its key yet.
+    IfAbsent(Box<Write>),
     PutHash {
         dev: DevId,
         user: UserId,
@@ -193,6 +195,7 @@ impl Request {
 impl Write {
     fn bytes(&self) -> usize {
         let texts = match self {
+            Self::IfAbsent(write) => write.bytes(),
             Self::PutHash { hash: text, .. }
             | Self::UpdateHash { hash: text, .. }
             | Self::PutUserData { data: text, .. }
@@ -218,6 +221,7 @@ impl Write {
     /// Whose rows it touches.
     pub fn dev(&self) -> DevId {
         match self {
+            Self::IfAbsent(write) => write.dev(),
             Self::PutHash { dev, .. }
             | Self::UpdateHash { dev, .. }
             | Self::DeleteHash { dev, .. }

@@ -638,6 +638,8 @@ fn run_write<C: Connection>(
     lengths: &mut QueueLengths,
 ) -> Result<u64, C::Error> {
     match write {
+        Write::IfAbsent(write) if is_there(db, write)? => Ok(0),
+        Write::IfAbsent(write) => run_write(db, write, retention, lengths),
         Write::PutHash { dev, user, hash } => {
             replace(db, "users_auth (dev_id, user_id, hash) VALUES (?, ?, ?)", values![*dev, *user, &**hash])
         }
@@ -786,6 +788,18 @@ fn delete_from_history<C: Connection>(
 fn replace<C: Connection>(db: &mut C, into: &str, values: &[Value<'_>]) -> Result<u64, C::Error> {
     db.execute(&format!("REPLACE INTO {into}"), values)?;
     Ok(1)
+}
+
+/// Whether a row with the key of this write is there already.
+fn is_there<C: Connection>(db: &mut C, write: &Write) -> Result<bool, C::Error> {
+    let of_user = |table: &str| format!("SELECT 1 FROM {table} WHERE dev_id = ? AND user_id = ?");
+    let found = match write {
+        Write::PutHash { dev, user, .. } => first(db, &of_user("users_auth"), values![*dev, *user], |_| Some(()))?,
+        Write::PutUserData { dev, user, .. } => first(db, &of_user("users_data"), values![*dev, *user], |_| Some(()))?,
+        Write::PutSetting { pipe, .. } => setting(db, pipe.dev, &pipe.name)?.map(|_| ()),
+        _ => None,
+    };
+    Ok(found.is_some())
 }
 
 /// How many rows there are is counted before: an engine may leave out those that stay as they are.

@@ -5,6 +5,7 @@
 //! saw as JSON, which is compared as a whole with what is right.
 
 mod adminer;
+mod expected;
 mod introspection;
 mod mariadb;
 mod rust;

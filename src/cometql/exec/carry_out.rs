@@ -154,11 +154,8 @@ impl Exec {
                 let left = self.set_lengths(session.dev, statement, lengths.into_iter().map(change).collect());
                 Stage::Ordering(Orders { left, refusal: None, reply, counted, overlap: false })
             }
-            Plan::UpdateLengths(lengths) => {
-                let change = |(pipe, length)| (pipe, LengthChange::Update(length));
-                let left = self.set_lengths(session.dev, statement, lengths.into_iter().map(change).collect());
-                Stage::Ordering(Orders { left, refusal: None, reply: NOTHING, counted: true, overlap: false })
-            }
+            Plan::UpdateLengths(lengths) => self.change_lengths(session, statement, lengths, LengthChange::Update),
+            Plan::AddLengths(lengths) => self.change_lengths(session, statement, lengths, LengthChange::Add),
             Plan::Write { writes, reply } => {
                 self.store(session, Request::Write(writes));
                 Stage::Writing { reply, counted: false }
@@ -192,6 +189,19 @@ impl Exec {
                 None => self.answer_catalog(session, &catalog, Vec::new(), live),
             },
         }
+    }
+
+    /// The owners tell how many settings that concerns.
+    fn change_lengths(
+        &mut self,
+        session: &Session,
+        statement: StatementId,
+        lengths: Vec<(PipeName, u32)>,
+        change: fn(u32) -> LengthChange,
+    ) -> Stage {
+        let changes = lengths.into_iter().map(|(pipe, length)| (pipe, change(length))).collect();
+        let left = self.set_lengths(session.dev, statement, changes);
+        Stage::Ordering(Orders { left, refusal: None, reply: NOTHING, counted: true, overlap: false })
     }
 
     fn answer_catalog(

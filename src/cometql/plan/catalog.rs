@@ -71,8 +71,8 @@ impl Catalog {
         Evaluation::new(self, live).answer()
     }
 
-    /// The columns of the answer. Nothing is carried out, so what else is wrong with the query shows when it is.
-    pub fn columns(&self) -> Result<Vec<ResultColumn>, Error> {
+    /// The columns of the answer, and how many steps that took. Nothing is carried out, so what else is wrong with the query shows when it is.
+    pub fn columns(&self) -> (Result<Vec<ResultColumn>, Error>, u32) {
         evaluate::columns(&self.query)
     }
 }

@@ -1,5 +1,6 @@
 //! INSERT and REPLACE to plans. All rows of a statement are checked before any is carried out.
 
+use super::upsert::check_replaces;
 use super::{Draft, Letter, Plan, Reply, SessionView, check_name, find_column, find_table, user_id};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Insert, Value};
@@ -20,6 +21,29 @@ const SERVER_PIPE: &str = "sys";
 pub fn plan_insert(insert: &Insert<'_>, session: &SessionView<'_>) -> Result<Plan, Error> {
     check_name(&insert.table, session)?;
     let table = find_table(&insert.table, VERB, |table| table.insert)?;
+    if !insert.ignore {
+        return plan_rows(insert, table, session);
+    }
+    check_replaces(table, "INSERT IGNORE")?;
+    plan_rows(insert, table, session).map(only_if_absent)
+}
+
+/// INSERT IGNORE leaves a row that is there as it is, and tells how many were not. What no row can be is a mistake all the
+/// same: MySQL would store something else in its place.
+fn only_if_absent(plan: Plan) -> Plan {
+    match plan {
+        Plan::Write { writes, .. } if writes.iter().any(|write| !matches!(write, Write::PutRevoked { .. })) => {
+            Plan::Update(writes.into_iter().map(|write| Write::IfAbsent(Box::new(write))).collect())
+        }
+        Plan::SetLengths { lengths, .. } => {
+            Plan::AddLengths(lengths.into_iter().filter_map(|(pipe, length)| Some((pipe, length?))).collect())
+        }
+        // A token that is revoked stays revoked.
+        other => other,
+    }
+}
+
+fn plan_rows(insert: &Insert<'_>, table: &'static Table, session: &SessionView<'_>) -> Result<Plan, Error> {
     let places = places(insert, table)?;
     let rows = insert.rows().map(|values| Fields { table, places: &places, values });
     match table.id {

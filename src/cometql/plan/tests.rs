@@ -154,6 +154,7 @@ fn show(plan: Result<Plan, Error>) -> String {
         }
         Ok(Plan::Update(writes)) => join(&writes, show_write),
         Ok(Plan::UpdateLengths(lengths)) => join(lengths, |(pipe, length)| format!("~{pipe}={length}")),
+        Ok(Plan::AddLengths(lengths)) => join(lengths, |(pipe, length)| format!("+{pipe}={length}")),
         Ok(Plan::Delete(writes)) => format!("{}, ok 0 0", join(&writes, show_write)),
         Ok(Plan::Read { source, query }) => match query.apply(fetch(&source)) {
             Ok(set) => format!("read {}", show_set(&set)),

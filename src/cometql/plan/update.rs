@@ -92,7 +92,7 @@ fn change(
         keys.cells().into_iter().flat_map(|key| [Value::Text(key.into_string().into()), value.clone()]).collect();
     let columns = [table.key_column, column].map(|column| column_name(table, column).into());
     let table = TableName::new(table.name);
-    let insert = Insert { table, columns: Some(columns.into()), values, width: 2, uneven: false };
+    let insert = Insert { table, columns: Some(columns.into()), values, width: 2, uneven: false, ignore: false };
     Ok(match plan_insert(&insert, &SessionView { database: None, ..*session })? {
         Plan::Write { writes, .. } => Plan::Update(writes.into_iter().map(only_if_there).collect()),
         Plan::SetLengths { lengths, .. } => {

@@ -6,7 +6,18 @@
 use super::{Plan, SessionView, find_column, find_table, plan_insert};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Insert, Value};
-use crate::cometql::tables::TableId;
+use crate::cometql::tables::{Table, TableId};
+
+/// Error 3 for tables whose rows replace no others: as CppComet has it, and its applications test it.
+pub(super) fn check_replaces(table: &Table, clause: &str) -> Result<(), Error> {
+    match table.id {
+        TableId::UsersAuth | TableId::UsersData | TableId::PipesSettings | TableId::RevokedTokens => Ok(()),
+        _ => {
+            let text = format!("{clause}: rows of `{}` replace no others", table.name);
+            Err(Error::new(Code::Syntax, text))
+        }
+    }
+}
 
 /// Errors: those of the INSERT, 3 for tables whose rows replace no others, 14 for unknown columns, 2 for what is no
 /// replacement.
@@ -17,12 +28,7 @@ pub(super) fn plan_upsert(
 ) -> Result<Plan, Error> {
     let table = find_table(&insert.table, "INSERT", |table| table.insert)?;
     let refused = |text: String| Err(Error::new(Code::NotImplemented, text));
-    let replaces = [TableId::UsersAuth, TableId::UsersData, TableId::PipesSettings, TableId::RevokedTokens];
-    if !replaces.contains(&table.id) {
-        // As CppComet has it, and its applications test it.
-        let text = format!("ON DUPLICATE KEY UPDATE: rows of `{}` replace no others", table.name);
-        return Err(Error::new(Code::Syntax, text));
-    }
+    check_replaces(table, "ON DUPLICATE KEY UPDATE")?;
     let inserted: Vec<usize> = match &insert.columns {
         Some(names) => names.iter().map(|name| find_column(table.column(name), name)).collect::<Result<_, _>>()?,
         None => (0..table.columns.len()).collect(),

@@ -79,7 +79,14 @@ impl<'a> Cursor<'a> {
         values: Vec<Value<'a>>,
         width: usize,
     ) -> Option<FastInsert<'a>> {
-        (self.at == self.bytes.len()).then_some(Insert { table, columns: Some(columns), values, width, uneven: false })
+        (self.at == self.bytes.len()).then_some(Insert {
+            table,
+            columns: Some(columns),
+            values,
+            width,
+            uneven: false,
+            ignore: false,
+        })
     }
 
     fn peek(&self) -> Option<u8> {

@@ -80,6 +80,8 @@ pub struct Insert<'a> {
     pub width: usize,
     /// Whether some row has another number of values; `values` is then of no use.
     pub uneven: bool,
+    /// Rows that are there already stay as they are.
+    pub ignore: bool,
 }
 
 impl<'a> Insert<'a> {
@@ -90,6 +92,7 @@ impl<'a> Insert<'a> {
             values: self.values.into_iter().map(Value::into_owned).collect(),
             width: self.width,
             uneven: self.uneven,
+            ignore: self.ignore,
         }
     }
 

@@ -244,6 +244,7 @@ fn upsert(mut tree: ast::Insert) -> Result<Statement, SyntaxError> {
     let updates = match tree.on.take() {
         None => return insert(tree).map(Statement::Insert),
         Some(ast::OnInsert::DuplicateKeyUpdate(assignments)) => {
+            refuse(tree.ignore, "INSERT IGNORE with ON DUPLICATE KEY UPDATE")?;
             // What the inserted row is called there; columns of it are told from literals by this name.
             let alias = tree.insert_alias.take();
             let renamed = alias.and_then(|alias| alias.col_aliases).is_some_and(|names| !names.is_empty());
@@ -311,7 +312,7 @@ fn insert(tree: ast::Insert) -> Result<Insert<'static>, SyntaxError> {
         multi_table_when_clauses,
         multi_table_else_clause,
     } = tree;
-    refuse(ignore || or.is_some(), "INSERT IGNORE")?;
+    refuse(or.is_some(), "INSERT OR")?;
     refuse(on.is_some(), "ON DUPLICATE KEY UPDATE of this form")?;
     refuse(returning.is_some() || output.is_some(), "RETURNING")?;
     refuse(partitioned.is_some() || !after_columns.is_empty(), "PARTITION")?;
@@ -334,7 +335,7 @@ fn insert(tree: ast::Insert) -> Result<Insert<'static>, SyntaxError> {
         let pairs = assignments_of(assignments, &Scope::default(), value)?;
         let (columns, values): (Vec<_>, Vec<_>) =
             pairs.into_iter().map(|(name, value)| (name.into_string().into(), value)).unzip();
-        return Ok(Insert { table, width: columns.len(), columns: Some(columns), values, uneven: false });
+        return Ok(Insert { table, width: columns.len(), columns: Some(columns), values, uneven: false, ignore });
     }
     let mut names = Vec::with_capacity(columns.len());
     for name in columns {
@@ -344,7 +345,7 @@ fn insert(tree: ast::Insert) -> Result<Insert<'static>, SyntaxError> {
     let width = rows.first().map_or(0, Vec::len);
     let uneven = width == 0 || rows.iter().any(|row| row.len() != width);
     let values = rows.into_iter().flatten().map(value).collect::<Result<_, _>>()?;
-    Ok(Insert { table, columns: (!names.is_empty()).then_some(names), values, width, uneven })
+    Ok(Insert { table, columns: (!names.is_empty()).then_some(names), values, width, uneven, ignore })
 }
 
 /// The rows behind VALUES; nothing else can be inserted.

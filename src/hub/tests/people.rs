@@ -224,6 +224,19 @@ fn a_setting_is_updated_only_where_there_is_one() {
     assert_eq!((net.accepted.len(), has(&net)), (5, false));
 }
 
+#[test]
+fn a_setting_that_is_there_stays_where_another_is_added() {
+    let mut net = Net::new(2);
+    let key = PipeKey { dev: DevId(1), name: PipeName::new(b"news").unwrap() };
+    let owner = net.hubs[0].config.placement.owner_of_pipe(&key);
+    let has = |net: &Net| net.hubs[owner.0 as usize].owned.has_setting(&key);
+    net.change_length("news", LengthChange::Add(5));
+    assert_eq!((net.accepted.len(), has(&net)), (1, true));
+    net.set_length("news", Some(1));
+    net.change_length("news", LengthChange::Add(5));
+    assert_eq!((net.accepted.len(), has(&net)), (3, true));
+}
+
 /// One tenant could take the places of all.
 #[test]
 fn one_tenant_does_not_take_all_places_for_settings() {

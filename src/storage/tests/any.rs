@@ -18,6 +18,7 @@ macro_rules! tests_of_any_engine {
             texts_are_kept_whole
             rows_are_counted
             what_is_updated_was_there
+            what_is_put_if_absent_replaces_nothing
             a_login_hears_hash_and_revocation
             a_queue_is_read_in_pages_and_emptied_by_ids
             a_queue_keeps_the_newest
@@ -195,6 +196,31 @@ pub(crate) fn texts_are_kept_whole(open: Open<'_>) {
     );
     assert_eq!(queue(&mut *store, 9), [message]);
     assert_eq!(run(&mut *store, vec![hashes(1, &[9])]), [Outcome::Texts(vec![(nine, "".into())])]);
+}
+
+pub(crate) fn what_is_put_if_absent_replaces_nothing(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let absent = |write: Write| Write::IfAbsent(Box::new(write));
+    let data = |text: &str| Write::PutUserData { dev: DevId(1), user: user(5), data: text.into() };
+    let pipe = pipe("news");
+    for (put, other) in [
+        (put_hash(1, 5, "first"), put_hash(1, 5, "second")),
+        (data("first"), data("second")),
+        (setting(&pipe, 3), setting(&pipe, 9)),
+    ] {
+        assert_eq!(write(&mut *store, absent(put)), 1);
+        assert_eq!(write(&mut *store, absent(other)), 0);
+    }
+    // Several in one group see each other.
+    let group = vec![absent(put_hash(1, 6, "a")), absent(put_hash(1, 6, "b")), put_hash(1, 7, "c")];
+    assert_eq!(writes(&mut *store, group), 2);
+    let outcome = run(&mut *store, vec![hashes(1, &[5, 6, 7])]);
+    let texts = [(user(5), "first".into()), (user(6), "a".into()), (user(7), "c".into())];
+    assert_eq!(outcome, [Outcome::Texts(texts.to_vec())]);
+    let read_data = Read::UserData { dev: DevId(1), users: vec![user(5)] };
+    assert_eq!(read(&mut *store, read_data), Outcome::Texts(vec![(user(5), "first".into())]));
+    let settings = Read::Settings { dev: pipe.dev, pipes: vec![pipe.name.clone()] };
+    assert_eq!(read(&mut *store, settings), Outcome::Lengths(vec![(pipe.name, 3)]));
 }
 
 pub(crate) fn what_is_updated_was_there(open: Open<'_>) {

@@ -213,6 +213,7 @@ impl<'c> Evaluation<'c> {
         outer: Option<&Scope<'_>>,
     ) -> Result<(Vec<Named>, Vec<Sorted>), Error> {
         let (columns, rows) = self.from(&block.from, block.condition.as_ref(), outer)?;
+        self.step(heading_steps(block, &columns))?;
         let headings = headings(block, &columns)?;
         let aggregates =
             block.entries.iter().any(|entry| matches!(entry, Entry::One { scalar, .. } if scalar.is_aggregate()))
@@ -590,20 +591,32 @@ fn result_columns(columns: Vec<Named>) -> Vec<ResultColumn> {
     columns.into_iter().map(column).collect()
 }
 
-/// The columns of a query's answer, for which nothing is carried out. Errors: 15, 3.
-pub(super) fn columns(query: &Query) -> Result<Vec<ResultColumn>, Error> {
-    columns_of(query).map(result_columns)
+/// The columns of a query's answer, for which nothing is carried out, and how many steps that took. Errors: 1146, 3, and 11
+/// when it would take too long.
+pub(super) fn columns(query: &Query) -> (Result<Vec<ResultColumn>, Error>, u32) {
+    let mut steps = STEPS_MAX;
+    let columns = columns_of(query, &mut steps).map(result_columns);
+    (columns, STEPS_MAX - steps)
 }
 
-fn columns_of(query: &Query) -> Result<Vec<Named>, Error> {
+/// Each entry may be looked for among all columns.
+fn heading_steps(block: &Block, columns: &[Named]) -> usize {
+    block.entries.len().saturating_mul(1 + columns.len() / COLUMNS_PER_STEP)
+}
+
+fn columns_of(query: &Query, steps: &mut u32) -> Result<Vec<Named>, Error> {
     let Some(block) = query.blocks.first() else { return Ok(Vec::new()) };
     let mut columns = Vec::new();
     for Joined { relation, name, .. } in &block.from {
         let more = match relation {
-            Relation::Query(query) => columns_of(query)?,
+            Relation::Query(query) => columns_of(query, steps)?,
             Relation::Table(table) => columns_of_view(find(table)?),
         };
         columns.extend(more.into_iter().map(|column| Named { table: name.clone(), ..column }));
+    }
+    *steps = steps.saturating_sub(u32::try_from(heading_steps(block, &columns)).unwrap_or(u32::MAX));
+    if *steps == 0 {
+        return Err(Error::new(Code::TooLong, "The query has too many columns: name fewer"));
     }
     headings(block, &columns)
 }

@@ -74,6 +74,15 @@ pub(super) fn answers(cases: &[(&str, &str)]) {
     }
 }
 
+/// The columns are known before anything is carried out, and looking for each entry among all of them takes time.
+#[test]
+fn columns_of_very_wide_queries_are_refused() {
+    let entries = vec!["TABLE_NAME"; 20_000].join(",");
+    let tables = (0..60).map(|at| format!("information_schema.COLUMNS t{at}")).collect::<Vec<_>>().join(",");
+    let prepared = prepare(&format!("SELECT {entries} FROM {tables}"), StringEscapes::Mysql).unwrap();
+    assert_eq!(result_columns(&prepared, &session()).unwrap_err().code, Code::TooLong);
+}
+
 #[test]
 fn queries_about_the_server() {
     answers(&[

@@ -1,6 +1,7 @@
 //! What ORMs and frameworks ask of CometQL's tables, in their own words.
 
 use super::*;
+use crate::storage::Write;
 
 #[test]
 fn whether_a_row_is_there_and_how_many_there_are() {
@@ -48,6 +49,27 @@ fn whether_a_row_is_there_and_how_many_there_are() {
     let prepared = prepare("SELECT EXISTS(SELECT 1 FROM users_auth WHERE id = ?)", StringEscapes::Mysql).unwrap();
     let columns = result_columns(&prepared, &session()).unwrap();
     assert!(columns[0].name.starts_with("EXISTS (SELECT 1 FROM users_auth") && columns[0].number, "{columns:?}");
+}
+
+#[test]
+fn rows_that_are_there_stay_where_others_are_inserted_with_ignore() {
+    let plan = |query: &str| run(query).unwrap();
+    assert_eq!(plan("INSERT IGNORE INTO revoked_tokens VALUES ('x')"), plan("INSERT INTO revoked_tokens VALUES ('x')"));
+    let (dev, user) = (DevId(7), UserId::new(5).unwrap());
+    let absent = |write| Plan::Update(vec![Write::IfAbsent(Box::new(write))]);
+    let put = Write::PutHash { dev, user, hash: "x".into() };
+    assert_eq!(plan("INSERT IGNORE INTO users_auth (id, hash) VALUES (5, 'x')"), absent(put));
+    let put = Write::PutUserData { dev, user, data: "x".into() };
+    assert_eq!(plan("insert ignore users_data values (5, 'x')"), absent(put));
+    let pipe = PipeName::new(b"news").unwrap();
+    assert_eq!(plan("INSERT IGNORE INTO pipes_settings VALUES ('news', 7)"), Plan::AddLengths(vec![(pipe, 7)]));
+    check(&[
+        ("INSERT IGNORE INTO users_auth (id, hash) VALUES (0, 'x')", "error 12"),
+        // A message is no other's double.
+        ("INSERT IGNORE INTO users_messages (id, event, message) VALUES (5, 'e', 'm')", "error 3"),
+        ("INSERT IGNORE INTO pipes (name, users) VALUES ('news', 1)", "error 10"),
+        ("INSERT IGNORE INTO users_auth VALUES (5, 'x') ON DUPLICATE KEY UPDATE hash = VALUES(hash)", "error 3"),
+    ]);
 }
 
 #[test]
