@@ -80,7 +80,7 @@ const POLLED_PER_SHARD_MAX: usize = 65_536;
 const PIPELINE_MAX: usize = 1024;
 
 /// Rows that all sessions hold, most of them for ORDER BY; two of the longest answers at least.
-/// What sessions hold of what their clients sent. Ten thousand with a few prepared statements each need half of it.
+/// What sessions hold of what their clients sent and is not complete yet.
 const KEPT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 const HELD_ROWS_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -1,16 +1,27 @@
-//! What sessions hold of what their clients sent: bytes that are not read yet, packets of which a part has come, long
-//! data and prepared statements. Each session has a bound for each of these, and all sessions have one together.
+//! What sessions hold of what their clients sent. Each session has a bound for each kind of it, and all sessions have one
+//! together: for bytes that are not read yet, packets of which a part has come and long data; and for prepared statements.
 
 use super::Exec;
 use super::session::{Entry, Session};
 
+/// Bytes of the prepared statements of all sessions, as [`Prepared::bytes`](crate::cometql::sql::Prepared::bytes) estimates
+/// them from above. Beyond it a session may prepare within an equal share only.
+pub(super) const ALL_PREPARED_BYTES_MAX: usize = 512 * 1024 * 1024;
+
 impl Exec {
-    /// After the session was read; `unread`: bytes that the edge keeps for it.
-    pub(super) fn count_kept(&mut self, session: &mut Session, unread: usize) {
-        let kept = unread + session.wire.held_bytes() + session.prepared_bytes;
-        let kept = u32::try_from(kept).unwrap_or(u32::MAX);
+    /// After the session was read; `unread`: bytes that the edge keeps for it, `prepared`: of its prepared statements before.
+    pub(super) fn count_kept(&mut self, session: &mut Session, unread: usize, prepared: usize) {
+        let kept = u32::try_from(unread + session.wire.held_bytes()).unwrap_or(u32::MAX);
         self.kept = self.kept - session.kept as usize + kept as usize;
         session.kept = kept;
+        self.prepared = self.prepared - prepared + session.prepared_bytes;
+    }
+
+    /// Whether there is room for another prepared statement of so many bytes: for whoever holds no more than an equal share
+    /// there always is.
+    pub(super) fn has_room_for_prepared(&self, session: &Session, bytes: usize) -> bool {
+        let share = self.prepared_bytes_max / self.open.max(1);
+        self.prepared + bytes <= self.prepared_bytes_max || session.prepared_bytes + bytes <= share
     }
 
     /// Ends sessions until the others hold no more than they may: each time the one that holds most, so whoever fills the
@@ -20,6 +31,7 @@ impl Exec {
             let holders = self.sessions.iter().flatten().filter(|session| session.kept > 0);
             let Some(id) = holders.max_by_key(|session| session.kept).map(|session| session.id) else { return };
             let Some(mut session) = self.take(id) else { return };
+            let prepared = session.prepared_bytes;
             let fatal = session.wire.abandon();
             session.forget_all();
             if !session.is_closing() {
@@ -28,7 +40,7 @@ impl Exec {
                 session.push(Entry::ready(answer));
                 session.close_when_answered(fatal.reason);
             }
-            self.count_kept(&mut session, 0);
+            self.count_kept(&mut session, 0, prepared);
             self.answer_front(&mut session);
             self.put_back(session);
         }

@@ -78,7 +78,7 @@ pub struct ExecConfig {
     /// ORDER BY gets error 11; other answers hold a page, which has its own bound.
     pub held_bytes_max: usize,
     /// Bytes that all sessions, also before their login, may hold together of what their clients sent: what is unread,
-    /// packets of which a part has come, long data, prepared statements. Beyond it the session that holds most ends.
+    /// packets of which a part has come, long data. Beyond it the session that holds most ends.
     pub kept_bytes_max: usize,
     /// Wrong passwords from one address after which its logins have to wait; 0: never.
     pub login_attempts_max: u32,
@@ -237,6 +237,9 @@ pub struct Exec {
     held: usize,
     /// Bytes that all sessions hold of what their clients sent.
     kept: usize,
+    /// Bytes of the prepared statements of all sessions.
+    prepared: usize,
+    prepared_bytes_max: usize,
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
@@ -268,6 +271,8 @@ impl Exec {
             bound: BoundSessions::default(),
             held: 0,
             kept: 0,
+            prepared: 0,
+            prepared_bytes_max: kept::ALL_PREPARED_BYTES_MAX,
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
@@ -330,6 +335,7 @@ impl Exec {
         self.connections.remove(&session.wire.id());
         self.held -= session.held;
         self.kept -= session.kept as usize;
+        self.prepared -= session.prepared_bytes;
         self.open -= 1;
     }
 
@@ -338,6 +344,7 @@ impl Exec {
         let Some(mut session) = self.take(id) else {
             return Received { used: input.len(), pause: false, start_tls: false };
         };
+        let prepared = session.prepared_bytes;
         let mut used = 0;
         let mut start_tls = false;
         session.heard = now.unix;
@@ -364,7 +371,7 @@ impl Exec {
         }
         session.paused = self.must_wait(&session);
         let received = Received { used, pause: session.paused, start_tls };
-        self.count_kept(&mut session, input.len() - used);
+        self.count_kept(&mut session, input.len() - used, prepared);
         self.put_back(session);
         self.make_room();
         received
@@ -754,7 +761,8 @@ impl Exec {
             let columns = plan::result_columns(&statement, &view)?;
             let parameters = u16::try_from(statement.placeholders())
                 .map_err(|_| Error::new(Code::TooManyValues, "The statement has too many placeholders"))?;
-            if session.prepared_bytes + statement.bytes() > PREPARED_BYTES_MAX {
+            let has_room = self.has_room_for_prepared(session, statement.bytes());
+            if !has_room || session.prepared_bytes + statement.bytes() > PREPARED_BYTES_MAX {
                 return Err(Error::new(
                     Code::TooManyStatements,
                     "The prepared statements are too large together: close some first",

@@ -447,7 +447,7 @@ impl Connection {
 }
 
 const TOO_MUCH_UNREAD: &str = "The server holds too much that is not complete yet, and most of it is this session's: \
-                               send less at once, and close prepared statements that are not used";
+                               send less at once";
 
 fn halves(capabilities: Capabilities) -> [u16; 2] {
     let [a, b, c, d] = capabilities.0.to_le_bytes();
