@@ -4,12 +4,27 @@ use crate::model::{ConnId, DevId, UserId};
 
 use super::places::Places;
 
-/// One connection's place in one pipe: `members[slot]` of the pipe is this connection.
+/// One connection's place in one pipe: `members[slot]` of the pipe is this connection, unless it is only expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Membership {
     pub(super) pipe: u32,
     pub(super) slot: u32,
 }
+
+impl Membership {
+    /// Of a connection that becomes a member later. It has its place in the list at once, so that becoming a member is
+    /// the change of one number, however many pipes a command names.
+    pub(super) fn expected(pipe: u32) -> Self {
+        Self { pipe, slot: EXPECTED }
+    }
+
+    pub(super) fn is_expected(self) -> bool {
+        self.slot == EXPECTED
+    }
+}
+
+/// No slot of a pipe: there are fewer connections than that.
+const EXPECTED: u32 = u32::MAX;
 
 /// Nearly every connection has one subscription or none; only the others pay for a list, and those with two or three for
 /// the smallest block of the heap. It is sorted by pipe, because whoever leaves a pipe moves another member there, and what
@@ -75,7 +90,7 @@ impl Conn {
         matches!(self.memberships, Memberships::One(_))
     }
 
-    fn moved(&mut self, pipe: u32, slot: u32) {
+    fn membership_mut(&mut self, pipe: u32) -> Option<&mut Membership> {
         let list = match &mut self.memberships {
             Memberships::None => &mut [],
             Memberships::One(membership) => std::slice::from_mut(membership),
@@ -83,9 +98,8 @@ impl Conn {
             Memberships::Three(list) => &mut **list,
             Memberships::Many(list) => list.as_mut_slice(),
         };
-        if let Ok(place) = list.binary_search_by_key(&pipe, |membership| membership.pipe) {
-            list[place].slot = slot;
-        }
+        let place = list.binary_search_by_key(&pipe, |membership| membership.pipe).ok()?;
+        list.get_mut(place)
     }
 
     fn list_bytes(&self) -> usize {
@@ -105,6 +119,9 @@ pub(super) struct Conns {
     live: usize,
     /// Bytes of the lists of connections with several subscriptions.
     list_bytes: usize,
+    /// Entries of lists that were written so far.
+    #[cfg(test)]
+    pub(super) work: usize,
 }
 
 impl Conns {
@@ -164,12 +181,29 @@ impl Conns {
 
     /// These are all its memberships now.
     pub(super) fn replace(&mut self, conn: ConnId, memberships: Vec<Membership>) {
+        #[cfg(test)]
+        {
+            self.work += memberships.len();
+        }
         self.change(conn.index, |entry| entry.memberships = Memberships::new(memberships));
     }
 
     /// The member in this place stands at another slot of the pipe now.
     pub(super) fn moved(&mut self, index: u32, pipe: u32, slot: u32) {
-        self.change(index, |entry| entry.moved(pipe, slot));
+        #[cfg(test)]
+        {
+            self.work += 1;
+        }
+        if let Some(membership) = self.slot_mut(index).and_then(|entry| entry.membership_mut(pipe)) {
+            membership.slot = slot;
+        }
+    }
+
+    /// Whether the connection is expected in the pipe and no member yet.
+    pub(super) fn is_expected(&mut self, conn: ConnId, pipe: u32) -> bool {
+        self.get_mut(conn)
+            .and_then(|entry| entry.membership_mut(pipe))
+            .is_some_and(|membership| membership.is_expected())
     }
 
     fn change(&mut self, index: u32, change: impl FnOnce(&mut Conn)) {

@@ -141,7 +141,7 @@ impl Hub {
                 conn,
                 user: entry.user,
                 address: self.details.address(detail),
-                pipes: entry.memberships().len() as u32,
+                pipes: entry.memberships().iter().filter(|membership| !membership.is_expected()).count() as u32,
                 since: UnixTime(detail.since.into()),
                 queued_bytes: 0,
             });

@@ -436,8 +436,8 @@ pub struct Hub {
     /// Who goes now was noted already, and who is here does not matter any more.
     stopping: bool,
     arrivals: Arrivals,
-    /// The pipes in which a connection is a newcomer still.
-    expected: HashMap<ConnId, Vec<u32>, RandomState>,
+    /// In how many pipes a connection is a newcomer still.
+    expected: HashMap<ConnId, usize, RandomState>,
     reports: HashMap<ConnId, Report, RandomState>,
     waiting: HashMap<u64, Waiting, RandomState>,
     next_ticket: u64,
@@ -636,7 +636,7 @@ impl Hub {
             users: self.mailboxes.bytes() + self.users.bytes() + self.departed.bytes() + self.counts.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
                 + self.reports.capacity() * size_of::<(ConnId, Report)>()
-                + self.expected.capacity() * size_of::<(ConnId, Vec<u32>)>(),
+                + self.expected.capacity() * size_of::<(ConnId, usize)>(),
             arrivals: self.arrivals.bytes(),
         }
     }
@@ -658,7 +658,7 @@ impl Hub {
         for membership in gone.memberships() {
             self.leave(conn, gone.user, *membership);
         }
-        self.give_up(conn, gone.user);
+        self.expected.remove(&conn);
         if let Some(address) = self.details.get(conn.index).map(|detail| self.details.address(detail)) {
             self.release(address);
         }

@@ -10,6 +10,7 @@
 //!
 //! Fan-outs go to members only, so nothing reaches a newcomer too early, and a pipe without newcomers pays nothing.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::model::{
@@ -76,28 +77,28 @@ impl Hub {
     /// connection is busy: its recoveries are bounded by that, and a set is never changed half-way.
     pub(super) fn resubscribe(&mut self, conn: ConnId, names: Vec<Wanted>) {
         let Some(change) = self.leave_unwanted(conn, names) else { return };
-        let Change { dev, user, memberships, coming, mut refused, private } = change;
-        self.conns.replace(conn, memberships);
+        let Change { dev, user, mut memberships, coming, mut refused, private } = change;
         let asking = coming.iter().filter(|(_, after)| after.is_some()).count();
         let bytes_max = self.config.history_bytes_max / asking.max(1);
-        let mut expected = Vec::with_capacity(coming.len());
         for (name, after) in coming {
             let Some((pipe, interest)) = self.pipes.expect(PipeKey { dev, name }) else {
                 self.counters.names_refused += 1;
                 refused = Some(SubscriptionError::TooManyPipes);
                 continue;
             };
-            expected.push(pipe);
+            memberships.push(Membership::expected(pipe));
             let key = interest.key.clone();
             self.joined(conn, user, interest);
             let to = self.config.placement.owner_of_pipe(&key);
             self.send(to, RingMessage::Recover(Box::new(Recover { pipe: key, conn, after, bytes_max })));
         }
+        let expected = memberships.iter().filter(|membership| membership.is_expected()).count();
+        self.conns.replace(conn, memberships);
         let private = Some(SubscriptionError::NeedsAuthorisation).filter(|_| private);
         for error in refused.into_iter().chain(private) {
             self.answer(conn, Answer::Error(ApiError::Subscription(error)));
         }
-        if !expected.is_empty() {
+        if expected > 0 {
             self.expected.insert(conn, expected);
             self.conns.set_busy(conn, true);
         }
@@ -108,7 +109,7 @@ impl Hub {
     pub(super) fn recovered(&mut self, recovered: Recovered) {
         let Some(pipe) = self.pipes.find_name(&recovered.pipe) else { return };
         let Recovered { conn, position, .. } = recovered;
-        if !self.expected.get(&conn).is_some_and(|expected| expected.contains(&pipe)) {
+        if !self.conns.is_expected(conn, pipe) {
             return;
         }
         let (begin, live) = self.pipes.kept_behind(pipe, position);
@@ -127,29 +128,22 @@ impl Hub {
         let Newcomer { recovered: Recovered { pipe: key, conn, missed, position, is_kept, recovered }, live } =
             newcomer;
         let Some(pipe) = self.pipes.find_name(&key) else { return };
-        let Some(expected) = self.expected.get_mut(&conn) else { return };
-        let Some(place) = expected.iter().position(|expected| *expected == pipe) else { return };
-        expected.swap_remove(place);
-        let was_last = expected.is_empty();
-        let mut memberships = self.conns.memberships(conn).to_vec();
-        memberships.push(self.pipes.admit(pipe, conn.index));
-        self.conns.replace(conn, memberships);
+        if !self.conns.is_expected(conn, pipe) {
+            return;
+        }
+        let Membership { slot, .. } = self.pipes.admit(pipe, conn.index);
+        self.conns.moved(conn.index, pipe, slot);
         self.counters.recovered_messages += missed.len() as u64;
         self.counters.deliveries += live.len() as u64;
         let position = Some(position).filter(|_| is_kept);
         let answer = Answer::Subscribed { pipe: key.name.clone(), position, recovered };
         self.outputs.push_back(Output::Subscribed(Box::new(Subscribed { conn, key, missed, answer, live })));
-        if was_last {
-            self.expected.remove(&conn);
-            self.resume(conn);
-        }
-    }
-
-    /// A connection has gone before it was a member.
-    pub(super) fn give_up(&mut self, conn: ConnId, user: UserId) {
-        for pipe in self.expected.remove(&conn).unwrap_or_default() {
-            let interest = self.pipes.give_up(pipe);
-            self.left(conn, user, interest);
+        if let Entry::Occupied(mut expected) = self.expected.entry(conn) {
+            *expected.get_mut() -= 1;
+            if *expected.get() == 0 {
+                expected.remove();
+                self.resume(conn);
+            }
         }
     }
 
@@ -193,7 +187,11 @@ impl Hub {
     }
 
     pub(super) fn leave(&mut self, conn: ConnId, user: UserId, membership: Membership) {
-        let interest = self.pipes.leave(membership, &mut self.conns);
+        let interest = if membership.is_expected() {
+            self.pipes.give_up(membership.pipe)
+        } else {
+            self.pipes.leave(membership, &mut self.conns)
+        };
         self.left(conn, user, interest);
     }
 }

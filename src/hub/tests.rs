@@ -845,3 +845,4 @@ mod limits;
 mod people;
 mod recovery;
 mod storm;
+mod work;
