@@ -202,26 +202,41 @@ impl Hub {
 
     /// On its way to the owner of its pipe; past the owner of its publisher, if somebody counts.
     pub(super) fn submit(&mut self, conn: ConnId, user: UserId, publication: Box<Publication>) {
-        let placement = &self.config.placement;
         let dev = publication.pipe.dev;
-        let limits = &self.config.limits;
-        let address = || self.details.get(conn.index).map(|detail| self.details.address(detail));
-        let publisher = match limits.publications_per_user_per_s {
-            0 => None,
-            _ if user.is_anonymous() => address().and_then(|it| limits.counted(it)).map(Publisher::Anonymous),
-            _ => Some(Publisher::User(dev, user)),
-        };
-        let (to, message) = match publisher {
-            None => (placement.owner_of_pipe(&publication.pipe), RingMessage::Publish { publication, statement: None }),
+        let (to, message) = match self.publisher(conn, dev, user) {
+            None => {
+                let to = self.config.placement.owner_of_pipe(&publication.pipe);
+                (to, RingMessage::Publish { publication, statement: None })
+            }
             Some(publisher) => {
-                let to = match publisher {
-                    Publisher::User(dev, user) => placement.owner_of_user(dev, user),
-                    Publisher::Anonymous(address) => placement.owner_of_address(address),
-                };
-                (to, RingMessage::Submit(Box::new(Submit { publisher, publication })))
+                let submit = Submit { publisher, publication };
+                (self.owner_of(publisher), RingMessage::Submit(Box::new(submit)))
             }
         };
         self.send(to, message);
+    }
+
+    /// As whom the connection's publications are counted, if they are.
+    pub(super) fn publisher(&self, conn: ConnId, dev: DevId, user: UserId) -> Option<Publisher> {
+        let limits = &self.config.limits;
+        let address = || self.details.get(conn.index).map(|detail| self.details.address(detail));
+        match limits.publications_per_user_per_s {
+            0 => None,
+            _ if user.is_anonymous() => address().and_then(|it| limits.counted(it)).map(Publisher::Anonymous),
+            _ => Some(Publisher::User(dev, user)),
+        }
+    }
+
+    pub(super) fn owner_of(&self, publisher: Publisher) -> ShardId {
+        match publisher {
+            Publisher::User(dev, user) => self.config.placement.owner_of_user(dev, user),
+            Publisher::Anonymous(address) => self.config.placement.owner_of_address(address),
+        }
+    }
+
+    /// One publication more of a publisher who is not asked: it is told in any case, and takes the place of another one.
+    pub(super) fn count(&mut self, publisher: Publisher, now: Now) {
+        let _ = self.counts.publications.take(publisher, now.time);
     }
 
     pub(super) fn submitted(&mut self, from: ShardId, submit: Submit, now: Now) {

@@ -5,6 +5,7 @@ use crate::model::{
     ShardId, TrackCursor, UnixTime, UserId,
 };
 
+use super::pace::{TRACK_CAME, TRACK_WENT};
 use super::pipes::Interest;
 use super::ring::{Ask, AskId, ConnectionInfo, Member, Question, Replies};
 use super::{Hub, RingMessage, Ticket, TrackUsers, Waiting};
@@ -12,12 +13,12 @@ use super::{Hub, RingMessage, Ticket, TrackUsers, Waiting};
 impl Hub {
     /// A connection of this shard is a new subscriber.
     pub(super) fn joined(&mut self, conn: ConnId, user: UserId, interest: Interest) {
-        self.change(conn, user, interest, "subscription");
+        self.change(conn, user, interest, TRACK_CAME);
     }
 
     /// A connection of this shard is not a subscriber any longer.
     pub(super) fn left(&mut self, conn: ConnId, user: UserId, interest: Interest) {
-        self.change(conn, user, interest, "unsubscription");
+        self.change(conn, user, interest, TRACK_WENT);
     }
 
     fn change(&mut self, conn: ConnId, user: UserId, interest: Interest, event: &str) {
@@ -32,6 +33,7 @@ impl Hub {
         let mut publication = Publication::new(pipe, event, "".into());
         publication.kind = PublicationKind::Track { user, uuid };
         publication.origin = Some((self.config.shard, conn));
+        self.count_change(conn, &publication);
         self.send(to, RingMessage::Publish { publication: Box::new(publication), statement: None });
     }
 

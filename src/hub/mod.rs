@@ -29,6 +29,7 @@ mod login;
 mod mailbox;
 mod members;
 mod owner;
+mod pace;
 mod pipes;
 mod placement;
 mod places;
@@ -65,6 +66,7 @@ pub use limits::{Limits, Publisher, Submit};
 use login::{Login, Tokens};
 use mailbox::Mailboxes;
 use owner::Owned;
+use pace::Pace;
 use pipes::Pipes;
 pub use placement::Placement;
 use recovery::Missing;
@@ -432,6 +434,7 @@ pub struct Hub {
     tokens: Tokens,
     mailboxes: Mailboxes,
     counts: Counts,
+    pace: Pace,
     departed: Departed,
     /// Who goes now was noted already, and who is here does not matter any more.
     stopping: bool,
@@ -466,6 +469,7 @@ impl Hub {
             tokens: Tokens::new(hasher.clone()),
             mailboxes: Mailboxes::new(hasher.clone()),
             counts,
+            pace: Pace::new(hasher.clone()),
             departed,
             stopping: false,
             arrivals: Arrivals::default(),
@@ -538,20 +542,6 @@ impl Hub {
                 self.outputs.push_back(Output::RingAfterFanOut { to, message });
             }
         }
-    }
-
-    /// Tells of users whose grace is over, of some at a time. This causes ring messages, so it is not to be called while a
-    /// ring is full; `leaving_deadline` says when there is something to do.
-    pub fn users_left(&mut self, now: Now) {
-        for _ in 0..LEFT_AT_A_TIME {
-            let Some((dev, user, since)) = self.mailboxes.leaving.pop_due(now.time) else { break };
-            self.user_left(dev, user, since);
-        }
-        self.handle_local(now);
-    }
-
-    pub fn leaving_deadline(&self) -> Option<Time> {
-        self.mailboxes.leaving.next_deadline()
     }
 
     /// The positions of what the fan-outs formed since the last call hold, so that the edge can say how long it took.
@@ -633,7 +623,11 @@ impl Hub {
             connections: self.conns.bytes() + self.details.bytes() + self.tokens.bytes(),
             pipes: self.pipes.bytes(),
             owned_pipes: self.owned.bytes(),
-            users: self.mailboxes.bytes() + self.users.bytes() + self.departed.bytes() + self.counts.bytes(),
+            users: self.mailboxes.bytes()
+                + self.users.bytes()
+                + self.departed.bytes()
+                + self.counts.bytes()
+                + self.pace.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
                 + self.reports.capacity() * size_of::<(ConnId, Report)>()
                 + self.expected.capacity() * size_of::<(ConnId, usize)>(),
@@ -720,17 +714,22 @@ impl Hub {
         match message {
             RingMessage::Publish { publication, statement } => {
                 self.count_publication(&publication);
-                self.publish_owned(publication, statement.map(|statement| (from, statement)), now);
+                match statement {
+                    Some(statement) => self.publish_owned(publication, Some((from, statement)), now),
+                    None => self.paced(publication, now),
+                }
             }
             RingMessage::Submit(submit) => self.submitted(from, *submit, now),
             RingMessage::Admit { address, conn } => self.decide_admission(from, conn, address, now),
             RingMessage::AddressLeft { address } => self.address_left(address),
             RingMessage::Announce { publication } => {
                 self.count_publication(&publication);
-                self.publish_owned(publication, None, now);
+                self.paced(publication, now);
             }
+            RingMessage::Count { publisher } => self.count(publisher, now),
             RingMessage::Interest { pipe, subscribers, interest } => {
                 self.owned.interest(&pipe, from, subscribers, interest);
+                self.note_comer(&pipe);
             }
             RingMessage::Recover(recover) => self.recover(from, *recover, now),
             RingMessage::SetLength(set) => self.set_length(from, *set, now),
@@ -962,8 +961,6 @@ fn send(
     }
 }
 
-/// Users of whom it is told at a time that they went.
-const LEFT_AT_A_TIME: usize = 256;
 /// Positions that wait for [`Hub::formed`]; those of further publications are left out.
 const FORMED_MAX: usize = 4096;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::model::{CloseReason, ConnId, DevId, Personal, PipeKey, Position, Publication, UnixTime, UserId};
 use crate::storage::{StorageError, StoredMessage};
 
-use super::limits::Submit;
+use super::limits::{Publisher, Submit};
 
 /// Handling a message of one level causes ring messages of later levels only. That is why full rings cannot lock
 /// each other: see the mesh.
@@ -90,6 +90,8 @@ pub enum RingMessage {
     Poll(Box<Poll>),
     /// To the owner of the publisher: its message, if it may publish one now.
     Submit(Box<Submit>),
+    /// To the owner of the publisher: a publication that it is not asked for. Handling it causes nothing.
+    Count { publisher: Publisher },
     /// To the owner of the address: may this connection of the sending shard begin?
     Admit { address: IpAddr, conn: ConnId },
     /// To the owner of the address: a connection that was admitted is no more.
@@ -149,6 +151,7 @@ impl RingMessage {
             | Self::Ask(_)
             | Self::Poll(_)
             | Self::Submit(_)
+            | Self::Count { .. }
             | Self::Admit { .. }
             | Self::AddressLeft { .. }
             | Self::Batch(_) => Level::Request,

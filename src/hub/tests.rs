@@ -145,8 +145,14 @@ impl Net {
             .collect()
     }
 
-    /// Carries everything to its end.
+    /// Carries everything to its end, the windows of presence included.
     fn settle(&mut self) {
+        self.carry_on();
+        self.end_windows();
+    }
+
+    /// Carries everything to its end that needs no time.
+    fn carry_on(&mut self) {
         loop {
             while let Some((from, to, message)) = self.rings.pop_front() {
                 match (self.hubs.get_mut(to.0 as usize), message) {
@@ -843,6 +849,7 @@ fn a_place_that_was_taken_again_is_another_connection() {
 
 mod limits;
 mod people;
+mod presence;
 mod recovery;
 mod storm;
 mod work;

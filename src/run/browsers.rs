@@ -377,7 +377,7 @@ impl Browsers {
         }
         self.go_on_with_polls(io);
         self.go_on_with_admissions(io);
-        self.tell_who_left(io);
+        self.tell_presence(io);
         self.go_on_with_figures(io);
         while self.hub.has_arrivals() && !io.fan_out_pending() {
             self.hub.end_turn();
@@ -409,23 +409,23 @@ impl Browsers {
     /// The same without polls: one that waits is never far from its deadline.
     pub(super) fn work_due(&self) -> Option<Time> {
         let flushing = self.flushing_until.front().map(|(until, _)| *until);
-        let leaving = self.hub.leaving_deadline().map(|due| due.max(self.leaving_retry));
+        let leaving = self.hub.presence_deadline().map(|due| due.max(self.leaving_retry));
         let at_once = self.unfinished.then(Time::default);
         let timers = [at_once, self.hub.next_deadline(), flushing, self.pace.due(), leaving, self.figures.due()];
         timers.into_iter().flatten().min()
     }
 
     /// Timers are work from outside: what follows from them waits while a ring is full.
-    fn tell_who_left(&mut self, io: &mut impl Runtime) {
+    fn tell_presence(&mut self, io: &mut impl Runtime) {
         let now = io.now();
-        if self.hub.leaving_deadline().is_none_or(|due| due.max(self.leaving_retry) > now.time) {
+        if self.hub.presence_deadline().is_none_or(|due| due.max(self.leaving_retry) > now.time) {
             return;
         }
         if io.congested() {
             self.leaving_retry = now.time + LEAVING_RETRY_AFTER;
             return;
         }
-        self.hub.users_left(now);
+        self.hub.tell_presence(now);
         self.carry_out(io);
     }
 

@@ -102,7 +102,7 @@ fn a_user_publishes_so_much_in_a_second_and_is_told_of_the_rest() {
 /// Lets the time come at which graces are over.
 fn pass(net: &mut Net, seconds: i64) {
     for hub in &mut net.hubs {
-        hub.users_left(later(seconds));
+        hub.tell_presence(later(seconds));
     }
     net.drain();
     net.settle();
@@ -141,7 +141,7 @@ fn who_comes_back_in_time_was_never_away() {
         .filter_map(|write| if let Write::PutLastSeen { time, .. } = write { Some(*time) } else { None })
         .collect();
     assert_eq!(seen, [NOW.unix.0]);
-    assert!(net.hubs.iter().all(|hub| hub.leaving_deadline().is_none()));
+    assert!(net.hubs.iter().all(|hub| hub.presence_deadline().is_none()));
     pass(&mut net, 60);
     assert!(net.seen(0, 1).is_empty());
     net.login(1, 3, 7, "key");
