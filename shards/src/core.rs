@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::entry::{Entry, Ext, Flags, TIMEOUT_TICKS_MAX};
 use crate::fan_out::FanOuts;
+use crate::holders::Holders;
 use crate::host::{End, Host, Token};
 use crate::mesh::Endpoint;
 use crate::sender::Sender;
@@ -41,6 +42,8 @@ pub(crate) struct Core<H: Host> {
     pub(crate) endpoint: Endpoint<H::Message>,
     pub(crate) counters: Counters,
     pub(crate) waiting: Waiting,
+    /// Connections for which something waits.
+    holders: Holders<Token>,
     /// Bytes of the loop's own buffers.
     pub(crate) buffer_bytes: usize,
 }
@@ -74,6 +77,7 @@ impl<H: Host> Core<H> {
             endpoint,
             counters: Counters::default(),
             waiting: Waiting::default(),
+            holders: Holders::default(),
             buffer_bytes: settings.read_buffer,
             settings,
         }
@@ -106,20 +110,38 @@ impl<H: Host> Core<H> {
         entry.flags.set(Flags::ENDING);
         entry.timeout = 0;
         entry.socket = None;
-        self.waiting.subtract(entry.ext.take().as_deref());
+        let ext = entry.ext.take();
+        self.waiting.subtract(ext.as_deref(), self.settings.unsent_in_kernel());
+        if let Some(ext) = ext {
+            let _ = self.holders.put(conn, ext.place, 0);
+        }
         self.endings.push_back((conn, end));
     }
 
-    /// Changes what waits on a connection, keeping the books; the box is made and dropped as needed.
+    /// Ends whoever holds most, until what waits for all connections is no more than it may be.
+    pub(crate) fn relieve(&mut self) {
+        while self.waiting.held > self.settings.waiting_bytes_max
+            && let Some(conn) = self.holders.first()
+        {
+            self.end(conn, End::NoRoom);
+        }
+    }
+
+    /// Changes what waits on a connection, keeping the books; the box is made and dropped as needed. Nothing waits on one that
+    /// has ended.
     pub(crate) fn edit_ext<R>(&mut self, conn: Token, edit: impl FnOnce(&mut Ext) -> R) -> Option<R> {
-        let entry = self.slab.get_mut(conn)?;
-        self.waiting.subtract(entry.ext.as_deref());
+        let kernel = self.settings.unsent_in_kernel();
+        let entry = self.slab.get_mut(conn).filter(|entry| !entry.flags.has(Flags::ENDING))?;
+        self.waiting.subtract(entry.ext.as_deref(), kernel);
         let ext = entry.ext.get_or_insert_default();
         let result = edit(ext);
-        if ext.is_empty() {
+        let is_empty = ext.is_empty();
+        let held = if is_empty { 0 } else { ext.held(kernel) };
+        ext.place = self.holders.put(conn, ext.place, held);
+        if is_empty {
             entry.ext = None;
         }
-        self.waiting.add(entry.ext.as_deref());
+        self.waiting.add(entry.ext.as_deref(), kernel);
         Some(result)
     }
 
@@ -322,11 +344,12 @@ impl<H: Host> Core<H> {
             unread: self.waiting.unread,
             write_queues: self.waiting.queues,
             write_queues_shared: self.waiting.shared,
+            waiting: self.waiting.held,
             timers: self.wheel.bytes(),
             rings: self.endpoint.ring_bytes(),
             backlog: self.endpoint.backlog_bytes(),
             fan_outs: self.fan_outs.bytes(),
-            buffers: self.buffer_bytes + lists + endings,
+            buffers: self.buffer_bytes + lists + endings + self.holders.bytes(),
         }
     }
 }
@@ -348,19 +371,23 @@ pub(crate) struct Waiting {
     unread: usize,
     queues: usize,
     shared: usize,
+    /// What counts for [`ShardSettings::waiting_bytes_max`].
+    held: usize,
 }
 
 impl Waiting {
-    fn add(&mut self, ext: Option<&Ext>) {
+    fn add(&mut self, ext: Option<&Ext>, kernel: usize) {
         let Some(ext) = ext else { return };
+        self.held += ext.held(kernel);
         let (owned, shared) = ext.queue.memory();
         self.unread += ext.unread.memory();
         self.queues += owned + size_of::<Ext>();
         self.shared += shared;
     }
 
-    fn subtract(&mut self, ext: Option<&Ext>) {
+    fn subtract(&mut self, ext: Option<&Ext>, kernel: usize) {
         let Some(ext) = ext else { return };
+        self.held -= ext.held(kernel);
         let (owned, shared) = ext.queue.memory();
         self.unread -= ext.unread.memory();
         self.queues -= owned + size_of::<Ext>();

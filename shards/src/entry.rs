@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use crate::holders::Place;
 use crate::queue::Queue;
 use crate::unread::Unread;
 
@@ -82,9 +83,17 @@ pub(crate) struct Ext {
     pub(crate) drained: usize,
     /// The host wants to know when the queue is empty. Says nothing once it is, so it keeps no box.
     pub(crate) tell_when_sent: bool,
+    /// Among those for whom something waits.
+    pub(crate) place: Option<Place>,
 }
 
 impl Ext {
+    /// Bytes that wait for this connection; `kernel` are those that the system keeps of it if it takes no more.
+    pub(crate) fn held(&self, kernel: usize) -> usize {
+        let in_kernel = if self.queue.is_empty() { 0 } else { kernel };
+        size_of::<Self>() + self.unread.memory() + self.queue.held() + in_kernel
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.unread.is_empty() && self.queue.is_empty() && self.drained == 0
     }

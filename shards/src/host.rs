@@ -27,6 +27,8 @@ pub enum End {
     SlowConsumer,
     /// The host left more bytes unused than `unread_bytes_max`.
     TooMuchUnread,
+    /// More bytes waited for all connections than `waiting_bytes_max`, and most of them for this one.
+    NoRoom,
     /// The host called `close` or `close_after_flush`.
     Local,
     /// The grace time of a stopping server was over.

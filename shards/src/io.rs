@@ -1,6 +1,7 @@
 //! What a host can do: the handle it gets with every call.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,17 @@ impl<'a, H: Host> Io<'a, H> {
     /// [`close_after_flush`](Self::close_after_flush). The queue may be as long as it takes, since nothing can follow;
     /// the peer has the time `within` for all of it, and `close_time_max` to close once it is sent.
     pub fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration) {
-        self.core.write_last(conn, bytes, within);
+        self.core.write_last(conn, bytes, 0..bytes.len(), within);
+    }
+
+    /// As [`write_shared`](Self::write_shared), of a part of the bytes.
+    pub fn write_part(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>) {
+        self.core.write_part(conn, bytes, part);
+    }
+
+    /// As [`write_last`](Self::write_last), of a part of the bytes.
+    pub fn write_last_part(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>, within: Duration) {
+        self.core.write_last(conn, bytes, part, within);
     }
 
     /// Sends the same bytes to many connections, later in this turn and the following ones: in slices, with looks at

@@ -10,7 +10,8 @@
 //! * [`host`]: what a server implements; [`io`]: what it can do.
 //! * `settings`, `start`, `stop`: from settings to running threads and back.
 //! * `shard`: the loop; `turn`: the order in it; `read`, `unread`: input; `output`, `queue`, `fan_out`, `sender`: output.
-//! * `core`: connections, their timers and ends; `slab`, `entry`: where they live; `wheel`: their timers.
+//! * `core`: connections, their timers and ends; `slab`, `entry`: where they live; `wheel`: their timers; `holders`: who holds
+//!   most of what waits.
 //! * [`mesh`]: the rings, usable alone; `park`, `waker`: sleeping and waking.
 //! * `listen`, `table`: ports and descriptor tables. `heap`: giving free memory back. `stats`: what a shard tells about itself.
 //!
@@ -30,6 +31,7 @@ mod core;
 mod entry;
 mod fan_out;
 mod heap;
+mod holders;
 mod listen;
 pub mod mesh;
 mod output;
@@ -53,6 +55,7 @@ mod wheel;
 
 pub use entry::TIMEOUT_TICKS_MAX;
 pub use heap::give_back_memory;
+pub use holders::{Holders, Place};
 pub use host::{End, Host, SharedBytes, Token};
 pub use io::Io;
 pub use mesh::{Endpoint, Level, Mesh};

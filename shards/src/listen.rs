@@ -38,6 +38,9 @@ pub(crate) fn open(address: SocketAddr, settings: &ShardSettings) -> Result<(Own
         if let Some(size) = settings.send_buffer {
             socket.set_send_buffer_size(size)?;
         }
+        if let Some(bytes) = settings.unsent_low_water {
+            socket.set_tcp_notsent_lowat(bytes)?;
+        }
         if let Some(keep_alive) = settings.keep_alive {
             let keep_alive = TcpKeepalive::new()
                 .with_time(keep_alive.idle)
@@ -91,5 +94,30 @@ pub(crate) fn accept(listener: &OwnedFd) -> Accepted {
         ) => Accepted::Next,
         // No descriptors, no memory, or something unheard of: in every case not at once again.
         Err(_) => Accepted::Exhausted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Accepted, accept, open};
+    use crate::settings::ShardSettings;
+    use socket2::SockRef;
+    use std::net::TcpStream;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn accepted_connections_keep_little_unsent_in_the_system() {
+        let settings = ShardSettings { unsent_low_water: Some(32_768), ..ShardSettings::default() };
+        let (listener, address) = open("127.0.0.1:0".parse().unwrap(), &settings).unwrap();
+        let _client = TcpStream::connect(address).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let socket = loop {
+            assert!(Instant::now() < deadline, "nobody was accepted");
+            if let Accepted::Connection(socket) = accept(&listener) {
+                break socket;
+            }
+        };
+        assert_eq!(SockRef::from(&socket).tcp_notsent_lowat().unwrap(), 32_768);
+        assert!(SockRef::from(&socket).tcp_nodelay().unwrap());
     }
 }

@@ -1,6 +1,7 @@
 //! Everything that leaves through sockets: direct writes, queues, fan-outs, and closing so that it arrives.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -37,14 +38,19 @@ impl<H: Host> Core<H> {
     }
 
     pub(crate) fn write_shared(&mut self, conn: Token, bytes: &SharedBytes) {
-        if let Some(sent) = self.send_now(conn, bytes) {
-            self.enqueue_shared(conn, bytes, sent);
+        self.write_part(conn, bytes, 0..bytes.len());
+    }
+
+    pub(crate) fn write_part(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>) {
+        if let Some(sent) = self.send_now(conn, bytes.get(part.clone()).unwrap_or_default()) {
+            self.enqueue_shared(conn, bytes, part.start + sent..part.end);
         }
     }
 
-    pub(crate) fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration) {
-        if let Some(sent) = self.send_now(conn, bytes) {
-            self.edit_ext(conn, |ext| ext.queue.push_shared(bytes, sent));
+    pub(crate) fn write_last(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>, within: Duration) {
+        if let Some(sent) = self.send_now(conn, bytes.get(part.clone()).unwrap_or_default()) {
+            self.edit_ext(conn, |ext| ext.queue.push_shared(bytes, part.start + sent..part.end));
+            self.relieve();
         }
         self.close_flushed_within(conn, within);
     }
@@ -112,10 +118,11 @@ impl<H: Host> Core<H> {
             return self.end(conn, End::SlowConsumer);
         }
         self.edit_ext(conn, |ext| push(&mut ext.queue));
+        self.relieve();
     }
 
-    fn enqueue_shared(&mut self, conn: Token, bytes: &SharedBytes, sent: usize) {
-        self.enqueue(conn, bytes.len().saturating_sub(sent), |queue| queue.push_shared(bytes, sent));
+    fn enqueue_shared(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>) {
+        self.enqueue(conn, part.len(), |queue| queue.push_shared(bytes, part));
     }
 
     pub(crate) fn queued_bytes(&self, conn: Token) -> usize {
@@ -247,7 +254,7 @@ impl<H: Host> Core<H> {
             return Offer::Conflict;
         }
         if entry.has_queue() {
-            self.enqueue_shared(conn, bytes, 0);
+            self.enqueue_shared(conn, bytes, 0..bytes.len());
             return Offer::Done;
         }
         entry.flags.set(Flags::IN_BATCH);
@@ -282,7 +289,7 @@ impl<H: Host> Core<H> {
             let Some((conn, bytes)) = receivers.get(index).copied() else { continue };
             self.counters.bytes_out -= bytes.len() as u64;
             if let Some(sent) = self.send_failed(conn, what) {
-                self.enqueue_shared(conn, bytes, sent);
+                self.enqueue_shared(conn, bytes, sent..bytes.len());
             }
         }
     }

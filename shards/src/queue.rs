@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Range;
 
 use crate::host::SharedBytes;
 
@@ -25,19 +26,31 @@ pub(crate) struct Queue {
     owned: usize,
     /// Bytes referred to by shared chunks.
     shared: usize,
+    /// The part of them that counts as held here, see [`Shared::charge`].
+    charged: usize,
 }
 
 #[derive(Debug)]
 enum Chunk {
     Owned(Vec<u8>),
-    Shared(SharedBytes),
+    Shared(Shared),
+}
+
+/// A part of shared bytes.
+#[derive(Debug)]
+struct Shared {
+    bytes: SharedBytes,
+    part: Range<usize>,
+    /// What counts as held here: the bytes divided by those who had them when they were taken. So what many have is counted
+    /// a few times at most, and what nobody else has is counted in full.
+    charge: usize,
 }
 
 impl Chunk {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Shared(shared) => shared.bytes.get(shared.part.clone()).unwrap_or_default(),
         }
     }
 }
@@ -55,6 +68,11 @@ impl Queue {
     /// Bytes held, of which the second number is shared with other queues.
     pub(crate) fn memory(&self) -> (usize, usize) {
         (self.owned + self.chunks.capacity() * size_of::<Chunk>(), self.shared)
+    }
+
+    /// Bytes that this queue holds on to, what it shares with others counted in part.
+    pub(crate) fn held(&self) -> usize {
+        self.owned + self.chunks.capacity() * size_of::<Chunk>() + self.charged
     }
 
     /// Copies `bytes` to the end.
@@ -75,19 +93,17 @@ impl Queue {
         self.chunks.push_back(Chunk::Owned(bytes.to_vec()));
     }
 
-    /// Refers to `bytes` from `offset` on, which is 0 unless the queue is empty.
-    pub(crate) fn push_shared(&mut self, bytes: &SharedBytes, offset: usize) {
-        let rest = bytes.get(offset..).unwrap_or_default();
-        if rest.len() < SHARED_MIN || (offset > 0 && !self.is_empty()) {
-            self.push(rest);
-            return;
+    /// Refers to this part of `bytes`.
+    pub(crate) fn push_shared(&mut self, bytes: &SharedBytes, part: Range<usize>) {
+        let rest = bytes.get(part.clone()).unwrap_or_default();
+        if rest.len() < SHARED_MIN {
+            return self.push(rest);
         }
-        if self.is_empty() {
-            self.sent = offset;
-        }
+        let charge = bytes.len() / SharedBytes::strong_count(bytes).max(1);
         self.unsent += rest.len();
         self.shared += bytes.len();
-        self.chunks.push_back(Chunk::Shared(SharedBytes::clone(bytes)));
+        self.charged += charge;
+        self.chunks.push_back(Chunk::Shared(Shared { bytes: SharedBytes::clone(bytes), part, charge }));
     }
 
     /// The first chunks, for one call to the kernel.
@@ -115,7 +131,10 @@ impl Queue {
             self.sent -= len;
             match first {
                 Chunk::Owned(bytes) => self.owned -= bytes.capacity(),
-                Chunk::Shared(_) => self.shared -= len,
+                Chunk::Shared(shared) => {
+                    self.shared -= shared.bytes.len();
+                    self.charged -= shared.charge;
+                }
             }
             self.chunks.pop_front();
         }

@@ -120,6 +120,7 @@ impl<H: Host> Shard<H> {
             return self.core.end(conn, End::TooMuchUnread);
         }
         self.core.edit_ext(conn, |ext| ext.unread = rest);
+        self.core.relieve();
     }
 
     /// Throws away the input of a lingering connection until the peer closes, and ends it then.

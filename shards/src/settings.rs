@@ -80,6 +80,13 @@ pub struct ShardSettings {
     /// [`End::TooMuchUnread`](crate::End::TooMuchUnread); default 1 MiB. Does not hold for a paused connection, which
     /// keeps what was read before at most.
     pub unread_bytes_max: usize,
+    /// Bytes that wait for all connections together, unsent and unread ones; default 1 GiB. With more, whoever holds most ends
+    /// as [`End::NoRoom`](crate::End::NoRoom). What connections share counts about once, and for each that the system takes
+    /// no more bytes of, [`unsent_low_water`](Self::unsent_low_water) counts as well.
+    pub waiting_bytes_max: usize,
+    /// Unsent bytes above which the system takes no more of a connection (`TCP_NOTSENT_LOWAT`), whatever is under way;
+    /// default: as many as its send buffer holds, which may be megabytes for a peer that does not read.
+    pub unsent_low_water: Option<u32>,
     /// Which core the thread is bound to; default none.
     pub pin_to_core: Option<usize>,
     /// Size of the one read buffer, in bytes; default 64 KiB, at least 4 KiB, at most 16 MiB.
@@ -113,6 +120,8 @@ impl Default for ShardSettings {
             connections_max: 1_000_000,
             queue_bytes_max: 1024 * 1024,
             unread_bytes_max: 1024 * 1024,
+            waiting_bytes_max: 1024 * 1024 * 1024,
+            unsent_low_water: None,
             pin_to_core: None,
             read_buffer: 64 * 1024,
             send_buffer: None,
@@ -126,6 +135,11 @@ impl ShardSettings {
     /// The defaults under this name at this address.
     pub fn new(name: impl Into<String>, listen: Option<SocketAddr>) -> Self {
         Self { name: name.into(), listen, ..Self::default() }
+    }
+
+    /// What the system keeps unsent of a connection that it takes no more bytes of, about.
+    pub(crate) fn unsent_in_kernel(&self) -> usize {
+        self.unsent_low_water.map_or(0, |bytes| bytes as usize)
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Memory {
     pub write_queues: usize,
     /// Shared bytes that write queues refer to, counted once per queue: an upper bound.
     pub write_queues_shared: usize,
+    /// What counts for `waiting_bytes_max`. Not a part of the sum: most of it is in the numbers above.
+    pub waiting: usize,
     pub timers: usize,
     /// Rings that lead to this shard.
     pub rings: usize,

@@ -27,21 +27,22 @@ fn shared_bytes_are_referred_to_and_small_ones_copied() {
     let large: SharedBytes = vec![1; SHARED_MIN + 10].into();
     let small: SharedBytes = vec![2; SHARED_MIN - 1].into();
     let mut queue = Queue::default();
-    queue.push_shared(&large, 10);
-    queue.push_shared(&small, 0);
+    queue.push_shared(&large, 10..large.len());
+    queue.push_shared(&small, 0..small.len());
     assert_eq!((SharedBytes::strong_count(&large), SharedBytes::strong_count(&small)), (2, 1));
     assert_eq!(queue.len(), SHARED_MIN + SHARED_MIN - 1);
     queue.advance(SHARED_MIN);
     assert_eq!(SharedBytes::strong_count(&large), 1);
     assert_eq!(front(&queue), vec![2; SHARED_MIN - 1]);
-    queue.push_shared(&large, 20);
-    assert_eq!(SharedBytes::strong_count(&large), 1, "an offset into a later chunk is copied");
+    queue.push_shared(&large, 5..large.len());
+    assert_eq!(SharedBytes::strong_count(&large), 2, "a later chunk may begin anywhere too");
+    assert_eq!(queue.len(), SHARED_MIN - 1 + SHARED_MIN + 5);
 }
 
 #[test]
 fn an_empty_queue_holds_no_bytes() {
     let mut queue = Queue::default();
-    queue.push_shared(&vec![1; 2000].into(), 0);
+    queue.push_shared(&vec![1; 2000].into(), 0..2000);
     queue.push(&[2; 2000]);
     let (owned, shared) = queue.memory();
     assert!(owned >= 2000 && shared == 2000);
@@ -49,6 +50,37 @@ fn an_empty_queue_holds_no_bytes() {
     assert!(queue.is_empty() && front(&queue).is_empty());
     let (owned, shared) = queue.memory();
     assert!(owned < 2000 && shared == 0);
+}
+
+#[test]
+fn a_part_of_shared_bytes_ends_where_it_ends() {
+    let bytes: SharedBytes = (0..4_000_u32).map(|number| number as u8).collect();
+    let mut queue = Queue::default();
+    queue.push_shared(&bytes, 1_007..3_000);
+    queue.push(b"behind");
+    assert_eq!(queue.len(), 1_993 + 6);
+    assert_eq!(front(&queue), [&bytes[1_007..3_000], b"behind"].concat());
+    queue.advance(1_992);
+    assert_eq!(front(&queue), [&bytes[2_999..3_000], b"behind"].concat());
+    queue.advance(1);
+    assert_eq!((SharedBytes::strong_count(&bytes), front(&queue)), (1, b"behind".to_vec()));
+}
+
+#[test]
+fn what_is_shared_is_held_in_part() {
+    let bytes: SharedBytes = vec![1; 10_000].into();
+    let mut queues: Vec<Queue> = (0..100).map(|_| Queue::default()).collect();
+    for queue in &mut queues {
+        queue.push_shared(&bytes, 0..10_000);
+    }
+    let held: usize = queues.iter().map(Queue::held).sum();
+    assert!((10_000..100_000).contains(&held), "{held}");
+    let alone: SharedBytes = vec![1; 10_000].into();
+    let mut queue = Queue::default();
+    queue.push_shared(&alone, 0..10_000);
+    assert!(queue.held() >= 10_000);
+    queue.advance(10_000);
+    assert!(queue.held() < 500, "{}", queue.held());
 }
 
 #[derive(Clone, Debug)]
@@ -82,7 +114,7 @@ proptest! {
                 Step::Share(len, offset) => {
                     let bytes: SharedBytes = (0..len).map(|at| seed.wrapping_mul(5) ^ at as u8).collect();
                     let offset = if queue.is_empty() { offset.min(len) } else { 0 };
-                    queue.push_shared(&bytes, offset);
+                    queue.push_shared(&bytes, offset..bytes.len());
                     naive.extend(&bytes[offset..]);
                 }
                 Step::Send(count) => {

@@ -10,3 +10,4 @@ mod messages;
 mod output;
 mod starting;
 mod support;
+mod waiting;
