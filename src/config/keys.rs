@@ -281,6 +281,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "ws",
+        name: "waiting_bytes_max",
+        shipped: false,
+        doc: "Unsent and unread bytes of all browser connections together; with more, whoever holds most is closed. What many wait for counts about once.",
+        without_effect: None,
+        field: Field::Number {
+            min: 16 * MIB,
+            max: 1024 * 1024 * MIB,
+            get: |config| config.ws.waiting_bytes_max as u64,
+            set: |config, number| config.ws.waiting_bytes_max = number as usize,
+        },
+    },
+    Key {
+        section: "ws",
         name: "messages_per_connection_per_s",
         shipped: false,
         doc: "Commands of one connection in a second; those beyond wait in its socket until the next one, and nobody is closed for it. 0: no limit.",

@@ -134,6 +134,9 @@ pub struct Ws {
     pub connections_max: usize,
     /// Unsent bytes at which a connection counts as slow and is closed. Default 1 MiB.
     pub queue_bytes_max: usize,
+    /// What waits for all connections of the process together, in bytes; with more, whoever holds most is closed. Default
+    /// 256 MiB.
+    pub waiting_bytes_max: usize,
     /// How publications reach the sockets. Default `auto`.
     pub send_engine: SendEngine,
     /// Whether each shard's thread stays on one core. Default true.
@@ -348,6 +351,7 @@ impl Default for Ws {
             devices_max: 16,
             connections_max: 1_000_000,
             queue_bytes_max: 1024 * 1024,
+            waiting_bytes_max: 256 * 1024 * 1024,
             messages_per_connection_per_s: 0,
             publications_per_user_per_s: 0,
             connections_per_user_max: 1_024,

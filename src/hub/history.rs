@@ -119,9 +119,11 @@ impl Hub {
         marker: Marker,
         result: Result<Outcome, StorageError>,
     ) {
+        let dev = self.conns.get(conn).map(|entry| entry.dev);
         match result {
-            Ok(Outcome::Messages { rows: messages, .. }) if self.conns.get(conn).is_some() => {
-                self.outputs.push_back(Output::History { conn, pipe, marker, messages });
+            Ok(Outcome::Messages { rows: messages, .. }) => {
+                let key = dev.map(|dev| PipeKey { dev, name: pipe });
+                self.outputs.extend(key.map(|key| Output::History { conn, key, marker, messages }));
             }
             Ok(_) => {}
             Err(_) => self.answer(conn, Answer::Error(ApiError::Unavailable { marker })),

@@ -266,7 +266,7 @@ pub enum Output {
     /// The answer to [`Input::ReadHistory`], in one write.
     History {
         conn: ConnId,
-        pipe: PipeName,
+        key: PipeKey,
         marker: Marker,
         messages: Vec<StoredMessage>,
     },

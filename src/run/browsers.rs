@@ -17,6 +17,7 @@
 
 mod admission;
 mod batches;
+mod budget;
 mod fan_out;
 mod goodbye;
 mod letters;
@@ -51,12 +52,14 @@ use super::host::{count_end, id, token};
 use super::pace::Pace;
 use super::pages::Pages;
 use super::polls::{PollLimits, Polls};
+use super::recent::Recent;
 use super::runtime::Runtime;
 use super::storage::StorageClient;
 
 use admission::Admission;
 use batches::Batches;
 pub(super) use batches::{BODIES_BYTES_MAX, BatchConfig};
+use budget::{NAMES_PER_FRAME, RECOVERY_IN_NAMES, TurnBudget};
 use fan_out::fan_out;
 use polling::Asking;
 
@@ -165,6 +168,7 @@ pub(super) struct Browsers {
     inflater: Inflater,
     half_open: HalfOpen,
     polls: Polls,
+    recent: Recent,
     /// Requests that other shards handed over, and connections without a socket that are not busy any more: work from
     /// outside, begun at the end of the turn.
     polls_noted: VecDeque<(ShardId, Box<Poll>)>,
@@ -207,6 +211,7 @@ impl Browsers {
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
         let counters = Counters::default();
         let polls = Polls::new(config.polls);
+        let recent = Recent::new(hasher.clone());
         let asking = HashMap::with_hasher(hasher.clone());
         let admissions = HashMap::with_hasher(hasher.clone());
         let batches = Batches::new(hasher.clone());
@@ -228,6 +233,7 @@ impl Browsers {
             inflater: Inflater::default(),
             half_open: HalfOpen::default(),
             polls,
+            recent,
             polls_noted: VecDeque::new(),
             polls_resumed: VecDeque::new(),
             admissions,
@@ -388,6 +394,7 @@ impl Browsers {
             io.hold(self.hub.is_full());
         }
         self.end_slow_flushes(io);
+        self.recent.forget(io.now().time);
         if self.hub.next_deadline().is_some() {
             self.hub.time_passed(io.now());
             self.carry_out(io);
@@ -411,7 +418,9 @@ impl Browsers {
         let flushing = self.flushing_until.front().map(|(until, _)| *until);
         let leaving = self.hub.presence_deadline().map(|due| due.max(self.leaving_retry));
         let at_once = self.unfinished.then(Time::default);
-        let timers = [at_once, self.hub.next_deadline(), flushing, self.pace.due(), leaving, self.figures.due()];
+        let recent = self.recent.next_deadline();
+        let timers =
+            [at_once, self.hub.next_deadline(), flushing, self.pace.due(), leaving, self.figures.due(), recent];
         timers.into_iter().flatten().min()
     }
 
@@ -501,6 +510,7 @@ impl Browsers {
             + self.pace.bytes()
             + self.half_open.bytes()
             + self.polls.bytes()
+            + self.recent.bytes()
             + self.polls_noted.capacity() * size_of::<(ShardId, Box<Poll>)>()
             + self.asking.capacity() * size_of::<(Token, Asking)>()
             + self.admissions.capacity() * size_of::<(Token, Admission)>()
@@ -744,8 +754,8 @@ impl Browsers {
                 Output::Queue { flush, to } => self.write_queue(io, flush, to),
                 Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
                 Output::Subscribed(subscribed) => self.write_subscribed(io, *subscribed),
-                Output::History { conn, pipe, marker, messages } => {
-                    self.write_history(io, token(conn), &pipe, &marker, &messages);
+                Output::History { conn, key, marker, messages } => {
+                    self.write_history(io, token(conn), &key, marker, &messages);
                 }
                 Output::RingAfterFanOut { to, message } => self.deferred.push_back((to, message)),
                 Output::Store(job) => {
@@ -825,36 +835,6 @@ impl Drop for Browsers {
         if let Some(job) = self.hub.last_job() {
             self.storage.send_last(job);
         }
-    }
-}
-
-/// Frames of one connection that are looked at in one turn; more must wait for the others.
-const FRAMES_PER_TURN: usize = 64;
-
-/// So many names that a subscription leaves or comes to count as one frame more.
-const NAMES_PER_FRAME: usize = 16;
-
-/// A name that may have to be looked for in storage counts as so many.
-const RECOVERY_IN_NAMES: usize = 4;
-
-/// What one connection has used of its turn. A connection is read several times in a row, but never after others of the
-/// same turn, so one count serves all.
-#[derive(Debug, Default)]
-struct TurnBudget {
-    of: Option<(Time, Token)>,
-    frames: usize,
-}
-
-impl TurnBudget {
-    fn charge(&mut self, turn: Time, conn: Token, frames: usize) {
-        if self.of != Some((turn, conn)) {
-            *self = Self { of: Some((turn, conn)), frames: 0 };
-        }
-        self.frames += frames;
-    }
-
-    fn is_used_up(&self) -> bool {
-        self.frames >= FRAMES_PER_TURN
     }
 }
 

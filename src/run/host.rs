@@ -219,6 +219,7 @@ pub(super) fn count_end(counters: &mut Counters, end: End) {
         End::PeerClosed | End::Reset => CloseReason::PeerClosed,
         End::SlowConsumer => CloseReason::SlowConsumer,
         End::TooMuchUnread => CloseReason::TooLarge,
+        End::NoRoom => CloseReason::NoRoom,
         End::Stopped => CloseReason::ShuttingDown,
         End::Local => return,
     };

@@ -3,6 +3,7 @@
 //! Everything impure is here: threads, sockets, files, clocks, random numbers, logging. [`start`] opens storage, the
 //! connection shards and the CometQL shard; [`Running`] is the server as `main` sees it.
 
+mod bounds;
 mod browsers;
 mod certificate;
 mod figures;
@@ -17,6 +18,7 @@ pub mod log;
 mod pace;
 mod pages;
 mod polls;
+mod recent;
 mod runtime;
 mod sessions;
 mod storage;
@@ -324,10 +326,13 @@ struct Ends {
 fn settings(config: &Config, connection_shards: u16) -> Settings {
     let browsers = SocketAddr::new(config.ws.ip, config.ws.port);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let waiting = bounds::Waiting::of_a_shard(&config.ws, connection_shards);
     let mut shards: Vec<ShardSettings> = (0..connection_shards)
         .map(|shard| ShardSettings {
             connections_max: config.ws.connections_max as u32,
             queue_bytes_max: config.ws.queue_bytes_max,
+            waiting_bytes_max: waiting.sockets,
+            unsent_low_water: Some(bounds::UNSENT_LOW_WATER),
             // A frame with its head, and as much again of what follows it.
             unread_bytes_max: (2 * config.ws.message_bytes_max).max(UNREAD_BYTES_MIN),
             pin_to_core: config.ws.pin_cores.then(|| usize::from(shard) % cores),
@@ -337,6 +342,8 @@ fn settings(config: &Config, connection_shards: u16) -> Settings {
     shards.push(ShardSettings {
         connections_max: config.cometql.sessions_max as u32,
         queue_bytes_max: config.cometql.packet_bytes_max,
+        waiting_bytes_max: bounds::SESSIONS_WAITING_BYTES_MAX.max(4 * config.cometql.packet_bytes_max),
+        unsent_low_water: Some(bounds::SESSIONS_UNSENT_LOW_WATER),
         unread_bytes_max: wire::BORROWED_MAX * 2,
         service: COMETQL_SERVICE,
         ..ShardSettings::new("cometql", Some(SocketAddr::new(config.cometql.ip, config.cometql.port)))
@@ -430,7 +437,11 @@ fn make_host(
             content_types,
             board.clone(),
         )),
-        polls: PollLimits { connections_max: POLLED_PER_SHARD_MAX, bytes_max: config.ws.queue_bytes_max },
+        polls: PollLimits {
+            connections_max: POLLED_PER_SHARD_MAX,
+            bytes_max: config.ws.queue_bytes_max,
+            bytes_of_all_max: bounds::Waiting::of_a_shard(&config.ws, placement.connection_shards()).polled,
+        },
         batches: BatchConfig {
             allowed: config.ws.cometql,
             // As a text in JSON a statement may be twice as long.

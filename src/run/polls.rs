@@ -5,16 +5,26 @@
 //!  open --> live --no poll for a minute, too much unacknowledged, ended by the hub--> over --a minute--> (gone)
 //! ```
 //!
-//! One that is over stays for a minute, so that its page can be told why.
+//! One that is over stays for a minute, so that its page can be told why, unless its place is wanted: see `room`.
+//!
+//! What waits for all of them has a maximum too. Messages that many wait for count in part, as they do in the queues of
+//! sockets; with too much, whoever holds most ends.
+
+mod room;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
+
+use shards::Holders;
 
 use subtle::ConstantTimeEq;
 
 use crate::hub::{Flush, PollOutcome};
 use crate::model::{ConnId, ShardId, SharedBytes, Time, WireForm};
 use crate::ws;
+
+use room::{Rank, Room, Standing};
 
 /// How long a poll waits for a message.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -27,8 +37,10 @@ pub(super) const MESSAGES_MAX: usize = 1000;
 /// Commands of one connection that wait for the answer to another one.
 const COMMANDS_MAX: usize = 16;
 
+const CROWDED: &str = "too much waits for all pages together, and most of it for this one; please begin anew";
 const OVERFLOW: &str = "too many messages were not acknowledged; please begin anew";
 const UNTAKEN: &str = "messages of the user's queue were not acknowledged for 30 seconds; please begin anew";
+const PUSHED_OUT: &str = "too many connections, and this one made room for another; please begin anew";
 const IDLE: &str = "nobody polled for a minute; please begin anew";
 const UNKNOWN: &str = "there is no such connection; please begin anew";
 const REPLACED: &[u8] = b"[]";
@@ -40,9 +52,12 @@ pub(super) type Asker = (ShardId, ConnId);
 pub(super) type Part = (Box<Flush>, ShardId);
 
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "all of them are maxima, as their names say elsewhere")]
 pub(super) struct PollLimits {
     pub(super) connections_max: usize,
     pub(super) bytes_max: usize,
+    /// Of all connections together.
+    pub(super) bytes_of_all_max: usize,
 }
 
 pub(super) struct Polls {
@@ -55,7 +70,12 @@ pub(super) struct Polls {
     /// Those that are over and of which the hub does not know it.
     over: VecDeque<u32>,
     answers: VecDeque<(Asker, PollOutcome)>,
-    bytes: usize,
+    /// What waits, shared messages counted in part; and for whom.
+    held: usize,
+    holders: Holders<u32>,
+    room: Room,
+    /// Those that have made room and keep their places until the hub has heard of it.
+    leaving: usize,
 }
 
 #[derive(Default)]
@@ -72,6 +92,12 @@ struct Polled {
     sent: u64,
     waiting: VecDeque<Message>,
     bytes: usize,
+    /// The part of them that counts as held for it alone.
+    held: usize,
+    holder: Option<shards::Place>,
+    /// Who opened it.
+    address: IpAddr,
+    standing: Standing,
     asker: Option<Asker>,
     commands: VecDeque<(Option<Asker>, Box<str>)>,
     /// A part of the user's queue, which counts as taken when this message is acknowledged; and how long that may take.
@@ -79,18 +105,27 @@ struct Polled {
     flush_until: Time,
     over: Option<&'static str>,
     hub_knows: bool,
+    /// Its place is somebody else's as soon as the hub knows that it is over.
+    leaves: bool,
     due: Time,
 }
 
 /// The JSON behind `start`: what stands before it is the head of the frame that others share.
 struct Message {
     bytes: SharedBytes,
-    start: usize,
+    start: u32,
+    /// What counts as held: the bytes divided by those who had them when it came.
+    charge: u32,
 }
 
 impl Message {
+    fn new(bytes: &SharedBytes, start: usize) -> Self {
+        let charge = size_of::<Self>() + bytes.len() / SharedBytes::strong_count(bytes).max(1);
+        Self { bytes: bytes.clone(), start: start as u32, charge: u32::try_from(charge).unwrap_or(u32::MAX) }
+    }
+
     fn json(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
+        self.bytes.get(self.start as usize..).unwrap_or_default()
     }
 }
 
@@ -110,7 +145,10 @@ impl Polls {
             ready: Vec::new(),
             over: VecDeque::new(),
             answers: VecDeque::new(),
-            bytes: 0,
+            held: 0,
+            holders: Holders::default(),
+            room: Room::default(),
+            leaving: 0,
         }
     }
 
@@ -119,19 +157,25 @@ impl Polls {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.places.capacity() * size_of::<Place>() + self.len() * size_of::<Polled>()
+        self.held
+            + self.places.capacity() * size_of::<Place>()
+            + self.len() * size_of::<Polled>()
+            + self.holders.bytes()
+            + self.room.bytes()
     }
 
-    /// `None`: there are as many as there may be.
-    pub(super) fn open(&mut self, form: WireForm, secret: u128, now: Time) -> Option<ConnId> {
-        if self.len() >= self.limits.connections_max {
-            return None;
+    /// `None`: there are as many as there may be, and none of them makes room for one more of this address.
+    pub(super) fn open(&mut self, form: WireForm, secret: u128, address: IpAddr, now: Time) -> Option<ConnId> {
+        while self.len() - self.leaving >= self.limits.connections_max {
+            let index = self.room.first(address)?;
+            self.make_leave(index, now);
         }
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place::default());
             self.places.len() as u32 - 1
         });
         let due = after(now, IDLE_MAX);
+        let standing = self.room.add(index, address);
         let place = self.places.get_mut(index as usize)?;
         place.generation = place.generation.wrapping_add(1).max(1);
         place.polled = Some(Box::new(Polled {
@@ -141,16 +185,45 @@ impl Polls {
             sent: 0,
             waiting: VecDeque::new(),
             bytes: 0,
+            held: 0,
+            holder: None,
+            address,
+            standing,
             asker: None,
             commands: VecDeque::new(),
             flush: None,
             flush_until: Time::default(),
             over: None,
             hub_knows: false,
+            leaves: false,
             due,
         }));
         self.timers.insert((due, index));
         Some(ConnId { index: ConnId::POLLED_FIRST + index, generation: place.generation })
+    }
+
+    /// Somebody else gets its place.
+    fn make_leave(&mut self, index: u32, now: Time) {
+        let Some(place) = self.places.get_mut(index as usize) else { return };
+        let conn = ConnId { index: ConnId::POLLED_FIRST + index, generation: place.generation };
+        let Some(polled) = place.polled.as_mut() else { return };
+        self.room.remove(index, polled.address, polled.standing);
+        if polled.hub_knows {
+            return self.free(index);
+        }
+        polled.leaves = true;
+        self.leaving += 1;
+        self.end(conn, PUSHED_OUT, now);
+    }
+
+    /// Nobody will ask for it any more, and the hub does not know it.
+    fn free(&mut self, index: u32) {
+        let Some(place) = self.places.get_mut(index as usize) else { return };
+        let Some(polled) = place.polled.take() else { return };
+        self.timers.remove(&(polled.due, index));
+        self.room.remove(index, polled.address, polled.standing);
+        self.leaving -= usize::from(polled.leaves);
+        self.free.push(index);
     }
 
     /// The form of one that lives.
@@ -198,17 +271,21 @@ impl Polls {
             self.answers.push_back((asker, PollOutcome::OutOfOrder));
             return None;
         }
-        let mut freed = 0;
+        let before = polled.held;
         while polled.acknowledged < sequence {
             polled.acknowledged += 1;
-            freed += polled.waiting.pop_front().map_or(0, |message| weight(&message));
+            if let Some(message) = polled.waiting.pop_front() {
+                polled.bytes -= weight(&message);
+                polled.held -= message.charge as usize;
+            }
         }
-        polled.bytes -= freed;
+        let freed = before - polled.held;
         let is_taken = polled.flush.as_ref().is_some_and(|(last, ..)| *last <= sequence);
         let taken = if is_taken { polled.flush.take() } else { None };
         let replaced = polled.asker.replace(asker);
         let has_messages = !polled.waiting.is_empty();
-        self.bytes -= freed;
+        self.held -= freed;
+        self.note(index, Some(Rank::Polled));
         self.answers.extend(replaced.map(|asker| (asker, PollOutcome::Messages(REPLACED.into()))));
         self.set_due(index, after(now, WAIT_MAX));
         if has_messages {
@@ -249,11 +326,16 @@ impl Polls {
     /// Keeps a message, of which `frame` is the whole frame; false if there is nobody for it.
     pub(super) fn push_frame(&mut self, conn: ConnId, frame: &SharedBytes, now: Time) -> bool {
         let start = frame.len() - ws::payload_of(frame).len();
-        self.push(conn, Message { bytes: frame.clone(), start }, now)
+        self.push(conn, Message::new(frame, start), now)
     }
 
     pub(super) fn push_json(&mut self, conn: ConnId, json: &[u8], now: Time) -> bool {
-        self.push(conn, Message { bytes: json.into(), start: 0 }, now)
+        self.push_shared(conn, &json.into(), now)
+    }
+
+    /// The same, of what others may wait for too.
+    pub(super) fn push_shared(&mut self, conn: ConnId, json: &SharedBytes, now: Time) -> bool {
+        self.push(conn, Message::new(json, 0), now)
     }
 
     fn push(&mut self, conn: ConnId, message: Message, now: Time) -> bool {
@@ -267,14 +349,39 @@ impl Polls {
             return false;
         }
         let was_empty = polled.waiting.is_empty();
+        let charge = message.charge as usize;
         polled.waiting.push_back(message);
         polled.bytes += weight;
+        polled.held += charge;
         let is_awaited = polled.asker.is_some();
-        self.bytes += weight;
+        self.held += charge;
+        self.note(index, None);
         if was_empty && is_awaited {
             self.ready.push(index);
         }
-        true
+        self.held <= self.limits.bytes_of_all_max || self.relieve(conn, now)
+    }
+
+    /// What this one holds has changed, and its rank as well if one is named.
+    fn note(&mut self, index: u32, rank: Option<Rank>) {
+        let place = self.places.get_mut(index as usize);
+        let Some(polled) = place.and_then(|place| place.polled.as_mut()) else { return };
+        polled.holder = self.holders.put(index, polled.holder, counted(polled.held));
+        if let Some(rank) = rank {
+            polled.standing = self.room.change(index, polled.address, polled.standing, rank);
+        }
+    }
+
+    /// Ends whoever holds most until all hold no more than they may. Whether this one still lives.
+    fn relieve(&mut self, conn: ConnId, now: Time) -> bool {
+        while self.held > self.limits.bytes_of_all_max
+            && let Some(index) = self.holders.first()
+            && let Some(place) = self.places.get(index as usize)
+        {
+            let conn = ConnId { index: ConnId::POLLED_FIRST + index, generation: place.generation };
+            self.end(conn, CROWDED, now);
+        }
+        self.find(conn).is_some_and(|(_, polled)| polled.over.is_none())
     }
 
     /// A part of the queue was pushed. It counts as taken when the last of it is acknowledged.
@@ -296,12 +403,14 @@ impl Polls {
     pub(super) fn end(&mut self, conn: ConnId, why: &'static str, now: Time) {
         let Some((index, polled)) = self.find(conn).filter(|(_, polled)| polled.over.is_none()) else { return };
         polled.over = Some(why);
-        let freed = std::mem::take(&mut polled.bytes);
+        polled.bytes = 0;
+        let freed = std::mem::take(&mut polled.held);
         polled.waiting = VecDeque::new();
         let commands = std::mem::take(&mut polled.commands);
         let askers = polled.asker.take().into_iter().chain(commands.into_iter().filter_map(|(asker, _)| asker));
         self.answers.extend(askers.map(|asker| (asker, PollOutcome::Gone(why))));
-        self.bytes -= freed;
+        self.held -= freed;
+        self.note(index, Some(Rank::Over));
         self.over.push_back(index);
         self.set_due(index, after(now, IDLE_MAX));
     }
@@ -313,7 +422,11 @@ impl Polls {
         let conn = ConnId { index: ConnId::POLLED_FIRST + index, generation: place.generation };
         let polled = place.polled.as_mut()?;
         polled.hub_knows = true;
-        Some((conn, polled.flush.take().map(|(_, flush, to)| (flush, to))))
+        let untaken = polled.flush.take().map(|(_, flush, to)| (flush, to));
+        if polled.leaves {
+            self.free(index);
+        }
+        Some((conn, untaken))
     }
 
     /// Whether the hub has not heard of the end of some.
@@ -372,11 +485,7 @@ impl Polls {
                 Some(polled) if polled.over.is_none() => self.end(conn, IDLE, now),
                 // Its place is not anybody else's before the hub has heard of its end.
                 Some(polled) if !polled.hub_knows => self.set_due(index, after(now, Duration::from_secs(1))),
-                Some(polled) => {
-                    self.timers.remove(&(polled.due, index));
-                    place.polled = None;
-                    self.free.push(index);
-                }
+                Some(_) => self.free(index),
                 None => return,
             }
         }
@@ -397,6 +506,14 @@ impl Polls {
 fn weight(message: &Message) -> usize {
     size_of::<Message>() + message.json().len()
 }
+
+/// What of its bytes makes a connection one that holds much.
+fn counted(held: usize) -> usize {
+    if held < HELD_MIN { 0 } else { held }
+}
+
+/// Whoever holds less is not looked for: all together hold no more than some 64 MiB.
+const HELD_MIN: usize = 1_024;
 
 fn after(now: Time, duration: Duration) -> Time {
     now + duration.as_micros() as u64

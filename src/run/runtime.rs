@@ -1,6 +1,7 @@
 //! What the edge asks of the shard it lives on: [`shards::Io`] as the server needs it, so that the simulator can be one.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub(super) trait Runtime {
 
     fn write(&mut self, conn: Token, bytes: &[u8]);
     fn write_shared(&mut self, conn: Token, bytes: &SharedBytes);
-    fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration);
+    fn write_part(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>);
+    fn write_last(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>, within: Duration);
     /// `publications` are what `bytes` hold, for who watches.
     fn fan_out(&mut self, conns: Vec<Token>, bytes: SharedBytes, publications: &[Arc<Publication>]);
     /// The publications are kept for a connection without a socket; for who watches.
@@ -85,8 +87,12 @@ impl Runtime for Io<'_, Host> {
         self.write_shared(conn, bytes);
     }
 
-    fn write_last(&mut self, conn: Token, bytes: &SharedBytes, within: Duration) {
-        self.write_last(conn, bytes, within);
+    fn write_part(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>) {
+        self.write_part(conn, bytes, part);
+    }
+
+    fn write_last(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>, within: Duration) {
+        self.write_last_part(conn, bytes, part, within);
     }
 
     fn fan_out(&mut self, conns: Vec<Token>, bytes: SharedBytes, _publications: &[Arc<Publication>]) {
@@ -162,6 +168,7 @@ impl Runtime for Io<'_, Host> {
         counters.turns = runtime.turns;
         counters.memory_connections = (memory.entries + memory.unread + memory.timers) as u64;
         counters.memory_queues = (memory.write_queues + memory.write_queues_shared) as u64;
+        counters.waiting_bytes = memory.waiting as u64;
         counters.memory_rings = (memory.rings + memory.backlog) as u64;
         counters.memory_buffers = (memory.buffers + memory.fan_outs) as u64;
     }

@@ -11,6 +11,7 @@ mod clients;
 mod conformance;
 mod corpus;
 mod crash;
+mod crowded;
 mod deflate;
 mod docs;
 mod examples;

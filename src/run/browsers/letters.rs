@@ -4,15 +4,18 @@ use shards::Token;
 
 use crate::hub::{AskId, Flush, Input, Subscribed};
 use crate::jsapi::{self, HistoryEntry};
-use crate::model::{Answer, ConnId, Marker, Personal, PipeName, ShardId, UnixTime};
+use crate::model::{
+    Answer, ConnId, Marker, Personal, PipeKey, PipeName, ShardId, SharedBytes, Time, UnixTime, WireForm,
+};
 use crate::storage::StoredMessage;
 use crate::ws;
 
 use super::super::PRODUCT;
 use super::super::host::{id, token};
+use super::super::recent::{Kind, Made, Messages, Shape};
 use super::super::runtime::Runtime;
 use super::fan_out::fan_out_to_polled;
-use super::{Browsers, append, append_publication, browser};
+use super::{Browser, Browsers, append, append_publication, browser};
 
 /// Microseconds that a connection may take for one part of a queue.
 const FLUSH_TIME_MAX: u64 = 5_000_000;
@@ -86,24 +89,52 @@ impl Browsers {
         &mut self,
         io: &mut impl Runtime,
         conn: Token,
-        pipe: &PipeName,
-        marker: &Marker,
+        key: &PipeKey,
+        marker: Marker,
         messages: &[StoredMessage],
     ) {
         let browser = browser(io, conn);
+        let now = io.now().time;
         let Some(form) = browser.map(|browser| browser.form).or_else(|| self.polls.form(id(conn))) else { return };
-        self.scratch.clear();
-        for message in messages {
-            let entry = history_entry(pipe, message);
-            let Some(browser) = browser else {
-                self.scratch.clear();
-                jsapi::encode_history(&entry, marker, form, &mut self.scratch);
-                self.polls.push_json(id(conn), &self.scratch, io.now().time);
-                continue;
-            };
-            append(&mut self.scratch, browser, None, |out| jsapi::encode_history(&entry, marker, form, out));
+        let told = Told { key, form, kind: Kind::Log(Some(marker).filter(|_| form == WireForm::Legacy)) };
+        let Some(browser) = browser else { return self.push_told(id(conn), &told, messages, now) };
+        if let Some(bytes) = self.made(&told, browser, messages, now) {
+            return io.write_shared(conn, &bytes);
         }
+        self.scratch.clear();
+        told.append(browser, messages, &mut self.scratch);
         io.write(conn, &self.scratch);
+    }
+
+    /// A long answer, made once for everybody who asks for the same; `None`: it is none.
+    fn made(
+        &mut self,
+        told: &Told<'_>,
+        browser: Browser,
+        messages: &[StoredMessage],
+        now: Time,
+    ) -> Option<SharedBytes> {
+        let length: usize = messages.iter().map(StoredMessage::bytes).sum();
+        let which = Messages::of(messages).filter(|_| length >= SHARED_MIN)?;
+        let shape = if browser.phase.is_events() { Shape::Events } else { Shape::Frames };
+        Some(self.recent.get(told.made(shape, which), now, || {
+            let mut bytes = Vec::with_capacity(length * 2);
+            told.append(browser, messages, &mut bytes);
+            bytes.into()
+        }))
+    }
+
+    /// For a connection without a socket, which acknowledges message by message: each made once for everybody.
+    fn push_told(&mut self, conn: ConnId, told: &Told<'_>, messages: &[StoredMessage], now: Time) {
+        for message in messages {
+            let Some(which) = Messages::of(std::slice::from_ref(message)) else { continue };
+            let json = self.recent.get(told.made(Shape::Json, which), now, || {
+                let mut json = Vec::new();
+                told.encode(message, &mut json);
+                json.into()
+            });
+            self.polls.push_shared(conn, &json, now);
+        }
     }
 
     /// What it missed, the answer, and what came meanwhile.
@@ -113,22 +144,18 @@ impl Browsers {
         self.counters.answers += 1;
         let Some(browser) = browser(io, token(conn)) else {
             let Some(form) = self.polls.form(conn) else { return };
-            for message in &missed {
-                self.scratch.clear();
-                jsapi::encode_missed(&history_entry(&key.name, message), form, &mut self.scratch);
-                self.polls.push_json(conn, &self.scratch, now.time);
-            }
+            self.push_told(conn, &Told { key: &key, form, kind: Kind::Missed }, &missed, now.time);
             self.scratch.clear();
             jsapi::encode_answer(&answer, form, now.unix, PRODUCT, &mut self.scratch);
             self.polls.push_json(conn, &self.scratch, now.time);
             return fan_out_to_polled(&mut self.polls, &live, conn, now.time);
         };
         let form = browser.form;
+        let told = Told { key: &key, form, kind: Kind::Missed };
         self.scratch.clear();
-        for message in &missed {
-            let entry = history_entry(&key.name, message);
-            let event_id = entry.position.map(|position| (entry.pipe, position));
-            append(&mut self.scratch, browser, event_id, |out| jsapi::encode_missed(&entry, form, out));
+        match self.made(&told, browser, &missed, now.time) {
+            Some(bytes) => io.write_shared(token(conn), &bytes),
+            None => told.append(browser, &missed, &mut self.scratch),
         }
         let event_id = match &answer {
             Answer::Subscribed { pipe, position, .. } => position.map(|position| (pipe, position)),
@@ -143,6 +170,39 @@ impl Browsers {
         io.write(token(conn), &self.scratch);
     }
 }
+
+/// Messages of a history, as one browser is told of them.
+struct Told<'a> {
+    key: &'a PipeKey,
+    form: WireForm,
+    kind: Kind,
+}
+
+impl Told<'_> {
+    fn made(&self, shape: Shape, messages: Messages) -> Made {
+        let Self { key, form, kind } = self;
+        Made { dev: key.dev, pipe: key.name.clone(), form: *form, kind: kind.clone(), shape, messages }
+    }
+
+    fn append(&self, browser: Browser, messages: &[StoredMessage], out: &mut Vec<u8>) {
+        for message in messages {
+            let position = message.id.position().filter(|_| self.kind == Kind::Missed);
+            let event_id = position.map(|position| (&self.key.name, position));
+            append(out, browser, event_id, |out| self.encode(message, out));
+        }
+    }
+
+    fn encode(&self, message: &StoredMessage, out: &mut Vec<u8>) {
+        let entry = history_entry(&self.key.name, message);
+        match &self.kind {
+            Kind::Missed => jsapi::encode_missed(&entry, self.form, out),
+            Kind::Log(marker) => jsapi::encode_history(&entry, &marker.clone().unwrap_or_default(), self.form, out),
+        }
+    }
+}
+
+/// Bytes of messages from which on an answer is worth a look whether somebody else has just been given it.
+const SHARED_MIN: usize = 16 * 1024;
 
 fn history_entry<'a>(pipe: &'a PipeName, message: &'a StoredMessage) -> HistoryEntry<'a> {
     let StoredMessage { id, time, event, message, sender } = message;

@@ -10,7 +10,7 @@ use shards::Token;
 use crate::http::{self, Body, Head, PollAddress, Query, Terms};
 use crate::hub::{Input, Poll, PollOutcome, Polled, RingMessage, Wish};
 use crate::jsapi;
-use crate::model::{Answer, CloseReason, ConnId, ShardId, is_name_byte};
+use crate::model::{Answer, CloseReason, ConnId, ShardId, counted_address, is_name_byte};
 
 use super::super::PRODUCT;
 use super::super::host::{id, token};
@@ -164,11 +164,11 @@ impl Browsers {
         if let Err(progress) = self.admit(io, conn, details.address, &asking.terms, Some(asking)) {
             return progress;
         }
-        let (form, now) = (hello.form, io.now().time);
+        let (form, now, opener) = (hello.form, io.now().time, counted_address(details.address));
         let mut secret = [0; 16];
         let opened = getrandom::fill(&mut secret).ok().and_then(|()| {
             let secret = u128::from_le_bytes(secret);
-            Some((self.polls.open(form, secret, now)?, secret))
+            Some((self.polls.open(form, secret, opener, now)?, secret))
         });
         let Some((polled, secret)) = opened else {
             // Another browser's request may come on the connection of a proxy.

@@ -1,5 +1,6 @@
 //! Plain requests: from a head to an answer, and to the next request on the same connection.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use shards::Token;
@@ -7,16 +8,16 @@ use shards::Token;
 use crate::http::{self, Conditions, Head, HeadStep, Query, Route, Terms};
 use crate::hub::Headers;
 use crate::jsapi::{self, Hello};
-use crate::model::{Answer, ApiError, CloseReason, SharedBytes, WireForm};
+use crate::model::{Answer, ApiError, CloseReason, SharedBytes, WireForm, counted_address};
 
-use super::super::files::{Asker, FileAnswer, FileClient, Found};
+use super::super::files::{Asker, FileAnswer, FileClient, Found, Part};
 use super::super::host::{id, token};
 use super::super::runtime::Runtime;
 use super::super::{PRODUCT, pages};
 use super::batches;
 use super::polling::Request;
 use super::wanted::{Last, subscription};
-use super::{Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
+use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 
 /// How long a client may take for the answer to a plain request.
 const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
@@ -42,7 +43,10 @@ impl Browsers {
         match route {
             Route::WebSocket(target) => self.upgrade(io, conn, &head, target, &terms),
             Route::Static(path) if self.config.pages.serves(&path) => {
-                self.file(io, Asker { conn: id(conn), path, conditions: Conditions::of(&head), terms }, head.used)
+                let address = counted_address(self.address(io, conn, &head));
+                let number = browser(io, conn).map_or(0, |browser| browser.requests);
+                let conditions = Conditions::of(&head);
+                self.file(io, Asker { conn: id(conn), number, address, path, conditions, terms }, head.used)
             }
             Route::Events(fields) => self.events(io, conn, &head, Query::new(fields), &terms),
             Route::Poll(address, fields) => {
@@ -196,27 +200,47 @@ impl Browsers {
     }
 
     pub(super) fn read_files(&mut self, io: &mut impl Runtime) {
-        while let Some(FileAnswer { asker, found }) = self.files.as_ref().and_then(FileClient::poll) {
-            let Asker { conn, path, conditions, terms } = *asker;
-            let conn = token(conn);
-            // Its place may be somebody else's by now, and then the token names nobody.
-            if !io.is_open(conn) {
-                continue;
+        while let Some(answer) = self.files.as_ref().and_then(FileClient::poll) {
+            match answer {
+                FileAnswer::Found { asker, found } => self.answer_file(io, *asker, found),
+                FileAnswer::MakeRoom { conn, number } => self.stop_sending(io, token(conn), number),
             }
-            let pages = self.config.pages.clone();
-            match found {
-                Found::File(file, content) => {
-                    let head = pages.file_head(&path, &file, &terms);
-                    self.answer_in_two(io, conn, &head, content.as_ref(), &terms);
-                }
-                Found::Missing => self.answer_in_two(io, conn, &pages.not_found(&conditions, &terms), None, &terms),
-                Found::Busy => {
-                    self.end_http(io, conn, &pages::busy(), CloseReason::NoRoom);
-                }
+        }
+    }
+
+    fn answer_file(&mut self, io: &mut impl Runtime, asker: Asker, found: Found) {
+        let Asker { conn, path, conditions, terms, .. } = asker;
+        let conn = token(conn);
+        // Its place may be somebody else's by now, and then the token names nobody.
+        if !io.is_open(conn) {
+            return;
+        }
+        let pages = self.config.pages.clone();
+        match found {
+            Found::File(file, part) => {
+                let head = pages.file_head(&path, &file, &terms);
+                self.answer_in_two(io, conn, &head, part, &terms);
             }
-            if browser(io, conn).is_some_and(|browser| browser.phase == Phase::Head) {
-                io.resume(conn);
+            Found::Missing => self.answer_in_two(io, conn, &pages.not_found(&conditions, &terms), None, &terms),
+            Found::Busy => {
+                self.end_http(io, conn, &pages::busy(), CloseReason::NoRoom);
             }
+        }
+        if browser(io, conn).is_some_and(|browser| browser.phase == Phase::Head) {
+            io.resume(conn);
+        }
+    }
+
+    /// Ends the connection if it is being sent the answer to this one of its requests still.
+    fn stop_sending(&mut self, io: &mut impl Runtime, conn: Token, number: u8) {
+        let is_sending = browser(io, conn).is_some_and(|Browser { phase, requests, .. }| match phase {
+            Phase::Sending => requests == number.saturating_add(1),
+            // With its last answer a connection is as it was, but not open.
+            Phase::File => requests == number && !io.is_open(conn),
+            _ => false,
+        });
+        if is_sending {
+            self.drop_connection(io, conn, CloseReason::NoRoom);
         }
     }
 
@@ -225,17 +249,17 @@ impl Browsers {
         io: &mut impl Runtime,
         conn: Token,
         head: &SharedBytes,
-        body: Option<&SharedBytes>,
+        body: Option<Part>,
         terms: &Terms,
     ) {
-        let Some(body) = body.filter(|body| !body.is_empty()) else {
+        let Some(Part { content, range }) = body.filter(|body| !body.range.is_empty()) else {
             self.reply(io, conn, head, terms, 0);
             return;
         };
         io.write_shared(conn, head);
         // What is large must not come on top of something that waits, but as the last of a connection it may.
         let persistent = terms.persistent && io.queued_bytes(conn) == 0;
-        self.reply(io, conn, body, &Terms { persistent, ..terms.clone() }, 0);
+        self.reply_with(io, conn, (&content, range), &Terms { persistent, ..terms.clone() }, 0);
     }
 
     /// Answers a request whose head and body were so many bytes.
@@ -247,11 +271,22 @@ impl Browsers {
         terms: &Terms,
         used: usize,
     ) -> Progress {
+        self.reply_with(io, conn, (answer, 0..answer.len()), terms, used)
+    }
+
+    fn reply_with(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        (answer, part): (&SharedBytes, Range<usize>),
+        terms: &Terms,
+        used: usize,
+    ) -> Progress {
         if !terms.persistent || self.stopping {
-            return self.end_http(io, conn, answer, CloseReason::HttpDone);
+            return self.end_http_with(io, conn, (answer, part), CloseReason::HttpDone);
         }
         self.counters.http_requests += 1;
-        io.write_shared(conn, answer);
+        io.write_part(conn, answer, part);
         let is_sent = io.queued_bytes(conn) == 0;
         if let Some(browser) = browser_mut(io, conn) {
             browser.requests = browser.requests.saturating_add(1);
@@ -274,10 +309,20 @@ impl Browsers {
         answer: &SharedBytes,
         reason: CloseReason,
     ) -> Progress {
+        self.end_http_with(io, conn, (answer, 0..answer.len()), reason)
+    }
+
+    fn end_http_with(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        (answer, part): (&SharedBytes, Range<usize>),
+        reason: CloseReason,
+    ) -> Progress {
         if io.is_open(conn) {
             self.counters.add_closed(reason);
             self.counters.http_requests += 1;
-            io.write_last(conn, answer, ANSWER_TIME_MAX);
+            io.write_last(conn, answer, part, ANSWER_TIME_MAX);
         }
         Progress::Over
     }

@@ -2,11 +2,12 @@ use super::*;
 use crate::model::{DevId, UserId};
 
 const ASKER: Asker = (ShardId(1), ConnId { index: 3, generation: 4 });
+const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 const SECOND: u64 = 1_000_000;
 
 fn polls() -> (Polls, ConnId) {
-    let mut polls = Polls::new(PollLimits { connections_max: 2, bytes_max: 1000 });
-    let conn = polls.open(WireForm::Modern, 7, Time(0)).unwrap();
+    let mut polls = Polls::new(PollLimits { connections_max: 2, bytes_max: 1000, bytes_of_all_max: 1_000_000 });
+    let conn = polls.open(WireForm::Modern, 7, ADDRESS, Time(0)).unwrap();
     (polls, conn)
 }
 
@@ -68,7 +69,7 @@ fn polls_wait_half_a_minute_and_connections_a_minute() {
     assert_eq!(polls.next_over().map(|(conn, flush)| (conn, flush.is_none())), Some((conn, true)));
     polls.time_passed(Time(151 * SECOND));
     assert_eq!((polls.len(), polls.next_deadline()), (0, None));
-    let next = polls.open(WireForm::Legacy, 8, Time(151 * SECOND)).unwrap();
+    let next = polls.open(WireForm::Legacy, 8, ADDRESS, Time(151 * SECOND)).unwrap();
     assert!(next.index == conn.index && next.generation != conn.generation);
     assert_eq!(poll(&mut polls, conn, 0, Time(0)), Some(PollOutcome::Gone(UNKNOWN)));
 }
@@ -79,16 +80,16 @@ fn what_nobody_fetches_has_a_maximum() {
     assert!(polls.push_json(conn, &[b'1'; 5000], Time(0)), "one is always taken");
     assert!(!polls.push_json(conn, b"2", Time(0)));
     assert_eq!(poll(&mut polls, conn, 0, Time(0)), Some(PollOutcome::Gone(OVERFLOW)));
-    assert_eq!(polls.bytes, 0);
+    assert_eq!(polls.held, 0);
 
-    let mut polls = Polls::new(PollLimits { connections_max: 2, bytes_max: 1_000_000 });
-    let conn = polls.open(WireForm::Modern, 7, Time(0)).unwrap();
+    let mut polls = Polls::new(PollLimits { connections_max: 2, bytes_max: 1_000_000, bytes_of_all_max: 10_000_000 });
+    let conn = polls.open(WireForm::Modern, 7, ADDRESS, Time(0)).unwrap();
     for _ in 0..MESSAGES_MAX {
         assert!(polls.push_json(conn, b"1", Time(0)));
     }
     assert!(!polls.push_json(conn, b"1", Time(0)));
-    assert!(polls.open(WireForm::Modern, 7, Time(0)).is_some());
-    assert_eq!(polls.open(WireForm::Modern, 7, Time(0)), None, "one that is over has its place still");
+    assert!(polls.open(WireForm::Modern, 7, ADDRESS, Time(0)).is_some());
+    assert_eq!(polls.len(), 2, "one that is over has its place still");
 }
 
 #[test]
@@ -162,4 +163,88 @@ fn whoever_polls_and_never_acknowledges_a_part_of_the_queue_loses_it() {
         polls.time_passed(Time(90 * SECOND));
         assert_eq!(polls.len(), 0);
     }
+}
+
+/// The hub has heard of all that are over.
+fn tell_hub(polls: &mut Polls) -> usize {
+    std::iter::from_fn(|| polls.next_over()).count()
+}
+
+#[test]
+fn a_flood_of_connections_that_nobody_polls_for_keeps_nobody_out() {
+    let most = 100;
+    let mut polls = Polls::new(PollLimits { connections_max: most, bytes_max: 1000, bytes_of_all_max: 1_000_000 });
+    let page = polls.open(WireForm::Modern, 7, IpAddr::from([192, 0, 2, 9]), Time(0)).unwrap();
+    assert_eq!(poll(&mut polls, page, 0, Time(1)), None);
+    for round in 0..50 {
+        for number in 0..100 {
+            let now = Time(round * 100 + number);
+            assert!(polls.open(WireForm::Modern, 7, ADDRESS, now).is_some(), "there is always room for a newcomer");
+            assert!(polls.len() <= most + 100, "places that the hub must still hear of");
+        }
+        tell_hub(&mut polls);
+        assert!(polls.len() <= most && polls.places.len() <= most + 100);
+    }
+    let newcomer = polls.open(WireForm::Modern, 7, IpAddr::from([192, 0, 2, 10]), Time(9_000)).unwrap();
+    assert!(polls.form(page).is_some() && polls.form(newcomer).is_some());
+    assert!(polls.push_json(page, b"1", Time(9_000)));
+    polls.answer_ready(Time(9_000));
+    assert_eq!(answer(&mut polls), Some(messages("[1]")));
+    // All of them go by themselves.
+    polls.time_passed(Time(100 * SECOND));
+    tell_hub(&mut polls);
+    polls.time_passed(Time(200 * SECOND));
+    assert_eq!((polls.len(), polls.leaving, polls.next_deadline()), (0, 0, None));
+    assert_eq!((polls.room.bytes(), polls.held), (0, 0));
+}
+
+#[test]
+fn one_that_made_room_is_told_to_the_hub_and_its_queue_waits_for_another() {
+    let (mut polls, conn) = polls();
+    keep_flush(&mut polls, conn, Time(0));
+    polls.open(WireForm::Modern, 8, ADDRESS, Time(0)).unwrap();
+    polls.open(WireForm::Modern, 9, ADDRESS, Time(0)).unwrap();
+    assert_eq!((polls.form(conn), polls.len()), (None, 3));
+    assert_eq!(poll(&mut polls, conn, 0, Time(0)), Some(PollOutcome::Gone(PUSHED_OUT)));
+    let (over, part) = polls.next_over().unwrap();
+    assert!(over == conn && part.is_some());
+    assert_eq!((polls.len(), polls.leaving), (2, 0));
+    assert_eq!(poll(&mut polls, conn, 0, Time(0)), Some(PollOutcome::Gone(UNKNOWN)));
+}
+
+#[test]
+fn whoever_holds_most_of_what_waits_for_all_makes_room() {
+    let limits = PollLimits { connections_max: 1000, bytes_max: 1_000_000, bytes_of_all_max: 1_000_000 };
+    let mut polls = Polls::new(limits);
+    let mut open = || polls.open(WireForm::Modern, 7, ADDRESS, Time(0)).unwrap();
+    let (small, large, other) = (open(), open(), open());
+    assert!(polls.push_json(small, &[b'1'; 10_000], Time(0)));
+    assert!(polls.push_json(large, &vec![b'1'; 600_000], Time(0)));
+    assert!(polls.push_json(other, &vec![b'1'; 300_000], Time(0)));
+    assert!(polls.push_json(other, &vec![b'1'; 200_000], Time(0)), "whoever brings it about is not whoever pays");
+    assert_eq!([small, large, other].map(|conn| polls.form(conn).is_some()), [true, false, true]);
+    assert_eq!(poll(&mut polls, large, 0, Time(0)), Some(PollOutcome::Gone(CROWDED)));
+    assert!(!polls.push_json(other, &vec![b'1'; 499_999], Time(0)), "unless it holds most");
+    assert_eq!([small, large, other].map(|conn| polls.form(conn).is_some()), [true, false, false]);
+    assert!(polls.held < 11_000);
+}
+
+#[test]
+fn what_many_wait_for_counts_about_once_for_all_of_them() {
+    let limits = PollLimits { connections_max: 1000, bytes_max: 1_000_000, bytes_of_all_max: 1_000_000 };
+    let mut polls = Polls::new(limits);
+    let history: SharedBytes = vec![b'1'; 100_000].into();
+    let conns: Vec<ConnId> = (0..1000).map(|_| polls.open(WireForm::Modern, 7, ADDRESS, Time(0)).unwrap()).collect();
+    for conn in &conns {
+        assert!(polls.push_shared(*conn, &history, Time(0)), "100 MB, if each had its own");
+    }
+    assert!(polls.held > 100_000 && polls.bytes() < 2_000_000, "{}", polls.bytes());
+    assert_eq!(polls.queued_bytes(conns[0]), size_of::<Message>() + 100_000);
+    for conn in &conns {
+        polls.poll(*conn, 7, ASKER, 0, Time(0));
+        polls.answer_ready(Time(0));
+        polls.poll(*conn, 7, ASKER, 1, Time(0));
+    }
+    assert_eq!((polls.held, polls.holders.len()), (0, 0));
+    assert_eq!(SharedBytes::strong_count(&history), 1);
 }

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -537,8 +538,12 @@ impl Runtime for Machine {
         self.note_letters(conn, bytes);
     }
 
-    fn write_last(&mut self, conn: Token, bytes: &SharedBytes, _within: Duration) {
-        self.put(conn, bytes, false);
+    fn write_part(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>) {
+        self.write_shared(conn, &bytes[part].into());
+    }
+
+    fn write_last(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>, _within: Duration) {
+        self.put(conn, &bytes[part], false);
         self.close_after_flush(conn);
     }
 

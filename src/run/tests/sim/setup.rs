@@ -14,6 +14,7 @@ use crate::model::{RealIpHeader, ShardId};
 use crate::run::browsers::{BatchConfig, BrowserConfig};
 use crate::run::figures::Watch;
 use crate::run::pages::Pages;
+use crate::run::polls::PollLimits;
 use crate::run::sessions::SessionsConfig;
 use crate::ws;
 
@@ -66,7 +67,7 @@ pub(super) fn browser_config(
             HashMap::new(),
             Arc::default(),
         )),
-        polls: crate::run::polls::PollLimits { connections_max: 100, bytes_max: page_bytes_max },
+        polls: PollLimits { connections_max: 100, bytes_max: page_bytes_max, bytes_of_all_max: 1 << 30 },
         batches: BatchConfig { allowed: CometQlByHttp::On, body_bytes_max: 100_000 },
         watch: Arc::new(Watch::new(0, placement, Arc::default(), String::new())),
     }
