@@ -4,7 +4,8 @@
 use clap::{Parser, Subcommand};
 use loadtest::bench::report::Report;
 use loadtest::bench::{
-    Target, compare, fanout, floor, idle, inserts, latency, many, offline, presence, roundtrip, sessions, slow, storm,
+    Target, compare, fanout, floor, idle, inserts, latency, many, offline, presence, roundtrip, sessions, siege, slow,
+    storm,
 };
 use loadtest::{Error, system};
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum Command {
     Storm(storm::Options),
     /// Readers that have stopped, and what they cost the others
     Slow(slow::Options),
+    /// One attack after the other against a server that has work to do
+    Siege(siege::Options),
     /// A pipe that tells who comes and goes, with few members and with many
     Presence(presence::Options),
 }
@@ -80,6 +83,7 @@ fn run(arguments: &Arguments, report: &mut Report) -> Result<(), Error> {
         Command::Latency(options) => latency::run(target, options, report),
         Command::Storm(options) => storm::run(target, options, report),
         Command::Slow(options) => slow::run(target, options, report),
+        Command::Siege(options) => siege::run(target, options, report),
         Command::Presence(options) => presence::run(target, options, report),
     }
 }

@@ -23,6 +23,13 @@ pub fn pin_to_core(core: Option<usize>) -> Result<(), Error> {
         .map_err(|error| Error::Io { doing: format!("pin to core {core}"), source: error.into() })
 }
 
+/// Lets all other threads of the machine come first. Errors: the system does not want to.
+pub fn be_nice() -> Result<(), Error> {
+    let thread = rustix::process::Pid::from_raw(thread_number() as i32);
+    rustix::process::setpriority_process(thread, 19)
+        .map_err(|error| Error::Io { doing: "be nice".into(), source: error.into() })
+}
+
 /// Gives the calling thread a descriptor table of its own, so that the limit on descriptors counts for it alone
 /// and no lock on the table is shared.
 ///

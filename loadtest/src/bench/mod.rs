@@ -13,6 +13,7 @@ pub mod presence;
 pub mod report;
 pub mod roundtrip;
 pub mod sessions;
+pub mod siege;
 pub mod slow;
 pub mod statistics;
 pub mod storm;
