@@ -71,8 +71,8 @@ impl Attack {
     /// What must be there before it begins; by the backend, or by the attacker.
     pub(super) fn prepare(self, field: &Field, backend: &mut CometQl) -> Result<(), Error> {
         match self {
-            Self::LikePages => histories::fill(&mut statements::log_in(field)?, statements::PIPE),
-            Self::PollHistory => histories::fill(backend, polls::PIPE),
+            Self::LikePages => histories::fill(&mut statements::log_in(field)?, statements::PIPE, 9),
+            Self::PollHistory => polls::prepare(field, backend),
             Self::LogReaders => histories::prepare(backend),
             _ => Ok(()),
         }

@@ -73,6 +73,8 @@ pub(crate) struct Field {
     pub(crate) cometql: SocketAddr,
     pub(crate) attacker: u32,
     pub(crate) password: String,
+    /// From where on polls are given what they missed.
+    pub(crate) position: AtomicU64,
     is_over: AtomicBool,
     /// Rounds of attackers that went through, and that did not.
     rounds: AtomicU64,
@@ -110,6 +112,7 @@ pub fn run(target: &Target, options: &Options, report: &mut Report) -> Result<()
             cometql: target.cometql,
             attacker: options.attacker,
             password: options.attacker_password.clone(),
+            position: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             rounds: AtomicU64::new(0),
             refused: AtomicU64::new(0),

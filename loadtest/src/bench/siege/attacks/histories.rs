@@ -18,11 +18,11 @@ const READERS: usize = 200;
 /// Names of one command.
 const NAMES: usize = 1_024;
 
-/// A history of half a mebibyte.
-pub(super) fn fill(client: &mut CometQl, pipe: &str) -> Result<(), Error> {
+/// A history of so many times 55,000 bytes.
+pub(super) fn fill(client: &mut CometQl, pipe: &str, parts: usize) -> Result<(), Error> {
     client.execute(&format!("INSERT INTO pipes_settings (name, length) VALUES ('{pipe}', 99)"))?;
     let body = "x".repeat(5_000);
-    for _ in 0..9 {
+    for _ in 0..parts {
         let rows = vec![format!("('{pipe}', 'e', '{body}')"); 11];
         client.execute(&format!("INSERT INTO pipes_messages (name, event, message) VALUES {}", rows.join(",")))?;
     }
@@ -34,7 +34,7 @@ fn pipe(number: usize) -> String {
 }
 
 pub(super) fn prepare(backend: &mut CometQl) -> Result<(), Error> {
-    (0..PIPES).try_for_each(|number| fill(backend, &pipe(number)))
+    (0..PIPES).try_for_each(|number| fill(backend, &pipe(number), 9))
 }
 
 /// Many connections ask for histories and read nothing.
