@@ -3,6 +3,7 @@
 use crate::model::{ConnId, EventName, Marker, Now, PipeError, PipeKey, PipeName, Publication, ShardId};
 use crate::storage::{Job, Outcome, Page, Read, Request, StorageError, StoredMessage, Write};
 
+use super::recovering::Reading;
 use super::ring::{LengthChange, Refusal, SetLength};
 use super::{Answer, ApiError, Hub, Kept, Output, PipeClass, RingMessage, StatementId, Waiting};
 
@@ -107,6 +108,11 @@ impl Hub {
             return self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::NeedsAuthorisation)));
         }
         let key = PipeKey { dev: entry.dev, name: pipe.clone() };
+        // Its next command waits, whether storage is asked now or later.
+        self.conns.set_busy(conn, true);
+        let Some(Reading::Log { pipe, marker, .. }) = self.recovering.begin(Reading::Log { conn, pipe, marker }) else {
+            return;
+        };
         let page = Page { rows: HISTORY_ROWS_MAX, bytes: self.config.history_bytes_max };
         let ticket = self.wait(conn, Waiting::History { conn, pipe, marker });
         self.store(ticket, Read::NewestHistory { pipe: key, page });
@@ -118,7 +124,12 @@ impl Hub {
         pipe: PipeName,
         marker: Marker,
         result: Result<Outcome, StorageError>,
+        now: Now,
     ) {
+        let bytes = match &result {
+            Ok(Outcome::Messages { rows, .. }) => rows.iter().map(StoredMessage::bytes).sum(),
+            _ => 0,
+        };
         let dev = self.conns.get(conn).map(|entry| entry.dev);
         match result {
             Ok(Outcome::Messages { rows: messages, .. }) => {
@@ -129,6 +140,7 @@ impl Hub {
             Err(_) => self.answer(conn, Answer::Error(ApiError::Unavailable { marker })),
         }
         self.resume(conn);
+        self.reading_ended(bytes, now);
     }
 }
 

@@ -34,6 +34,7 @@ mod pipes;
 mod placement;
 mod places;
 mod questions;
+mod recovering;
 mod recovery;
 mod ring;
 mod subscriptions;
@@ -69,6 +70,7 @@ use owner::Owned;
 use pace::Pace;
 use pipes::Pipes;
 pub use placement::Placement;
+use recovering::Recovering;
 use recovery::Missing;
 pub use ring::{
     Answered, Ask, AskId, Batch, BatchAnswer, BatchDone, BatchWish, ConnectionInfo, EndedUsers, Flush, Headers,
@@ -435,6 +437,7 @@ pub struct Hub {
     mailboxes: Mailboxes,
     counts: Counts,
     pace: Pace,
+    recovering: Recovering,
     departed: Departed,
     /// Who goes now was noted already, and who is here does not matter any more.
     stopping: bool,
@@ -470,6 +473,7 @@ impl Hub {
             mailboxes: Mailboxes::new(hasher.clone()),
             counts,
             pace: Pace::new(hasher.clone()),
+            recovering: Recovering::default(),
             departed,
             stopping: false,
             arrivals: Arrivals::default(),
@@ -630,6 +634,7 @@ impl Hub {
                 + self.pace.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
                 + self.reports.capacity() * size_of::<(ConnId, Report)>()
+                + self.recovering.bytes()
                 + self.expected.capacity() * size_of::<(ConnId, usize)>(),
             arrivals: self.arrivals.bytes(),
         }
@@ -695,17 +700,6 @@ impl Hub {
         self.conns.set_busy(conn, true);
         self.reports.insert(conn, Report::default());
         self.submit(conn, user, Box::new(publication));
-    }
-
-    /// Only messages count; the server's own words about comings and goings do not.
-    fn count_publication(&mut self, publication: &Publication) {
-        if publication.kind != PublicationKind::Message {
-            return;
-        }
-        self.counters.publications += 1;
-        if let Some(watch) = &mut self.watch {
-            watch.count(&publication.pipe);
-        }
     }
 
     // What comes from elsewhere
@@ -843,9 +837,9 @@ impl Hub {
                 self.counters.history_messages += u64::from(result.is_ok());
                 self.acknowledge(*kept, result.map(|_| ()));
             }
-            (Waiting::Missed(missing), result) => self.missed_read(*missing, result),
+            (Waiting::Missed(missing), result) => self.missed_read(*missing, result, now),
             (Waiting::Length { pipe, length, sender }, result) => self.length_set(pipe, length, sender, result),
-            (Waiting::History { conn, pipe, marker }, result) => self.history_read(conn, pipe, marker, result),
+            (Waiting::History { conn, pipe, marker }, result) => self.history_read(conn, pipe, marker, result, now),
             (Waiting::UserData { conn, user, marker }, Ok(Outcome::Texts(mut rows))) => {
                 let data = rows.pop().map(|(_, data)| data).unwrap_or_default();
                 self.answer(conn, Answer::UserData { marker, user: user.get(), data });

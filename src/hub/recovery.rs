@@ -5,8 +5,9 @@
 //! subscriber's shard already when the answer comes, behind an earlier message of the same ring.
 
 use crate::model::{Now, Position, ShardId};
-use crate::storage::{Job, Outcome, Page, Read, Request, StorageError};
+use crate::storage::{Job, Outcome, Page, Read, Request, StorageError, StoredMessage};
 
+use super::recovering::Reading;
 use super::ring::{Recover, Recovered};
 use super::{Hub, Output, RingMessage, Waiting};
 
@@ -30,6 +31,11 @@ impl Hub {
         let Some(after) = after.filter(|after| is_kept && *after <= position) else {
             return self.send(from, RingMessage::Recovered(Box::new(answer)));
         };
+        // One that has to wait gets a later position, when it is its turn.
+        let recover = Recover { pipe: pipe.clone(), conn, after: Some(after), bytes_max };
+        if self.recovering.begin(Reading::Recovery(from, recover)).is_none() {
+            return;
+        }
         let bytes = bytes_max / 2;
         let page = Page { rows: (bytes / ENVELOPE_BYTES).max(1) as u32, bytes };
         let ticket = self.draw_ticket();
@@ -38,8 +44,12 @@ impl Hub {
         self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read { read, bytes_max: bytes } }));
     }
 
-    pub(super) fn missed_read(&mut self, missing: Missing, result: Result<Outcome, StorageError>) {
+    pub(super) fn missed_read(&mut self, missing: Missing, result: Result<Outcome, StorageError>, now: Now) {
         let Missing { to, after, mut answer } = missing;
+        let bytes = match &result {
+            Ok(Outcome::Missed { rows, .. }) => rows.iter().map(StoredMessage::bytes).sum(),
+            _ => 0,
+        };
         // What was delivered and not stored is in no history. Its failure is known by now: it came before this answer.
         if let Ok(Outcome::Missed { rows, complete: true }) = result
             && after >= self.owned.kept_since(&answer.pipe)
@@ -50,6 +60,7 @@ impl Hub {
         self.counters.recoveries += 1;
         self.counters.recoveries_failed += u64::from(answer.recovered == Some(false));
         self.send(to, RingMessage::Recovered(Box::new(answer)));
+        self.reading_ended(bytes, now);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
-use crate::model::PipeKey;
+use crate::model::{PipeKey, Publication, PublicationKind};
 
 use super::Hub;
 use super::pipes::Pipes;
@@ -91,6 +91,17 @@ fn put(top: &mut Vec<Top>, pipe: &Arc<PipeKey>, count: u64) {
 }
 
 impl Hub {
+    /// Only messages count; the server's own words about comings and goings do not.
+    pub(super) fn count_publication(&mut self, publication: &Publication) {
+        if publication.kind != PublicationKind::Message {
+            return;
+        }
+        self.counters.publications += 1;
+        if let Some(watch) = &mut self.watch {
+            watch.count(&publication.pipe);
+        }
+    }
+
     /// Says from now on, by [`Hub::watchers`], how many subscribers this pipe has. Its owner is this shard.
     pub fn watch_subscribers(&mut self, pipe: Arc<PipeKey>) {
         self.owned.watch(pipe);
