@@ -243,7 +243,7 @@ impl Hub {
 
     /// A shard has subscribers of this pipe. Those of a `track_` pipe are counted when they say themselves that they came.
     pub(super) fn note_comer(&mut self, pipe: &PipeKey) {
-        if pipe.name.class() == PipeClass::UserStatus {
+        if !self.pace.windows.is_empty() && pipe.name.class() == PipeClass::UserStatus {
             self.pace.came(pipe);
         }
     }

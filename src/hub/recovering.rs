@@ -23,7 +23,10 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Readings under way, whatever their results weigh.
 const READINGS_MIN: usize = 8;
-const READINGS_MAX: usize = 512;
+const READINGS_MAX: usize = 1_024;
+
+/// Room that stays when nobody waits any more.
+const KEPT_MAX: usize = 64;
 
 /// What a result is taken to weigh before there was one.
 const FIRST_GUESS: usize = 16 * 1024;
@@ -68,8 +71,8 @@ impl Recovering {
     /// The next one that may begin.
     fn next(&mut self) -> Option<Reading> {
         let next = if self.has_room() { self.waiting.pop_front()? } else { return None };
-        if self.waiting.is_empty() {
-            self.waiting.shrink_to_fit();
+        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_MAX {
+            self.waiting.shrink_to(KEPT_MAX);
         }
         Some(next)
     }
@@ -127,7 +130,8 @@ mod tests {
             most = most.max(under_way.len());
         }
         assert_eq!(order, (0..count).collect::<Vec<_>>(), "everybody, in their order");
-        assert_eq!((recovering.under_way, recovering.bytes()), (0, 0));
+        assert_eq!((recovering.under_way, recovering.waiting.len()), (0, 0));
+        assert!(recovering.waiting.capacity() <= KEPT_MAX);
         most
     }
 
