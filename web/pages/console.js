@@ -28,6 +28,7 @@ const EXPLAINED = {
   500: ["The server could not do it now.", "Often the database is slow or away: try again in a moment, and look at the log of the server and at the dashboard."],
   1047: ["The server does not know this command.", "Only statements can be sent here."],
   1094: ["There is no session or connection of this number.", "It may have ended already. SHOW FULL PROCESSLIST lists those that are there."],
+  1146: ["There is no such table.", "SHOW TABLES lists the tables. The database is CometQL_v1, or db_<number> for a tenant."],
   1210: ["The statement has another number of ? than there are values.", "Write the values into the statement: the console has none to bind."],
   1243: ["There is no such prepared statement.", "It was closed, or belongs to another session."],
   1461: ["Too many prepared statements are open.", "Close some first."],
