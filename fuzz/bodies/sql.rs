@@ -4,11 +4,11 @@
 use std::cell::Cell;
 
 use encke::cometql::plan::{
-    CATALOG_STEPS_MAX, Database, Plan, Reply, SessionView, StatementLimits, User, check_length, check_text,
-    parse_database, plan, plan_insert, result_columns, take_cluster_prefix,
+    CATALOG_STEPS_MAX, Database, Memory, Plan, Reply, Server, SessionView, StatementLimits, User, check_length,
+    check_text, parse_database, plan, plan_insert, result_columns, take_cluster_prefix,
 };
 use encke::cometql::sql::{
-    Meter, Names, Statement, StringEscapes, Value, fast, parse, parse_among, prepare_among, statements,
+    Meter, Modes, Names, Reading, Statement, StringEscapes, Value, fast, parse, parse_among, prepare_among, statements,
 };
 use encke::model::{DevId, UnixTime};
 
@@ -39,6 +39,8 @@ fn check_size(statement: &impl std::fmt::Debug, query: &str) {
 pub(crate) fn check(bytes: &[u8]) {
     let limits = StatementLimits::default();
     let steps = Cell::new(CATALOG_STEPS_MAX);
+    let server =
+        Server { version: "8.0.35-encke", host_name: "a-machine".into(), port: std::sync::Arc::new(3310.into()) };
     let session = SessionView {
         dev: DevId(7),
         database: None,
@@ -47,18 +49,26 @@ pub(crate) fn check(bytes: &[u8]) {
         unix: UnixTime(1_700_000_000),
         limits: &limits,
         tls: false,
-        version: "8.0.35-encke",
+        server: &server,
         steps: &steps,
+        memory: &Memory::NEW,
     };
     let _ = check_length(bytes, &limits);
     let _ = parse_database(bytes, limits.dev_max);
     let _ = take_cluster_prefix(bytes, limits.dev_max);
-    assert!(statements(bytes).filter_map(Result::ok).map(<[u8]>::len).sum::<usize>() <= bytes.len());
+    assert!(
+        statements(bytes, StringEscapes::Mysql).filter_map(Result::ok).map(<[u8]>::len).sum::<usize>() <= bytes.len()
+    );
     let Ok(query) = check_text(bytes) else {
         assert_eq!(fast::insert(bytes, StringEscapes::Mysql), None);
         return;
     };
-    for escapes in [StringEscapes::Mysql, StringEscapes::Legacy] {
+    let modes =
+        ["", "NO_BACKSLASH_ESCAPES", "ANSI,NO_BACKSLASH_ESCAPES"].map(|list| Modes::parse(list).expect("modes"));
+    let readings = [StringEscapes::Mysql, StringEscapes::Legacy]
+        .into_iter()
+        .flat_map(|escapes| modes.map(|modes| Reading { escapes, modes }));
+    for escapes in readings {
         let meter = Meter::default();
         let parsed = parse_among(query, escapes, Names::CometQl, &meter);
         assert!(meter.steps() <= steps_max(query.len()), "{} steps", meter.steps());

@@ -74,6 +74,8 @@ codes! {
     UnknownStatement = 1243,
     /// Peer: more prepared statements than a session may hold.
     TooManyStatements = 1461,
+    /// Peer: a write in a transaction that the session begun as one that only reads.
+    OnlyReads = 1792,
 }
 
 impl Code {

@@ -9,11 +9,13 @@ mod computed;
 mod insert;
 mod keys;
 mod like;
+mod memory;
 mod numbers;
 mod rows;
 mod scalars;
 mod select;
 mod session;
+mod set;
 mod sorted;
 mod stream;
 mod update;
@@ -22,16 +24,20 @@ mod variables;
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use self::like::Effort;
 use super::errors::{Code, Error};
-use super::sql::{ClusterPrefix, Names, Prepared, Statement, StatusFlag, TableName, Value, cluster_prefix};
+use super::sql::{
+    ClusterPrefix, Limit, Names, Prepared, Select, Statement, StatusFlag, TableName, Transaction, Value, cluster_prefix,
+};
 use super::tables::{Access, DATABASE, Table};
 use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
 use crate::storage;
 
-pub use catalog::{Catalog, STEPS_MAX as CATALOG_STEPS_MAX};
+pub use catalog::{Assignments, Catalog, STEPS_MAX as CATALOG_STEPS_MAX};
 pub use insert::plan_insert;
+pub use memory::{Memory, NOT_ROLLED_BACK, VARIABLES_BYTES_MAX, Variable};
 pub use rows::{
     ResultColumn, ResultSet, Row, RowQuery, rows_of_counts, rows_of_texts, rows_of_times, too_large,
     weight as row_weight,
@@ -54,11 +60,12 @@ pub struct SessionView<'a> {
     pub limits: &'a StatementLimits,
     /// Whether the server offers TLS.
     pub tls: bool,
-    /// The server version of the greeting; clients parse its leading digits.
-    pub version: &'a str,
+    pub server: &'a Server,
     /// What computing may still cost before a statement is carried out, for all statements of a query together:
     /// [`CATALOG_STEPS_MAX`] at first.
     pub steps: &'a Cell<u32>,
+    /// What the session remembers of its statements before.
+    pub memory: &'a Memory,
 }
 
 impl SessionView<'_> {
@@ -91,6 +98,17 @@ impl SessionView<'_> {
     pub fn names(&self) -> Names {
         if self.database == Some(catalog::SCHEMA) { Names::Schema } else { Names::CometQl }
     }
+}
+
+/// What the server tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// The version of the greeting; clients parse its leading digits.
+    pub version: &'static str,
+    /// Of the machine.
+    pub host_name: Box<str>,
+    /// Where sessions come in, once that is known.
+    pub port: Arc<OnceLock<u16>>,
 }
 
 /// As whom a session logged in; that selects its tenant. Small, as every idle session keeps it.
@@ -211,6 +229,11 @@ pub enum Plan {
     /// The same for the settings that there are not.
     AddLengths(Vec<(PipeName, u32)>),
     UseDatabase(Database),
+    /// From now on the session remembers this.
+    Remember(Box<Memory>),
+    Transaction(Transaction),
+    /// To be planned when it begins, as it depends on what the statements before it do.
+    Later(Box<Statement>),
     /// End this session or browser connection, then OK; [`Code::UnknownConnection`] if there is none.
     Kill(u64),
     /// Figures only the server has, in rows as [`LiveQuery`] says.
@@ -231,6 +254,9 @@ impl Plan {
             Self::Reply(_)
             | Self::Read { .. }
             | Self::UseDatabase(_)
+            | Self::Remember(_)
+            | Self::Transaction(_)
+            | Self::Later(_)
             | Self::Kill(_)
             | Self::Live(_)
             | Self::Catalog(_) => 0,
@@ -326,13 +352,30 @@ impl Database {
 
 const DONE: Plan = Plan::Reply(Reply::Ok { affected: 0, insert_id: 0 });
 
-/// The plan for a parsed statement. For what the fast path recognised see [`plan_insert`].
+/// The plan for a parsed statement. For what the fast path recognised see [`plan_insert`]. Whatever it depends on is what
+/// the session remembers now: where statements before it are under way, [`plan_behind`] is to be asked.
 pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Error> {
     if statement.computes() {
         return plan(&computed::settle(statement, session)?, session);
     }
     match statement {
-        Statement::Empty | Statement::Set | Statement::Transaction | Statement::KillQuery => Ok(DONE),
+        Statement::Late(statement) => {
+            let mut settled = (**statement).clone();
+            settled.settle(|word| variables::value(word, session));
+            plan(&settled, session)
+        }
+        Statement::Select(select) if let Some(rows) = unlimited(select.limit.as_ref(), session) => {
+            let limit = Some(Limit { count: Value::Number(rows.to_owned().into()), offset: None });
+            select::plan_select(&Select { limit, ..select.clone() }, session)
+        }
+        Statement::Catalog(query) if let Some(rows) = unlimited(query.limit.as_ref(), session) => {
+            let mut query = query.clone();
+            query.limit = Some(Limit { count: Value::Number(rows.to_owned().into()), offset: None });
+            catalog::plan_catalog(&query, session)
+        }
+        Statement::Empty | Statement::KillQuery => Ok(DONE),
+        Statement::Set(assignments) => set::plan_set(assignments, session),
+        Statement::Transaction(transaction) => Ok(Plan::Transaction(*transaction)),
         Statement::Insert(insert) => plan_insert(insert, session),
         Statement::Upsert { insert, updates } => upsert::plan_upsert(insert, updates, session),
         Statement::Select(select) => select::plan_select(select, session),
@@ -348,6 +391,19 @@ pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Er
             .map(Plan::Kill)
             .ok_or_else(|| Error::new(Code::UnknownConnection, "KILL wants the number of a connection")),
     }
+}
+
+/// The same while statements before it are under way: what depends on them is planned when it begins.
+pub fn plan_behind(statement: Statement, session: &SessionView<'_>) -> Result<Plan, Error> {
+    match statement {
+        Statement::Late(_) | Statement::Set(_) => Ok(Plan::Later(Box::new(statement))),
+        other => plan(&other, session),
+    }
+}
+
+/// Rows that the session said a SELECT may give, for one that does not say it itself.
+fn unlimited<'s>(limit: Option<&Limit>, session: &SessionView<'s>) -> Option<&'s str> {
+    if limit.is_none() { session.memory.select_limit() } else { None }
 }
 
 /// The columns of a statement's result, for the answer to PREPARE; empty if it has none. Nothing is carried out.
@@ -426,9 +482,13 @@ fn tenant(digits: &[u8], dev_max: u32) -> Option<DevId> {
     (dev <= dev_max).then_some(DevId(dev))
 }
 
-/// Who has chosen `information_schema` writes nothing by a name alone. Error: 15. (Where it reads, names are completed
-/// when they are parsed.)
+/// Who has chosen `information_schema` writes nothing by a name alone (where it reads, names are completed when they are
+/// parsed), and who said that it only reads writes nothing at all. Errors: 15, 1792.
 fn check_name(table: &TableName<'_>, session: &SessionView<'_>) -> Result<(), Error> {
+    if session.memory.only_reads() {
+        let text = "The session said that its transaction only reads: nothing is written in it";
+        return Err(Error::new(Code::OnlyReads, text));
+    }
     if session.names() == Names::CometQl || table.database.is_some() {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 //! sample file and the suggestions for misspelt keys all come from here; defaults come from `Config::default()`.
 
 use super::key::{Field, Key};
-use super::{CometQlByHttp, Durability, LogLevel, SendEngine, StringEscapes, Tls};
+use super::{AuthPlugin, CometQlByHttp, Durability, LogLevel, SendEngine, StringEscapes, Tls};
 use crate::model::{RealIpHeader, TokenAlgorithm};
 use std::path::PathBuf;
 
@@ -27,6 +27,7 @@ pub(super) const CONTENT_TYPE: &str = "content-type";
 
 const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
+const AUTH_PLUGINS: &[&str] = &["mysql_native_password", "caching_sha2_password"];
 const REAL_IP_HEADERS: &[&str] = &[RealIpHeader::XRealIp.as_str(), RealIpHeader::XForwardedFor.as_str()];
 const ON_OFF: &[&str] = &["off", "on"];
 const BY_HTTP: &[&str] = &["off", "local", "on"];
@@ -627,6 +628,26 @@ pub const KEYS: &[Key] = &[
                 config.cometql.string_escapes = match word {
                     "legacy" => StringEscapes::Legacy,
                     _ => StringEscapes::Mysql,
+                }
+            },
+        },
+    },
+    Key {
+        section: "cometql",
+        name: "auth_plugin",
+        shipped: false,
+        doc: "Method of logging in that is offered first; the other one is taken too. Old PHP knows the first only.",
+        without_effect: None,
+        field: Field::Word {
+            words: AUTH_PLUGINS,
+            get: |config| match config.cometql.auth_plugin {
+                AuthPlugin::Native => "mysql_native_password",
+                AuthPlugin::CachingSha2 => "caching_sha2_password",
+            },
+            set: |config, word| {
+                config.cometql.auth_plugin = match word {
+                    "caching_sha2_password" => AuthPlugin::CachingSha2,
+                    _ => AuthPlugin::Native,
                 }
             },
         },

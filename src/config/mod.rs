@@ -197,6 +197,8 @@ pub struct CometQl {
     pub delete_counts: bool,
     /// How backslashes in string literals are read. Default `mysql`.
     pub string_escapes: StringEscapes,
+    /// The method of logging in that the greeting offers. Default `mysql_native_password`.
+    pub auth_plugin: AuthPlugin,
     /// Whether sessions can or must be enciphered. Default `off`.
     pub tls: Tls,
     /// Chain of certificates in PEM, the server's first. `None`, and `tls` is not off: one is made at the first start.
@@ -215,6 +217,16 @@ pub enum Tls {
     On,
     /// Logins without it are refused with error 16.
     Required,
+}
+
+/// How a client is asked to prove its password; it may do so by the other method as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthPlugin {
+    /// Known to every client but those that dropped it.
+    #[default]
+    Native,
+    /// Known since MySQL 8.
+    CachingSha2,
 }
 
 /// How backslashes in string literals are read.
@@ -384,6 +396,7 @@ impl Default for CometQl {
             idle_timeout_s: 8 * 60 * 60,
             delete_counts: false,
             string_escapes: StringEscapes::Mysql,
+            auth_plugin: AuthPlugin::Native,
             tls: Tls::Off,
             tls_cert: None,
             tls_key: None,

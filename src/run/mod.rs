@@ -35,13 +35,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use shards::{Engine, EngineChoice, Settings, ShardSettings};
+use shards::{Engine, EngineChoice, KeepAlive, Settings, ShardSettings};
 use tracing::info;
 
 use crate::cometql::exec::{self, ExecConfig};
-use crate::cometql::plan::StatementLimits;
+use crate::cometql::plan::{self, StatementLimits};
 use crate::cometql::{sql, wire};
-use crate::config::{self, Config, SendEngine, StringEscapes, Tenant, Tls};
+use crate::config::{self, AuthPlugin, Config, SendEngine, StringEscapes, Tenant, Tls};
 use crate::http::HeadLimits;
 use crate::hub::{self, HubConfig, NoPublicKey, Placement, TokenKey, TokenKeys};
 use crate::metrics::Counters;
@@ -346,6 +346,7 @@ fn settings(config: &Config, connection_shards: u16) -> Settings {
         unsent_low_water: Some(bounds::SESSIONS_UNSENT_LOW_WATER),
         unread_bytes_max: wire::BORROWED_MAX * 2,
         service: COMETQL_SERVICE,
+        keep_alive: Some(SESSION_KEEP_ALIVE),
         ..ShardSettings::new("cometql", Some(SocketAddr::new(config.cometql.ip, config.cometql.port)))
     });
     Settings {
@@ -362,6 +363,11 @@ fn settings(config: &Config, connection_shards: u16) -> Settings {
     }
 }
 
+/// A backend whose machine is gone, or behind a firewall that forgot it, is noticed after two minutes and a half: its session
+/// may be silent for hours.
+const SESSION_KEEP_ALIVE: KeepAlive =
+    KeepAlive { idle: Duration::from_mins(1), interval: Duration::from_secs(30), probes: 3 };
+
 /// A request head of the largest size must fit.
 const UNREAD_BYTES_MIN: usize = 64 * 1024;
 
@@ -377,7 +383,7 @@ fn make_host(
     let storage = take(&ends.storage, shard).unwrap_or_else(storage::StorageClient::nowhere);
     if shard == placement.connection_shards() {
         let sessions = SessionsConfig {
-            exec: exec_config(config, password, placement),
+            exec: exec_config(config, password, placement, ends.cometql_port.clone()),
             login_timeout: Duration::from_millis(u64::from(config.cometql.login_timeout_ms)),
             idle_timeout: Duration::from_secs(u64::from(config.cometql.idle_timeout_s)),
             tls: ends.tls.clone(),
@@ -483,7 +489,7 @@ fn token_keys(config: &Config, password: &str) -> Result<TokenKeys, StartError> 
     Ok(TokenKeys::new(password, tenants).with_shared(shared).with_leeway(jwt.leeway_s))
 }
 
-fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecConfig {
+fn exec_config(config: &Config, password: &str, placement: &Placement, port: Arc<OnceLock<u16>>) -> ExecConfig {
     let query_bytes_max = config.cometql.query_bytes_max;
     ExecConfig {
         placement: placement.clone(),
@@ -510,6 +516,15 @@ fn exec_config(config: &Config, password: &str, placement: &Placement) -> ExecCo
         escapes: match config.cometql.string_escapes {
             StringEscapes::Mysql => sql::StringEscapes::Mysql,
             StringEscapes::Legacy => sql::StringEscapes::Legacy,
+        },
+        server: plan::Server {
+            version: wire::SERVER_VERSION,
+            host_name: rustix::system::uname().nodename().to_string_lossy().into(),
+            port,
+        },
+        method: match config.cometql.auth_plugin {
+            AuthPlugin::Native => wire::Method::Native,
+            AuthPlugin::CachingSha2 => wire::Method::CachingSha2,
         },
         pipeline_max: PIPELINE_MAX,
         tenant_sessions_max: config.cometql.tenant_sessions_max,

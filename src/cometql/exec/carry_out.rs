@@ -23,10 +23,12 @@ impl Exec {
         match planned {
             Ok(Plan::Publish(drafts)) if at_once => {
                 self.spend_on_rows(session, drafts.len());
+                session.writes();
                 self.publish_all(session.dev, statement, drafts)
             }
             Ok(Plan::Send(letters)) if at_once => {
                 self.spend_on_rows(session, letters.len());
+                session.writes();
                 self.send_all(session.dev, statement, letters)
             }
             Ok(plan) => Stage::Planned(Box::new(plan)),
@@ -142,7 +144,14 @@ impl Exec {
         let statement = StatementId { session: session.id, number: session.front_number() };
         self.spend(session, STATEMENT_WORK);
         self.spend_on_rows(session, plan.rows_written());
+        session.touches(&plan);
         match plan {
+            Plan::Later(statement) => match self.plan_later(session, &statement) {
+                Ok(plan) => self.begin(session, plan, live),
+                Err(error) => Stage::Failed(error),
+            },
+            Plan::Remember(memory) => self.begin_set(session, *memory),
+            Plan::Transaction(transaction) => session.carry_out(transaction),
             Plan::Reply(reply) => Stage::Done(Ok(reply)),
             Plan::Publish(drafts) => self.publish_all(session.dev, statement, drafts),
             Plan::Send(letters) => self.send_all(session.dev, statement, letters),
@@ -212,13 +221,14 @@ impl Exec {
         live: LiveRows<'_>,
     ) -> Stage {
         let processes = RefCell::new(processes);
-        let (answer, steps) = catalog.answer(&|figures| match figures {
+        let (answer, steps, assigned) = catalog.answer(&|figures| match figures {
             // Asked for once: they are remembered.
             Figures::Processes => processes.take(),
             other => self.figures(session, other, live),
         });
         self.spend_on_query(session, steps);
-        Stage::Done(answer.map(Reply::Rows))
+        let kept = answer.and_then(|rows| self.keep_assigned(session, assigned).map(|()| rows));
+        Stage::Done(kept.map(Reply::Rows))
     }
 
     /// Goes on with the list of sessions and connections that a query needs; its answer once that is whole.

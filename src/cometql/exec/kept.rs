@@ -14,14 +14,14 @@ impl Exec {
         let kept = u32::try_from(unread + session.wire.held_bytes()).unwrap_or(u32::MAX);
         self.kept = self.kept - session.kept as usize + kept as usize;
         session.kept = kept;
-        self.prepared = self.prepared - prepared + session.prepared_bytes;
+        self.prepared = self.prepared - prepared + session.prepared_bytes();
     }
 
     /// Whether there is room for another prepared statement of so many bytes: for whoever holds no more than an equal share
     /// there always is.
     pub(super) fn has_room_for_prepared(&self, session: &Session, bytes: usize) -> bool {
         let share = self.prepared_bytes_max / self.open.max(1);
-        self.prepared + bytes <= self.prepared_bytes_max || session.prepared_bytes + bytes <= share
+        self.prepared + bytes <= self.prepared_bytes_max || session.prepared_bytes() + bytes <= share
     }
 
     /// Ends sessions until the others hold no more than they may: each time the one that holds most, so whoever fills the
@@ -31,7 +31,7 @@ impl Exec {
             let holders = self.sessions.iter().flatten().filter(|session| session.kept > 0);
             let Some(id) = holders.max_by_key(|session| session.kept).map(|session| session.id) else { return };
             let Some(mut session) = self.take(id) else { return };
-            let prepared = session.prepared_bytes;
+            let prepared = session.prepared_bytes();
             let fatal = session.wire.abandon();
             session.forget_all();
             if !session.is_closing() {

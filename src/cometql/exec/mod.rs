@@ -23,6 +23,7 @@ mod batch;
 mod carry_out;
 mod cursor;
 mod kept;
+mod memories;
 mod numbers;
 mod script;
 mod session;
@@ -32,7 +33,6 @@ mod turns;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -47,9 +47,9 @@ use crate::storage::{Completion, Job};
 
 use super::back_off::{self, BackOff};
 use super::errors::{Code, Error};
-use super::plan::{self, CATALOG_STEPS_MAX, Database, Figures, Plan, Row, StatementLimits, User};
-use super::sql::{self, Meter, StringEscapes, Value};
-use super::wire::{self, Command, Connection, Event, Login, Parameter, Salt, ServerSettings, Verdict};
+use super::plan::{self, CATALOG_STEPS_MAX, Database, Figures, Plan, Row, Server, StatementLimits, User};
+use super::sql::{self, Meter, StringEscapes};
+use super::wire::{self, Command, Connection, Event, Login, Method, Salt, ServerSettings, Verdict};
 
 use carry_out::refused;
 use script::Read;
@@ -69,6 +69,10 @@ pub struct ExecConfig {
     pub packets: wire::Limits,
     pub statements: StatementLimits,
     pub escapes: StringEscapes,
+    /// What the server tells of itself.
+    pub server: Server,
+    /// How the greeting asks for the password.
+    pub method: Method,
     /// Statements of one session under way; a session with so many is not read.
     pub pipeline_max: usize,
     /// Sessions of one tenant, and of all, that logged in with a tenant's own password.
@@ -98,6 +102,8 @@ impl fmt::Debug for ExecConfig {
             packets,
             statements,
             escapes,
+            server,
+            method,
             pipeline_max,
             tenant_sessions_max,
             tenants_sessions_max,
@@ -113,6 +119,8 @@ impl fmt::Debug for ExecConfig {
             .field("packets", packets)
             .field("statements", statements)
             .field("escapes", escapes)
+            .field("server", server)
+            .field("method", method)
             .field("pipeline_max", pipeline_max)
             .field("tenant_sessions_max", tenant_sessions_max)
             .field("tenants_sessions_max", tenants_sessions_max)
@@ -240,6 +248,8 @@ pub struct Exec {
     /// Bytes of the prepared statements of all sessions.
     prepared: usize,
     prepared_bytes_max: usize,
+    /// Bytes of the variables of all sessions, as far as they share a bound.
+    remembered: usize,
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
@@ -273,6 +283,7 @@ impl Exec {
             kept: 0,
             prepared: 0,
             prepared_bytes_max: kept::ALL_PREPARED_BYTES_MAX,
+            remembered: 0,
             asks: HashMap::with_hasher(hasher.clone()),
             jobs: HashMap::with_hasher(hasher),
             next_number: 0,
@@ -317,8 +328,9 @@ impl Exec {
         }
         let connection = self.draw_connection(id);
         let mut session = Box::new(Session::new(id, address, Connection::new(connection, Salt::from_random(random))));
-        let tls = self.config.tls != Tls::Off;
-        session.wire.greeting(&ServerSettings { tls, ..ServerSettings::default() }, &mut session.out);
+        let (version, method) = (self.config.server.version, self.config.method);
+        let settings = ServerSettings { version, method, tls: self.config.tls != Tls::Off };
+        session.wire.greeting(&settings, &mut session.out);
         self.touch(&mut session);
         self.open += 1;
         self.put_back(session);
@@ -333,9 +345,10 @@ impl Exec {
     fn forget(&mut self, mut session: Box<Session>) {
         self.bound.leave(&mut session);
         self.connections.remove(&session.wire.id());
+        self.forget_memory(&mut session);
         self.held -= session.held;
         self.kept -= session.kept as usize;
-        self.prepared -= session.prepared_bytes;
+        self.prepared -= session.prepared_bytes();
         self.open -= 1;
     }
 
@@ -344,7 +357,7 @@ impl Exec {
         let Some(mut session) = self.take(id) else {
             return Received { used: input.len(), pause: false, start_tls: false };
         };
-        let prepared = session.prepared_bytes;
+        let prepared = session.prepared_bytes();
         let mut used = 0;
         let mut start_tls = false;
         session.heard = now.unix;
@@ -612,6 +625,7 @@ impl Exec {
             }
         };
         self.bound.leave(session);
+        self.forget_memory(session);
         match self.admit(session, reach).and_then(|()| self.bound.enter(session, &self.config)) {
             Ok(()) => {
                 // A tenant's own password proves nothing of the server's: or whoever knows one could guess the other.
@@ -690,7 +704,10 @@ impl Exec {
             },
             Command::ResetConnection => {
                 session.forget_all();
-                reply.ok(0, 0, false);
+                // The answer says what the session is then.
+                self.forget_memory(session);
+                answer.clear();
+                session.wire.reply(sequence, &mut answer).ok(0, 0, false);
             }
             Command::Ping | Command::ResetStatement(_) => reply.ok(0, 0, false),
             Command::Statistics => reply.text(&self.statistics_line(live)),
@@ -750,19 +767,20 @@ impl Exec {
 
     fn prepare(&mut self, session: &mut Session, sequence: u8, text: &[u8], now: Now) {
         let (meter, steps) = (Meter::default(), Cell::new(CATALOG_STEPS_MAX));
-        let view = session.view(now, &self.config, &steps);
         let prepared = if session.phase == Phase::Ready {
-            let read = |text| sql::prepare_among(text, self.config.escapes, view.names(), &meter);
-            plan::check_length(text, &self.config.statements).and_then(|()| Ok(read(plan::check_text(text)?)?))
+            let view = session.view(now.unix, &self.config, &steps);
+            let read = |text| sql::prepare_among(text, self.reading(&view), view.names(), &meter);
+            plan::check_length(text, &self.config.statements)
+                .and_then(|()| Ok(read(plan::check_text(text)?)?))
+                .and_then(|statement| plan::result_columns(&statement, &view).map(|columns| (statement, columns)))
         } else {
             Err(Error::new(Code::AccessDenied, NOT_LOGGED_IN))
         };
-        let registered = prepared.and_then(|statement| {
-            let columns = plan::result_columns(&statement, &view)?;
+        let registered = prepared.and_then(|(statement, columns)| {
             let parameters = u16::try_from(statement.placeholders())
                 .map_err(|_| Error::new(Code::TooManyValues, "The statement has too many placeholders"))?;
             let has_room = self.has_room_for_prepared(session, statement.bytes());
-            if !has_room || session.prepared_bytes + statement.bytes() > PREPARED_BYTES_MAX {
+            if !has_room || session.prepared_bytes() + statement.bytes() > PREPARED_BYTES_MAX {
                 return Err(Error::new(
                     Code::TooManyStatements,
                     "The prepared statements are too large together: close some first",
@@ -807,13 +825,12 @@ impl Exec {
     ) -> Result<Plan, Error> {
         meter.scanned(execute.bytes());
         let statement = session
-            .prepared
-            .get(&execute.statement)
+            .prepared(execute.statement)
             .ok_or_else(|| Error::new(Code::UnknownStatement, "There is no such prepared statement"))?;
-        let values = execute.parameters().map(value_of).collect::<Result<Vec<_>, Error>>()?;
+        let values = execute.parameters().map(script::value_of).collect::<Result<Vec<_>, Error>>()?;
         meter.bound(statement);
         let bound = statement.bind(&values)?;
-        plan::plan(&bound, &session.view(now, &self.config, steps))
+        session.plan(bound, &session.view(now.unix, &self.config, steps))
     }
 
     /// The answer to `COM_STATISTICS`, one line of names and numbers.
@@ -865,20 +882,3 @@ const NOT_LOGGED_IN: &str = "Access denied: this session did not log in with the
 
 /// Bytes of memory of all prepared statements of a session, as [`sql::Prepared::bytes`] estimates them.
 const PREPARED_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-fn value_of(parameter: Parameter<'_>) -> Result<Value<'static>, Error> {
-    let number = |text: String| Value::Number(Cow::Owned(text));
-    Ok(match parameter {
-        Parameter::Null => Value::Null,
-        Parameter::Signed(value) => number(value.to_string()),
-        Parameter::Unsigned(value) => number(value.to_string()),
-        Parameter::Float(value) => number(value.to_string()),
-        Parameter::Double(value) => number(value.to_string()),
-        Parameter::Bytes(bytes) => {
-            let text = simdutf8::basic::from_utf8(bytes)
-                .map_err(|_| Error::new(Code::Invalid, "A parameter is not valid UTF-8"))?;
-            Value::Text(Cow::Owned(text.to_owned()))
-        }
-        Parameter::Temporal(text) => Value::Text(String::from_utf8_lossy(text.as_bytes()).into_owned().into()),
-    })
-}

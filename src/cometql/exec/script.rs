@@ -4,13 +4,15 @@
 //! is charged to the session like everything else, and between two statements everybody else has a turn. So a statement
 //! also sees what those before it have changed, such as the database that USE has chosen.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
 
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::json::Bound;
 use crate::cometql::plan::{self, CATALOG_STEPS_MAX, Plan, SessionView};
-use crate::cometql::sql::{self, Meter, SyntaxError, Value};
+use crate::cometql::sql::{self, Meter, Reading, SyntaxError, Value};
+use crate::cometql::wire::Parameter;
 use crate::model::Now;
 
 use super::session::{Entry, Session, Stage, Start};
@@ -36,12 +38,14 @@ enum Left {
 /// Statements in one query of a client that asked for multi-statements.
 const STATEMENTS_PER_QUERY_MAX: usize = 1000;
 
+const MODES_ALONE: &str = "SET sql_mode changes how text is read: send it as the last statement of its query";
+
 impl Script {
     /// The statements between the semicolons of this text; `None` if there is one at the most. Errors: those of a text
     /// that cannot be taken apart, and 19 for too many statements; nothing of it is carried out then.
-    pub(super) fn of_text(text: &[u8], now: Now) -> Result<Option<Self>, Error> {
+    pub(super) fn of_text(text: &[u8], now: Now, reading: Reading) -> Result<Option<Self>, Error> {
         let mut pieces: Vec<Range<usize>> = Vec::new();
-        for piece in sql::pieces(text) {
+        for piece in sql::pieces(text, reading) {
             if pieces.len() >= STATEMENTS_PER_QUERY_MAX {
                 let text = format!("A query may hold {STATEMENTS_PER_QUERY_MAX} statements at the most");
                 return Err(Error::new(Code::TooManyValues, text));
@@ -82,7 +86,7 @@ impl Exec {
     pub(super) fn read_next(&mut self, session: &mut Session, start: Start, mut script: Box<Script>) {
         let steps = Cell::new(CATALOG_STEPS_MAX);
         let meter = Meter::default();
-        let view = session.view(script.now, &self.config, &steps);
+        let view = session.view(script.now.unix, &self.config, &steps);
         let planned = match &mut script.left {
             Left::Text { text, pieces } => {
                 let piece = pieces.next().and_then(|piece| text.get(piece)).unwrap_or_default();
@@ -93,7 +97,13 @@ impl Exec {
                 None => Ok(sql::Statement::Empty),
             },
         }
-        .and_then(|statement| plan::plan(&statement, &view));
+        .and_then(|statement| {
+            // The places of those behind it are found already.
+            if statement.sets_modes() && !script.is_empty() {
+                return Err(Error::new(Code::Syntax, MODES_ALONE));
+            }
+            plan::plan(&statement, &view)
+        });
         self.spend_on_reading(session, &meter, &steps);
         self.counters.statements += 1;
         let more = !script.is_empty();
@@ -117,24 +127,29 @@ impl Exec {
         steps: &Cell<u32>,
     ) -> Result<Read, Error> {
         let text = self.enter(session, text)?;
-        let view = session.view(now, &self.config, steps);
+        let view = session.view(now.unix, &self.config, steps);
         meter.scanned(text.len());
-        if let Some(insert) = sql::fast::insert(text, self.config.escapes) {
+        if let Some(insert) = sql::fast::insert(text, self.reading(&view)) {
             meter.values(insert.values.len());
             return plan::plan_insert(&insert, &view).map(Read::Lone);
         }
         if session.wire.multi_statements() {
             meter.searched(text.len());
-            if let Some(script) = Script::of_text(text, now)? {
+            if let Some(script) = Script::of_text(text, now, self.reading(&view))? {
                 return Ok(Read::Several(script));
             }
         }
         let statement = self.parse(text, &view, meter)?;
-        plan::plan(&statement, &view).map(Read::Lone)
+        session.plan(statement, &view).map(Read::Lone)
     }
 
     fn parse(&self, text: &[u8], view: &SessionView<'_>, meter: &Meter) -> Result<sql::Statement, Error> {
-        Ok(sql::parse_among(plan::check_text(text)?, self.config.escapes, view.names(), meter)?)
+        Ok(sql::parse_among(plan::check_text(text)?, self.reading(view), view.names(), meter)?)
+    }
+
+    /// How the text of a session is read now.
+    pub(super) fn reading(&self, view: &SessionView<'_>) -> Reading {
+        Reading { escapes: self.config.escapes, modes: view.memory.modes() }
     }
 
     fn bind(
@@ -147,7 +162,7 @@ impl Exec {
         plan::check_length(text.as_bytes(), &self.config.statements)?;
         let values: Vec<Value<'static>> = values.collect();
         meter.values(values.len());
-        let prepared = sql::prepare_among(text, self.config.escapes, view.names(), meter)?;
+        let prepared = sql::prepare_among(text, self.reading(view), view.names(), meter)?;
         let bound: Result<_, SyntaxError> = prepared.bind(&values);
         Ok(bound?)
     }
@@ -163,4 +178,22 @@ impl Exec {
 pub(super) enum Read {
     Lone(Plan),
     Several(Script),
+}
+
+/// The value of a parameter of the binary protocol. Error: 12 for bytes that are no text.
+pub(super) fn value_of(parameter: Parameter<'_>) -> Result<Value<'static>, Error> {
+    let number = |text: String| Value::Number(Cow::Owned(text));
+    Ok(match parameter {
+        Parameter::Null => Value::Null,
+        Parameter::Signed(value) => number(value.to_string()),
+        Parameter::Unsigned(value) => number(value.to_string()),
+        Parameter::Float(value) => number(value.to_string()),
+        Parameter::Double(value) => number(value.to_string()),
+        Parameter::Bytes(bytes) => {
+            let text = simdutf8::basic::from_utf8(bytes)
+                .map_err(|_| Error::new(Code::Invalid, "A parameter is not valid UTF-8"))?;
+            Value::Text(Cow::Owned(text.to_owned()))
+        }
+        Parameter::Temporal(text) => Value::Text(String::from_utf8_lossy(text.as_bytes()).into_owned().into()),
+    })
 }

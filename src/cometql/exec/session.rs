@@ -7,11 +7,12 @@ use std::net::IpAddr;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::json::Results;
 use crate::cometql::plan::{
-    Catalog, Database, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, User, row_weight, too_large,
+    self, Catalog, Database, Memory, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, User,
+    row_weight, too_large,
 };
-use crate::cometql::sql::Prepared;
+use crate::cometql::sql::{Prepared, Statement};
 use crate::cometql::wire::{self, Column, ColumnKind, Connection, PausedRows};
-use crate::model::{CloseReason, ConnId, DevId, Now, ShardId, UnixTime};
+use crate::model::{CloseReason, ConnId, DevId, ShardId, UnixTime};
 use crate::storage::{Outcome, StorageError};
 
 use super::cursor::Cursor;
@@ -133,11 +134,18 @@ pub(super) struct Stream {
     /// Once its columns are written to a client of the protocol.
     paused: Option<PausedRows>,
     pub(super) failure: Option<Error>,
+    /// Rows that were written.
+    written: u64,
 }
 
 impl Stream {
     pub(super) fn new(cursor: Cursor, rows: RowStream) -> Self {
-        Self { cursor, rows, paused: None, failure: None }
+        Self { cursor, rows, paused: None, failure: None, written: 0 }
+    }
+
+    /// One more row is written.
+    pub(super) fn count(&mut self) {
+        self.written += 1;
     }
 
     /// They are looked at in the session's turn, not when they come.
@@ -213,14 +221,14 @@ pub(super) struct Session {
     pub(super) user: User,
     /// As `SELECT DATABASE()` tells it.
     pub(super) database: Option<&'static str>,
+    pub(super) memory: Memory,
     pub(super) queue: VecDeque<Entry>,
     /// The number of the entry at the front of the queue.
     first: u32,
     /// The last sequence number written.
     sequence: u8,
-    pub(super) prepared: BTreeMap<u32, Prepared>,
-    /// Bytes of all of them, estimated.
-    pub(super) prepared_bytes: usize,
+    /// `None` while nothing is prepared.
+    pub(super) prepared: Option<Box<PreparedStatements>>,
     /// Answers of this turn.
     pub(super) out: Vec<u8>,
     /// Bytes handed to the edge since all of them were known to be sent.
@@ -249,6 +257,14 @@ pub(super) struct Session {
     pub(super) batch: Option<Box<BatchState>>,
 }
 
+/// The prepared statements of a session.
+#[derive(Debug, Default)]
+pub(super) struct PreparedStatements {
+    all: BTreeMap<u32, Prepared>,
+    /// Bytes of all of them, estimated.
+    bytes: usize,
+}
+
 /// Who waits for the answer to a batch, and how far it is.
 #[derive(Debug)]
 pub(super) struct BatchState {
@@ -270,11 +286,11 @@ impl Session {
             bound_to: None,
             user: User::default(),
             database: None,
+            memory: Memory::NEW,
             queue: VecDeque::new(),
             first: 0,
             sequence: 0,
-            prepared: BTreeMap::new(),
-            prepared_bytes: 0,
+            prepared: None,
             out: Vec::new(),
             unsent: 0,
             draining: false,
@@ -297,7 +313,8 @@ impl Session {
             + self.wire.held_bytes()
             + self.out.capacity()
             + self.queue.capacity() * size_of::<Entry>()
-            + self.prepared_bytes
+            + self.prepared_bytes()
+            + self.memory.bytes()
             + self.rows_bytes()
             + self.script_bytes()
     }
@@ -331,35 +348,53 @@ impl Session {
         }
     }
 
+    pub(super) fn prepared(&self, id: u32) -> Option<&Prepared> {
+        self.prepared.as_ref()?.all.get(&id)
+    }
+
+    pub(super) fn prepared_bytes(&self) -> usize {
+        self.prepared.as_ref().map_or(0, |prepared| prepared.bytes)
+    }
+
     pub(super) fn remember(&mut self, id: u32, statement: Prepared) {
-        self.prepared_bytes += statement.bytes();
-        self.prepared.insert(id, statement);
+        let prepared = self.prepared.get_or_insert_default();
+        prepared.bytes += statement.bytes();
+        prepared.all.insert(id, statement);
     }
 
     pub(super) fn forget(&mut self, id: u32) {
-        if let Some(statement) = self.prepared.remove(&id) {
-            self.prepared_bytes -= statement.bytes();
+        let Some(prepared) = &mut self.prepared else { return };
+        if let Some(statement) = prepared.all.remove(&id) {
+            prepared.bytes -= statement.bytes();
+        }
+        if prepared.all.is_empty() {
+            self.prepared = None;
         }
     }
 
     pub(super) fn forget_all(&mut self) {
-        self.prepared.clear();
-        self.prepared_bytes = 0;
+        self.prepared = None;
     }
 
     /// `steps`: what computing may cost, as [`SessionView::steps`] says.
-    pub(super) fn view<'a>(&self, now: Now, config: &'a ExecConfig, steps: &'a Cell<u32>) -> SessionView<'a> {
+    pub(super) fn view<'a>(&'a self, unix: UnixTime, config: &'a ExecConfig, steps: &'a Cell<u32>) -> SessionView<'a> {
         SessionView {
             dev: self.dev,
             database: self.database,
             user: self.user,
             connection: self.wire.id(),
-            unix: now.unix,
+            unix,
             limits: &config.statements,
             tls: config.tls != Tls::Off,
-            version: wire::SERVER_VERSION,
+            server: &config.server,
             steps,
+            memory: &self.memory,
         }
+    }
+
+    /// The plan of a lone statement.
+    pub(super) fn plan(&self, statement: Statement, view: &SessionView<'_>) -> Result<Plan, Error> {
+        if self.queue.is_empty() { plan::plan(&statement, view) } else { plan::plan_behind(statement, view) }
     }
 
     /// A row of `SHOW FULL PROCESSLIST`. What it does is never told: statements hold data.
@@ -541,6 +576,7 @@ impl Session {
             && let Some(row) = stream.rows.take_row()
         {
             written += 1;
+            stream.count();
             if let Some(batch) = &mut self.batch {
                 batch.write_row(&row, stream, &mut self.out);
                 continue;
@@ -554,6 +590,10 @@ impl Session {
 
     /// All rows are written, or an error tells that no more will come; the entry was taken from the front.
     pub(super) fn end_rows(&mut self, start: Start, more: bool, binary: bool, stream: &mut Stream) {
+        match stream.failure {
+            None => self.memory.gave_rows(stream.written),
+            Some(_) => self.memory.failed(),
+        }
         if let Some(batch) = &mut self.batch {
             batch.end_rows(stream, &mut self.out);
             self.popped();
@@ -588,6 +628,7 @@ impl Session {
     /// Writes the answer to the entry that was taken from the front.
     pub(super) fn answer(&mut self, start: Start, more: bool, binary: bool, result: Result<Reply, Error>) {
         let sequence = start.sequence(self.sequence);
+        self.remember_result(&result);
         self.popped();
         if let Some(batch) = &mut self.batch {
             if !batch.answer(result, &mut self.out) {
@@ -598,7 +639,7 @@ impl Session {
         let mut reply = self.wire.reply(sequence, &mut self.out);
         self.sequence = match result {
             Ok(Reply::Ok { affected, insert_id }) => {
-                reply.ok(affected, insert_id, more);
+                reply.ok_warning(affected, insert_id, self.memory.warned().into(), more);
                 reply.sequence()
             }
             Ok(Reply::Rows(rows)) => write_rows(reply, &rows, more, binary),

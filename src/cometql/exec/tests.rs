@@ -1,6 +1,8 @@
 //! Whole sessions as bytes: a script of what arrives, and what must leave. Packets are written and read by hand here,
 //! so that a mistake of `wire` cannot hide.
 
+mod memories;
+
 mod tenants;
 
 pub(super) mod tables;
@@ -63,6 +65,12 @@ impl Bench {
                 ..StatementLimits::default()
             },
             escapes: StringEscapes::Mysql,
+            server: Server {
+                version: wire::SERVER_VERSION,
+                host_name: "a-machine".into(),
+                port: Arc::new(3310.into()),
+            },
+            method: Method::Native,
             pipeline_max: 4,
             tenant_sessions_max: 2,
             tenants_sessions_max: 3,
@@ -829,11 +837,12 @@ fn every_error_of_the_table_is_sent() {
         (21, format!("INSERT INTO users_auth ({names}) VALUES ({})", list("1", 21))),
         (1094, "KILL 77".to_owned()),
         (1146, "SHOW CREATE TABLE nowhere".to_owned()),
+        (1792, format!("SET TRANSACTION READ ONLY; {INSERT}")),
     ];
     let mut sent = std::collections::BTreeSet::new();
     let mut bench = Bench::logged_in();
     let mut check = |code: u16, answers: &[String]| {
-        assert_eq!(answers, [format!("error {code}")]);
+        assert_eq!(answers.last(), Some(&format!("error {code}")));
         sent.insert(code);
     };
     for (code, sql) in &statements {

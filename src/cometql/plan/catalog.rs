@@ -7,6 +7,8 @@ mod evaluate;
 mod views;
 
 use self::evaluate::Evaluation;
+use super::memory::{VARIABLES_MAX, Variable};
+use super::scalars::Field;
 use super::variables::{self, variables};
 use super::{Figures, Plan, ResultColumn, ResultSet, Row, SessionView, StatusFlag, User};
 use crate::cometql::errors::{Code, Error};
@@ -31,10 +33,36 @@ pub struct Catalog {
     lists_processes: bool,
     /// Of the session; empty if they are not asked for.
     variables: Vec<(&'static str, String)>,
+    /// The user's variables that the query sets, with what they are before.
+    assigned: Vec<(Box<str>, Variable)>,
     bytes_max: usize,
 }
 
+/// Variables of the user that a query has set, with their new values.
+pub type Assignments = Vec<(Box<str>, Variable)>;
+
 pub(super) fn plan_catalog(query: &Query, session: &SessionView<'_>) -> Result<Plan, Error> {
+    Ok(Plan::Catalog(Box::new(catalog(query, session)?)))
+}
+
+/// The one value of a query without tables. Errors: 3 also for one that has tables or sets variables.
+pub(super) fn value_of(query: &Query, session: &SessionView<'_>) -> Result<Variable, Error> {
+    let catalog = catalog(query, session)?;
+    let mut tables = false;
+    catalog.query.clone().each_table(&mut |_| tables = true);
+    if tables || !catalog.assigned.is_empty() {
+        return Err(Error::new(Code::Syntax, "A value is computed here without tables, and without setting variables"));
+    }
+    let (answer, steps, _) = catalog.answer(&|_| Vec::new());
+    session.took(steps)?;
+    let ResultSet { columns, rows } = answer?;
+    let number = columns.first().is_some_and(|column| column.number);
+    let cell = rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten();
+    let text: Field = cell.map(|cell| String::from_utf8_lossy(&cell).into_owned().into());
+    Ok(Variable::new(text, number))
+}
+
+fn catalog(query: &Query, session: &SessionView<'_>) -> Result<Catalog, Error> {
     let mut failure = None;
     let mut known = Vec::new();
     let mut query = query.clone();
@@ -45,17 +73,41 @@ pub(super) fn plan_catalog(query: &Query, session: &SessionView<'_>) -> Result<P
     if let Some(error) = failure {
         return Err(error);
     }
-    query.each_scalar(&mut |scalar| settle(scalar, session));
+    let mut assigned: Assignments = Vec::new();
+    query.each_scalar(&mut |scalar| {
+        if let Some(name) = assigned_name(scalar)
+            && assigned.len() <= VARIABLES_MAX
+            && !assigned.iter().any(|(known, _)| &**known == name)
+        {
+            let before = session.memory.variable(name).cloned().unwrap_or_default();
+            assigned.push((name.into(), before));
+        }
+    });
+    if assigned.len() > VARIABLES_MAX {
+        return Err(Error::new(Code::TooLong, "The query sets more variables than a session may have"));
+    }
+    query.each_scalar(&mut |scalar| settle(scalar, &assigned, session));
     let wants_variables = known.contains(&Rows::Variables);
-    let catalog = Catalog {
+    Ok(Catalog {
         query,
         user: session.user,
         now: session.unix,
         lists_processes: known.contains(&Rows::Processes),
         variables: if wants_variables { variables(session) } else { Vec::new() },
+        assigned,
         bytes_max: session.limits.result_bytes_max,
-    };
-    Ok(Plan::Catalog(Box::new(catalog)))
+    })
+}
+
+/// The variable that an assignment within the query sets.
+fn assigned_name(scalar: &Scalar) -> Option<&str> {
+    match scalar {
+        Scalar::Call { name, arguments } if &**name == ":=" => match arguments.first() {
+            Some(Scalar::Variable(name)) => Some(name),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 impl Catalog {
@@ -64,10 +116,10 @@ impl Catalog {
         self.lists_processes.then_some(self.now)
     }
 
-    /// Carries the query out, and says how many steps that took. `live` gives the rows of figures, in the columns that
-    /// [`Figures`] says. Errors: 14 for unknown columns, 3 for unknown functions, 11 when it would take too long or weigh
+    /// Carries the query out, and says how many steps that took and which variables it has set; these hold only if it
+    /// succeeds. `live` gives the rows of figures, in the columns that [`Figures`] says. Errors: 14 for unknown columns, 3 for unknown functions, 11 when it would take too long or weigh
     /// too much.
-    pub fn answer(&self, live: &dyn Fn(Figures) -> Vec<Row>) -> (Result<ResultSet, Error>, u32) {
+    pub fn answer(&self, live: &dyn Fn(Figures) -> Vec<Row>) -> (Result<ResultSet, Error>, u32, Assignments) {
         Evaluation::new(self, live).answer()
     }
 
@@ -79,9 +131,27 @@ impl Catalog {
 
 /// What a word about the session stands for. Tools ask for the tables of `DATABASE()` also when they chose none, and
 /// there is only one.
-fn settle(scalar: &mut Scalar, session: &SessionView<'_>) {
+fn settle(scalar: &mut Scalar, assigned: &Assignments, session: &SessionView<'_>) {
     let settled = match scalar {
-        Scalar::Variable(name) => Some((variables::variable(name, session), false)),
+        // It is what it is in its row.
+        Scalar::Variable(name) if assigned.iter().any(|(known, _)| known == name) => None,
+        Scalar::Variable(name) => {
+            let (text, number) = variables::variable(name, session);
+            *scalar = match text {
+                None => Scalar::Value(Value::Null),
+                Some(text) if number => Scalar::Value(Value::Number(text.into())),
+                Some(text) => Scalar::Value(Value::Text(text.into())),
+            };
+            None
+        }
+        Scalar::Call { name, arguments } if &**name == "FROM_UNIXTIME" && session.memory.zone_s() != 0 => {
+            let zone = Scalar::Value(Value::Number(session.memory.zone_s().to_string().into()));
+            if let [time] = arguments.as_mut_slice() {
+                let utc = std::mem::replace(time, Scalar::Value(Value::Null));
+                *time = Scalar::Call { name: "+".into(), arguments: vec![utc, zone] };
+            }
+            None
+        }
         Scalar::Call { name, arguments } => match (&**name, arguments.as_slice()) {
             ("DATABASE" | "SCHEMA", []) => Some((session.database.unwrap_or(DATABASE).to_owned(), false)),
             (name, []) => variables::function(name, &[], session),

@@ -1,7 +1,8 @@
 //! What a condition compares columns to, if that has to be computed first: `time > UNIX_TIMESTAMP() - 60`.
 
-use super::catalog::plan_catalog;
-use super::{Plan, SessionView};
+use super::SessionView;
+use super::catalog::value_of;
+use super::memory::Variable;
 use crate::cometql::errors::Error;
 use crate::cometql::sql::catalog::{Block, Entry, Query, Scalar};
 use crate::cometql::sql::{Statement, Value};
@@ -32,13 +33,8 @@ fn compute(scalar: &Scalar, session: &SessionView<'_>) -> Result<Value<'static>,
         having: None,
     };
     let query = Query { blocks: vec![block], distinct: false, order: Vec::new(), limit: None };
-    let Plan::Catalog(catalog) = plan_catalog(&query, session)? else { return Ok(Value::Null) };
-    let (answer, steps) = catalog.answer(&|_| Vec::new());
-    session.took(steps)?;
-    let set = answer?;
-    let number = set.columns.first().is_some_and(|column| column.number);
-    let cell = set.rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten();
-    Ok(match cell.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
+    let Variable { text, number } = value_of(&query, session)?;
+    Ok(match text.map(String::from) {
         None => Value::Null,
         Some(text) if number => Value::Number(text.into()),
         Some(text) => Value::Text(text.into()),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::like::{Effort, like};
+use super::memory::offset_s;
 use super::variables::Moment;
 use crate::cometql::errors::{Code, Error};
 
@@ -114,15 +115,15 @@ fn compute(name: &str, arguments: &[Field], effort: &mut Effort) -> Option<Field
             let place = list.iter().position(|known| compare(value, known) == Some(Ordering::Equal));
             Some(number(place.map_or(0, |place| place as i64 + 1)))
         }
-        ("LAST_INSERT_ID" | "ROW_COUNT" | "FOUND_ROWS", []) => Some(Cow::Borrowed("0")),
         ("PI", []) => Some(Cow::Borrowed("3.141593")),
         ("UUID" | "RAND", _) => return None,
         _ if !is_known(name, arguments.len()) => return None,
         _ if any_null => None,
         // REPLACE of nothing; any other is made above.
-        ("CAST" | "CONVERT" | "BINARY" | "ANY_VALUE" | "DATE_FORMAT" | "QUOTE" | "REPLACE", _) => {
-            arguments.first().cloned()?
-        }
+        ("CHAR", _) => return Some(characters(arguments)),
+        ("DATE_FORMAT", [Some(time), Some(format)]) => return moment_as(time, format),
+        ("QUOTE", _) => Some(quoted(text(0)?).into()),
+        ("CAST" | "CONVERT" | "BINARY" | "ANY_VALUE" | "REPLACE", _) => arguments.first().cloned()?,
         ("CAST_WHOLE" | "UNIX_TIMESTAMP", _) => Some(number(whole(text(0)?))),
         ("LOWER" | "LCASE", _) => Some(text(0)?.to_lowercase().into()),
         ("UPPER" | "UCASE", _) => Some(text(0)?.to_uppercase().into()),
@@ -193,6 +194,10 @@ fn compute(name: &str, arguments: &[Field], effort: &mut Effort) -> Option<Field
         ("ABS", _) => Some(text(0)?.trim_start_matches('-').to_owned().into()),
         ("GREATEST", _) => arguments.iter().max_by(|left, right| order(left, right)).cloned()?,
         ("LEAST", _) => arguments.iter().min_by(|left, right| order(left, right)).cloned()?,
+        ("CONVERT_TZ", [Some(time), Some(from), Some(to)]) => {
+            let moment = Moment::seconds(time).zip(distance(from)).zip(distance(to));
+            return Some(moment.map(|((moment, from), to)| Moment::new(moment - from + to).to_string().into()));
+        }
         ("FROM_UNIXTIME", _) => Some(Moment::new(whole(text(0)?)).to_string().into()),
         _ => return None,
     };
@@ -209,8 +214,8 @@ fn is_known(name: &str, count: usize) -> bool {
         | ">=" | "-" | "*" | "%" | "MOD" | "/" | "DATE_FORMAT" => count == 2,
         "SUBSTRING" | "SUBSTR" | "MID" => matches!(count, 2 | 3),
         "ROUND" | "FORMAT" | "TRUNCATE" => matches!(count, 1 | 2),
-        "SUBSTRING_INDEX" | "REPLACE" | "BETWEEN" => count == 3,
-        "CONCAT" | "CONCAT_WS" | "+" | "GREATEST" | "LEAST" => count > 0,
+        "SUBSTRING_INDEX" | "REPLACE" | "BETWEEN" | "CONVERT_TZ" => count == 3,
+        "CHAR" | "CONCAT" | "CONCAT_WS" | "+" | "GREATEST" | "LEAST" => count > 0,
         _ => false,
     }
 }
@@ -344,6 +349,72 @@ fn arithmetic(left: &str, right: &str, whole: fn(i128, i128) -> Option<i128>, fr
     }
     let number = fractions(fraction(left), fraction(right));
     number.is_finite().then(|| decimals(number, 4))
+}
+
+/// The text of these bytes; of a number beyond a byte, all its bytes. NULL if that is no UTF-8.
+fn characters(numbers: &[Field]) -> Field {
+    let mut bytes = Vec::with_capacity(numbers.len());
+    for number in numbers.iter().flatten() {
+        let all = (whole(number) as u32).to_be_bytes();
+        let first = all.iter().position(|byte| *byte != 0).unwrap_or(all.len() - 1);
+        bytes.extend_from_slice(all.get(first..).unwrap_or_default());
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+/// A text as a literal.
+fn quoted(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 2);
+    literal.push('\'');
+    for character in text.chars() {
+        match character {
+            '\'' | '\\' => literal.extend(['\\', character]),
+            '\0' => literal.push_str("\\0"),
+            '\u{1a}' => literal.push_str("\\Z"),
+            other => literal.push(other),
+        }
+    }
+    literal.push('\'');
+    literal
+}
+
+/// A time in parts, by letters behind `%`; NULL if it is no time. `None` for a letter that is not known here.
+fn moment_as(time: &str, format: &str) -> Option<Field> {
+    let Some(seconds) = Moment::seconds(time) else { return Some(None) };
+    let moment = Moment::new(seconds).to_string();
+    let part = |from: usize, to: usize| moment.get(from..to).unwrap_or_default();
+    let bare = |from: usize, to: usize| part(from, to).trim_start_matches('0');
+    let mut text = TextBuilder::default();
+    let mut rest = format;
+    while let Some((plain, behind)) = rest.split_once('%') {
+        let letter = behind.chars().next()?;
+        text.push(plain).ok()?;
+        text.push(match letter {
+            'Y' => part(0, 4),
+            'y' => part(2, 4),
+            'm' => part(5, 7),
+            'c' => bare(5, 7),
+            'd' => part(8, 10),
+            'e' => bare(8, 10),
+            'H' => part(11, 13),
+            'i' => part(14, 16),
+            's' | 'S' => part(17, 19),
+            'T' => part(11, 19),
+            'f' => "000000",
+            '%' => "%",
+            _ => return None,
+        })
+        .ok()?;
+        rest = behind.get(letter.len_utf8()..)?;
+    }
+    text.push(rest).ok()?;
+    Some(Some(text.finish()))
+}
+
+/// How far a zone is from UTC. The server has no table of zones, so a zone by its name is unknown, as it is to a MySQL
+/// server whose tables of zones are empty.
+fn distance(zone: &str) -> Option<i64> {
+    offset_s(zone).filter(|_| !zone.eq_ignore_ascii_case("UTC"))
 }
 
 /// The number that a text begins with, else 0.

@@ -5,7 +5,9 @@ use super::keys;
 use super::rows::{Row, RowQuery, SourceColumn, Test};
 use super::update;
 use super::variables::variables;
-use super::{Database, Figures, LiveQuery, PROCESS_COLUMNS, Plan, Reply, SessionView, Source, find_table};
+use super::{
+    Database, Figures, LiveQuery, NOT_ROLLED_BACK, PROCESS_COLUMNS, Plan, Reply, SessionView, Source, find_table,
+};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Show, ShowFilter, StatusFlag, Subject, TableName};
 use crate::cometql::tables::{Access, DATABASE, Table};
@@ -78,8 +80,16 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
             list(&VARIABLE_COLUMNS, rows, filter)
         }
         Subject::Variables(_) => list(&VARIABLE_COLUMNS, Vec::new(), filter),
-        Subject::Warnings => list(&["Level", "Code", "Message"], Vec::new(), filter),
-        Subject::WarningCount(heading) => list(&[heading], vec![row(["0"])], filter),
+        Subject::Warnings => {
+            let (code, text) = NOT_ROLLED_BACK;
+            let warning = || row(["Warning", &code.to_string(), text]);
+            list(&["Level", "Code", "Message"], session.memory.warned().then(warning).into_iter().collect(), filter)
+        }
+        Subject::Errors => list(&["Level", "Code", "Message"], Vec::new(), filter),
+        Subject::WarningCount(heading) => {
+            let warned = session.memory.warned() && heading.ends_with("warning_count");
+            list(&[heading], vec![row([if warned { "1" } else { "0" }])], filter)
+        }
         Subject::Engines => {
             let engine = row([ENGINE, "DEFAULT", ENGINE_COMMENT, "NO", "NO", "NO"]);
             list(&["Engine", "Support", "Comment", "Transactions", "XA", "Savepoints"], vec![engine], filter)

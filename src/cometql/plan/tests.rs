@@ -2,6 +2,7 @@
 
 mod catalog;
 mod keys;
+mod memory;
 mod names;
 mod orms;
 mod properties;
@@ -22,6 +23,10 @@ const LIMITS: StatementLimits = StatementLimits {
     idle_s: 28_800,
 };
 
+fn server() -> Server {
+    Server { version: "8.0.35-encke", host_name: "a-machine".into(), port: Arc::new(3310.into()) }
+}
+
 fn session() -> SessionView<'static> {
     SessionView {
         dev: DevId(7),
@@ -31,8 +36,9 @@ fn session() -> SessionView<'static> {
         unix: UnixTime(1_700_000_000),
         limits: &LIMITS,
         tls: false,
-        version: "8.0.35-encke",
+        server: Box::leak(Box::new(server())),
         steps: Box::leak(Box::new(Cell::new(CATALOG_STEPS_MAX))),
+        memory: &Memory::NEW,
     }
 }
 
@@ -169,6 +175,9 @@ fn show(plan: Result<Plan, Error>) -> String {
         Ok(Plan::Kill(connection)) => format!("kill {connection}"),
         Ok(Plan::Live(LiveQuery { figures, .. })) => format!("live {figures:?}"),
         Ok(Plan::Catalog(_)) => "catalog".to_owned(),
+        Ok(Plan::Remember(_)) => "remember".to_owned(),
+        Ok(Plan::Transaction(transaction)) => format!("{transaction:?}"),
+        Ok(Plan::Later(_)) => "later".to_owned(),
     }
 }
 
@@ -483,7 +492,7 @@ fn expressions() {
         ("SELECT @@max_allowed_packet", "[@@max_allowed_packet#] [200000]"),
         ("SELECT @@session.autocommit, @@GLOBAL.Wait_Timeout AS w", "[@@session.autocommit# w#] [1 28800]"),
         ("SELECT @@max_connections, @@wait_timeout", "[@@max_connections# @@wait_timeout#] [500 28800]"),
-        ("SELECT @@nope, @mine", "[@@nope @mine] [ ]"),
+        ("SELECT @@nope, @mine", "[@@nope @mine] [ NULL]"),
         ("SELECT VERSION()", "[VERSION()] [8.0.35-encke]"),
         ("SELECT DATABASE()", "[DATABASE()] [CometQL_v1]"),
         ("SELECT database( ) as d", "[d] [CometQL_v1]"),
@@ -602,20 +611,16 @@ fn session_statements() {
         ("SHOW FULL STATUS", "error 3"),
         ("SHOW GLOBAL TABLES", "error 3"),
         ("SHOW TABLES x", "error 3"),
-        ("SET AUTOCOMMIT = 0", "ok 0 0"),
-        ("SET autocommit=1", "ok 0 0"),
-        ("SET SESSION sql_mode = 'ANSI'", "ok 0 0"),
-        ("SET @@sql_mode 'ANSI'", "ok 0 0"),
-        ("SET section name value", "ok 0 0"),
-        ("SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci, @x := 5", "ok 0 0"),
-        ("SET character_set_results = NULL", "ok 0 0"),
-        ("/*!40101 SET NAMES utf8 */;", "ok 0 0"),
+        ("SET AUTOCOMMIT = 0", "remember"),
+        ("SET autocommit=1", "remember"),
+        ("SET SESSION sql_mode = 'ANSI'", "remember"),
+        ("SET @@sql_mode 'ANSI'", "remember"),
+        ("SET section name value", "error 3"),
+        ("SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci, @x := 5", "remember"),
+        ("SET character_set_results = NULL", "remember"),
+        ("/*!40101 SET NAMES utf8 */;", "remember"),
         ("SET PASSWORD = 'x'", "error 3"),
         ("SET ", "error 3"),
-        ("BEGIN", "ok 0 0"),
-        ("START TRANSACTION READ ONLY", "ok 0 0"),
-        ("COMMIT", "ok 0 0"),
-        ("ROLLBACK TO SAVEPOINT `a`", "ok 0 0"),
         ("LOCK TABLES users_auth WRITE", "error 3"),
         ("USE CometQL_v1", "use"),
         ("USE `db_2`;", "use 2"),

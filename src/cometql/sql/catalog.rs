@@ -96,6 +96,27 @@ pub enum Scalar {
 }
 
 impl Query {
+    /// Whether it has one row of one value, however that is computed.
+    pub(super) fn is_one_value(&self) -> bool {
+        match self.blocks.as_slice() {
+            [block] => {
+                let one = matches!(block.entries.as_slice(), [Entry::One { scalar, .. }] if !scalar.is_aggregate());
+                let bare = block.from.is_empty() && block.condition.is_none() && block.group.is_empty();
+                one && bare && block.having.is_none() && self.order.is_empty() && self.limit.is_none()
+            }
+            _ => false,
+        }
+    }
+
+    /// Nobody sees what stands over the columns.
+    pub(super) fn drop_headings(&mut self) {
+        for entry in self.blocks.iter_mut().flat_map(|block| &mut block.entries) {
+            if let Entry::One { heading, .. } = entry {
+                *heading = Box::default();
+            }
+        }
+    }
+
     pub(super) fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
         if let Some(limit) = &mut self.limit {
             visit(&mut limit.count);

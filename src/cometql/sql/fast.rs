@@ -6,9 +6,11 @@
 
 use std::borrow::Cow;
 
-use super::literal::{StringEscapes, decode, quoted};
+use super::literal::{decode, quoted};
+use super::modes::Reading;
 use super::scanner::{is_blank, is_word_byte};
 use super::statement::{Insert, TableName, Value};
+use super::words::is_session_word;
 
 /// What [`insert`] gives: an [`Insert`] that borrows from the query.
 pub type FastInsert<'a> = Insert<'a>;
@@ -18,9 +20,9 @@ const VALUES_MAX: usize = 20_000;
 
 /// `INSERT INTO name (names) VALUES (values)[, (values)] [;]` in any keyword case, with any of the three quotes around
 /// names and values; `None` for everything else, which includes text that is not UTF-8.
-pub fn insert(query: &[u8], escapes: StringEscapes) -> Option<FastInsert<'_>> {
+pub fn insert(query: &[u8], reading: impl Into<Reading>) -> Option<FastInsert<'_>> {
     let query = simdutf8::basic::from_utf8(query).ok()?;
-    let mut cursor = Cursor { text: query, bytes: query.as_bytes(), at: 0, escapes };
+    let mut cursor = Cursor { text: query, bytes: query.as_bytes(), at: 0, reading: reading.into() };
     cursor.blanks();
     cursor.keyword(b"INSERT")?;
     cursor.blanks();
@@ -68,7 +70,7 @@ struct Cursor<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
-    escapes: StringEscapes,
+    reading: Reading,
 }
 
 impl<'a> Cursor<'a> {
@@ -166,10 +168,10 @@ impl<'a> Cursor<'a> {
         let first = self.peek()?;
         let value = match first {
             b'\'' | b'"' | b'`' => {
-                let token = quoted(self.bytes, start)?;
+                let token = quoted(self.bytes, start, self.reading)?;
                 let inner = self.text.get(start.checked_add(1)?..token.close)?;
                 self.at = token.close.checked_add(1)?;
-                let text = if token.plain { Cow::Borrowed(inner) } else { decode(inner, first, self.escapes) };
+                let text = if token.plain { Cow::Borrowed(inner) } else { decode(inner, first, self.reading) };
                 Value::Text(text)
             }
             b'-' | b'0'..=b'9' => {
@@ -185,7 +187,11 @@ impl<'a> Cursor<'a> {
             }
             b'A'..=b'Z' | b'a'..=b'z' | b'_' => {
                 self.skip_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-                Value::Text(Cow::Borrowed(self.since(start)?))
+                let word = self.since(start)?;
+                if is_session_word(word) {
+                    return None;
+                }
+                Value::Text(Cow::Borrowed(word))
             }
             _ => return None,
         };

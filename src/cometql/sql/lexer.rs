@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::SyntaxError;
-use super::literal::{StringEscapes, decode};
+use super::literal::decode;
+use super::modes::Reading;
 use super::scanner::{Element, Kind, Scanner};
 
 /// Tokens of one statement. 1,000 rows of 20 values have 42,000.
@@ -17,7 +18,7 @@ pub(super) enum TokenKind {
     Word,
     /// In single or double quotes: a value, or in the old grammar a name.
     Text,
-    /// In backticks.
+    /// In backticks; in double quotes where the session said so.
     Name,
     /// With its sign, if it has one.
     Number,
@@ -57,8 +58,8 @@ impl Token<'_> {
 }
 
 /// All tokens of `query`.
-pub(super) fn tokens(query: &str, escapes: StringEscapes) -> Result<Vec<Token<'_>>, SyntaxError> {
-    let mut scanner = Scanner::new(query.as_bytes());
+pub(super) fn tokens(query: &str, reading: Reading) -> Result<Vec<Token<'_>>, SyntaxError> {
+    let mut scanner = Scanner::new(query.as_bytes(), reading);
     let mut tokens: Vec<Token<'_>> = Vec::new();
     let mut depth = 0_usize;
     let mut placeholders = 0_usize;
@@ -67,8 +68,15 @@ pub(super) fn tokens(query: &str, escapes: StringEscapes) -> Result<Vec<Token<'_
         if tokens.len() >= TOKENS_MAX {
             return Err(SyntaxError::TooManyTokens);
         }
-        let mut token = token(query, element, escapes);
+        let mut token = token(query, element, reading);
         match token.text.as_ref() {
+            _ if is_quoted(&token)
+                && last_end == element.start
+                && tokens.last().is_some_and(|sign| sign.is_word("@")) =>
+            {
+                tokens.pop();
+                token = Token { kind: TokenKind::Word, text: format!("@{}", token.text).into() };
+            }
             _ if token.kind == TokenKind::Text => {
                 if last_end == element.start {
                     introduced(&mut tokens, &mut token)?;
@@ -100,7 +108,12 @@ pub(super) fn placeholders(tokens: &[Token<'_>]) -> usize {
     tokens.iter().filter(|token| token.kind == TokenKind::Placeholder).count()
 }
 
-fn token(query: &str, element: Element, escapes: StringEscapes) -> Token<'_> {
+/// `@'name'` and the like name what `@name` names.
+fn is_quoted(token: &Token<'_>) -> bool {
+    matches!(token.kind, TokenKind::Text | TokenKind::Name)
+}
+
+fn token(query: &str, element: Element, reading: Reading) -> Token<'_> {
     let written = query.get(element.start..element.end).unwrap_or_default();
     let kind = match element.kind {
         Kind::Word => TokenKind::Word,
@@ -109,8 +122,8 @@ fn token(query: &str, element: Element, escapes: StringEscapes) -> Token<'_> {
         Kind::Quoted { plain } => {
             let quote = written.bytes().next().unwrap_or_default();
             let inner = written.get(1..written.len().saturating_sub(1)).unwrap_or_default();
-            let text = if plain { Cow::Borrowed(inner) } else { decode(inner, quote, escapes) };
-            let kind = if quote == b'`' { TokenKind::Name } else { TokenKind::Text };
+            let text = if plain { Cow::Borrowed(inner) } else { decode(inner, quote, reading) };
+            let kind = if reading.is_name_quote(quote) { TokenKind::Name } else { TokenKind::Text };
             return Token { kind, text };
         }
     };

@@ -1,11 +1,14 @@
 //! Quoted tokens: where they end, and which text they stand for.
 //!
 //! Where a quoted token ends never depends on the configured escapes, only what it means does: a value that a
-//! client escaped by MySQL's rules stays one token in either mode.
+//! client escaped by MySQL's rules stays one token in either mode. It does depend on what the session has set: a client
+//! that sets `NO_BACKSLASH_ESCAPES` writes a backslash as it is.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
+
+use super::modes::Reading;
 
 /// What string literals stand for (`[cometql] string_escapes`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,18 +31,19 @@ pub(super) struct Quoted {
 }
 
 /// The quoted token whose opening quote (`'`, `"` or a backtick) stands at `open`; `None` if it is never closed.
-pub(super) fn quoted(bytes: &[u8], open: usize) -> Option<Quoted> {
+pub(super) fn quoted(bytes: &[u8], open: usize, reading: Reading) -> Option<Quoted> {
     let quote = *bytes.get(open)?;
+    let escapes = reading.escapes_in(quote);
     let mut at = open.checked_add(1)?;
     let mut plain = true;
     let mut run = 0;
     loop {
         let byte = *bytes.get(at)?;
-        if !is_special(byte, quote) {
+        if !is_special(byte, quote, escapes) {
             at = at.checked_add(1)?;
             run += 1;
             if run == NEAR {
-                at = at.checked_add(far_special(bytes.get(at..)?, quote)?)?;
+                at = at.checked_add(far_special(bytes.get(at..)?, quote, escapes)?)?;
                 run = 0;
             }
             continue;
@@ -56,19 +60,20 @@ pub(super) fn quoted(bytes: &[u8], open: usize) -> Option<Quoted> {
 /// Escaped JSON has a special character every few bytes; a vector search pays only after so many without one.
 const NEAR: usize = 16;
 
-fn far_special(bytes: &[u8], quote: u8) -> Option<usize> {
-    if quote == b'`' { memchr(quote, bytes) } else { memchr2(quote, b'\\', bytes) }
+fn far_special(bytes: &[u8], quote: u8, escapes: bool) -> Option<usize> {
+    if escapes { memchr2(quote, b'\\', bytes) } else { memchr(quote, bytes) }
 }
 
-/// Whether this byte may end or escape something. In a backticked name a backslash is an ordinary character.
-fn is_special(byte: u8, quote: u8) -> bool {
-    byte == quote || byte == b'\\' && quote != b'`'
+/// Whether this byte may end or escape something. In a quoted name a backslash is an ordinary character.
+fn is_special(byte: u8, quote: u8, escapes: bool) -> bool {
+    byte == quote || escapes && byte == b'\\'
 }
 
 /// The text that `inner`, the characters between two `quote`s, stands for.
-pub(super) fn decode(inner: &str, quote: u8, escapes: StringEscapes) -> Cow<'_, str> {
+pub(super) fn decode(inner: &str, quote: u8, reading: Reading) -> Cow<'_, str> {
     let bytes = inner.as_bytes();
-    let Some(first) = far_special(bytes, quote) else {
+    let escapes = reading.escapes_in(quote);
+    let Some(first) = far_special(bytes, quote, escapes) else {
         return Cow::Borrowed(inner);
     };
     // Nothing that is decoded grows, not even under the old rules.
@@ -77,7 +82,7 @@ pub(super) fn decode(inner: &str, quote: u8, escapes: StringEscapes) -> Cow<'_, 
     let mut rest = bytes.get(first..).unwrap_or_default();
     while let [byte, tail @ ..] = rest {
         rest = tail;
-        if !is_special(*byte, quote) {
+        if !is_special(*byte, quote, escapes) {
             text.push(*byte);
             continue;
         }
@@ -87,9 +92,9 @@ pub(super) fn decode(inner: &str, quote: u8, escapes: StringEscapes) -> Cow<'_, 
             continue;
         };
         rest = tail;
-        match (escapes, unescaped(*second)) {
+        match (reading.escapes, unescaped(*second)) {
             (StringEscapes::Mysql, Some(decoded)) if *byte == b'\\' => text.push(decoded),
-            (StringEscapes::Legacy, _) if quote != b'`' => text.extend([b'\\', *second]),
+            (StringEscapes::Legacy, _) if escapes => text.extend([b'\\', *second]),
             _ if *byte == b'\\' => text.extend([b'\\', *second]),
             _ => text.push(*second),
         }

@@ -10,20 +10,24 @@ pub mod fast;
 mod lexer;
 mod literal;
 mod meter;
+pub mod modes;
 mod scanner;
 mod session;
+mod set;
 mod split;
 pub mod statement;
 mod tree;
+mod words;
 
 use std::fmt;
 
 pub use literal::StringEscapes;
 pub use meter::Meter;
+pub use modes::{Modes, Reading};
 pub use split::{ClusterPrefix, Pieces, cluster_prefix, pieces, statements};
 pub use statement::{
-    Condition, Delete, Expression, Insert, Item, Limit, Operator, Order, Prepared, Select, Show, ShowFilter, Statement,
-    StatusFlag, Subject, Summary, TableName, Update, Value,
+    Assigned, Assignment, Condition, Delete, Expression, Insert, Item, Limit, Operator, Order, Prepared, Select, Show,
+    ShowFilter, Statement, StatusFlag, Subject, Summary, TableName, Target, Transaction, Update, Value,
 };
 
 /// Why a text is no statement. Always the peer's fault.
@@ -91,22 +95,28 @@ pub enum Names {
 
 /// One query text to one statement. Blanks, comments and a trailing `;` are ignored; a text of nothing else is
 /// [`Statement::Empty`]. A second statement is an error; see [`statements`] for clients that asked for several.
-pub fn parse(query: &str, escapes: StringEscapes) -> Result<Statement, SyntaxError> {
-    parse_among(query, escapes, Names::CometQl, &Meter::default())
+pub fn parse(query: &str, reading: impl Into<Reading>) -> Result<Statement, SyntaxError> {
+    parse_among(query, reading, Names::CometQl, &Meter::default())
 }
 
 /// The same where names without a database may be others. The meter counts what it takes.
-pub fn parse_among(query: &str, escapes: StringEscapes, names: Names, meter: &Meter) -> Result<Statement, SyntaxError> {
-    let tokens = tokens(query, escapes, meter)?;
+pub fn parse_among(
+    query: &str,
+    reading: impl Into<Reading>,
+    names: Names,
+    meter: &Meter,
+) -> Result<Statement, SyntaxError> {
+    let reading = reading.into();
+    let tokens = tokens(query, reading, meter)?;
     if lexer::placeholders(&tokens) > 0 {
         return Err(SyntaxError::Placeholder);
     }
-    statement_of(tokens, names, meter)
+    statement_of(tokens, reading, names, meter)
 }
 
-fn tokens<'q>(query: &'q str, escapes: StringEscapes, meter: &Meter) -> Result<Vec<lexer::Token<'q>>, SyntaxError> {
+fn tokens<'q>(query: &'q str, reading: Reading, meter: &Meter) -> Result<Vec<lexer::Token<'q>>, SyntaxError> {
     meter.scanned(query.len());
-    let tokens = lexer::tokens(query, escapes);
+    let tokens = lexer::tokens(query, reading);
     meter.tokens(tokens.as_ref().map_or(lexer::TOKENS_MAX.min(query.len()), Vec::len));
     tokens
 }
@@ -115,28 +125,34 @@ fn tokens<'q>(query: &'q str, escapes: StringEscapes, meter: &Meter) -> Result<V
 pub const PLACEHOLDERS_MAX: usize = 65_535;
 
 /// The same for a statement with placeholders, to be given values later.
-pub fn prepare(query: &str, escapes: StringEscapes) -> Result<Prepared, SyntaxError> {
-    prepare_among(query, escapes, Names::CometQl, &Meter::default())
+pub fn prepare(query: &str, reading: impl Into<Reading>) -> Result<Prepared, SyntaxError> {
+    prepare_among(query, reading, Names::CometQl, &Meter::default())
 }
 
 /// The same where names without a database may be others. They are what they were when it is prepared. The meter counts
 /// what it takes.
 pub fn prepare_among(
     query: &str,
-    escapes: StringEscapes,
+    reading: impl Into<Reading>,
     names: Names,
     meter: &Meter,
 ) -> Result<Prepared, SyntaxError> {
-    let tokens = tokens(query, escapes, meter)?;
+    let reading = reading.into();
+    let tokens = tokens(query, reading, meter)?;
     let placeholders = lexer::placeholders(&tokens);
     if placeholders > PLACEHOLDERS_MAX {
         return Err(SyntaxError::TooManyTokens);
     }
     let count = tokens.len();
-    Ok(Prepared::new(statement_of(tokens, names, meter)?, placeholders, query.len(), count))
+    Ok(Prepared::new(statement_of(tokens, reading, names, meter)?, placeholders, query.len(), count))
 }
 
-fn statement_of(mut tokens: Vec<lexer::Token<'_>>, names: Names, meter: &Meter) -> Result<Statement, SyntaxError> {
+fn statement_of(
+    mut tokens: Vec<lexer::Token<'_>>,
+    reading: Reading,
+    names: Names,
+    meter: &Meter,
+) -> Result<Statement, SyntaxError> {
     let end = tokens.iter().rposition(|token| !token.is_symbol(";")).map_or(0, |last| last.saturating_add(1));
     tokens.truncate(end);
     let begin = tokens.iter().position(|token| !token.is_symbol(";")).unwrap_or(0);
@@ -149,10 +165,16 @@ fn statement_of(mut tokens: Vec<lexer::Token<'_>>, names: Names, meter: &Meter) 
         Some(first)
             if first.is_any_word(&["SELECT", "INSERT", "REPLACE", "DELETE", "UPDATE"]) || first.is_symbol("(") =>
         {
-            tree::statement(&tokens, names, meter)
+            let statement = tree::statement(&tokens, reading, names, meter)?;
+            let late = match &statement {
+                Statement::Insert(insert) => insert.values.iter().any(|value| matches!(value, Value::Late(_))),
+                _ => words::depend_on_session(&tokens),
+            };
+            Ok(if late { Statement::Late(Box::new(statement)) } else { statement })
         }
+        Some(first) if first.is_word("SET") => set::statement(&tokens, reading, meter),
         Some(_) => {
-            let mut statement = session::statement(&tokens, meter)?;
+            let mut statement = session::statement(&tokens, reading, meter)?;
             if names == Names::Schema {
                 statement.complete_names(SCHEMA);
             }

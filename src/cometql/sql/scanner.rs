@@ -8,6 +8,7 @@ use memchr::memmem;
 
 use super::SyntaxError;
 use super::literal::quoted;
+use super::modes::Reading;
 
 /// `/*!NNNNN … */` is executed up to this version and skipped above it; it is MySQL's way of offering a statement to
 /// newer servers only. The number is the newest version whose dialect this server imitates.
@@ -37,13 +38,14 @@ pub(super) struct Element {
 pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
+    reading: Reading,
     /// Inside an executable comment, whose end is then to be skipped.
     in_hint: bool,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, in_hint: false }
+    pub(super) fn new(bytes: &'a [u8], reading: Reading) -> Self {
+        Self { bytes, at: 0, reading, in_hint: false }
     }
 
     /// The next element, or `None` at the end of the text.
@@ -59,7 +61,7 @@ impl<'a> Scanner<'a> {
                 return self.next();
             }
             b'\'' | b'"' | b'`' => {
-                let token = quoted(self.bytes, start).ok_or(SyntaxError::UnclosedQuote)?;
+                let token = quoted(self.bytes, start, self.reading).ok_or(SyntaxError::UnclosedQuote)?;
                 self.at = token.close.saturating_add(1);
                 Kind::Quoted { plain: token.plain }
             }

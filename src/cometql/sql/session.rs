@@ -1,4 +1,5 @@
-//! Session statements: SHOW, DESCRIBE, SET, USE, KILL and the transaction words, parsed by hand.
+//! Session statements: SHOW, DESCRIBE, USE, KILL and the transaction words, parsed by hand to their last word: what is
+//! passed over would be answered OK and not done. SET is in [`super::set`].
 //!
 //! They are plain sequences of words in which CppComet, MySQL and sqlparser each know forms that the others do not;
 //! a WHERE behind SHOW is the only expression, and [`tree`] parses it.
@@ -6,26 +7,18 @@
 use super::SyntaxError;
 use super::lexer::{Token, TokenKind};
 use super::meter::Meter;
-use super::statement::{Show, ShowFilter, Statement, StatusFlag, Subject, TableName, Value};
-use super::tree;
+use super::statement::{Show, ShowFilter, Statement, StatusFlag, Subject, TableName, Transaction, Value};
+use super::{Reading, tree};
 
 /// The statement that these tokens are; the first is no verb that [`tree::statement`] takes.
-pub(super) fn statement(tokens: &[Token<'_>], meter: &Meter) -> Result<Statement, SyntaxError> {
-    let mut cursor = Cursor { tokens };
+pub(super) fn statement(tokens: &[Token<'_>], reading: Reading, meter: &Meter) -> Result<Statement, SyntaxError> {
+    let mut cursor = Cursor { tokens, reading };
     let Some(verb) = cursor.next().filter(|token| token.kind == TokenKind::Word) else {
         return Err(unexpected(tokens.first()));
     };
     let statement = match verb.text.to_ascii_uppercase().as_str() {
         "SHOW" => Statement::Show(show(&mut cursor, meter)?),
         "DESCRIBE" | "DESC" | "EXPLAIN" => describe(&mut cursor)?,
-        "SET" => {
-            if cursor.take("PASSWORD") {
-                return Err(SyntaxError::Unsupported("SET PASSWORD"));
-            }
-            // The value is of no interest, but a SET of nothing is a mistake.
-            cursor.next().ok_or_else(|| unexpected(None))?;
-            return Ok(Statement::Set);
-        }
         "USE" => Statement::Use(cursor.name()?),
         "KILL" => {
             let query = cursor.take("QUERY");
@@ -33,25 +26,93 @@ pub(super) fn statement(tokens: &[Token<'_>], meter: &Meter) -> Result<Statement
             let number = cursor.value()?;
             if query { Statement::KillQuery } else { Statement::Kill(number) }
         }
-        "BEGIN" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" => return transaction(cursor),
-        "START" if cursor.take("TRANSACTION") => return transaction(cursor),
-        "RELEASE" if cursor.take("SAVEPOINT") => return transaction(cursor),
-        // Nothing was locked; `mysqldump` says it all the same.
-        "UNLOCK" if cursor.take("TABLES") => return transaction(cursor),
-        _ => return Err(unexpected(Some(verb))),
+        word => match transaction(word, &mut cursor)? {
+            Some(transaction) => Statement::Transaction(transaction),
+            None => return Err(unexpected(Some(verb))),
+        },
     };
     cursor.end()?;
     Ok(statement)
 }
 
-/// Whatever follows a transaction word are its options, which are words and commas.
-fn transaction(mut rest: Cursor<'_, '_>) -> Result<Statement, SyntaxError> {
-    while let Some(token) = rest.next() {
-        if !matches!(token.kind, TokenKind::Word | TokenKind::Name) && !token.is_symbol(",") {
-            return Err(unexpected(Some(token)));
+fn transaction(verb: &str, cursor: &mut Cursor<'_, '_>) -> Result<Option<Transaction>, SyntaxError> {
+    Ok(Some(match verb {
+        "BEGIN" => {
+            cursor.take("WORK");
+            Transaction::Begin { read_only: None }
+        }
+        "START" => {
+            cursor.expect("TRANSACTION")?;
+            Transaction::Begin { read_only: characteristics(cursor)? }
+        }
+        "COMMIT" => {
+            let (chain, release) = completion(cursor)?;
+            Transaction::Commit { chain, release }
+        }
+        "ROLLBACK" => {
+            cursor.take("WORK");
+            if cursor.take("TO") {
+                cursor.take("SAVEPOINT");
+                cursor.name()?;
+                Transaction::RollbackToSavepoint
+            } else {
+                let (chain, release) = completion(cursor)?;
+                Transaction::Rollback { chain, release }
+            }
+        }
+        "SAVEPOINT" => {
+            cursor.name()?;
+            Transaction::Savepoint
+        }
+        "RELEASE" => {
+            cursor.expect("SAVEPOINT")?;
+            cursor.name()?;
+            Transaction::Savepoint
+        }
+        // `mysqldump` says it all the same.
+        "UNLOCK" => {
+            if !cursor.take("TABLES") {
+                cursor.expect("TABLE")?;
+            }
+            Transaction::Unlock
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// `[WITH CONSISTENT SNAPSHOT | READ WRITE | READ ONLY] {, ...}`: whether it only reads, if that is said.
+fn characteristics(cursor: &mut Cursor<'_, '_>) -> Result<Option<bool>, SyntaxError> {
+    let mut read_only = None;
+    if cursor.peek().is_none() {
+        return Ok(None);
+    }
+    loop {
+        if cursor.take("WITH") {
+            cursor.expect("CONSISTENT")?;
+            cursor.expect("SNAPSHOT")?;
+        } else {
+            read_only = Some(cursor.read_only()?);
+        }
+        if !cursor.take_symbol(",") {
+            return Ok(read_only);
         }
     }
-    Ok(Statement::Transaction)
+}
+
+/// `[WORK] [AND [NO] CHAIN] [[NO] RELEASE]`: whether another transaction begins, and whether the session ends.
+fn completion(cursor: &mut Cursor<'_, '_>) -> Result<(bool, bool), SyntaxError> {
+    cursor.take("WORK");
+    let mut chain = false;
+    if cursor.take("AND") {
+        chain = !cursor.take("NO");
+        cursor.expect("CHAIN")?;
+    }
+    let no = cursor.take("NO");
+    if no {
+        cursor.expect("RELEASE")?;
+    }
+    let release = !no && cursor.take("RELEASE");
+    Ok((chain, release))
 }
 
 fn describe(cursor: &mut Cursor<'_, '_>) -> Result<Statement, SyntaxError> {
@@ -96,7 +157,7 @@ fn show(cursor: &mut Cursor<'_, '_>, meter: &Meter) -> Result<Show, SyntaxError>
         }
         "WARNINGS" | "ERRORS" => {
             cursor.limit()?;
-            Subject::Warnings
+            if written == "ERRORS" { Subject::Errors } else { Subject::Warnings }
         }
         "COUNT" => {
             for symbol in ["(", "*", ")"] {
@@ -177,12 +238,22 @@ fn absent(word: &str, cursor: &mut Cursor<'_, '_>) -> Result<Option<Subject>, Sy
         "REPLICAS" => Subject::Nothing("Server_Id Host Port Source_Id Replica_UUID"),
         "BINLOG" | "RELAYLOG" => {
             cursor.expect("EVENTS")?;
-            while cursor.next().is_some() {}
+            if cursor.take("IN") {
+                cursor.name()?;
+            }
+            if cursor.take("FROM") {
+                cursor.value()?;
+            }
+            cursor.limit()?;
+            if cursor.take("FOR") {
+                cursor.expect("CHANNEL")?;
+                cursor.name()?;
+            }
             Subject::Nothing("Log_name Pos Event_type Server_id End_log_pos Info")
         }
         "PROFILES" => Subject::Nothing("Query_ID Duration Query"),
         "PROFILE" => {
-            while cursor.next().is_some() {}
+            profile(cursor)?;
             Subject::Nothing("Status Duration")
         }
         "ENGINE" => {
@@ -197,11 +268,36 @@ fn absent(word: &str, cursor: &mut Cursor<'_, '_>) -> Result<Option<Subject>, Sy
             let Some(kind) = kinds.into_iter().find(|kind| cursor.take(kind)) else {
                 return Ok(None);
             };
-            while cursor.next().is_some() {}
+            match kind {
+                "USER" => cursor.account()?,
+                "PACKAGE" => {
+                    cursor.take("BODY");
+                    cursor.table()?;
+                }
+                _ => {
+                    cursor.table()?;
+                }
+            }
             Subject::Absent(kind)
         }
         _ => return Ok(None),
     }))
+}
+
+/// `[type {, type}] [FOR QUERY n] [LIMIT n [OFFSET n]]`
+fn profile(cursor: &mut Cursor<'_, '_>) -> Result<(), SyntaxError> {
+    const TYPES: [&str; 9] = ["ALL", "BLOCK", "CONTEXT", "CPU", "IPC", "MEMORY", "PAGE", "SOURCE", "SWAPS"];
+    while TYPES.iter().any(|kind| cursor.take(kind)) {
+        let _ = cursor.take("IO") || cursor.take("SWITCHES") || cursor.take("FAULTS");
+        if !cursor.take_symbol(",") {
+            break;
+        }
+    }
+    if cursor.take("FOR") {
+        cursor.expect("QUERY")?;
+        cursor.value()?;
+    }
+    cursor.limit()
 }
 
 const TRIGGERS: &str = "Trigger Event Table Statement Timing Created sql_mode Definer character_set_client \
@@ -221,28 +317,29 @@ fn filter(cursor: &mut Cursor<'_, '_>, meter: &Meter) -> Result<ShowFilter, Synt
     }
     if cursor.take("WHERE") {
         let rest = std::mem::take(&mut cursor.tokens);
-        return tree::condition(rest, meter).map(ShowFilter::Where);
+        return tree::condition(rest, cursor.reading, meter).map(ShowFilter::Where);
     }
     Ok(ShowFilter::None)
 }
 
-struct Cursor<'t, 'q> {
-    tokens: &'t [Token<'q>],
+pub(super) struct Cursor<'t, 'q> {
+    pub(super) tokens: &'t [Token<'q>],
+    pub(super) reading: Reading,
 }
 
 impl<'t, 'q> Cursor<'t, 'q> {
-    fn peek(&self) -> Option<&'t Token<'q>> {
+    pub(super) fn peek(&self) -> Option<&'t Token<'q>> {
         self.tokens.first()
     }
 
-    fn next(&mut self) -> Option<&'t Token<'q>> {
+    pub(super) fn next(&mut self) -> Option<&'t Token<'q>> {
         let (first, rest) = self.tokens.split_first()?;
         self.tokens = rest;
         Some(first)
     }
 
     /// Steps over this word if it comes next.
-    fn take(&mut self, word: &str) -> bool {
+    pub(super) fn take(&mut self, word: &str) -> bool {
         let taken = self.peek().is_some_and(|token| token.is_word(word));
         if taken {
             self.next();
@@ -250,16 +347,33 @@ impl<'t, 'q> Cursor<'t, 'q> {
         taken
     }
 
-    fn expect(&mut self, word: &str) -> Result<(), SyntaxError> {
+    pub(super) fn expect(&mut self, word: &str) -> Result<(), SyntaxError> {
         if self.take(word) { Ok(()) } else { Err(unexpected(self.peek())) }
     }
 
-    fn end(&self) -> Result<(), SyntaxError> {
+    pub(super) fn take_symbol(&mut self, symbol: &str) -> bool {
+        let taken = self.peek().is_some_and(|token| token.is_symbol(symbol));
+        if taken {
+            self.next();
+        }
+        taken
+    }
+
+    /// `READ ONLY` or `READ WRITE`.
+    pub(super) fn read_only(&mut self) -> Result<bool, SyntaxError> {
+        self.expect("READ")?;
+        if self.take("ONLY") {
+            return Ok(true);
+        }
+        self.expect("WRITE").map(|()| false)
+    }
+
+    pub(super) fn end(&self) -> Result<(), SyntaxError> {
         self.peek().map_or(Ok(()), |token| Err(unexpected(Some(token))))
     }
 
     /// A name, bare or in any quotes.
-    fn name(&mut self) -> Result<Box<str>, SyntaxError> {
+    pub(super) fn name(&mut self) -> Result<Box<str>, SyntaxError> {
         match self.next() {
             Some(token) if matches!(token.kind, TokenKind::Word | TokenKind::Name | TokenKind::Text) => {
                 Ok(token.text.as_ref().into())
@@ -340,8 +454,7 @@ impl<'t, 'q> Cursor<'t, 'q> {
     fn limit(&mut self) -> Result<(), SyntaxError> {
         if self.take("LIMIT") {
             self.value()?;
-            if self.peek().is_some_and(|token| token.is_symbol(",")) {
-                self.next();
+            if self.take_symbol(",") || self.take("OFFSET") {
                 self.value()?;
             }
         }

@@ -3,18 +3,19 @@
 use std::ops::Range;
 
 use super::SyntaxError;
+use super::modes::Reading;
 use super::scanner::Scanner;
 
 /// The statements of one query, for clients that asked for multi-statements: slices between the semicolons that stand
 /// outside of strings and comments. Slices without any token are left out. The first slice that cannot be scanned is
 /// an error, and the last item.
-pub fn statements(query: &[u8]) -> impl Iterator<Item = Result<&[u8], SyntaxError>> {
-    pieces(query).map(|piece| piece.map(|piece| query.get(piece).unwrap_or_default()))
+pub fn statements(query: &[u8], reading: impl Into<Reading>) -> impl Iterator<Item = Result<&[u8], SyntaxError>> {
+    pieces(query, reading).map(|piece| piece.map(|piece| query.get(piece).unwrap_or_default()))
 }
 
 /// The same as places in the query.
-pub fn pieces(query: &[u8]) -> Pieces<'_> {
-    Pieces { length: query.len(), from: 0, scanner: Scanner::new(query), done: false }
+pub fn pieces(query: &[u8], reading: impl Into<Reading>) -> Pieces<'_> {
+    Pieces { length: query.len(), from: 0, scanner: Scanner::new(query, reading.into()), done: false }
 }
 
 /// The iterator of [`pieces`].

@@ -12,8 +12,11 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
     /// A number with its sign, never in quotes.
     Number(Cow<'a, str>),
-    /// Only a bound parameter can be NULL. It stands for a value that is not there.
+    /// Only a bound parameter and a variable can be NULL. It stands for a value that is not there.
     Null,
+    /// What the session knows when the statement begins: `@name`, `@@name`, or a function without parentheses such as
+    /// `CURRENT_TIMESTAMP`. [`Statement::settle`] puts the value here.
+    Late(Cow<'a, str>),
     /// The n-th `?`, counted from 0, before [`Prepared::bind`].
     Placeholder(usize),
     /// In a condition: what functions and operators make of values alone, such as `UNIX_TIMESTAMP() - 60`. A plan computes
@@ -22,11 +25,11 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// The text it stands for; `None` for NULL, for a placeholder without a value and for what is not computed yet.
+    /// The text it stands for; `None` for NULL and for what has no value yet or is not computed yet.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Number(text) => Some(text),
-            Self::Null | Self::Placeholder(_) | Self::Computed(_) => None,
+            Self::Null | Self::Late(_) | Self::Placeholder(_) | Self::Computed(_) => None,
         }
     }
 
@@ -35,6 +38,7 @@ impl Value<'_> {
             Self::Text(text) => Value::Text(text.into_owned().into()),
             Self::Number(text) => Value::Number(text.into_owned().into()),
             Self::Null => Value::Null,
+            Self::Late(word) => Value::Late(word.into_owned().into()),
             Self::Placeholder(place) => Value::Placeholder(place),
             Self::Computed(scalar) => Value::Computed(scalar),
         }
@@ -123,15 +127,69 @@ pub enum Statement {
         table: TableName<'static>,
         filter: ShowFilter,
     },
-    /// SET in any form: accepted, without effect.
-    Set,
-    /// BEGIN, COMMIT and the like: accepted, without effect; every statement is its own transaction.
-    Transaction,
+    /// One that names a variable or asks what the statement before did: to be planned when it begins.
+    Late(Box<Statement>),
+    /// One by one, in this order.
+    Set(Vec<Assignment>),
+    /// BEGIN, COMMIT and the like. Every statement is its own transaction; the session tells what MySQL's would.
+    Transaction(Transaction),
     Use(Box<str>),
     /// KILL of a connection. KILL QUERY is [`Statement::KillQuery`].
     Kill(Value<'static>),
     /// Accepted, without effect: no statement runs long enough to be stopped.
     KillQuery,
+}
+
+/// What a word about transactions asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transaction {
+    /// `None`: as the session was told.
+    Begin {
+        read_only: Option<bool>,
+    },
+    /// `chain`: another one begins; `release`: the session ends.
+    Commit {
+        chain: bool,
+        release: bool,
+    },
+    Rollback {
+        chain: bool,
+        release: bool,
+    },
+    /// SAVEPOINT and RELEASE SAVEPOINT: there is nothing to go back to.
+    Savepoint,
+    RollbackToSavepoint,
+    /// UNLOCK TABLES: nothing was locked.
+    Unlock,
+}
+
+/// One assignment of a SET.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    pub target: Target,
+    pub value: Assigned,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `@name`, lower case, with its sign.
+    User(Box<str>),
+    /// A variable of the session, lower case, without signs and scope.
+    System(Box<str>),
+    /// NAMES and CHARACTER SET: all text is UTF-8 whatever is said.
+    CharacterSet,
+    /// Of the next transaction only.
+    NextTransaction(Box<str>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Assigned {
+    /// The word DEFAULT.
+    Default,
+    /// A bare word, such as ON.
+    Word(Box<str>),
+    /// The first value of its first row.
+    Query(Box<catalog::Query>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,8 +349,8 @@ pub enum Subject {
     Nothing(&'static str),
     /// SHOW CREATE of something that this server does not have.
     Absent(&'static str),
-    /// Also SHOW ERRORS.
     Warnings,
+    Errors,
     /// `SHOW COUNT(*) WARNINGS` and `ERRORS`; the text is the heading.
     WarningCount(&'static str),
     Engines,
@@ -347,7 +405,7 @@ impl Prepared {
         // Of an expression there is also the heading.
         let bytes = size_of::<Self>().saturating_add(text_bytes.saturating_mul(2));
         // Its tree has whole queries in it.
-        let token_bytes = if matches!(statement, Statement::Catalog(_)) { CATALOG_TOKEN_BYTES } else { TOKEN_BYTES };
+        let token_bytes = if statement.holds_queries() { CATALOG_TOKEN_BYTES } else { TOKEN_BYTES };
         Self { statement, placeholders, tokens, bytes: bytes.saturating_add(tokens.saturating_mul(token_bytes)) }
     }
 
@@ -362,10 +420,8 @@ impl Prepared {
 
     /// Whether its answer has rows.
     pub fn gives_rows(&self) -> bool {
-        matches!(
-            self.statement,
-            Statement::Select(_) | Statement::Catalog(_) | Statement::Show(_) | Statement::Describe { .. }
-        )
+        let said = if let Statement::Late(said) = &self.statement { said } else { &self.statement };
+        matches!(said, Statement::Select(_) | Statement::Catalog(_) | Statement::Show(_) | Statement::Describe { .. })
     }
 
     pub fn placeholders(&self) -> usize {
@@ -393,6 +449,14 @@ impl Prepared {
 }
 
 impl Statement {
+    fn holds_queries(&self) -> bool {
+        match self {
+            Self::Catalog(_) | Self::Set(_) => true,
+            Self::Late(statement) => statement.holds_queries(),
+            _ => false,
+        }
+    }
+
     /// Puts this database before the names of tables that a session statement asks about, where none is named.
     pub(super) fn complete_names(&mut self, name: &'static str) {
         match self {
@@ -412,6 +476,22 @@ impl Statement {
         }
     }
 
+    /// Whether it says how the text behind it is to be read.
+    pub fn sets_modes(&self) -> bool {
+        let sets =
+            |assignment: &Assignment| matches!(&assignment.target, Target::System(name) if &**name == "sql_mode");
+        matches!(self, Self::Set(assignments) if assignments.iter().any(sets))
+    }
+
+    /// Puts values where [`Value::Late`] stands.
+    pub fn settle(&mut self, mut value_of: impl FnMut(&str) -> Value<'static>) {
+        self.each_value(&mut |value| {
+            if let Value::Late(word) = value {
+                *value = value_of(word);
+            }
+        });
+    }
+
     /// Whether a condition has something to compute.
     pub fn computes(&self) -> bool {
         match self {
@@ -426,7 +506,15 @@ impl Statement {
     /// Every value that is not within one that is computed.
     pub fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
         match self {
-            Self::Empty | Self::Set | Self::Transaction | Self::Use(_) | Self::KillQuery => {}
+            Self::Empty | Self::Transaction(_) | Self::Use(_) | Self::KillQuery => {}
+            Self::Late(statement) => statement.each_value(visit),
+            Self::Set(assignments) => {
+                for Assignment { value, .. } in assignments {
+                    if let Assigned::Query(query) = value {
+                        query.each_value(visit);
+                    }
+                }
+            }
             Self::Insert(insert) => insert.values.iter_mut().for_each(visit),
             Self::Upsert { insert, updates } => {
                 insert.values.iter_mut().for_each(&mut *visit);

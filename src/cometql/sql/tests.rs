@@ -43,7 +43,7 @@ fn one_unpaired_quote_at_the_very_end_is_ignored() {
     for end in [";'", "; '", "'", " ' \n", ";\"", ";;' "] {
         assert_eq!(parse(&format!("{whole}{end}"), StringEscapes::Mysql), expected, "{end}");
     }
-    let pieces: Vec<&[u8]> = statements(b"SELECT 1; SELECT 2;'").map(Result::unwrap).collect();
+    let pieces: Vec<&[u8]> = statements(b"SELECT 1; SELECT 2;'", StringEscapes::Mysql).map(Result::unwrap).collect();
     assert_eq!(pieces, [&b"SELECT 1"[..], b" SELECT 2"]);
     // A text that was cut off within a value, a second quote, or anything behind the quote is a mistake.
     for text in [
@@ -142,11 +142,12 @@ fn splitting() {
         ("", &[]),
         (";", &[]),
     ] {
-        let got: Vec<_> =
-            statements(query.as_bytes()).map(|slice| std::str::from_utf8(slice.unwrap()).unwrap()).collect();
+        let got: Vec<_> = statements(query.as_bytes(), StringEscapes::Mysql)
+            .map(|slice| std::str::from_utf8(slice.unwrap()).unwrap())
+            .collect();
         assert_eq!(got, expected, "{query}");
     }
-    let mut unclosed = statements(b"a; 'b");
+    let mut unclosed = statements(b"a; 'b", StringEscapes::Mysql);
     assert_eq!(unclosed.next(), Some(Ok(&b"a"[..])));
     assert_eq!(unclosed.next(), Some(Err(SyntaxError::UnclosedQuote)));
     assert_eq!(unclosed.next(), None);
@@ -219,6 +220,8 @@ fn hostile_nesting() {
         format!("SELECT 1{}", " UNION SELECT 1".repeat(190)),
         format!("SELECT {}", "CASE ".repeat(300)),
         format!("SELECT {}", "CASE WHEN ".repeat(190)),
+        format!("SELECT {}1", "CASE WHEN 1 + 1 + 1 THEN 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + ".repeat(90)),
+        format!("SELECT 1{}", ", 'x' AS y".repeat(9_000)),
         format!("SELECT {}", "INTERVAL ".repeat(300)),
         format!("SELECT {}", "CAST(".repeat(15)),
         format!("SELECT {}", "IF(current_time(".repeat(7)),
@@ -242,6 +245,13 @@ fn hostile_nesting() {
         format!("SELECT 1 FROM mysql.t WHERE {}a = 1", "a = 1 OR ".repeat(90)),
         format!("SELECT 1 FROM mysql.t WHERE {}1{}", "(".repeat(15), ")".repeat(15)),
         format!("SELECT 1 {}", "+ 1 ".repeat(190)),
+        // What is listed side by side is not deep.
+        format!("SELECT 1{}", " UNION SELECT 1".repeat(120)),
+        format!("SELECT 'a' AS a, - 1 AS b{}", " UNION ALL SELECT 'x' AS y, NULL AS z".repeat(100)),
+        format!("SELECT 1{}", ", 'x' AS y".repeat(1_000)),
+        format!("SELECT CASE 'x' {} ELSE 0 END AS c", "WHEN 'y' THEN @d := 1 + 2 ".repeat(500)),
+        format!("SELECT 1 FROM mysql.t WHERE a IN (1{})", ", 1 + 1".repeat(1_000)),
+        format!("SET @x = 1{}", ", @y = 2".repeat(200)),
         format!("INSERT INTO t VALUES {}(1)", "(1),".repeat(many / 4)),
         format!("INSERT INTO t VALUES ({}1)", "1,".repeat(many)),
         format!("DELETE FROM t WHERE a IN ({}1)", "'x',".repeat(many)),
@@ -427,6 +437,22 @@ proptest! {
         prop_assert_eq!(selected(&query, StringEscapes::Legacy), expected);
     }
 
+    /// A client that set this mode doubles quotes and leaves backslashes alone.
+    #[test]
+    fn without_escapes_a_backslash_is_a_character(text in spiky_text(), legacy: bool) {
+        let escapes = if legacy { StringEscapes::Legacy } else { StringEscapes::Mysql };
+        let reading = Reading { escapes, modes: Modes::NO_BACKSLASH_ESCAPES };
+        let literal = format!("'{}'", text.replace('\'', "''"));
+        let query = format!("INSERT INTO t (a, b) VALUES ({literal}, 'behind')");
+        let fast = fast::insert(query.as_bytes(), reading);
+        let texts: Vec<_> = fast.iter().flat_map(|insert| &insert.values).filter_map(Value::text).collect();
+        prop_assert_eq!(texts, [text.as_str(), "behind"]);
+        let parsed = parse(&query, reading).map(|statement| matches!(statement, Statement::Insert(_)));
+        prop_assert_eq!(parsed, Ok(true));
+        let two = format!("SELECT {literal}; SELECT 1");
+        prop_assert_eq!(statements(two.as_bytes(), reading).count(), 2);
+    }
+
     #[test]
     fn both_paths_agree_on_inserts(
         rows in (1_usize..4).prop_flat_map(|width| prop::collection::vec(prop::collection::vec(value_literal(), width), 1..4)),
@@ -452,6 +478,13 @@ proptest! {
         for escapes in [StringEscapes::Mysql, StringEscapes::Legacy] {
             let fast = fast::insert(query.as_bytes(), escapes).map(|insert| Statement::Insert(insert.into_owned()));
             prop_assert_eq!(fast, parse(&query, escapes).ok());
+            // In another mode the same text may be another one, with a quote too many, which the fast path leaves alone.
+            for modes in ["NO_BACKSLASH_ESCAPES", "ANSI"].map(|list| Modes::parse(list).unwrap()) {
+                let reading = Reading { escapes, modes };
+                if let Some(fast) = fast::insert(query.as_bytes(), reading) {
+                    prop_assert_eq!(Ok(Statement::Insert(fast.into_owned())), parse(&query, reading));
+                }
+            }
         }
     }
 
@@ -482,7 +515,7 @@ proptest! {
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         let _ = fast::insert(&bytes, StringEscapes::Mysql);
         let _ = cluster_prefix(&bytes);
-        let joined: usize = statements(&bytes).filter_map(Result::ok).map(<[u8]>::len).sum();
+        let joined: usize = statements(&bytes, StringEscapes::Mysql).filter_map(Result::ok).map(<[u8]>::len).sum();
         prop_assert!(joined <= bytes.len());
     }
 
@@ -491,7 +524,7 @@ proptest! {
     fn joined_statements_come_apart(texts in prop::collection::vec(spiky_text(), 1..5), doubled: bool) {
         let written: Vec<_> = texts.iter().map(|text| format!("SELECT {}", escaped(text, '\'', doubled))).collect();
         let query = written.join(";");
-        let slices: Vec<_> = statements(query.as_bytes()).map(|slice| slice.unwrap().to_vec()).collect();
+        let slices: Vec<_> = statements(query.as_bytes(), StringEscapes::Mysql).map(|slice| slice.unwrap().to_vec()).collect();
         let expected: Vec<_> = written.iter().map(|text| text.as_bytes().to_vec()).collect();
         prop_assert_eq!(slices, expected);
     }

@@ -3,6 +3,7 @@
 //! Every struct of the tree is taken apart field by field: a clause that CometQL does not have is refused by
 //! name and never ignored, and a new field of a newer sqlparser does not compile until somebody has looked at it.
 
+mod assign;
 mod catalog;
 mod expression;
 pub(super) mod metered;
@@ -16,10 +17,12 @@ use sqlparser::parser::{Parser, ParserError};
 use self::expression::{Scope, condition_of, item, value};
 use self::metered::Metered;
 use self::tokens::Dialect;
+use super::catalog::Query;
 use super::lexer::Token;
 use super::meter::Meter;
 use super::statement::{Condition, Delete, Insert, Limit, Order, Select, Statement, Summary, TableName, Update};
-use super::{Names, SCHEMA, SyntaxError};
+use super::words::is_session_word;
+use super::{Names, Reading, SCHEMA, SyntaxError};
 
 /// How deep sqlparser may call itself. Our deepest statement needs a handful of levels; each costs kilobytes of stack.
 const RECURSION_MAX: usize = 32;
@@ -29,28 +32,33 @@ const RECURSION_MAX: usize = 32;
 /// A SELECT takes rows by key, or is about the server's own tables. One without a table that is more than a list of names
 /// and functions is computed like the latter. Which of the two is known before anything is parsed, but for the names of a
 /// session that has chosen `information_schema`: there a SELECT may be parsed twice.
-pub(super) fn statement(tokens: &[Token<'_>], names: Names, meter: &Meter) -> Result<Statement, SyntaxError> {
+pub(super) fn statement(
+    tokens: &[Token<'_>],
+    reading: Reading,
+    names: Names,
+    meter: &Meter,
+) -> Result<Statement, SyntaxError> {
     let asks = tokens.first().is_some_and(|token| token.is_word("SELECT") || token.is_symbol("("));
     let about_catalog = catalog::is_about_catalog(tokens);
     if !asks {
         // Nothing is written to the server's own tables.
         refuse(about_catalog, "this statement about the server's own tables")?;
-        return about_rows(tokens, meter);
+        return about_rows(tokens, reading, meter);
     }
     let has_table = tokens.iter().any(|token| token.is_any_word(&["FROM", "INTO"]));
     if has_table && !about_catalog && names == Names::CometQl {
-        return about_rows(tokens, meter);
+        return about_rows(tokens, reading, meter);
     }
     // In rows, the word null is a text; where something is computed, it is NULL.
     let computes_null = !has_table && tokens.iter().any(|token| token.is_word("NULL"));
-    let query = match parsed(tokens, Dialect::Sql, meter) {
+    let query = match parsed(tokens, reading, Dialect::Sql, meter) {
         Ok(ast::Statement::Query(query)) => query,
         Ok(_) => return Err(SyntaxError::Unsupported("this statement about the server's own tables")),
         // In CometQL's lists of values keywords are texts.
-        Err(_) if has_table && !about_catalog => return about_rows(tokens, meter),
+        Err(_) if has_table && !about_catalog => return about_rows(tokens, reading, meter),
         Err(error) => return Err(error),
     };
-    if !has_table && !computes_null && plain::is_plain(&query) {
+    if !has_table && !computes_null && !assign::assigns(tokens) && plain::is_plain(&query) {
         return select(*query).map(Statement::Select);
     }
     let mut query = catalog::query(*query).map(Box::new);
@@ -58,14 +66,22 @@ pub(super) fn statement(tokens: &[Token<'_>], names: Names, meter: &Meter) -> Re
         // A query that names no table without its database is the same statement everywhere.
         let completed = query.as_mut().is_ok_and(|query| query.complete_names(SCHEMA));
         if !completed && !about_catalog {
-            return about_rows(tokens, meter);
+            return about_rows(tokens, reading, meter);
         }
     }
     query.map(Statement::Catalog)
 }
 
-fn about_rows(tokens: &[Token<'_>], meter: &Meter) -> Result<Statement, SyntaxError> {
-    match parsed(tokens, Dialect::CometQl, meter)? {
+/// A SELECT without a table that is computed.
+pub(super) fn computed(tokens: &[Token<'_>], reading: Reading, meter: &Meter) -> Result<Box<Query>, SyntaxError> {
+    match parsed(tokens, reading, Dialect::Sql, meter)? {
+        ast::Statement::Query(query) => catalog::query(*query).map(Box::new),
+        _ => Err(SyntaxError::Unsupported("this value")),
+    }
+}
+
+fn about_rows(tokens: &[Token<'_>], reading: Reading, meter: &Meter) -> Result<Statement, SyntaxError> {
+    match parsed(tokens, reading, Dialect::CometQl, meter)? {
         ast::Statement::Query(query) => select(*query).map(Statement::Select),
         ast::Statement::Insert(tree) => upsert(tree),
         ast::Statement::Delete(tree) => delete(tree).map(Statement::Delete),
@@ -74,21 +90,28 @@ fn about_rows(tokens: &[Token<'_>], meter: &Meter) -> Result<Statement, SyntaxEr
     }
 }
 
-fn parsed(tokens: &[Token<'_>], written: Dialect, meter: &Meter) -> Result<ast::Statement, SyntaxError> {
+fn parsed(
+    tokens: &[Token<'_>],
+    reading: Reading,
+    written: Dialect,
+    meter: &Meter,
+) -> Result<ast::Statement, SyntaxError> {
     fn whole(parser: &mut Parser<'_>) -> Result<ast::Statement, ParserError> {
         parser.parse_statement()
     }
-    read(tokens, written, meter, whole)
+    let calls = if written == Dialect::Sql && assign::assigns(tokens) { Some(assign::as_calls(tokens)) } else { None };
+    read(calls.as_deref().unwrap_or(tokens), reading, written, meter, whole)
 }
 
 /// What `parse` makes of all tokens.
 fn read<T>(
     tokens: &[Token<'_>],
+    reading: Reading,
     written: Dialect,
     meter: &Meter,
     parse: fn(&mut Parser<'_>) -> Result<T, ParserError>,
 ) -> Result<T, SyntaxError> {
-    let converted = tokens::convert(tokens, written)?;
+    let converted = tokens::convert(tokens, reading, written)?;
     meter.tokens(converted.len());
     let dialect = Metered::new(converted.len());
     recursive::set_minimum_stack_size(STACK_MIN);
@@ -104,16 +127,17 @@ fn read<T>(
 }
 
 /// The condition behind the WHERE of a SHOW.
-pub(super) fn condition(tokens: &[Token<'_>], meter: &Meter) -> Result<Condition, SyntaxError> {
+pub(super) fn condition(tokens: &[Token<'_>], reading: Reading, meter: &Meter) -> Result<Condition, SyntaxError> {
     fn whole(parser: &mut Parser<'_>) -> Result<Expr, ParserError> {
         parser.parse_expr()
     }
-    condition_of(read(tokens, Dialect::CometQl, meter, whole)?, &Scope::default())
+    condition_of(read(tokens, reading, Dialect::CometQl, meter, whole)?, &Scope::default())
 }
 
 /// So much stack is left, or a new one is taken, where sqlparser reads a query or an expression within another. What lies
-/// between two such places takes up to 400 KiB in a build without optimisations, and its own default is 128 KiB.
-const STACK_MIN: usize = 512 * 1024;
+/// between two such places, where it copies the tree of a chain of operators, takes up to 900 KiB in a build without
+/// optimisations, and its own default is 128 KiB.
+const STACK_MIN: usize = 1024 * 1024;
 
 fn at_end(parser: &Parser<'_>) -> Result<(), SyntaxError> {
     let next = &parser.peek_token_ref().token;
@@ -412,7 +436,9 @@ fn update(tree: ast::Update) -> Result<Update, SyntaxError> {
     /// A bare word stands for itself elsewhere; here it would name the old value, which is not known.
     fn updated(tree: Expr) -> Result<super::Value<'static>, SyntaxError> {
         match tree {
-            Expr::Identifier(_) => Err(SyntaxError::Unsupported("a column set to another column's value")),
+            Expr::Identifier(name) if name.quote_style.is_some() || !is_session_word(&name.value) => {
+                Err(SyntaxError::Unsupported("a column set to another column's value"))
+            }
             Expr::Value(literal) if literal.value == ast::Value::Null => Ok(super::Value::Null),
             other => value(other),
         }

@@ -21,7 +21,7 @@ use super::capabilities::Capabilities;
 use super::command::{self, BODY_TOO_LONG, Command, SMALL_BODY_MAX, UNKNOWN_OPTION, number};
 use super::login::{self, Login, Method, Salt, Verdict};
 use super::payload::{HEAD, Payloads, Step, TooLarge};
-use super::reply::{PausedRows, Reply, RowWriter};
+use super::reply::{PausedRows, Reply, RowWriter, StatusFlags};
 use super::statement::Statements;
 use super::{Limits, ServerSettings, code};
 
@@ -103,6 +103,8 @@ pub struct Connection {
     sequence: u8,
     /// What both sides know. Empty before login.
     capabilities: Capabilities,
+    /// What every answer says of the session.
+    status: StatusFlags,
     payloads: Payloads,
     /// `None` while no statement is open.
     statements: Option<Box<Statements>>,
@@ -121,6 +123,7 @@ impl Connection {
             proved: false,
             sequence: 0,
             capabilities: Capabilities::default(),
+            status: StatusFlags::default(),
             payloads: Payloads::default(),
             statements: None,
         }
@@ -137,13 +140,17 @@ impl Connection {
         self.id
     }
 
+    /// What every answer begun from now on says of the session.
+    pub fn set_status(&mut self, status: StatusFlags) {
+        self.status = status;
+    }
+
     /// Appends the first packet of all.
     ///
     /// Shape: 10, version NUL, id (4), salt (8) and 0, flags (low 2), character set, status (2), flags (high 2), 21,
     /// ten zeros, salt (12) NUL, plugin NUL.
     pub fn greeting(&mut self, settings: &ServerSettings<'_>, out: &mut Vec<u8>) {
         const CHARSET: u8 = 45;
-        const STATUS: u16 = 0x0002;
         const AUTH_LENGTH: u8 = Salt::LENGTH as u8 + 1;
         self.method = settings.method;
         self.tls_offered = settings.tls;
@@ -161,7 +168,7 @@ impl Connection {
             out.push(0);
             put_u16(out, low);
             out.push(CHARSET);
-            put_u16(out, STATUS);
+            put_u16(out, self.status.bits());
             put_u16(out, high);
             out.push(AUTH_LENGTH);
             out.extend_from_slice(&[0; 10]);
@@ -370,7 +377,7 @@ impl Connection {
     /// Asks for another response. The caller remembers user and database of the login meanwhile.
     pub fn switch_plugin(&mut self, method: Method, out: &mut Vec<u8>) {
         debug_assert_eq!(self.state, State::Verdict);
-        let mut reply = Reply::new(out, self.sequence, self.capabilities);
+        let mut reply = Reply::new(out, self.sequence, self.capabilities, self.status);
         reply.switch_plugin(method.plugin(), self.salt.bytes());
         self.sequence = reply.sequence();
         self.state = State::SwitchResponse;
@@ -379,7 +386,7 @@ impl Connection {
     /// Says OK to a login that proved the password by this method.
     pub fn accept(&mut self, method: Method, out: &mut Vec<u8>) {
         debug_assert_eq!(self.state, State::Verdict);
-        let mut reply = Reply::new(out, self.sequence, self.capabilities);
+        let mut reply = Reply::new(out, self.sequence, self.capabilities, self.status);
         if method == Method::CachingSha2 {
             reply.fast_accepted();
         }
@@ -397,7 +404,7 @@ impl Connection {
 
     /// Says why a login is refused. Nothing is read any more; the caller closes.
     pub fn refuse(&mut self, code: u16, text: &str, out: &mut Vec<u8>) {
-        Reply::new(out, self.sequence, self.capabilities).error(code, text);
+        Reply::new(out, self.sequence, self.capabilities, self.status).error(code, text);
         self.close();
     }
 
@@ -431,7 +438,7 @@ impl Connection {
 
     /// Begins the answer to the command with this sequence number.
     pub fn reply<'a>(&self, sequence: u8, out: &'a mut Vec<u8>) -> Reply<'a> {
-        Reply::new(out, sequence, self.capabilities)
+        Reply::new(out, sequence, self.capabilities, self.status)
     }
 
     /// Goes on with a result set begun in an earlier turn.

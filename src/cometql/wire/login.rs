@@ -194,13 +194,21 @@ impl<'a> Login<'a> {
         }
         match self.plugin.map(Method::of_plugin) {
             // Whatever it sent was not made for us.
-            Some(None) => Verdict::SwitchPlugin(Method::Native),
+            Some(None) => Verdict::SwitchPlugin(self.method_beside()),
             // It holds a salt back that was meant for another method, and waits for one of its own.
             Some(Some(method)) if self.auth.is_empty() && self.waits_for_salt(method, advertised) => {
                 Verdict::SwitchPlugin(method)
             }
             _ => check(self.auth, salt, password),
         }
+    }
+
+    /// A method that a client knows besides the one it tried, which is none of ours. Those of MySQL's own newer methods have
+    /// perhaps dropped the oldest one; all others have it.
+    fn method_beside(&self) -> Method {
+        const NEWER: [&[u8]; 3] = [b"sha256_password", b"authentication_", b"mysql_clear_password"];
+        let newer = self.plugin.is_some_and(|name| NEWER.iter().any(|known| name.starts_with(known)));
+        if newer { Method::CachingSha2 } else { Method::Native }
     }
 
     fn waits_for_salt(&self, method: Method, advertised: Method) -> bool {

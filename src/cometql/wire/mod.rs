@@ -35,7 +35,7 @@ pub use connection::{Connection, Event, Fatal};
 pub use login::{Login, Method, Salt, Verdict};
 pub use parameter::{Parameter, TemporalText};
 pub use payload::BORROWED_MAX;
-pub use reply::{Column, ColumnKind, PausedRows, Reply, RowWriter};
+pub use reply::{Column, ColumnKind, PausedRows, Reply, RowWriter, StatusFlags};
 pub use statement::{Execute, Parameters};
 
 /// What the greeting says unless the configuration says otherwise. It begins with digits because two Python drivers

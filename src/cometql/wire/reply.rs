@@ -6,9 +6,39 @@ use super::bytes::{put_length, put_length_bytes, put_packet, put_u16, put_u32};
 use super::capabilities::Capabilities;
 use super::code;
 
-/// Autocommit. Never the flag for "no backslash escapes": clients choose their way of escaping by it.
-const STATUS: u16 = 0x0002;
-const STATUS_MORE_RESULTS: u16 = 0x0008;
+/// What OK packets and the ends of lists say of the session. Clients act on it: by one flag they choose their way of
+/// escaping, by another whether there is a transaction to commit.
+///
+/// Source: "Status Flags" of the `MySQL` protocol documentation; the last one is `MariaDB`'s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusFlags(u16);
+
+impl StatusFlags {
+    pub const IN_TRANSACTION: Self = Self(0x0001);
+    pub const AUTOCOMMIT: Self = Self(0x0002);
+    const MORE_RESULTS: Self = Self(0x0008);
+    pub const NO_BACKSLASH_ESCAPES: Self = Self(0x0200);
+    pub const ANSI_QUOTES: Self = Self(0x8000);
+
+    pub fn put(&mut self, flag: Self, on: bool) {
+        if on {
+            self.0 |= flag.0;
+        } else {
+            self.0 &= !flag.0;
+        }
+    }
+
+    pub(super) fn bits(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for StatusFlags {
+    /// Of a session that has said nothing yet.
+    fn default() -> Self {
+        Self::AUTOCOMMIT
+    }
+}
 
 /// The longest error text clients have room for, in bytes.
 const ERROR_TEXT_MAX: usize = 511;
@@ -121,11 +151,12 @@ pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     sequence: u8,
     capabilities: Capabilities,
+    status: StatusFlags,
 }
 
 impl<'a> Reply<'a> {
-    pub(super) fn new(out: &'a mut Vec<u8>, sequence: u8, capabilities: Capabilities) -> Self {
-        Self { out, sequence, capabilities }
+    pub(super) fn new(out: &'a mut Vec<u8>, sequence: u8, capabilities: Capabilities, status: StatusFlags) -> Self {
+        Self { out, sequence, capabilities, status }
     }
 
     /// The last number used, by the client or by this reply.
@@ -135,7 +166,12 @@ impl<'a> Reply<'a> {
 
     /// Shape: 0, affected rows, insert id (length-encoded), status (2), warnings (2).
     pub fn ok(&mut self, affected: u64, insert_id: u64, more: bool) {
-        self.put_ok(0, affected, insert_id, more);
+        self.ok_warning(affected, insert_id, 0, more);
+    }
+
+    /// The same with so many warnings, which SHOW WARNINGS lists.
+    pub fn ok_warning(&mut self, affected: u64, insert_id: u64, warnings: u16, more: bool) {
+        self.put_ok(0, affected, insert_id, warnings, more);
     }
 
     /// Shape: 255, code (2), `#` and the state (5), text. A text beyond 511 bytes is cut.
@@ -236,25 +272,33 @@ impl<'a> Reply<'a> {
         }
     }
 
-    fn put_ok(&mut self, first: u8, affected: u64, insert_id: u64, more: bool) {
+    fn put_ok(&mut self, first: u8, affected: u64, insert_id: u64, warnings: u16, more: bool) {
+        let status = self.status_with(more);
         self.packet(|out| {
             out.push(first);
             put_length(out, affected);
             put_length(out, insert_id);
-            put_u16(out, status(more));
-            put_u16(out, 0);
+            put_u16(out, status);
+            put_u16(out, warnings);
         });
     }
 
     fn put_end(&mut self, more: bool) {
         if self.capabilities.has(Capabilities::DEPRECATE_EOF) {
-            return self.put_ok(0xfe, 0, 0, more);
+            return self.put_ok(0xfe, 0, 0, 0, more);
         }
+        let status = self.status_with(more);
         self.packet(|out| {
             out.push(0xfe);
             put_u16(out, 0);
-            put_u16(out, status(more));
+            put_u16(out, status);
         });
+    }
+
+    fn status_with(&self, more: bool) -> u16 {
+        let mut status = self.status;
+        status.put(StatusFlags::MORE_RESULTS, more);
+        status.bits()
     }
 
     /// Asks the client to prove itself by another method. Shape: 254, plugin NUL, salt NUL.
@@ -276,10 +320,6 @@ impl<'a> Reply<'a> {
     fn packet(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.sequence = put_packet(self.out, self.sequence, write);
     }
-}
-
-fn status(more: bool) -> u16 {
-    if more { STATUS | STATUS_MORE_RESULTS } else { STATUS }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

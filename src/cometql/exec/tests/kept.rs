@@ -95,7 +95,7 @@ fn prepared_statements_of_all_sessions_have_a_bound() {
     assert!((8..=13).contains(&prepared), "{prepared}");
     // The other session has its share of what is full.
     let session = bench.exec.session(id(0)).unwrap();
-    assert!(session.prepared_bytes > 50_000);
+    assert!(session.prepared_bytes() > 50_000);
     let other = bench.exec.take(id(1)).unwrap();
     assert!(bench.exec.has_room_for_prepared(&other, 40_000) && !bench.exec.has_room_for_prepared(&other, 60_000));
     bench.exec.put_back(other);

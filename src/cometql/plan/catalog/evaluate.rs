@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::super::like::Effort;
+use super::super::memory::Variable;
 use super::super::rows::{ResultColumn, ResultSet, Row};
 use super::super::scalars::{self, Field, boolean, compare, gives_number, is_among, is_true, number, truth};
 use super::super::{Figures, find_column, rows::too_large};
 use super::views::{self, Rows, View};
-use super::{Catalog, figures, find};
+use super::{Assignments, Catalog, figures, find};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::catalog::{Block, Entry, Joined, On, Query, Relation, Scalar};
 use crate::cometql::sql::{Limit, Value};
@@ -37,6 +38,8 @@ pub(super) struct Evaluation<'c> {
     effort: Effort,
     /// By view: a subquery may ask for it again with every row.
     loaded: BTreeMap<&'static str, Rc<Vec<Vec<Field>>>>,
+    /// The variables that the query sets, as they are now.
+    assigned: Assignments,
 }
 
 /// A column that can be named.
@@ -93,13 +96,14 @@ impl<'c> Evaluation<'c> {
             bytes: BYTES_MAX,
             effort: Effort::new(LIKE_STEPS_MAX),
             loaded: BTreeMap::new(),
+            assigned: catalog.assigned.clone(),
         }
     }
 
-    /// The answer, and how many steps that took.
-    pub(super) fn answer(mut self) -> (Result<ResultSet, Error>, u32) {
+    /// The answer, how many steps that took, and what the variables are then.
+    pub(super) fn answer(mut self) -> (Result<ResultSet, Error>, u32, Assignments) {
         let answer = self.result();
-        (answer, STEPS_MAX - self.steps)
+        (answer, STEPS_MAX - self.steps, self.assigned)
     }
 
     fn result(&mut self) -> Result<ResultSet, Error> {
@@ -431,12 +435,36 @@ impl<'c> Evaluation<'c> {
     fn compute(&mut self, scalar: &Scalar, scope: &Scope<'_>) -> Result<Field, Error> {
         Ok(match scalar {
             Scalar::Value(value) => value.text().map(|text| Cow::Owned(text.to_owned())),
-            // Those of the session are settled; nobody sets others.
-            Scalar::Variable(_) => None,
+            // All but those that the query sets are settled.
+            Scalar::Variable(name) => {
+                let known = self.assigned.iter().find(|(known, _)| known == name);
+                known.and_then(|(_, set)| set.text.as_deref()).map(|text| Cow::Owned(text.to_owned()))
+            }
             Scalar::Column { table, name } => self.column(table.as_deref(), name, scope)?,
             Scalar::Call { name, arguments } => match (&**name, arguments.as_slice()) {
+                (":=", [Scalar::Variable(name), value]) => {
+                    let number = is_number(value, scope.columns);
+                    let value = self.value(value, scope)?;
+                    self.assign(name, value.clone(), number)?;
+                    value
+                }
                 ("AND", parts) => self.combine(parts, false, scope)?,
                 ("OR", parts) => self.combine(parts, true, scope)?,
+                // What is not chosen is not computed: it may set a variable.
+                ("IF", [condition, yes, no]) => {
+                    let chosen = if is_true(&self.value(condition, scope)?) { yes } else { no };
+                    self.value(chosen, scope)?
+                }
+                ("IFNULL" | "COALESCE", parts @ [_, ..]) => {
+                    let mut first = None;
+                    for part in parts {
+                        first = self.value(part, scope)?;
+                        if first.is_some() {
+                            break;
+                        }
+                    }
+                    first
+                }
                 ("CASE", [pairs @ .., otherwise]) => {
                     let (pairs, _) = pairs.as_chunks::<2>();
                     for [condition, value] in pairs {
@@ -469,6 +497,15 @@ impl<'c> Evaluation<'c> {
                 is_among(&value, &list).map(boolean)
             }
         })
+    }
+
+    /// Each value is charged as if it were held: whoever sets one in each row makes so many texts.
+    fn assign(&mut self, name: &str, value: Field, number: bool) -> Result<(), Error> {
+        self.step(value.as_ref().map_or(0, |text| text.len()) / BYTES_PER_STEP)?;
+        if let Some((_, set)) = self.assigned.iter_mut().find(|(known, _)| &**known == name) {
+            *set = Variable::new(value, number);
+        }
+        Ok(())
     }
 
     fn combine(&mut self, parts: &[Scalar], decisive: bool, scope: &Scope<'_>) -> Result<Field, Error> {
@@ -652,6 +689,9 @@ fn is_number(scalar: &Scalar, columns: &[Named]) -> bool {
         Scalar::Value(value) => matches!(value, Value::Number(_)),
         Scalar::Column { name, .. } => {
             columns.iter().any(|column| column.number && column.name.eq_ignore_ascii_case(name))
+        }
+        Scalar::Call { name, arguments } if &**name == ":=" => {
+            arguments.last().is_some_and(|value| is_number(value, columns))
         }
         Scalar::Call { name, .. } => gives_number(name),
         Scalar::Aggregate { name, .. } => matches!(&**name, "COUNT" | "SUM" | "AVG"),

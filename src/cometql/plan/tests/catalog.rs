@@ -1,6 +1,7 @@
 //! What graphical clients ask about the server, and the arithmetic behind it.
 
 use super::*;
+use crate::cometql::sql::Reading;
 
 /// The statements of `tools.sql`, each with the columns that it must have and how many rows.
 fn statements() -> Vec<(String, Option<String>)> {
@@ -14,9 +15,15 @@ fn statements() -> Vec<(String, Option<String>)> {
     blocks.filter(|(statement, _)| !statement.trim().is_empty()).collect()
 }
 
-/// Columns and number of rows, as `tools.sql` writes them.
-fn shape(query: &str) -> Result<(String, usize), Error> {
-    let set = match run(query)? {
+/// Columns and number of rows, as `tools.sql` writes them; the session remembers what was set.
+fn shape(query: &str, memory: &mut Memory) -> Result<(String, usize), Error> {
+    let reading = Reading { escapes: StringEscapes::Mysql, modes: memory.modes() };
+    let planned = plan(&parse(query, reading)?, &SessionView { memory, ..session() })?;
+    let set = match planned {
+        Plan::Remember(told) => {
+            *memory = *told;
+            ResultSet::default()
+        }
         Plan::Reply(Reply::Rows(set)) => set,
         Plan::Catalog(catalog) => catalog.answer(&|_| vec![["1"; 8].map(Box::from).into()]).0?,
         Plan::Live(LiveQuery { query, .. }) => query.apply(Vec::new())?,
@@ -29,11 +36,11 @@ fn shape(query: &str) -> Result<(String, usize), Error> {
 
 #[test]
 fn what_tools_ask_when_they_connect_is_answered() {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut memory) = (Vec::new(), Memory::NEW);
     let statements = statements();
     assert!(statements.len() > 100, "{}", statements.len());
     for (statement, wanted) in statements {
-        match (shape(&statement), wanted) {
+        match (shape(&statement, &mut memory), wanted) {
             (Err(error), _) => wrong.push(format!("{statement}\n{error:?}")),
             (Ok((columns, rows)), Some(wanted)) if wanted != columns && wanted != format!("{columns} ({rows})") => {
                 wrong.push(format!("{statement}\n{columns} ({rows})"));

@@ -2,7 +2,8 @@
 
 use sqlparser::ast::{self, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator};
 
-use super::expression::plain_heading;
+use super::assign::ASSIGN;
+use super::expression::{plain_heading, variable_name};
 use super::{identifiers, limit, refuse, refuse_foreign_clauses, table_name};
 use crate::cometql::sql::SyntaxError;
 use crate::cometql::sql::catalog::{Block, Entry, Joined, On, Query, Relation, Scalar};
@@ -22,7 +23,7 @@ const QUERY_DEPTH: usize = 4;
 const CASE_PARTS_MAX: usize = 1_000;
 
 /// SELECTs joined by UNION.
-const BLOCKS_MAX: usize = 32;
+const BLOCKS_MAX: usize = 128;
 
 const EXPRESSION: SyntaxError = SyntaxError::Unsupported("this expression");
 
@@ -211,6 +212,16 @@ fn heading(tree: &Expr) -> Box<str> {
     const HEADING_DEPTH_MAX: usize = 8;
     match tree {
         Expr::Nested(inner) => heading(inner),
+        Expr::Function(function) if function.name.0.first().is_some_and(is_assignment) => match &function.args {
+            FunctionArguments::List(list) => match list.args.as_slice() {
+                [target, FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] => {
+                    let text = format!("{target} {ASSIGN} {}", heading(value));
+                    text.chars().take(CHARACTERS_MAX).collect::<String>().into()
+                }
+                _ => ASSIGN.into(),
+            },
+            _ => ASSIGN.into(),
+        },
         _ => plain_heading(tree).unwrap_or_else(|| {
             if is_shallow(tree, HEADING_DEPTH_MAX) {
                 tree.to_string().chars().take(CHARACTERS_MAX).collect::<String>().into()
@@ -219,6 +230,10 @@ fn heading(tree: &Expr) -> Box<str> {
             }
         }),
     }
+}
+
+fn is_assignment(name: &ast::ObjectNamePart) -> bool {
+    matches!(name, ast::ObjectNamePart::Identifier(name) if name.value == ASSIGN)
 }
 
 /// Whether a tree can be written down: that takes as much stack as reading it.
@@ -301,11 +316,10 @@ fn leaf(tree: Expr) -> Result<Scalar, SyntaxError> {
         }
         Expr::Identifier(name) => Scalar::Column { table: None, name: name.value.into() },
         Expr::CompoundIdentifier(mut parts) => {
-            let variable = parts.first().is_some_and(|first| first.value.starts_with("@@"));
-            let name = parts.pop().ok_or(EXPRESSION)?.value;
-            if variable {
-                return Ok(Scalar::Variable(format!("@@{}", name.to_ascii_lowercase()).into()));
+            if parts.first().is_some_and(|first| first.value.starts_with("@@")) {
+                return Ok(Scalar::Variable(variable_name(&parts).into()));
             }
+            let name = parts.pop().ok_or(EXPRESSION)?.value;
             Scalar::Column { table: parts.pop().map(|table| table.value.into()), name: name.into() }
         }
         // A date is the text that it is written as.
@@ -472,8 +486,9 @@ fn special_call(tree: Expr, depth: usize) -> Result<Scalar, SyntaxError> {
 
 fn operator(operator: &BinaryOperator) -> Result<&'static str, SyntaxError> {
     Ok(match operator {
-        BinaryOperator::And | BinaryOperator::PGOverlap => "AND",
-        BinaryOperator::Or | BinaryOperator::StringConcat => "OR",
+        BinaryOperator::And => "AND",
+        BinaryOperator::Or => "OR",
+        BinaryOperator::StringConcat => "CONCAT",
         BinaryOperator::Eq => "=",
         BinaryOperator::Spaceship => "<=>",
         BinaryOperator::NotEq => "<>",

@@ -5,6 +5,7 @@ use sqlparser::ast::{self, BinaryOperator, Expr, FunctionArg, FunctionArgExpr, F
 use super::catalog;
 use crate::cometql::sql::SyntaxError;
 use crate::cometql::sql::statement::{Condition, Expression, Item, Operator, Value};
+use crate::cometql::sql::words::is_session_word;
 
 /// Under which names a column may be qualified.
 #[derive(Clone, Debug, Default)]
@@ -45,20 +46,35 @@ impl Scope {
 pub(super) fn value(tree: Expr) -> Result<Value<'static>, SyntaxError> {
     match tree {
         Expr::Value(literal) => literal_of(literal.value),
+        Expr::Identifier(name) if name.quote_style.is_none() && is_session_word(&name.value) => {
+            Ok(Value::Late(name.value.into()))
+        }
         Expr::Identifier(name) => Ok(Value::Text(name.value.into())),
+        Expr::CompoundIdentifier(parts) if parts.first().is_some_and(|first| first.value.starts_with("@@")) => {
+            Ok(Value::Late(variable_name(&parts).into()))
+        }
+        // CURRENT_TIMESTAMP and the like, without parentheses.
+        Expr::Function(ast::Function { name, args: FunctionArguments::None, .. }) => match name.to_string() {
+            word if is_session_word(&word) => Ok(Value::Late(word.into())),
+            _ => Err(EXPRESSION),
+        },
         Expr::Nested(inner) => value(*inner),
         _ => Err(EXPRESSION),
     }
+}
+
+/// `@@[scope.]name` in lower case; without its scope, unless that is the server.
+pub(super) fn variable_name(parts: &[Ident]) -> String {
+    let name = parts.last().map_or_else(String::new, |name| name.value.to_ascii_lowercase());
+    let first = parts.first().map_or("", |first| &first.value);
+    if first.eq_ignore_ascii_case("@@global") { format!("@@global.{name}") } else { format!("@@{name}") }
 }
 
 /// What a column is compared to: a plain value, or what is computed from values alone.
 fn operand(tree: Expr) -> Result<Value<'static>, SyntaxError> {
     match tree {
         Expr::Nested(inner) => operand(*inner),
-        Expr::Identifier(name) if name.quote_style.is_some() || !name.value.starts_with('@') => {
-            value(Expr::Identifier(name))
-        }
-        Expr::Value(_) => value(tree),
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) => value(tree),
         other => catalog::constant(other).map(|scalar| Value::Computed(Box::new(scalar))),
     }
 }
@@ -157,8 +173,7 @@ fn expression(tree: Expr, scope: &Scope, has_table: bool) -> Result<Expression, 
             Expression::Variable(name.value.to_ascii_lowercase().into())
         }
         Expr::CompoundIdentifier(parts) if parts.first().is_some_and(|first| first.value.starts_with("@@")) => {
-            let name = parts.last().ok_or(EXPRESSION)?;
-            Expression::Variable(format!("@@{}", name.value.to_ascii_lowercase()).into())
+            Expression::Variable(variable_name(&parts).into())
         }
         // The one function that may be called without parentheses and that sqlparser takes for a name.
         Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("CURRENT_USER") => {
@@ -230,9 +245,7 @@ pub(super) fn condition_of(tree: Expr, scope: &Scope) -> Result<Condition, Synta
             Condition::Not(Box::new(condition_of(*expr, scope)?))
         }
         Expr::BinaryOp { op: BinaryOperator::And, .. } => Condition::All(chain(tree, Link::And, scope)?),
-        Expr::BinaryOp { op: BinaryOperator::Or | BinaryOperator::StringConcat, .. } => {
-            Condition::Any(chain(tree, Link::Or, scope)?)
-        }
+        Expr::BinaryOp { op: BinaryOperator::Or, .. } => Condition::Any(chain(tree, Link::Or, scope)?),
         Expr::BinaryOp { left, op, right } => compare(*left, comparison(&op)?, *right, scope)?,
         Expr::InList { expr, list, negated } => {
             let column = scope.column_of(*expr)?;
@@ -274,8 +287,7 @@ impl Link {
     fn of(operator: &BinaryOperator) -> Option<Self> {
         match operator {
             BinaryOperator::And => Some(Self::And),
-            // `||` is OR unless a server mode says otherwise.
-            BinaryOperator::Or | BinaryOperator::StringConcat => Some(Self::Or),
+            BinaryOperator::Or => Some(Self::Or),
             _ => None,
         }
     }

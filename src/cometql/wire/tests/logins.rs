@@ -88,6 +88,13 @@ fn verdicts() {
     }
     // A client of the other method waits for a salt of its own; one of the advertised method has no password.
     check(Native, &login(FLAGS, b"1", b"", None, sha2_name), Verdict::SwitchPlugin(CachingSha2));
+    // Whoever tries one of MySQL's newer methods may have no older one.
+    for newer in ["sha256_password", "authentication_webauthn_client", "mysql_clear_password"] {
+        for advertised in [Native, CachingSha2] {
+            let tried = login(FLAGS, b"1", b"whatever", None, Some(newer.as_bytes()));
+            check(advertised, &tried, Verdict::SwitchPlugin(CachingSha2));
+        }
+    }
     check(Native, &login(FLAGS, b"1", b"", None, native_name), Verdict::Empty);
     check(CachingSha2, &login(FLAGS, b"1", b"", None, native_name), Verdict::SwitchPlugin(Native));
     check(CachingSha2, &login(FLAGS, b"1", b"", None, sha2_name), Verdict::Empty);
