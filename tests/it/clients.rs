@@ -6,6 +6,8 @@
 
 mod adminer;
 mod expected;
+mod frameworks;
+mod greeting;
 mod introspection;
 mod mariadb;
 mod rust;

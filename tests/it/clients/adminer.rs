@@ -49,7 +49,7 @@ fn adminer_pages() {
         ("database", "users_in_pipes"),
         ("revoked_tokens table", "varchar(600)"),
         ("connections", "127.0.0.1"),
-        ("insert", "Item has been inserted"),
+        ("insert", "Item 5 has been inserted"),
         ("edit", "hash md5 sha1"),
         ("save", "Item has been updated"),
         ("select", "second"),

@@ -11,7 +11,7 @@ pub(super) fn program(test: &str) -> Option<PathBuf> {
     tools::need(test, &["mariadb", "mysql"])
 }
 
-fn command(program: &Path, server: &Server, password: &str) -> Command {
+pub(super) fn command(program: &Path, server: &Server, password: &str) -> Command {
     let mut command = Command::new(program);
     // The user's own settings are none of ours.
     command.arg("--no-defaults");

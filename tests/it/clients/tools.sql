@@ -345,6 +345,231 @@ SELECT @@max_connections
 
 UNLOCK TABLES
 
+# Django
+
+SELECT VERSION(), @@sql_mode, @@default_storage_engine, @@sql_auto_is_null, @@lower_case_table_names, CONVERT_TZ('2001-01-01 01:00:00', 'UTC', 'UTC') IS NOT NULL
+-> VERSION(), @@sql_mode, @@default_storage_engine, @@sql_auto_is_null, @@lower_case_table_names, CONVERT_TZ('2001-01-01 01:00:00', 'UTC', 'UTC') IS NOT NULL (1)
+
+SET SQL_AUTO_IS_NULL = 0
+
+SAVEPOINT `s140_x1`
+
+RELEASE SAVEPOINT `s140_x1`
+
+SHOW FULL TABLES
+
+# Ruby on Rails
+
+SET NAMES utf8mb4, @@SESSION.sql_mode = CONCAT(CONCAT(@@SESSION.sql_mode, ',STRICT_ALL_TABLES'), ',NO_AUTO_VALUE_ON_ZERO'), @@SESSION.sql_auto_is_null = 0, @@SESSION.wait_timeout = 2147483
+
+SELECT @@SESSION.sql_mode
+-> @@SESSION.sql_mode (1)
+
+SHOW FULL FIELDS FROM `users_auth`
+-> Field, Type, Collation, Null, Key, Default, Extra, Privileges, Comment (2)
+
+SELECT table_name FROM (SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = database()) _subquery WHERE _subquery.table_type = 'BASE TABLE'
+-> table_name (13)
+
+SELECT column_name FROM information_schema.statistics WHERE index_name = 'PRIMARY' AND table_schema = database() AND table_name = 'users_auth' ORDER BY seq_in_index
+-> column_name (1)
+
+SELECT fk.referenced_table_name AS 'to_table', fk.column_name AS 'column', fk.constraint_name AS 'name', rc.update_rule AS 'on_update' FROM information_schema.referential_constraints rc JOIN information_schema.key_column_usage fk USING (constraint_schema, constraint_name) WHERE fk.referenced_column_name IS NOT NULL AND fk.table_schema = database() AND fk.table_name = 'users_auth' AND rc.constraint_schema = database() AND rc.table_name = 'users_auth'
+-> to_table, column, name, on_update (0)
+
+SELECT @@max_allowed_packet
+-> @@max_allowed_packet (1)
+
+# Doctrine and Laravel
+
+SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ
+
+set names 'utf8mb4' collate 'utf8mb4_unicode_ci'
+
+set session sql_mode='ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'
+
+SET time_zone="+00:00"
+
+SELECT @@auto_increment_increment, @@auto_increment_offset
+-> @@auto_increment_increment, @@auto_increment_offset (1)
+
+# Entity Framework Core with Pomelo's provider
+
+SET NAMES utf8mb4;
+
+SET AUTOCOMMIT = 1;
+
+SELECT VERSION();
+
+SELECT ROW_COUNT();
+-> ROW_COUNT() (1)
+
+SELECT 1 FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'CometQL_v1' AND TABLE_NAME = '__EFMigrationsHistory'
+-> 1 (0)
+
+SELECT CASE WHEN COUNT(*) = 0 THEN FALSE ELSE TRUE END AS any_table FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = SCHEMA() AND TABLE_TYPE = 'BASE TABLE'
+-> any_table (1)
+
+# Hibernate and Spring by Connector/J
+
+SET character_set_results = NULL
+
+SELECT @@session.transaction_isolation
+
+SELECT @@session.transaction_read_only
+-> @@session.transaction_read_only (1)
+
+set session transaction read only
+
+set session transaction read write
+
+SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED
+
+SET SQL_SELECT_LIMIT=1000
+
+SET SQL_SELECT_LIMIT=DEFAULT
+
+SHOW FULL TABLES FROM `CometQL_v1` LIKE '%'
+
+SHOW FULL COLUMNS FROM `users_auth` FROM `CometQL_v1` LIKE '%'
+
+SELECT @@session.sql_mode, @@session.time_zone, @@session.net_write_timeout
+-> @@session.sql_mode, @@session.time_zone, @@session.net_write_timeout (1)
+
+# The crate sqlx
+
+SET sql_mode=(SELECT CONCAT(@@sql_mode, ',PIPES_AS_CONCAT,NO_ENGINE_SUBSTITUTION')),time_zone='+00:00',NAMES utf8mb4 COLLATE utf8mb4_unicode_ci;
+
+SELECT 'a' || 'b' AS joined
+-> joined (1)
+
+SET sql_mode = DEFAULT
+
+SELECT DATABASE()
+
+# Sequelize and TypeORM
+
+SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+
+START TRANSACTION;
+
+COMMIT;
+
+SELECT VERSION() as `version`
+-> version (1)
+
+SELECT VERSION() AS `version`, DATABASE() AS `db_name`
+
+SELECT TABLE_NAME, COLUMN_NAME FROM `INFORMATION_SCHEMA`.`COLUMNS` WHERE TABLE_SCHEMA = 'CometQL_v1' AND COLUMN_KEY = 'PRI' ORDER BY TABLE_NAME
+
+# Connector/ODBC of MariaDB
+
+SET session_track_schema= ON
+
+SET session_track_system_variables='autocommit,transaction_isolation'
+
+SELECT @x := 1
+-> @x := 1 (1)
+
+SELECT COLUMN_NAME, CASE DATA_TYPE WHEN 'bit' THEN @dt:= IF(NUMERIC_PRECISION=1,(-7), (-2)) WHEN 'int' THEN @dt:=4 WHEN 'varchar' THEN @dt:=(-9) ELSE @dt:=(-4)END AS DATA_TYPE, CAST(CASE WHEN DATA_TYPE in ('int', 'bigint') THEN @ColSize:=NUMERIC_PRECISION ELSE @ColSize:=CHARACTER_MAXIMUM_LENGTH END AS UNSIGNED) AS COLUMN_SIZE, @tol:=CAST(CASE @dt WHEN 4 THEN 4 ELSE CHARACTER_MAXIMUM_LENGTH*4 END AS SIGNED) AS BUFFER_LENGTH, CONCAT(CHAR(39), COLUMN_NAME, CHAR(39)) AS quoted, @tol AS CHAR_OCTET_LENGTH FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = BINARY 'users_auth'
+-> COLUMN_NAME, DATA_TYPE, COLUMN_SIZE, BUFFER_LENGTH, quoted, CHAR_OCTET_LENGTH (2)
+
+SELECT 'BIT' AS TYPE_NAME, -7 AS DATA_TYPE, 1 AS COLUMN_SIZE, NULL AS CREATE_PARAMS UNION SELECT 'BOOL', -7, 1, NULL UNION SELECT 'TINYINT', -6, 3, NULL UNION SELECT 'BIGINT', -5, 19, NULL UNION SELECT 'LONGBLOB', -4, 2147483647, NULL UNION SELECT 'MEDIUMBLOB', -4, 16777215, NULL UNION SELECT 'BLOB', -4, 65535, NULL UNION SELECT 'TINYBLOB', -4, 255, NULL UNION SELECT 'VARBINARY', -3, 255, 'length' UNION SELECT 'BINARY', -2, 255, 'length' UNION SELECT 'LONGTEXT', -1, 2147483647, NULL UNION SELECT 'MEDIUMTEXT', -1, 16777215, NULL UNION SELECT 'TEXT', -1, 65535, NULL UNION SELECT 'TINYTEXT', -1, 255, NULL UNION SELECT 'CHAR', 1, 255, 'length' UNION SELECT 'NUMERIC', 2, 19, 'precision,scale' UNION SELECT 'DECIMAL', 3, 19, 'precision,scale' UNION SELECT 'INTEGER', 4, 10, NULL UNION SELECT 'INT', 4, 10, NULL UNION SELECT 'MEDIUMINT', 4, 7, NULL UNION SELECT 'SMALLINT', 5, 5, NULL UNION SELECT 'FLOAT', 6, 10, NULL UNION SELECT 'REAL', 7, 17, NULL UNION SELECT 'DOUBLE', 8, 17, NULL UNION SELECT 'DOUBLE PRECISION', 8, 17, NULL UNION SELECT 'VARCHAR', 12, 255, 'length' UNION SELECT 'ENUM', 12, 65535, NULL UNION SELECT 'SET', 12, 64, NULL UNION SELECT 'DATE', 91, 10, NULL UNION SELECT 'TIME', 92, 18, NULL UNION SELECT 'DATETIME', 93, 27, NULL UNION SELECT 'TIMESTAMP', 93, 27, NULL UNION SELECT 'YEAR', 5, 4, NULL UNION SELECT 'JSON', -1, 65535, NULL
+-> TYPE_NAME, DATA_TYPE, COLUMN_SIZE, CREATE_PARAMS (34)
+
+# DBeaver, HeidiSQL
+
+SELECT @@session.auto_increment_increment, @@session.sql_mode, @@global.read_only, @@hostname, @@port, @@server_id, @@log_bin, @@datadir, @@version_compile_os
+
+SET SESSION sql_mode = 'ANSI_QUOTES'
+
+SELECT "TABLE_NAME" FROM "information_schema"."TABLES" WHERE "TABLE_SCHEMA" = 'CometQL_v1' LIMIT 1
+-> TABLE_NAME (1)
+
+SET sql_mode = ''
+
+/*!40101 SET NAMES utf8mb4 */
+
+SELECT NOW(), UNIX_TIMESTAMP()
+-> NOW(), UNIX_TIMESTAMP() (1)
+
+SHOW GLOBAL VARIABLES LIKE 'lower\_case\_%'
+
+# The exporter of Prometheus
+
+SET lock_wait_timeout=2
+
+SELECT @@query_response_time_stats
+
+SHOW ALL SLAVES STATUS
+
+SELECT page_size, compress_ops, compress_ops_ok, compress_time, uncompress_ops, uncompress_time FROM information_schema.innodb_cmp
+-> page_size, compress_ops, compress_ops_ok, compress_time, uncompress_ops, uncompress_time (0)
+
+SELECT page_size, buffer_pool_instance, pages_used, pages_free, relocation_ops, relocation_time FROM information_schema.innodb_cmpmem
+
+SELECT COUNT(*) FROM information_schema.innodb_trx
+-> COUNT(*) (1)
+
+# mysqldump, mydumper and the heads of their dumps
+
+SET SESSION NET_READ_TIMEOUT= 86400, SESSION NET_WRITE_TIMEOUT= 86400
+
+/*!80000 SET SESSION information_schema_stats_expiry=0 */
+
+/*!40100 SET @@SQL_MODE='' */
+
+SET SQL_QUOTE_SHOW_CREATE=1
+
+START TRANSACTION /*!40108 WITH CONSISTENT SNAPSHOT */
+
+SHOW VARIABLES LIKE 'gtid\_mode'
+-> Variable_name, Value (1)
+
+SET SESSION character_set_results = 'binary'
+
+SAVEPOINT sp
+
+ROLLBACK TO SAVEPOINT sp
+
+RELEASE SAVEPOINT sp
+
+/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;
+
+/*!40014 SET @OLD_UNIQUE_CHECKS=@@UNIQUE_CHECKS, UNIQUE_CHECKS=0 */;
+
+/*!40014 SET @OLD_FOREIGN_KEY_CHECKS=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */;
+
+/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */;
+
+/*!40111 SET @OLD_SQL_NOTES=@@SQL_NOTES, SQL_NOTES=0 */;
+
+/*!40103 SET @OLD_TIME_ZONE=@@TIME_ZONE */;
+
+/*!40103 SET TIME_ZONE='+00:00' */;
+
+SET @saved_cs_client = @@character_set_client
+
+SET character_set_client = utf8mb4
+
+SET character_set_client = @saved_cs_client
+
+/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;
+
+/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;
+
+/*!40014 SET FOREIGN_KEY_CHECKS=@OLD_FOREIGN_KEY_CHECKS */;
+
+/*!40014 SET UNIQUE_CHECKS=@OLD_UNIQUE_CHECKS */;
+
+/*!40101 SET CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT */;
+
+/*!40111 SET SQL_NOTES=@OLD_SQL_NOTES */;
+
+ROLLBACK
+
+UNLOCK TABLES
+
 # What some choose first; the others name it with each table
 
 USE information_schema
