@@ -1,10 +1,17 @@
-//! Files that hold a secret: never readable by others, not even for a moment, and there either whole or not at all.
+//! Files that hold a secret: never readable by others, not even for a moment, and there either whole or not at all; and the
+//! look at the whole data folder when the server starts.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use tracing::warn;
+
+use crate::storage::sqlite::{close_to_others, is_open_to_others};
+
+use super::certificate::{CERTIFICATE_FILE, KEY_FILE};
 
 /// In the data folder: the CometQL password, unless it is configured.
 pub const PASSWORD_FILE: &str = "cometql.password";
@@ -47,4 +54,21 @@ fn write_new(path: &Path, content: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content.as_bytes())?;
     file.sync_all()
+}
+
+/// Closes files of ours to others that an earlier version, a copy or a backup left open, and warns of a folder in which others
+/// can look around. The database's own files are closed by who opens it.
+pub(super) fn guard(folder: &Path) {
+    for name in [PASSWORD_FILE, KEY_FILE, CERTIFICATE_FILE] {
+        let file = folder.join(name);
+        match close_to_others(&file) {
+            Ok(false) => {}
+            Ok(true) => warn!(file = %file.display(), "others on this machine could read it; now they cannot"),
+            Err(error) => warn!(file = %file.display(), %error, "others on this machine may be able to read it"),
+        }
+    }
+    if is_open_to_others(folder) {
+        let folder = folder.display();
+        warn!(%folder, "the data folder is open to others on this machine: chmod 700 closes it");
+    }
 }

@@ -232,6 +232,7 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
 
+    kept::guard(&config.storage.dir);
     let mut store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
     let storage_description = store.describe();
     let mut settings: Vec<Vec<PipeSetting>> = vec![Vec::new(); usize::from(connection_shards)];

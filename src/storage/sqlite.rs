@@ -1,7 +1,10 @@
 //! The embedded engine: one SQLite file in WAL mode, one fsync per group of jobs.
 
-use std::fs::{self, File, TryLockError};
+mod files;
+
+use std::fs::{DirBuilder, File, TryLockError};
 use std::ops::ControlFlow;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +18,8 @@ use super::statements::{self, QueueLengths, Row, Value};
 use super::transfer::{self, Key, Rows, Table, Tables};
 use super::{Completion, Durability, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
 use crate::model::MessageId;
+
+pub use files::{close_to_others, is_open_to_others};
 
 /// Schema changes in order; `user_version` of the file counts how many of them it has seen.
 const MIGRATIONS: [&str; 3] = [
@@ -99,6 +104,7 @@ impl Sqlite {
     pub fn open(folder: &Path, durability: Durability, retention: Retention) -> Result<Self, OpenError> {
         let lock = lock(folder)?;
         let file = folder.join("encke.db");
+        make_private(&file).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
         let sqlite = |source| OpenError::Sqlite { file: file.clone(), source };
         let mut connection = Connection::open(&file).map_err(sqlite)?;
         connection.busy_timeout(LOCK_WAIT).map_err(sqlite)?;
@@ -184,13 +190,19 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let unusable = |source| OpenError::Folder { folder: folder.to_owned(), source };
-    fs::create_dir_all(folder).map_err(unusable)?;
-    let lock = File::create(folder.join("encke.lock")).map_err(unusable)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
+    let lock = files::open_private(&folder.join("encke.lock")).map_err(unusable)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
     }
+}
+
+/// Before SQLite opens it: what that makes has the mode that the umask leaves.
+fn make_private(database: &Path) -> std::io::Result<()> {
+    files::open_private(database)?;
+    files::beside(database).try_for_each(|file| close_to_others(&file).map(|_| ()))
 }
 
 fn migrate(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {

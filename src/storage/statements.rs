@@ -15,8 +15,8 @@ use super::{Job, Outcome, Request, Retention, StorageError, Write};
 use crate::model::{DevId, MessageId, PipeName, Position, UserId};
 
 pub(super) use messages::QueueLengths;
-pub(super) use reads::{Filling, fill, last_beyond, length, message, setting, settings};
 use reads::run_read;
+pub(super) use reads::{Filling, fill, last_beyond, length, message, setting, settings};
 use writes::run_writes;
 
 /// What stands for "never" in column `time` of `revoked_tokens`, as CppComet wrote it into every row.

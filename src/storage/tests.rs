@@ -1,3 +1,5 @@
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -109,6 +111,36 @@ fn a_group_ends_when_its_results_weigh_enough() {
         left = &left[completions.len()..];
     }
     assert_eq!(sizes, [4, 4, 3]);
+}
+
+/// The modes of the files in a folder, and their names.
+fn modes(folder: &Folder) -> Vec<(String, u32)> {
+    let mode = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.unwrap();
+        (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().permissions().mode() & 0o777)
+    };
+    let mut modes: Vec<_> = std::fs::read_dir(&folder.0).unwrap().map(mode).collect();
+    modes.sort();
+    modes
+}
+
+#[test]
+fn only_their_owner_can_read_the_files() {
+    let folder = Folder::new("modes");
+    let expected = ["encke.db", "encke.db-shm", "encke.db-wal", "encke.lock"].map(|name| (name.to_owned(), 0o600));
+    let mut store = folder.open(Retention::default()).unwrap();
+    check(&mut store, vec![Request::Write(vec![put(1, 5, "secret")])]);
+    assert_eq!(modes(&folder), expected);
+    assert_eq!(std::fs::metadata(&folder.0).unwrap().permissions().mode() & 0o777, 0o700);
+    // What an earlier version left behind, which another program still uses.
+    let other = other_program(&folder);
+    other.execute("DELETE FROM users_auth WHERE dev_id = 77", []).unwrap();
+    for (name, _) in &expected {
+        std::fs::set_permissions(folder.0.join(name), Permissions::from_mode(0o644)).unwrap();
+    }
+    drop(store);
+    let _store = folder.open(Retention::default()).unwrap();
+    assert_eq!(modes(&folder), expected);
 }
 
 /// The file as another program opens it.

@@ -28,6 +28,7 @@ mod recovery;
 mod scenarios;
 mod server;
 mod stop;
+mod storage;
 mod tables;
 mod tidy;
 mod tls;

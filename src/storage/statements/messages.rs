@@ -105,7 +105,8 @@ fn trim_queue<C: Connection>(db: &mut C, dev: DevId, user: UserId, surplus: u64)
     Ok(())
 }
 
-pub(super) const INSERT_HISTORY: &str = "INSERT INTO pipe_messages (id, time, dev_id, pipe_name, event, message, user_id)";
+pub(super) const INSERT_HISTORY: &str =
+    "INSERT INTO pipe_messages (id, time, dev_id, pipe_name, event, message, user_id)";
 
 pub(super) fn history_values<'a>(pipe: &'a PipeKey, message: &'a StoredMessage) -> [Value<'a>; 7] {
     let StoredMessage { id, time, event, message, sender } = message;

@@ -181,19 +181,31 @@ fn queue<C: Connection>(
 }
 
 /// The length set for a pipe.
-pub(in crate::storage) fn setting<C: Connection>(db: &mut C, dev: DevId, name: &PipeName) -> Result<Option<u32>, C::Error> {
+pub(in crate::storage) fn setting<C: Connection>(
+    db: &mut C,
+    dev: DevId,
+    name: &PipeName,
+) -> Result<Option<u32>, C::Error> {
     let sql = format!("SELECT length FROM pipes_settings WHERE {}", of_name::<C>("name"));
     first(db, &sql, values![dev, name, name], |row| row.int(0).map(|length| length.clamp(0, u32::MAX.into()) as u32))
 }
 
 /// How many messages a pipe keeps.
-pub(in crate::storage) fn length<C: Connection>(db: &mut C, pipe: &PipeKey, retention: &Retention) -> Result<u32, C::Error> {
+pub(in crate::storage) fn length<C: Connection>(
+    db: &mut C,
+    pipe: &PipeKey,
+    retention: &Retention,
+) -> Result<u32, C::Error> {
     let without = if pipe.name.class() == PipeClass::Trust { retention.trust_messages_max } else { 0 };
     setting(db, pipe.dev, &pipe.name).map(|length| length.unwrap_or(without))
 }
 
 /// The place of the newest message that is beyond the length.
-pub(in crate::storage) fn last_beyond<C: Connection>(db: &mut C, pipe: &PipeKey, length: u32) -> Result<Option<Place>, C::Error> {
+pub(in crate::storage) fn last_beyond<C: Connection>(
+    db: &mut C,
+    pipe: &PipeKey,
+    length: u32,
+) -> Result<Option<Place>, C::Error> {
     let sql = format!(
         "SELECT time, id FROM pipe_messages WHERE {} ORDER BY time DESC, id DESC LIMIT 1 OFFSET ?",
         of_name::<C>("pipe_name")

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow::Continue;
 
 use super::messages::{
-    INSERT_HISTORY, INSERT_QUEUED, after_queued, delete_history, history_values, put_history, put_queued, queued_values,
-    trim,
+    INSERT_HISTORY, INSERT_QUEUED, after_queued, delete_history, history_values, put_history, put_queued,
+    queued_values, trim,
 };
 use super::reads::{last_beyond, length, setting};
 use super::{Connection, NEVER, QueueLengths, Row, Value, first, of_name, values};
