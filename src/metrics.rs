@@ -96,6 +96,11 @@ counters! {
     storage_busy_us: Counter, "Microseconds that storage spent on them.";
     storage_refusals: Counter, "Requests that storage was too busy to take.";
     storage_down: Gauge, "1 while the database cannot be reached, else 0.";
+    storage_full: Gauge, "1 while nothing is written because the disk is full, else 0.";
+    storage_write_fails: Gauge, "1 while writes fail for another reason, else 0.";
+    storage_read_fails: Gauge, "1 while reads fail, else 0.";
+    storage_failures: Counter, "Requests that storage could not carry out.";
+    storage_unfit: Counter, "Writes that the database did not take because they do not fit into its tables.";
     storage_waiting: Gauge, "Writes that wait for the database to be reached again.";
     storage_waiting_bytes: Gauge, "Bytes of those writes.";
     storage_retries: Counter, "Tries to reach the database again.";

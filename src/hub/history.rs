@@ -5,7 +5,9 @@ use crate::storage::{Job, Outcome, Page, Read, Request, StorageError, StoredMess
 
 use super::recovering::Reading;
 use super::ring::{LengthChange, Refusal, SetLength};
-use super::{Answer, ApiError, Hub, Kept, Output, PipeClass, RingMessage, StatementId, Waiting};
+use super::{
+    Answer, ApiError, Ask, AskId, Hub, Kept, Output, PipeClass, Question, RingMessage, StatementId, Ticket, Waiting,
+};
 
 impl Hub {
     /// The owner gives the publication its place and hands it to whoever has subscribers. It is acknowledged when it
@@ -24,14 +26,16 @@ impl Hub {
             super::send(&self.config, &mut self.local, &mut self.outputs, shard, message);
         }
         let report = publication.origin.filter(|_| publication.report);
+        let pipe = keep.map(|_| publication.pipe.clone());
         let report = report.map(|(origin, conn)| (origin, conn, publication.clone(), shards));
-        let kept = Kept { position: publication.position, statement, report };
+        let kept = Kept { pipe, position: publication.position, statement, report };
         let Some(keep) = keep else { return self.acknowledge(kept, Ok(())) };
         let write = Write::PutHistory {
             pipe: (*publication.pipe).clone(),
             message: StoredMessage {
                 id: self.owned.message_id(publication.position),
-                time: publication.time.0,
+                // The order of a history is that of its times first.
+                time: publication.position.time().0,
                 event: stored_event(&publication.event),
                 message: publication.message.clone(),
                 sender: publication.sender.unwrap_or_default(),
@@ -44,9 +48,9 @@ impl Hub {
     }
 
     pub(super) fn acknowledge(&mut self, kept: Kept, stored: Result<(), StorageError>) {
-        let Kept { position, statement, report } = kept;
-        if stored.is_err() {
-            self.owned.not_kept(position);
+        let Kept { pipe, position, statement, report } = kept;
+        if let (Err(_), Some(pipe)) = (&stored, pipe) {
+            self.owned.not_kept(&pipe, position);
         }
         if let Some((origin, conn, publication, shards)) = report {
             self.send(origin, RingMessage::Fanned { conn, publication, shards, stored: stored.is_ok() });
@@ -108,14 +112,23 @@ impl Hub {
             return self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::NeedsAuthorisation)));
         }
         let key = PipeKey { dev: entry.dev, name: pipe.clone() };
-        // Its next command waits, whether storage is asked now or later.
-        self.conns.set_busy(conn, true);
+        let to = self.config.placement.owner_of_pipe(&key);
+        let Ticket(ask) = self.wait(conn, Waiting::HasHistory { conn, pipe, marker });
+        let ask = Ask { id: AskId(ask), question: Question::HasHistory(key) };
+        self.send(to, RingMessage::Ask(Box::new(ask)));
+    }
+
+    /// Names without a history are not looked for in storage: whoever asks for such has it do nothing.
+    pub(super) fn history_looked_for(&mut self, conn: ConnId, pipe: PipeName, marker: Marker, has_history: bool) {
+        let Some(entry) = self.conns.get(conn).filter(|_| has_history) else { return self.resume(conn) };
+        let key = PipeKey { dev: entry.dev, name: pipe.clone() };
+        // The connection is busy still, whether storage is asked now or later.
         let Some(Reading::Log { pipe, marker, .. }) = self.recovering.begin(Reading::Log { conn, pipe, marker }) else {
             return;
         };
         let page = Page { rows: HISTORY_ROWS_MAX, bytes: self.config.history_bytes_max };
         let ticket = self.wait(conn, Waiting::History { conn, pipe, marker });
-        self.store(ticket, Read::NewestHistory { pipe: key, page });
+        self.ask_storage(conn, ticket, Read::NewestHistory { pipe: key, page });
     }
 
     pub(super) fn history_read(

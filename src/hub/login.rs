@@ -99,8 +99,9 @@ impl Hub {
         let Some(dev) = self.conns.get(login.conn).map(|entry| entry.dev) else { return };
         let token = login.token.map(|_| login.key.clone());
         let user = login.user;
-        let ticket = self.wait(login.conn, Waiting::Login(Login { outdated: false, ..login }));
-        self.store(ticket, Read::Login { dev, user, token });
+        let conn = login.conn;
+        let ticket = self.wait(conn, Waiting::Login(Login { outdated: false, ..login }));
+        self.ask_storage(conn, ticket, Read::Login { dev, user, token });
     }
 
     pub(super) fn login_checked(&mut self, login: Login, hash: Option<Box<str>>, revoked: bool, now: Now) {

@@ -37,8 +37,10 @@ mod questions;
 mod recovering;
 mod recovery;
 mod ring;
+mod stored;
 mod subscriptions;
 mod token;
+mod trusted;
 mod users;
 mod watch;
 
@@ -52,10 +54,10 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, DevId, EventName, LastSeen, Marker, MessageId, Now, Personal, PipeClass,
-    PipeError, PipeKey, PipeName, Position, Publication, PublicationKind, ShardId, Time, TrackCursor, UserId,
+    Answer, ApiError, CloseReason, ConnId, DevId, EventName, Marker, MessageId, Now, Personal, PipeClass, PipeError,
+    PipeKey, PipeName, Position, Publication, PublicationKind, ShardId, Time, TrackCursor, UserId,
 };
-use crate::storage::{Completion, Job, Outcome, PipeSetting, Read, Request, StoredMessage, Ticket};
+use crate::storage::{Beginning, Completion, Job, Request, StoredMessage, Ticket};
 
 use conns::Conns;
 use departed::Departed;
@@ -210,8 +212,8 @@ pub enum Input {
         to: ShardId,
         connections: u32,
     },
-    /// A pipe that keeps history, told at the start to its owner.
-    Setting(PipeSetting),
+    /// What storage has for this shard, told at the start.
+    Begin(Box<Beginning>),
     Ring {
         from: ShardId,
         message: RingMessage,
@@ -273,6 +275,11 @@ pub enum Output {
         messages: Vec<StoredMessage>,
     },
     Store(Job),
+    /// The same for a browser of this address.
+    Ask {
+        job: Job,
+        address: IpAddr,
+    },
     Close {
         conn: ConnId,
         reason: CloseReason,
@@ -326,6 +333,11 @@ enum Waiting {
         pipe: PipeName,
         marker: Marker,
     },
+    HasHistory {
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+    },
     TrackUsers(Box<TrackUsers>),
     TrackPage {
         conn: ConnId,
@@ -354,6 +366,8 @@ enum Waiting {
 /// A publication on its way into the history, and who waits for that.
 #[derive(Debug)]
 struct Kept {
+    /// Of one that storage was handed.
+    pipe: Option<Arc<PipeKey>>,
     position: Position,
     statement: Option<(ShardId, StatementId)>,
     /// The publishing browser's shard and connection, and the shards that got it.
@@ -445,6 +459,8 @@ pub struct Hub {
     /// In how many pipes a connection is a newcomer still.
     expected: HashMap<ConnId, usize, RandomState>,
     reports: HashMap<ConnId, Report, RandomState>,
+    /// New subscribers that wait for what they missed, by the tickets of their readings; `None`: one that has to wait.
+    missing: HashMap<(ShardId, ConnId), Option<u64>, RandomState>,
     waiting: HashMap<u64, Waiting, RandomState>,
     next_ticket: u64,
     /// Ring messages to this very shard: handled before `handle` returns.
@@ -479,6 +495,7 @@ impl Hub {
             arrivals: Arrivals::default(),
             expected: HashMap::with_hasher(hasher.clone()),
             reports: HashMap::with_hasher(hasher.clone()),
+            missing: HashMap::with_hasher(hasher.clone()),
             waiting: HashMap::with_hasher(hasher),
             next_ticket: 0,
             local: VecDeque::new(),
@@ -511,7 +528,7 @@ impl Hub {
             Input::PersonalWritten { ask, to, connections } => {
                 self.send(to, RingMessage::PersonalTaken { ask, connections });
             }
-            Input::Setting(PipeSetting { pipe, length }) => self.owned.set_length(pipe, Some(length)),
+            Input::Begin(beginning) => self.owned.begin(*beginning),
             Input::Ring { from, message } => self.ring(from, message, now),
             Input::Stored(completion) => self.stored(completion, now),
             Input::Announce { publication } => self.publish_owned(publication, None, now),
@@ -633,6 +650,7 @@ impl Hub {
                 + self.counts.bytes()
                 + self.pace.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
+                + self.missing.capacity() * size_of::<((ShardId, ConnId), Option<u64>)>()
                 + self.reports.capacity() * size_of::<(ConnId, Report)>()
                 + self.recovering.bytes()
                 + self.expected.capacity() * size_of::<(ConnId, usize)>(),
@@ -657,7 +675,7 @@ impl Hub {
         for membership in gone.memberships() {
             self.leave(conn, gone.user, *membership);
         }
-        self.expected.remove(&conn);
+        self.give_up(conn);
         if let Some(address) = self.details.get(conn.index).map(|detail| self.details.address(detail)) {
             self.release(address);
         }
@@ -726,6 +744,7 @@ impl Hub {
                 self.note_comer(&pipe);
             }
             RingMessage::Recover(recover) => self.recover(from, *recover, now),
+            RingMessage::StopRecovering { conn } => self.stop_recovering(from, conn),
             RingMessage::SetLength(set) => self.set_length(from, *set, now),
             RingMessage::UserCame { dev, user, conn } => self.user_came(dev, user, from, conn),
             RingMessage::UserWent { dev, user, conn } => self.user_went(dev, user, from, conn, now),
@@ -737,6 +756,7 @@ impl Hub {
                     Question::PipeCounts(keys) => {
                         Replies::Counts(keys.iter().map(|key| self.owned.subscribers(key)).collect())
                     }
+                    Question::HasHistory(pipe) => Replies::HasHistory(self.owned.may_have_history(&pipe)),
                     Question::Online(dev, users) => {
                         Replies::Online(users.iter().map(|user| self.mailboxes.is_online(dev, *user)).collect())
                     }
@@ -761,7 +781,7 @@ impl Hub {
                     self.send(to, RingMessage::Delivered { conn, connections: 0 });
                 }
             }
-            RingMessage::Recovered(recovered) => self.recovered(*recovered),
+            RingMessage::Recovered(recovered) => recovered.into_iter().for_each(|one| self.recovered(one)),
             RingMessage::Personal { dev, user, personal, ask } => {
                 let conns: Vec<ConnId> = self.users.registered(dev, user).collect();
                 if conns.is_empty() {
@@ -796,6 +816,9 @@ impl Hub {
                     self.answer(conn, Answer::PipeCount { marker, count });
                     self.resume(conn);
                 }
+                (Some(Waiting::HasHistory { conn, pipe, marker }), Replies::HasHistory(has_history)) => {
+                    self.history_looked_for(conn, pipe, marker, has_history);
+                }
                 (Some(Waiting::Online { conn, user }), Replies::Online(online)) => {
                     self.online_known(conn, user, online.first().copied().unwrap_or(false));
                 }
@@ -814,54 +837,6 @@ impl Hub {
             | RingMessage::Polled(_)
             | RingMessage::Batch(_)
             | RingMessage::BatchDone(_) => {}
-        }
-    }
-
-    fn stored(&mut self, completion: Completion, now: Now) {
-        if self.departed.answered(completion.ticket, completion.result.is_ok(), now) {
-            return;
-        }
-        let Some(waiting) = self.waiting.remove(&completion.ticket.0) else { return };
-        match (waiting, completion.result) {
-            (Waiting::Login(login), Ok(Outcome::Login { hash, revoked })) => {
-                self.login_checked(login, hash, revoked, now);
-            }
-            // No answer from storage is never a login; a drop makes the browser come back and ask again.
-            (Waiting::Login(Login { conn, .. }), _) => {
-                self.outputs.push_back(Output::Close { conn, reason: CloseReason::StorageUnavailable });
-            }
-            (Waiting::Queue { dev, user }, result) => self.queue_read(dev, user, result, now),
-            (Waiting::Queued { dev, user, sender }, result) => self.queued(dev, user, sender, result),
-            (Waiting::TakenOff { dev, user, ids }, Err(_)) => self.not_taken_off(dev, user, ids, now),
-            (Waiting::Kept(kept), result) => {
-                self.counters.history_messages += u64::from(result.is_ok());
-                self.acknowledge(*kept, result.map(|_| ()));
-            }
-            (Waiting::Missed(missing), result) => self.missed_read(*missing, result, now),
-            (Waiting::Length { pipe, length, sender }, result) => self.length_set(pipe, length, sender, result),
-            (Waiting::History { conn, pipe, marker }, result) => self.history_read(conn, pipe, marker, result, now),
-            (Waiting::UserData { conn, user, marker }, Ok(Outcome::Texts(mut rows))) => {
-                let data = rows.pop().map(|(_, data)| data).unwrap_or_default();
-                self.answer(conn, Answer::UserData { marker, user: user.get(), data });
-                self.resume(conn);
-            }
-            (Waiting::LastSeen { conn, user }, Ok(Outcome::Times(rows))) => {
-                // A stored 0 is what a crash left behind: nobody knows.
-                let seen = rows.first().filter(|(_, time)| *time > 0);
-                // Zero would say that the user is here.
-                let ago = |time: i64| now.unix.0.saturating_sub(time).clamp(1, u32::MAX.into()) as u32;
-                let last_seen = seen.map_or(LastSeen::Unknown, |(_, time)| LastSeen::SecondsAgo(ago(*time)));
-                self.answer(conn, Answer::UserStatus { user, last_seen });
-                self.resume(conn);
-            }
-            // The answer has no form for a failure, and the question may be asked again.
-            (Waiting::LastSeen { conn, .. } | Waiting::Online { conn, .. }, _) => self.resume(conn),
-            // Storage is not asked for these.
-            (Waiting::TakenOff { .. } | Waiting::TrackUsers(_) | Waiting::TrackPage { .. }, _) => {}
-            (Waiting::UserData { conn, marker, .. } | Waiting::Count { conn, marker }, _) => {
-                self.answer(conn, Answer::Error(ApiError::Unavailable { marker }));
-                self.resume(conn);
-            }
         }
     }
 
@@ -926,10 +901,6 @@ impl Hub {
         Ticket(self.next_ticket)
     }
 
-    fn store(&mut self, ticket: Ticket, read: Read) {
-        self.outputs.push_back(Output::Store(Job { ticket, request: Request::Read { read, bytes_max: ONE_ROW } }));
-    }
-
     fn tell_interest(&mut self, interest: pipes::Interest) {
         let pipes::Interest { key: pipe, subscribers, id: interest } = interest;
         let to = self.config.placement.owner_of_pipe(&pipe);
@@ -957,6 +928,3 @@ fn send(
 
 /// Positions that wait for [`Hub::formed`]; those of further publications are left out.
 const FORMED_MAX: usize = 4096;
-
-/// A hub reads single rows only, and what one may weigh was settled when it was written.
-const ONE_ROW: usize = usize::MAX;

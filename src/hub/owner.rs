@@ -6,9 +6,11 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::model::{DevId, MessageId, Now, PipeClass, PipeKey, Position, Publication, PublicationKind, ShardId};
+use crate::storage::{Beginning, PipeSetting};
 
 use super::HubConfig;
 use super::ring::InterestId;
+use super::trusted::{TRUSTED_MAX, TrustedPipes};
 
 /// Exists while there are subscribers.
 #[derive(Debug)]
@@ -40,8 +42,12 @@ pub(super) struct Owned {
     tenant_settings_max: usize,
     /// The last one given, in whichever pipe or queue.
     position: Position,
-    /// The newest publication, of whichever pipe, that was delivered and that storage did not take into the history.
+    /// The newest publication, of whichever pipe without a setting, that was delivered and that storage did not take into the
+    /// history.
     unkept: Position,
+    /// `None`: any `trust_` pipe may have a history.
+    pub(super) trusted: Option<TrustedPipes>,
+    hasher: RandomState,
     seed: u64,
     /// The pipe whose subscribers are asked for at any time, and how many they are.
     watched: Option<Arc<PipeKey>>,
@@ -65,10 +71,23 @@ impl Owned {
             tenant_settings_max: config.tenant_settings_max,
             position: Position::default(),
             unkept: Position::default(),
+            trusted: None,
+            hasher: config.placement.hasher(),
             seed: config.seed,
             watched: None,
             watchers: 0,
         }
+    }
+
+    /// What storage had at the start. Positions go on behind those that were given before, whatever the clock says.
+    pub(super) fn begin(&mut self, beginning: Beginning) {
+        let Beginning { settings, behind, trusted, .. } = beginning;
+        // Before the position is known: nothing of what was published before passed without being kept.
+        for PipeSetting { pipe, length } in settings {
+            self.set_length(pipe, Some(length));
+        }
+        self.position = self.position.max(behind);
+        self.trusted = trusted.map(|trusted| TrustedPipes::new(trusted, TRUSTED_MAX, self.hasher.clone()));
     }
 
     pub(super) fn watch(&mut self, pipe: Arc<PipeKey>) {
@@ -86,6 +105,7 @@ impl Owned {
             + self.settings.capacity() * (size_of::<(PipeKey, Setting)>() + 1)
             + self.settings.len() * NAME_BYTES
             + self.tenants_settings.capacity() * (size_of::<(DevId, usize)>() + 1)
+            + self.trusted.as_ref().map_or(0, TrustedPipes::bytes)
     }
 
     /// A place behind all that were given before.
@@ -101,7 +121,8 @@ impl Owned {
     /// Gives the publication its time and its place in the pipe's order, and says whether it has to be stored.
     pub(super) fn accept(&mut self, mut publication: Box<Publication>, now: Now) -> (Arc<Publication>, Option<Keep>) {
         publication.position = self.next_position(now);
-        publication.time = publication.position.time();
+        // Positions never go back, but the clock may: then it says when this was, not they.
+        publication.time = now.unix;
         if let Some(pipe) = self.pipes.get_mut(&publication.pipe) {
             pipe.number += 1;
             publication.number = pipe.number;
@@ -116,9 +137,16 @@ impl Owned {
         self.settings.get(key).map_or(key.name.class() == PipeClass::Trust, |setting| setting.length > 0)
     }
 
-    /// A publication was delivered and is not in the history.
-    pub(super) fn not_kept(&mut self, position: Position) {
-        self.unkept = self.unkept.max(position);
+    /// Whether its setting says how long it is.
+    pub(super) fn has_own_length(&self, key: &PipeKey) -> bool {
+        self.settings.contains_key(key)
+    }
+
+    /// A publication was delivered and is not in the history. One that does not fit into the database must not make all other
+    /// histories doubtful.
+    pub(super) fn not_kept(&mut self, key: &PipeKey, position: Position) {
+        let since = self.settings.get_mut(key).map_or(&mut self.unkept, |setting| &mut setting.since);
+        *since = position.max(*since);
     }
 
     /// Behind this position everything that was delivered of a pipe with history is stored or on its way there.
@@ -140,6 +168,9 @@ impl Owned {
                 Some(Keep { trim })
             }
             None if publication.pipe.name.class() == PipeClass::Trust => {
+                if let Some(trusted) = &mut self.trusted {
+                    trusted.add(&publication.pipe);
+                }
                 Some(Keep { trim: publication.position.0.is_multiple_of(TRUST_TRIM_EVERY) })
             }
             _ => None,
@@ -159,6 +190,10 @@ impl Owned {
     }
 
     pub(super) fn set_length(&mut self, pipe: PipeKey, length: Option<u32>) {
+        // With its setting a pipe loses its history, and what is gone is not whole.
+        if let (PipeClass::Trust, Some(trusted)) = (pipe.name.class(), &mut self.trusted) {
+            trusted.add(&pipe);
+        }
         let Some(length) = length else {
             if self.settings.remove(&pipe).is_some()
                 && let Some(count) = self.tenants_settings.get_mut(&pipe.dev)

@@ -28,7 +28,7 @@ impl Hub {
         let Some(entry) = self.conns.get(conn) else { return };
         let dev = entry.dev;
         let ticket = self.wait(conn, Waiting::UserData { conn, user, marker });
-        self.store(ticket, Read::UserData { dev, users: vec![user] });
+        self.ask_storage(conn, ticket, Read::UserData { dev, users: vec![user] });
     }
 
     /// The owner knows who is here; only for the others storage is asked.
@@ -49,6 +49,6 @@ impl Hub {
             return self.resume(conn);
         }
         let ticket = self.wait(conn, Waiting::LastSeen { conn, user });
-        self.store(ticket, Read::LastSeen { dev, users: vec![user] });
+        self.ask_storage(conn, ticket, Read::LastSeen { dev, users: vec![user] });
     }
 }

@@ -6,16 +6,21 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{ConnId, Marker, Now, PipeName, ShardId};
+use crate::model::{ConnId, Marker, Now, PipeName};
 
 use super::Hub;
-use super::ring::Recover;
+use super::recovery::Missing;
 
 /// What a history is read for.
 #[derive(Debug)]
 pub(super) enum Reading {
-    Recovery(ShardId, Recover),
-    Log { conn: ConnId, pipe: PipeName, marker: Marker },
+    /// Of some pipes of one command.
+    Recovery(Box<Missing>),
+    Log {
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+    },
 }
 
 /// Bytes of results that are under way, about.
@@ -88,8 +93,12 @@ impl Hub {
         self.recovering.ended(bytes);
         while let Some(reading) = self.recovering.next() {
             match reading {
-                Reading::Recovery(from, recover) => self.recover(from, recover, now),
-                Reading::Log { conn, pipe, marker } => self.read_history(conn, pipe, marker),
+                // Without an entry its connection has gone.
+                Reading::Recovery(missing) if self.missing.contains_key(&missing.whose()) => {
+                    self.ask_for_missed(*missing, now);
+                }
+                Reading::Recovery(_) => {}
+                Reading::Log { conn, pipe, marker } => self.history_looked_for(conn, pipe, marker, true),
             }
         }
     }

@@ -68,9 +68,11 @@ pub enum RingMessage {
     Publish { publication: Box<Publication>, statement: Option<StatementId> },
     /// To the owner of the pipe: how many subscribers the sending shard has now, in this interest.
     Interest { pipe: Arc<PipeKey>, subscribers: u32, interest: InterestId },
-    /// To the owner of the pipe, behind the interest of the same shard: a new subscriber, who wants to know from which
-    /// position on it gets everything. One [`RingMessage::Recovered`] for each.
+    /// To the owner of some pipes, behind the interests of the same shard: a new subscriber of them, who wants to know from which
+    /// positions on it gets everything. Each pipe is answered once, in some [`RingMessage::Recovered`].
     Recover(Box<Recover>),
+    /// To the owner of pipes that a connection is a new subscriber of: it has gone.
+    StopRecovering { conn: ConnId },
     /// To the owner of the pipe: so many publications are to be kept from now on; `None` forgets setting and history.
     SetLength(Box<SetLength>),
     /// To the owner of the user: one more authorised connection.
@@ -104,7 +106,7 @@ pub enum RingMessage {
     /// From the owner of the pipe to a shard with subscribers, for the interest that the owner knew then.
     Deliver { publication: Arc<Publication>, interest: InterestId },
     /// From the owner of the pipe to the shard of a new subscriber, between the deliveries before and behind its position.
-    Recovered(Box<Recovered>),
+    Recovered(Vec<Recovered>),
     /// From the owner of the user to a shard with connections of the user.
     Personal { dev: DevId, user: UserId, personal: Arc<Personal>, ask: AskId },
     /// From the owner of the user to the shard of a connection that has just logged in: what waited for it.
@@ -142,6 +144,7 @@ impl RingMessage {
             Self::Publish { .. }
             | Self::Interest { .. }
             | Self::Recover(_)
+            | Self::StopRecovering { .. }
             | Self::SetLength(_)
             | Self::UserCame { .. }
             | Self::UserWent { .. }
@@ -268,12 +271,13 @@ pub struct BatchAnswer {
 
 #[derive(Debug)]
 pub struct Recover {
-    pub pipe: Arc<PipeKey>,
     pub conn: ConnId,
-    /// What the client had last; `None`: it wants nothing of the past.
-    pub after: Option<Position>,
-    /// What the frames of its missed messages may take, about.
+    /// Where the connection comes from.
+    pub address: IpAddr,
+    /// What the frames of the missed messages of one pipe may take, about.
     pub bytes_max: usize,
+    /// Pipes, each with what the client had last; `None`: it wants nothing of the past.
+    pub pipes: Vec<(Arc<PipeKey>, Option<Position>)>,
 }
 
 #[derive(Debug)]
@@ -349,6 +353,8 @@ pub struct Ask {
 pub enum Question {
     /// Subscribers of each pipe, all owned by the shard asked.
     PipeCounts(Vec<PipeKey>),
+    /// Whether the history of a pipe may have something in it.
+    HasHistory(PipeKey),
     /// Whether each user has a connection, all owned by the shard asked.
     Online(DevId, Vec<UserId>),
     /// Subscribers of a pipe on the shard asked, newest first, at most so many, from behind a slot on.
@@ -370,6 +376,7 @@ pub struct Answered {
 pub enum Replies {
     Counts(Vec<u32>),
     Online(Vec<bool>),
+    HasHistory(bool),
     /// `next`: where to go on, if there are more.
     Members {
         members: Vec<Member>,

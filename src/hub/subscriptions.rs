@@ -10,11 +10,13 @@
 //!
 //! Fan-outs go to members only, so nothing reaches a newcomer too early, and a pipe without newcomers pays nothing.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::model::{
-    Answer, ApiError, ConnId, DevId, PipeClass, PipeKey, PipeName, Position, Publication, SubscriptionError, UserId,
+    Answer, ApiError, ConnId, DevId, PipeClass, PipeKey, PipeName, Position, Publication, ShardId, SubscriptionError,
+    UserId,
 };
 
 use super::conns::Membership;
@@ -80,6 +82,7 @@ impl Hub {
         let Change { dev, user, mut memberships, coming, mut refused, private } = change;
         let asking = coming.iter().filter(|(_, after)| after.is_some()).count();
         let bytes_max = self.config.history_bytes_max / asking.max(1);
+        let mut owners: BTreeMap<ShardId, Vec<_>> = BTreeMap::new();
         for (name, after) in coming {
             let Some((pipe, interest)) = self.pipes.expect(PipeKey { dev, name }) else {
                 self.counters.names_refused += 1;
@@ -89,8 +92,11 @@ impl Hub {
             memberships.push(Membership::expected(pipe));
             let key = interest.key.clone();
             self.joined(conn, user, interest);
-            let to = self.config.placement.owner_of_pipe(&key);
-            self.send(to, RingMessage::Recover(Box::new(Recover { pipe: key, conn, after, bytes_max })));
+            owners.entry(self.config.placement.owner_of_pipe(&key)).or_default().push((key, after));
+        }
+        let address = self.address(conn);
+        for (to, pipes) in owners {
+            self.send(to, RingMessage::Recover(Box::new(Recover { conn, address, bytes_max, pipes })));
         }
         let expected = memberships.iter().filter(|membership| membership.is_expected()).count();
         self.conns.replace(conn, memberships);
@@ -143,6 +149,15 @@ impl Hub {
             if *expected.get() == 0 {
                 expected.remove();
                 self.resume(conn);
+            }
+        }
+    }
+
+    /// A connection has gone. If it was still to hear what it missed, owners need not look for it.
+    pub(super) fn give_up(&mut self, conn: ConnId) {
+        if self.expected.remove(&conn).is_some() {
+            for owner in 0..self.config.placement.connection_shards() {
+                self.send(ShardId(owner), RingMessage::StopRecovering { conn });
             }
         }
     }

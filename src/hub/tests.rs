@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::*;
-use crate::model::{Time, UnixTime};
-use crate::storage::Write;
+use crate::model::{LastSeen, Time, UnixTime};
+use crate::storage::{Outcome, Read, Write};
 
 const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 
@@ -238,7 +238,7 @@ impl Net {
             Output::Ring { to, message } | Output::RingAfterFanOut { to, message } => {
                 self.rings.push_back((ShardId(shard), to, message));
             }
-            Output::Store(job) => {
+            Output::Store(job) | Output::Ask { job, .. } => {
                 let result = self.store(job.request);
                 self.hubs[shard as usize].handle(Input::Stored(Completion { ticket: job.ticket, result }), NOW);
             }
@@ -660,7 +660,7 @@ fn a_deleted_hash_ends_the_users_connections_on_every_shard() {
     let credentials =
         Credentials { dev: DevId(1), user: UserId::new(5).unwrap(), key: "key".into(), details: Details::default() };
     net.input(0, Input::Connected { conn: id(7), credentials });
-    let Some(Output::Store(job)) = net.hubs[0].poll_output() else { panic!("storage is asked") };
+    let Some(Output::Ask { job, .. }) = net.hubs[0].poll_output() else { panic!("storage is asked") };
     let result = net.store(job.request);
     net.hashes.remove(&5);
     end(&mut net);

@@ -41,7 +41,7 @@ use crate::model::{
     Answer, ApiError, CloseReason, ConnId, Network, Now, PipeName, Position, Publication, RealIpHeader, ShardId,
     SharedBytes, Time, WireForm,
 };
-use crate::storage::{Completion, PipeSetting};
+use crate::storage::{Beginning, Completion, Job};
 use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
 
 use super::figures::{ShardFigures, Watch};
@@ -198,14 +198,12 @@ pub(super) struct Browsers {
 impl Browsers {
     pub(super) fn new(
         config: BrowserConfig,
-        settings: Vec<PipeSetting>,
+        beginning: Beginning,
         storage: StorageClient,
         files: Option<FileClient>,
     ) -> Self {
         let mut hub = Hub::new(config.hub.clone());
-        for setting in settings {
-            hub.handle(Input::Setting(setting), Now::default());
-        }
+        hub.handle(Input::Begin(Box::new(beginning)), Now::default());
         let hasher = config.hub.placement.hasher();
         let pace = Pace::new(config.commands_per_second_max, hasher.clone());
         let fragments = Fragments::new(config.fragments_max, config.fragments_bytes_max, hasher.clone());
@@ -758,17 +756,21 @@ impl Browsers {
                     self.write_history(io, token(conn), &key, marker, &messages);
                 }
                 Output::RingAfterFanOut { to, message } => self.deferred.push_back((to, message)),
-                Output::Store(job) => {
-                    if let Err(refused) = self.storage.send(job) {
-                        self.counters.storage_refusals += 1;
-                        self.refused.push_back(refused);
-                    }
-                }
+                Output::Store(job) => self.store(job, None),
+                Output::Ask { job, address } => self.store(job, Some(address)),
                 Output::Close { conn, reason } if conn.is_polled() => self.end_polled(io, conn, reason),
                 Output::Close { conn, reason } => self.dismiss(io, token(conn), reason),
                 Output::Resume { conn } if conn.is_polled() => self.polls_resumed.push_back(conn),
                 Output::Resume { conn } => io.resume(token(conn)),
             }
+        }
+    }
+
+    /// `address`: of the browser that wants it.
+    fn store(&mut self, job: Job, address: Option<IpAddr>) {
+        if let Err(refused) = self.storage.send(job, address) {
+            self.counters.storage_refusals += 1;
+            self.refused.push_back(refused);
         }
     }
 

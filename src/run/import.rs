@@ -44,10 +44,7 @@ pub enum ImportError {
 
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |error: &StorageError| match error {
-            StorageError::Failed(text) | StorageError::Unavailable(text) => text.clone(),
-            other => format!("{other:?}"),
-        };
+        let text = StorageError::to_string;
         match self {
             Self::Sqlite(error) => error.fmt(f),
             Self::Mysql(error) => error.fmt(f),

@@ -44,9 +44,28 @@ fn of_storage(board: &Board) -> Counters {
     board.last().map(|place| place.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
 }
 
-/// Whether the database cannot be reached, as storage knew when it was used last.
-pub(super) fn storage_is_down(board: &Board) -> bool {
-    board.last().is_some_and(|place| place.lock().unwrap_or_else(PoisonError::into_inner).storage_down > 0)
+/// What is wrong with storage, as it knew when it was used last; and whether browsers should rather go elsewhere. Where only
+/// writes fail they need not: they are let in, and get what is published.
+pub(super) fn storage_trouble(board: &Board) -> Option<(bool, &'static str)> {
+    let storage = of_storage(board);
+    match () {
+        () if storage.storage_down > 0 => Some((true, "the database cannot be reached\n")),
+        () if storage.storage_read_fails > 0 => Some((true, "the database cannot be read\n")),
+        () if storage.storage_full > 0 => Some((false, "ok, but nothing is stored: the disk is full\n")),
+        () if storage.storage_write_fails > 0 => Some((false, "ok, but nothing is stored: writes fail\n")),
+        () => None,
+    }
+}
+
+/// What storage does, in one word. Without the first two of them nobody who comes can be let in.
+fn storage_state(storage: &Counters) -> &'static str {
+    match () {
+        () if storage.storage_down > 0 => "waiting",
+        () if storage.storage_read_fails > 0 => "failing",
+        () if storage.storage_full > 0 => "full",
+        () if storage.storage_write_fails > 0 => "failing",
+        () => "ok",
+    }
 }
 
 /// The names that monitoring scripts of the predecessor read come first, in its order; then our own.
@@ -114,7 +133,7 @@ fn global(board: &Board) -> Vec<Row> {
     ] {
         add(name, value.to_string());
     }
-    add("encke_storage_state", if all.storage_down > 0 { "waiting" } else { "ok" }.into());
+    add("encke_storage_state", storage_state(&all).into());
     for (name, value) in all.rows() {
         add(&format!("encke_{name}"), value.to_string());
     }

@@ -36,7 +36,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use shards::{Engine, EngineChoice, KeepAlive, Settings, ShardSettings};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::plan::{self, StatementLimits};
@@ -46,7 +46,7 @@ use crate::http::HeadLimits;
 use crate::hub::{self, HubConfig, NoPublicKey, Placement, TokenKey, TokenKeys};
 use crate::metrics::Counters;
 use crate::model::{DevId, ShardId, TokenAlgorithm};
-use crate::storage::{PipeSetting, StorageError};
+use crate::storage::{Beginning, StorageError};
 use crate::ws;
 
 use browsers::{BODIES_BYTES_MAX, BatchConfig, BrowserConfig, Browsers};
@@ -235,13 +235,16 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     kept::guard(&config.storage.dir);
     let mut store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
     let storage_description = store.describe();
-    let mut settings: Vec<Vec<PipeSetting>> = vec![Vec::new(); usize::from(connection_shards)];
-    for setting in store.settings().map_err(StartError::Settings)? {
-        let owner = placement.owner_of_pipe(&setting.pipe).0;
-        if let Some(settings) = settings.get_mut(usize::from(owner)) {
-            settings.push(setting);
-        }
+    let beginnings = store.beginning().map_err(StartError::Settings)?;
+    if beginnings.ahead_s > 0 {
+        let seconds = beginnings.ahead_s;
+        warn!(
+            seconds,
+            "stored messages are from the future: the clock was ahead, or is behind; new ones go behind them"
+        );
     }
+    let beginnings =
+        beginnings.split(usize::from(connection_shards), |pipe| usize::from(placement.owner_of_pipe(pipe).0));
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
     let board: Board = (0..=all_shards).map(|_| Mutex::new(Counters::default())).collect();
     let retry = Duration::from_secs(u64::from(config.storage.retry_s));
@@ -262,7 +265,7 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let ends = Ends {
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),
-        settings: Mutex::new(settings.into_iter().map(Some).collect()),
+        beginnings: Mutex::new(beginnings.into_iter().map(Some).collect()),
         tls: tls_config,
         tokens,
         cometql_port: cometql_port.clone(),
@@ -317,7 +320,7 @@ const NO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ip
 struct Ends {
     storage: Mutex<Vec<Option<storage::StorageClient>>>,
     files: Mutex<Vec<Option<files::FileClient>>>,
-    settings: Mutex<Vec<Option<Vec<PipeSetting>>>>,
+    beginnings: Mutex<Vec<Option<Beginning>>>,
     tls: Option<Arc<rustls::ServerConfig>>,
     tokens: TokenKeys,
     cometql_port: Arc<OnceLock<u16>>,
@@ -456,8 +459,8 @@ fn make_host(
         },
         watch: ends.watch.clone(),
     };
-    let settings = take(&ends.settings, shard).unwrap_or_default();
-    Host::browsers(Browsers::new(browsers, settings, storage, take(&ends.files, shard)), board.clone())
+    let beginning = take(&ends.beginnings, shard).unwrap_or_default();
+    Host::browsers(Browsers::new(browsers, beginning, storage, take(&ends.files, shard)), board.clone())
 }
 
 /// One of their secrets, of the tenants that have it.

@@ -52,10 +52,11 @@ impl Pages {
 
     /// Whether this server can do its work, for whoever decides where browsers are sent.
     pub(super) fn health(&self, stopping: bool, conditions: &Conditions, terms: &Terms) -> SharedBytes {
-        let (status, text) = match () {
-            () if stopping => (503, "the server stops\n"),
-            () if live::storage_is_down(&self.board) => (503, "the database cannot be reached\n"),
-            () => (200, "ok"),
+        let (status, text) = match live::storage_trouble(&self.board) {
+            _ if stopping => (503, "the server stops\n"),
+            Some((true, trouble)) => (503, trouble),
+            Some((false, trouble)) => (200, trouble),
+            None => (200, "ok"),
         };
         http::response_on(
             terms,

@@ -325,7 +325,7 @@ impl Sessions {
                 Output::Write { session, bytes } => self.write(io, token(session), &bytes),
                 Output::Ring { to, message } => io.send(to, message),
                 Output::Store(job) => {
-                    if let Err(refused) = self.storage.send(job) {
+                    if let Err(refused) = self.storage.send(job, None) {
                         self.counters.storage_refusals += 1;
                         self.exec.stored(refused);
                     }

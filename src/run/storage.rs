@@ -1,186 +1,45 @@
 //! The storage thread: takes jobs of all shards, runs them in groups, hands completions back and wakes who asked.
 //!
+//! ```text
+//!  shards --Given--> Turns --all writes--> one group, one commit --> answers
+//!                     |  |---a piece of what is removed ----------> answers, when all is gone
+//!                     |------some reads of everybody -------------> answers, and again from the beginning
+//! ```
+//!
 //! While the database cannot be reached, reads fail at once and writes wait here, in their order, for some time and up to
 //! some size. A commit that was cut off is tried again with them: writes may be repeated.
 
+mod client;
+mod health;
+mod open;
+mod turns;
+mod waiting;
+
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::PoisonError;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use shards::Waker;
 use tracing::{debug, error, info, warn};
 
-use crate::config::{self, Config};
 use crate::metrics::Counters;
 use crate::model::{DevId, ShardId, UserId};
-use crate::storage::mysql::{self, Mysql};
-use crate::storage::sqlite::{self, Sqlite};
-use crate::storage::{Completion, Durability, Expired, Job, Read, Request, Retention, StorageError, Store, Ticket};
+use crate::storage::{Completion, Expired, Job, Outcome, Read, Removal, Request, StorageError, Store, Ticket};
 
 use super::host::Board;
 
-/// Why storage cannot be used; `Display` is one sentence.
-#[derive(Debug)]
-pub enum OpenError {
-    Sqlite(sqlite::OpenError),
-    Mysql(mysql::OpenError),
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite(error) => error.fmt(f),
-            Self::Mysql(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
-
-/// The engine that is configured. One that is not there yet is waited for, as `[db] connection_attempts` says; `None` if
-/// the caller gave up meanwhile.
-pub(super) fn open(
-    config: &Config,
-    give_up: &mut dyn FnMut() -> bool,
-) -> Result<Option<Box<dyn Store + Send>>, OpenError> {
-    let retention = retention(&config.storage);
-    let Some(place) = place(&config.db) else {
-        let durability = match config.storage.durability {
-            config::Durability::Full => Durability::Full,
-            config::Durability::Lazy => Durability::Lazy,
-        };
-        let store = Sqlite::open(&config.storage.dir, durability, retention).map_err(OpenError::Sqlite)?;
-        return Ok(Some(Box::new(store)));
-    };
-    let mut left = config.db.connection_attempts;
-    loop {
-        left = left.saturating_sub(1);
-        match Mysql::open(&place, retention) {
-            Ok(store) => return Ok(Some(Box::new(store))),
-            Err(error) if error.is_unreachable() && left > 0 => warn!(left, "{error} Trying again."),
-            Err(error) => return Err(OpenError::Mysql(error)),
-        }
-        let next = Instant::now() + ATTEMPTS_INTERVAL;
-        while Instant::now() < next {
-            if give_up() {
-                return Ok(None);
-            }
-            std::thread::sleep(GIVE_UP_INTERVAL);
-        }
-    }
-}
-
-/// Between two tries to reach the database at the start.
-const ATTEMPTS_INTERVAL: Duration = Duration::from_secs(5);
-/// How soon a start that waits ends when it is to.
-const GIVE_UP_INTERVAL: Duration = Duration::from_millis(100);
-
-/// The database of `[db]`, if it names one.
-pub(super) fn place(db: &config::Db) -> Option<mysql::Place> {
-    let config::Db { host, port, socket, user, password, name, .. } = db.clone();
-    name.map(|name| mysql::Place { host, port, socket, user, password, name })
-}
-
-fn retention(storage: &config::Storage) -> Retention {
-    const DAY: u64 = 24 * 60 * 60;
-    Retention {
-        queue_seconds: u64::from(storage.queue_days) * DAY,
-        queue_messages_max: storage.queue_messages_max,
-        trust_seconds: u64::from(storage.trust_days) * DAY,
-        trust_messages_max: storage.trust_messages_max,
-    }
-}
+use client::Whose;
+pub(super) use client::{Given, StorageClient, StorageSetup, channels};
+use health::Health;
+pub(super) use open::OpenError;
+pub(super) use open::{open, place};
+use turns::Turns;
+use waiting::{Outage, Waiting};
 
 /// Jobs in one group, that is, behind one fsync.
 const GROUP_MAX: usize = 4096;
-
-/// A job, whose it is, and since when it waits.
-pub(super) type Given = (ShardId, Instant, Job);
-
-/// A shard's end: jobs out, completions in. Completions never outnumber the jobs sent, and those are bounded by the
-/// queue.
-pub(super) struct StorageClient {
-    shard: ShardId,
-    jobs: Sender<Given>,
-    completions: Receiver<Completion>,
-    /// Jobs sent and not yet answered.
-    waiting: usize,
-    waiting_max: usize,
-    /// Beyond as many of its own jobs, or in the queue of all, no read is handed over.
-    reads_max: usize,
-}
-
-impl StorageClient {
-    /// Without storage: every job is refused.
-    pub(super) fn nowhere() -> Self {
-        let (jobs, _) = bounded(0);
-        let (_, completions) = bounded(0);
-        Self { shard: ShardId::default(), jobs, completions, waiting: 0, waiting_max: 0, reads_max: 0 }
-    }
-
-    /// Hands a job over, or gives back the completion that says why not.
-    pub(super) fn send(&mut self, job: Job) -> Result<(), Completion> {
-        let refused = |job: Job| Completion { ticket: job.ticket, result: Err(StorageError::Overloaded) };
-        let is_read = matches!(job.request, Request::Read { .. });
-        if self.waiting >= self.waiting_max
-            || is_read && (self.waiting >= self.reads_max || self.jobs.len() >= self.reads_max)
-        {
-            return Err(refused(job));
-        }
-        match self.jobs.try_send((self.shard, Instant::now(), job)) {
-            Ok(()) => {
-                self.waiting += 1;
-                Ok(())
-            }
-            Err(TrySendError::Full((.., job)) | TrySendError::Disconnected((.., job))) => Err(refused(job)),
-        }
-    }
-
-    /// Hands over the last job, however long the queue is: the storage thread goes on until all clients are gone.
-    pub(super) fn send_last(&self, job: Job) {
-        if self.jobs.send((self.shard, Instant::now(), job)).is_err() {
-            error!("storage has ended before the last writes");
-        }
-    }
-
-    pub(super) fn poll(&mut self) -> Option<Completion> {
-        let completion = self.completions.try_recv().ok()?;
-        self.waiting -= 1;
-        Some(completion)
-    }
-}
-
-/// Made before the shards, because they get their ends; the thread starts when the wakers exist.
-pub(super) struct StorageSetup {
-    pub(super) jobs: Receiver<Given>,
-    pub(super) completions: Vec<Sender<Completion>>,
-}
-
-/// `queue_max`: jobs that may wait; beyond, they are refused as overloaded. The last shard is that of the backends; the
-/// browsers of the others may fill half of the queue with what they want to know, so that however many of them come at
-/// once, writes and backends find room.
-pub(super) fn channels(shards: u16, queue_max: usize) -> (StorageSetup, Vec<StorageClient>) {
-    let (job_sender, jobs) = bounded(queue_max);
-    let mut completions = Vec::new();
-    let clients = (0..shards)
-        .map(|shard| {
-            let (sender, receiver) = unbounded();
-            completions.push(sender);
-            StorageClient {
-                shard: ShardId(shard),
-                jobs: job_sender.clone(),
-                completions: receiver,
-                waiting: 0,
-                waiting_max: queue_max,
-                reads_max: if shard + 1 == shards { queue_max } else { queue_max.div_ceil(2) },
-            }
-        })
-        .collect();
-    (StorageSetup { jobs, completions }, clients)
-}
 
 /// Ends by itself, after the last job, when the last [`StorageClient`] is gone.
 pub(super) struct StorageThread {
@@ -196,17 +55,22 @@ impl StorageThread {
         board: Board,
         retry: Duration,
     ) -> std::io::Result<Self> {
-        let StorageSetup { jobs, completions } = setup;
+        let StorageSetup { jobs, completions, asked_max, logins_max } = setup;
         let handle = Builder::new().name("storage".into()).spawn(move || {
             let answers = Answers { completions, woken: vec![false; wakers.len()], wakers };
             Keeper {
                 store,
                 answers,
+                turns: Turns::new(logins_max, asked_max),
+                removing: VecDeque::new(),
+                remove_alone: false,
                 waiting: Waiting::default(),
                 outage: None,
-                failing: false,
+                health: Health::default(),
+                probe_at: Instant::now(),
                 expire_at: Instant::now() + EXPIRE_FIRST,
                 expired: Expired::default(),
+                clocks: Clocks::now(),
                 jobs: 0,
                 give_back_at: None,
                 give_back_after: Instant::now(),
@@ -228,24 +92,24 @@ impl StorageThread {
 
 /// The ways back to the shards.
 struct Answers {
-    completions: Vec<Sender<Completion>>,
+    completions: Vec<Sender<(Whose, Completion)>>,
     wakers: Vec<Waker>,
     /// Shards that have got something since the last wake.
     woken: Vec<bool>,
 }
 
 impl Answers {
-    fn send(&mut self, shard: ShardId, completion: Completion) {
+    fn send(&mut self, shard: ShardId, whose: Whose, completion: Completion) {
         let shard = usize::from(shard.0);
         // A shard that is gone needs no answer.
-        let sent = self.completions.get(shard).is_some_and(|sender| sender.send(completion).is_ok());
+        let sent = self.completions.get(shard).is_some_and(|sender| sender.send((whose, completion)).is_ok());
         if let (true, Some(woken)) = (sent, self.woken.get_mut(shard)) {
             *woken = true;
         }
     }
 
-    fn refuse(&mut self, shard: ShardId, ticket: Ticket, why: String) {
-        self.send(shard, Completion { ticket, result: Err(StorageError::Unavailable(why)) });
+    fn tell(&mut self, given: &Given, result: Result<Outcome, StorageError>) {
+        self.send(given.shard, given.whose, Completion { ticket: given.job.ticket, result });
     }
 
     fn wake(&mut self) {
@@ -257,63 +121,25 @@ impl Answers {
     }
 }
 
-/// Writes that wait for the database, in their order.
-#[derive(Default)]
-struct Waiting {
-    jobs: VecDeque<Job>,
-    /// Of each job: whose it is, since when it waits, what it weighs.
-    whose: VecDeque<(ShardId, Instant, usize)>,
-    bytes: usize,
-}
-
-impl Waiting {
-    /// Gives the job back if there is no room.
-    fn push(&mut self, (shard, since, job): Given) -> Result<(), Job> {
-        let bytes = job.request.bytes();
-        if self.jobs.len() >= WAITING_JOBS_MAX || self.bytes + bytes > WAITING_BYTES_MAX {
-            return Err(job);
-        }
-        self.bytes += bytes;
-        self.jobs.push_back(job);
-        self.whose.push_back((shard, since, bytes));
-        Ok(())
-    }
-
-    fn pop(&mut self) -> Option<(ShardId, Job)> {
-        let (shard, _, bytes) = self.whose.pop_front()?;
-        self.bytes -= bytes;
-        Some((shard, self.jobs.pop_front()?))
-    }
-
-    fn oldest(&self) -> Option<Instant> {
-        self.whose.front().map(|(_, since, _)| *since)
-    }
-
-    fn first(&mut self) -> &[Job] {
-        let jobs = self.jobs.make_contiguous();
-        jobs.get(..GROUP_MAX).unwrap_or(jobs)
-    }
-}
-
-/// The time in which the database cannot be reached: reads fail at once, writes wait.
-struct Outage {
-    since: Instant,
-    next_try: Instant,
-    reason: String,
-}
-
 /// What the thread knows.
 struct Keeper {
     store: Box<dyn Store + Send>,
     answers: Answers,
+    turns: Turns,
+    /// Jobs that remove much, and how far each has come.
+    removing: VecDeque<(Given, Removal)>,
+    /// One of them is at fault: they are tried one by one.
+    remove_alone: bool,
     waiting: Waiting,
     outage: Option<Outage>,
-    /// Whether the last group had failures.
-    failing: bool,
+    health: Health,
+    /// While writes fail: when it is tried whether they do still.
+    probe_at: Instant,
     /// When to look for what is too old.
     expire_at: Instant,
     /// What this look has removed so far.
     expired: Expired,
+    clocks: Clocks,
     /// Jobs since memory was given back; when to do that, if there were many and then none.
     jobs: usize,
     give_back_at: Option<Instant>,
@@ -326,26 +152,29 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self, jobs: &Receiver<Given>) {
-        let mut group = Vec::new();
         loop {
-            match jobs.recv_deadline(self.deadline()) {
-                Ok(first) => {
-                    group.push(first);
-                    group.extend(jobs.try_iter().take(GROUP_MAX - 1));
+            if self.turns.is_empty() && self.removing.is_empty() {
+                match jobs.recv_deadline(self.deadline()) {
+                    Ok(first) => self.take(first),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.jobs += group.len();
-            if self.jobs >= MANY_JOBS && !group.is_empty() {
-                self.give_back_at = Some((Instant::now() + QUIET).max(self.give_back_after));
-            }
-            self.carry_out(&mut group);
+            jobs.try_iter().take(GROUP_MAX).for_each(|given| self.take(given));
+            let writes = self.turns.take_writes(GROUP_MAX);
+            self.carry_out(writes);
+            self.remove_a_piece();
+            let reads = self.turns.take_reads();
+            self.carry_out(reads);
             self.work_on_time();
             self.answers.wake();
-            self.counters.storage_queue = jobs.len() as u64;
+            self.counters.storage_queue = (jobs.len() + self.turns.len() + self.removing.len()) as u64;
             self.show();
         }
+        self.end();
+    }
+
+    fn end(mut self) {
         if self.outage.is_some() && !self.waiting.jobs.is_empty() {
             self.try_again();
             let lost = self.waiting.jobs.len();
@@ -353,13 +182,31 @@ impl Keeper {
                 error!(writes = lost, "the database could not be reached before the end; these writes are lost");
             }
         }
+        if self.outage.is_none()
+            && let Err(error) = self.store.note_clock(Clocks::now().unix)
+        {
+            debug!(%error, "the time of the end could not be written down");
+        }
+    }
+
+    fn take(&mut self, given: Given) {
+        self.jobs += 1;
+        if self.jobs >= MANY_JOBS {
+            self.give_back_at = Some((Instant::now() + QUIET).max(self.give_back_after));
+        }
+        if let Some(refused) = self.turns.push(given) {
+            self.counters.storage_refusals += 1;
+            self.answers.tell(&refused, Err(StorageError::Overloaded));
+        }
     }
 
     /// When there is something to do without a job.
     fn deadline(&self) -> Instant {
         let next = self.outage.as_ref().map_or(self.expire_at, |outage| outage.next_try);
         let give_up = self.outage.as_ref().and_then(|_| self.waiting.oldest()).map(|since| since + self.retry);
-        [give_up, self.give_back_at].into_iter().flatten().fold(next, Instant::min)
+        let fails = self.health.writes_fail() || self.health.reads_fail();
+        let probe = fails.then_some(self.probe_at);
+        [give_up, self.give_back_at, probe].into_iter().flatten().fold(next, Instant::min)
     }
 
     fn work_on_time(&mut self) {
@@ -373,53 +220,141 @@ impl Keeper {
             if Instant::now() >= outage.next_try {
                 self.try_again();
             }
-            self.give_up();
-        } else if Instant::now() >= self.expire_at {
+            return self.give_up();
+        }
+        if Instant::now() >= self.probe_at {
+            if self.health.writes_fail() {
+                self.try_a_write();
+            }
+            if self.health.reads_fail() && self.outage.is_none() {
+                self.try_a_read();
+            }
+        }
+        if Instant::now() >= self.expire_at {
             self.expire();
         }
     }
 
-    /// Leaves the group empty.
-    fn carry_out(&mut self, group: &mut Vec<Given>) {
-        let (whose, jobs): (Vec<_>, Vec<Job>) =
-            group.drain(..).map(|(shard, since, job)| ((shard, since), job)).unzip();
-        // Which jobs are answered: first all up to some place, and behind an interruption single ones.
-        let mut answered = vec![false; jobs.len()];
-        let mut done = 0;
+    /// Carries out what is all writes or all reads.
+    fn carry_out(&mut self, group: Vec<Given>) {
+        let group = self.put_removals_aside(group);
+        self.run_group(group);
+    }
+
+    fn run_group(&mut self, group: Vec<Given>) {
+        let split = |Given { shard, since, whose, job }| ((shard, since, whose), job);
+        let (mut whose, mut jobs): (VecDeque<_>, VecDeque<Job>) = group.into_iter().map(split).unzip();
+        let mut left = Vec::new();
         // More than once when results are large: those there are go out before the rest is read.
-        while self.outage.is_none()
-            && let Some(rest @ [_, ..]) = jobs.get(done..)
-        {
+        while self.outage.is_none() && !jobs.is_empty() {
             let begun = Instant::now();
-            let completions = self.store.run(rest);
-            let count = completions.len();
+            let completions = self.store.run(jobs.make_contiguous());
             self.counters.storage_groups += 1;
-            self.counters.storage_jobs += count as u64;
+            self.counters.storage_jobs += completions.len() as u64;
             self.counters.storage_busy_us += begun.elapsed().as_micros() as u64;
-            self.report_health(&completions);
-            for (place, completion) in (done..).zip(completions) {
-                let (Some((shard, _)), Some(answered)) = (whose.get(place), answered.get_mut(place)) else { break };
+            for completion in completions {
+                let (Some((shard, since, whose)), Some(job)) = (whose.pop_front(), jobs.pop_front()) else { break };
+                self.health.note(whose == Whose::Write, &completion.result, &mut self.counters);
                 if let Err(StorageError::Unavailable(reason)) = &completion.result {
                     self.begin_outage(reason.clone());
+                    left.push(Given { shard, since, whose, job });
                 } else {
-                    *answered = true;
-                    self.answers.send(*shard, completion);
+                    self.answers.send(shard, whose, completion);
                 }
             }
             self.answers.wake();
-            done += count.max(1);
         }
+        let join = |((shard, since, whose), job)| Given { shard, since, whose, job };
+        self.wait_or_fail(left.into_iter().chain(whose.into_iter().zip(jobs).map(join)));
+    }
+
+    /// What an outage leaves: reads fail, writes wait for its end.
+    fn wait_or_fail(&mut self, left: impl IntoIterator<Item = Given>) {
         let Some(reason) = self.outage.as_ref().map(|outage| outage.reason.clone()) else { return };
-        let left = whose.into_iter().zip(jobs).zip(answered).filter(|(_, answered)| !*answered);
-        for (((shard, since), job), _) in left {
-            if matches!(job.request, Request::Read { .. }) {
-                self.answers.refuse(shard, job.ticket, reason.clone());
-            } else if let Err(job) = self.waiting.push((shard, since, job)) {
+        for given in left {
+            if given.whose != Whose::Write {
+                self.answers.tell(&given, Err(StorageError::Unavailable(reason.clone())));
+            } else if let Some(given) = self.waiting.push(given) {
                 self.counters.storage_given_up += 1;
-                self.answers.refuse(shard, job.ticket, format!("{reason}; too many writes wait for it already"));
+                let why = format!("{reason}; too many writes wait for it already");
+                self.answers.tell(&given, Err(StorageError::Unavailable(why)));
             }
         }
     }
+
+    // Removals
+
+    /// What may remove much is not done with the others, whose commit would wait for it.
+    fn put_removals_aside(&mut self, group: Vec<Given>) -> Vec<Given> {
+        let mut others = Vec::with_capacity(group.len());
+        for given in group {
+            match Removal::of(&given.job.request).filter(|_| self.outage.is_none()) {
+                Some(removal) => self.removing.push_back((given, removal)),
+                None => others.push(given),
+            }
+        }
+        others
+    }
+
+    fn remove_a_piece(&mut self) {
+        if self.removing.is_empty() {
+            return;
+        }
+        if self.outage.is_some() {
+            return self.removals_wait();
+        }
+        let begun = Instant::now();
+        let most = if self.remove_alone { 1 } else { REMOVALS_AT_ONCE };
+        let mut now: Vec<Removal> = self.removing.iter().take(most).map(|(_, removal)| removal.clone()).collect();
+        let result = self.store.remove(&mut now);
+        self.counters.storage_groups += 1;
+        self.counters.storage_busy_us += begun.elapsed().as_micros() as u64;
+        if let Err(StorageError::Unavailable(reason)) = result {
+            self.begin_outage(reason);
+            return self.removals_wait();
+        }
+        let noted = result.clone().map(|()| Outcome::Written { rows: 0 });
+        self.health.note(true, &noted, &mut self.counters);
+        match result {
+            Ok(()) => {
+                self.remove_alone = false;
+                self.removing.iter_mut().zip(now).for_each(|((_, removal), piece)| *removal = piece);
+                self.finish_removals();
+            }
+            Err(_) if self.removing.len() > 1 && !self.remove_alone => self.remove_alone = true,
+            Err(error) => {
+                self.remove_alone = false;
+                if let Some((given, _)) = self.removing.pop_front() {
+                    self.counters.storage_jobs += 1;
+                    self.answers.tell(&given, Err(error));
+                }
+            }
+        }
+    }
+
+    /// They begin anew when the outage is over, each in one piece.
+    fn removals_wait(&mut self) {
+        let jobs = std::mem::take(&mut self.removing);
+        self.wait_or_fail(jobs.into_iter().map(|(given, _)| given));
+    }
+
+    /// Answers those of which everything is gone, and carries out those that do more than remove.
+    fn finish_removals(&mut self) {
+        let mut then = Vec::new();
+        while let Some((given, removal)) = self.removing.pop_front_if(|(_, removal)| removal.is_done()) {
+            if let Some(rows) = removal.rows() {
+                self.counters.storage_jobs += 1;
+                self.answers.tell(&given, Ok(Outcome::Written { rows }));
+            } else {
+                then.push(given);
+            }
+        }
+        if !then.is_empty() {
+            self.run_group(then);
+        }
+    }
+
+    // Outages
 
     fn begin_outage(&mut self, reason: String) {
         if self.outage.is_none() {
@@ -440,8 +375,9 @@ impl Keeper {
             let done = completions.iter().position(unreached);
             for completion in completions.into_iter().take(done.unwrap_or(usize::MAX)) {
                 reached = true;
+                self.health.note(true, &completion.result, &mut self.counters);
                 if let Some((shard, _)) = self.waiting.pop() {
-                    self.answers.send(shard, completion);
+                    self.answers.send(shard, Whose::Write, completion);
                 }
             }
             self.answers.wake();
@@ -461,10 +397,22 @@ impl Keeper {
     }
 
     fn is_reachable(&mut self) -> bool {
+        self.read_something().is_some_and(|result| !matches!(result, Err(StorageError::Unavailable(_))))
+    }
+
+    fn try_a_read(&mut self) {
+        self.probe_at = Instant::now() + PROBE_INTERVAL;
+        match self.read_something() {
+            Some(Err(StorageError::Unavailable(reason))) => self.begin_outage(reason),
+            Some(result) => self.health.note(false, &result, &mut self.counters),
+            None => {}
+        }
+    }
+
+    fn read_something(&mut self) -> Option<Result<Outcome, StorageError>> {
         let read = Read::Hashes { dev: DevId::default(), users: vec![UserId::ANONYMOUS] };
         let job = Job { ticket: Ticket(0), request: Request::Read { read, bytes_max: 1024 } };
-        let completions = self.store.run(&[job]);
-        completions.first().is_some_and(|only| !matches!(only.result, Err(StorageError::Unavailable(_))))
+        self.store.run(&[job]).pop().map(|only| only.result)
     }
 
     /// Answers writes that have waited long enough.
@@ -473,14 +421,39 @@ impl Keeper {
         while self.waiting.oldest().is_some_and(|since| since.elapsed() >= self.retry) {
             let Some((shard, job)) = self.waiting.pop() else { break };
             self.counters.storage_given_up += 1;
-            self.answers.refuse(shard, job.ticket, reason.clone());
+            let result = Err(StorageError::Unavailable(reason.clone()));
+            self.answers.send(shard, Whose::Write, Completion { ticket: job.ticket, result });
         }
     }
 
+    /// While writes fail, somebody has to try one: when browsers and backends have gone elsewhere, nobody does.
+    fn try_a_write(&mut self) {
+        self.probe_at = Instant::now() + PROBE_INTERVAL;
+        match self.store.note_clock(Clocks::now().unix) {
+            Err(StorageError::Unavailable(reason)) => self.begin_outage(reason),
+            result => {
+                let result = result.map(|()| Outcome::Written { rows: 0 });
+                self.health.note(true, &result, &mut self.counters);
+            }
+        }
+    }
+
+    // Time
+
     /// Removes a piece of what is too old; the next one soon, if there is more.
     fn expire(&mut self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-        let more = match self.store.expire(now) {
+        let now = Clocks::now();
+        let jumped = now.jumped_since(std::mem::replace(&mut self.clocks, now));
+        if jumped >= JUMP_S {
+            warn!(
+                seconds = jumped,
+                "the clock went ahead: for {} minutes nothing is removed for its age",
+                JUMP_WAIT.as_secs() / 60
+            );
+            self.expire_at = now.at + JUMP_WAIT;
+            return self.try_a_write();
+        }
+        let more = match self.store.expire(now.unix) {
             Ok(Expired { queued, history, tokens, more }) => {
                 self.counters.storage_expired += queued + history + tokens;
                 self.expired.queued += queued;
@@ -493,7 +466,7 @@ impl Keeper {
                 false
             }
             Err(error) => {
-                warn!(?error, "what is too old could not be removed");
+                self.health.note(true, &Err(error), &mut self.counters);
                 false
             }
         };
@@ -506,34 +479,35 @@ impl Keeper {
         self.expire_at = Instant::now() + if more { EXPIRE_PAUSE } else { EXPIRE_INTERVAL };
     }
 
-    /// One line when storage begins to fail and one when it works again.
-    fn report_health(&mut self, completions: &[Completion]) {
-        let failure = completions.iter().find_map(failure_of_storage);
-        if let Some(error) = &failure {
-            if !self.failing {
-                error!(?error, "storage fails; what needs it is refused until it works again");
-            }
-        } else if self.failing {
-            info!("storage works again");
-        }
-        self.failing = failure.is_some();
-    }
-
     fn show(&mut self) {
         self.counters.storage_down = u64::from(self.outage.is_some());
         self.counters.storage_waiting = self.waiting.jobs.len() as u64;
         self.counters.storage_waiting_bytes = self.waiting.bytes as u64;
+        self.health.show(&mut self.counters);
         if let Some(place) = self.board.last() {
             place.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.counters);
         }
     }
 }
 
-/// Nobody else's fault; and an outage has lines of its own.
-fn failure_of_storage(completion: &Completion) -> Option<StorageError> {
-    match &completion.result {
-        Ok(_) | Err(StorageError::TooLarge { .. } | StorageError::Unavailable(_)) => None,
-        Err(error) => Some(error.clone()),
+/// The clock that may be set, and one that cannot be.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    /// Unix seconds.
+    unix: i64,
+    at: Instant,
+}
+
+impl Clocks {
+    fn now() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
+        Self { unix, at: Instant::now() }
+    }
+
+    /// Seconds that somebody set the clock ahead since then, or back.
+    fn jumped_since(self, before: Self) -> i64 {
+        let passed = i64::try_from(self.at.saturating_duration_since(before.at).as_secs()).unwrap_or(i64::MAX);
+        self.unix.saturating_sub(before.unix).saturating_sub(passed)
     }
 }
 
@@ -542,14 +516,22 @@ const WAITING_JOBS_MAX: usize = 65_536;
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Between two tries to reach it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// From the start to the first look for what is too old; between two looks; between two pieces of one.
+/// Between two tries to write, while writes fail.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Removals that share a commit, if they are small.
+const REMOVALS_AT_ONCE: usize = 256;
 /// A crowd has come or gone: so many jobs, and then none for so long. What was in use for a moment then goes back to the
 /// system. In between nobody looks, because whoever allocates would be held up.
 const MANY_JOBS: usize = 2_000;
 const QUIET: Duration = Duration::from_secs(2);
+/// From the start to the first look for what is too old; between two looks; between two pieces of one.
 const EXPIRE_FIRST: Duration = Duration::from_secs(1);
 const EXPIRE_INTERVAL: Duration = Duration::from_mins(1);
 const EXPIRE_PAUSE: Duration = Duration::from_millis(20);
+/// Seconds by which a clock that goes ahead at once is not believed, and for how long: if it was set wrong, somebody may set
+/// it right before what is not old is gone.
+const JUMP_S: i64 = 60;
+const JUMP_WAIT: Duration = Duration::from_mins(10);
 
 #[cfg(test)]
 mod tests;

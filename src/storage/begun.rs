@@ -4,7 +4,7 @@
 //! Table `pipes_begun`. Marks only grow, so a message that is gone is never forgotten.
 
 use super::statements::{Connection, Filling, Value, fill, first, last_beyond, length, message, of_name, values};
-use super::{Outcome, Page, Place, Retention};
+use super::{Missed, Outcome, Page, Place, Retention, Since};
 use crate::model::{DevId, MessageId, PipeClass, PipeKey, Position, UnixTime};
 
 /// Whose mark.
@@ -17,6 +17,10 @@ pub(super) enum Begun<'a> {
     Trusted,
     /// No mark, but how many messages a `trust_` pipe kept at most.
     TrustedLength,
+    /// No mark, but the latest time by which positions were given.
+    Clock,
+    /// No mark, but where positions went on when the clock was found to be behind them.
+    Behind,
 }
 
 impl Begun<'_> {
@@ -29,6 +33,8 @@ impl Begun<'_> {
             Self::Database => (Self::NOBODY.into(), ""),
             Self::Trusted => (Self::NOBODY.into(), "trust"),
             Self::TrustedLength => (Self::NOBODY.into(), "trust_messages_max"),
+            Self::Clock => (Self::NOBODY.into(), "clock"),
+            Self::Behind => (Self::NOBODY.into(), "behind"),
         }
     }
 }
@@ -43,14 +49,6 @@ pub(super) fn behind(place: Place) -> Position {
 pub(super) fn opened<C: Connection>(db: &mut C, retention: &Retention) -> Result<(), C::Error> {
     if get(db, Begun::Database)?.is_none() {
         now(db)?;
-    }
-    // After the clock was set back, new positions are smaller than old ones. Until it has caught up nobody knows what is
-    // behind a position.
-    let newest = first(db, C::NEWEST, &[], |row| row.int(0))?.map(|time| Position::last_of(UnixTime(time)));
-    if let Some(newest) = newest
-        && newest > Position::last_of(UnixTime(seconds(db)?))
-    {
-        raise(db, Begun::Database, newest)?;
     }
     // In a `trust_` pipe that may keep more from now on it is not to be seen any more that it was full.
     let length_max = Position(retention.trust_messages_max.into());
@@ -68,30 +66,41 @@ pub(super) fn now<C: Connection>(db: &mut C) -> Result<(), C::Error> {
     raise(db, Begun::Database, now)
 }
 
-/// What a client missed that had this position last: all of it, or nothing.
+/// What clients missed that had certain positions last: of each pipe all of it, or nothing.
 pub(super) fn missed<C: Connection>(
     db: &mut C,
-    pipe: &PipeKey,
-    after: Position,
+    pipes: &[Since],
     page: Page,
     retention: &Retention,
 ) -> Result<Outcome, C::Error> {
-    let gap = Outcome::Missed { rows: Vec::new(), complete: false };
+    let missed = pipes.iter().map(|since| missed_of(db, since, page, retention));
+    missed.collect::<Result<_, _>>().map(Outcome::Missed)
+}
+
+fn missed_of<C: Connection>(
+    db: &mut C,
+    Since { pipe, after, until }: &Since,
+    page: Page,
+    retention: &Retention,
+) -> Result<Missed, C::Error> {
+    let gap = Missed::default();
     let length = length(db, pipe, retention)?;
     // Behind all messages of this position, whoever sent them.
-    let place = Place { time: after.time().0, id: MessageId::new(after, u64::MAX) };
-    if length == 0 || after < of_pipe(db, pipe)? || !reaches_back(db, pipe, place, length)? {
+    let behind = |position: Position| Place { time: position.time().0, id: MessageId::new(position, u64::MAX) };
+    let (place, last) = (behind(*after), behind(*until));
+    if length == 0 || *after < of_pipe(db, pipe)? || !reaches_back(db, pipe, place, length)? {
         return Ok(gap);
     }
     let sql = format!(
-        "SELECT id, time, event, message, user_id FROM pipe_messages \
-         WHERE {} AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        "SELECT id, time, event, message, user_id FROM pipe_messages WHERE {} AND {time} >= ? AND (time, id) > (?, ?) \
+         AND {time} <= ? AND (time, id) <= (?, ?) ORDER BY time, id LIMIT ?",
         of_name::<C>("pipe_name"),
-        C::TIME
+        time = C::TIME
     );
-    let values = values![pipe.dev, &pipe.name, &pipe.name, place.time, place.time, place.id];
-    let Filling { rows, more, .. } = fill(db, page, &sql, values, message)?;
-    Ok(if more { gap } else { Outcome::Missed { rows, complete: true } })
+    let from: &[Value<'_>] = values![pipe.dev, &pipe.name, &pipe.name, place.time, place.time, place.id];
+    let to: &[Value<'_>] = values![last.time, last.time, last.id];
+    let Filling { rows, more, .. } = fill(db, page, &sql, &[from, to].concat(), message)?;
+    Ok(if more { gap } else { Missed { rows, complete: true } })
 }
 
 /// Whether no message behind this place went because of the length: the oldest go first, and none goes before there are
@@ -120,6 +129,12 @@ pub(super) fn of_pipe<C: Connection>(db: &mut C, pipe: &PipeKey) -> Result<Posit
     Ok(first(db, &sql, values, |row| row.int(0))?.map(position).unwrap_or_default())
 }
 
+/// Behind which position all `trust_` pipes are whole that have no mark of their own.
+pub(super) fn of_all_trusted<C: Connection>(db: &mut C) -> Result<Position, C::Error> {
+    let (database, trusted) = (get(db, Begun::Database)?, get(db, Begun::Trusted)?);
+    Ok(database.max(trusted).unwrap_or_default())
+}
+
 /// Unless it stands higher already.
 pub(super) fn raise<C: Connection>(db: &mut C, whose: Begun<'_>, begun: Position) -> Result<(), C::Error> {
     match get(db, whose)? {
@@ -133,13 +148,13 @@ pub(super) fn forget<C: Connection>(db: &mut C, pipe: &PipeKey) -> Result<(), C:
     delete(db, pipe.dev.into(), pipe.name.as_str())
 }
 
-fn get<C: Connection>(db: &mut C, whose: Begun<'_>) -> Result<Option<Position>, C::Error> {
+pub(super) fn get<C: Connection>(db: &mut C, whose: Begun<'_>) -> Result<Option<Position>, C::Error> {
     let (dev, name) = whose.key();
     let sql = format!("SELECT begun FROM pipes_begun WHERE {}", of_name::<C>("name"));
     Ok(first(db, &sql, &[dev, name.into(), name.into()], |row| row.int(0))?.map(position))
 }
 
-fn put<C: Connection>(db: &mut C, whose: Begun<'_>, begun: Position) -> Result<(), C::Error> {
+pub(super) fn put<C: Connection>(db: &mut C, whose: Begun<'_>, begun: Position) -> Result<(), C::Error> {
     let (dev, name) = whose.key();
     delete(db, dev, name)?;
     db.execute("INSERT INTO pipes_begun (dev_id, name, begun) VALUES (?, ?, ?)", &[dev, name.into(), begun.into()])

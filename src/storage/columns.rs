@@ -47,7 +47,7 @@ impl Columns {
     pub(super) fn refusal(&self, job: &Job) -> Option<StorageError> {
         let Request::Write(writes) = &job.request else { return None };
         let refused = |(column, text): (&str, &str)| self.0.get(column)?.refusal(column, text);
-        writes.iter().flat_map(texts).find_map(refused).map(StorageError::Failed)
+        writes.iter().flat_map(texts).find_map(refused).map(StorageError::Unfit)
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
             columns.add("users_data.data".into(), charset, characters_max, bytes_max);
             match (columns.refusal(&data(text)), refused) {
                 (None, None) => {}
-                (Some(StorageError::Failed(why)), Some(said)) => assert!(why.contains(said), "{why}"),
+                (Some(StorageError::Unfit(why)), Some(said)) => assert!(why.contains(said), "{why}"),
                 (found, _) => panic!("{charset:?} {text}: {found:?}"),
             }
         }

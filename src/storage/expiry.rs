@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::Continue;
 
+use super::beginning;
 use super::begun::{self, Begun};
 use super::statements::{Connection, NEVER, QueueLengths, Row, Value, first, setting, values};
 use super::{Expired, Retention};
@@ -14,6 +15,9 @@ use crate::model::{DevId, PipeName, Position, UnixTime};
 pub(super) const ROWS_MAX: u64 = 500;
 /// Pipes that one call of [`expire`] looks at.
 const PIPES_MAX: usize = 200;
+/// Seconds that a revoked token stays after its end. A clock that is ahead for less takes no token off the list that is good
+/// again when the clock is set right.
+const TOKENS_KEPT_S: i64 = 24 * 60 * 60;
 
 /// Where the look at the `trust_` pipes has come to, and that at the tokens.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(super) struct Sweep {
     /// The last pipe of this tenant that was looked at.
     after: Option<String>,
     tokens: Tokens,
+    /// When the clock was noted last, unix seconds.
+    clock_noted: i64,
 }
 
 /// How tokens are found that are over.
@@ -35,7 +41,7 @@ enum Tokens {
 impl Sweep {
     pub(super) fn new(has_tokens_by_time: bool) -> Self {
         let tokens = if has_tokens_by_time { Tokens::ByTime } else { Tokens::ByKey(None) };
-        Self { dev: DevId::default(), after: None, tokens }
+        Self { dev: DevId::default(), after: None, tokens, clock_noted: 0 }
     }
 }
 
@@ -50,6 +56,11 @@ pub(super) fn expire<C: Connection>(
     lengths: &mut QueueLengths,
 ) -> Result<Expired, C::Error> {
     let mut expired = Expired::default();
+    // This is called once a minute.
+    if now >= sweep.clock_noted.saturating_add(beginning::CLOCK_INTERVAL_S - 60) {
+        beginning::note_clock(db, now)?;
+        sweep.clock_noted = now;
+    }
     let before = |seconds: u64| now.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX));
     if retention.queue_seconds > 0 {
         expired.queued = db.execute(C::EXPIRE_QUEUED, values![before(retention.queue_seconds)])?;
@@ -59,7 +70,7 @@ pub(super) fn expire<C: Connection>(
     }
     expired.more = expired.queued >= ROWS_MAX;
     let more;
-    (expired.tokens, more) = sweep_tokens(db, now, &mut sweep.tokens)?;
+    (expired.tokens, more) = sweep_tokens(db, now.saturating_sub(TOKENS_KEPT_S), &mut sweep.tokens)?;
     expired.more |= more;
     if retention.trust_seconds > 0 {
         let before = before(retention.trust_seconds);
@@ -106,7 +117,7 @@ fn sweep_tokens<C: Connection>(db: &mut C, now: i64, tokens: &mut Tokens) -> Res
 fn sweep_trust<C: Connection>(db: &mut C, before: i64, sweep: &mut Sweep) -> Result<(u64, bool), C::Error> {
     let mut removed = 0;
     for _ in 0..PIPES_MAX {
-        if let Some(name) = next_trusted(db, sweep)? {
+        if let Some(name) = next_trusted(db, sweep.dev, sweep.after.as_deref())? {
             removed += sweep_pipe(db, sweep.dev, &name, before, ROWS_MAX - removed)?;
             if removed < ROWS_MAX {
                 for other in others_alike(db, sweep.dev, &name, before)? {
@@ -143,16 +154,20 @@ fn sweep_pipe<C: Connection>(db: &mut C, dev: DevId, name: &str, before: i64, ro
     db.execute(C::EXPIRE_HISTORY, values![dev, name, name, before, rows_max.cast_signed()])
 }
 
-/// By its order and not as the smallest: in CppComet's tables, which have no index of tenant and pipe, MySQL would look at all
-/// messages for that.
-fn next_trusted<C: Connection>(db: &mut C, sweep: &Sweep) -> Result<Option<String>, C::Error> {
+/// The next name of a `trust_` pipe with messages. By its order and not as the smallest: in CppComet's tables, which have no
+/// index of tenant and pipe, MySQL would look at all messages for that.
+pub(super) fn next_trusted<C: Connection>(
+    db: &mut C,
+    dev: DevId,
+    after: Option<&str>,
+) -> Result<Option<String>, C::Error> {
     let name = |row: &dyn Row| row.text(0).map(str::to_owned);
-    let next = if let Some(after) = &sweep.after {
+    let next = if let Some(after) = after {
         let sql = "SELECT pipe_name FROM pipe_messages WHERE dev_id = ? AND pipe_name > ? ORDER BY pipe_name LIMIT 1";
-        first(db, sql, values![sweep.dev, after.as_str()], name)?
+        first(db, sql, values![dev, after], name)?
     } else {
         let sql = "SELECT pipe_name FROM pipe_messages WHERE dev_id = ? AND pipe_name >= ? ORDER BY pipe_name LIMIT 1";
-        first(db, sql, values![sweep.dev, TRUST], name)?
+        first(db, sql, values![dev, TRUST], name)?
     };
     let begins = |name: &String| name.get(..TRUST.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(TRUST));
     Ok(next.filter(begins))

@@ -77,8 +77,10 @@ pub(super) fn weight(outcome: &Outcome) -> usize {
         Outcome::Written { .. } | Outcome::Login { .. } => 0,
         Outcome::Texts(rows) => rows.iter().map(|(_, text)| size_of_val(text) + text.len()).sum(),
         Outcome::Times(rows) => size_of_val(rows.as_slice()),
-        Outcome::Messages { rows, .. } | Outcome::Missed { rows, .. } => {
-            rows.iter().map(super::StoredMessage::bytes).sum()
+        Outcome::Messages { rows, .. } => rows.iter().map(super::StoredMessage::bytes).sum(),
+        Outcome::Missed(pipes) => {
+            let rows = pipes.iter().flat_map(|missed| &missed.rows);
+            size_of_val(pipes.as_slice()) + rows.map(super::StoredMessage::bytes).sum::<usize>()
         }
         Outcome::Lengths(rows) => size_of_val(rows.as_slice()),
         Outcome::Tokens { rows, .. } => rows.iter().map(|token| size_of_val(token) + token.len()).sum(),

@@ -42,8 +42,8 @@ pub enum Read {
     /// The newest of a pipe's history, oldest first among them: [`Outcome::Messages`]. Beyond the page's bytes the oldest
     /// are left out.
     NewestHistory { pipe: PipeKey, page: Page },
-    /// What was put into a pipe's history behind a position, all of it or nothing: [`Outcome::Missed`].
-    Missed { pipe: PipeKey, after: Position, page: Page },
+    /// What was put into histories behind a position, of each pipe all of it or nothing; a page for each: [`Outcome::Missed`].
+    Missed { pipes: Vec<Since>, page: Page },
     /// [`Outcome::Lengths`].
     Settings { dev: DevId, pipes: Vec<PipeName> },
     /// Those of these tokens that are revoked: [`Outcome::Tokens`].
@@ -54,11 +54,38 @@ pub enum Read {
     Calls { dev: DevId, names: Vec<Box<str>> },
 }
 
+impl Read {
+    /// Whose rows it wants.
+    pub fn dev(&self) -> DevId {
+        match self {
+            Self::Hashes { dev, .. }
+            | Self::UserData { dev, .. }
+            | Self::LastSeen { dev, .. }
+            | Self::Login { dev, .. }
+            | Self::Queue { dev, .. }
+            | Self::Settings { dev, .. }
+            | Self::Revoked { dev, .. }
+            | Self::AllRevoked { dev, .. }
+            | Self::Calls { dev, .. } => *dev,
+            Self::History { pipe, .. } | Self::NewestHistory { pipe, .. } => pipe.dev,
+            Self::Missed { pipes, .. } => pipes.first().map(|since| since.pipe.dev).unwrap_or_default(),
+        }
+    }
+}
+
 /// How much of a long list is read at once: as many rows and about as many bytes of text, but one row at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     pub rows: u32,
     pub bytes: usize,
+}
+
+/// What a client has of a pipe, and up to where it gets the rest from the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    pub pipe: PipeKey,
+    pub after: Position,
+    pub until: Position,
 }
 
 /// Where a message stands in its queue or history. Rows that CppComet wrote have ids without order, so the time comes
@@ -313,12 +340,8 @@ pub enum Outcome {
         rows: Vec<StoredMessage>,
         more: bool,
     },
-    /// In their order. `complete`: nothing that was put into the history behind the position is missing; without it there
-    /// are no rows.
-    Missed {
-        rows: Vec<StoredMessage>,
-        complete: bool,
-    },
+    /// Of each pipe that was asked for, in the same order.
+    Missed(Vec<Missed>),
     Lengths(Vec<(PipeName, u32)>),
     /// `more`: further rows follow behind the last one.
     Tokens {
@@ -326,6 +349,15 @@ pub enum Outcome {
         more: bool,
     },
     Calls(Vec<Call>),
+}
+
+/// What was missed of one pipe.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// In their order.
+    pub rows: Vec<StoredMessage>,
+    /// Nothing that was put into the history behind the position is missing; without it there are no rows.
+    pub complete: bool,
 }
 
 /// What a hub has to know of a pipe with history when the server starts.
@@ -382,6 +414,11 @@ pub enum Durability {
 pub enum StorageError {
     /// Peer: the rows of a read weigh more than it may have. What was read of them is dropped.
     TooLarge { bytes_max: usize },
+    /// Peer: the database does not take what a write holds, which is longer than its column, has characters that the column
+    /// lacks, or breaks a rule of the table. Other writes are not concerned.
+    Unfit(String),
+    /// Environment: there is no room on the disk. Nothing was written; what is there can be read.
+    Full(String),
     /// Environment: the engine refused or lost the request.
     Failed(String),
     /// Environment: too many requests wait already; nothing was done.
@@ -394,7 +431,7 @@ impl std::fmt::Display for StorageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TooLarge { bytes_max } => write!(f, "the answer is larger than {bytes_max} bytes"),
-            Self::Failed(text) | Self::Unavailable(text) => f.write_str(text),
+            Self::Unfit(text) | Self::Full(text) | Self::Failed(text) | Self::Unavailable(text) => f.write_str(text),
             Self::Overloaded => f.write_str("too many requests wait"),
         }
     }
@@ -403,17 +440,24 @@ impl std::fmt::Display for StorageError {
 /// What the results of one group may weigh before it ends; the last result comes on top.
 pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+mod beginning;
 mod begun;
 mod columns;
 mod expiry;
 mod groups;
 pub mod mysql;
+mod removal;
 pub mod sqlite;
 mod statements;
 pub mod transfer;
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use beginning::go_on;
+pub use beginning::{Beginning, Trusted};
+pub use removal::Removal;
 
 /// An engine, on the storage thread. It may block; nobody waits for it but those who asked.
 pub trait Store {
@@ -422,8 +466,15 @@ pub trait Store {
     /// for the first jobs then, for one at least, and the others are to be handed in again.
     fn run(&mut self, jobs: &[Job]) -> Vec<Completion>;
 
-    /// The settings of all pipes that have one.
-    fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError>;
+    /// What the server has to know at its start; to be asked once.
+    fn beginning(&mut self) -> Result<Beginning, StorageError>;
+
+    /// Carries out one piece of these, in their order, and commits it; the first are done before the last are begun. After an
+    /// error all of them are as they were.
+    fn remove(&mut self, removals: &mut [Removal]) -> Result<(), StorageError>;
+
+    /// Writes down what time it is, unix seconds. Besides, it shows whether anything can be written.
+    fn note_clock(&mut self, now: i64) -> Result<(), StorageError>;
 
     /// Removes what is too old at `now`, unix seconds. A bounded piece of it per call; what it returns says whether there
     /// is more.

@@ -3,25 +3,29 @@
 //! Tables that are missing are made as `db.sql` says; those that are there stay as they are, and what does not fit into
 //! their columns is refused. The link is not enciphered.
 
+mod faults;
+
+use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::Builder;
-use std::time::{Duration, Instant};
-use std::{fmt, io};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::mysql::error::{DriverError, Error};
 use ::mysql::prelude::Queryable;
 use ::mysql::{Conn, Opts, OptsBuilder, Params};
 
+use super::beginning;
 use super::begun;
 use super::columns::Columns;
 use super::expiry::{self, Sweep};
 use super::groups::{self, Failure, Groups, Results};
 use super::statements::{self, QueueLengths, Row, Value};
 use super::transfer::{self, Key, Rows, Table, Tables};
-use super::{Completion, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
+use super::{Beginning, Completion, Expired, Job, Removal, Request, Retention, StorageError, Store, removal};
 use crate::model::MessageId;
+use faults::{DEADLOCK, Fault, fault, is_lost, is_silence, number, said};
 
 /// How to reach a database.
 #[derive(Clone, PartialEq, Eq)]
@@ -238,10 +242,14 @@ impl Mysql {
     fn failed(&mut self, trouble: &Trouble) -> StorageError {
         // What failed was not committed, so what was counted on the way is wrong.
         self.lengths.forget();
+        let said = said(&trouble.error);
         if trouble.lost {
-            StorageError::Unavailable(format!("database {}: {}", self.place, said(&trouble.error)))
-        } else {
-            StorageError::Failed(said(&trouble.error))
+            return StorageError::Unavailable(format!("database {}: {said}", self.place));
+        }
+        match fault(&trouble.error) {
+            Fault::Data => StorageError::Unfit(said),
+            Fault::Disk => StorageError::Full(said),
+            Fault::Locked | Fault::Database => StorageError::Failed(said),
         }
     }
 }
@@ -263,10 +271,10 @@ impl Groups for Mysql {
 
     fn failure(&mut self, trouble: Trouble) -> Failure {
         let failed = self.failed(&trouble);
-        match number(&trouble.error) {
+        match fault(&trouble.error) {
             _ if trouble.lost => Failure::All(failed),
-            Some(LOCKED | READ_ONLY | READ_ONLY_MODE | READ_ONLY_TRANSACTION) => Failure::Writes(failed),
-            _ => Failure::Job(failed),
+            Fault::Locked => Failure::Writes(failed),
+            Fault::Data | Fault::Disk | Fault::Database => Failure::Job(failed),
         }
     }
 }
@@ -277,8 +285,24 @@ impl Store for Mysql {
         groups::run(self, jobs)
     }
 
-    fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError> {
-        self.with(|_, connection| statements::settings(connection)).map_err(|trouble| self.failed(&trouble))
+    fn beginning(&mut self) -> Result<Beginning, StorageError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
+        self.in_transaction(|_, connection| beginning::read(connection, now)).map_err(|trouble| self.failed(&trouble))
+    }
+
+    fn remove(&mut self, removals: &mut [Removal]) -> Result<(), StorageError> {
+        let piece = self.in_transaction(|engine, connection| {
+            let mut next = removals.to_vec();
+            removal::run(connection, &mut next, &mut engine.lengths)?;
+            Ok(next)
+        });
+        removals.clone_from_slice(&piece.map_err(|trouble| self.failed(&trouble))?);
+        Ok(())
+    }
+
+    fn note_clock(&mut self, now: i64) -> Result<(), StorageError> {
+        let noted = self.in_transaction(|_, connection| beginning::note_clock(connection, now));
+        noted.map_err(|trouble| self.failed(&trouble))
     }
 
     fn expire(&mut self, now: i64) -> Result<Expired, StorageError> {
@@ -328,69 +352,6 @@ const COLUMNS_INTERVAL: Duration = Duration::from_secs(10);
 const STATEMENTS_MAX: usize = 128;
 /// How often a group that got into a deadlock with others is tried again.
 const DEADLOCKS_MAX: usize = 3;
-
-// Error numbers of the server.
-const SHUTTING_DOWN: u16 = 1053;
-const DUPLICATE: u16 = 1062;
-const LOCKED: u16 = 1205;
-const DEADLOCK: u16 = 1213;
-const READ_ONLY: u16 = 1290;
-const READ_ONLY_TRANSACTION: u16 = 1792;
-const READ_ONLY_MODE: u16 = 1836;
-const KILLED: u16 = 1927;
-const KILLED_FOR_SILENCE: u16 = 4031;
-
-fn number(error: &Error) -> Option<u16> {
-    match error {
-        Error::MySqlError(error) => Some(error.code),
-        _ => None,
-    }
-}
-
-/// Whether the connection is of no more use, and the same on a new one may succeed.
-fn is_lost(error: &Error) -> bool {
-    match error {
-        Error::MySqlError(error) => matches!(error.code, SHUTTING_DOWN | KILLED | KILLED_FOR_SILENCE),
-        // Its type has no public name. What is too large was not sent at all.
-        Error::CodecError(error) => format!("{error:?}") != "PacketTooLarge",
-        Error::DriverError(error) => {
-            !matches!(error, DriverError::PacketTooLarge | DriverError::MismatchedStmtParams(..))
-        }
-        Error::IoError(_) => true,
-        Error::UrlError(_) | Error::FromValueError(_) | Error::FromRowError(_) => false,
-    }
-}
-
-/// The error as people read it, without the library's name of its kind and without the values of a statement.
-fn said(error: &Error) -> String {
-    match error {
-        // Only where rows are not simply replaced.
-        Error::MySqlError(error) if error.code == DUPLICATE => format!(
-            "error {} ({}): {}; the table takes small and capital letters for the same, and a name that differs only in them \
-             is there already",
-            error.code, error.state, error.message
-        ),
-        Error::MySqlError(error) => format!("error {} ({}): {}", error.code, error.state, error.message),
-        silence if is_silence(silence) => "the server did not answer in time".to_owned(),
-        Error::DriverError(DriverError::CouldNotConnect(Some((_, why, _)))) => why.clone(),
-        other => io_error(other).map_or_else(|| other.to_string(), io::Error::to_string),
-    }
-}
-
-/// Whether the server said nothing at all for too long.
-fn is_silence(error: &Error) -> bool {
-    // The first is what a socket says whose timeout has passed.
-    let is_timeout = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
-    matches!(error, Error::DriverError(DriverError::ConnectTimeout)) || io_error(error).is_some_and(is_timeout)
-}
-
-fn io_error(error: &Error) -> Option<&io::Error> {
-    match error {
-        Error::IoError(error) => Some(error),
-        Error::CodecError(error) => std::error::Error::source(error)?.downcast_ref(),
-        _ => None,
-    }
-}
 
 fn connect(place: &Place, read_timeout: Duration) -> Result<Conn, Error> {
     let options = OptsBuilder::new()
@@ -468,7 +429,7 @@ impl statements::Connection for Conn {
     const OR_KEEP: &'static str = "ON DUPLICATE KEY UPDATE id = id";
     const TIME: &'static str = "time";
     const NOW: &'static str = "UNIX_TIMESTAMP()";
-    const NEWEST: &'static str = "SELECT MAX(time) FROM pipe_messages";
+    const NEWEST: [&'static str; 2] = ["SELECT MAX(time) FROM pipe_messages", "SELECT MAX(time) FROM users_messages"];
     // On the text and not on the column, whose characters may be others than UTF-8.
     const EXACTLY: &'static str = "COLLATE utf8mb4_bin";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE time < ? ORDER BY time LIMIT 500";

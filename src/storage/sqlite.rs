@@ -6,17 +6,20 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 
+use super::beginning;
 use super::begun;
 use super::expiry::{self, Sweep};
 use super::groups::{self, Failure, Groups, Results};
 use super::statements::{self, QueueLengths, Row, Value};
 use super::transfer::{self, Key, Rows, Table, Tables};
-use super::{Completion, Durability, Expired, Job, PipeSetting, Request, Retention, StorageError, Store};
+use super::{
+    Beginning, Completion, Durability, Expired, Job, Removal, Request, Retention, StorageError, Store, removal,
+};
 use crate::model::MessageId;
 
 pub use files::{close_to_others, is_open_to_others};
@@ -127,11 +130,14 @@ impl Sqlite {
         Ok(Self { connection, file, retention, lengths, sweep, _lock: lock })
     }
 
-    fn expire_piece(&mut self, now: i64) -> rusqlite::Result<Expired> {
+    fn in_transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut &Connection, &mut Sweep, &mut QueueLengths) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let expired = expiry::expire(&mut &*transaction, now, &self.retention, &mut self.sweep, &mut self.lengths)?;
+        let done = work(&mut &*transaction, &mut self.sweep, &mut self.lengths)?;
         transaction.commit()?;
-        Ok(expired)
+        Ok(done)
     }
 }
 
@@ -161,7 +167,12 @@ impl Groups for Sqlite {
 }
 
 fn failed(error: &rusqlite::Error) -> StorageError {
-    StorageError::Failed(error.to_string())
+    let text = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) => StorageError::Unfit(text),
+        Some(ErrorCode::DiskFull) => StorageError::Full(text),
+        _ => StorageError::Failed(text),
+    }
 }
 
 impl Store for Sqlite {
@@ -169,12 +180,29 @@ impl Store for Sqlite {
         groups::run(self, jobs)
     }
 
-    fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError> {
-        statements::settings(&mut &self.connection).map_err(|error| failed(&error))
+    fn beginning(&mut self) -> Result<Beginning, StorageError> {
+        let now = unix_seconds();
+        self.in_transaction(|db, _, _| beginning::read(db, now)).map_err(|error| failed(&error))
+    }
+
+    fn remove(&mut self, removals: &mut [Removal]) -> Result<(), StorageError> {
+        let mut next = removals.to_vec();
+        self.in_transaction(|db, _, lengths| removal::run(db, &mut next, lengths)).map_err(|error| {
+            self.lengths.forget();
+            failed(&error)
+        })?;
+        removals.clone_from_slice(&next);
+        Ok(())
+    }
+
+    fn note_clock(&mut self, now: i64) -> Result<(), StorageError> {
+        self.in_transaction(|db, _, _| beginning::note_clock(db, now)).map_err(|error| failed(&error))
     }
 
     fn expire(&mut self, now: i64) -> Result<Expired, StorageError> {
-        self.expire_piece(now).map_err(|error| {
+        let retention = self.retention;
+        let piece = self.in_transaction(|db, sweep, lengths| expiry::expire(db, now, &retention, sweep, lengths));
+        piece.map_err(|error| {
             self.lengths.forget();
             failed(&error)
         })
@@ -183,6 +211,10 @@ impl Store for Sqlite {
     fn describe(&self) -> String {
         format!("SQLite {} in {}", rusqlite::version(), self.file.display())
     }
+}
+
+fn unix_seconds() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64)
 }
 
 /// How long a group with writes waits for another program that has locked the file; no job runs meanwhile.
@@ -239,8 +271,11 @@ impl statements::Connection for &Connection {
     // The sign takes the condition out of the choice of an index, which then has both columns in the other condition.
     const TIME: &'static str = "+time";
     const NOW: &'static str = "unixepoch()";
-    const NEWEST: &'static str = "SELECT MAX((SELECT MAX(time) FROM pipe_messages WHERE dev_id = s.dev_id AND \
-         pipe_name = s.name)) FROM pipes_settings AS s";
+    const NEWEST: [&'static str; 2] = [
+        "SELECT MAX((SELECT MAX(time) FROM pipe_messages WHERE dev_id = s.dev_id AND pipe_name = s.name)) \
+         FROM pipes_settings AS s",
+        "SELECT MAX(time) FROM users_messages",
+    ];
     const EXACTLY: &'static str = "";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE (dev_id, user_id, time, id) IN \
          (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";

@@ -16,7 +16,8 @@ use crate::model::{DevId, MessageId, PipeName, Position, UserId};
 
 pub(super) use messages::QueueLengths;
 use reads::run_read;
-pub(super) use reads::{Filling, fill, last_beyond, length, message, setting, settings};
+pub(super) use reads::{Filling, fill, last_beyond, length, message, place, setting, settings};
+pub(super) use writes::delete_from_history;
 use writes::run_writes;
 
 /// What stands for "never" in column `time` of `revoked_tokens`, as CppComet wrote it into every row.
@@ -98,8 +99,8 @@ pub(super) trait Connection {
     const TIME: &'static str;
     /// Unix seconds.
     const NOW: &'static str;
-    /// Reads the time of the newest message in the histories, as far as an index tells it.
-    const NEWEST: &'static str;
+    /// These read the times of the newest messages in queues and histories, as far as an index tells them.
+    const NEWEST: [&'static str; 2];
     /// Behind a text, has names compared with it byte by byte. Some tables compare without case.
     const EXACTLY: &'static str;
     /// Removes at most [`super::expiry::ROWS_MAX`] personal messages older than a time, the oldest first.

@@ -170,7 +170,7 @@ fn a_write_that_fails_takes_nothing_with_it() {
         for (id, pair) in (1..=50).zip(completions.chunks(2)) {
             let (written, read) = (&pair[0].result, &pair[1].result);
             if [7, 8, 31].contains(&id) {
-                assert_eq!(*written, Err(StorageError::Failed("no".to_owned())), "{harm} {id}");
+                assert_eq!(*written, Err(StorageError::Unfit("no".to_owned())), "{harm} {id}");
                 assert_eq!(*read, Ok(Outcome::Texts(Vec::new())), "{harm} {id}: nothing of it is kept");
             } else {
                 assert_eq!(*written, Ok(Outcome::Written { rows: 1 }), "{harm} {id}");
@@ -243,5 +243,5 @@ fn a_file_of_the_first_version_gets_the_tables_it_lacks() {
     connection.pragma_update(None, "user_version", 1).unwrap();
     drop(connection);
     let mut store = folder.open(Retention::default()).unwrap();
-    assert_eq!(store.settings().unwrap(), []);
+    assert_eq!(store.beginning().unwrap().settings, []);
 }

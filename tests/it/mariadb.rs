@@ -7,8 +7,8 @@ use crate::transports::Http;
 use encke::model::{DevId, MessageId, PipeKey, PipeName, Position, UnixTime, UserId};
 use encke::storage::mysql::{Mysql, Place};
 use encke::storage::{
-    Expired, Job, Outcome, Page, PipeSetting, Read, Request, Retention, StorageError, Store, StoredMessage, Ticket,
-    Write,
+    Expired, Job, Missed, Outcome, Page, PipeSetting, Read, Request, Retention, Since, StorageError, Store,
+    StoredMessage, Ticket, Write,
 };
 use mysql::prelude::Queryable;
 use rustix::process::{Pid, Signal};
@@ -281,7 +281,7 @@ fn a_database_of_cppcomet_is_used_as_it_is() {
     let news = PipeKey { dev: ZERO, name: PipeName::new(b"news").unwrap() };
     let history = Read::History { pipe: news.clone(), after: None, page: ALL };
     assert_eq!(texts(&read(store, history.clone())), ["zero", "one", "two"]);
-    let mut settings = store.settings().unwrap();
+    let mut settings = store.beginning().unwrap().settings;
     settings.sort_by_key(|setting| setting.pipe.dev);
     let other = PipeKey { dev: DevId(3), name: PipeName::new(b"other").unwrap() };
     let setting = |pipe: &PipeKey, length| PipeSetting { pipe: pipe.clone(), length };
@@ -311,7 +311,7 @@ fn a_database_of_cppcomet_is_used_as_it_is() {
     let answers = results(store, vec![put(1, "fits"), put(2, "\u{1f600}"), put(3, &"x".repeat(70_000)), put(4, "too")]);
     let well: Vec<bool> = answers.iter().map(Result::is_ok).collect();
     assert_eq!(well, [true, false, false, true], "{answers:?}");
-    assert!(matches!(answers[1], Err(StorageError::Failed(_))) && matches!(answers[2], Err(StorageError::Failed(_))));
+    assert!(matches!(answers[1], Err(StorageError::Unfit(_))) && matches!(answers[2], Err(StorageError::Unfit(_))));
     assert_eq!(texts(&read(store, history)), ["zero", "one", "two", "fits", "too"]);
 }
 
@@ -341,10 +341,10 @@ fn what_does_not_fit_into_old_columns_leaves_its_group_alone() {
     let answers = results(&mut store, (0..100).map(|id| put(id, of(id))).collect());
     for (id, answer) in (0..).zip(&answers) {
         match (id % 10, answer) {
-            (3, Err(StorageError::Failed(why))) => {
+            (3, Err(StorageError::Unfit(why))) => {
                 assert!(why.starts_with("error 1366 (22007): Incorrect string value: '\\xF0\\x9F\\x98\\x80'"), "{why}");
             }
-            (4, Err(StorageError::Failed(why))) => {
+            (4, Err(StorageError::Unfit(why))) => {
                 assert!(why.starts_with("error 1406 (22001): Data too long"), "{why}");
             }
             (_, answer) => assert_eq!(*answer, Ok(Outcome::Written { rows: 2 })),
@@ -397,9 +397,7 @@ fn in_a_database_of_cppcomet_names_are_told_apart_by_case() {
     let write = |store: &mut dyn Store, write| results(store, vec![Request::Write(vec![write])]).remove(0);
     let written = |rows| Ok(Outcome::Written { rows });
     let texts = |outcome: Outcome| match outcome {
-        Outcome::Messages { rows, .. } | Outcome::Missed { rows, .. } => {
-            rows.iter().map(|row| row.message.to_string()).collect::<Vec<_>>()
-        }
+        Outcome::Messages { rows, .. } => rows.iter().map(|row| row.message.to_string()).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     let both = |store: &mut dyn Store, pipe: &PipeKey| {
@@ -417,12 +415,17 @@ fn in_a_database_of_cppcomet_names_are_told_apart_by_case() {
     let lengths = Outcome::Lengths(vec![(private.name.clone(), 10)]);
     assert_eq!(read(store, Read::Settings { dev: ZERO, pipes }), lengths);
     let refused = write(store, setting(&public, 5));
-    let Err(StorageError::Failed(why)) = refused else { panic!("{refused:?}") };
+    let Err(StorageError::Unfit(why)) = refused else { panic!("{refused:?}") };
     assert!(why.contains("small and capital letters"), "{why}");
     assert_eq!(both(store, &private), ["1"]);
     assert_eq!(both(store, &public), [""; 0]);
-    let missed = Read::Missed { pipe: public.clone(), after: Position::last_of(UnixTime(1_900_000_000)), page: ALL };
-    assert_eq!(read(store, missed), Outcome::Missed { rows: Vec::new(), complete: false });
+    let missed = |store: &mut dyn Store, pipe: &PipeKey, after| {
+        let until = Position::last_of(UnixTime(2_000_000_000));
+        let pipes = vec![Since { pipe: pipe.clone(), after, until }];
+        let Outcome::Missed(mut found) = read(store, Read::Missed { pipes, page: ALL }) else { panic!() };
+        found.remove(0)
+    };
+    assert_eq!(missed(store, &public, Position::last_of(UnixTime(1_900_000_000))), Missed::default());
     for delete in [
         Write::DeleteHistory { pipe: public.clone() },
         Write::DeleteSetting { pipe: public.clone(), begun: Position::default() },
@@ -446,7 +449,8 @@ fn in_a_database_of_cppcomet_names_are_told_apart_by_case() {
     assert_eq!(both(store, &capital), ["11", "13", "15"]);
     let after = Position::default().next(1_700_000_014_000_000);
     session.query_drop("UPDATE pipes_begun SET begun = 0").unwrap();
-    assert_eq!(texts(read(store, Read::Missed { pipe: capital.clone(), after, page: ALL })), ["15"]);
+    let Missed { rows, .. } = missed(store, &capital, after);
+    assert_eq!(texts(Outcome::Messages { rows, more: false }), ["15"]);
     assert_eq!(write(store, Write::DeleteHistory { pipe: capital.clone() }), written(3));
     assert_eq!(both(store, &small), ["12", "14", "16"]);
     assert_eq!(write(store, setting(&small, 2)), written(1));

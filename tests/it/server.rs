@@ -86,9 +86,14 @@ impl Server {
 
     /// Starts in a folder that may hold the data of an earlier server.
     pub(crate) fn start_in(folder: Folder, setup: &Setup) -> Self {
+        Self::start_by(folder, setup, Command::new(program()))
+    }
+
+    /// Starts by a command that ends in the program.
+    pub(crate) fn start_by(folder: Folder, setup: &Setup, mut command: Command) -> Self {
         fs::create_dir_all(folder.path().join("static")).expect("a folder for static files");
         folder.file("comet.ini", &configuration(setup));
-        let mut child = Command::new(program())
+        let mut child = command
             .args(["--conf", "comet.ini"])
             .current_dir(folder.path())
             .stdin(Stdio::null())

@@ -731,6 +731,12 @@ fn write_rows(reply: wire::Reply<'_>, rows: &ResultSet, more: bool, binary: bool
 pub(super) fn storage_failure(error: &StorageError) -> Error {
     match error {
         StorageError::TooLarge { bytes_max } => too_large(*bytes_max),
+        StorageError::Unfit(text) => {
+            Error::new(Code::Invalid, format!("The database does not take what the statement writes: {text}"))
+        }
+        StorageError::Full(text) => {
+            Error::new(Code::Internal, format!("Nothing was written, because there is no room on the disk: {text}"))
+        }
         StorageError::Failed(text) => Error::new(Code::Internal, format!("Storage failed: {text}")),
         StorageError::Overloaded => Error::new(Code::Internal, "Storage has too much to do: try again"),
         StorageError::Unavailable(text) => Error::new(Code::Internal, format!("Storage cannot be reached: {text}")),

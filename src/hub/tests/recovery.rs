@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
-use crate::storage::StorageError;
+use crate::storage::{Beginning, Missed, PipeSetting, Since, StorageError, Trusted, go_on};
 
 struct Random(u64);
 
@@ -75,6 +75,8 @@ struct Kept {
     length: Option<u32>,
     rows: VecDeque<StoredMessage>,
     begun: Position,
+    /// All that ever was in it.
+    stored: BTreeSet<Position>,
 }
 
 struct Sea {
@@ -93,6 +95,15 @@ struct Sea {
     published: u32,
     failures: bool,
     rejoins: bool,
+    now: Now,
+    /// When storage noted the time last, and where positions went on when they were ahead of it.
+    noted: i64,
+    behind: i64,
+    /// What was published before a restart and never stored, by pipe. Nobody was told that it is kept.
+    unstored: Vec<BTreeSet<Position>>,
+    /// The largest position that anybody was told.
+    largest: Position,
+    restarts: usize,
     recovered: [usize; 2],
     missed: usize,
 }
@@ -116,16 +127,79 @@ impl Sea {
             published: 0,
             failures: seed.is_multiple_of(3),
             rejoins: seed.is_multiple_of(2),
+            now: NOW,
+            noted: NOW.unix.0,
+            behind: 0,
+            unstored: vec![BTreeSet::new(); PIPES.len()],
+            largest: Position::default(),
+            restarts: 0,
             recovered: [0; 2],
             missed: 0,
         };
-        let owner = sea.owner(0);
-        sea.input(owner, Input::Setting(PipeSetting { pipe: key(0), length: 20 }));
-        // Sees everything from the beginning.
-        sea.input(1, Input::Connected { conn: WITNESS, credentials: nobody() });
-        sea.input(1, Input::Subscribe { conn: WITNESS, pipes: (0..PIPES.len()).map(|pipe| key(pipe).name).collect() });
+        sea.begin(seed);
         sea.settle();
         sea
+    }
+
+    /// The hubs hear what storage has, and the witness comes.
+    fn begin(&mut self, seed: u64) {
+        let newest = self.kept.iter().filter_map(|kept| kept.rows.back()).map(|row| row.time).max().unwrap_or_default();
+        let now = self.now.unix.0;
+        let behind = go_on(now, newest.max(self.noted), self.behind);
+        if behind > now {
+            self.behind = behind;
+        }
+        self.noted = self.noted.max(now);
+        let behind = if behind < now { Position::default() } else { Position::last_of(UnixTime(behind)) };
+        assert!(self.largest <= behind || self.largest < Position::default().next(self.now.unix_micros()));
+        for shard in 0..SHARDS {
+            let pipes = (0..PIPES.len()).filter(|pipe| self.owner(*pipe) == shard);
+            let setting = |pipe: usize| self.kept[pipe].length.map(|length| PipeSetting { pipe: key(pipe), length });
+            let settings = pipes.clone().filter_map(setting).collect();
+            // The owners know of no history, or of none that there is not.
+            let has_history = |pipe: &usize| !self.kept[*pipe].rows.is_empty() || self.kept[*pipe].begun.0 > 0;
+            let trusted = Trusted { pipes: pipes.filter(has_history).map(key).collect(), ..Trusted::default() };
+            let trusted = Some(trusted).filter(|_| !seed.is_multiple_of(5));
+            self.input(shard, Input::Begin(Box::new(Beginning { settings, behind, trusted, ahead_s: 0 })));
+        }
+        // Sees everything from the beginning.
+        self.input(1, Input::Connected { conn: WITNESS, credentials: nobody() });
+        self.input(1, Input::Subscribe { conn: WITNESS, pipes: (0..PIPES.len()).map(|pipe| key(pipe).name).collect() });
+    }
+
+    /// The server is killed and starts again, and somebody may set the clock meanwhile.
+    fn restart(&mut self) {
+        self.restarts += 1;
+        for _ in 0..self.random.below(10) {
+            self.carry_out_job();
+        }
+        self.jobs.clear();
+        self.rings.clear();
+        self.gone.clear();
+        self.staged.iter_mut().for_each(VecDeque::clear);
+        self.completions.iter_mut().for_each(VecDeque::clear);
+        for client in &mut self.clients {
+            (client.conn, client.alive) = (None, false);
+            client.unanswered.clear();
+        }
+        for (pipe, kept) in self.kept.iter().enumerate() {
+            let unstored = self.order[pipe].iter().filter(|position| !kept.stored.contains(position));
+            self.unstored[pipe].extend(unstored);
+        }
+        let hours = [0, 0, -1, 1, -2, 24, -24][self.random.below(7)];
+        let seconds = self.random.below(100) as i64;
+        self.pass_time(3_600 * hours + seconds);
+        self.hubs = Net::new(SHARDS).hubs;
+        let seed = self.random.below(10) as u64;
+        self.begin(seed);
+    }
+
+    /// The clock goes on, or somebody sets it, which storage hears of.
+    fn pass_time(&mut self, seconds: i64) {
+        self.now.unix.0 += seconds;
+        if self.now.unix.0 >= self.noted + 540 {
+            self.noted = self.now.unix.0;
+        }
     }
 
     fn owner(&self, pipe: usize) -> u16 {
@@ -133,7 +207,7 @@ impl Sea {
     }
 
     fn input(&mut self, shard: u16, input: Input) {
-        self.hubs[usize::from(shard)].handle(input, NOW);
+        self.hubs[usize::from(shard)].handle(input, self.now);
         self.drain(shard);
     }
 
@@ -154,7 +228,7 @@ impl Sea {
                 }
                 self.staged[usize::from(shard)].push_back((publications, conns));
             }
-            Output::Store(job) => {
+            Output::Store(job) | Output::Ask { job, .. } => {
                 if let Request::Write(writes) = &job.request
                     && let [Write::PutHistory { pipe, message, .. }] = writes.as_slice()
                 {
@@ -162,7 +236,8 @@ impl Sea {
                 }
                 if self.failures && self.random.below(20) == 0 {
                     let result = Err(StorageError::Overloaded);
-                    self.hubs[usize::from(shard)].handle(Input::Stored(Completion { ticket: job.ticket, result }), NOW);
+                    self.hubs[usize::from(shard)]
+                        .handle(Input::Stored(Completion { ticket: job.ticket, result }), self.now);
                 } else {
                     self.jobs.push_back((shard, job));
                 }
@@ -185,6 +260,9 @@ impl Sea {
 
     fn subscribed(&mut self, shard: u16, subscribed: Subscribed) {
         let Subscribed { conn, key, missed, answer, live } = subscribed;
+        if let Answer::Subscribed { position: Some(position), .. } = answer {
+            self.largest = self.largest.max(position);
+        }
         let pipe = pipe_of(&key);
         let Some(client) = self.client(shard, conn) else { return };
         let Answer::Subscribed { position, recovered, .. } = answer else { panic!("{answer:?}") };
@@ -212,6 +290,11 @@ impl Sea {
 
     fn step(&mut self) {
         match self.random.below(32) {
+            7 if self.random.below(60) == 0 => self.restart(),
+            7 => {
+                let seconds = if self.random.below(20) == 0 { 3_600 * (self.random.below(7) as i64 - 3) } else { 1 };
+                self.pass_time(seconds);
+            }
             0 | 1 => self.come(),
             2 => {
                 let at = self.random.below(self.clients.len());
@@ -385,9 +468,16 @@ impl Sea {
         true
     }
 
-    /// Storage carries out its oldest job.
+    /// Storage carries out a job: writes in their order, and no read before a write that it was given earlier.
     fn carry_out_job(&mut self) -> bool {
-        let Some((shard, job)) = self.jobs.pop_front() else { return false };
+        let is_write = |(_, job): &(u16, Job)| matches!(job.request, Request::Write(_));
+        let first_write = self.jobs.iter().position(is_write);
+        let may_be_next = first_write.map_or(self.jobs.len(), |write| write + 1);
+        if may_be_next == 0 {
+            return false;
+        }
+        let at = self.random.below(may_be_next);
+        let Some((shard, job)) = self.jobs.remove(at) else { return false };
         let fails = self.failures && self.random.below(10) == 0;
         let result = if fails { Err(StorageError::Failed("no".into())) } else { Ok(self.store(job.request)) };
         if shard < SHARDS {
@@ -407,6 +497,9 @@ impl Sea {
                 Write::PutHistory { pipe, message, .. } => {
                     let kept = &mut self.kept[pipe_of(&pipe)];
                     if kept.limit(&pipe) > 0 {
+                        let last = kept.rows.back().map(StoredMessage::place);
+                        assert!(last < Some(message.place()), "a message stands before an older one");
+                        kept.stored.extend(message.id.position());
                         kept.rows.push_back(message);
                     }
                     kept.cut(&pipe);
@@ -430,11 +523,17 @@ impl Sea {
         }
         match read {
             None => Outcome::Written { rows: 1 },
-            Some(Read::Missed { pipe, after, .. }) => {
-                let kept = &self.kept[pipe_of(&pipe)];
-                let complete = kept.limit(&pipe) > 0 && after >= kept.begun;
-                let rows = kept.rows.iter().filter(|row| complete && row.id.position() > Some(after));
-                Outcome::Missed { rows: rows.cloned().collect(), complete }
+            Some(Read::Missed { pipes, .. }) => {
+                let missed = |Since { pipe, after, until }: Since| {
+                    let kept = &self.kept[pipe_of(&pipe)];
+                    let complete = kept.limit(&pipe) > 0 && after >= kept.begun;
+                    let is_missed = |row: &&StoredMessage| {
+                        let position = row.id.position();
+                        complete && position > Some(after) && position <= Some(until)
+                    };
+                    Missed { rows: kept.rows.iter().filter(is_missed).cloned().collect(), complete }
+                };
+                Outcome::Missed(pipes.into_iter().map(missed).collect())
             }
             Some(other) => panic!("{other:?}"),
         }
@@ -473,13 +572,14 @@ impl Sea {
     }
 
     fn check_view(&self, pipe: usize, view: &View, is_subscribed: bool) {
-        let order: Vec<Position> = self.order[pipe].iter().copied().collect();
+        let order: Vec<Position> = self.order[pipe].difference(&self.unstored[pipe]).copied().collect();
         // The place in the order that has to come next; nothing is known before the first beginning.
         let mut next = None;
         for seen in &view.seen {
             next = match seen {
                 Seen::From(None) => None,
                 Seen::From(Some(begin)) => Some(order.partition_point(|position| position <= begin)),
+                Seen::Message(position) if self.unstored[pipe].contains(position) => next,
                 Seen::Message(position) => {
                     let place = order.binary_search(position).expect("published");
                     assert!(next.is_none_or(|next| next == place), "{}: {:?} {next:?}", PIPES[pipe], view.seen);
@@ -533,7 +633,7 @@ impl Kept {
 
 #[test]
 fn whoever_comes_back_gets_what_it_missed_once_or_is_told_of_a_gap() {
-    let (mut recovered, mut missed) = ([0; 2], 0);
+    let (mut recovered, mut missed, mut restarts) = ([0; 2], 0, 0);
     for seed in 0..1_000 {
         let mut sea = Sea::new(seed);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -553,7 +653,9 @@ fn whoever_comes_back_gets_what_it_missed_once_or_is_told_of_a_gap() {
         assert!(result.is_ok(), "seed {seed}");
         recovered = [0, 1].map(|at| recovered[at] + sea.recovered[at]);
         missed += sea.missed;
+        restarts += sea.restarts;
     }
+    assert!(restarts > 200, "{restarts}");
     assert!(recovered.iter().all(|count| *count > 1_500) && missed > 2_000, "{recovered:?} {missed}: the sea is calm");
 }
 

@@ -70,7 +70,7 @@ impl Storm {
             Output::Ring { to, message } | Output::RingAfterFanOut { to, message } => {
                 self.rings.entry((shard, to.0, message.level())).or_default().push_back(message);
             }
-            Output::Store(job) => self.jobs.push_back((shard, job)),
+            Output::Store(job) | Output::Ask { job, .. } => self.jobs.push_back((shard, job)),
             Output::Queue { flush, to } => {
                 let numbers: Vec<u32> = flush.messages.iter().map(|m| m.message.parse().unwrap()).collect();
                 let taken = self.write(shard, flush.conn, &numbers);

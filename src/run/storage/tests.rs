@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::model::UserId;
-use crate::storage::{Outcome, PipeSetting, Write};
+use crate::storage::{Beginning, Outcome, Removal, Write};
 
 /// A database that can go away and come back. It ends each group after three jobs, as an engine does whose results are
 /// large.
@@ -14,9 +14,19 @@ struct Database {
     /// Times, in the order in which they were written.
     written: Vec<i64>,
     pieces: u64,
+    /// There is no room on its disk.
+    full: bool,
+    failed_probes: u64,
+    pieces_removed: u64,
+    /// Pieces that each removal takes.
+    pieces_each: u64,
 }
 
 struct Link(Arc<Mutex<Database>>);
+
+fn full() -> StorageError {
+    StorageError::Full("no room".into())
+}
 
 fn unavailable() -> StorageError {
     StorageError::Unavailable("gone".into())
@@ -27,6 +37,7 @@ impl Store for Link {
         let mut database = self.0.lock().unwrap();
         let mut run = |job: &Job| match &job.request {
             _ if database.away => Err(unavailable()),
+            Request::Write(_) if database.full => Err(full()),
             Request::Read { .. } => Ok(Outcome::Texts(Vec::new())),
             Request::Write(writes) => {
                 let times = writes.iter().map(|write| match write {
@@ -44,8 +55,26 @@ impl Store for Link {
         jobs.iter().zip(results).map(|(job, result)| Completion { ticket: job.ticket, result: told(result) }).collect()
     }
 
-    fn settings(&mut self) -> Result<Vec<PipeSetting>, StorageError> {
-        Ok(Vec::new())
+    fn beginning(&mut self) -> Result<Beginning, StorageError> {
+        Ok(Beginning::default())
+    }
+
+    fn remove(&mut self, removals: &mut [Removal]) -> Result<(), StorageError> {
+        let mut database = self.0.lock().unwrap();
+        if database.away {
+            return Err(unavailable());
+        }
+        database.pieces_removed += 1;
+        if database.pieces_removed.is_multiple_of(database.pieces_each.max(1)) {
+            removals.iter_mut().for_each(Removal::finish);
+        }
+        Ok(())
+    }
+
+    fn note_clock(&mut self, _now: i64) -> Result<(), StorageError> {
+        let mut database = self.0.lock().unwrap();
+        database.failed_probes += u64::from(database.full);
+        if database.full { Err(full()) } else { Ok(()) }
     }
 
     fn expire(&mut self, _now: i64) -> Result<Expired, StorageError> {
@@ -78,12 +107,12 @@ impl Bench {
 
     fn write(&mut self, time: i64) {
         let write = Write::PutLastSeen { dev: DevId(0), user: UserId::default(), time };
-        self.client.send(Job { ticket: Ticket(time as u64), request: Request::Write(vec![write]) }).unwrap();
+        self.client.send(Job { ticket: Ticket(time as u64), request: Request::Write(vec![write]) }, None).unwrap();
     }
 
     fn read(&mut self) -> Result<Outcome, StorageError> {
         let read = Read::Hashes { dev: DevId(0), users: Vec::new() };
-        self.client.send(Job { ticket: Ticket(0), request: Request::Read { read, bytes_max: 1 } }).unwrap();
+        self.client.send(Job { ticket: Ticket(0), request: Request::Read { read, bytes_max: 1 } }, None).unwrap();
         let completion = self.receive();
         assert_eq!(completion.ticket, Ticket(0));
         completion.result
@@ -187,8 +216,7 @@ fn the_time_that_writes_wait_counts_from_when_they_were_given() {
     let write = Write::PutLastSeen { dev: DevId(0), user: UserId::default(), time: 1 };
     let job = Job { ticket: Ticket(1), request: Request::Write(vec![write]) };
     let since = Instant::now().checked_sub(Duration::from_mins(1)).expect("the machine runs for longer");
-    bench.client.waiting += 1;
-    bench.client.jobs.send((ShardId(0), since, job)).unwrap();
+    bench.client.send_as_of(job, since);
     assert_eq!(bench.receive(), Completion { ticket: Ticket(1), result: Err(unavailable()) });
     assert!(bench.end().is_empty());
 }
@@ -218,20 +246,21 @@ fn what_may_wait_has_a_bound() {
     let data: Box<str> = "x".repeat(WAITING_BYTES_MAX / 4).into();
     let job = |data: &str| {
         let write = Write::PutUserData { dev: DevId(0), user: UserId::default(), data: data.into() };
-        (ShardId(0), Instant::now(), Job { ticket: Ticket(0), request: Request::Write(vec![write]) })
+        let job = Job { ticket: Ticket(0), request: Request::Write(vec![write]) };
+        Given { shard: ShardId(0), since: Instant::now(), whose: Whose::Write, job }
     };
     for _ in 0..3 {
-        assert!(waiting.push(job(&data)).is_ok());
+        assert!(waiting.push(job(&data)).is_none());
     }
-    assert!(waiting.push(job(&data)).is_err());
+    assert!(waiting.push(job(&data)).is_some());
     waiting.pop();
-    assert!(waiting.push(job(&data)).is_ok());
+    assert!(waiting.push(job(&data)).is_none());
     while waiting.pop().is_some() {}
     assert_eq!(waiting.bytes, 0);
     for _ in 0..WAITING_JOBS_MAX {
-        assert!(waiting.push(job("")).is_ok());
+        assert!(waiting.push(job("")).is_none());
     }
-    assert!(waiting.push(job("")).is_err());
+    assert!(waiting.push(job("")).is_some());
 }
 
 #[test]
@@ -242,15 +271,8 @@ fn what_a_group_leaves_over_runs_in_the_next() {
     }
     let tickets: Vec<u64> = (0..10).map(|_| bench.receive().ticket.0).collect();
     assert_eq!(tickets, (0..10).collect::<Vec<_>>());
-    assert_eq!(bench.client.waiting, 0);
+    assert_eq!(bench.client.waiting(), 0);
     bench.end();
-}
-
-#[test]
-fn a_read_that_asks_for_too_much_is_no_failure_of_storage() {
-    let failure = |result| failure_of_storage(&Completion { ticket: Ticket(1), result });
-    assert_eq!(failure(Err(StorageError::TooLarge { bytes_max: 1 })), None);
-    assert_eq!(failure(Err(StorageError::Failed("disk".into()))), Some(StorageError::Failed("disk".into())));
 }
 
 #[test]
@@ -267,29 +289,97 @@ fn what_is_too_old_is_removed_piece_by_piece() {
 }
 
 #[test]
-fn browsers_that_ask_leave_room_for_writes_and_backends() {
+fn browsers_that_ask_leave_room_for_logins_writes_and_backends() {
     let (setup, mut clients) = channels(3, 16);
-    let read = || {
-        let read = Read::Login { dev: DevId(0), user: UserId::default(), token: None };
-        Job { ticket: Ticket(0), request: Request::Read { read, bytes_max: 1 } }
-    };
+    let read = |read| Job { ticket: Ticket(0), request: Request::Read { read, bytes_max: 1 } };
+    let login = || read(Read::Login { dev: DevId(0), user: UserId::default(), token: None });
+    let ask = || read(Read::UserData { dev: DevId(0), users: Vec::new() });
     let write = || {
         let write = Write::PutLastSeen { dev: DevId(0), user: UserId::default(), time: 1 };
         Job { ticket: Ticket(0), request: Request::Write(vec![write]) }
     };
-    let sent =
-        |client: &mut StorageClient, job: &dyn Fn() -> Job| (0..100).take_while(|_| client.send(job()).is_ok()).count();
+    let sent = |client: &mut StorageClient, job: &dyn Fn() -> Job| {
+        (0..100).take_while(|_| client.send(job(), None).is_ok()).count()
+    };
     let [first, second, backends] = &mut clients[..] else { panic!("three shards") };
-    assert_eq!((sent(first, &read), sent(second, &read)), (8, 0), "half of it, whoever asks");
-    assert_eq!(sent(backends, &read), 4 + 4);
-    assert!(second.send(write()).is_err());
-    for _ in 0..8 {
-        setup.jobs.recv().unwrap();
-    }
-    assert!(second.send(read()).is_err());
+    assert_eq!((sent(first, &ask), sent(second, &ask)), (4, 0), "a quarter of it, whoever asks");
+    assert_eq!((sent(second, &login), sent(first, &login)), (4, 0));
     assert_eq!(sent(second, &write), 8);
-    // What was taken out of the queue and not answered yet counts for those who asked for it.
-    while setup.jobs.try_recv().is_ok() {}
-    assert_eq!((sent(first, &read), sent(second, &read), sent(backends, &read)), (0, 0, 8));
-    assert_eq!(sent(first, &write), 8);
+    assert_eq!((sent(backends, &ask), sent(first, &write)), (0, 0));
+    // What was answered is under way until the shard has taken the answer.
+    let mut given: Vec<Given> = setup.jobs.try_iter().collect();
+    let mut answer = |client: &mut StorageClient, shard: u16| {
+        let at = given.iter().position(|given| given.shard == ShardId(shard)).unwrap();
+        let Given { whose, job, .. } = given.remove(at);
+        let completion = Completion { ticket: job.ticket, result: Ok(Outcome::Written { rows: 0 }) };
+        setup.completions[usize::from(shard)].send((whose, completion)).unwrap();
+        assert!(client.poll().is_some());
+    };
+    (0..4).for_each(|_| answer(first, 0));
+    assert_eq!((sent(second, &login), sent(first, &ask)), (0, 4));
+    (0..4).for_each(|_| answer(second, 1));
+    assert_eq!(sent(backends, &ask), 4);
+}
+
+/// A write that fails says nothing about reads, and what does not fit says nothing at all.
+#[test]
+fn only_failures_of_storage_make_it_fail() {
+    let mut health = Health::default();
+    let mut counters = Counters::default();
+    let mut shown = |is_write, result: Result<Outcome, StorageError>| {
+        health.note(is_write, &result, &mut counters);
+        health.show(&mut counters);
+        (counters.storage_full, counters.storage_write_fails, counters.storage_read_fails)
+    };
+    let done = || Ok(Outcome::Written { rows: 1 });
+    assert_eq!(shown(false, Err(StorageError::TooLarge { bytes_max: 1 })), (0, 0, 0));
+    assert_eq!(shown(true, Err(StorageError::Unfit("error 1366".into()))), (0, 0, 0));
+    assert_eq!(shown(true, Err(StorageError::Failed("disk".into()))), (0, 1, 0));
+    assert_eq!(shown(false, done()), (0, 1, 0), "a read does not show that something can be written");
+    assert_eq!(shown(true, Err(full())), (1, 0, 0));
+    assert_eq!(shown(true, done()), (1, 0, 0), "one small write does not show that the next one is taken");
+    assert_eq!(shown(false, Err(StorageError::Failed("disk".into()))), (1, 0, 1));
+    assert_eq!((counters.storage_failures, counters.storage_unfit), (3, 1));
+}
+
+/// Nobody writes any more, and it is found out all the same that there is room again.
+#[test]
+fn a_full_disk_is_seen_and_so_is_its_end() {
+    let mut bench = Bench::new(Duration::from_mins(1));
+    bench.set(|database| database.full = true);
+    bench.write(1);
+    assert_eq!(bench.receive().result, Err(full()));
+    assert!(bench.read().is_ok());
+    bench.await_figures(|figures| figures.storage_full == 1);
+    bench.set(|database| database.full = false);
+    bench.await_figures(|figures| figures.storage_full == 0);
+    assert_eq!(bench.figures().storage_failures, 1 + bench.database.lock().unwrap().failed_probes);
+    bench.end();
+}
+
+/// Others' jobs run between the pieces; what follows a removal, follows all of it.
+#[test]
+fn others_run_between_the_pieces_of_a_removal() {
+    let mut bench = Bench::new(Duration::from_mins(1));
+    bench.set(|database| database.pieces_each = u64::MAX);
+    let delete = Write::DeleteQueue { dev: DevId(0), user: UserId::default() };
+    bench.client.send(Job { ticket: Ticket(7), request: Request::Write(vec![delete]) }, None).unwrap();
+    for time in 100..110 {
+        bench.write(time);
+        assert_eq!(bench.receive().ticket, Ticket(time as u64));
+        bench.read().unwrap();
+    }
+    assert!(bench.database.lock().unwrap().pieces_removed > 0);
+    bench.set(|database| database.pieces_each = 1);
+    assert_eq!(bench.receive().ticket, Ticket(7));
+    bench.end();
+}
+
+#[test]
+fn a_clock_that_is_set_is_seen() {
+    let at = Instant::now();
+    let [before, later, ahead, back] = [(1_000, 0), (1_060, 60), (8_260, 60), (500, 60)]
+        .map(|(unix, passed)| Clocks { unix, at: at + Duration::from_secs(passed) });
+    let jumps = [later, ahead, back].map(|now| now.jumped_since(before));
+    assert_eq!(jumps, [0, 7_200, -560]);
 }

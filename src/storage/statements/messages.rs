@@ -21,7 +21,7 @@ impl QueueLengths {
         self.0.clear();
     }
 
-    pub(super) fn get_mut(&mut self, dev: DevId, user: UserId) -> Option<&mut u64> {
+    pub(in crate::storage) fn get_mut(&mut self, dev: DevId, user: UserId) -> Option<&mut u64> {
         self.0.get_mut(&(dev, user))
     }
 

@@ -42,7 +42,7 @@ pub(super) fn run_read<C: Connection>(
         Read::Queue { dev, user, after, page } => queue(db, *dev, *user, *after, page_of(page)),
         Read::History { pipe, after, page } => history(db, pipe, *after, page_of(page), retention),
         Read::NewestHistory { pipe, page } => newest_history(db, pipe, page_of(page), retention),
-        Read::Missed { pipe, after, page } => begun::missed(db, pipe, *after, page_of(page), retention),
+        Read::Missed { pipes, page } => begun::missed(db, pipes, page_of(page), retention),
         Read::Settings { dev, pipes } => {
             let mut rows = Vec::new();
             for name in pipes {
@@ -210,8 +210,12 @@ pub(in crate::storage) fn last_beyond<C: Connection>(
         "SELECT time, id FROM pipe_messages WHERE {} ORDER BY time DESC, id DESC LIMIT 1 OFFSET ?",
         of_name::<C>("pipe_name")
     );
-    let place = |row: &dyn Row| Some(Place { time: row.int(0)?, id: row.id(1)? });
     first(db, &sql, values![pipe.dev, &pipe.name, &pipe.name, length], place)
+}
+
+/// Columns `time` and `id`.
+pub(in crate::storage) fn place(row: &dyn Row) -> Option<Place> {
+    Some(Place { time: row.int(0)?, id: row.id(1)? })
 }
 
 fn history<C: Connection>(

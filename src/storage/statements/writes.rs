@@ -258,7 +258,7 @@ fn interrupted<C: Connection>(
 }
 
 /// Of these pipes only, if some are named.
-fn delete_from_history<C: Connection>(
+pub(in crate::storage) fn delete_from_history<C: Connection>(
     db: &mut C,
     dev: DevId,
     pipes: Option<&[PipeName]>,

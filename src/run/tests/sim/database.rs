@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{PipeName, Position};
-use crate::storage::{Outcome, Page, Place, Read, Request, StoredMessage, Write};
+use crate::storage::{Missed, Outcome, Page, Place, Read, Request, Since, StoredMessage, Write};
 
 /// Rows of a queue or history that storage gives at once here, so that nearly every list comes in several parts.
 const ROWS_AT_ONCE: usize = 3;
@@ -144,18 +144,22 @@ impl Database {
 
     /// All that was missed, or nothing of it: what is gone, or beyond the length and not trimmed yet, or too much to be read
     /// at once.
-    fn missed(&mut self, pipe: &str, after: Position, most: Page) -> Outcome {
-        let is_behind = |message: &&StoredMessage| message.id.position() > Some(after);
+    fn missed(&mut self, since: &Since, most: Page) -> Missed {
+        let (pipe, after, until) = (since.pipe.name.as_str(), since.after, since.until);
+        let is_behind = |message: &&StoredMessage| {
+            let position = message.id.position();
+            position > Some(after) && position <= Some(until)
+        };
         let all = self.histories.get(pipe).into_iter().flat_map(BTreeMap::values).filter(is_behind).count();
         let rows: Vec<StoredMessage> = self.history(pipe).into_iter().filter(is_behind).cloned().collect();
         let bytes: usize = rows.iter().map(|row| row.message.len() + row.event.as_str().len()).sum();
         let is_all = rows.len() == all && self.length(pipe) > 0 && Some(&after) >= self.begun.get(pipe);
         let fits = rows.len() <= most.rows as usize && (bytes <= most.bytes || rows.len() == 1);
         if is_all && fits {
-            return Outcome::Missed { rows, complete: true };
+            return Missed { rows, complete: true };
         }
         self.gaps.insert((pipe.to_owned(), after.0));
-        Outcome::Missed { rows: Vec::new(), complete: false }
+        Missed::default()
     }
 
     fn read(&mut self, read: Read) -> Outcome {
@@ -182,7 +186,9 @@ impl Database {
                 page(self.queues.get(&user.get()).into_iter().flat_map(BTreeMap::values), after)
             }
             Read::History { pipe, after, .. } => page(self.history(pipe.name.as_str()), after),
-            Read::Missed { pipe, after, page } => self.missed(pipe.name.as_str(), after, page),
+            Read::Missed { pipes, page } => {
+                Outcome::Missed(pipes.iter().map(|since| self.missed(since, page)).collect())
+            }
             Read::NewestHistory { pipe, page } => {
                 let rows = self.history(pipe.name.as_str());
                 let first = rows.len().saturating_sub(page.rows as usize);

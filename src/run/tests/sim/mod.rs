@@ -69,6 +69,7 @@ use crate::hub::Placement;
 use crate::model::ShardId;
 use crate::run::browsers::Browsers;
 use crate::run::storage;
+use crate::storage::Beginning;
 
 use machine::{Host, Limits, Machine, Shard};
 use random::Random;
@@ -157,9 +158,9 @@ impl Seeds {
 #[test]
 fn an_answer_that_comes_last_in_a_turn_does_not_wait_for_another_wake() {
     let placement = Placement::new(1, 1);
-    let (_storage, mut clients) = storage::channels(2, 1);
+    let (_storage, mut clients) = storage::channels(2, 0);
     let config = setup::browser_config(ShardId(0), &placement, 1_000_000, Duration::ZERO, 1_000_000);
-    let host = Host::Browsers(Box::new(Browsers::new(config, Vec::new(), clients.swap_remove(0), None)));
+    let host = Host::Browsers(Box::new(Browsers::new(config, Beginning::default(), clients.swap_remove(0), None)));
     let limits = Limits {
         queue_bytes_max: 1_000_000,
         unread_bytes_max: 100_000,

@@ -1,7 +1,7 @@
 //! The simulated world: shards that take turns when something wakes them, rings that are full, storage that is slow,
 //! clients that read late, send in pieces and vanish.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::run::browsers::Browsers;
 use crate::run::host::{Board, token};
 use crate::run::runtime::Runtime;
 use crate::run::sessions::Sessions;
-use crate::run::storage::{self, StorageSetup};
-use crate::storage::{Completion, StorageError};
+use crate::run::storage::{self, Given, StorageSetup};
+use crate::storage::{Beginning, Completion, Request, StorageError, Trusted};
 
 use super::browser::{BrowserClient, Told};
 use super::database::Database;
@@ -83,6 +83,8 @@ pub(super) struct World {
     /// The CometQL shard is the last one.
     pub(super) shards: Vec<Shard>,
     storage: StorageSetup,
+    /// What storage was given and has not done.
+    jobs: VecDeque<Given>,
     pub(super) browsers: Vec<BrowserClient>,
     pub(super) pages: Vec<Page>,
     /// By shard and socket.
@@ -140,6 +142,8 @@ impl World {
         let slice = 1 + random.below(8);
         let messages_per_turn = [2, 10, 4096][random.below(3)];
         let pipeline_max = 1 + random.below(8);
+        let trusted = Some(Trusted::default()).filter(|_| random.chance(70));
+        let beginning = Beginning { trusted, ..Beginning::default() };
         let mut shards = Vec::new();
         for ((number, endpoint), client) in (0..).zip(endpoints).zip(clients) {
             let is_browsers = number < connection_shards;
@@ -147,7 +151,7 @@ impl World {
                 let mut config =
                     browser_config(ShardId(number), &placement, arrivals_bytes_max, ping_interval, setup.bytes_max);
                 (config.hub.limits, config.hub.offline_grace) = (limits.clone(), offline_grace);
-                Host::Browsers(Box::new(Browsers::new(config, Vec::new(), client, None)))
+                Host::Browsers(Box::new(Browsers::new(config, beginning.clone(), client, None)))
             } else {
                 let config = session_config(&placement, pipeline_max);
                 Host::Sessions(Box::new(Sessions::new(config, client, board.clone())))
@@ -167,6 +171,7 @@ impl World {
             pages: Vec::new(),
             shards,
             storage,
+            jobs: VecDeque::new(),
             browsers: Vec::new(),
             sessions: Vec::new(),
             http: Vec::new(),
@@ -608,7 +613,10 @@ impl World {
 
     /// Whether there was a job.
     pub(super) fn storage_works_once(&mut self) -> bool {
-        let Ok((shard, _, job)) = self.storage.jobs.try_recv() else { return false };
+        self.jobs.extend(self.storage.jobs.try_iter());
+        let Some(at) = self.next_job() else { return false };
+        let Some(given) = self.jobs.remove(at) else { return false };
+        let (shard, job) = (given.shard, given.job);
         let result = if self.random.chance(self.storage_failure_percent) {
             self.totals.storage_failures += 1;
             self.record.failed(&job.request, self.now, self.tick);
@@ -617,9 +625,18 @@ impl World {
             Ok(self.database.run(job.request))
         };
         let shard = usize::from(shard.0);
-        self.storage.completions[shard].send(Completion { ticket: job.ticket, result }).expect("a shard that runs");
+        let completion = Completion { ticket: job.ticket, result };
+        self.storage.completions[shard].send((given.whose, completion)).expect("a shard that runs");
         self.shards[shard].machine.notified = true;
         true
+    }
+
+    /// Writes are carried out in their order, and reads in any, but none before a write that was given earlier.
+    fn next_job(&mut self) -> Option<usize> {
+        let is_write = |given: &Given| matches!(given.job.request, Request::Write(_));
+        let first_write = self.jobs.iter().position(is_write);
+        let may_be_next = first_write.map_or(self.jobs.len(), |write| write + 1);
+        (may_be_next > 0).then(|| if self.random.chance(50) { may_be_next - 1 } else { self.random.below(may_be_next) })
     }
 
     /// Whether it ever did not do what it was asked for.

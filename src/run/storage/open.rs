@@ -1,0 +1,83 @@
+//! The engine that is configured, opened; a database that is not there yet is waited for.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use crate::config::{self, Config};
+use crate::storage::mysql::{self, Mysql};
+use crate::storage::sqlite::{self, Sqlite};
+use crate::storage::{Durability, Retention, Store};
+
+/// Why storage cannot be used; `Display` is one sentence.
+#[derive(Debug)]
+pub enum OpenError {
+    Sqlite(sqlite::OpenError),
+    Mysql(mysql::OpenError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(error) => error.fmt(f),
+            Self::Mysql(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// The engine that is configured. One that is not there yet is waited for, as `[db] connection_attempts` says; `None` if
+/// the caller gave up meanwhile.
+pub(in crate::run) fn open(
+    config: &Config,
+    give_up: &mut dyn FnMut() -> bool,
+) -> Result<Option<Box<dyn Store + Send>>, OpenError> {
+    let retention = retention(&config.storage);
+    let Some(place) = place(&config.db) else {
+        let durability = match config.storage.durability {
+            config::Durability::Full => Durability::Full,
+            config::Durability::Lazy => Durability::Lazy,
+        };
+        let store = Sqlite::open(&config.storage.dir, durability, retention).map_err(OpenError::Sqlite)?;
+        return Ok(Some(Box::new(store)));
+    };
+    let mut left = config.db.connection_attempts;
+    loop {
+        left = left.saturating_sub(1);
+        match Mysql::open(&place, retention) {
+            Ok(store) => return Ok(Some(Box::new(store))),
+            Err(error) if error.is_unreachable() && left > 0 => warn!(left, "{error} Trying again."),
+            Err(error) => return Err(OpenError::Mysql(error)),
+        }
+        let next = Instant::now() + ATTEMPTS_INTERVAL;
+        while Instant::now() < next {
+            if give_up() {
+                return Ok(None);
+            }
+            std::thread::sleep(GIVE_UP_INTERVAL);
+        }
+    }
+}
+
+/// Between two tries to reach the database at the start.
+const ATTEMPTS_INTERVAL: Duration = Duration::from_secs(5);
+/// How soon a start that waits ends when it is to.
+const GIVE_UP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The database of `[db]`, if it names one.
+pub(in crate::run) fn place(db: &config::Db) -> Option<mysql::Place> {
+    let config::Db { host, port, socket, user, password, name, .. } = db.clone();
+    name.map(|name| mysql::Place { host, port, socket, user, password, name })
+}
+
+fn retention(storage: &config::Storage) -> Retention {
+    const DAY: u64 = 24 * 60 * 60;
+    Retention {
+        queue_seconds: u64::from(storage.queue_days) * DAY,
+        queue_messages_max: storage.queue_messages_max,
+        trust_seconds: u64::from(storage.trust_days) * DAY,
+        trust_messages_max: storage.trust_messages_max,
+    }
+}

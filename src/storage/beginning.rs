@@ -1,0 +1,181 @@
+//! What a server has to know of its storage before it begins: where positions go on, and which histories there are.
+//!
+//! Positions must go on behind all that were ever given, or what is published now stands before older messages and is the
+//! first to go. A clock that was ahead for a while leaves such positions behind. They are found in the newest messages, and
+//! in a mark that follows the clock while the server runs: not every position that was given is in a message.
+
+use std::ops::ControlFlow::Continue;
+
+use super::begun::{self, Begun};
+use super::expiry;
+use super::statements::{Connection, Value, first, last_beyond, settings, values};
+use super::{PipeSetting, Place};
+use crate::model::{DevId, PipeClass, PipeKey, PipeName, Position, UnixTime};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beginning {
+    pub settings: Vec<PipeSetting>,
+    /// Every position that was given before is at most this one.
+    pub behind: Position,
+    /// Seconds that the newest of what is stored is ahead of the clock.
+    pub ahead_s: u64,
+    /// `None` where others may write into the tables.
+    pub trusted: Option<Trusted>,
+}
+
+impl Beginning {
+    /// What each owner has to know, of the pipes that it owns.
+    pub fn split(self, owners: usize, owner: impl Fn(&PipeKey) -> usize) -> Vec<Self> {
+        let Self { settings, behind, ahead_s, trusted } = self;
+        let of_all = trusted.as_ref().map(|Trusted { more, begun, .. }| Trusted {
+            pipes: Vec::new(),
+            more: more.clone(),
+            begun: *begun,
+        });
+        let one = Self { settings: Vec::new(), behind, ahead_s, trusted: of_all };
+        let mut parts = vec![one; owners];
+        for setting in settings {
+            if let Some(part) = parts.get_mut(owner(&setting.pipe)) {
+                part.settings.push(setting);
+            }
+        }
+        for pipe in trusted.map(|trusted| trusted.pipes).unwrap_or_default() {
+            if let Some(trusted) = parts.get_mut(owner(&pipe)).and_then(|part| part.trusted.as_mut()) {
+                trusted.pipes.push(pipe);
+            }
+        }
+        parts
+    }
+}
+
+/// The histories of `trust_` pipes without a setting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trusted {
+    /// Those that have messages, or have lost some in a way of their own.
+    pub pipes: Vec<PipeKey>,
+    /// Tenants that have more of them than are listed.
+    pub more: Vec<DevId>,
+    /// The history of a pipe that is not listed is whole behind this position.
+    pub begun: Position,
+}
+
+/// `now`: unix seconds, by the clock that positions are made from.
+pub(super) fn read<C: Connection>(db: &mut C, now: i64) -> Result<Beginning, C::Error> {
+    let (settings, trusted) = (settings(db)?, trusted(db)?);
+    let mark = |db: &mut C, mark| begun::get(db, mark).map(|mark| mark.map_or(0, |mark| mark.time().0));
+    let mut newest = mark(db, Begun::Clock)?;
+    for sql in C::NEWEST {
+        newest = newest.max(first(db, sql, &[], |row| row.int(0))?.unwrap_or_default());
+    }
+    if let Some(trusted) = &trusted {
+        for pipe in &trusted.pipes {
+            newest = newest.max(last_beyond(db, pipe, 0)?.map_or(0, |Place { time, .. }| time));
+        }
+    }
+    let before = mark(db, Begun::Behind)?;
+    let behind = go_on(now, newest, before);
+    if behind > now {
+        begun::raise(db, Begun::Behind, Position::last_of(UnixTime(behind)))?;
+    }
+    begun::raise(db, Begun::Clock, Position::last_of(UnixTime(now)))?;
+    Ok(Beginning {
+        settings,
+        behind: if behind < now { Position::default() } else { Position::last_of(UnixTime(behind)) },
+        ahead_s: u64::try_from(newest.saturating_sub(now)).unwrap_or_default(),
+        trusted,
+    })
+}
+
+/// Behind which second positions go on. `newest`: that of the newest of what is stored; `before`: where positions went on at
+/// the last start that found the clock behind.
+pub(crate) fn go_on(now: i64, newest: i64, before: i64) -> i64 {
+    if newest <= now {
+        newest
+    } else if newest <= before.saturating_add(1) {
+        // The clock has not caught up since then, and a position without a clock is one more than the last: they have not
+        // come further than this.
+        newest.max(before).saturating_add(1)
+    } else {
+        // With the clock they went on since the mark was set.
+        newest.saturating_add(CLOCK_INTERVAL_S)
+    }
+}
+
+/// Sets the mark of the clock. To be called now and then while the server runs: it is never older than [`CLOCK_INTERVAL_S`]
+/// when a position is given. Something is written in any case.
+pub(super) fn note_clock<C: Connection>(db: &mut C, now: i64) -> Result<(), C::Error> {
+    let now = Position::last_of(UnixTime(now));
+    let mark = begun::get(db, Begun::Clock)?.unwrap_or_default().max(now);
+    begun::put(db, Begun::Clock, mark)
+}
+
+/// Seconds from one noting of the clock to the next.
+pub(super) const CLOCK_INTERVAL_S: i64 = 600;
+
+/// The pipes are found one by one in the order of their names, so this takes some microseconds for each.
+fn trusted<C: Connection>(db: &mut C) -> Result<Option<Trusted>, C::Error> {
+    if !C::ALONE {
+        return Ok(None);
+    }
+    let mut trusted = Trusted { begun: begun::of_all_trusted(db)?, ..Trusted::default() };
+    let mut dev = DevId(0);
+    loop {
+        let mut after: Option<String> = None;
+        while let Some(name) = expiry::next_trusted(db, dev, after.as_deref())? {
+            trusted.add(dev, &name);
+            if trusted.more.contains(&dev) {
+                break;
+            }
+            after = Some(name);
+        }
+        let sql = "SELECT MIN(dev_id) FROM pipe_messages WHERE dev_id > ?";
+        match first(db, sql, values![dev], |row| u32::try_from(row.int(0)?).ok())? {
+            Some(next) => dev = DevId(next),
+            None => break,
+        }
+    }
+    db.query("SELECT dev_id, name FROM pipes_begun WHERE dev_id >= 0", &[], &mut |row| {
+        if let (Some(dev), Some(name)) = (row.int(0).and_then(|dev| u32::try_from(dev).ok()), row.text(1)) {
+            trusted.add(DevId(dev), name);
+        }
+        Continue(())
+    })?;
+    Ok(Some(trusted))
+}
+
+impl Trusted {
+    fn add(&mut self, dev: DevId, name: &str) {
+        let Some(name) = PipeName::new(name.as_bytes()).ok().filter(|name| name.class() == PipeClass::Trust) else {
+            return;
+        };
+        match () {
+            () if self.more.contains(&dev) => {}
+            () if self.pipes.len() < TRUSTED_MAX => self.pipes.push(PipeKey { dev, name }),
+            () => self.more.push(dev),
+        }
+    }
+}
+
+/// `trust_` pipes that are listed at a start, of all tenants.
+const TRUSTED_MAX: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_go_on_behind_the_newest() {
+        const NOW: i64 = 1_700_000_000;
+        assert_eq!(go_on(NOW, 0, 0), 0);
+        assert_eq!(go_on(NOW, NOW - 5, 0), NOW - 5);
+        assert_eq!(go_on(NOW, NOW, NOW + 9), NOW);
+        let ahead = NOW + 7200;
+        let behind = go_on(NOW, ahead, 0);
+        assert_eq!(behind, ahead + CLOCK_INTERVAL_S);
+        // One start after the other: they go no further than they must.
+        let last = (0..100).fold(behind, |before, start| go_on(NOW + start, before + start % 2, before));
+        assert!(last <= behind + 200, "{last}");
+        // The clock went ahead once more.
+        assert_eq!(go_on(NOW, behind + 100, behind), behind + 100 + CLOCK_INTERVAL_S);
+    }
+}

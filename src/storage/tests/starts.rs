@@ -1,0 +1,63 @@
+//! What an engine tells at a start.
+
+use encke::storage::{Beginning, PipeSetting, Trusted};
+
+use super::*;
+
+pub(crate) fn settings_are_told_at_the_start(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let (news, other) = (pipe("News"), PipeKey { dev: DevId(9), ..pipe("news") });
+    writes(&mut *store, vec![setting(&news, 7), setting(&other, 0), setting(&pipe("gone"), 1)]);
+    write(&mut *store, Write::DeleteSetting { pipe: pipe("gone"), begun: Position::default() });
+    drop(store);
+    let mut store = open(Retention::default());
+    let Beginning { mut settings, ahead_s, .. } = store.beginning().unwrap();
+    settings.sort_by_key(|setting| setting.pipe.dev);
+    let expected = [PipeSetting { pipe: news.clone(), length: 7 }, PipeSetting { pipe: other.clone(), length: 0 }];
+    assert_eq!((settings.as_slice(), ahead_s), (expected.as_slice(), 0));
+    let pipes = ["none", "News", "news"].map(|name| pipe(name).name).to_vec();
+    assert_eq!(read(&mut *store, Read::Settings { dev: ONE, pipes }), Outcome::Lengths(vec![(news.name.clone(), 7)]));
+}
+
+/// Whatever has the newest message: a history with a setting, one of a `trust_` pipe, a queue, or nothing but the mark that
+/// follows the clock.
+pub(crate) fn after_a_clock_that_was_ahead_positions_go_on(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let news = pipe("news");
+    let at_first = store.beginning().unwrap();
+    assert_eq!((at_first.ahead_s, at_first.behind < late_position(0)), (0, true));
+    let put_queued = |number| Write::PutQueued { dev: ONE, user: user(5), message: late(number) };
+    write(&mut *store, set_late(&news, 10, 0));
+    for (step, newest) in [3, 2_000, 4_000, 6_000].into_iter().enumerate() {
+        match step {
+            0 => assert_eq!(writes(&mut *store, put_late(&news, 1..=3)), 3),
+            1 => assert_eq!(write(&mut *store, put_queued(newest)), 1),
+            2 => assert_eq!(writes(&mut *store, put_late(&pipe("trust_news"), newest..=newest)), 1),
+            _ => store.note_clock(LATER + newest.cast_signed()).unwrap(),
+        }
+        drop(store);
+        store = open(Retention::default());
+        let Beginning { behind, ahead_s, .. } = store.beginning().unwrap();
+        assert!(behind > late_position(newest), "{newest}");
+        assert!(behind < late_position(newest + 1_000), "{newest}: no further than it must");
+        assert!(ahead_s > 1_000_000, "{ahead_s}");
+    }
+    // Nothing of it is in doubt: what comes now stands behind it.
+    assert_eq!(missed(&mut *store, &news, late_position(2)), Some(vec![3]));
+    assert_eq!(missed(&mut *store, &news, late_position(3)), Some(vec![]));
+}
+
+pub(crate) fn histories_without_a_setting_are_told_at_the_start(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let (trust, other) = (pipe("trust_a"), PipeKey { dev: DevId(9), ..pipe("trust_b") });
+    writes(&mut *store, vec![setting(&pipe("news"), 9), setting(&pipe("trust_c"), 9)]);
+    writes(&mut *store, vec![put_history(&trust, 1, false), put_history(&other, 2, false)]);
+    writes(&mut *store, vec![put_history(&pipe("news"), 3, false), put_history(&pipe("trust_gone"), 4, false)]);
+    write(&mut *store, Write::DeleteHistory { pipe: pipe("trust_gone") });
+    // Somebody else may write into these tables at any time.
+    let Some(Trusted { mut pipes, more, begun }) = store.beginning().unwrap().trusted else { return };
+    pipes.sort();
+    assert_eq!(pipes, [trust, pipe("trust_gone"), other], "and one that has lost its history");
+    assert_eq!(more, []);
+    assert!(begun > numbered(0).id.position().unwrap(), "this database was made later");
+}
