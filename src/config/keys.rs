@@ -717,7 +717,7 @@ pub const KEYS: &[Key] = &[
         section: "storage",
         name: "queue_max",
         shipped: false,
-        doc: "Requests that may wait for the database; more are refused. Half of it is kept for writes and backends.",
+        doc: "Requests under way to the database; more are refused. A quarter is kept for writes and backends, three eighths for logins.",
         without_effect: None,
         field: Field::Number {
             min: 16,

@@ -55,6 +55,20 @@ pub enum Read {
 }
 
 impl Read {
+    /// How much work it is, about: one for each row that is looked up by its key, some for a page.
+    pub fn steps(&self) -> usize {
+        const PAGE: usize = 16;
+        match self {
+            Self::Hashes { users, .. } | Self::UserData { users, .. } | Self::LastSeen { users, .. } => users.len(),
+            Self::Login { .. } => 2,
+            Self::Queue { .. } | Self::History { .. } | Self::NewestHistory { .. } | Self::AllRevoked { .. } => PAGE,
+            Self::Missed { pipes, .. } => 4 * pipes.len(),
+            Self::Settings { pipes, .. } => pipes.len(),
+            Self::Revoked { tokens, .. } => tokens.len(),
+            Self::Calls { names, .. } => names.len(),
+        }
+    }
+
     /// Whose rows it wants.
     pub fn dev(&self) -> DevId {
         match self {

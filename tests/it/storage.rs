@@ -1,5 +1,6 @@
 //! What the data folder and its database look like from outside: who can read it, what a full disk and a wrong clock do.
 
+use crate::mariadb::{MariaDb, section};
 use crate::server::{Folder, PATIENCE, Server, Setup, program};
 use crate::tools;
 use crate::transports::Http;
@@ -303,4 +304,36 @@ fn a_thousand_histories_are_read_some_at_a_time() {
     assert_eq!(texts, PIPES);
     let seen = tools::until(PATIENCE, || (jobs() > before).then_some(jobs())).expect("they were read");
     assert!(seen - before <= PIPES / 32 + 4, "{before} {seen}");
+}
+
+/// What a message holds is nobody's fault but its own: whoever wrote it is told so, and the server is as well as before.
+#[test]
+fn what_does_not_fit_into_the_database_is_no_failure_of_storage() {
+    let test = "storage::what_does_not_fit_into_the_database_is_no_failure_of_storage";
+    let Some(database) = MariaDb::shared(test) else { return };
+    let place = database.database();
+    let mut session = database.session(&place);
+    // As CppComet made it, and with a rule of the operator's.
+    let table = "CREATE TABLE users_data (dev_id INT NOT NULL, user_id INT NOT NULL, data CHAR(20) CHARACTER SET utf8 NOT NULL, \
+                 PRIMARY KEY (dev_id, user_id), CHECK (data <> 'forbidden'))";
+    mysql::prelude::Queryable::query_drop(&mut session, table).expect("a table");
+    let server = Server::start(&Setup { more: section(&place), ..Setup::default() });
+    let mut backend = server.backend();
+    let mut write = |text: &str| {
+        backend.execute(&format!("INSERT INTO users_data (id, data) VALUES (5, '{text}')")).map_err(|e| e.to_string())
+    };
+    for _ in 0..20 {
+        for (text, why) in [("\u{1f600}", "error 1366"), (&*"x".repeat(21), "error 1406"), ("forbidden", "error 4025")]
+        {
+            let error = write(text).expect_err(text);
+            assert!(error.contains("code: 12") && error.contains(why), "{error}");
+            write("fits").expect("an OK");
+        }
+    }
+    let figure = |name: &str| figure(&server, name);
+    assert_eq!((figure("encke_storage_state"), figure("encke_storage_failures")), ("ok".into(), "0".into()));
+    assert_eq!(figure("encke_storage_unfit"), "60");
+    let log = server.log();
+    assert_eq!(log.matches("does not fit").count(), 1, "{log}");
+    assert!(!log.contains("storage fails") && !log.contains("works again"), "{log}");
 }

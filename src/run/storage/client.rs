@@ -156,12 +156,12 @@ pub(in crate::run) struct StorageSetup {
 }
 
 /// `queue_max`: jobs that may be under way; beyond, they are refused as overloaded. The last shard is that of the backends. Of
-/// browsers, logins may fill a quarter and everything else that they ask another quarter, so that however many of them
-/// come at once, writes and backends find room, and logins do beside those who ask.
+/// browsers, logins may fill three eighths and everything else that they ask as much, so that however many of them come at
+/// once, writes and backends find room, and logins do beside those who ask.
 pub(in crate::run) fn channels(shards: u16, queue_max: usize) -> (StorageSetup, Vec<StorageClient>) {
     let (job_sender, jobs) = bounded(queue_max);
     let load = Arc::new(Load::default());
-    let quarter = queue_max.div_ceil(4);
+    let share = (3 * queue_max).div_ceil(8);
     let mut completions = Vec::new();
     let clients = (0..shards)
         .map(|shard| {
@@ -173,11 +173,11 @@ pub(in crate::run) fn channels(shards: u16, queue_max: usize) -> (StorageSetup, 
                 jobs: job_sender.clone(),
                 completions: receiver,
                 load: load.clone(),
-                most: LoadMax { all: queue_max, logins: quarter, asked: quarter },
+                most: LoadMax { all: queue_max, logins: share, asked: share },
             }
         })
         .collect();
     // Whoever holds most makes room before anybody is refused at the door.
-    let most = quarter.div_ceil(2);
+    let most = share - share / 8;
     (StorageSetup { jobs, completions, asked_max: most, logins_max: most }, clients)
 }

@@ -302,9 +302,9 @@ fn browsers_that_ask_leave_room_for_logins_writes_and_backends() {
         (0..100).take_while(|_| client.send(job(), None).is_ok()).count()
     };
     let [first, second, backends] = &mut clients[..] else { panic!("three shards") };
-    assert_eq!((sent(first, &ask), sent(second, &ask)), (4, 0), "a quarter of it, whoever asks");
-    assert_eq!((sent(second, &login), sent(first, &login)), (4, 0));
-    assert_eq!(sent(second, &write), 8);
+    assert_eq!((sent(first, &ask), sent(second, &ask)), (6, 0), "three eighths of it, whoever asks");
+    assert_eq!((sent(second, &login), sent(first, &login)), (6, 0));
+    assert_eq!(sent(second, &write), 4);
     assert_eq!((sent(backends, &ask), sent(first, &write)), (0, 0));
     // What was answered is under way until the shard has taken the answer.
     let mut given: Vec<Given> = setup.jobs.try_iter().collect();
@@ -315,10 +315,10 @@ fn browsers_that_ask_leave_room_for_logins_writes_and_backends() {
         setup.completions[usize::from(shard)].send((whose, completion)).unwrap();
         assert!(client.poll().is_some());
     };
-    (0..4).for_each(|_| answer(first, 0));
-    assert_eq!((sent(second, &login), sent(first, &ask)), (0, 4));
-    (0..4).for_each(|_| answer(second, 1));
-    assert_eq!(sent(backends, &ask), 4);
+    (0..6).for_each(|_| answer(first, 0));
+    assert_eq!((sent(second, &login), sent(first, &ask)), (0, 6));
+    (0..6).for_each(|_| answer(second, 1));
+    assert_eq!(sent(backends, &ask), 6);
 }
 
 /// A write that fails says nothing about reads, and what does not fit says nothing at all.

@@ -8,6 +8,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 
 use crate::model::DevId;
+use crate::storage::Request;
 
 use super::client::{Given, Whose};
 
@@ -75,13 +76,21 @@ impl Turns {
     }
 }
 
-/// Reads of each kind in one round: some milliseconds of work, for which writes wait. A login is two rows, a page for a backend
-/// a quarter of a megabyte at the most, and what browsers ask up to some dozens of histories.
-const LOGINS_PER_ROUND: usize = 128;
-const BACKENDS_PER_ROUND: usize = 16;
-const ASKED_PER_ROUND: usize = 8;
+/// Steps of reads of each kind in one round, and the last one: some milliseconds of work, for which writes wait. That is, for
+/// example, 256 logins, 32 pages for backends of a quarter of a megabyte each at the most, and 256 browsers that come back to
+/// a pipe.
+const LOGINS_PER_ROUND: usize = 512;
+const BACKENDS_PER_ROUND: usize = 512;
+const ASKED_PER_ROUND: usize = 1024;
 
 type Numbered = (u64, Given);
+
+fn steps_of(given: &Given) -> usize {
+    match &given.job.request {
+        Request::Read { read, .. } => read.steps().max(1),
+        Request::Write(_) => 1,
+    }
+}
 
 /// A queue for each of many, who take turns.
 #[derive(Debug)]
@@ -123,14 +132,15 @@ impl<K: Copy + Eq + Ord + Hash> ByTurns<K> {
     }
 
     /// Everybody's first job in turns, those that were given before one of this number.
-    fn take(&mut self, most: usize, before: u64, taken: &mut Vec<Given>) {
-        let enough = taken.len() + most;
+    fn take(&mut self, mut steps: usize, before: u64, taken: &mut Vec<Given>) {
         let mut passed_over = 0;
-        while taken.len() < enough && passed_over < self.order.len() {
+        while steps > 0 && passed_over < self.order.len() {
             let Some(key) = self.order.pop_front() else { break };
             let is_early = |queue: &VecDeque<Numbered>| queue.front().is_some_and(|(number, _)| *number < before);
             if self.queues.get(&key).is_some_and(is_early) {
-                taken.extend(self.pop(key, VecDeque::pop_front).map(|(_, given)| given));
+                let given = self.pop(key, VecDeque::pop_front).map(|(_, given)| given);
+                steps = steps.saturating_sub(given.as_ref().map_or(0, steps_of));
+                taken.extend(given);
                 passed_over = 0;
             } else {
                 passed_over += 1;
@@ -162,7 +172,7 @@ mod tests {
 
     use super::*;
     use crate::model::{ShardId, UserId};
-    use crate::storage::{Job, Read, Request, Ticket, Write};
+    use crate::storage::{Job, Page, Read, Ticket, Write};
 
     const A: Whose = Whose::Asked(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)));
     const B: Whose = Whose::Asked(IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 2)));
@@ -172,7 +182,14 @@ mod tests {
         let (dev, user) = (DevId(0), UserId::default());
         let request = match whose {
             Whose::Write => Request::Write(vec![Write::DeleteHash { dev, user }]),
-            _ => Request::Read { read: Read::UserData { dev, users: vec![user] }, bytes_max: 1 },
+            Whose::Backend(dev) => {
+                let page = Page { rows: 1, bytes: 1 };
+                Request::Read { read: Read::Queue { dev, user, after: None, page }, bytes_max: 1 }
+            }
+            Whose::Login(_) => Request::Read { read: Read::Login { dev, user, token: None }, bytes_max: 1 },
+            Whose::Asked(_) => {
+                Request::Read { read: Read::UserData { dev, users: vec![user; ASKED_PER_ROUND / 8] }, bytes_max: 1 }
+            }
         };
         Given { shard: ShardId(0), since: Instant::now(), whose, job: Job { ticket: Ticket(ticket), request } }
     }
@@ -197,8 +214,9 @@ mod tests {
         push(&mut turns, Whose::Backend(DevId(4)), 800..801);
         let first = tickets(&turns.take_reads());
         assert_eq!(first[..3], [600, 700, 800]);
-        assert_eq!(first[1 + BACKENDS_PER_ROUND..][..5], [0, 500, 1, 501, 2]);
-        assert_eq!(first.len(), 1 + BACKENDS_PER_ROUND + ASKED_PER_ROUND);
+        let pages = BACKENDS_PER_ROUND / 16;
+        assert_eq!(first[1 + pages..][..5], [0, 500, 1, 501, 2]);
+        assert_eq!(first.len(), 1 + pages + 8, "a bound of work and not of jobs");
         let mut left = turns.len();
         while !turns.is_empty() {
             left -= turns.take_reads().len();
