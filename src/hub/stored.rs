@@ -37,8 +37,9 @@ impl Hub {
                 self.resume(conn);
             }
             (Waiting::LastSeen { conn, user }, Ok(Outcome::Times(rows))) => {
-                // A stored 0 is what a crash left behind: nobody knows.
-                let seen = rows.first().filter(|(_, time)| *time > 0);
+                // A stored 0 is what a crash left behind, and a time to come what a clock did that was ahead: nobody knows.
+                let is_past = |time: i64| time > 0 && time <= now.unix.0.saturating_add(CLOCKS_DIFFER_S);
+                let seen = rows.first().filter(|(_, time)| is_past(*time));
                 // Zero would say that the user is here.
                 let ago = |time: i64| now.unix.0.saturating_sub(time).clamp(1, u32::MAX.into()) as u32;
                 let last_seen = seen.map_or(LastSeen::Unknown, |(_, time)| LastSeen::SecondsAgo(ago(*time)));
@@ -76,6 +77,9 @@ impl Hub {
         address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
     }
 }
+
+/// Seconds by which the clock of another server may be ahead that writes into the same database.
+const CLOCKS_DIFFER_S: i64 = 60;
 
 /// A hub reads single rows only, and what one may weigh was settled when it was written.
 const ONE_ROW: usize = usize::MAX;

@@ -679,12 +679,17 @@ fn a_users_status_comes_from_the_owner_or_from_storage() {
     net.times.insert(7, 0);
     // Gone within this second, which is not the same as being here.
     net.times.insert(9, NOW.unix.0);
+    // By a clock that was ahead, and by another one that is a little.
+    net.times.insert(10, NOW.unix.0 + 7_200);
+    net.times.insert(11, NOW.unix.0 + 5);
     for (user, last_seen) in [
         (5, LastSeen::Online),
         (6, LastSeen::SecondsAgo(90)),
         (7, LastSeen::Unknown),
         (8, LastSeen::Unknown),
         (9, LastSeen::SecondsAgo(1)),
+        (10, LastSeen::Unknown),
+        (11, LastSeen::SecondsAgo(1)),
     ] {
         net.seen(1, 1);
         let user = UserId::new(user).unwrap();

@@ -166,9 +166,11 @@ fn delete<C: Connection>(db: &mut C, dev: Value<'_>, name: &str) -> Result<(), C
     db.execute(&sql, &[dev, name.into(), name.into()]).map(|_| ())
 }
 
-/// The last position of the second before this one.
+/// The last position of the second before this one, or where positions went on that are ahead of the clock.
 fn clock<C: Connection>(db: &mut C) -> Result<Position, C::Error> {
-    seconds(db).map(|seconds| Position::last_of(UnixTime(seconds - 1)))
+    let now = Position::last_of(UnixTime(seconds(db)? - 1));
+    let ahead = get(db, Begun::Behind)?.max(get(db, Begun::Clock)?);
+    Ok(now.max(ahead.unwrap_or_default()))
 }
 
 fn seconds<C: Connection>(db: &mut C) -> Result<i64, C::Error> {

@@ -197,9 +197,12 @@ fn run_write<C: Connection>(
             Ok(1)
         }
         Write::DeleteSetting { pipe, begun } => {
+            let newest = last_beyond(db, pipe, 0)?.map(begun::behind);
             delete_history(db, pipe)?;
             if pipe.name.class() == PipeClass::Trust {
-                begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), *begun)?;
+                // Something may have been published since the deletion was asked for.
+                let begun = newest.map_or(*begun, |newest| newest.max(*begun));
+                begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), begun)?;
             } else {
                 begun::forget(db, pipe)?;
             }

@@ -53,6 +53,7 @@ macro_rules! tests_of_any_engine {
             what_is_removed_is_counted
             a_history_that_is_removed_is_not_whole
             settings_change_when_what_is_beyond_them_is_gone
+            what_goes_with_a_setting_is_not_taken_for_whole
             names_that_differ_in_case_are_different
             what_is_too_old_goes_in_pieces
         }

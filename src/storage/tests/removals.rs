@@ -118,3 +118,17 @@ pub(crate) fn settings_change_when_what_is_beyond_them_is_gone(open: Open<'_>) {
     assert_eq!(write(&mut *store, gone), 1);
     assert_eq!(history(&mut *store, &news), []);
 }
+
+/// Between the deletion of a setting and its end a `trust_` pipe may get messages, which go with the rest.
+pub(crate) fn what_goes_with_a_setting_is_not_taken_for_whole(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let news = pipe("trust_news");
+    write(&mut *store, set_late(&news, 100, 0));
+    writes(&mut *store, put_late(&news, 1..=3));
+    let gone = Write::DeleteSetting { pipe: news.clone(), begun: late_position(4) };
+    finish(&mut *store, begin(gone.clone()));
+    writes(&mut *store, put_late(&news, 5..=6));
+    assert_eq!(write(&mut *store, gone), 1);
+    assert_eq!(missed(&mut *store, &news, late_position(4)), None);
+    assert_eq!(missed(&mut *store, &news, late_position(6)), Some(vec![]));
+}

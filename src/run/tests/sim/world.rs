@@ -17,7 +17,7 @@ use crate::run::host::{Board, token};
 use crate::run::runtime::Runtime;
 use crate::run::sessions::Sessions;
 use crate::run::storage::{self, Given, StorageSetup};
-use crate::storage::{Beginning, Completion, Request, StorageError, Trusted};
+use crate::storage::{Beginning, Completion, Removal, Request, StorageError, Trusted};
 
 use super::browser::{BrowserClient, Told};
 use super::database::Database;
@@ -616,6 +616,11 @@ impl World {
         self.jobs.extend(self.storage.jobs.try_iter());
         let Some(at) = self.next_job() else { return false };
         let Some(given) = self.jobs.remove(at) else { return false };
+        if Removal::of(&given.job.request).is_some() && self.random.chance(50) {
+            // What may remove much takes its time, and others' jobs run meanwhile.
+            self.jobs.push_back(given);
+            return true;
+        }
         let (shard, job) = (given.shard, given.job);
         let result = if self.random.chance(self.storage_failure_percent) {
             self.totals.storage_failures += 1;
