@@ -670,37 +670,6 @@ fn a_deleted_hash_ends_the_users_connections_on_every_shard() {
 }
 
 #[test]
-fn a_users_status_comes_from_the_owner_or_from_storage() {
-    let mut net = Net::new(2);
-    net.hashes.insert(5, "key");
-    net.login(0, 1, 5, "key");
-    net.open(1, 1);
-    net.times.insert(6, NOW.unix.0 - 90);
-    net.times.insert(7, 0);
-    // Gone within this second, which is not the same as being here.
-    net.times.insert(9, NOW.unix.0);
-    // By a clock that was ahead, and by another one that is a little.
-    net.times.insert(10, NOW.unix.0 + 7_200);
-    net.times.insert(11, NOW.unix.0 + 5);
-    for (user, last_seen) in [
-        (5, LastSeen::Online),
-        (6, LastSeen::SecondsAgo(90)),
-        (7, LastSeen::Unknown),
-        (8, LastSeen::Unknown),
-        (9, LastSeen::SecondsAgo(1)),
-        (10, LastSeen::Unknown),
-        (11, LastSeen::SecondsAgo(1)),
-    ] {
-        net.seen(1, 1);
-        let user = UserId::new(user).unwrap();
-        net.input(1, Input::ReadUserStatus { conn: id(1), user });
-        net.settle();
-        assert_eq!(net.seen(1, 1), [format!("{:?}", Answer::UserStatus { user, last_seen })]);
-        assert!(!net.hubs[1].is_busy(id(1)));
-    }
-}
-
-#[test]
 fn storage_that_fails_never_logs_anybody_in() {
     let mut net = Net::new(1);
     net.hashes.insert(5, "key");

@@ -23,6 +23,7 @@ mod goodbye;
 mod letters;
 mod polling;
 mod requests;
+mod storing;
 mod wanted;
 
 use std::collections::{HashMap, VecDeque};
@@ -41,7 +42,7 @@ use crate::model::{
     Answer, ApiError, CloseReason, ConnId, Network, Now, PipeName, Position, Publication, RealIpHeader, ShardId,
     SharedBytes, Time, WireForm,
 };
-use crate::storage::{Beginning, Completion, Job};
+use crate::storage::{Beginning, Completion};
 use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
 
 use super::figures::{ShardFigures, Watch};
@@ -445,16 +446,6 @@ impl Browsers {
         }
     }
 
-    /// Completions may cause messages, so they wait as bytes do while the rings are congested. That holds for refusals too:
-    /// one that came while a message is handled must not let that message cause what it may not.
-    fn take_completions(&mut self, io: &mut impl Runtime) {
-        while !io.congested()
-            && let Some(completion) = self.refused.pop_front().or_else(|| self.storage.poll())
-        {
-            self.input(io, Input::Stored(completion));
-        }
-    }
-
     fn send_deferred(&mut self, io: &mut impl Runtime) {
         if !io.fan_out_pending() {
             for (to, message) in std::mem::take(&mut self.deferred) {
@@ -763,14 +754,6 @@ impl Browsers {
                 Output::Resume { conn } if conn.is_polled() => self.polls_resumed.push_back(conn),
                 Output::Resume { conn } => io.resume(token(conn)),
             }
-        }
-    }
-
-    /// `address`: of the browser that wants it.
-    fn store(&mut self, job: Job, address: Option<IpAddr>) {
-        if let Err(refused) = self.storage.send(job, address) {
-            self.counters.storage_refusals += 1;
-            self.refused.push_back(refused);
         }
     }
 

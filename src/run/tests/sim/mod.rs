@@ -53,6 +53,7 @@ mod seen;
 mod session;
 mod setup;
 mod stopping;
+mod storing;
 mod totals;
 mod world;
 

@@ -17,7 +17,7 @@ use crate::run::host::{Board, token};
 use crate::run::runtime::Runtime;
 use crate::run::sessions::Sessions;
 use crate::run::storage::{self, Given, StorageSetup};
-use crate::storage::{Beginning, Completion, Removal, Request, StorageError, Trusted};
+use crate::storage::{Beginning, Trusted};
 
 use super::browser::{BrowserClient, Told};
 use super::database::Database;
@@ -82,9 +82,9 @@ pub(super) struct World {
     pub(super) random: Random,
     /// The CometQL shard is the last one.
     pub(super) shards: Vec<Shard>,
-    storage: StorageSetup,
+    pub(super) storage: StorageSetup,
     /// What storage was given and has not done.
-    jobs: VecDeque<Given>,
+    pub(super) jobs: VecDeque<Given>,
     pub(super) browsers: Vec<BrowserClient>,
     pub(super) pages: Vec<Page>,
     /// By shard and socket.
@@ -601,56 +601,6 @@ impl World {
         }
         self.totals.answered += self.sessions[at].answered - before;
         !bytes.is_empty()
-    }
-
-    // Storage
-
-    fn storage_works(&mut self) {
-        for _ in 0..self.random.below(4) {
-            self.storage_works_once();
-        }
-    }
-
-    /// Whether there was a job.
-    pub(super) fn storage_works_once(&mut self) -> bool {
-        self.jobs.extend(self.storage.jobs.try_iter());
-        let Some(at) = self.next_job() else { return false };
-        let Some(given) = self.jobs.remove(at) else { return false };
-        if Removal::of(&given.job.request).is_some() && self.random.chance(50) {
-            // What may remove much takes its time, and others' jobs run meanwhile.
-            self.jobs.push_back(given);
-            return true;
-        }
-        let (shard, job) = (given.shard, given.job);
-        let result = if self.random.chance(self.storage_failure_percent) {
-            self.totals.storage_failures += 1;
-            self.record.failed(&job.request, self.now, self.tick);
-            Err(StorageError::Failed("simulated".into()))
-        } else {
-            Ok(self.database.run(job.request))
-        };
-        let shard = usize::from(shard.0);
-        let completion = Completion { ticket: job.ticket, result };
-        self.storage.completions[shard].send((given.whose, completion)).expect("a shard that runs");
-        self.shards[shard].machine.notified = true;
-        true
-    }
-
-    /// Writes are carried out in their order, and reads in any, but none before a write that was given earlier.
-    fn next_job(&mut self) -> Option<usize> {
-        let is_write = |given: &Given| matches!(given.job.request, Request::Write(_));
-        let first_write = self.jobs.iter().position(is_write);
-        let may_be_next = first_write.map_or(self.jobs.len(), |write| write + 1);
-        (may_be_next > 0).then(|| if self.random.chance(50) { may_be_next - 1 } else { self.random.below(may_be_next) })
-    }
-
-    /// Whether it ever did not do what it was asked for.
-    pub(super) fn storage_failed(&self) -> bool {
-        self.totals.storage_failures > 0 || self.shards.iter().any(|shard| shard.storage_refusals() > 0)
-    }
-
-    pub(super) fn assert_that_storage_failed(&self) {
-        assert!(self.storage_failed(), "refused although storage works");
     }
 
     // Shards

@@ -1,0 +1,29 @@
+//! What the hub wants of storage, and the answers.
+
+use std::net::IpAddr;
+
+use crate::hub::Input;
+use crate::storage::Job;
+
+use super::super::runtime::Runtime;
+use super::Browsers;
+
+impl Browsers {
+    /// `address`: of the browser that wants it.
+    pub(super) fn store(&mut self, job: Job, address: Option<IpAddr>) {
+        if let Err(refused) = self.storage.send(job, address) {
+            self.counters.storage_refusals += 1;
+            self.refused.push_back(refused);
+        }
+    }
+
+    /// Completions may cause messages, so they wait as bytes do while the rings are congested. That holds for refusals too:
+    /// one that came while a message is handled must not let that message cause what it may not.
+    pub(super) fn take_completions(&mut self, io: &mut impl Runtime) {
+        while !io.congested()
+            && let Some(completion) = self.refused.pop_front().or_else(|| self.storage.poll())
+        {
+            self.input(io, Input::Stored(completion));
+        }
+    }
+}
