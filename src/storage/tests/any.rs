@@ -48,6 +48,7 @@ macro_rules! tests_of_any_engine {
             trusted_pipes_are_whole_as_far_as_the_retention_goes
             after_a_clock_that_was_ahead_positions_go_on
             histories_without_a_setting_are_told_at_the_start
+            many_pipes_are_looked_into_at_once
             what_comes_while_a_history_is_removed_stays
             what_is_removed_goes_in_pieces
             what_is_removed_is_counted

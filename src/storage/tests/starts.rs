@@ -61,3 +61,31 @@ pub(crate) fn histories_without_a_setting_are_told_at_the_start(open: Open<'_>) 
     assert_eq!(more, []);
     assert!(begun > numbered(0).id.position().unwrap(), "this database was made later");
 }
+
+/// Most that a browser names may have no history.
+pub(crate) fn many_pipes_are_looked_into_at_once(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    writes(&mut *store, vec![set_late(&pipe("news"), 10, 0), set_late(&pipe("off"), 0, 0)]);
+    writes(&mut *store, put_late(&pipe("news"), 1..=2));
+    writes(&mut *store, put_late(&pipe("trust_a"), 11..=13));
+    writes(&mut *store, put_late(&pipe("trust_gone"), 21..=22));
+    write(&mut *store, Write::DeleteHistory { pipe: pipe("trust_gone") });
+    let missed = |store: &mut dyn Store, after: Position| -> Vec<Option<Vec<String>>> {
+        let none = (0..40).map(|number| format!("trust_{number}"));
+        let names = ["news", "off", "none", "trust_a", "trust_gone"].into_iter().map(str::to_owned).chain(none);
+        let until = late_position(1_000);
+        let pipes = names.map(|name| Since { pipe: pipe(&name), after, until }).collect();
+        let Outcome::Missed(missed) = read(store, Read::Missed { pipes, page: ALL }) else { panic!() };
+        let texts = |rows: Vec<StoredMessage>| rows.into_iter().map(|row| row.message.into()).collect();
+        missed.into_iter().map(|missed| missed.complete.then(|| texts(missed.rows))).collect()
+    };
+    let texts = |numbers: std::ops::RangeInclusive<u32>| Some(numbers.map(|n| format!("message {n}")).collect());
+    let mut expected = vec![texts(1..=2), None, None, texts(11..=13), None];
+    expected.extend(vec![Some(Vec::new()); 40]);
+    assert_eq!(missed(&mut *store, late_position(0)), expected);
+    let mut expected = vec![Some(Vec::new()), None, None, texts(13..=13), None];
+    expected.extend(vec![Some(Vec::new()); 40]);
+    assert_eq!(missed(&mut *store, late_position(12)), expected);
+    // From before the database was made nobody knows anything.
+    assert!(missed(&mut *store, Position::last_of(UnixTime(1_500_000_000))).iter().all(Option::is_none));
+}
