@@ -23,6 +23,7 @@ mod details;
 mod fan_out;
 mod few;
 mod history;
+mod interests;
 mod leaving;
 mod limits;
 mod login;
@@ -64,6 +65,8 @@ use departed::Departed;
 use details::AllDetails;
 pub use details::Details;
 use fan_out::Arrivals;
+use interests::Interests;
+pub use interests::OneInterest;
 use limits::Counts;
 pub use limits::{Limits, Publisher, Submit};
 use login::{Login, Tokens};
@@ -466,6 +469,7 @@ pub struct Hub {
     /// Ring messages to this very shard: handled before `handle` returns.
     local: VecDeque<RingMessage>,
     outputs: VecDeque<Output>,
+    interests: Interests,
     /// Of what the last rounds of fan-outs hold.
     formed: Vec<Position>,
     /// While somebody looks.
@@ -500,6 +504,7 @@ impl Hub {
             next_ticket: 0,
             local: VecDeque::new(),
             outputs: VecDeque::new(),
+            interests: Interests::default(),
             formed: Vec::new(),
             watch: None,
             counters: HubCounters::default(),
@@ -605,7 +610,7 @@ impl Hub {
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().or_else(|| self.interests.pop())
     }
 
     /// Whether the connection waits for an answer. Its next command must not come before [`Output::Resume`]: that
@@ -742,6 +747,12 @@ impl Hub {
             RingMessage::Interest { pipe, subscribers, interest } => {
                 self.owned.interest(&pipe, from, subscribers, interest);
                 self.note_comer(&pipe);
+            }
+            RingMessage::Interests(interests) => {
+                for (pipe, subscribers, interest) in interests {
+                    self.owned.interest(&pipe, from, subscribers, interest);
+                    self.note_comer(&pipe);
+                }
             }
             RingMessage::Recover(recover) => self.recover(from, *recover, now),
             RingMessage::StopRecovering { conn } => self.stop_recovering(from, conn),
@@ -899,16 +910,6 @@ impl Hub {
     fn draw_ticket(&mut self) -> Ticket {
         self.next_ticket += 1;
         Ticket(self.next_ticket)
-    }
-
-    fn tell_interest(&mut self, interest: pipes::Interest) {
-        let pipes::Interest { key: pipe, subscribers, id: interest } = interest;
-        let to = self.config.placement.owner_of_pipe(&pipe);
-        self.send(to, RingMessage::Interest { pipe, subscribers, interest });
-    }
-
-    fn send(&mut self, to: ShardId, message: RingMessage) {
-        send(&self.config, &mut self.local, &mut self.outputs, to, message);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::model::{CloseReason, ConnId, DevId, Personal, PipeKey, Position, Publication, UnixTime, UserId};
 use crate::storage::{StorageError, StoredMessage};
 
+use super::interests::OneInterest;
 use super::limits::{Publisher, Submit};
 
 /// Handling a message of one level causes ring messages of later levels only. That is why full rings cannot lock
@@ -68,6 +69,8 @@ pub enum RingMessage {
     Publish { publication: Box<Publication>, statement: Option<StatementId> },
     /// To the owner of the pipe: how many subscribers the sending shard has now, in this interest.
     Interest { pipe: Arc<PipeKey>, subscribers: u32, interest: InterestId },
+    /// The same for many pipes.
+    Interests(Vec<OneInterest>),
     /// To the owner of some pipes, behind the interests of the same shard: a new subscriber of them, who wants to know from which
     /// positions on it gets everything. Each pipe is answered once, in some [`RingMessage::Recovered`].
     Recover(Box<Recover>),
@@ -143,6 +146,7 @@ impl RingMessage {
         match self {
             Self::Publish { .. }
             | Self::Interest { .. }
+            | Self::Interests(_)
             | Self::Recover(_)
             | Self::StopRecovering { .. }
             | Self::SetLength(_)

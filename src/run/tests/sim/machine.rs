@@ -622,7 +622,7 @@ impl Runtime for Machine {
     fn send(&mut self, to: ShardId, message: RingMessage) {
         let level = level(message.level());
         // The argument that full rings cannot lock each other rests on this; ends of connections excepted.
-        let is_end = matches!(message, RingMessage::Interest { .. } | RingMessage::UserWent { .. });
+        let is_end = super::is_of_an_end(&message);
         assert!(
             is_end || self.handling.is_none_or(|handled| handled < level),
             "{:?} causes {message:?}",

@@ -66,7 +66,7 @@ use std::time::Duration;
 
 use shards::Mesh;
 
-use crate::hub::Placement;
+use crate::hub::{Placement, RingMessage};
 use crate::model::ShardId;
 use crate::run::browsers::Browsers;
 use crate::run::storage;
@@ -182,6 +182,17 @@ fn an_answer_that_comes_last_in_a_turn_does_not_wait_for_another_wake() {
     }
     let answer = String::from_utf8(shard.machine.client_reads(socket, usize::MAX)).expect("text");
     assert!(answer.contains(r#""recovered":false"#), "{answer}");
+}
+
+/// Whether the end of a connection, or a change of its subscriptions, may cause it.
+fn is_of_an_end(message: &RingMessage) -> bool {
+    matches!(
+        message,
+        RingMessage::Interest { .. }
+            | RingMessage::Interests(_)
+            | RingMessage::StopRecovering { .. }
+            | RingMessage::UserWent { .. }
+    )
 }
 
 /// The first so many bytes of a queue, as far as it has them.
