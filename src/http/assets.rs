@@ -55,6 +55,9 @@ const STYLE: &str = "text/css";
 /// Built by `web/client/build.mjs`, as `encke.js` is.
 const CLASSIC_LIBRARY: &str = include_str!("../../web/client/dist/CometServerApi.js");
 
+const CHAT: &str = include_str!("../../web/demo/html_chat.js");
+const CHAT_STYLE: &str = include_str!("../../web/demo/html_chat.css");
+
 pub(super) static ASSETS: &[Asset] = &[
     library("/encke.js", SCRIPT, include_str!("../../web/client/dist/encke.js")),
     library("/CometServerApi.js", SCRIPT, CLASSIC_LIBRARY),
@@ -74,6 +77,9 @@ pub(super) static ASSETS: &[Asset] = &[
     asset("/demo/lines.js", SCRIPT, include_str!("../../web/demo/lines.js")),
     library("/demo/demo.css", STYLE, include_str!("../../web/demo/demo.css")),
     library("/demo/users_chat.js", SCRIPT, include_str!("../../web/demo/users_chat.js")),
-    library("/demo/html_chat.js", SCRIPT, include_str!("../../web/demo/html_chat.js")),
-    library("/demo/html_chat.css", STYLE, include_str!("../../web/demo/html_chat.css")),
+    library("/demo/html_chat.js", SCRIPT, CHAT),
+    library("/demo/html_chat.css", STYLE, CHAT_STYLE),
+    // Where pages of CppComet look for them.
+    library("/doc/html_chat.js", SCRIPT, CHAT),
+    library("/doc/html_chat.css", STYLE, CHAT_STYLE),
 ];

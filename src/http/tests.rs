@@ -377,6 +377,8 @@ fn demo_pages() {
         ("/demo/users", "text/html", r#"name="cometql-port" content="3300""#),
         ("/demo/html_chat.js", "text/javascript", "EnckeChat"),
         ("/demo/html_chat.css", "text/css", ".chat"),
+        ("/doc/html_chat.js", "text/javascript", "htmljs_Chat_Init"),
+        ("/doc/html_chat.css", "text/css", ".html-chat-history"),
     ] {
         let (status, fields, body) = answer(target).unwrap();
         assert_eq!((status, &*fields["content-type"]), (200, &*format!("{content_type}; charset=UTF-8")), "{target}");

@@ -16,6 +16,9 @@
 //
 // A message is {"name": ..., "text": ...} with the event newMessage, from whomever: a backend may publish the same. Names
 // and texts are shown as text, never as markup. Elements that come later: EnckeChat.mount(element).
+//
+// Pages of CppComet have another chat: an element, CometServerApi.js, and htmljs_Chat_Init($("#html-chat")). It is here as well,
+// with the names and classes that such pages style and listen to; the last part of this file.
 
 (() => {
   "use strict";
@@ -257,6 +260,81 @@
     state.dataset.state = "connecting";
     open().catch(fail);
   }
+
+  // The chat of CppComet's pages. All of them write to one pipe, and what is on the page has fixed names, so there is one.
+
+  const OLD = { pipe: "web_chat_pipe", event: "msg", control: "chatControl.clean", signal: "AddToChat" };
+  const OLD_TEXTS = {
+    en: { name: "Your name...", text: "Your message...", send: "Send", told: (count, ms) => `Delivered to ${count} in ${ms} ms` },
+    ru: { name: "Ваше имя...", text: "Ваше сообщение...", send: "Отправить", told: (count, ms) => `Доставлено ${count} получателям за ${ms} мс` },
+  };
+  /** The messages that the old chat shows, by the number that their sender gave them. */
+  const oldShown = new Set();
+  let oldSent = 0;
+
+  const byId = (id) => document.getElementById(id);
+
+  function oldLine({ name, text, randomId: number }, isOurs) {
+    const history = byId("WebChatFormForm");
+    if (!history || (number && oldShown.has(number))) return;
+    if (number) oldShown.add(number);
+    // The oldest number is the first one.
+    if (oldShown.size > 10 * SHOWN_MAX) oldShown.delete(oldShown.values().next().value);
+    const follows = isOurs || history.scrollHeight - history.scrollTop - history.clientHeight < 60;
+    history.append(make("p", { className: "html-chat-msg" }, make("b", { textContent: `${name}: ` }), String(text)));
+    while (history.childElementCount > SHOWN_MAX) history.firstElementChild.remove();
+    if (follows) history.scrollTop = history.scrollHeight;
+  }
+
+  /** What is not a message of this chat is not shown. */
+  const oldMessage = (data) => data && data.randomId && data.text !== undefined && oldLine({ ...data, randomId: String(data.randomId) });
+
+  function oldSend() {
+    const [name, text] = ["WebChatNameID", "WebChatTextID"].map((id) => byId(id).value);
+    if (!text.trim()) return;
+    byId("WebChatTextID").value = "";
+    const message = { text, name, randomId: String(Math.random()).slice(2) };
+    oldSent = Date.now();
+    oldLine(message, true);
+    window.CometServer().web_pipe_send(`${OLD.pipe}.${OLD.event}`, message);
+    // Tabs with connections of their own hear of it from the server, those that share one from the library.
+    window.comet_server_signal().send_emit(OLD.signal, message);
+  }
+
+  /** `holder` is an element, what jQuery found, or a selector. */
+  function oldInit(holder) {
+    const element = typeof holder === "string" ? document.querySelector(holder) : holder && (holder.nodeType ? holder : holder[0]);
+    if (!element) return console.error("htmljs_Chat_Init: there is no such element on the page");
+    if (typeof window.CometServer !== "function") return console.error("htmljs_Chat_Init: the page needs CometServerApi.js before html_chat.js");
+    const texts = OLD_TEXTS[(document.documentElement.lang || navigator.language || "en").slice(0, 2)] || OLD_TEXTS.en;
+    const button = make("input", { type: "button", value: texts.send, onclick: oldSend });
+    const answer = make("div", { className: "html-chat-js-answer" }, make("a", { id: "answer" }));
+    element.replaceChildren(
+      make(
+        "div",
+        { className: "holder-html-chat" },
+        make("div", { id: "WebChatFormForm", className: "html-chat-history" }),
+        make("input", { type: "text", id: "WebChatNameID", className: "html-chat-js-name", placeholder: texts.name }),
+        make("textarea", { id: "WebChatTextID", className: "html-chat-js-input", placeholder: texts.text }),
+        make("div", { className: "html-chat-js-button-holder" }, button, answer),
+      ),
+    );
+    const api = window.CometServer();
+    api.subscription(`${OLD.pipe}.${OLD.event}`, ({ data }) => oldMessage(data));
+    api.subscription(`#${OLD.pipe}`, ({ data }) => {
+      byId("answer").textContent = data.error || texts.told(data.number_messages, Date.now() - oldSent);
+    });
+    api.subscription("sys.error", ({ data }) => oldSent && (byId("answer").textContent = data.error));
+    api.subscription(OLD.control, () => byId("WebChatFormForm").replaceChildren());
+    window.comet_server_signal().connect(OLD.signal, oldMessage);
+    api.get_pipe_log(OLD.pipe);
+  }
+
+  function oldEncode(text) {
+    return make("div", { textContent: text }).innerHTML;
+  }
+
+  Object.assign(window, { htmljs_Chat_Init: oldInit, web_send_msg: oldSend, htmljs_Chat_HtmlEncode: oldEncode });
 
   const mountAll = () => document.querySelectorAll("[data-encke-chat]").forEach(mount);
   window.EnckeChat = { mount };

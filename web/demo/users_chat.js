@@ -165,7 +165,8 @@ export async function usersChat(root, { server, user, key, dev, room = "members"
   // What comes
 
   const roomMessage = ({ data, text: words, user: from = 0, time, position }) =>
-    put(ROOM, { from, text: String(data?.text ?? words), time: time ?? Date.now() / 1000, id: data?.id ?? position });
+    // An id counts for its sender only: nobody can keep away what others say.
+    put(ROOM, { from, text: String(data?.text ?? words), time: time ?? Date.now() / 1000, id: data?.id ? `${from}/${data.id}` : position });
 
   async function load() {
     const found = await comet.history(pipe);
@@ -198,7 +199,7 @@ export async function usersChat(root, { server, user, key, dev, room = "members"
     try {
       if (current === ROOM) {
         const id = randomId();
-        put(ROOM, { from: self, text: words, id, time: Date.now() / 1000 });
+        put(ROOM, { from: self, text: words, id: `${self}/${id}`, time: Date.now() / 1000 });
         text.value = "";
         await comet.publish(pipe, { text: words, id }, { event: "say" });
       } else {

@@ -185,6 +185,51 @@ test("the plug-in works on a page of another site", withWorld(async (world) => {
   assert.equal(Number((await server.query("SHOW FULL PROCESSLIST")).filter(({ User }) => User !== "root").length), 2);
 }));
 
+test("a page of CppComet with its chat changes addresses only", withWorld(async (world) => {
+  const { server } = world;
+  await server.keep("web_chat_pipe");
+  const html = `<!doctype html><html lang="en"><title>An old page</title>
+    <script>window.$ = (what) => ({ 0: document.querySelector(what), length: 1 })</script>
+    <script src="${server.url}/CometServerApi.js"></script><script src="${server.url}/doc/html_chat.js"></script>
+    <link rel="stylesheet" href="${server.url}/doc/html_chat.css"><h2 id="before">Before</h2><header>Header</header><form><input id="mine"></form>
+    <style>.holder-html-chat { width: 600px; } .html-chat-history { max-height: 200px; }</style>
+    <div id="html-chat"></div><script>CometServer().start({ dev_id: 0 }); htmljs_Chat_Init($("#html-chat"))</script>`;
+  const site = createServer((_, answer) => answer.setHeader("Content-Type", "text/html").end(html));
+  await new Promise((done) => site.listen(0, "127.0.0.1", done));
+  world.closing.push(() => new Promise((done) => (site.close(done), site.closeAllConnections())));
+  const url = `http://localhost:${site.address().port}/`;
+  const complains = /CometServerApi: |favicon/;
+  const [ada, boris] = [await world.page(url, await world.person({ complains })), await world.page(url, await world.person({ complains }))];
+  await server.awaitSubscribers("web_chat_pipe", 2);
+  const send = async (page, name, text) => {
+    await page.locator(".html-chat-js-name").fill(name);
+    await page.locator(".html-chat-js-input").fill(text);
+    await page.locator(".html-chat-js-button-holder input").click();
+  };
+  const lines = (page) => page.locator(".holder-html-chat .html-chat-history p.html-chat-msg").allInnerTexts();
+  await send(ada, "Ada", `It's <img src=x onerror="window.struck=1"> \\ fine`);
+  const first = `Ada: It's <img src=x onerror="window.struck=1"> \\ fine`;
+  for (const page of [ada, boris]) await until(async () => (await lines(page)).length === 1);
+  assert.deepEqual([await lines(ada), await lines(boris)], [[first], [first]]);
+  await ada.getByText(/^Delivered to 1 in \d+ ms$/).waitFor();
+  await server.publish("web_chat_pipe", { name: "Backend", text: "one", randomId: "17" }, "msg");
+  await server.publish("web_chat_pipe", { name: "Backend", text: "again", randomId: "17" }, "msg");
+  await server.publish("web_chat_pipe", "no message of this chat", "msg");
+  await server.publish("web_chat_pipe", { name: "Backend", text: "two", randomId: 18 }, "msg");
+  for (const page of [ada, boris]) await until(async () => (await lines(page)).length === 3);
+  assert.deepEqual(await lines(boris), [first, "Backend: one", "Backend: two"]);
+  // Whoever comes later sees what is kept.
+  await boris.reload();
+  await until(async () => (await lines(boris)).length === 3);
+  // The style sheet is for the chat only.
+  const own = await boris.evaluate(() => ["#before", "header", "form", "#mine"].map((what) => getComputedStyle(document.querySelector(what)).padding));
+  assert.deepEqual(own.slice(0, 3), ["0px", "0px", "0px"]);
+  assert.equal(await boris.evaluate(() => getComputedStyle(document.querySelector(".html-chat-history")).maxHeight), "200px");
+  await server.publish("chatControl", {}, "clean");
+  for (const page of [ada, boris]) await until(async () => (await lines(page)).length === 0);
+  assert.equal(await ada.evaluate(() => [window.struck, typeof window.web_send_msg, window.htmljs_Chat_HtmlEncode("<b>")].join()), ",function,&lt;b&gt;");
+}));
+
 test("a room for users only", withWorld(async (world) => {
   const { server } = world;
   const key = "a1".repeat(16);
