@@ -19,7 +19,7 @@ function comet(string $statement, array $values = []): array
     $connection ??= new mysqli(
         getenv('COMET_HOST') ?: '127.0.0.1',
         'root',
-        getenv('COMET_PASSWORD') ?: trim(file_get_contents(getenv('COMET_PASSWORD_FILE') ?: 'data/cometql.password')),
+        getenv('COMET_PASSWORD') ?: comet_password(),
         'CometQL_v1',
         (int) (getenv('COMET_PORT') ?: 3300),
     );
@@ -30,6 +30,21 @@ function comet(string $statement, array $values = []): array
     $prepared->execute();
     $result = $prepared->get_result();
     return $result ? $result->fetch_all(MYSQLI_ASSOC) : [];
+}
+
+/**
+ * The password that the server keeps in a file. PHP's web server runs a script in the script's own folder, so the file is
+ * also looked for where this folder is: in the server's folder, as examples/php-chat.
+ */
+function comet_password(): string
+{
+    $file = getenv('COMET_PASSWORD_FILE') ?: 'data/cometql.password';
+    foreach ([$file, dirname(__DIR__, 2) . "/$file"] as $place) {
+        if (is_readable($place)) {
+            return trim(file_get_contents($place));
+        }
+    }
+    throw new RuntimeException("$file cannot be read here: set COMET_PASSWORD_FILE to its whole path, or COMET_PASSWORD");
 }
 
 /** A text that a visitor sent: without blanks around it and not longer than this; empty if it is none. */

@@ -5,6 +5,7 @@ use crate::tools;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -19,7 +20,8 @@ fn the_publisher_in_python() {
     {
         return tools::skip(test, "pymysql", "PyMySQL is not installed");
     }
-    publishes(Command::new(python).arg(example("python/publish.py")));
+    publishes(Command::new(&python).arg(example("python/publish.py")));
+    as_written("python", &[("PyMySQL", None)], &[("python", &python)]);
 }
 
 #[test]
@@ -32,10 +34,11 @@ fn the_publisher_in_node() {
     }
     // A module is looked for beside the script that wants it.
     let folder = crate::server::Folder::new();
-    std::os::unix::fs::symlink(modules, folder.path().join("node_modules")).expect("a link");
+    std::os::unix::fs::symlink(&modules, folder.path().join("node_modules")).expect("a link");
     let script = folder.path().join("publish.mjs");
     std::fs::copy(example("node/publish.mjs"), &script).expect("a copy");
     publishes(Command::new(node).arg(script));
+    as_written("node", &[("mysql2", Some(&modules))], &[]);
 }
 
 #[test]
@@ -45,9 +48,54 @@ fn the_publisher_in_a_shell() {
         return;
     }
     publishes(&mut Command::new(example("shell/publish.sh")));
+    as_written("shell", &[], &[]);
 }
 
-/// With the password of the environment, then with the one that the server drew and keeps in a file.
+/// Runs the lines of an example's README in a folder like the one that it speaks of: the server's, with `examples` in it and
+/// the password where the server keeps it. Each line but those that install something publishes one message.
+///
+/// `installed` is what such lines name, and where it is; `programs` stand in for those of the search path.
+fn as_written(name: &str, installed: &[(&str, Option<&Path>)], programs: &[(&str, &Path)]) {
+    let server = Server::start(&Setup { password: None, ..Setup::default() });
+    let folder = server.folder();
+    let copied = Command::new("cp").arg("-r").arg(example("")).arg(folder.join("examples")).status();
+    assert!(copied.expect("cp runs").success());
+    let bin = folder.join("bin");
+    std::fs::create_dir(&bin).expect("a folder");
+    for (program, place) in programs {
+        // A script and no link, because Python finds its packages from where it is.
+        let script = bin.join(program);
+        std::fs::write(&script, format!("#!/bin/sh\nexec '{}' \"$@\"\n", place.display())).expect("a script");
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("a program");
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path))).expect("a search path");
+    let port = server.cometql.port().to_string();
+    let mut browser = server.browser();
+    browser.send("subscription\nsimplechat");
+    server.await_subscribers("simplechat", 1);
+    let mut wanted = installed.to_vec();
+    let readme = std::fs::read_to_string(example(name).join("README.md")).expect("the README");
+    for line in readme.lines().filter_map(|line| line.strip_prefix("    ")) {
+        if let Some((_, what)) = line.split_once(" install ") {
+            let place = wanted.iter().position(|(name, _)| *name == what).expect("a package that the tests have");
+            if let (_, Some(modules)) = wanted.remove(place) {
+                std::os::unix::fs::symlink(modules, folder.join("node_modules")).expect("a link");
+            }
+            continue;
+        }
+        let mut command = Command::new("bash");
+        // Another port, and nothing else.
+        command.arg("-c").arg(line.replace("3300", &port)).env("COMET_PORT", &port);
+        command.current_dir(folder).env("PATH", &path).env_remove("COMET_PASSWORD").env_remove("COMET_PASSWORD_FILE");
+        let finished = tools::run(&mut command, PATIENCE);
+        assert!(finished.status.success(), "{line}\n{}{}", finished.stdout, finished.stderr);
+        assert_eq!(browser.receive()["event"], "newMessage", "{line}");
+    }
+    assert!(wanted.is_empty() && readme.contains("\n    "), "{readme}");
+}
+
+/// With the password of the environment, then with the one that the server generated and keeps in a file.
 fn publishes(command: &mut Command) {
     command.args(["simplechat", "newMessage", MESSAGE]);
     for password in [Setup::default().password, None] {

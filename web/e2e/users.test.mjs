@@ -1,6 +1,7 @@
 // Users, who is here, private messages: on the demo page, and on the example site in PHP.
 
 import assert from "node:assert/strict";
+import { cpSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { join } from "node:path";
@@ -75,14 +76,21 @@ test("the line that makes two users works as it stands on the page", withWorld(a
   await page.getByText("Everyone (1)").waitFor();
 }));
 
-/** The example site in PHP, with its chats set up. */
+/** The example site in PHP, set up and started in the server's folder by the lines of its README. */
 async function site(world) {
-  const { environment } = world.server;
-  const folder = join(root, "examples/php-chat");
-  await run("php", [join(folder, "setup.php")], { env: environment });
+  const { folder, cometqlPort, url: COMET_URL } = world.server;
+  cpSync(join(root, "examples"), join(folder, "examples"), { recursive: true });
+  const lines = readFileSync(join(root, "examples/php-chat/README.md"), "utf8").match(/^ {4}.+$/gm).map((line) => line.trim());
+  assert.equal(lines.length, 2, lines.join());
+  // Other ports, and nothing else: the password is where the lines expect it.
   const port = await freePort();
-  // More than one, because a browser asks for two things at a time.
-  world.start("php", ["-S", `127.0.0.1:${port}`, "-t", folder], { env: { ...environment, PHP_CLI_SERVER_WORKERS: "3" } });
+  const env = { ...process.env, COMET_PORT: String(cometqlPort), COMET_URL, PHP_CLI_SERVER_WORKERS: "3" };
+  for (const name of ["COMET_PASSWORD", "COMET_PASSWORD_FILE"]) delete env[name];
+  const options = { cwd: folder, env };
+  await run("bash", ["-c", lines[0]], options);
+  assert.ok(lines[1].includes("127.0.0.1:8000"), lines[1]);
+  // More than one worker, because a browser asks for two things at a time.
+  world.start("bash", ["-c", lines[1].replace("127.0.0.1:8000", `127.0.0.1:${port}`)], options);
   const url = `http://127.0.0.1:${port}`;
   await until(() => fetch(`${url}/comet.php`).then(({ ok }) => ok, () => false), "PHP serves the site");
   return url;
