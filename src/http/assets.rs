@@ -55,13 +55,18 @@ const STYLE: &str = "text/css";
 /// Built by `web/client/build.mjs`, as `encke.js` is.
 const CLASSIC_LIBRARY: &str = include_str!("../../web/client/dist/CometServerApi.js");
 
+/// What both libraries load where WebSocket is blocked, from beside their own address.
+const LIBRARY_PART: &str = include_str!("../../web/client/dist/encke-http.js");
+
 const CHAT: &str = include_str!("../../web/demo/html_chat.js");
 const CHAT_STYLE: &str = include_str!("../../web/demo/html_chat.css");
 
 pub(super) static ASSETS: &[Asset] = &[
     library("/encke.js", SCRIPT, include_str!("../../web/client/dist/encke.js")),
+    library("/encke-http.js", SCRIPT, LIBRARY_PART),
     library("/CometServerApi.js", SCRIPT, CLASSIC_LIBRARY),
     library("/api/CometServerApi.js", SCRIPT, CLASSIC_LIBRARY),
+    library("/api/encke-http.js", SCRIPT, LIBRARY_PART),
     asset("/encke.css", STYLE, include_str!("../../web/pages/encke.css")),
     asset("/encke-start.js", SCRIPT, include_str!("../../web/start/start.js")),
     asset("/encke-pages.js", SCRIPT, include_str!("../../web/pages/pages.js")),

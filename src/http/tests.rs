@@ -123,6 +123,8 @@ fn routes() {
         ("/CometServerApi.js", "/CometServerApi.js"),
         ("/api/CometServerApi.js", "/api/CometServerApi.js"),
         ("/comet-server/api/CometServerApi.js", "/api/CometServerApi.js"),
+        ("/comet-server/encke-http.js", "/encke-http.js"),
+        ("/api/encke-http.js", "/api/encke-http.js"),
         ("/dashboard", "/dashboard"),
         ("/comet-server/console?x", "/console"),
     ] {
@@ -475,7 +477,11 @@ fn node_names_have_ten_characters() {
 
 #[test]
 fn the_libraries_are_scripts() {
-    for (route, word) in [(asset("/encke.js"), "as connect"), (asset("/CometServerApi.js"), "cometApi")] {
+    for (route, word) in [
+        (asset("/encke.js"), "as connect"),
+        (asset("/CometServerApi.js"), "cometApi"),
+        (asset("/encke-http.js"), "as longPolling"),
+    ] {
         let (status, fields, body) = parsed(&plain(&route, true, &SITE).unwrap());
         assert_eq!((status, fields["content-type"].as_str()), (200, "text/javascript; charset=UTF-8"));
         // Pages of other hosts load it as a module.

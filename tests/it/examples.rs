@@ -143,6 +143,7 @@ fn nginx_in_front() {
     for (target, inside) in [
         ("poll/sign?pipes=proxied", "\"seq\":0"),
         ("encke.js", "export"),
+        ("encke-http.js", "export"),
         ("demo/", "<h1>Demos</h1>"),
         ("demo", "Location: demo/"),
         ("info", "\"status\":\"ok\""),

@@ -30,6 +30,11 @@ fn transports_one_by_one() {
 }
 
 #[test]
+fn tabs_that_stand_still() {
+    run("tabs_that_stand_still", "tabs");
+}
+
+#[test]
 fn the_classic_functions_in_a_page() {
     run("the_classic_functions_in_a_page", "classic");
 }

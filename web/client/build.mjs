@@ -22,11 +22,20 @@ const banner = `/* Encke ${version}, MIT or Apache-2.0 */`;
 execFileSync(join(tools, "node_modules/.bin/tsc"), ["--project", here], { stdio: "inherit" });
 // Private members begin with an underscore and get short names, as do some that only this library sees; these do not.
 const kept = /^_(cometApi_uuid|cometServerApi|tabSignal)$/;
-const common = { bundle: true, write: false, minify: true, target: "es2022", charset: "utf8", legalComments: "none", logLevel: "warning", mangleProps: /^_|^(again|bases|hears|isConfirmed|isSubscription|isTaken|texts|subscribed|refused)$/, reserveProps: kept };
+const common = { bundle: true, write: false, minify: true, target: "es2022", charset: "utf8", legalComments: "none", logLevel: "warning", mangleProps: /^_|^(again|bases|hears|isConfirmed|isSubscription|isSubscribed|settle|taken|texts|until|subscribed|refused)$/, reserveProps: kept };
+const external = ["./encke-http.js"];
+const http = await build({
+  ...common,
+  entryPoints: [join(here, "src/http.ts")],
+  outfile: join(here, "dist/encke-http.js"),
+  format: "esm",
+  banner: { js: banner },
+});
 const modern = await build({
   ...common,
   entryPoints: [join(here, "src/encke.ts")],
   outfile: join(here, "dist/encke.js"),
+  external,
   format: "esm",
   banner: { js: banner },
 });
@@ -46,7 +55,7 @@ export declare const serverSentEvents: Transport;
 export declare const longPolling: Transport;
 `;
 const types = readFileSync(join(here, "src/api.ts"), "utf8").replace(/^\/\/.*\n\n/, "") + values;
-const files = [...modern.outputFiles, ...classic.outputFiles, { path: join(here, "dist/encke.d.ts"), text: types }];
+const files = [...modern.outputFiles, ...http.outputFiles, ...classic.outputFiles, { path: join(here, "dist/encke.d.ts"), text: types }];
 for (const { path, text } of files) {
   if (!process.argv.includes("--check")) {
     writeFileSync(path, text);

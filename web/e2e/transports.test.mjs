@@ -1,6 +1,7 @@
 // The ways to connect, forced one by one against the real server, and what takes over where WebSocket is blocked.
 
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { test } from "node:test";
 import { until, withWorld } from "./world.mjs";
 
@@ -67,6 +68,26 @@ test("where WebSocket is blocked long polling takes over", withWorld(async (worl
   await connect(page);
   assert.deepEqual([...ways], ["webSocket", "longPolling"]);
   await server.publish("kept", { number: 1 });
+  await until(async () => (await seen(page)).length === 1);
+}));
+
+test("the classic script goes over to long polling as well, also from another site's page", withWorld(async (world) => {
+  const { server } = world;
+  const line = await world.line({ blocks: "GET /ws/" });
+  const site = createServer((_, answer) => answer.setHeader("Content-Type", "text/html").end("<!doctype html><title>Elsewhere</title>"));
+  await new Promise((done) => site.listen(0, "127.0.0.1", done));
+  world.closing.push(() => new Promise((done) => (site.close(done), site.closeAllConnections())));
+  const page = await world.page(`http://localhost:${site.address().port}/`, await world.person({ complains: AWAY }));
+  const ways = used(page);
+  await page.addScriptTag({ url: `${line.url}/CometServerApi.js` });
+  await page.evaluate(() => {
+    window.seen = [];
+    cometApi.subscription("web_room", ({ data }) => window.seen.push(data.number));
+    cometApi.start({ dev_id: 0 });
+  });
+  await server.awaitSubscribers("web_room", 1);
+  assert.deepEqual([...ways], ["webSocket", "longPolling"]);
+  await server.publish("web_room", { number: 1 });
   await until(async () => (await seen(page)).length === 1);
 }));
 

@@ -42,7 +42,7 @@ class Server {
   log = "";
 
   async start() {
-    // As if the server had drawn it.
+    // As if the server had generated it.
     mkdirSync(join(this.folder, "data"), { recursive: true });
     writeFileSync(join(this.folder, "data/cometql.password"), PASSWORD, { mode: 0o600 });
     const configuration = `[main]\nnode_name = e2e\n[ws]\nip = 127.0.0.1\nport = ${this.port}\nthread_num = 2\npin_cores = false\n` +

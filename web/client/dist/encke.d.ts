@@ -11,7 +11,7 @@ export interface Options {
   key?: string;
   /** The tenant, 0 by default. */
   dev?: number | string;
-  /** The browser's own name, up to 32 characters, which others see in `track_` pipes. Drawn and kept by default. */
+  /** The browser's own name, up to 32 characters, which others see in `track_` pipes. Generated and kept by default. */
   uuid?: string;
   /** One connection for all tabs of this origin with the same options; true by default. */
   shared?: boolean;
@@ -87,16 +87,16 @@ export interface Comet {
   readonly leading: boolean;
   /** This browser's name in `track_` pipes. */
   readonly uuid: string;
-  /** When connected: whether the server knows the user. Rejected if the server refuses this page for good. */
+  /** When connected: whether the server knows the user. Rejected if the server refuses this page, and after ten minutes. */
   ready(): Promise<boolean>;
   /**
    * `"pipe"`, or `"pipe.event"` for one event only. Resolved when the server has confirmed: all that is published from
-   * then on comes. Rejected if the server refuses the pipe.
+   * then on comes. Rejected, and not subscribed, if the server refuses the pipe or does not confirm it in ten minutes.
    */
   subscribe<T = any>(pipe: string, handler: Handler<T>, options?: { gap?: (gap: Gap) => void }): Promise<Subscription>;
   /**
    * Publishes as JSON to a pipe that browsers may publish to: `web_...`, `webauth_...` for users, `@web_...` without a
-   * sender. Returns how many connections got it.
+   * sender. Returns how many connections got it. As all questions, it is rejected when two minutes brought no answer.
    */
   publish(pipe: string, data: unknown, options?: { event?: string }): Promise<number>;
   /** The last messages of a pipe's history, oldest first. */
@@ -139,6 +139,8 @@ export interface LinkEvents {
   open(): void;
   /** One message of the protocol, as JSON. */
   text(text: string): void;
+  /** This link cannot carry a command that it was given. */
+  refuse(text: string, why: string): void;
   /** Once, unless `close` was called: a code of RFC 6455, and whether the server said goodbye. */
   close(code: number, clean: boolean): void;
 }

@@ -3,15 +3,16 @@
 // Where it differs on purpose: tabs share a connection, nodes are alternatives, `subscription(function)` and `@web_` work,
 // names that nobody listens to any more are left, no text loses backslashes, and nothing that the server says is executed.
 
-import { addressOf, isPipe, ownId, parseJson, randomText, type Settings, socketUrl, stored, type Wire } from "./protocol.ts";
+import { addressOf, isPipe, isSecure, isSys, ownId, parseJson, randomText, type Settings, socketUrl, stored, type Wire } from "./protocol.ts";
 import { homeOf, settingsOf } from "./settings.ts";
 import { TabSignal } from "./signals.ts";
 import { Tab } from "./tab.ts";
-import { webSocket } from "./transport.ts";
+import { loaded, webSocket } from "./transport.ts";
 
 const VERSION = "4.10";
 /** How long a message that may come twice is remembered. */
 const TWICE_MS = 180_000;
+const TWICE_MAX = 10_000;
 const HISTORY_MAX = 1_000;
 const ALL = "comet_server_msg";
 
@@ -42,21 +43,31 @@ interface ClassicOptions {
   [other: string]: unknown;
 }
 
-const home = homeOf((document.currentScript as HTMLScriptElement | null)?.src);
+const script = (globalThis.document?.currentScript as HTMLScriptElement | undefined)?.src;
+const home = homeOf(script);
+// By its whole address, because a script of another site has none of its own; from the server if only this file was copied.
+const longPolling = loaded("longPolling", (base) => {
+  const from = (place: string) => import(`${place}/encke-http.js`);
+  return script ? from(script.replace(/\/[^/]*$/, "")).catch(() => from(base)) : from(base);
+});
 
+/** The bus of the first instance; every other one has its own. */
 const bus = new TabSignal();
+let isBusTaken = false;
 
 class CometServerApi {
   version = VERSION;
   options: ClassicOptions = {};
-  tabSignal = bus;
-  custom_id = bus.getTabUUID();
+  tabSignal = isBusTaken ? new TabSignal() : bus;
+  custom_id = this.tabSignal.getTabUUID();
   subscription_array: string[] = [];
   socketArray: unknown[] = [];
   messageHistory: string[] = [];
   private readonly _uuid = ownId();
   private _tab: Tab | undefined;
   private _isStarted = false;
+  /** What the connection was opened with. */
+  private _openedWith = "";
   private _status: boolean | undefined;
   private _realKey: string | undefined;
   private _usesSocket = true;
@@ -67,6 +78,7 @@ class CometServerApi {
   private _early: (() => void)[] = [];
 
   constructor(options?: ClassicOptions) {
+    isBusTaken = true;
     Object.assign(this.options, options);
     this._logLevel = Number(stored("comet_LogLevel")) || 0;
   }
@@ -75,10 +87,8 @@ class CometServerApi {
 
   start(options?: ClassicOptions, callback?: () => void): true {
     Object.assign(this.options, options);
-    if (!this._isStarted) {
-      this._isStarted = true;
-      this._open();
-    }
+    this._isStarted = true;
+    this._open();
     if (callback) setTimeout(callback);
     return true;
   }
@@ -95,17 +105,22 @@ class CometServerApi {
     return true;
   }
 
+  /** Connects, or connects anew if the options changed. */
   private _open() {
     const settings = this._settings();
     const { user_id, roundrobin, shared } = this.options;
+    const used = JSON.stringify([settings, roundrobin, shared, this._usesSocket]);
+    if (this._tab && used === this._openedWith) return;
+    this._tab?.stop();
+    this._openedWith = used;
     this.updateEventKey();
     const count = settings.bases.length;
     const first = roundrobin ? Number(user_id) % count || Math.floor(Math.random() * count) : 0;
-    this._tab = new Tab(settings, [webSocket], first, shared !== false, {
+    this._tab = new Tab(settings, this._usesSocket && globalThis.WebSocket ? [webSocket, longPolling] : [longPolling], first, shared !== false, {
       wire: (wire) => this._take(wire),
       state: (state) => this._log(1, state),
       subscribed: (pipe, again, recovered, history) => {
-        if (again && !recovered) bus.emit("__comet_gap", { pipe, history });
+        if (again && !recovered) this.tabSignal.emit("__comet_gap", { pipe, history });
       },
       refused: (pipe, why) => this._fail(`${pipe}: ${why}`),
     });
@@ -120,16 +135,23 @@ class CometServerApi {
     const url = (named.length ? named : [home]).map((one) =>
       /^\w+:\/\//.test(one) || wss === undefined ? one : `http${wss ? "s" : ""}://${one}`,
     );
-    const user = this.options.user_id ?? (CookieIdName && getCookie(CookieIdName));
-    const key = this.options.user_key ?? (CookieKyeName && getCookie(CookieKyeName));
-    const uuid = this.getUUID();
-    try {
-      return settingsOf({ url, user, key, dev: dev_id, uuid }, home);
-    } catch (error) {
-      // Such a page was always anonymous.
-      console.error(error);
-      return settingsOf({ url, uuid: this._uuid }, home);
+    const wanted = {
+      user: this.options.user_id ?? (CookieIdName && getCookie(CookieIdName)),
+      key: this.options.user_key ?? (CookieKyeName && getCookie(CookieKyeName)),
+      dev: dev_id,
+      uuid: this.getUUID(),
+    };
+    // What cannot be used counts as not given, as it did to CppComet's server, and keeps nothing else away.
+    const options: Record<string, any> = { url };
+    for (const [name, value] of Object.entries(wanted)) {
+      try {
+        settingsOf({ url, [name]: value }, home);
+        options[name] = value;
+      } catch (error) {
+        console.error(error);
+      }
     }
+    return settingsOf({ uuid: this._uuid, ...options }, home);
   }
 
   // Subscriptions
@@ -142,7 +164,7 @@ class CometServerApi {
     }
     const slot = randomText(16);
     for (const one of namesOf(name)) {
-      if (callback) bus.connect(slot, signalOf(one), this._filtered(callback));
+      if (callback) this.tabSignal.connect(slot, signalOf(one), this._filtered(callback));
       const pipe = pipeOf(one);
       if (pipe !== undefined && !this.subscription_array.includes(pipe)) this.subscription_array.push(pipe);
     }
@@ -152,11 +174,11 @@ class CometServerApi {
 
   unsubscription(id: string): boolean {
     const [name, slot] = String(id).split("&&");
-    const found = namesOf(name).map((one) => bus.disconnect(slot, signalOf(one)));
+    const found = namesOf(name).map((one) => this.tabSignal.disconnect(slot, signalOf(one)));
     // Whoever listens to everything still wants it.
-    if (!bus.hears((signal) => signal === ALL)) {
+    if (!this.tabSignal.hears((signal) => signal === ALL)) {
       this.subscription_array = this.subscription_array.filter((pipe) =>
-        bus.hears((signal) => signal === pipe || signal.startsWith(`${pipe}.`)),
+        this.tabSignal.hears((signal) => signal === pipe || signal.startsWith(`${pipe}.`)),
       );
       this._tab?.want(this.subscription_array);
     }
@@ -166,7 +188,7 @@ class CometServerApi {
   unsubscriptionAll(): true {
     this.subscription_array = [];
     this._tab?.want([]);
-    bus.clear((signal) => !signal.startsWith("__comet_"));
+    this.tabSignal.clear((signal) => !signal.startsWith("__comet_"));
     return true;
   }
 
@@ -277,11 +299,11 @@ class CometServerApi {
   // Who and where
 
   onAuthSuccess(callback: () => void) {
-    return bus.connect("__comet_onAuthSuccess", callback);
+    return this.tabSignal.connect("__comet_onAuthSuccess", callback);
   }
 
   onAuthFalill(callback: () => void) {
-    return bus.connect("__comet_onAuthFalill", callback);
+    return this.tabSignal.connect("__comet_onAuthFalill", callback);
   }
 
   isAuthorized() {
@@ -312,8 +334,9 @@ class CometServerApi {
     return this._realKey;
   }
 
-  setRealUserKey(key: string) {
+  setRealUserKey(key: string): true {
     this._realKey = key;
+    return true;
   }
 
   getUUID(): string {
@@ -331,7 +354,8 @@ class CometServerApi {
   }
 
   UseWebSocket(wanted?: boolean) {
-    if (wanted !== undefined) this._usesSocket = wanted;
+    if (wanted !== undefined) this._usesSocket = !!wanted;
+    if (this._isStarted) this._open();
     return this._usesSocket;
   }
 
@@ -341,7 +365,7 @@ class CometServerApi {
   }
 
   isUseWss() {
-    return this.options.wss ?? location.protocol === "https:";
+    return this.options.wss ?? isSecure();
   }
 
   getLogLevel() {
@@ -355,7 +379,7 @@ class CometServerApi {
 
   updateEventKey() {
     const { node, nodes, dev_id, user_id } = this.options;
-    bus.setEventKey(`${([] as string[]).concat(node ?? nodes ?? home).join("_")}_${dev_id}_${user_id}`);
+    this.tabSignal.setEventKey(`${([] as string[]).concat(node ?? nodes ?? home).join("_")}_${dev_id}_${user_id}`);
   }
 
   stripslashes(text: string): string {
@@ -368,19 +392,24 @@ class CometServerApi {
 
   readonly Base64 = {
     encode: (text: string) => btoa(String.fromCharCode(...new TextEncoder().encode(text))),
-    decode: (text: string) => new TextDecoder().decode(Uint8Array.from(atob(text), (char) => char.charCodeAt(0))),
+    /** What is not of the alphabet is passed over, and so is a last character that means nothing alone. */
+    decode(text: string) {
+      const kept = String(text).replace(/[^\w+/]|_/g, "");
+      const bytes = atob(kept.length % 4 === 1 ? kept.slice(0, -1) : kept);
+      return new TextDecoder().decode(Uint8Array.from(bytes, (char) => char.charCodeAt(0)));
+    },
   };
 
   // What arrives
 
   private _take(wire: Wire) {
-    if (wire.pipe === "sys" && wire.event === "serverInfo") {
+    if (isSys(wire, "serverInfo")) {
       // Before anybody asks for it in a callback.
       this._realKey = String(wire.data).replace(" ", "_");
-      const status = String(wire.authorized) === "true";
+      const status = wire.authorized === true;
       if (status === this._status) return;
       this._status = status;
-      bus.emit(status ? "__comet_onAuthSuccess" : "__comet_onAuthFalill");
+      this.tabSignal.emit(status ? "__comet_onAuthSuccess" : "__comet_onAuthFalill");
     } else {
       this.msg_cultivate(wire);
     }
@@ -391,20 +420,22 @@ class CometServerApi {
     if (!wire || wire.data === undefined) return;
     this._log(2, "<-", wire);
     const data = this._decoded(wire.data);
-    if (this._isTwice(wire.uuid) || this._isTwice(data?._cometApi_uuid)) return;
-    if (data?._cometApi_uuid) delete data._cometApi_uuid;
+    // What a publisher writes counts in its pipe and for its user only: nobody can keep away what others say.
+    const own = data?._cometApi_uuid && JSON.stringify([wire.pipe, wire.user_id, data._cometApi_uuid]);
+    if (this._isTwice(wire.uuid) || this._isTwice(own)) return;
+    if (own) delete data._cometApi_uuid;
     const { pipe, event, marker, uuid } = wire;
     const server_info = { user_id: wire.user_id || 0, pipe, event, history: wire.history === true, marker, uuid };
     const message = { data, server_info };
     if (pipe === undefined || pipe === "msg") {
-      bus.emit(`msg.${event}`, message);
-      bus.emit("msg", message);
+      this.tabSignal.emit(`msg.${event}`, message);
+      this.tabSignal.emit("msg", message);
     } else {
-      bus.emit(pipe, message);
-      bus.emit(`${pipe}.${event}`, message);
+      this.tabSignal.emit(pipe, message);
+      this.tabSignal.emit(`${pipe}.${event}`, message);
     }
-    if (marker) bus.emit(marker, message);
-    bus.emit(ALL, message);
+    if (marker) this.tabSignal.emit(marker, message);
+    this.tabSignal.emit(ALL, message);
   }
 
   /** Backends of the old library may have escaped once or twice too much. */
@@ -421,7 +452,7 @@ class CometServerApi {
 
   private _isTwice(uuid?: string): boolean {
     if (!uuid) return false;
-    if (Date.now() - this._twiceSince > TWICE_MS) {
+    if (Date.now() - this._twiceSince > TWICE_MS || this._twice.size >= TWICE_MAX) {
       this._twice.clear();
       this._twiceSince = Date.now();
     }
@@ -452,8 +483,17 @@ function pipeOf(name: string): string | undefined {
   return isPipe(pipe) && !/^(msg$|sys$|_answer)/.test(pipe) ? pipe : undefined;
 }
 
+/** A frame without an origin may not even ask. */
+function cookies(): string {
+  try {
+    return document.cookie;
+  } catch {
+    return "";
+  }
+}
+
 function getCookie(name: string): string | undefined {
-  const found = document.cookie.split("; ").find((one) => one.startsWith(`${name}=`));
+  const found = cookies().split("; ").find((one) => one.startsWith(`${name}=`));
   return found && decodeURIComponent(found.slice(name.length + 1));
 }
 

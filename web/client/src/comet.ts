@@ -1,10 +1,12 @@
 // The promise-based API: handlers, and the promises that wait for the server's word.
 
-import type { Comet, Events, Gap, Handler, Member, Message, Options, State, Subscription } from "./api.ts";
-import { isPipe, messageOf, type Wire } from "./protocol.ts";
-import { settingsOf } from "./settings.ts";
+import type { Comet, Events, Gap, Handler, Member, Message, Options, State, Subscription, Transport } from "./api.ts";
+import { ended, isPipe, isSys, messageOf, type Wire } from "./protocol.ts";
+import { settingsOf, valid } from "./settings.ts";
 import { Tab } from "./tab.ts";
-import { longPolling, webSocket } from "./transport.ts";
+
+/** How long a page waits to be connected or subscribed. */
+const READY_MS = 600_000;
 
 interface Listener extends Subscription {
   handler: Handler;
@@ -17,17 +19,19 @@ export class Client implements Comet {
   readonly uuid: string;
   private readonly _tab: Tab;
   private readonly _listeners = new Set<Listener>();
-  private readonly _live = new Set<string>();
   private readonly _handlers: { [E in keyof Events]?: Set<(value: Events[E]) => void> } = {};
   private readonly _isNamed: boolean;
 
-  constructor(options: Options, home: string) {
+  constructor(options: Options, transports: Transport[], home: string) {
     const settings = settingsOf(options, home);
     this.uuid = settings.uuid;
     this._isNamed = !!settings.key;
-    this._tab = new Tab(settings, options.transports ?? [webSocket, longPolling], 0, options.shared !== false, {
+    this._tab = new Tab(settings, options.transports ?? transports, 0, options.shared !== false, {
       wire: (wire) => this._take(wire),
-      state: () => this._tellState(),
+      state: (state) => {
+        this._tellState();
+        if (state === "refused") this._end();
+      },
       subscribed: (pipe, again, recovered, history) => this._subscribed(pipe, again && !recovered, history),
       refused: (pipe, why) => this._refused(pipe, why),
     });
@@ -49,13 +53,15 @@ export class Client implements Comet {
   ready(): Promise<boolean> {
     return new Promise((done, fail) => {
       const look = () => {
-        const { state, authorized } = this;
-        if (state === "refused" || state === "closed") fail(new Error(`encke: the connection is ${state}`));
-        else if (authorized !== undefined) done(authorized);
+        const error = this._error();
+        if (error) fail(error);
+        else if (this.authorized !== undefined) done(this.authorized);
         else return;
         off();
+        clearTimeout(timer);
       };
       const off = this.on("state", look);
+      const timer = setTimeout(() => (off(), fail(TOO_LATE())), READY_MS);
       look();
     });
   }
@@ -66,27 +72,26 @@ export class Client implements Comet {
       return Promise.reject(new Error(`encke: subscribe(${JSON.stringify(name)}, handler): ${NAMES}`));
     }
     return new Promise((done, fail) => {
+      const ended = this._error();
+      if (ended) return fail(ended);
       const unsubscribe = () => this._listeners.delete(listener) && this._want();
       const listener: Listener = { pipe, event, handler, gap, unsubscribe };
       listener.settle = (error) => {
+        clearTimeout(timer);
         listener.settle = undefined;
-        if (error) fail(error);
+        if (error) unsubscribe(), fail(error);
         else done(listener);
       };
+      const timer = setTimeout(() => listener.settle!(TOO_LATE()), READY_MS);
       this._listeners.add(listener);
-      if (this._live.has(pipe)) listener.settle();
-      else this._want();
+      this._want();
+      if (this._tab.isSubscribed(pipe)) listener.settle();
     });
   }
 
   async publish(pipe: string, data: unknown, { event = "" } = {}): Promise<number> {
-    if (!/^(@?web_|webauth_)[\w-]*$/.test(pipe) || pipe.length > 64) {
-      throw new Error(
-        `encke: browsers publish to pipes that begin with web_, @web_ or webauth_, not to ${JSON.stringify(pipe)}; ` +
-          "a backend publishes to any, with INSERT INTO pipes_messages",
-      );
-    }
-    if (!/^[\w-]{0,64}$/.test(event)) throw new Error(`encke: an event cannot be ${JSON.stringify(event)}: ${NAMES}`);
+    valid("the pipe", pipe, /^(@?web_|webauth_)[\w-]{0,60}$/, ": browsers publish to web_, @web_ and webauth_ pipes, a backend to any, with INSERT INTO pipes_messages");
+    valid("an event", event, /^[\w-]{0,64}$/, `: ${NAMES}`);
     return this._tab.ask("publish", pipe, event, JSON.stringify(data) ?? "null");
   }
 
@@ -96,11 +101,11 @@ export class Client implements Comet {
   }
 
   async count(pipe: string): Promise<number> {
-    return this._tab.ask("count", checked(pipe, /^(web|track)_/));
+    return this._tab.ask("count", checked(pipe, /^(web|track)_[\w-]*$/));
   }
 
   async members(pipe: string): Promise<Member[]> {
-    return this._tab.ask("members", checked(pipe, /^track_/));
+    return this._tab.ask("members", checked(pipe, /^track_[\w-]*$/));
   }
 
   async track(pipe: string, handler: (members: Member[]) => void): Promise<Subscription> {
@@ -111,29 +116,35 @@ export class Client implements Comet {
       handler(members);
     };
     const change = ({ event, data }: Message) => {
+      // A backend may publish other events there.
+      if (!/^(un)?subscription$/.test(event) || !data?.uuid) return;
       // What comes while the list is on its way may be in it already.
-      if (!members) return void load();
+      if (!members) return void load().catch(failed);
       const place = members.findIndex((member) => member.uuid === data.uuid && member.user_id === data.user_id);
-      if (event === "subscription") members = [...members, data];
+      if (event[0] === "s") members = [...members, data];
       else if (place >= 0) members = members.filter((_, index) => index !== place);
       handler(members);
     };
-    const subscription = await this.subscribe(checked(pipe, /^track_/), change, { gap: () => void load() });
-    await load();
+    const failed = (error: Error) => this._fail(error);
+    const subscription = await this.subscribe(checked(pipe, /^track_[\w-]*$/), change, { gap: () => void load().catch(failed) });
+    await load().catch((error) => {
+      subscription.unsubscribe();
+      throw error;
+    });
     return subscription;
   }
 
-  watch(user: number, handler: (online: boolean) => void) {
-    return this.subscribe(`user_status_${user}`, ({ event }) => handler(event === "online"));
+  async watch(user: number, handler: (online: boolean) => void) {
+    return this.subscribe(`user_status_${number(user)}`, ({ event }) => /^o(n|ff)line$/.test(event) && handler(event === "online"));
   }
 
   async lastSeen(user: number): Promise<number | undefined> {
-    const seconds: number = await this._tab.ask("lastSeen", String(user));
+    const seconds: number = await this._tab.ask("lastSeen", number(user));
     return seconds < 0 ? undefined : seconds;
   }
 
   async userData(user: number): Promise<string> {
-    return this._tab.ask("userData", String(user));
+    return this._tab.ask("userData", number(user));
   }
 
   on<E extends keyof Events>(event: E, handler: (value: Events[E]) => void): () => void {
@@ -144,23 +155,30 @@ export class Client implements Comet {
 
   close() {
     this._tab.stop();
-    for (const { settle } of this._listeners) settle?.(new Error("encke: the connection was closed"));
+    this._end();
     this._listeners.clear();
   }
 
+  /** Nothing is confirmed any more. */
+  private _end() {
+    for (const { settle } of [...this._listeners]) settle?.(ended(this.state));
+  }
+
+  /** Why nothing can be asked any more. */
+  private _error() {
+    const { state } = this;
+    return /^(ref|clo)/.test(state) ? ended(state) : undefined;
+  }
+
   private _want() {
-    const pipes = new Set([...this._listeners].map(({ pipe }) => pipe));
-    for (const pipe of this._live) if (!pipes.has(pipe)) this._live.delete(pipe);
-    this._tab.want(pipes);
+    this._tab.want([...this._listeners].map(({ pipe }) => pipe));
   }
 
   private _take(wire: Wire) {
     const { pipe, event } = wire;
-    if (pipe === "sys") {
-      if (event === "serverInfo") this._greeted();
-      else if (event === "error") this._fail(new Error(`encke: ${wire.data?.error}`));
-      return;
-    }
+    if (isSys(wire, "serverInfo")) this._greeted();
+    if (isSys(wire, "error")) this._fail(new Error(`encke: ${wire.data.error}`));
+    if (pipe === "sys") return;
     const message = messageOf(wire);
     if (pipe === "msg") return this._tell("personal", message);
     this._tell("message", message);
@@ -182,7 +200,6 @@ export class Client implements Comet {
   }
 
   private _subscribed(pipe: string, isGap: boolean, history: boolean) {
-    this._live.add(pipe);
     const gap = { pipe, history };
     if (isGap) this._tell("gap", gap);
     for (const listener of [...this._listeners]) {
@@ -193,13 +210,11 @@ export class Client implements Comet {
   }
 
   private _refused(pipe: string, why: string) {
-    this._live.delete(pipe);
     const error = new Error(`encke: the server refuses the pipe ${pipe}: ${why}`);
     for (const listener of [...this._listeners]) {
       if (listener.pipe !== pipe) continue;
-      this._listeners.delete(listener);
       if (listener.settle) listener.settle(error);
-      else this._fail(error);
+      else listener.unsubscribe(), this._fail(error);
     }
   }
 
@@ -219,12 +234,12 @@ export class Client implements Comet {
   }
 }
 
-const NAMES = "names are 2 to 64 of A-Z a-z 0-9 _ -, an event may follow a dot";
+const NAMES = "names are 2 to 64 of A-Z a-z 0-9 _ -, an event may follow a dot; sys, msg and _answer are the server's";
+const TOO_LATE = () => new Error("encke: nothing was confirmed in ten minutes");
 
-function checked(pipe: string, prefix = /^/): string {
-  if (isPipe(pipe) && prefix.test(pipe)) return pipe;
-  throw new Error(`encke: this cannot be asked of the pipe ${JSON.stringify(pipe)}; the prefix is ${prefix.source}, ${NAMES}`);
-}
+const number = (user: number | string) => valid("a user", user, /^\d{1,18}$/);
+
+const checked = (pipe: string, form = /^[\w-]{2,64}$/) => valid("the pipe", pipe, form, ` (${form.source}): ${NAMES}`);
 
 /** A handler that fails must not keep the message from the others. */
 function guarded(call: () => void) {

@@ -2,36 +2,47 @@
 // It lives in the leading tab and knows nothing of tabs.
 
 import type { Link, State, Transport } from "./api.ts";
-import { type Settings, type Wire, addressOf, isAfter, parseJson, randomText, subscribedOf } from "./protocol.ts";
+import { type Settings, type Wire, addressOf, ended, isAfter, isSecure, isServers, isSys, listen, parseJson, randomText, reachedOf, subscribedOf } from "./protocol.ts";
+
 
 const DELAY_MS_FIRST = 100;
 const DELAY_MS_MIN = 500;
 const DELAY_MS_MAX = 30_000;
 /** A connection that held this long counts as good, and the next delay is the first one again. */
 const GOOD_MS = 5_000;
-/** Links that ended without a message before the next transport is tried. */
-const FAILURES_MAX = 3;
+/** Links that ended without a message before anything is done about it. */
+const FAILURES_MAX = 2;
 /** How long the server may take to show that it is there. */
 const PROBE_MS = 5_000;
 /** Opening a link takes at most this long. */
 const OPEN_MS = 15_000;
 const QUIET_MS = 120_000;
+/** How often it is looked whether something takes too long. */
+const WATCH_MS = 5_000;
+/** A link that owes an answer and gives none for this long is dead. */
+const ANSWER_MS = 30_000;
+/** How long a question may wait for its answer, over all links. */
+export const WAIT_MS = 120_000;
 const QUESTIONS_MAX = 1_000;
 
 /** What becomes of a question that must not be asked twice. */
 export const UNKNOWN = "the connection broke before the answer: published or not, nobody knows";
 
-/** A question to the server. Answers come in the order of questions. */
+/** What a question says of a message that belongs to its answer and does not end it. */
+export const MINE = {};
+
+/** A question to the server. */
 interface Question {
   /** The commands that it takes. */
   texts: string[];
-  /** The answer, once the server has said it; without it there is none to wait for. */
+  /** The answer, once the server has said it; undefined for what is no part of it. Without this there is none to wait for. */
   take?(wire: Wire): unknown;
   done(answer: any): void;
   fail(error: Error): void;
   /** Whether it may be asked again when the connection broke. */
   again: boolean;
-  /** Errors about its pipes are no answer yet. */
+  /** Until when somebody waits. */
+  until: number;
   isSubscription?: boolean;
 }
 
@@ -45,23 +56,33 @@ export interface ConnectionEvents {
 export class Connection {
   state: State | undefined;
   /** The pipes that are wanted, each with the last position that is known. */
-  private readonly _wanted = new Map<string, string | undefined>();
+  private readonly _wanted = new Map<string, string | null | undefined>();
+  /** What nobody wants any more. It is forgotten when the server is told, because it may be wanted again before. */
+  private readonly _leaving = new Set<string>();
   /** What this link was asked for, and what of it the server has confirmed. */
   private _asked = new Set<string>();
-  private _confirmed = new Set<string>();
+  private readonly _confirmed = new Set<string>();
+  /** What is left and asked for once more, from the position that is wanted. */
+  private readonly _rejoining = new Set<string>();
+  /** A list of pipes is under way. One at a time, so that each word of the server belongs to the last one. */
+  private _isSyncing = false;
   private _link: Link | undefined;
   private _isOpen = false;
   private _heard = 0;
   private _opened = 0;
   private _attempt = 0;
   private _failures = 0;
+  /** A server that answered something else after its links failed. */
+  private _there: string | undefined;
   private _node: number;
   private _transport = 0;
   private _timer: any;
   private _syncTimer: any;
-  private _quietTimer: any;
-  private readonly _waiting: Question[] = [];
+  private _watchTimer: any;
+  private _waiting: Question[] = [];
   private readonly _sent: Question[] = [];
+  /** When the server last said a part of an answer, or began to owe one. */
+  private _answered = 0;
 
   constructor(
     private readonly _settings: Settings,
@@ -73,18 +94,22 @@ export class Connection {
   }
 
   open() {
-    addEventListener("online", this.wake);
-    addEventListener("offline", this._offline);
+    this._listen("addEventListener");
+    this._watchTimer = setInterval(() => this._watch(), WATCH_MS);
     this._connect();
   }
 
   close() {
-    removeEventListener("online", this.wake);
-    removeEventListener("offline", this._offline);
-    // Nobody is told: other tabs go on with another leader, and ask it again.
+    this._listen("removeEventListener");
+    clearInterval(this._watchTimer);
+    // Nobody is told: other tabs go on with another leader.
     this.state = "closed";
     this._drop();
     clearTimeout(this._timer);
+  }
+
+  private _listen(how: "addEventListener" | "removeEventListener") {
+    listen(how, globalThis, { online: this.wake, offline: this._offline });
   }
 
   // Pipes
@@ -100,24 +125,21 @@ export class Connection {
 
   /** Wants a pipe, or all of it that is behind a position. */
   want(pipe: string, position?: string | null) {
+    this._leaving.delete(pipe);
     const last = this._wanted.get(pipe);
     if (!this._wanted.has(pipe)) {
-      this._wanted.set(pipe, position || undefined);
-    } else if (position && last && isAfter(last, position)) {
+      this._wanted.set(pipe, position);
+    } else if (position && (last ? isAfter(last, position) : !this._confirmed.has(pipe))) {
       // Somebody comes who is behind the others. Left and joined again, the pipe is told from there.
       this._wanted.set(pipe, position);
-      if (this._asked.delete(pipe)) {
-        this._confirmed.delete(pipe);
-        this._sendList([...this._asked], []);
-        // Now, because the next message of the pipe moves its position on.
-        this._sync();
-      }
+      if (this._asked.has(pipe)) this._rejoining.add(pipe), this._confirmed.delete(pipe);
     }
     this._syncSoon();
   }
 
   leave(pipe: string) {
-    if (this._wanted.delete(pipe)) this._syncSoon();
+    this._leaving.add(pipe);
+    this._syncSoon();
   }
 
   private _syncSoon() {
@@ -127,18 +149,17 @@ export class Connection {
   private _sync() {
     clearTimeout(this._syncTimer);
     this._syncTimer = undefined;
-    if (!this._isOpen) return;
-    const fresh = [...this._wanted.keys()].filter((pipe) => !this._asked.has(pipe));
-    const left = [...this._asked].filter((pipe) => !this._wanted.has(pipe));
-    if (!fresh.length && !left.length) return;
-    for (const pipe of left) this._confirmed.delete(pipe);
-    const lines = [...this._wanted].map(([pipe, last]) => (last && !this._asked.has(pipe) ? `${pipe} ${last}` : pipe));
-    this._asked = new Set(this._wanted.keys());
-    this._sendList(lines, fresh);
-  }
-
-  private _sendList(lines: string[], fresh: string[]) {
-    const missing = new Set(fresh);
+    if (!this._isOpen || this._isSyncing) return;
+    for (const pipe of this._leaving) this._wanted.delete(pipe);
+    this._leaving.clear();
+    const named = [...this._wanted].filter(([pipe]) => !this._rejoining.has(pipe));
+    const missing = new Set(named.map(([pipe]) => pipe).filter((pipe) => !this._asked.has(pipe)));
+    if (!missing.size && named.length === this._asked.size) return;
+    const lines = named.map(([pipe, last]) => (last && missing.has(pipe) ? `${pipe} ${last}` : pipe));
+    this._asked = new Set(named.map(([pipe]) => pipe));
+    for (const pipe of this._confirmed) if (!this._asked.has(pipe)) this._confirmed.delete(pipe);
+    this._rejoining.clear();
+    this._isSyncing = true;
     const [command, isAnswer] = fence();
     let why = "it is not subscribed";
     this._put({
@@ -146,16 +167,21 @@ export class Connection {
       texts: [`subscription2\n${lines.join("\n")}`, command],
       take(wire) {
         const subscribed = subscribedOf(wire);
-        if (subscribed) missing.delete(subscribed.pipe);
-        if (wire.pipe === "sys" && wire.event === "error") why = wire.data?.error;
-        return isAnswer(wire);
+        if (subscribed && missing.delete(subscribed.pipe)) return MINE;
+        if (!isSys(wire, "error")) return isAnswer(wire);
+        why = wire.data.error;
+        return MINE;
       },
       done: () => {
-        for (const pipe of missing) this._wanted.delete(pipe), this._asked.delete(pipe);
+        this._isSyncing = false;
+        for (const pipe of missing) this._wanted.delete(pipe);
         if (missing.size) this._events.refused([...missing], why);
+        // Without those that were refused, should the server know better.
+        this._sync();
       },
       fail() {},
       again: false,
+      until: Infinity,
       isSubscription: true,
     });
   }
@@ -164,15 +190,16 @@ export class Connection {
 
   ask<T>(texts: string[], take?: (wire: Wire) => T | undefined, again = true): Promise<T> {
     return new Promise((done, fail) => {
-      const question = { texts, take, done, fail, again };
-      if (this.state === "closed" || this.state === "refused") fail(new Error(`the connection is ${this.state}`));
+      const question = { texts, take, done, fail, again, until: Date.now() + WAIT_MS };
+      if (this.state === "closed" || this.state === "refused") fail(ended(this.state));
+      else if (this._waiting.length + this._sent.length >= QUESTIONS_MAX) fail(new Error("too many messages wait"));
       else if (this._isOpen) this._put(question);
-      else if (this._waiting.length < QUESTIONS_MAX) this._waiting.push(question);
-      else fail(new Error("too many messages wait"));
+      else this._waiting.push(question);
     });
   }
 
   private _put(question: Question) {
+    if (!this._sent.length) this._answered = Date.now();
     if (question.take) this._sent.push(question);
     else question.done(undefined);
     for (const text of question.texts) this._link?.send(text);
@@ -185,8 +212,8 @@ export class Connection {
     this._isOpen = false;
     this._heard = 0;
     this._opened = Date.now();
-    this._asked.clear();
-    this._confirmed.clear();
+    this._isSyncing = false;
+    for (const said of [this._asked, this._confirmed, this._rejoining]) said.clear();
     this._tell(this._attempt ? "reconnecting" : "connecting");
     let link: Link | undefined;
     const isThis = () => link !== undefined && this._link === link;
@@ -194,6 +221,7 @@ export class Connection {
       link = this._transports[this._transport % this._transports.length](addressOf(this._settings, this._node), {
         open: () => isThis() && this._began(),
         text: (text) => isThis() && this._take(text),
+        refuse: (text, why) => isThis() && this._fail(this._sent.find(({ texts }) => texts.includes(text)), why),
         close: (code, clean) => isThis() && this._lost(code, clean),
       });
       this._link = link;
@@ -212,55 +240,83 @@ export class Connection {
 
   private _take(text: string) {
     const wire = parseJson(text) as Wire | undefined;
-    if (!wire || typeof wire !== "object" || wire.data === undefined) return;
+    if (!wire || typeof wire !== "object" || wire.data === undefined || wire.data === null) return;
     if (!this._heard) {
       clearTimeout(this._timer);
       this._failures = 0;
       this._tell("connected");
-      clearInterval(this._quietTimer);
-      this._quietTimer = setInterval(() => Date.now() - this._heard >= QUIET_MS && this._probe(), QUIET_MS / 4);
     }
     this._heard = Date.now();
-    if (wire.error! > 400) return this._refuse(wire.data?.error);
-    const isError = wire.pipe === "sys" && wire.event === "error";
-    const [first] = this._sent;
-    // Errors name no question, but they come in order.
-    if (isError && first && !first.isSubscription && wire.data?.code !== "403") {
-      this._sent.shift();
-      return first.fail(new Error(wire.data.error));
+    if (wire.fromQueue) this._answered = this._heard;
+    const isError = isSys(wire, "error");
+    if (isError && wire.error! > 400) return this._refuse(wire.data.error);
+    // Most errors name no question, but they come in order; those about pipes belong to a list.
+    if (isError && wire.data.code !== "403") {
+      const { marker } = wire;
+      const isAsked = ({ texts, isSubscription }: Question) => (marker ? texts.some((text) => text.includes(marker)) : !isSubscription);
+      if (this._fail(this._sent.find(isAsked), wire.data.error)) return;
     }
-    const answer = first?.take!(wire);
-    if (answer !== undefined) {
-      this._sent.shift();
-      return first.done(answer);
+    for (const question of this._sent) {
+      const answer = question.take!(wire);
+      if (answer === undefined) continue;
+      this._answered = this._heard;
+      if (answer !== MINE) return this._over(question).done(answer);
+      if (!subscribedOf(wire)) return;
+      break;
     }
-    this._remember(wire);
-    if (!(wire.history && first) && !(isError && first?.isSubscription)) this._events.wire(wire);
+    if (this._isNews(wire)) this._events.wire(wire);
   }
 
-  private _remember(wire: Wire) {
+  /** Takes a question from those that wait for an answer. */
+  private _over(question: Question) {
+    this._sent.splice(this._sent.indexOf(question), 1);
+    return question;
+  }
+
+  private _fail(question: Question | undefined, why: string): boolean {
+    if (question) this._over(question).fail(new Error(why));
+    return !!question;
+  }
+
+  /** Whether tabs are told; the position is kept. */
+  private _isNews(wire: Wire): boolean {
     const subscribed = subscribedOf(wire);
-    if (subscribed && this._wanted.has(subscribed.pipe)) {
-      const { pipe, position, recovered } = subscribed;
-      const last = this._wanted.get(pipe);
-      const isBehind = recovered !== false && position && last && isAfter(last, position);
-      this._wanted.set(pipe, isBehind ? last : position || undefined);
+    if (subscribed) {
+      const { pipe } = subscribed;
+      if (!this._asked.has(pipe) || this._rejoining.has(pipe)) return false;
+      this._wanted.set(pipe, reachedOf(subscribed, this._wanted.get(pipe)));
       this._confirmed.add(pipe);
-    } else if (wire.position && !wire.history && this._wanted.has(wire.pipe!)) {
-      const last = this._wanted.get(wire.pipe!);
-      if (!last || isAfter(wire.position, last)) this._wanted.set(wire.pipe!, wire.position);
+      return true;
     }
+    const { pipe, position, fromQueue, history } = wire;
+    if (isServers(pipe) || history) return true;
+    // What was on its way when the pipe was left comes once more, behind the position that is named.
+    if (this._rejoining.has(pipe!) || (!fromQueue && !this._confirmed.has(pipe!))) return false;
+    const last = this._wanted.get(pipe!);
+    if (position && this._wanted.has(pipe!) && !(last && isAfter(last, position))) this._wanted.set(pipe!, position);
+    return true;
   }
 
   private _drop() {
     const link = this._link;
     this._link = undefined;
     this._isOpen = false;
-    clearInterval(this._quietTimer);
     link?.close();
     const sent = this._sent.splice(0);
     this._waiting.unshift(...sent.filter((question) => question.again));
-    for (const question of sent) if (!question.again && this.state !== "closed") question.fail(new Error(UNKNOWN));
+    for (const question of sent) if (!question.again) question.fail(new Error(UNKNOWN));
+  }
+
+  /** Nobody waits for ever, and no link is kept that answers nothing. */
+  private _watch() {
+    const now = Date.now();
+    const isLate = (question: Question) => question.until < now;
+    for (const { fail } of this._sent.filter(isLate)) fail(new Error("no answer in two minutes"));
+    for (const { fail } of this._waiting.filter(isLate)) fail(new Error("no connection in two minutes: nothing was sent"));
+    this._waiting = this._waiting.filter((question) => !isLate(question));
+    if (!this._heard || !this._link) return;
+    if (this._sent.length && now - this._answered >= ANSWER_MS) this._cut();
+    else if (now - this._heard >= QUIET_MS) this._probe();
   }
 
   /** Ends a link that says nothing any more. */
@@ -277,7 +333,7 @@ export class Connection {
       this._transport = 0;
     } else {
       this._failures += 1;
-      if (this._failures % FAILURES_MAX === 0) this._doubt();
+      if (this._failures >= FAILURES_MAX) this._doubt();
       this._node += 1;
     }
     // A server that restarts, or a network that changed: back at once, but not all pages in the same moment.
@@ -296,20 +352,22 @@ export class Connection {
     this._drop();
     clearTimeout(this._timer);
     const text = `encke: the server refuses this page: ${why}`;
-    console.error(`${text}. See the options of connect(), and [ws] host of the server.`);
+    console.error(`${text}. See [ws] host of the server.`);
     this._tell("refused");
     for (const question of [...this._sent.splice(0), ...this._waiting.splice(0)]) question.fail(new Error(text));
   }
 
-  /** Nothing was ever heard. If the server is there all the same, only this way to it is blocked. */
+  /** Nothing was ever heard. If the server is there all the same, and was before the attempt, only this way is blocked. */
   private _doubt() {
     const { base } = addressOf(this._settings, this._node);
     if (this._failures === FAILURES_MAX) this._explain(base);
-    fetch(`${base}/info`, { mode: "no-cors", cache: "no-store" }).then(() => (this._transport += 1), () => {});
+    if (this._there === base) this._transport += 1;
+    this._there = undefined;
+    fetch(`${base}/info`, { mode: "no-cors", cache: "no-store" }).then(() => (this._there = base), () => {});
   }
 
   private _explain(base: string) {
-    const isMixed = location.protocol === "https:" && base.startsWith("http:");
+    const isMixed = isSecure() && base.startsWith("http:");
     console.error(
       `encke: no connection to ${base}. ` +
         (isMixed

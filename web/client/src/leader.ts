@@ -1,8 +1,8 @@
 // What the leading tab does for all tabs: one connection, the union of their pipes, their questions.
 
 import type { State, Transport } from "./api.ts";
-import { Connection, fence } from "./connection.ts";
-import { type Settings, type Wire, isAfter, randomText } from "./protocol.ts";
+import { Connection, fence, MINE } from "./connection.ts";
+import { type Settings, type Subscribed, type Wire, isServers, isSys, randomText, subscribedOf } from "./protocol.ts";
 
 /** A pipe that a tab wants, and what it has of it: undefined if it is new there, null if it keeps no history. */
 export type Want = [pipe: string, position: string | null | undefined];
@@ -17,12 +17,17 @@ export type FromTab =
   | { kind: "want"; wants: Want[] }
   | { kind: "ask"; id: number; ask: Ask }
   | { kind: "wake" }
+  /** Asks whether the leader is there. */
+  | { kind: "ping" }
   | { kind: "bye" };
 
 export type ToTab =
+  /** The leader is there. */
   | { kind: "lead" }
   | { kind: "state"; state: State; info?: Wire }
   | { kind: "wire"; wire: Wire }
+  /** A pipe that the connection is subscribed to already. */
+  | { kind: "joined"; data: Subscribed }
   /** What another tab published: the server does not send it back to the connection that it came from. */
   | { kind: "echo"; wire: Wire }
   | { kind: "refused"; pipes: string[]; why: string }
@@ -30,12 +35,11 @@ export type ToTab =
   | { kind: "took"; id: number }
   | { kind: "reply"; id: number; value?: any; error?: string };
 
-/** To one tab, to all but one, or to all. */
-export type Emit = (message: ToTab, to?: string, but?: string) => void;
+/** To some tabs, or to all. */
+export type Emit = (message: ToTab, to?: string[]) => void;
 
 export class Leader {
   private readonly _tabs = new Map<string, Set<string>>();
-  private readonly _asking = new Set<string>();
   private readonly _connection: Connection;
   private _info: Wire | undefined;
 
@@ -52,8 +56,10 @@ export class Leader {
       transports,
       {
         wire: (wire) => {
-          if (wire.event === "serverInfo") this._info = wire;
-          _emit({ kind: "wire", wire });
+          if (isSys(wire, "serverInfo")) this._info = wire;
+          const { pipe } = subscribedOf(wire) ?? wire;
+          // Not to a tab that wants the pipe from elsewhere, and has not said so yet.
+          _emit({ kind: "wire", wire }, isServers(pipe) || wire.history ? undefined : this._knowing(pipe!));
         },
         state: (state) => _emit({ kind: "state", state }),
         refused: (pipes, why) => _emit({ kind: "refused", pipes, why }),
@@ -63,8 +69,8 @@ export class Leader {
   }
 
   open() {
-    this._emit({ kind: "lead" });
     this._connection.open();
+    this._emit({ kind: "lead" });
   }
 
   close() {
@@ -75,6 +81,7 @@ export class Leader {
     if (message.kind === "want") this._want(tab, message.wants);
     else if (message.kind === "ask") this._ask(tab, message.id, message.ask);
     else if (message.kind === "wake") this._connection.wake();
+    else if (message.kind === "ping") this._emit({ kind: "lead" });
     else this._forget(tab);
   }
 
@@ -84,7 +91,7 @@ export class Leader {
       this._tabs.set(tab, (known = new Set()));
       this._onGone(tab, () => this._forget(tab));
       const { state } = this._connection;
-      if (state) this._emit({ kind: "state", state, info: this._info }, tab);
+      if (state) this._emit({ kind: "state", state, info: this._info }, [tab]);
     }
     const named = new Set(wants.map(([pipe]) => pipe));
     for (const pipe of known) {
@@ -93,16 +100,16 @@ export class Leader {
         this._leave(pipe);
       }
     }
-    for (const [pipe, position] of wants) {
-      if (known.has(pipe)) continue;
+    for (const [pipe, has] of wants) {
+      // Who has no position waits to be told one.
+      if (known.has(pipe) && has !== undefined) continue;
       known.add(pipe);
-      const last = this._connection.position(pipe);
-      const isBehind = position && last && isAfter(last, position);
-      this._connection.want(pipe, position);
-      if (!isBehind && this._connection.isConfirmed(pipe)) {
-        const data = { pipe, position: last ?? null, recovered: position ? true : undefined };
-        this._emit({ kind: "wire", wire: { pipe: "sys", event: "subscribed", data } }, tab);
-      }
+      this._connection.want(pipe, has);
+      if (!this._connection.isConfirmed(pipe)) continue;
+      const position = this._connection.position(pipe) ?? null;
+      // The tab missed nothing if its position is the connection's: who is behind makes it ask again.
+      const recovered = has === undefined ? undefined : !!(has && position);
+      this._emit({ kind: "joined", data: { pipe, position, recovered } }, [tab]);
     }
   }
 
@@ -112,28 +119,25 @@ export class Leader {
     for (const pipe of known ?? []) this._leave(pipe);
   }
 
+  /** The tabs that want a pipe. */
+  private _knowing(pipe: string): string[] {
+    return [...this._tabs.keys()].filter((tab) => this._tabs.get(tab)!.has(pipe));
+  }
+
   private _leave(pipe: string) {
-    for (const known of this._tabs.values()) if (known.has(pipe)) return;
-    this._connection.leave(pipe);
+    if (!this._knowing(pipe).length) this._connection.leave(pipe);
   }
 
   private _ask(tab: string, id: number, ask: Ask) {
-    const name = `${tab} ${id}`;
-    // Asked again by a tab that did not know whether this leader had been there in time.
-    if (this._asking.has(name)) return;
-    this._asking.add(name);
-    this._emit({ kind: "took", id }, tab);
-    const over = () => this._asking.delete(name);
+    this._emit({ kind: "took", id }, [tab]);
     this._answer(ask).then(
       (value) => {
-        over();
-        this._emit({ kind: "reply", id, value }, tab);
-        if (ask[0] === "publish") this._emit({ kind: "echo", wire: this._echo(ask[1], ask[2], ask[3]) }, undefined, tab);
+        this._emit({ kind: "reply", id, value }, [tab]);
+        if (ask[0] !== "publish") return;
+        const wire = this._echo(ask[1], ask[2], ask[3]);
+        this._emit({ kind: "echo", wire }, this._knowing(wire.pipe!).filter((other) => other !== tab));
       },
-      (error: Error) => {
-        over();
-        this._emit({ kind: "reply", id, error: error.message }, tab);
-      },
+      (error: Error) => this._emit({ kind: "reply", id, error: error.message }, [tab]),
     );
   }
 
@@ -156,7 +160,7 @@ export class Leader {
       case "publish": {
         const [, pipe, event, text] = ask;
         const report = `_answer_to_${pipe.replace("@", "")}`;
-        const take = (wire: Wire) => (wire.pipe === report ? wire.data.number_messages : undefined);
+        const take = (wire: Wire) => (wire.pipe === report && wire.data.message === text ? wire.data.number_messages : undefined);
         return connection.ask([`web_pipe2\n${pipe}\n${event}\n*\n${text}`], take, false);
       }
       case "history": {
@@ -164,8 +168,9 @@ export class Leader {
         const found: Wire[] = [];
         const [command, isAnswer] = fence();
         return connection.ask([`pipe_log\n${ask[1]}\n${marker}\n`, command], (wire) => {
-          if (wire.history && wire.pipe === ask[1]) found.push(wire);
-          return isAnswer(wire) && found;
+          if (!wire.history || wire.pipe !== ask[1]) return isAnswer(wire) && found;
+          found.push(wire);
+          return MINE;
         });
       }
       case "count":
@@ -175,8 +180,7 @@ export class Leader {
       case "userData":
         return connection.ask([`user_data\n${marker}\n${ask[1]}`], (wire) => marked(wire) && wire.data.user_data);
       case "lastSeen": {
-        const event = `user_status_${ask[1]}`;
-        const take = (wire: Wire) => (wire.pipe === "_answer_user_status" && wire.event === event ? wire.data.data : undefined);
+        const take = (wire: Wire) => (wire.pipe === "_answer_user_status" ? wire.data.data : undefined);
         return connection.ask([`user_status\n${ask[1]}`], take);
       }
       case "raw":

@@ -1,4 +1,4 @@
-// Words of the browser protocol: addresses, names, positions, messages. Pure; see docs/javascript-protocol.md.
+// Words of the browser protocol: addresses, names, positions, messages. See docs/javascript-protocol.md.
 
 import type { Address, Message } from "./api.ts";
 
@@ -27,10 +27,9 @@ export interface Settings {
   uuid: string;
 }
 
-const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-
+/** Of `A-Z a-z 0-9 -`. */
 export function randomText(length: number): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(length)), (byte) => LETTERS[byte % 64]).join("");
+  return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(length)))).replace(/\W/g, "-").slice(0, length);
 }
 
 /** What the browser keeps by a name, as far as it lets this page keep anything; with a value that is kept from now on. */
@@ -49,9 +48,12 @@ export function ownId(): string {
   return kept && /^[\w-]{1,32}$/.test(kept) ? kept : stored(key, randomText(32))!;
 }
 
+/** Workers and programs have no page, and Node has no location at all. */
+export const isSecure = () => globalThis.location?.protocol === "https:";
+
 /** `host`, `ws://host` or `https://host/prefix/` to `https://host/prefix`. */
-export function baseOf(url: string, secure: boolean): string {
-  const full = /^\w+:\/\//.test(url) ? url.replace(/^ws/, "http") : `http${secure ? "s" : ""}://${url}`;
+export function baseOf(url: string): string {
+  const full = /^\w+:\/\//.test(url) ? url.replace(/^ws/, "http") : `http${isSecure() ? "s" : ""}://${url}`;
   return full.replace(/[?#].*$/, "").replace(/\/+(ws\/?)?$/, "");
 }
 
@@ -68,7 +70,13 @@ export function socketUrl({ base, fields }: Address): string {
   return `${base.replace(/^http/, "ws")}/ws/${fields.map((field) => field.join("=")).join("&")}`;
 }
 
-export const isPipe = (name: string) => /^[\w-]{2,64}$/.test(name);
+/** The names that only the server says something under; no page subscribes to them. */
+export const isServers = (pipe = "msg") => /^(sys$|msg$|_answer)/.test(pipe);
+
+export const isPipe = (name: string) => /^[\w-]{2,64}$/.test(name) && !isServers(name);
+
+/** Whether the server itself says this. An event alone proves nothing: whoever publishes chooses it. */
+export const isSys = (wire: Wire, event: string) => wire.pipe === "sys" && wire.event === event;
 
 /** Whether a position is behind another. They are decimal numbers that JavaScript would round. */
 export function isAfter(one: string, other: string): boolean {
@@ -83,10 +91,20 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** Begins or ends listening, where there is something to listen to. */
+export function listen(how: "addEventListener" | "removeEventListener", target: any, handlers: Record<string, unknown>) {
+  for (const name in handlers) target?.[how]?.(name, handlers[name]);
+}
+
+export const ended = (state: string | undefined) => new Error(`encke: the connection is ${state}`);
+
+/** What was published is a text; what the server says itself may be a value. */
+export const textOf = (data: any): string => (typeof data === "string" ? data : JSON.stringify(data));
+
 export function messageOf(wire: Wire): Message {
   const { pipe = "msg", event = "", data, user_id, message_send_time, position } = wire;
-  const text = typeof data === "string" ? data : JSON.stringify(data);
-  const parsed = typeof data === "string" ? parseJson(data) : data;
+  const text = textOf(data);
+  const parsed = parseJson(text);
   return {
     pipe,
     event,
@@ -106,6 +124,11 @@ export interface Subscribed {
   recovered?: boolean;
 }
 
+/** Where a pipe is after this word of the server. */
+export function reachedOf({ position, recovered }: Subscribed, last: string | null | undefined): string | null {
+  return recovered !== false && position && last && isAfter(last, position) ? last : position;
+}
+
 export function subscribedOf(wire: Wire): Subscribed | undefined {
-  return wire.pipe === "sys" && wire.event === "subscribed" ? wire.data : undefined;
+  return isSys(wire, "subscribed") ? wire.data : undefined;
 }

@@ -2,6 +2,9 @@
 
 import { parseJson, randomText, stored } from "./protocol.ts";
 
+/** This page: what it says to other tabs is not for the other buses in it. */
+const here = randomText(16);
+
 type Slot = (param: any, signal: string, fromOtherTab: boolean) => unknown;
 
 export class TabSignal {
@@ -47,7 +50,7 @@ export class TabSignal {
   emitAll(signal: string, param?: any) {
     this.emit(signal, param);
     this._listen();
-    this._channel?.postMessage([signal, param]);
+    this._channel?.postMessage([signal, param, here]);
   }
 
   /** Whether a signal has a slot for which `is` holds. */
@@ -90,8 +93,11 @@ export class TabSignal {
   }
 
   private _listen() {
-    if (this._channel || typeof BroadcastChannel !== "function") return;
-    this._channel = new BroadcastChannel(`tabSignal ${this._eventKey}`);
-    this._channel.onmessage = ({ data: [signal, param] }) => this.emit(signal, param, true);
+    try {
+      this._channel ??= new BroadcastChannel(`tabSignal ${this._eventKey}`);
+      this._channel.onmessage = ({ data: [signal, param, from] }) => from === here || this.emit(signal, param, true);
+    } catch {
+      // Not here: signals stay in this tab.
+    }
   }
 }

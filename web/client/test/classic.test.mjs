@@ -196,7 +196,7 @@ test("authorisation", withServer(async (server, browser) => {
   cometApi.stop();
   assert.equal(server.sockets.size, 0);
   assert.equal(cometApi.isConnected(), false);
-  cometApi.setRealUserKey("other");
+  assert.equal(cometApi.setRealUserKey("other"), true);
   assert.equal(cometApi.getRealUserKey(), "other");
 }));
 
@@ -232,7 +232,14 @@ test("addresses", withServer(async (server, browser) => {
   ]) assert.equal(url(options), start + rest);
   assert.match(url({ user_id: undefined, user_key: undefined }), /sesion=&myid=&/);
   assert.match(url({ user_id: undefined, user_key: undefined, CookieKyeName: "CometUserKey", CookieIdName: "CometUserid" }), /sesion=key5&myid=5&/);
-  assert.match(url({ user_id: "no number" }), /sesion=&myid=&/);
+  // One option that cannot be used keeps no other one away: the page stays in its tenant.
+  for (const [options, fields] of [
+    [{ user_id: "guest" }, "sesion=k&myid=&devid=3&v=4.10&uuid=u&"],
+    [{ user_id: -1 }, "sesion=k&myid=&devid=3&v=4.10&uuid=u&"],
+    [{ user_key: "with a blank" }, "sesion=&myid=5&devid=3&v=4.10&uuid=u&"],
+    [{ uuid: "a b" }, "sesion=k&myid=5&devid=3&v=4.10&uuid="],
+    [{ dev_id: "x" }, "sesion=k&myid=5&devid=0&v=4.10&uuid=u&"],
+  ]) assert.ok(url(options).includes(fields), url(options));
   const api = new global.cometServerApi();
   assert.deepEqual([api.isUseWss(), api.UseWss(false), api.isUseWss(), api.UseWebSocket(), api.UseWebSocket(true)], [true, false, false, true, true]);
 }));
@@ -247,6 +254,10 @@ test("helpers", withServer(async (server, browser) => {
   assert.match(cometApi.getCustomString(), /^[\w-]{10}$/);
   assert.equal(cometApi.Base64.decode(cometApi.Base64.encode("дом ✓")), "дом ✓");
   assert.equal(cometApi.Base64.encode("дом"), "0LTQvtC8");
+  // Nothing is too odd to be decoded, as in CppComet's library.
+  for (const [text, plain] of [["0LTQ\nvtC8", "дом"], ["YQ", "a"], ["YQ=", "a"], ["*YWI=?", "ab"], ["YWJjZ", "abc"], ["", ""], ["/w==", "\ufffd"]]) {
+    assert.equal(cometApi.Base64.decode(text), plain, text);
+  }
   assert.equal(cometApi.stripslashes("a\\'b\\\\c\\0"), "a'b\\c\0");
   cometApi.setLogLevel(2);
   assert.deepEqual([cometApi.getLogLevel(), browser.stored.get("comet_LogLevel")], [2, "2"]);
@@ -355,4 +366,110 @@ test("a state of all tabs holds while it is said again", withServer(async (serve
   assert.deepEqual(plain(other.getState("call")), { of: 7 });
   browser.tabs[0].crash();
   await until(() => other.getState("call") === false);
+}));
+
+test("several instances have nothing in common", withServer(async (server, browser) => {
+  const { global } = browser.openClassic();
+  const apis = [0, 1].map(() => new global.cometServerApi());
+  const seen = [[], []];
+  const told = [[], []];
+  for (const [index, api] of apis.entries()) {
+    api.subscription("aa", ({ data }) => seen[index].push(data));
+    api.onAuthSuccess(() => told[index].push("success"));
+    api.onAuthFalill(() => told[index].push("fail"));
+    api.subscription("#web_a", ({ data }) => seen[index].push(data.message));
+  }
+  apis[0].start({ node: "comet.test", dev_id: 1, user_id: 5, user_key: "key5" });
+  apis[1].start({ node: "comet.test", dev_id: 2 });
+  await until(() => told.every(({ length }) => length) && [...server.sockets].every(({ pipes }) => pipes.has("aa")));
+  assert.deepEqual(told, [["success"], ["fail"]]);
+  assert.deepEqual(apis.map((api) => api.isAuthorized()), [true, false]);
+  const [one] = server.sockets;
+  one.say({ data: "7", event: "x", pipe: "aa" });
+  apis[1].web_pipe_send("web_a", "say", 1);
+  await until(() => seen.every(({ length }) => length));
+  assert.deepEqual(plain(seen), [[7], ["1"]]);
+  // A signal to all tabs reaches the other tabs, and in its own tab one bus only.
+  const other = browser.openClassic();
+  const heard = [];
+  apis[0].tabSignal.setEventKey("key");
+  for (const [name, bus] of [["here", apis[0].tabSignal], ["beside", apis[1].tabSignal], ["there", other.global.tabSignal]]) {
+    bus.setEventKey("key");
+    bus.connect("call", () => heard.push(name));
+  }
+  apis[0].tabSignal.emitAll("call");
+  await until(() => heard.length === 2);
+  assert.deepEqual(heard, ["here", "there"]);
+  assert.equal(apis[1].unsubscriptionAll(), true);
+  one.say({ data: "8", event: "x", pipe: "aa" });
+  await until(() => seen[0].length === 2);
+}));
+
+test("a second start with other options connects with them", withServer(async (server, browser) => {
+  const { cometApi, seen, note, pipes } = page(browser, { node: "comet.test", dev_id: 1 });
+  cometApi.subscription("aa", note);
+  await until(() => pipes().length);
+  cometApi.start({ node: "comet.test", dev_id: 1 });
+  cometApi.start();
+  assert.equal(server.urls.length, 1);
+  let started = 0;
+  cometApi.start({ dev_id: 2, user_id: 5, user_key: "key5" }, () => (started += 1));
+  await until(() => server.urls.length === 2 && cometApi.isAuthorized() && pipes().length && started);
+  assert.match(server.urls[1], /sesion=key5&myid=5&devid=2&/);
+  assert.equal(server.sockets.size, 1);
+  server.publish("aa", "x", "1");
+  await until(() => seen.length === 1);
+}));
+
+for (const [what, block] of [["where WebSocket is blocked", (server) => (server.blocked = true)], ["when WebSocket is not wanted", (_, { cometApi }) => cometApi.UseWebSocket(false)]]) {
+  test(`long polling ${what}`, withServer(async (server, browser) => {
+    const options = { node: "comet.test", dev_id: 1 };
+    const tab = page(browser, options, false);
+    block(server, tab);
+    tab.cometApi.subscription("aa", tab.note);
+    tab.cometApi.subscription("#web_a", tab.note);
+    tab.cometApi.start(options);
+    await until(() => [...server.sockets].some(({ id, pipes }) => id && pipes.has("aa")));
+    assert.deepEqual(tab.imported, ["http://comet.test/encke-http.js"]);
+    server.publish("aa", "x", "1");
+    tab.cometApi.web_pipe_send("web_a", "say", 2);
+    await until(() => tab.seen.length === 2);
+    assert.deepEqual(plain(tab.seen.map(({ data }) => data.message ?? data)).sort(), ["2", 1].sort());
+    assert.equal(tab.cometApi.isConnected(), true);
+    if (server.blocked) return;
+    assert.equal(tab.cometApi.UseWebSocket(true), true);
+    await until(() => [...server.sockets].some(({ id }) => !id));
+  }));
+}
+
+test("a copy of the script alone takes its other part from the server", withServer(async (server, browser) => {
+  server.blocked = true;
+  browser.missing = (name) => name === "http://comet.test/encke-http.js";
+  const tab = page(browser, { node: "https://other.test", dev_id: 1 });
+  await until(() => tab.cometApi.isAuthorized() === false);
+  assert.deepEqual(tab.imported, ["http://comet.test/encke-http.js", "https://other.test/encke-http.js"]);
+}));
+
+test("what a stranger publishes keeps nothing away in another pipe", withServer(async (server, browser) => {
+  const { cometApi, seen, note, pipes } = page(browser);
+  cometApi.subscription("web_a\nnews", note);
+  await until(() => pipes().length === 2);
+  server.publish("web_a", "x", '{"_cometApi_uuid":"jsapi1","t":1}', { user: 0 });
+  server.publish("web_a", "x", '{"_cometApi_uuid":"jsapi1","t":2}', { user: 0 });
+  server.publish("news", "x", '{"_cometApi_uuid":"jsapi1","t":3}');
+  server.publish("web_a", "serverInfo", '{"authorized":true}', { user: 0 });
+  await until(() => seen.length === 3);
+  assert.deepEqual(plain(seen.map(({ data }) => data.t ?? data.authorized)), [1, 3, true]);
+  assert.equal(cometApi.isAuthorized(), false);
+}));
+
+test("a frame without an origin", withServer(async (server, browser) => {
+  const tab = browser.openClassic({ locks: "refuse" });
+  const { cometApi, document, tabSignal } = tab.global;
+  Object.defineProperty(document, "cookie", { get: () => { throw new Error("The document is sandboxed"); } });
+  tab.global.BroadcastChannel = class { constructor() { throw new Error("denied"); } };
+  tabSignal.connect("call", () => {});
+  cometApi.start({ node: "comet.test", CookieIdName: "CometUserid" });
+  await until(() => cometApi.isAuthorized() === false);
+  assert.equal(cometApi.isMaster(), true);
 }));

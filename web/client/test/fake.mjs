@@ -1,18 +1,24 @@
 // A browser and a server as far as the built library sees them: tabs with globals of their own, locks, sockets in memory,
-// pipes with histories. Time in tabs runs ten times as fast.
+// pipes with histories. In tabs time is the clock's.
 
 import { readFileSync } from "node:fs";
 import vm from "node:vm";
+import { FastClock } from "./clock.mjs";
 
-const FASTER = 10;
 const dist = new URL("../dist/", import.meta.url);
 export const built = (name) => readFileSync(new URL(name, dist), "utf8");
 
-/** Both files as plain scripts; the exports of the module become the global `encke`. */
-const classic = built("CometServerApi.js");
-const modern = built("encke.js")
-  .replace(/import\.meta\.url/g, '"http://comet.test/encke.js"')
-  .replace(/export\s*\{([^}]*)\}/, (_, list) => `globalThis.encke={${list.split(",").map((one) => one.split(" as ").reverse().join(":"))}}`);
+/** The files as plain scripts: exports become a global, and other files come from the tab. */
+function plain(name, exported) {
+  const text = built(name)
+    .replace(/import\.meta\.url/g, '"http://comet.test/encke.js"')
+    .replace(/\bimport\(/g, "globalThis.importFile(")
+    .replace(/export\s*\{([^}]*)\}/, (_, list) => `globalThis.${exported}={${list.split(",").map((one) => one.split(" as ").reverse().join(":"))}}`);
+  return `(() => {${text}})();`;
+}
+const classic = plain("CometServerApi.js");
+const modern = plain("encke.js", "encke");
+const http = plain("encke-http.js", "enckeHttp");
 
 export async function until(condition, what = condition.toString()) {
   const end = Date.now() + 60_000;
@@ -24,20 +30,33 @@ export async function until(condition, what = condition.toString()) {
   }
 }
 
+/** A connection that nobody polls ends. */
+const POLL_MS = 60_000;
+
 export const pause = (ms) => new Promise((next) => setTimeout(next, ms));
 
 /** The server: what docs/javascript-protocol.md says, in small. */
 export class Server {
   up = true;
+  /** No WebSocket gets through. */
+  blocked = false;
   sockets = new Set();
   /** All addresses that were asked for. */
   urls = [];
+  /** All requests by plain HTTP. */
+  requests = [];
   /** All commands that came. */
   commands = [];
   pipes = new Map();
   users = new Map([["5", "key5"]]);
   last = 9_999_999_999_999_990n;
   refused = undefined;
+  /** Whether an answer to a command is lost. */
+  loses = () => false;
+
+  constructor(clock = new FastClock()) {
+    this.clock = clock;
+  }
 
   keep(pipe, length = 1000) {
     this.pipes.set(pipe, { length, kept: [], isCut: false });
@@ -57,10 +76,16 @@ export class Server {
     return receivers.length;
   }
 
+  /** A personal message to whoever is here. */
+  tell(event, data) {
+    for (const socket of this.sockets) socket.say({ data, event, pipe: "msg" });
+  }
+
   take(socket, text) {
     this.commands.push(text);
     const [command, ...lines] = text.split("\n");
-    const sys = (event, data) => socket.say({ data, event, message_send_time: 1700000000, pipe: "sys" });
+    const answer = (wire) => this.loses(text, wire) || socket.say(wire);
+    const sys = (event, data) => answer({ data, event, message_send_time: 1700000000, pipe: "sys" });
     if (command === "subscription2") {
       const wanted = new Map(lines.filter(Boolean).map((line) => line.split(" ")));
       for (const pipe of socket.pipes) if (!wanted.has(pipe)) socket.pipes.delete(pipe);
@@ -88,19 +113,21 @@ export class Server {
         return sys("error", { error: "This is for authorised users only", number_messages: -1 });
       }
       const number_messages = this.publish(name, event, message, socket);
-      socket.say({ data: { message, number_messages }, event: "answer", pipe: `_answer_to_${name}` });
+      answer({ data: { message, number_messages }, event: "answer", pipe: `_answer_to_${name}` });
     } else if (command === "pipe_count") {
       const user_in_pipe = [...this.sockets].filter((one) => one.pipes.has(lines[0])).length;
-      socket.say({ data: { user_in_pipe }, event: "user_in_pipe", marker: lines[1], pipe: "_answer_pipe_count" });
+      answer({ data: { user_in_pipe }, event: "user_in_pipe", marker: lines[1], pipe: "_answer_pipe_count" });
     } else if (command === "pipe_log") {
-      for (const wire of this.pipes.get(lines[0])?.kept ?? []) socket.say({ ...wire, fromQueue: true, history: true });
+      for (const wire of this.pipes.get(lines[0])?.kept ?? []) answer({ ...wire, fromQueue: true, history: true });
     } else if (command === "track_pipe_users") {
       const data = [...this.sockets].filter((one) => one.pipes.has(lines[0])).map(({ user, uuid }) => ({ user_id: user, uuid }));
-      socket.say({ data, event: "answer", marker: lines[1], pipe: "_answer" });
+      answer({ data, event: "answer", marker: lines[1], pipe: "_answer" });
     } else if (command === "user_data") {
-      socket.say({ data: { user_data: `{"of":${lines[1]}}`, user_id: +lines[1] }, event: "answer", marker: lines[0], pipe: "_answer" });
+      answer({ data: { user_data: `{"of":${lines[1]}}`, user_id: +lines[1] }, event: "answer", marker: lines[0], pipe: "_answer" });
     } else if (command === "user_status") {
-      socket.say({ data: { data: -1, last_online_time: -1 }, event: `user_status_${lines[0]}`, pipe: "_answer_user_status" });
+      // Leading digits are the user.
+      const user = parseInt(lines[0], 10) || 0;
+      answer({ data: { data: -1, last_online_time: -1 }, event: `user_status_${user}`, pipe: "_answer_user_status" });
     } else if (command !== "statistics") {
       throw new Error(`unknown command ${text}`);
     }
@@ -111,37 +138,44 @@ export class Server {
     for (const socket of [...this.sockets]) socket.end(code, clean);
   }
 
-  socketClass() {
+  greet(socket, key) {
+    this.sockets.add(socket);
+    if (this.refused) return socket.say(this.refused);
+    socket.say({ authorized: !!socket.user, data: socket.user ? key : "", event: "serverInfo", message_send_time: 1700000000, pipe: "sys", server: "fake" });
+  }
+
+  /** The sockets of a tab; `enter` lets work into it, in the order in which it was given. */
+  socketClass(enter, isGone = () => false) {
     const server = this;
+    const { clock } = server;
     return class WebSocket {
       pipes = new Set();
       isOpen = false;
+      #order = inOrder(clock);
+      #up = inOrder(clock);
 
       constructor(url) {
         server.urls.push(url);
         const fields = Object.fromEntries(url.split("/ws/")[1].split("&").map((field) => field.split("=")));
         this.uuid = fields.uuid;
         this.user = fields.sesion && server.users.get(fields.myid) === fields.sesion ? +fields.myid : 0;
-        setTimeout(() => {
-          if (this.isOver) return;
-          if (!server.up) return this.onclose?.({ code: 1006, wasClean: false });
-          server.sockets.add(this);
+        clock.later(() => {
+          if (this.isOver || isGone()) return;
+          if (!server.up || server.blocked) return this.end(1006, false);
           this.isOpen = true;
-          this.onopen?.();
-          if (server.refused) return this.say(server.refused);
-          const data = this.user ? fields.sesion : "";
-          this.say({ authorized: !!this.user, data, event: "serverInfo", message_send_time: 1700000000, pipe: "sys", server: "fake" });
-        }, 2);
+          this.#order(() => enter("socket", () => this.isOver || this.onopen?.()));
+          server.greet(this, fields.sesion);
+        }, 20);
       }
 
       say(wire) {
         const data = JSON.stringify(wire);
-        setImmediate(() => this.isOver || this.onmessage?.({ data }));
+        this.#order(() => enter("socket", () => this.isOver || this.onmessage?.({ data })));
       }
 
       send(text) {
         if (!this.isOpen) throw new Error("not open");
-        setImmediate(() => server.sockets.has(this) && server.take(this, text));
+        this.#up(() => server.sockets.has(this) && server.take(this, text));
       }
 
       close() {
@@ -151,128 +185,278 @@ export class Server {
 
       end(code, wasClean) {
         server.sockets.delete(this);
-        setImmediate(() => this.isOver || ((this.isOver = true), this.onclose?.({ code, wasClean })));
+        this.#order(() => enter("socket", () => this.isOver || ((this.isOver = true), this.onclose?.({ code, wasClean }))));
       }
     };
   }
+
+  /** Long polling, and whatever else is asked by plain HTTP. */
+  async fetch(text, { method = "GET", body, signal } = {}) {
+    const { clock } = this;
+    const url = new URL(text);
+    const fields = Object.fromEntries(url.searchParams);
+    this.requests.push(`${url.pathname}${url.search}`);
+    await new Promise((done) => clock.soon(done));
+    if (!this.up) throw new Error("no server");
+    const answer = (value, ok = true) => ({ ok, status: ok ? 200 : 410, json: async () => value });
+    if (url.pathname === "/poll/sign") {
+      const user = fields.sesion && this.users.get(fields.myid) === fields.sesion ? +fields.myid : 0;
+      const id = `poll${this.requests.length}`;
+      const poll = { id, user, uuid: fields.uuid, pipes: new Set(), said: [], first: 0, wake: () => {} };
+      poll.say = (wire) => (poll.said.push(JSON.parse(JSON.stringify(wire))), poll.wake());
+      poll.end = () => (this.sockets.delete(poll), poll.wake());
+      poll.isAsked = () => (clock.cancel(poll.timer), (poll.timer = clock.later(poll.end, POLL_MS)));
+      poll.isAsked();
+      this.greet(poll, fields.sesion);
+      return answer({ id, seq: 0 });
+    }
+    if (!url.pathname.startsWith("/poll")) return answer({});
+    const poll = [...this.sockets].find(({ id }) => id === fields.id);
+    if (!poll) return answer([], false);
+    poll.isAsked();
+    if (method === "POST") {
+      this.take(poll, `web_pipe2\n${fields.pipe}\n${fields.event}\n*\n${body}`);
+      return answer([]);
+    }
+    if (fields.pipes !== undefined) {
+      const last = new Map((fields.last ?? "").split(",").filter(Boolean).map((one) => one.split(":")));
+      const lines = fields.pipes.split(",").filter(Boolean).map((pipe) => (last.has(pipe) ? `${pipe} ${last.get(pipe)}` : pipe));
+      this.take(poll, `subscription2\n${lines.join("\n")}`);
+    }
+    const seq = Number(fields.seq);
+    poll.said.splice(0, seq - poll.first);
+    poll.first = seq;
+    if (!poll.said.length) {
+      await new Promise((done, fail) => {
+        poll.wake = done;
+        const timer = clock.later(done, 30_000);
+        signal?.addEventListener("abort", () => (clock.cancel(timer), fail(new Error("aborted"))));
+      });
+    }
+    return this.sockets.has(poll) ? answer([...poll.said]) : answer([], false);
+  }
+}
+
+/** Lets work happen in a moment, each after the one before. */
+function inOrder(clock) {
+  const waiting = [];
+  return (work) => {
+    waiting.push(work);
+    clock.soon(() => waiting.shift()());
+  };
+}
+
+class Abort extends Error {
+  name = "AbortError";
 }
 
 /** What the tabs of one browser share. */
 export class Browser {
   constructor(server) {
     this.server = server;
+    this.clock = server.clock;
     this.stored = new Map();
+    /** By name: who holds it, and who waits. */
     this.locks = new Map();
     this.channels = new Set();
     this.tabs = [];
+    /** Files that cannot be had. */
+    this.missing = () => false;
   }
 
-  /** `https`: with locks and channels, as pages that may share have them. */
-  open({ https = true, online = true, script } = {}) {
+  /** Gives a lock to whoever waits first. */
+  grant(name) {
+    const lock = this.locks.get(name);
+    const [next] = lock.waiting;
+    if (lock.held || !next) return;
+    lock.held = lock.waiting.shift();
+    this.work(name, lock.held);
+  }
+
+  work(name, entry) {
+    entry.enter("lock", () => {
+      Promise.resolve(entry.work({ name })).then((value) => {
+        this.release(name, entry);
+        entry.done(value);
+      }, entry.fail);
+    });
+  }
+
+  release(name, entry) {
+    const lock = this.locks.get(name);
+    if (lock.held === entry) lock.held = undefined;
+    lock.waiting = lock.waiting.filter((one) => one !== entry);
+    this.grant(name);
+  }
+
+  requestLock(tab, name, options, work) {
+    return new Promise((done, fail) => {
+      const entry = { tab, work, done, fail, enter: tab.enter };
+      if (!this.locks.has(name)) this.locks.set(name, { held: undefined, waiting: [] });
+      const lock = this.locks.get(name);
+      options.signal?.addEventListener("abort", () => {
+        if (!lock.waiting.includes(entry)) return;
+        this.release(name, entry);
+        fail(new Abort("given up"));
+      });
+      if (options.signal?.aborted) return fail(new Abort("given up"));
+      if (options.steal && lock.held) {
+        const robbed = lock.held;
+        robbed.enter("lock", () => robbed.fail(new Abort("stolen")));
+        lock.held = undefined;
+      }
+      if (options.steal) lock.waiting.unshift(entry);
+      else lock.waiting.push(entry);
+      this.clock.soon(() => this.grant(name));
+    });
+  }
+
+  /**
+   * `https`: with locks and channels, as pages that may share have them. `locks: "refuse"` is a frame without an origin.
+   * `page: false` is a worker, or a program: no document, and no events of a window.
+   */
+  open({ https = true, online = true, script, locks = "work", page = true, socket = true, location = { protocol: https ? "https:" : "http:", host: "page.test" } } = {}) {
     const browser = this;
-    const listeners = new Map();
+    const { clock } = this;
+    const listeners = [];
     const timers = new Set();
     const errors = [];
-    const held = new Set();
+    const channels = new Set();
+    /** What happened while the tab stood still, by where it came from. */
+    const backlog = new Map();
     let isGone = false;
+    let isStill = false;
+    let isWaking = false;
+    const enter = (source, work) => {
+      if (isGone) return;
+      if (!isStill) return void work();
+      if (!backlog.has(source)) backlog.set(source, []);
+      backlog.get(source).push(work);
+    };
+    const tab = { errors, enter, imported: [] };
     const on = {
-      addEventListener: (name, listener) => listeners.set(listener, name),
-      removeEventListener: (name, listener) => listeners.delete(listener),
+      addEventListener: (name, listener) => listeners.push([name, listener]),
+      removeEventListener(name, listener) {
+        const place = listeners.findIndex(([one, other]) => one === name && other === listener);
+        if (place >= 0) listeners.splice(place, 1);
+      },
     };
-    const grant = (name) => {
-      const queue = browser.locks.get(name) ?? [];
-      const [first] = queue;
-      if (!first || first.isGranted) return;
-      first.isGranted = true;
-      setImmediate(() => Promise.resolve(first.work()).finally(() => free(name, first)));
-    };
-    const free = (name, entry) => {
-      const queue = browser.locks.get(name) ?? [];
-      const place = queue.indexOf(entry);
-      if (place >= 0) queue.splice(place, 1);
-      grant(name);
-    };
-    const locks = {
+    const lockManager = {
       request(name, options, work = options) {
-        const entry = { work, name };
-        held.add(entry);
-        if (!browser.locks.has(name)) browser.locks.set(name, []);
-        browser.locks.get(name).push(entry);
-        options?.signal?.addEventListener("abort", () => entry.isGranted || free(name, entry));
-        grant(name);
-        return Promise.resolve();
+        const refused = locks === "refuse" && new Error("Access to the Locks API is denied in this context.");
+        return refused ? Promise.reject(refused) : browser.requestLock(tab, name, work === options ? {} : options, work);
       },
     };
     class BroadcastChannel {
+      #order = inOrder(clock);
       constructor(name) {
         this.name = name;
         browser.channels.add(this);
-        held.add(this);
+        channels.add(this);
       }
       postMessage(message) {
         // A tab that crashed in this test may still have an answer under way.
         if (!browser.channels.has(this)) return;
         const text = JSON.stringify(message, (_, value) => (value === undefined ? "\0" : value));
-        for (const other of [...browser.channels]) {
-          if (other === this || other.name !== this.name) continue;
-          const data = revive(JSON.parse(text));
-          setImmediate(() => browser.channels.has(other) && other.onmessage?.({ data }));
-        }
+        for (const other of [...browser.channels]) if (other !== this && other.name === this.name) other.hear(text);
+      }
+      hear(text) {
+        const data = revive(JSON.parse(text));
+        this.#order(() => enter("channel", () => browser.channels.has(this) && this.onmessage?.({ data })));
       }
       close() {
         browser.channels.delete(this);
       }
     }
-    const timed = (set, clear) => [
-      (work, ms = 0) => {
-        if (isGone) return undefined;
-        const timer = set(work, ms / FASTER);
-        timers.add(timer);
-        return timer;
-      },
-      (timer) => clear(timer),
-    ];
-    const [later, cancel] = timed(setTimeout, clearTimeout);
-    const [every, never] = timed(setInterval, clearInterval);
+    const later = (work, ms) => {
+      if (isGone) return undefined;
+      const timer = clock.later(() => (timers.delete(timer), enter("timer", () => timer.isOff || work())), ms);
+      timers.add(timer);
+      return timer;
+    };
+    const cancel = (timer) => {
+      if (!timer) return;
+      timer.isOff = true;
+      timers.delete(timer);
+      clock.cancel(timer);
+    };
+    const every = (work, ms) => {
+      const handle = {};
+      const again = () => (handle.timer = later(() => (again(), work()), ms));
+      again();
+      return handle;
+    };
+    const never = (handle) => handle && cancel(handle.timer);
     const global = {
-      ...on,
-      document: { ...on, hidden: false, cookie: "CometUserKey=key5; CometUserid=5", currentScript: { src: "http://comet.test/CometServerApi.js" } },
-      location: { protocol: https ? "https:" : "http:", host: "page.test" },
-      navigator: { onLine: online, locks: https ? locks : undefined },
-      localStorage: { getItem: (key) => browser.stored.get(key) ?? null, setItem: (key, value) => browser.stored.set(key, String(value)) },
+      ...(page ? on : {}),
+      document: page ? { ...on, hidden: false, cookie: "CometUserKey=key5; CometUserid=5", currentScript: { src: script === undefined ? undefined : "http://comet.test/CometServerApi.js" } } : undefined,
+      location,
+      navigator: { onLine: online, locks: https ? lockManager : undefined },
+      localStorage: page && { getItem: (key) => browser.stored.get(key) ?? null, setItem: (key, value) => browser.stored.set(key, String(value)) },
       console: { log: () => {}, error: (...words) => errors.push(words.join(" ")) },
-      WebSocket: browser.server.socketClass(),
+      WebSocket: socket ? browser.server.socketClass(enter, () => isGone) : undefined,
       EventSource: browser.events,
-      fetch: () => (browser.server.up ? Promise.resolve({}) : Promise.reject(new Error("no server"))),
+      URL,
+      URLSearchParams,
+      fetch: (...asked) => new Promise((done, fail) => browser.server.fetch(...asked).then((it) => enter("http", () => done(it)), (it) => enter("http", () => fail(it)))),
+      importFile: async (name) => {
+        tab.imported.push(name);
+        if (browser.missing(name)) throw new TypeError(`Failed to fetch dynamically imported module: ${name}`);
+        vm.runInContext(http, global);
+        return global.enckeHttp;
+      },
       BroadcastChannel: https ? BroadcastChannel : undefined,
       setTimeout: later,
       clearTimeout: cancel,
       setInterval: every,
       clearInterval: never,
-      crypto: globalThis.crypto,
+      crypto: { getRandomValues: (bytes) => bytes.map((_, place) => (bytes[place] = Math.floor(clock.random() * 256))) },
       AbortController,
       TextEncoder,
       TextDecoder,
       btoa,
       atob,
+      clock: { now: clock.now, random: clock.random },
     };
     vm.createContext(global);
-    vm.runInContext(script ?? `${modern};`, global);
-    const fire = (name, event = {}) => [...listeners].filter(([, one]) => one === name).forEach(([listener]) => listener(event));
-    const tab = {
+    vm.runInContext("Date.now = clock.now; Math.random = clock.random;", global);
+    vm.runInContext(script ?? modern, global);
+    const fire = (name, event = {}) => listeners.filter(([one]) => one === name).forEach(([, listener]) => listener(event));
+    Object.assign(tab, {
       global,
-      errors,
       encke: global.encke,
       fire,
+      isStill: () => isStill,
+      /** Nothing happens in the tab any more, and nothing is lost: a dialog, a long loop, a page that is frozen. */
+      stand() {
+        isStill = true;
+        isWaking = false;
+      },
+      /** What happened meanwhile happens now: of one source in its order, of several in any. */
+      goOn() {
+        if (!isStill || isWaking) return;
+        // What is new comes behind, so the tab counts as standing until all is done.
+        isWaking = true;
+        const next = () => {
+          const waiting = [...backlog].filter(([, works]) => works.length);
+          if (isGone || !isWaking) return;
+          if (!waiting.length) return void (isStill = isWaking = false);
+          const [, works] = waiting[Math.floor(clock.random() * waiting.length)];
+          works.shift()();
+          clock.later(next);
+        };
+        next();
+      },
       /** The tab goes without a word, as after a crash. */
       crash() {
         isGone = true;
-        for (const timer of timers) clearTimeout(timer), clearInterval(timer);
-        for (const one of held) one instanceof BroadcastChannel ? one.close() : free(one.name, one);
-        for (const socket of [...browser.server.sockets]) if (socket instanceof global.WebSocket) socket.close();
+        for (const timer of timers) clock.cancel(timer);
+        for (const one of channels) one.close();
+        for (const socket of [...browser.server.sockets]) if (global.WebSocket && socket instanceof global.WebSocket) socket.close();
+        for (const [name, lock] of browser.locks) for (const entry of [lock.held, ...lock.waiting]) if (entry?.tab === tab) browser.release(name, entry);
         browser.tabs.splice(browser.tabs.indexOf(tab), 1);
       },
-    };
+    });
     this.tabs.push(tab);
     return tab;
   }
