@@ -56,7 +56,7 @@ test("two browsers chat, and a backend in PHP joins in", withWorld(async (world)
   await world.server.shell(await ada.locator("#backend").textContent());
   await boris.getByText("Hello from MySQL", { exact: true }).waitFor();
   await world.server.shell(await ada.locator("#keep").textContent());
-  assert.equal((await world.server.query("SELECT length FROM pipes_settings WHERE name = 'web_demo'"))[0].length, "100");
+  assert.equal(Number((await world.server.query("SELECT length FROM pipes_settings WHERE name = 'web_demo'"))[0].length), 100);
   // A text that is no JSON is a message as well.
   await world.server.query("INSERT INTO pipes_messages (name, event, message) VALUES ('web_demo', 'newMessage', 'plain')");
   await ada.getByText("plain", { exact: true }).waitFor();
