@@ -649,6 +649,9 @@ pub enum PipeError {
     NotStored,
 }
 
+/// Most seconds by which the clocks of whoever signs tokens may differ from this one.
+pub const TOKEN_LEEWAY_S_MAX: u32 = 3600;
+
 /// What the tokens of a tenant are signed with. Never what a token says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenAlgorithm {

@@ -3,7 +3,7 @@
 
 use super::key::{Field, Key};
 use super::{AuthPlugin, CometQlByHttp, Durability, LogLevel, SendEngine, StringEscapes, Tls};
-use crate::model::{RealIpHeader, TokenAlgorithm};
+use crate::model::{RealIpHeader, TOKEN_LEEWAY_S_MAX, TokenAlgorithm};
 use std::path::PathBuf;
 
 /// Sections in the order of the sample file, each with what it is about.
@@ -918,7 +918,7 @@ pub const KEYS: &[Key] = &[
         section: "jwt",
         name: "secret",
         shipped: false,
-        doc: "Secret of HS256, the same for all tenants: whoever knows it can sign for each. Without it the secret of a tenant is the password of [main], followed by the tenant's number (as in CppComet).",
+        doc: "Secret of HS256, the same for all tenants: whoever knows it can sign for each. A token must name its tenant, by the number dev or a number in aud; one that names none is good in tenant 0 only. Without it the secret of a tenant is the password of [main], followed by the tenant's number (as in CppComet).",
         without_effect: None,
         field: Field::Text {
             bytes_max: 1024,
@@ -931,7 +931,7 @@ pub const KEYS: &[Key] = &[
         section: "jwt",
         name: "public_key",
         shipped: false,
-        doc: "File with the public key in PEM, for RS256, ES256 and EdDSA, relative to the working directory. Browsers can show tokens of 600 bytes, so RSA keys have 3,072 bits at most.",
+        doc: "File with the public key in PEM, for RS256, ES256 and EdDSA, relative to the working directory. A token must name its tenant, as with secret. Browsers can show tokens of 600 bytes, so RSA keys have 3,072 bits at most.",
         without_effect: None,
         field: Field::Text {
             bytes_max: 4096,
@@ -948,7 +948,7 @@ pub const KEYS: &[Key] = &[
         without_effect: None,
         field: Field::Number {
             min: 0,
-            max: 3600,
+            max: TOKEN_LEEWAY_S_MAX as u64,
             get: |config| u64::from(config.jwt.leeway_s),
             set: |config, value| config.jwt.leeway_s = value as u32,
         },

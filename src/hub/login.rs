@@ -7,7 +7,7 @@ use ahash::RandomState;
 use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UnixTime, UserId};
 use crate::storage::Read;
 
-use super::{Credentials, EndedUsers, Hub, Output, RingMessage, Waiting};
+use super::{Credentials, EndedUsers, Hub, Output, RingMessage, TokenProof, Waiting, signed_part};
 
 /// A login that storage has yet to confirm.
 #[derive(Debug)]
@@ -91,13 +91,16 @@ impl Hub {
             self.answer(conn, Answer::ServerInfo { authorised: false, key: "".into() });
             return;
         }
-        let token = self.config.tokens.verify(dev, user, &key, now.unix);
+        let token = match self.config.tokens.verify(dev, user, &key, now.unix) {
+            TokenProof::Good(expires) => Some(expires),
+            TokenProof::Signed | TokenProof::Nothing => None,
+        };
         self.check_login(Login { conn, user, key, token, outdated: false });
     }
 
     pub(super) fn check_login(&mut self, login: Login) {
         let Some(dev) = self.conns.get(login.conn).map(|entry| entry.dev) else { return };
-        let token = login.token.map(|_| login.key.clone());
+        let token = login.token.map(|_| signed_part(&login.key).into());
         let user = login.user;
         let conn = login.conn;
         let ticket = self.wait(conn, Waiting::Login(Login { outdated: false, ..login }));
@@ -150,7 +153,7 @@ impl Hub {
         let reason = CloseReason::TokenRevoked;
         let hash = self.token_hash(dev, token);
         self.outputs.extend(self.tokens.with(hash).map(|conn| Output::Close { conn, reason }));
-        self.outdate(dev, |login| login.token.is_some() && *login.key == *token);
+        self.outdate(dev, |login| login.token.is_some() && signed_part(&login.key) == signed_part(token));
     }
 
     /// Closes the connections whose token is not valid any longer.
@@ -180,8 +183,9 @@ impl Hub {
         format!("{:016x}{:016x}", half(0), half(1)).into()
     }
 
+    /// The same for every signature of one token.
     fn token_hash(&self, dev: DevId, token: &str) -> u64 {
-        self.config.placement.hasher().hash_one((dev, token))
+        self.config.placement.hasher().hash_one((dev, signed_part(token)))
     }
 }
 

@@ -82,7 +82,7 @@ pub use ring::{
     InterestId, LengthChange, Level, Member, Outcome as PollOutcome, Poll, Polled, Question, Recover, Recovered,
     Refusal, Replies, RingMessage, Send, SetLength, StatementId, Wish,
 };
-pub use token::{NoPublicKey, TokenKey, TokenKeys, claimed_expiry};
+pub use token::{NoPublicKey, TokenKey, TokenKeys, TokenProof, revoked_until, signed_part};
 use users::Users;
 use watch::Watch;
 pub use watch::{TOP_MAX, Top, Tops};

@@ -295,7 +295,8 @@ impl Net {
             )),
             Request::Read { read: Read::Login { user, token, .. }, .. } => Ok(Outcome::Login {
                 hash: self.hashes.get(&user.get()).map(|hash| (*hash).into()),
-                revoked: token.is_some_and(|token| self.revoked.contains(&token)),
+                revoked: token
+                    .is_some_and(|signed| self.revoked.iter().any(|token| token.starts_with(&format!("{signed}.")))),
             }),
             Request::Read { read: Read::Queue { .. }, .. } if self.queue_fails => {
                 Err(crate::storage::StorageError::Overloaded)

@@ -32,7 +32,8 @@ pub enum Read {
     UserData { dev: DevId, users: Vec<UserId> },
     /// [`Outcome::Times`].
     LastSeen { dev: DevId, users: Vec<UserId> },
-    /// What a login needs: [`Outcome::Login`].
+    /// What a login needs: [`Outcome::Login`]. Of a token it is what is signed, which is all before its last dot: revoked
+    /// is every token that begins so, whatever signature the row has.
     Login { dev: DevId, user: UserId, token: Option<Box<str>> },
     /// The personal messages that wait for a user, oldest first, from behind a place on: [`Outcome::Messages`].
     Queue { dev: DevId, user: UserId, after: Option<Place>, page: Page },

@@ -1,8 +1,10 @@
 //! Tokens that are signed with a key of their own, from `comet.ini` to `serverInfo`.
 
 use crate::server::{Folder, Server, Setup};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 
 #[test]
@@ -24,7 +26,8 @@ fn keys_of_the_server_and_of_a_tenant() {
     let rsa = EncodingKey::from_rsa_pem(rsa.serialize_pem().as_bytes()).unwrap();
     let classic = |dev: u32| EncodingKey::from_secret(format!("{password}{dev}").as_bytes());
     let opens = |dev, algorithm, key: &EncodingKey| {
-        let token = encode(&Header::new(algorithm), &json!({ "user_id": 5, "exp": 4_000_000_000_u64 }), key).unwrap();
+        let claims = json!({ "user_id": 5, "exp": 4_000_000_000_u64, "dev": dev });
+        let token = encode(&Header::new(algorithm), &claims, key).unwrap();
         let (_, first) = server.browser_with_key(dev, "5", &token);
         first["authorized"] == true
     };
@@ -33,6 +36,60 @@ fn keys_of_the_server_and_of_a_tenant() {
     assert!(!opens(2, Algorithm::EdDSA, &ed), "the tenant has its own key");
     assert!(!opens(1, Algorithm::RS256, &rsa), "another tenant's key");
     assert!(!opens(1, Algorithm::HS256, &classic(1)) && !opens(2, Algorithm::HS256, &classic(2)));
+}
+
+/// One key of all tenants, and a token that says of which it is; or does not, as those of servers with one tenant.
+#[test]
+fn a_shared_key_opens_no_tenant_but_the_one_that_is_named() {
+    let server = Server::start(&Setup { shards: 1, password: None, more: "[jwt]\nsecret = 0123456789abcdef\n".into() });
+    let opens = |dev, more: Value| {
+        let mut claims = json!({ "user_id": 5, "exp": 4_000_000_000_u64 });
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(b"0123456789abcdef")).unwrap();
+        server.browser_with_key(dev, "5", &token).1["authorized"] == true
+    };
+    for (more, home) in [(json!({}), 0), (json!({ "dev": 7 }), 7), (json!({ "aud": ["site", "3"] }), 3)] {
+        for dev in [0, 3, 7] {
+            assert_eq!(opens(dev, more.clone()), dev == home, "{more} in {dev}");
+        }
+    }
+}
+
+/// Everybody can make a second good signature of a token with ES256 out of the first one.
+#[test]
+fn a_revoked_token_is_revoked_whatever_its_signature() {
+    let folder = Folder::new();
+    let pair = pair(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let file = folder.file("ec.pem", &pair.public_key_pem());
+    let more = format!("[jwt]\nalgorithm = ES256\npublic_key = {}\n", file.display());
+    let server = Server::start(&Setup { shards: 2, password: None, more });
+    let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
+    let claims = json!({ "user_id": 5, "exp": 4_000_000_000_u64, "dev": 0 });
+    let token = encode(&Header::new(Algorithm::ES256), &claims, &key).unwrap();
+    let twin = twin(&token);
+    let (mut first, told) = server.browser_with_key(0, "5", &token);
+    let (mut second, told_twin) = server.browser_with_key(0, "5", &twin);
+    assert!(told["authorized"] == true && told_twin["authorized"] == true && token != twin);
+    server.backend().execute(&format!("INSERT INTO revoked_tokens (token) VALUES ('{token}')")).expect("revoked");
+    assert!(first.is_dropped() && second.is_dropped());
+    for text in [&token, &twin] {
+        assert_eq!(server.browser_with_key(0, "5", text).1["authorized"], false);
+    }
+}
+
+/// The same token with the signature (r, n - s), where n is the order of P-256.
+fn twin(token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let order = 0xffff_ffff_0000_0000_ffff_ffff_ffff_ffff_u128.to_be_bytes();
+    let order = [order, 0xbce6_faad_a717_9e84_f3b9_cac2_fc63_2551_u128.to_be_bytes()].concat();
+    let mut borrow = 0;
+    for (byte, order) in signature[32..].iter_mut().zip(order).rev() {
+        let difference = i16::from(order) - i16::from(*byte) - borrow;
+        borrow = i16::from(difference < 0);
+        *byte = difference.rem_euclid(256) as u8;
+    }
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn pair(algorithm: &'static rcgen::SignatureAlgorithm) -> rcgen::KeyPair {

@@ -7,7 +7,7 @@ use crate::cometql::sql::{Insert, Value};
 use crate::cometql::tables::{
     CALL_NAME_MAX, COLUMNS_MAX, HASH_MAX, HISTORY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table, TableId,
 };
-use crate::hub::claimed_expiry;
+use crate::hub::revoked_until;
 use crate::model::{EventName, NameError, PipeName, UserId};
 use crate::storage::Write;
 
@@ -104,7 +104,7 @@ fn history_length(text: &str) -> u32 {
 fn revocation(row: &Fields<'_, '_>, session: &SessionView<'_>) -> Result<Write, Error> {
     row.check_required()?;
     let token = row.bounded("token", TOKEN_MAX)?;
-    Ok(Write::PutRevoked { dev: session.dev, token: token.into(), expires: claimed_expiry(token) })
+    Ok(Write::PutRevoked { dev: session.dev, token: token.into(), expires: revoked_until(token) })
 }
 
 fn draft(row: &Fields<'_, '_>, session: &SessionView<'_>) -> Result<Draft, Error> {

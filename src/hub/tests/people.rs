@@ -311,8 +311,8 @@ fn tokens_let_in_until_they_expire_or_are_revoked() {
     assert_eq!(net.seen(0, 1), ["closed: token_revoked"]);
     net.login(0, 21, 7, &good);
     assert!(net.seen(0, 21)[0].contains("authorised: false"));
-    assert_eq!(claimed_expiry(&good), Some(1_700_000_060));
-    assert_eq!(claimed_expiry("17"), None);
+    assert_eq!(revoked_until(&good), Some(1_700_000_060 + 3600));
+    assert_eq!(revoked_until("17"), None);
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) fn run_read<C: Connection>(
         Read::Login { dev, user, token } => {
             let hash = first(db, HASH, values![*dev, *user], |row| row.text(0).map(Box::from))?;
             let revoked = match token {
-                Some(token) => is_revoked(db, *dev, token)?,
+                Some(signed) => is_any_revoked(db, *dev, signed)?,
                 None => false,
             };
             Ok(Outcome::Login { hash, revoked })
@@ -95,6 +95,14 @@ fn texts<C: Connection>(
 fn is_revoked<C: Connection>(db: &mut C, dev: DevId, token: &str) -> Result<bool, C::Error> {
     let sql = "SELECT 1 FROM revoked_tokens WHERE dev_id = ? AND token = ?";
     first(db, sql, values![dev, token], |_| Some(())).map(|found| found.is_some())
+}
+
+/// Whether a token with any signature behind this text is revoked. The key of the table answers it, because the column is
+/// compared byte by byte, and the byte behind the dot is the slash.
+fn is_any_revoked<C: Connection>(db: &mut C, dev: DevId, signed: &str) -> Result<bool, C::Error> {
+    let sql = "SELECT 1 FROM revoked_tokens WHERE dev_id = ? AND token >= ? AND token < ? LIMIT 1";
+    let (first_one, behind) = (format!("{signed}."), format!("{signed}/"));
+    first(db, sql, values![dev, first_one.as_str(), behind.as_str()], |_| Some(())).map(|found| found.is_some())
 }
 
 /// Fills a page from rows; a row that is `None` is left out.

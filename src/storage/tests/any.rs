@@ -312,7 +312,7 @@ pub(crate) fn a_login_hears_hash_and_revocation(open: Open<'_>) {
     let login = |id, token: Option<&str>| Read::Login { dev: ONE, user: user(id), token: token.map(Box::from) };
     writes(
         &mut *store,
-        vec![put_hash(1, 1, "hash"), Write::PutRevoked { dev: ONE, token: "A.b".into(), expires: None }],
+        vec![put_hash(1, 1, "hash"), Write::PutRevoked { dev: ONE, token: "A.b.sig".into(), expires: None }],
     );
     for (read_, hash, revoked) in [
         (login(1, None), Some("hash"), false),
@@ -321,14 +321,17 @@ pub(crate) fn a_login_hears_hash_and_revocation(open: Open<'_>) {
         // Byte by byte, and as long as it was.
         (login(1, Some("a.b")), Some("hash"), false),
         (login(1, Some("A.b ")), Some("hash"), false),
+        (login(1, Some("A.")), Some("hash"), false),
+        (login(1, Some("A.bc")), Some("hash"), false),
+        (login(1, Some("A.b.sig")), Some("hash"), false),
         (login(2, None), None, false),
         (Read::Login { dev: DevId(2), user: user(1), token: Some("A.b".into()) }, None, false),
     ] {
         let expected = Outcome::Login { hash: hash.map(Box::from), revoked };
         assert_eq!(read(&mut *store, read_.clone()), expected, "{read_:?}");
     }
-    let tokens = ["x", "A.b"].map(Box::from).to_vec();
-    let expected = Outcome::Tokens { rows: vec!["A.b".into()], more: false };
+    let tokens = ["x", "A.b", "A.b.sig"].map(Box::from).to_vec();
+    let expected = Outcome::Tokens { rows: vec!["A.b.sig".into()], more: false };
     assert_eq!(read(&mut *store, Read::Revoked { dev: ONE, tokens }), expected);
 }
 

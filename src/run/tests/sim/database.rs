@@ -34,6 +34,11 @@ pub(super) struct Database {
 }
 
 impl Database {
+    /// Whether a token is revoked of which this is signed.
+    pub(super) fn is_revoked(&self, signed: &str) -> bool {
+        self.revoked.iter().any(|token| token.strip_prefix(signed).is_some_and(|rest| rest.starts_with('.')))
+    }
+
     pub(super) fn run(&mut self, request: Request) -> Outcome {
         match request {
             Request::Write(writes) => {
@@ -176,7 +181,7 @@ impl Database {
             }
             Read::Login { user, token, .. } => {
                 let hash = self.hashes.get(&user.get()).map(|hash| hash.as_str().into());
-                Outcome::Login { hash, revoked: token.is_some_and(|token| self.revoked.contains(&*token)) }
+                Outcome::Login { hash, revoked: token.is_some_and(|signed| self.is_revoked(&signed)) }
             }
             Read::Settings { pipes, .. } => {
                 let length = |pipe: &PipeName| self.settings.get(pipe.as_str()).copied();

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 
+use crate::hub::signed_part;
+
 use super::browser;
 use super::session::Owed;
 use super::world::{USERS, World};
@@ -177,7 +179,7 @@ impl World {
             let user = browser.user;
             if let Some((token, expires)) = &browser.token {
                 assert!(*expires >= self.now.unix.0, "the token of user {user} has expired");
-                assert!(!self.database.revoked.contains(token), "the token of user {user} was revoked");
+                assert!(!self.database.is_revoked(signed_part(token)), "the token of user {user} was revoked");
                 continue;
             }
             assert!(self.database.hashes.contains_key(&user), "user {user} has no hash any more and is here");

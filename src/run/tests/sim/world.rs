@@ -325,12 +325,12 @@ impl World {
 
     /// A statement that revokes the token of somebody who is here.
     fn revoke(&mut self) -> (String, Owed) {
-        // Half of them while storage is asked about the login.
-        let is_new = self.random.chance(50);
+        // Half of them while storage is asked about the login; some with another signature, which is the same token.
+        let (is_new, more) = (self.random.chance(50), if self.random.chance(30) { "AA" } else { "" });
         let at =
             self.pick_browser(|browser| browser.alive && browser.token.is_some() && (!is_new || !browser.authorised));
         let token = at.and_then(|at| self.browsers[at].token.clone()).map_or("nobody's".to_owned(), |(token, _)| token);
-        (format!("INSERT INTO revoked_tokens (token) VALUES ('{}')", token.replace('\'', "''")), Owed::Stored)
+        (format!("INSERT INTO revoked_tokens (token) VALUES ('{}{more}')", token.replace('\'', "''")), Owed::Stored)
     }
 
     fn pick_browser(&mut self, wanted: impl Fn(&BrowserClient) -> bool) -> Option<usize> {
