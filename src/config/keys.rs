@@ -185,7 +185,7 @@ pub const KEYS: &[Key] = &[
         section: "ws",
         name: "host",
         shipped: false,
-        doc: "Pages that may connect, by the host of their Origin: names separated by commas, *.example.com for all subdomains, * for every page (CppComet did not enforce it).",
+        doc: "Pages that may connect, by the host of their Origin, and the names by which the server is asked where a request has no Origin: separated by commas, *.example.com for all subdomains, * for every page (CppComet did not enforce it).",
         without_effect: None,
         field: Field::Hosts { get: |config| &config.ws.hosts, set: |config, hosts| config.ws.hosts = hosts },
     },

@@ -120,6 +120,7 @@ pub fn parse_head<'a>(bytes: &'a [u8], limits: &HeadLimits) -> Result<HeadStep<'
     let mut request = httparse::Request::new(&mut storage);
     let used = match request.parse(seen) {
         Ok(Status::Complete(used)) => used,
+        Ok(Status::Partial) if has_bare_line_feed(seen) => return Err(HeadError::Malformed),
         Ok(Status::Partial) if seen.len() < limits.head_bytes_max => return Ok(HeadStep::Incomplete),
         Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
         Err(_) => return Err(HeadError::Malformed),
@@ -127,6 +128,9 @@ pub fn parse_head<'a>(bytes: &'a [u8], limits: &HeadLimits) -> Result<HeadStep<'
     let (Some(method), Some(target), Some(minor_version)) = (request.method, request.path, request.version) else {
         return Err(HeadError::Malformed);
     };
+    if has_bare_line_feed(seen.get(..used).unwrap_or(seen)) {
+        return Err(HeadError::Malformed);
+    }
     let method = match method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
@@ -134,5 +138,15 @@ pub fn parse_head<'a>(bytes: &'a [u8], limits: &HeadLimits) -> Result<HeadStep<'
         "OPTIONS" => Method::Options,
         _ => Method::Other,
     };
-    Ok(HeadStep::Head(Head { method, target, minor_version, used, headers: request.headers.to_vec() }))
+    let head = Head { method, target, minor_version, used, headers: request.headers.to_vec() };
+    // Two names of the server: whoever stood before it may have believed the other one.
+    if head.headers("Host").nth(1).is_some() {
+        return Err(HeadError::Malformed);
+    }
+    Ok(HeadStep::Head(head))
+}
+
+/// Whether a line ends with a line feed alone. Some proxies see no end there, and another request than this server.
+fn has_bare_line_feed(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).any(|at| at.checked_sub(1).and_then(|before| head.get(before)) != Some(&b'\r'))
 }

@@ -14,6 +14,8 @@ mod route;
 
 mod origin;
 
+mod page;
+
 mod credentials;
 
 mod terms;
@@ -47,9 +49,10 @@ pub use events::{EVENTS_PING, append_event, append_goodbye, events_head};
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
 pub use jsonp::{is_callback, jsonp};
 pub use origin::{is_for_loopback, origin_allowed, same_origin};
+pub use page::{Door, page_allowed};
 pub use query::Query;
 pub use response::{
-    CONTINUE, FileHead, Site, content_type, file_head, plain_answer, response, response_on, start_page,
+    CONTINUE, FileHead, Site, content_type, file_head, not_this_name, plain_answer, response, response_on, start_page,
 };
 pub use route::{PollAddress, Route, WithPassword, route};
 pub use terms::{Cors, Terms};

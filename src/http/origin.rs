@@ -47,7 +47,7 @@ pub fn is_for_loopback(head: &Head<'_>) -> bool {
 }
 
 /// The host in `[scheme://]host[:port]`. The host may be an IPv6 address in brackets.
-fn host_of(origin: &str) -> Option<&str> {
+pub(super) fn host_of(origin: &str) -> Option<&str> {
     let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority).trim_end_matches('/');
     let after_host = if authority.starts_with('[') {
         authority.find(']')?.checked_add(1)?

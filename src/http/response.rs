@@ -124,6 +124,13 @@ pub fn response(status: u16, content_type: &str, extra: &[(&str, &str)], body: &
     response_on(&Terms::LAST, status, content_type, extra, body, true)
 }
 
+/// The answer to a request for a page or a file by a name that is not on the list of hosts.
+pub fn not_this_name(terms: &Terms, with_body: bool) -> Vec<u8> {
+    let text =
+        b"This server has another name: the one that was asked for is not on the list host in [ws] of comet.ini.\n";
+    response_on(terms, 403, "text/plain", &[("Cache-Control", "no-store")], text, with_body)
+}
+
 /// The same on terms; `with_body` is false for HEAD.
 pub fn response_on(
     terms: &Terms,

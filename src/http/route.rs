@@ -85,6 +85,16 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
 }
 
 impl Route<'_> {
+    /// Whether the answer is a page or a file. The libraries are none: pages of all sites load them, and they are no secret;
+    /// neither is what health checks ask, by whatever name.
+    pub fn is_content(&self) -> bool {
+        match self {
+            Self::Start | Self::DemoFolder | Self::Static(_) => true,
+            Self::Asset(asset) => !asset.is_library,
+            _ => false,
+        }
+    }
+
     /// Whether the target is one of the addresses that the predecessor did not have.
     pub(super) fn is_ours(target: &str) -> bool {
         let path = path_of(without_second_slash(target));

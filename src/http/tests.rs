@@ -60,6 +60,13 @@ fn refused_heads() {
         "GET / HTTP/1.1\r\nbad header: x\r\n\r\n",
         "GET / HTTP/1.1\r\nno-colon\r\n\r\n",
         "GET / HTTP/1.1\r\nnul: \0\r\n\r\n",
+        // What a proxy may read in another way than this server.
+        "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
+        "GET / HTTP/1.1\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nb: c\rd: e\r\n\r\n",
+        "GET / HTTP/1.1\n",
     ] {
         check(text, HeadError::Malformed, 400);
     }

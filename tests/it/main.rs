@@ -14,6 +14,7 @@ mod crash;
 mod crowded;
 mod deflate;
 mod docs;
+mod doors;
 mod examples;
 mod hostile;
 mod import;

@@ -69,6 +69,27 @@ impl Http {
         response
     }
 
+    /// The text of the next WebSocket frame, which is a short one.
+    pub(crate) fn frame(&mut self) -> String {
+        let mut head = [0; 2];
+        self.0.read_exact(&mut head).expect("a frame");
+        let mut length = usize::from(head[1]);
+        if length == 126 {
+            self.0.read_exact(&mut head).expect("a length");
+            length = usize::from(u16::from_be_bytes(head));
+        }
+        let mut text = vec![0; length];
+        self.0.read_exact(&mut text).expect("a text");
+        String::from_utf8(text).expect("UTF-8")
+    }
+
+    /// Whether the body is a script that tells of a refusal: to a page it has no other status.
+    pub(crate) fn script_says_403(&mut self, head: &Response) -> bool {
+        let mut body = vec![0; head.field("content-length").parse().unwrap_or(0)];
+        self.0.read_exact(&mut body).expect("the body");
+        body.starts_with(b"/**/") && String::from_utf8_lossy(&body).contains("403")
+    }
+
     pub(crate) fn get(&mut self, target: &str, fields: &str) -> Response {
         self.send(&format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n{fields}\r\n"));
         self.response()
@@ -488,7 +509,7 @@ fn polls_that_cannot_be_are_refused() {
     let zeros = "0".repeat(32);
     let stranger = format!("{}-{zeros}", id.rsplit_once('-').expect("a secret").0);
     for (target, fields, status, text) in [
-        (format!("/poll?id={id}"), "Origin: https://b.example\r\n", 403, "origin"),
+        (format!("/poll?id={id}"), "Origin: https://b.example\r\n", 403, "this page may not"),
         (format!("/poll?id={stranger}"), "", 410, "no such connection"),
         (format!("/poll?id=99-0-1-{zeros}"), "", 400, "no id"),
         ("/poll?id=x".into(), "", 400, "no id"),
@@ -497,8 +518,18 @@ fn polls_that_cannot_be_are_refused() {
         ("/poll?v=x".into(), "", 400, "address"),
         ("/poll/pub?pipe=web_a".into(), "", 400, "id is missing"),
         (format!("/poll/pub?id={id}&pipe=web_a%0Ax&message=m"), "", 400, "field"),
-        (format!("/poll?id={id}&callback=a.b"), "", 200, "/**/a.b([{\"authorized\":false"),
-        (format!("/poll?id={stranger}&callback=a.b"), "", 200, "/**/a.b([{\"data\":{\"code\":\"410\""),
+        (
+            format!("/poll?id={id}&callback=a.b"),
+            "Referer: https://a.example/\r\n",
+            200,
+            "/**/a.b([{\"authorized\":false",
+        ),
+        (
+            format!("/poll?id={stranger}&callback=a.b"),
+            "Referer: https://a.example/\r\n",
+            200,
+            "/**/a.b([{\"data\":{\"code\":\"410\"",
+        ),
     ] {
         let answer = Http::connect(&server).get(&target, fields);
         assert!(answer.status == status && answer.text().contains(text), "{target}: {answer:?}");
@@ -512,7 +543,8 @@ fn polls_that_cannot_be_are_refused() {
     // The fields of a POST may be its body, and requests may be pipelined.
     let mut http = Http::connect(&server);
     let body = "pipes=bb&callback=f";
-    let post = format!("POST /poll HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let fields = format!("Referer: https://a.example/\r\nContent-Length: {}\r\n", body.len());
+    let post = format!("POST /poll HTTP/1.1\r\n{fields}\r\n{body}");
     http.send(&format!("{post}GET /health HTTP/1.1\r\n\r\n"));
     let begun = http.response();
     assert!(begun.text().starts_with("/**/f([{\"data\":{\"id\":\""), "{begun:?}");

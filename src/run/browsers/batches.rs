@@ -15,7 +15,7 @@ use crate::cometql::errors::{Code, Error};
 use crate::cometql::exec::{ANSWER_BYTES_MAX, BATCHES_MAX};
 use crate::cometql::json;
 use crate::config::CometQlByHttp;
-use crate::http::{self, Body, Credentials, Head, Method, Query, Terms, WithPassword};
+use crate::http::{self, Body, Credentials, Door, Head, Method, Query, Terms, WithPassword};
 use crate::hub::{Batch, BatchAnswer, BatchWish, RingMessage};
 use crate::model::{CloseReason, ShardId};
 
@@ -167,7 +167,7 @@ impl Browsers {
             let text = "this server takes no password by HTTP from this address: see cometql in [ws] of comet.ini";
             return self.answer_failure(io, conn, &last, 403, text);
         }
-        if !http::same_origin(head) {
+        if !http::same_origin(head) || !http::page_allowed(&self.config.origins, head, Door::Connection) {
             return self.answer_failure(io, conn, &last, 403, "pages of other sites may not ask here");
         }
         let Some(Credentials { user, password }) = http::credentials(head) else {

@@ -7,7 +7,7 @@
 
 use shards::Token;
 
-use crate::http::{self, Body, Head, PollAddress, Query, Terms};
+use crate::http::{self, Body, Door, Head, PollAddress, Query, Terms};
 use crate::hub::{Input, Poll, PollOutcome, Polled, RingMessage, Wish};
 use crate::jsapi;
 use crate::model::{Answer, CloseReason, ConnId, ShardId, counted_address, is_name_byte};
@@ -94,8 +94,9 @@ impl Browsers {
         if is_bad_callback {
             return self.answer_poll_error(io, conn, &asking, 400, "the callback must be the name of a function", used);
         }
-        if !http::origin_allowed(&self.config.origins, true, head.header("Origin")) {
-            return self.answer_poll_error(io, conn, &asking, 403, "pages of this origin may not connect", used);
+        let door = if asking.callback.is_some() { Door::Script } else { Door::Connection };
+        if !http::page_allowed(&self.config.origins, head, door) {
+            return self.answer_poll_error(io, conn, &asking, 403, "this page may not connect", used);
         }
         let Some(text) = query.value("id") else {
             return match address {
@@ -153,7 +154,7 @@ impl Browsers {
             Ok(hello) => hello,
             Err(code) => {
                 let (status, text) = if code == ORIGIN_REFUSED {
-                    (403, "this origin may not connect")
+                    (403, "this page may not connect")
                 } else {
                     (400, "the address cannot be read")
                 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shards::Token;
 
-use crate::http::{self, Conditions, Head, HeadStep, Query, Route, Terms};
+use crate::http::{self, Conditions, Door, Head, HeadStep, Query, Route, Terms};
 use crate::hub::Headers;
 use crate::jsapi::{self, Hello};
 use crate::model::{Answer, ApiError, CloseReason, SharedBytes, WireForm, counted_address};
@@ -40,6 +40,10 @@ impl Browsers {
         };
         let route = http::route(&head);
         let terms = self.terms(io, conn, &head, &route);
+        if route.is_content() && !http::page_allowed(&self.config.origins, &head, Door::Content) {
+            let answer = http::not_this_name(&terms, head.wants_body());
+            return self.reply(io, conn, &answer.into(), &terms, head.used);
+        }
         match route {
             Route::WebSocket(target) => self.upgrade(io, conn, &head, target, &terms),
             Route::Static(path) if self.config.pages.serves(&path) => {
@@ -95,7 +99,7 @@ impl Browsers {
                 }
                 // Sent with the first message if that is known at once, as it is for everybody who is anonymous.
                 self.head_of = Some((conn, answer.bytes));
-                let admitted = http::origin_allowed(&self.config.origins, true, head.header("Origin"));
+                let admitted = http::page_allowed(&self.config.origins, head, Door::Connection);
                 self.hello(io, conn, target, admitted, details);
                 if let Some((conn, bytes)) = self.head_of.take() {
                     io.write(conn, &bytes);
@@ -165,7 +169,8 @@ impl Browsers {
     /// Who asks, from the fields of an address, which have the names of the WebSocket address and need not be complete.
     /// Errors: a code of the protocol.
     pub(super) fn hello_of(&self, head: &Head<'_>, fields: Query<'_>) -> Result<Hello, u16> {
-        if !http::origin_allowed(&self.config.origins, true, head.header("Origin")) {
+        let door = if fields.value("callback").is_some() { Door::Script } else { Door::Connection };
+        if !http::page_allowed(&self.config.origins, head, door) {
             return Err(ORIGIN_REFUSED);
         }
         let value = |name| fields.value(name).filter(|value| !value.contains('&')).unwrap_or_default();
