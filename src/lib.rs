@@ -25,6 +25,9 @@ pub mod jsapi;
 /// Storage: requests and completions as values, and the engines behind them.
 pub mod storage;
 
+/// How long whoever sends wrong passwords or keys has to wait.
+pub mod back_off;
+
 /// What one shard knows and decides: subscriptions, pipes, fan-out.
 pub mod hub;
 

@@ -77,6 +77,7 @@ counters! {
     answers: Counter, "Messages sent to browsers that are not publications.";
     logins: Counter, "Browsers that proved to be their user.";
     logins_refused: Counter, "Browsers whose key was wrong.";
+    logins_put_off: Counter, "Browsers whose key was not looked at, because keys of their users are guessed from their addresses.";
     names_refused: Counter, "Pipes that browsers could not subscribe to.";
     publications: Counter, "Publications accepted, counted by the owner of their pipe.";
     deliveries: Counter, "Publications handed to subscribers, one for each subscriber.";

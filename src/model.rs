@@ -722,6 +722,8 @@ pub enum CloseReason {
     NoRoom,
     /// Its address has, or makes, as many connections as it may; or its user has.
     Limited,
+    /// Keys of its user are guessed from its address, so this one was not looked at; it comes back by itself.
+    KeyNotTried,
     /// Storage could not say who the browser is; it comes back by itself.
     StorageUnavailable,
     /// The server stops.
@@ -729,7 +731,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::PeerClosed,
         Self::CloseFrame,
         Self::HttpDone,
@@ -748,6 +750,7 @@ impl CloseReason {
         Self::Killed,
         Self::NoRoom,
         Self::Limited,
+        Self::KeyNotTried,
         Self::StorageUnavailable,
         Self::ShuttingDown,
     ];
@@ -773,6 +776,7 @@ impl CloseReason {
             Self::Killed => "killed",
             Self::NoRoom => "no_room",
             Self::Limited => "limited",
+            Self::KeyNotTried => "key_not_tried",
             Self::StorageUnavailable => "storage_unavailable",
             Self::ShuttingDown => "shutting_down",
         }

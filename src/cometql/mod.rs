@@ -1,6 +1,6 @@
 //! CometQL: the backend API over the MySQL protocol. Bytes to packets (`wire`), text to statements (`sql`),
-//! statements to plans (`tables`, `plan`, `errors`), the wait after wrong passwords (`back_off`), the sessions that carry
-//! statements out (`exec`), and the same by HTTP (`json`).
+//! statements to plans (`tables`, `plan`, `errors`), the sessions that carry statements out (`exec`), and the same by HTTP
+//! (`json`).
 
 pub mod wire;
 
@@ -11,8 +11,6 @@ pub mod errors;
 pub mod tables;
 
 pub mod plan;
-
-pub mod back_off;
 
 pub mod json;
 

@@ -360,6 +360,19 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "ws",
+        name: "key_attempts_max",
+        shipped: false,
+        doc: "Wrong keys of users from one address after which each user whose keys go on being wrong has to wait there, for 1 second at first and 60 at last; its connections are closed meanwhile. Others at the address are not held up, and a right key ends the wait. 0 never waits.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 1000,
+            get: |config| u64::from(config.ws.key_attempts_max),
+            set: |config, value| config.ws.key_attempts_max = value as u32,
+        },
+    },
+    Key {
+        section: "ws",
         name: "trusted_proxies",
         shipped: false,
         doc: "Proxies in front of the server, such as 127.0.0.1, 10.0.0.0/8: their requests count for the browser that real_ip_header names, in users_in_pipes and for the limits by address, and they themselves are not limited. Without this key behind a proxy all browsers have its address.",

@@ -118,6 +118,8 @@ pub struct Ws {
     pub connections_per_address_max: u32,
     /// Connections that one address begins in a second; further ones are refused. 0: no limit, which is the default.
     pub connects_per_address_per_s: u32,
+    /// Wrong keys of users from one address after which users whose keys were wrong have to wait there; 0: never. Default 20.
+    pub key_attempts_max: u32,
     /// Peers that say whose request they pass on. Default: none. At most [`PROXIES_MAX`].
     pub trusted_proxies: Vec<Network>,
     /// Where they say it. Default `X-Real-IP`.
@@ -369,6 +371,7 @@ impl Default for Ws {
             connections_per_user_max: 1_024,
             connections_per_address_max: 0,
             connects_per_address_per_s: 0,
+            key_attempts_max: 20,
             trusted_proxies: Vec::new(),
             real_ip_header: RealIpHeader::XRealIp,
             deflate: false,

@@ -27,6 +27,8 @@ pub struct Limits {
     pub connects_per_address_per_s: u32,
     /// Messages that a user publishes in a second; whoever is anonymous is as many users as there are addresses.
     pub publications_per_user_per_s: u32,
+    /// Wrong keys of users from one address after which users whose keys were wrong have to wait.
+    pub key_attempts_max: u32,
     /// Addresses that are not limited: the proxies themselves.
     pub exempt: Arc<[Network]>,
 }
@@ -38,7 +40,7 @@ impl Limits {
     }
 
     /// As what an address is counted, if it is.
-    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+    pub(super) fn counted(&self, address: IpAddr) -> Option<IpAddr> {
         (!self.exempt.iter().any(|network| network.contains(address))).then(|| counted_address(address))
     }
 }

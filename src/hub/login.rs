@@ -17,8 +17,19 @@ pub(super) struct Login {
     key: Box<str>,
     /// The key is a token with a good signature, until then.
     token: Option<UnixTime>,
+    pub(super) guess: Guess,
     /// What storage is about to say was changed since it was asked, so it must be asked again.
     outdated: bool,
+}
+
+/// Whether a key can be somebody's try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guess {
+    /// It was signed with the right key.
+    None,
+    Possible,
+    /// It can, and the owner of the address was asked and has counted it.
+    Asked,
 }
 
 /// Connections that a token let in.
@@ -91,11 +102,12 @@ impl Hub {
             self.answer(conn, Answer::ServerInfo { authorised: false, key: "".into() });
             return;
         }
-        let token = match self.config.tokens.verify(dev, user, &key, now.unix) {
-            TokenProof::Good(expires) => Some(expires),
-            TokenProof::Signed | TokenProof::Nothing => None,
+        let (token, guess) = match self.config.tokens.verify(dev, user, &key, now.unix) {
+            TokenProof::Good(expires) => (Some(expires), Guess::None),
+            TokenProof::Signed => (None, Guess::None),
+            TokenProof::Nothing => (None, Guess::Possible),
         };
-        self.check_login(Login { conn, user, key, token, outdated: false });
+        self.try_key(Login { conn, user, key, token, guess, outdated: false }, now);
     }
 
     pub(super) fn check_login(&mut self, login: Login) {
@@ -111,11 +123,12 @@ impl Hub {
         if login.outdated {
             return self.check_login(login);
         }
-        let Login { conn, user, key, token, .. } = login;
-        let Some(dev) = self.conns.get(conn).map(|entry| entry.dev) else { return };
-        let token = token.filter(|expires| !revoked && *expires >= now.unix);
+        let Some(dev) = self.conns.get(login.conn).map(|entry| entry.dev) else { return };
+        let token = login.token.filter(|expires| !revoked && *expires >= now.unix);
         let hash = hash.unwrap_or_default();
-        let authorised = token.is_some() || !hash.is_empty() && same_secret(&hash, &key);
+        let authorised = token.is_some() || !hash.is_empty() && same_secret(&hash, &login.key);
+        self.tell_key(&login, authorised);
+        let Login { conn, user, key, .. } = login;
         if authorised {
             self.counters.logins += 1;
             self.conns.authorise(conn, user);

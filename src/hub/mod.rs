@@ -22,6 +22,7 @@ mod departed;
 mod details;
 mod fan_out;
 mod few;
+mod guesses;
 mod history;
 mod interests;
 mod leaving;
@@ -37,6 +38,7 @@ mod places;
 mod questions;
 mod recovering;
 mod recovery;
+mod report;
 mod ring;
 mod stored;
 mod subscriptions;
@@ -65,6 +67,7 @@ use departed::Departed;
 use details::AllDetails;
 pub use details::Details;
 use fan_out::Arrivals;
+use guesses::Guesses;
 use interests::Interests;
 pub use interests::OneInterest;
 use limits::Counts;
@@ -77,10 +80,11 @@ use pipes::Pipes;
 pub use placement::Placement;
 use recovering::Recovering;
 use recovery::Missing;
+use report::{Fanned, Report};
 pub use ring::{
-    Answered, Ask, AskId, Batch, BatchAnswer, BatchDone, BatchWish, ConnectionInfo, EndedUsers, Flush, Headers,
-    InterestId, LengthChange, Level, Member, Outcome as PollOutcome, Poll, Polled, Question, Recover, Recovered,
-    Refusal, Replies, RingMessage, Send, SetLength, StatementId, Wish,
+    Answered, Ask, AskId, AskKey, Batch, BatchAnswer, BatchDone, BatchWish, ConnectionInfo, EndedUsers, Flush, Headers,
+    InterestId, KeyTried, LengthChange, Level, Member, Outcome as PollOutcome, Poll, Polled, Question, Recover,
+    Recovered, Refusal, Replies, RingMessage, Send, SetLength, StatementId, Wish,
 };
 pub use token::{NoPublicKey, TokenKey, TokenKeys, TokenProof, revoked_until, signed_part};
 use users::Users;
@@ -283,6 +287,11 @@ pub enum Output {
         job: Job,
         address: IpAddr,
     },
+    /// Somebody at this address seems to guess keys: so many were wrong. Told once a minute.
+    KeysGuessed {
+        address: IpAddr,
+        wrong: u32,
+    },
     Close {
         conn: ConnId,
         reason: CloseReason,
@@ -308,6 +317,8 @@ pub struct Subscribed {
 /// queue at a time, and the others are as many as statements are under way.
 #[derive(Debug)]
 enum Waiting {
+    /// For the owner of its address, whether its key may be tried.
+    Key(Login),
     Login(Login),
     /// For a user that this shard owns.
     Queue {
@@ -387,23 +398,6 @@ struct TrackUsers {
     shards_left: u16,
 }
 
-/// A delivery report that is not complete yet.
-#[derive(Debug, Default)]
-struct Report {
-    /// Known once the owner has said to how many shards the publication went.
-    fanned: Option<Fanned>,
-    shards_heard: u16,
-    delivered: u32,
-}
-
-#[derive(Debug)]
-struct Fanned {
-    publication: Arc<Publication>,
-    shards: u16,
-    /// In the history too, if the pipe keeps one.
-    stored: bool,
-}
-
 /// Bytes that a hub holds, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HubMemory {
@@ -424,6 +418,8 @@ pub struct HubCounters {
     pub deliveries: u64,
     pub logins: u64,
     pub logins_refused: u64,
+    /// Logins that were not looked at, because keys of their users are guessed from their addresses.
+    pub logins_put_off: u64,
     pub names_refused: u64,
     /// Messages of users who publish faster than they may.
     pub publications_refused: u64,
@@ -455,6 +451,7 @@ pub struct Hub {
     counts: Counts,
     pace: Pace,
     recovering: Recovering,
+    guesses: Guesses,
     departed: Departed,
     /// Who goes now was noted already, and who is here does not matter any more.
     stopping: bool,
@@ -482,6 +479,7 @@ impl Hub {
         let (pipes, owned, hasher) = (Pipes::new(&config), Owned::new(&config), config.placement.hasher());
         let departed = Departed::new(config.departed_max, hasher.clone());
         let counts = Counts::new(&config.limits, hasher.clone());
+        let guesses = Guesses::new(config.limits.key_attempts_max, &hasher);
         Self {
             config,
             conns: Conns::default(),
@@ -494,6 +492,7 @@ impl Hub {
             counts,
             pace: Pace::new(hasher.clone()),
             recovering: Recovering::default(),
+            guesses,
             departed,
             stopping: false,
             arrivals: Arrivals::default(),
@@ -653,7 +652,8 @@ impl Hub {
                 + self.users.bytes()
                 + self.departed.bytes()
                 + self.counts.bytes()
-                + self.pace.bytes(),
+                + self.pace.bytes()
+                + self.guesses.bytes(),
             waiting: self.waiting.capacity() * size_of::<(u64, Waiting)>()
                 + self.missing.capacity() * size_of::<((ShardId, ConnId), Option<u64>)>()
                 + self.reports.capacity() * size_of::<(ConnId, Report)>()
@@ -805,18 +805,13 @@ impl Hub {
             RingMessage::PersonalTaken { ask, connections } => self.personal_taken(ask, connections),
             RingMessage::Flushed { flush, taken } => self.flushed(from, *flush, taken),
             RingMessage::Fanned { conn, publication, shards, stored } => {
-                if let Some(report) = self.reports.get_mut(&conn) {
-                    report.fanned = Some(Fanned { publication, shards, stored });
-                    self.finish_report(conn);
-                }
+                self.fanned(conn, Fanned { publication, shards, stored });
             }
-            RingMessage::Delivered { conn, connections } => {
-                if let Some(report) = self.reports.get_mut(&conn) {
-                    report.shards_heard += 1;
-                    report.delivered += connections;
-                    self.finish_report(conn);
-                }
-            }
+            RingMessage::Delivered { conn, connections } => self.delivered(conn, connections),
+            RingMessage::KeyTried(tried) => self.key_tried(&tried, now),
+            RingMessage::AskKey(ask) => self.key_asked(from, &ask, now),
+            RingMessage::KeyAnswer { id, may_be_tried } => self.key_answered(id, may_be_tried),
+            RingMessage::Wary { address } => self.guesses.watch(address, now.time),
             RingMessage::Admitted { address, conn, wait_s } => {
                 self.outputs.push_back(Output::Admitted { conn, address, wait_s });
             }
@@ -852,24 +847,6 @@ impl Hub {
     }
 
     // Helpers
-
-    fn finish_report(&mut self, conn: ConnId) {
-        let complete = |report: &mut Report| {
-            let fanned = report.fanned.as_ref()?;
-            (report.shards_heard == fanned.shards).then(|| report.fanned.take())?
-        };
-        let Some(report) = self.reports.get_mut(&conn) else { return };
-        let Some(Fanned { publication, stored, .. }) = complete(report) else { return };
-        let delivered = report.delivered;
-        self.reports.remove(&conn);
-        if stored {
-            let (pipe, message) = (publication.pipe.name.clone(), publication.message.clone());
-            self.answer(conn, Answer::DeliveryReport { pipe, message, delivered });
-        } else {
-            self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::NotStored)));
-        }
-        self.resume(conn);
-    }
 
     /// A part of the queue of one of this shard's users.
     fn flush(&mut self, from: ShardId, flush: Box<Flush>) {

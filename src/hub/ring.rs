@@ -101,6 +101,11 @@ pub enum RingMessage {
     Admit { address: IpAddr, conn: ConnId },
     /// To the owner of the address: a connection that was admitted is no more.
     AddressLeft { address: IpAddr },
+    /// To the owner of an address: what became of a user's key that was tried from there.
+    KeyTried(KeyTried),
+    /// To the owner of an address from which keys seem to be guessed: may this user's key be tried from there? One
+    /// [`RingMessage::KeyAnswer`] for each.
+    AskKey(Box<AskKey>),
     /// To the CometQL shard: statements that came by HTTP. Handling it causes nothing: it is noted, and begun like bytes
     /// that arrive. One [`RingMessage::BatchDone`] for each.
     Batch(Box<Batch>),
@@ -132,6 +137,10 @@ pub enum RingMessage {
     /// To the shard where the connection waits.
     Admitted { address: IpAddr, conn: ConnId, wait_s: Option<u16> },
     /// To whoever asked.
+    KeyAnswer { id: AskId, may_be_tried: bool },
+    /// To every connection shard: keys seem to be guessed from this address, so its owner is to be asked for a while.
+    Wary { address: IpAddr },
+    /// To whoever asked.
     Answered(Box<Answered>),
     /// To the shard where the request arrived.
     Polled(Box<Polled>),
@@ -161,6 +170,8 @@ impl RingMessage {
             | Self::Count { .. }
             | Self::Admit { .. }
             | Self::AddressLeft { .. }
+            | Self::KeyTried(_)
+            | Self::AskKey(_)
             | Self::Batch(_) => Level::Request,
             Self::Announce { .. } => Level::Announce,
             Self::Deliver { .. } | Self::Recovered(_) | Self::Personal { .. } | Self::Flush(_) => Level::Deliver,
@@ -171,11 +182,31 @@ impl RingMessage {
             | Self::Delivered { .. }
             | Self::NotPublished { .. }
             | Self::Admitted { .. }
+            | Self::KeyAnswer { .. }
+            | Self::Wary { .. }
             | Self::Answered(_)
             | Self::Polled(_)
             | Self::BatchDone(_) => Level::Reply,
         }
     }
+}
+
+/// A user's key that was tried.
+#[derive(Debug)]
+pub struct KeyTried {
+    pub address: IpAddr,
+    pub dev: DevId,
+    pub user: UserId,
+    pub was_right: bool,
+}
+
+/// Whether a user's key may be tried.
+#[derive(Debug)]
+pub struct AskKey {
+    pub id: AskId,
+    pub address: IpAddr,
+    pub dev: DevId,
+    pub user: UserId,
 }
 
 /// One request for a connection without a socket.

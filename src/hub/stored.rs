@@ -49,7 +49,7 @@ impl Hub {
             // The answer has no form for a failure, and the question may be asked again.
             (Waiting::LastSeen { conn, .. } | Waiting::Online { conn, .. }, _) => self.resume(conn),
             // Storage is not asked for these.
-            (Waiting::TakenOff { .. } | Waiting::TrackUsers(_) | Waiting::TrackPage { .. }, _) => {}
+            (Waiting::TakenOff { .. } | Waiting::TrackUsers(_) | Waiting::TrackPage { .. } | Waiting::Key(_), _) => {}
             (
                 Waiting::UserData { conn, marker, .. }
                 | Waiting::Count { conn, marker }

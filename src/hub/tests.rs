@@ -32,6 +32,7 @@ struct Net {
     seen: BTreeMap<(u16, u32), Vec<String>>,
     last_answer: Option<Answer>,
     accepted: Vec<StatementId>,
+    guessed: Vec<u32>,
     answered: Vec<Replies>,
     busy_moments: usize,
 }
@@ -77,6 +78,7 @@ impl Net {
             seen: BTreeMap::new(),
             last_answer: None,
             accepted: Vec::new(),
+            guessed: Vec::new(),
             answered: Vec::new(),
             busy_moments: 0,
         }
@@ -246,6 +248,7 @@ impl Net {
                 self.saw(shard, conn, format!("closed: {}", reason.as_str()));
                 self.input(shard, Input::Disconnected { conn });
             }
+            Output::KeysGuessed { wrong, .. } => self.guessed.push(wrong),
             Output::Resume { conn } => assert!(!self.hubs[shard as usize].is_busy(conn)),
         }
     }
@@ -295,8 +298,7 @@ impl Net {
             )),
             Request::Read { read: Read::Login { user, token, .. }, .. } => Ok(Outcome::Login {
                 hash: self.hashes.get(&user.get()).map(|hash| (*hash).into()),
-                revoked: token
-                    .is_some_and(|signed| self.revoked.iter().any(|token| token.starts_with(&format!("{signed}.")))),
+                revoked: token.is_some_and(|signed| self.is_revoked(&signed)),
             }),
             Request::Read { read: Read::Queue { .. }, .. } if self.queue_fails => {
                 Err(crate::storage::StorageError::Overloaded)
@@ -818,9 +820,7 @@ fn a_place_that_was_taken_again_is_another_connection() {
     net.subscribe(0, 1, &["aa"]);
     net.input(0, Input::Disconnected { conn: id(1) });
     let second = ConnId { index: 1, generation: 2 };
-    let credentials =
-        Credentials { dev: DevId(1), user: UserId::ANONYMOUS, key: "".into(), details: Details::default() };
-    net.input(0, Input::Connected { conn: second, credentials });
+    net.input(0, Input::Connected { conn: second, credentials: people::stranger() });
     net.subscribe(0, 1, &["aa"]);
     assert_eq!(net.ask_counts(&["aa"]), [0], "a stale id changes nothing");
     net.input(0, Input::Subscribe { conn: second, pipes: vec![PipeName::new(b"aa").unwrap()] });
@@ -828,6 +828,7 @@ fn a_place_that_was_taken_again_is_another_connection() {
     assert_eq!(net.ask_counts(&["aa"]), [1]);
 }
 
+mod guesses;
 mod limits;
 mod people;
 mod presence;

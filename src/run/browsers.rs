@@ -20,6 +20,7 @@ mod batches;
 mod budget;
 mod fan_out;
 mod goodbye;
+mod guesses;
 mod letters;
 mod polling;
 mod requests;
@@ -35,7 +36,7 @@ use ahash::RandomState;
 use shards::{End, Token};
 
 use crate::http;
-use crate::hub::{Credentials, Details, Flush, Hub, HubConfig, Input, Output, Poll, Replies, RingMessage};
+use crate::hub::{Credentials, Details, Flush, Hub, HubConfig, Input, Output, Poll, RingMessage};
 use crate::jsapi::{self, Command, Hello, HelloError, TrackPipePage};
 use crate::metrics::Counters;
 use crate::model::{
@@ -62,6 +63,7 @@ use batches::Batches;
 pub(super) use batches::{BODIES_BYTES_MAX, BatchConfig};
 use budget::{NAMES_PER_FRAME, RECOVERY_IN_NAMES, TurnBudget};
 use fan_out::fan_out;
+use letters::fill_in_queues;
 use polling::Asking;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -484,6 +486,7 @@ impl Browsers {
         counters.deliveries = hub.deliveries;
         counters.logins = hub.logins;
         counters.logins_refused = hub.logins_refused;
+        counters.logins_put_off = hub.logins_put_off;
         counters.names_refused = hub.names_refused;
         counters.publications_refused = hub.publications_refused;
         counters.recoveries = hub.recoveries;
@@ -749,6 +752,7 @@ impl Browsers {
                 Output::RingAfterFanOut { to, message } => self.deferred.push_back((to, message)),
                 Output::Store(job) => self.store(job, None),
                 Output::Ask { job, address } => self.store(job, Some(address)),
+                Output::KeysGuessed { address, wrong } => guesses::warn(io.now().time, address, wrong),
                 Output::Close { conn, reason } if conn.is_polled() => self.end_polled(io, conn, reason),
                 Output::Close { conn, reason } => self.dismiss(io, token(conn), reason),
                 Output::Resume { conn } if conn.is_polled() => self.polls_resumed.push_back(conn),
@@ -835,19 +839,6 @@ enum Progress {
     Wait,
     /// The connection ends; nothing more is looked at.
     Over,
-}
-
-/// What waits to be sent is known here only.
-fn fill_in_queues(io: &impl Runtime, polls: &Polls, message: &mut RingMessage) {
-    if let RingMessage::Answered(answered) = message
-        && let Replies::Connections { connections, .. } = &mut answered.replies
-    {
-        for connection in connections {
-            let conn = connection.conn;
-            let queued = if conn.is_polled() { polls.queued_bytes(conn) } else { io.queued_bytes(token(conn)) };
-            connection.queued_bytes = queued as u64;
-        }
-    }
 }
 
 fn append_publication(out: &mut Vec<u8>, browser: Browser, publication: &Publication) {

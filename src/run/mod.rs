@@ -416,6 +416,7 @@ fn make_host(
                 connections_per_address_max: config.ws.connections_per_address_max,
                 connects_per_address_per_s: config.ws.connects_per_address_per_s,
                 publications_per_user_per_s: config.ws.publications_per_user_per_s,
+                key_attempts_max: config.ws.key_attempts_max,
                 exempt: config.ws.trusted_proxies.as_slice().into(),
             },
             offline_grace: u64::from(config.main.offline_grace_s) * 1_000_000,

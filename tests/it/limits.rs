@@ -264,3 +264,35 @@ fn a_track_pipe_is_listed_in_pages() {
     assert!(classic.is_dropped());
     drop(members);
 }
+
+/// Thousands of keys could be tried in a second. The others at the address, which may be a whole company, notice nothing.
+#[test]
+fn keys_of_users_cannot_be_guessed_at_speed() {
+    let server =
+        Server::start(&Setup { shards: 2, more: "[ws]\nkey_attempts_max = 5\n".to_owned(), ..Setup::default() });
+    let mut backend = server.backend();
+    backend.execute("INSERT INTO users_auth (id, hash) VALUES (5, 'key5'), (6, 'key6')").expect("stored");
+    let greeting = |user: u32, key: &str| {
+        let who = format!("/ws/sesion={key}&myid={user}&devid=0&v=4.0&uuid=u&api=js");
+        let mut http = Http::connect(&server);
+        http.send(&format!("GET {who} HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+        // A connection that is put off ends before or behind its handshake.
+        if http.is_over() || http.head().status != 101 || http.is_over() { None } else { Some(http.frame()) }
+    };
+    let told: Vec<_> = (0..100).map(|number| greeting(5, &format!("guess{number}"))).collect();
+    let looked_at = told.iter().flatten().count();
+    assert!((10..=12).contains(&looked_at), "{looked_at} keys were looked at");
+    assert_eq!(greeting(5, "key5"), None, "a right one is not looked at either, or guessing would go on");
+    for _ in 0..20 {
+        assert!(greeting(6, "key6").is_some_and(|text| text.contains("\"authorized\":true")));
+    }
+    let warnings = server.log().lines().filter(|line| line.contains("wrong keys of users")).count();
+    assert_eq!(warnings, 1, "{}", server.log());
+    // Shards tell their counters now and then.
+    let expected = Some((100 - looked_at + 1).to_string());
+    let counted = tools::until(PATIENCE, || {
+        let rows = backend.rows("SHOW GLOBAL STATUS LIKE 'encke_logins_put_off'").expect("figures");
+        (rows[0][1] == expected).then_some(())
+    });
+    assert!(counted.is_some(), "not {expected:?}");
+}

@@ -41,14 +41,14 @@ const MODULES: &[Module] = &[
     // The engines, on the storage thread only.
     edge("storage/sqlite", &["model", "storage"]),
     edge("storage/mysql", &["model", "storage"]),
-    pure("hub", &["model", "storage"]),
+    pure("back_off", &["model"]),
+    pure("hub", &["model", "storage", "back_off"]),
     pure("cometql/wire", &["model"]),
     pure("cometql/sql", &["model"]),
     pure("cometql/errors", &["model", "storage", "cometql/sql"]),
     pure("cometql/tables", &["model", "storage", "cometql/sql", "cometql/errors", "cometql/plan"]),
     // Of `hub` it takes how long a token that is revoked would have been good.
     pure("cometql/plan", &["model", "storage", "hub", "cometql/sql", "cometql/errors", "cometql/tables"]),
-    pure("cometql/back_off", &["model"]),
     pure("cometql/json", &["cometql/errors", "cometql/plan", "cometql/sql"]),
     pure(
         "cometql/exec",
@@ -61,7 +61,7 @@ const MODULES: &[Module] = &[
             "cometql/errors",
             "cometql/tables",
             "cometql/plan",
-            "cometql/back_off",
+            "back_off",
             "cometql/json",
         ],
     ),

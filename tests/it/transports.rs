@@ -69,6 +69,11 @@ impl Http {
         response
     }
 
+    /// Whether nothing more comes.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.0.fill_buf().map_or(true, <[u8]>::is_empty)
+    }
+
     /// The text of the next WebSocket frame, which is a short one.
     pub(crate) fn frame(&mut self) -> String {
         let mut head = [0; 2];

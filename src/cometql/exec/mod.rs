@@ -41,11 +41,11 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
+use crate::back_off::{self, BackOff};
 use crate::hub::{Answered, AskId, EndedUsers, Placement, Replies, RingMessage, StatementId};
 use crate::model::{CloseReason, ConnId, DevId, Now, ShardId, Time, UserId};
 use crate::storage::{Completion, Job};
 
-use super::back_off::{self, BackOff};
 use super::errors::{Code, Error};
 use super::plan::{self, CATALOG_STEPS_MAX, Database, Figures, Plan, Row, Server, StatementLimits, User};
 use super::sql::{self, Meter, StringEscapes};

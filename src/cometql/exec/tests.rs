@@ -442,7 +442,7 @@ fn plain_logins_are_refused_where_tls_is_required() {
     assert!(String::from_utf8_lossy(&bench.written).contains("over TLS only"));
     assert_eq!(bench.closed, [(id(0), CloseReason::LoginRefused)]);
     // It tried no password, so nobody has to wait; and a probe has nothing to hide.
-    assert_eq!(bench.exec.back_off.addresses(), 0);
+    assert_eq!(bench.exec.back_off.len(), 0);
     bench.next_client(HERE);
     bench.log_in("haproxy_check", "", None);
     assert_eq!(bench.take(), ["ok 0 0"]);

@@ -45,8 +45,20 @@ impl Net {
     }
 }
 
-fn token(claims: &serde_json::Value) -> String {
+pub(super) fn token(claims: &serde_json::Value) -> String {
     jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(b"secret1")).unwrap()
+}
+
+/// Somebody who shows no key.
+pub(super) fn stranger() -> Credentials {
+    Credentials { dev: DevId(1), user: UserId::ANONYMOUS, key: "".into(), details: Details::default() }
+}
+
+impl Net {
+    /// Whether a token is revoked of which this is signed.
+    pub(super) fn is_revoked(&self, signed: &str) -> bool {
+        self.revoked.iter().any(|token| token.strip_prefix(signed).is_some_and(|rest| rest.starts_with('.')))
+    }
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(super) fn of(reason: CloseReason) -> Goodbye {
         CloseReason::TokenExpired => goodbye!(Policy, "the token has expired"),
         CloseReason::Killed => goodbye!(Policy, "a backend ended this connection"),
         CloseReason::Limited => goodbye!(Policy, "this user has too many connections"),
+        CloseReason::KeyNotTried => goodbye!(Again, "too many wrong keys of this user came from this address"),
         CloseReason::StorageUnavailable => goodbye!(Again, "the server cannot find out now who this is"),
         _ => goodbye!(Normal, "the server ended this connection"),
     }

@@ -2,7 +2,7 @@
 
 use shards::Token;
 
-use crate::hub::{AskId, Flush, Input, Subscribed};
+use crate::hub::{AskId, Flush, Input, Replies, RingMessage, Subscribed};
 use crate::jsapi::{self, HistoryEntry};
 use crate::model::{
     Answer, ConnId, Marker, Personal, PipeKey, PipeName, ShardId, SharedBytes, Time, UnixTime, WireForm,
@@ -12,6 +12,7 @@ use crate::ws;
 
 use super::super::PRODUCT;
 use super::super::host::{id, token};
+use super::super::polls::Polls;
 use super::super::recent::{Kind, Made, Messages, Shape};
 use super::super::runtime::Runtime;
 use super::fan_out::fan_out_to_polled;
@@ -197,6 +198,19 @@ impl Told<'_> {
         match &self.kind {
             Kind::Missed => jsapi::encode_missed(&entry, self.form, out),
             Kind::Log(marker) => jsapi::encode_history(&entry, &marker.clone().unwrap_or_default(), self.form, out),
+        }
+    }
+}
+
+/// What waits to be sent is known here only.
+pub(super) fn fill_in_queues(io: &impl Runtime, polls: &Polls, message: &mut RingMessage) {
+    if let RingMessage::Answered(answered) = message
+        && let Replies::Connections { connections, .. } = &mut answered.replies
+    {
+        for connection in connections {
+            let conn = connection.conn;
+            let queued = if conn.is_polled() { polls.queued_bytes(conn) } else { io.queued_bytes(token(conn)) };
+            connection.queued_bytes = queued as u64;
         }
     }
 }

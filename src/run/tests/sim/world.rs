@@ -58,7 +58,8 @@ const PATIENCE: usize = 100;
 const FLOOD_ROUNDS: usize = 160;
 
 /// Everything that may end a connection here without a fault of the server.
-const EXPECTED_ENDS: [CloseReason; 9] = [
+const EXPECTED_ENDS: [CloseReason; 10] = [
+    CloseReason::KeyNotTried,
     CloseReason::TokenExpired,
     CloseReason::TokenRevoked,
     CloseReason::HashDeleted,
@@ -134,6 +135,7 @@ impl World {
             connections_per_address_max: count,
             connects_per_address_per_s: count,
             publications_per_user_per_s: count,
+            key_attempts_max: count.min(8),
             exempt: Arc::default(),
         };
         let offline_grace = [0, 3_000_000][random.below(2)];

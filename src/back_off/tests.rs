@@ -7,6 +7,17 @@ fn back_off(attempts_max: u32, addresses_max: usize) -> BackOff {
     BackOff::new(attempts_max, addresses_max, RandomState::with_seeds(1, 2, 3, 4))
 }
 
+/// Places that are taken must not be had by asking for more of them.
+#[test]
+fn a_full_table_says_so_while_one_of_it_may_be_waiting() {
+    let mut back_off = back_off(2, 2);
+    assert!(back_off.has_room(Time(0)));
+    assert_eq!(back_off.failed_as(address(1), 2, Time(0)), Some(WAIT_MIN));
+    assert_eq!(back_off.failed(address(2), Time(5)), None);
+    assert_eq!((back_off.wrong(address(1)), back_off.wrong(address(2)), back_off.wrong(address(3))), (2, 1, 0));
+    assert!(!back_off.has_room(Time(WAIT_MAX - 1)) && back_off.has_room(Time(WAIT_MAX)));
+}
+
 fn address(number: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, number])
 }
@@ -39,7 +50,7 @@ fn zero_attempts_is_off() {
     for _ in 0..100 {
         assert_eq!(back_off.failed(address(1), Time(1)), None);
     }
-    assert_eq!((back_off.addresses(), back_off.bytes()), (0, 0));
+    assert_eq!((back_off.len(), back_off.bytes()), (0, 0));
 }
 
 #[test]
@@ -47,7 +58,7 @@ fn old_mistakes_are_forgotten() {
     let mut back_off = back_off(2, 10);
     assert_eq!(back_off.failed(address(1), Time(0)), None);
     assert_eq!(back_off.failed(address(2), Time(FORGOTTEN_AFTER - 1)), None);
-    assert_eq!(back_off.addresses(), 2);
+    assert_eq!(back_off.len(), 2);
     assert_eq!(back_off.failed(address(1), Time(FORGOTTEN_AFTER)), None, "it begins anew");
     assert_eq!(back_off.failed(address(2), Time(FORGOTTEN_AFTER)), Some(WAIT_MIN));
 }
@@ -60,7 +71,7 @@ fn the_address_that_was_quiet_longest_makes_room() {
     }
     let waits = |number| back_off.wait(address(number), Time(5)).is_some();
     assert_eq!([1, 2, 3, 4].map(waits), [true, false, true, true]);
-    assert_eq!(back_off.addresses(), 3);
+    assert_eq!(back_off.len(), 3);
 }
 
 #[test]
@@ -129,7 +140,7 @@ proptest! {
                     prop_assert_eq!(begun.unwrap_or_default(), delay(before + 1));
                 }
             }
-            prop_assert!(back_off.addresses() <= addresses_max);
+            prop_assert!(back_off.len() <= addresses_max);
             prop_assert_eq!(back_off.counts.len(), back_off.order.len());
             for number in 0..6 {
                 let known = list.iter().find(|(known, ..)| *known == number);

@@ -1,0 +1,124 @@
+//! Somebody tries keys of users: over all shards, and what the others at the same address notice.
+
+use super::*;
+use crate::back_off::ADDRESSES_MAX;
+use crate::hub::guesses::{Guesses, USERS_MAX};
+use crate::model::Network;
+
+const A: [u8; 4] = [192, 0, 2, 1];
+const B: [u8; 4] = [192, 0, 2, 2];
+const PROXY: [u8; 4] = [10, 0, 0, 9];
+const SECOND: u64 = 1_000_000;
+
+fn watched(shards: u16, key_attempts_max: u32) -> Net {
+    let limits =
+        Limits { key_attempts_max, exempt: [Network::parse("10.0.0.0/8").unwrap()].into(), ..Limits::default() };
+    let mut net = Net::new(shards);
+    for hub in &mut net.hubs {
+        hub.guesses = Guesses::new(key_attempts_max, &hub.config.placement.hasher());
+        hub.config.limits = limits.clone();
+    }
+    net.hashes.extend((5..50).map(|user| (user, "key")));
+    net
+}
+
+/// What the page is told.
+fn login_at(net: &mut Net, shard: u16, index: u32, user: u32, key: &str, address: [u8; 4]) -> &'static str {
+    let details = Details { address: address.into(), ..Details::default() };
+    let user = UserId::new(user).unwrap();
+    net.input(
+        shard,
+        Input::Connected {
+            conn: id(index),
+            credentials: Credentials { dev: DevId(1), user, key: key.into(), details },
+        },
+    );
+    net.settle();
+    let seen = net.seen(shard, index).concat();
+    net.leave(shard, index);
+    net.settle();
+    match seen {
+        seen if seen.contains("authorised: true") => "in",
+        seen if seen.contains("authorised: false") => "wrong",
+        seen if seen.contains("closed: key_not_tried") => "later",
+        seen => panic!("{seen}"),
+    }
+}
+
+#[test]
+fn a_guesser_has_few_tries_whatever_the_shard_and_holds_up_one_user_only() {
+    let mut net = watched(3, 4);
+    let mut looked_at = 0;
+    for number in 0..300 {
+        let told = login_at(&mut net, (number % 3) as u16, number, 5, "guess", A);
+        looked_at += u32::from(told == "wrong");
+    }
+    assert_eq!(looked_at, 8, "so many until the address is known, and as many of this user");
+    assert_eq!(net.guessed, [4], "one warning a minute");
+    assert_eq!(login_at(&mut net, 0, 1000, 5, "key", A), "later", "or guessing would go on");
+    // A crowd behind the same address, and the same user elsewhere.
+    for user in 6..50 {
+        assert_eq!(login_at(&mut net, (user % 3) as u16, 2000 + user, user, "key", A), "in");
+    }
+    assert_eq!(login_at(&mut net, 1, 3000, 5, "key", B), "in");
+    assert!(net.hubs.iter().all(|hub| hub.waiting.is_empty()));
+}
+
+#[test]
+fn what_is_no_guess_is_not_counted() {
+    let claims = serde_json::json!({ "user_id": 7, "exp": 1 });
+    let over = people::token(&claims);
+    let mut net = watched(2, 2);
+    for number in 0..20 {
+        assert_eq!(login_at(&mut net, 0, number, 7, &over, A), "wrong", "a token that is over");
+        assert_eq!(login_at(&mut net, 1, number, 0, "", A), "wrong", "nobody");
+        assert_eq!(login_at(&mut net, 1, number, 8, "guess", PROXY), "wrong", "an address that stands for all");
+    }
+    assert_eq!(login_at(&mut net, 0, 90, 7, "a.b.c", A), "wrong");
+    assert_eq!(login_at(&mut net, 0, 91, 7, "a.b.c", A), "wrong");
+    assert_eq!(
+        (login_at(&mut net, 0, 92, 7, "a.b.c", A), login_at(&mut net, 1, 93, 7, "a.b.c", A)),
+        ("wrong", "wrong")
+    );
+    assert_eq!(login_at(&mut net, 0, 94, 7, &over, A), "wrong", "and it is not held up");
+    assert_eq!(login_at(&mut net, 0, 95, 7, "a.b.c", A), "later");
+    let mut off = watched(2, 0);
+    (0..100).for_each(|number| assert_eq!(login_at(&mut off, 0, number, 5, "guess", A), "wrong"));
+}
+
+#[test]
+fn a_right_key_begins_anew_and_waits_end() {
+    let mut guesses = Guesses::new(2, &RandomState::with_seeds(1, 2, 3, 4));
+    let who = (A.into(), DevId(1), UserId::new(5).unwrap());
+    assert!(guesses.may_try(who, Time(0)) && guesses.may_try(who, Time(0)), "two at a time are two");
+    assert!(!guesses.may_try(who, Time(0)) && !guesses.may_try(who, Time(SECOND - 1)));
+    assert!(guesses.may_try(who, Time(SECOND)) && !guesses.may_try(who, Time(2 * SECOND)));
+    guesses.users.succeeded(who);
+    assert!(guesses.may_try(who, Time(2 * SECOND)) && guesses.may_try(who, Time(2 * SECOND)));
+
+    assert_eq!([1, 2, 3, 4].map(|_| guesses.wrong(A.into(), Time(0))), [false, true, false, true]);
+    guesses.watch(A.into(), Time(0));
+    assert!(guesses.is_wary(A.into(), Time(599 * SECOND)) && !guesses.is_wary(A.into(), Time(600 * SECOND)));
+    guesses.watch(B.into(), Time(600 * SECOND));
+    assert_eq!((guesses.wary.len(), guesses.wary_until.len()), (1, 1));
+}
+
+/// Whoever tries one key of each user is not let on by filling the table of those who wait.
+#[test]
+fn many_users_do_not_help() {
+    let mut guesses = Guesses::new(2, &RandomState::with_seeds(1, 2, 3, 4));
+    let who = |user: u32| (A.into(), DevId(1), UserId::new(user).unwrap());
+    let tries = |guesses: &mut Guesses, users: std::ops::Range<u32>, now: u64| {
+        users.filter(|user| guesses.may_try(who(1 + *user), Time(now))).count()
+    };
+    let told = (0..100).filter(|_| guesses.wrong(A.into(), Time(0))).count();
+    assert_eq!(told, 50);
+    assert_eq!(tries(&mut guesses, 0..200_000, 0), USERS_MAX);
+    assert_eq!(tries(&mut guesses, 0..200_000, 1), 0);
+    assert_eq!(tries(&mut guesses, 0..1000, SECOND), 1000, "those that were counted go on by their own waits");
+    assert!(guesses.users.len() <= USERS_MAX);
+    // Somebody at an address where nobody guesses.
+    assert!(guesses.may_try((B.into(), DevId(1), UserId::new(1).unwrap()), Time(1)));
+    (0..20_000).for_each(|number: u32| guesses.watch(number.to_be_bytes().into(), Time(1)));
+    assert!(guesses.wary.len() <= ADDRESSES_MAX && guesses.wary.len() == guesses.wary_until.len());
+}
