@@ -10,10 +10,13 @@ use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::net::IpAddr;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::http::{Conditions, FileHead, Validators, Wanted};
 use crate::model::SharedBytes;
@@ -139,12 +142,13 @@ impl Contents {
     /// Links that lead out of the root are not followed; neither are files above the limit read.
     fn open(&self, root: &Path, path: &str) -> Option<(fs::File, fs::Metadata)> {
         let path = fs::canonicalize(root.join(path)).ok()?;
-        if !path.starts_with(root) {
+        if !path.starts_with(root) || !fs::symlink_metadata(&path).ok()?.is_file() {
             return None;
         }
-        let file = fs::File::open(path).ok()?;
+        let file = open_regular(&path)?;
         let metadata = file.metadata().ok()?;
-        (metadata.is_file() && metadata.len() <= self.limits.bytes_max).then_some((file, metadata))
+        let is_still_inside = place_of(&file).is_none_or(|place| place.starts_with(root));
+        (metadata.is_file() && metadata.len() <= self.limits.bytes_max && is_still_inside).then_some((file, metadata))
     }
 
     fn part(
@@ -281,6 +285,18 @@ impl Contents {
         let held = &self.held;
         self.readers.retain(|(_, key, _)| held.contains_key(key));
     }
+}
+
+/// Opens a file that was a regular one a moment ago. If it is another thing by now, opening it must not wait for anybody, as
+/// it would for whoever writes into a FIFO, and a link is not followed.
+fn open_regular(path: &Path) -> Option<fs::File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).ok().map(fs::File::from)
+}
+
+/// Where an open file is, if the system tells: a folder on its way may have been replaced since its path was looked at.
+fn place_of(file: &fs::File) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }
 
 fn weight(content: &SharedBytes) -> usize {
