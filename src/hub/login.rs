@@ -143,7 +143,7 @@ impl Hub {
             false => "".into(),
             // Whoever comes with a token gets no lasting secret for it, a stored one neither. Pages expect some text; this one
             // opens nothing.
-            true if token.is_some() => self.meaningless_key(conn),
+            true if token.is_some() => self.config.given_out.key_of(self.config.shard, conn),
             true => hash,
         };
         self.answer(conn, Answer::ServerInfo { authorised, key });
@@ -188,12 +188,6 @@ impl Hub {
                 login.outdated = true;
             }
         }
-    }
-
-    fn meaningless_key(&self, conn: ConnId) -> Box<str> {
-        let hasher = self.config.placement.hasher();
-        let half = |number: u8| hasher.hash_one((number, self.config.seed, conn));
-        format!("{:016x}{:016x}", half(0), half(1)).into()
     }
 
     /// The same for every signature of one token.

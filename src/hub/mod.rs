@@ -22,6 +22,7 @@ mod departed;
 mod details;
 mod fan_out;
 mod few;
+mod given_out;
 mod guesses;
 mod history;
 mod interests;
@@ -67,6 +68,7 @@ use departed::Departed;
 use details::AllDetails;
 pub use details::Details;
 use fan_out::Arrivals;
+pub use given_out::GivenOut;
 use guesses::Guesses;
 use interests::Interests;
 pub use interests::OneInterest;
@@ -122,8 +124,8 @@ pub struct HubConfig {
     pub history_bytes_max: usize,
     /// What tokens are checked with.
     pub tokens: TokenKeys,
-    /// Drawn at random, another one for each shard and start: tells ids of messages apart.
-    pub seed: u64,
+    /// Makes what is shown to others and means nothing.
+    pub given_out: GivenOut,
     /// Users whose time may wait for storage; beyond, it is lost and counted.
     pub departed_max: usize,
 }

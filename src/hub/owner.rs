@@ -73,7 +73,7 @@ impl Owned {
             unkept: Position::default(),
             trusted: None,
             hasher: config.placement.hasher(),
-            seed: config.seed,
+            seed: config.given_out.ids_of(config.shard),
             watched: None,
             watchers: 0,
         }

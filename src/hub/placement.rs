@@ -6,7 +6,8 @@ use ahash::RandomState;
 
 use crate::model::{DevId, PipeKey, ShardId, UserId};
 
-/// Seeded per process, so that nobody outside can aim names at one shard or one bucket.
+/// Seeded per process, so that nobody outside can aim names at one shard or one bucket. What the hasher gives must not be
+/// shown to anybody, see [`super::GivenOut`].
 #[derive(Clone, Debug)]
 pub struct Placement {
     shards: u16,
@@ -15,8 +16,10 @@ pub struct Placement {
 
 impl Placement {
     /// `shards`: connection shards, at least 1. The CometQL shard is number `shards`.
-    pub fn new(shards: u16, seed: u64) -> Self {
-        let hasher = RandomState::with_seeds(seed, seed.rotate_left(17), !seed, seed.rotate_right(23));
+    /// The seeds are generated at random, each by itself.
+    pub fn new(shards: u16, seeds: [u64; 4]) -> Self {
+        let [a, b, c, d] = seeds;
+        let hasher = RandomState::with_seeds(a, b, c, d);
         Self { shards: shards.max(1), hasher }
     }
 

@@ -39,7 +39,7 @@ struct Net {
 
 impl Net {
     fn new(shards: u16) -> Self {
-        let placement = Placement::new(shards, 7);
+        let placement = Placement::new(shards, [7, 7 << 17, !7, 7 << 41]);
         let config = |shard| HubConfig {
             shard: ShardId(shard),
             placement: placement.clone(),
@@ -57,7 +57,7 @@ impl Net {
             tenant_settings_max: 3,
             history_bytes_max: 1_000_000,
             tokens: TokenKeys::new("secret", BTreeMap::new()),
-            seed: u64::from(shard),
+            given_out: GivenOut::new([7; 32]),
             departed_max: 100,
         };
         Self {

@@ -43,7 +43,7 @@ use crate::cometql::plan::{self, StatementLimits};
 use crate::cometql::{sql, wire};
 use crate::config::{self, AuthPlugin, Config, SendEngine, StringEscapes, Tenant, Tls};
 use crate::http::HeadLimits;
-use crate::hub::{self, HubConfig, NoPublicKey, Placement, TokenKey, TokenKeys};
+use crate::hub::{self, GivenOut, HubConfig, NoPublicKey, Placement, TokenKey, TokenKeys};
 use crate::metrics::Counters;
 use crate::model::{DevId, ShardId, TokenAlgorithm};
 use crate::storage::{Beginning, StorageError};
@@ -211,10 +211,11 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         number => number,
     };
     let all_shards = connection_shards + 1;
-    let (mut seed, mut secret) = ([0; 8], [0; 16]);
-    getrandom::fill(&mut seed).and_then(|()| getrandom::fill(&mut secret)).map_err(StartError::Random)?;
-    let seed = u64::from_le_bytes(seed);
-    let placement = Placement::new(connection_shards, seed);
+    let (mut seeds, mut key, mut secret) = ([[0; 8]; 4], [0; 32], [0; 16]);
+    let random = [seeds.as_flattened_mut(), &mut key, &mut secret];
+    random.into_iter().try_for_each(getrandom::fill).map_err(StartError::Random)?;
+    let placement = Placement::new(connection_shards, seeds.map(u64::from_le_bytes));
+    let given_out = GivenOut::new(key);
 
     let tls = config.cometql.tls;
     let tls_config = match tls {
@@ -276,7 +277,7 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
             config.main.node_name.clone(),
         )),
     };
-    let make = move |shard: u16| make_host(shard, &config, &password, seed, &placement, &board, &ends);
+    let make = move |shard: u16| make_host(shard, &config, &password, &given_out, &placement, &board, &ends);
     let running = prepared.start(make).map_err(StartError::Shards)?;
     let addresses = running.addresses();
     let address = |shard: u16| addresses.get(usize::from(shard)).copied().flatten().unwrap_or(NO_ADDRESS);
@@ -379,7 +380,7 @@ fn make_host(
     shard: u16,
     config: &Config,
     password: &str,
-    seed: u64,
+    given_out: &GivenOut,
     placement: &Placement,
     board: &Board,
     ends: &Ends,
@@ -424,8 +425,7 @@ fn make_host(
             tenant_settings_max: SETTINGS_PER_SHARD_MAX / 4,
             history_bytes_max: config.ws.queue_bytes_max / 2,
             tokens: ends.tokens.clone(),
-            // Told from the others of this start by its number.
-            seed: placement.hasher().hash_one((seed, shard)),
+            given_out: given_out.clone(),
             departed_max: DEPARTED_MAX,
         },
         frames: ws::Limits { frame_bytes_max, message_bytes_max: frame_bytes_max },

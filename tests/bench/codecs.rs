@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use encke::cometql::sql::{self, StringEscapes};
 use encke::hub::{
-    Ask, AskId, Credentials, Details, Hub, HubConfig, Input, Limits, Placement, Question, RingMessage, StatementId,
-    TokenKeys,
+    Ask, AskId, Credentials, Details, GivenOut, Hub, HubConfig, Input, Limits, Placement, Question, RingMessage,
+    StatementId, TokenKeys,
 };
 use encke::model::{
     ConnId, DevId, EventName, Now, PipeKey, PipeName, Publication, ShardId, Time, UnixTime, UserId, WireForm,
@@ -67,7 +67,7 @@ fn main() {
 fn hub_with(members: u32, pipe: &PipeName) -> Hub {
     let mut hub = Hub::new(HubConfig {
         shard: ShardId(0),
-        placement: Placement::new(1, 7),
+        placement: Placement::new(1, [7, 8, 9, 10]),
         pipes_per_connection_max: 10,
         pipes_max: 1000,
         arrivals_bytes_max: usize::MAX,
@@ -82,7 +82,7 @@ fn hub_with(members: u32, pipe: &PipeName) -> Hub {
         tenant_settings_max: 100,
         history_bytes_max: 1 << 20,
         tokens: TokenKeys::default(),
-        seed: 0,
+        given_out: GivenOut::new([7; 32]),
         departed_max: 0,
     });
     for index in 0..members {

@@ -55,7 +55,7 @@ impl Bench {
     fn greeted_with(tls: Tls) -> Self {
         let config = ExecConfig {
             tenants: Tenants::default(),
-            placement: Placement::new(2, 1),
+            placement: Placement::new(2, [1, 2, 3, 4]),
             password: PASSWORD.into(),
             packets: wire::Limits::default(),
             statements: StatementLimits {

@@ -158,7 +158,7 @@ impl Seeds {
 /// the page waiting until something else woke it.
 #[test]
 fn an_answer_that_comes_last_in_a_turn_does_not_wait_for_another_wake() {
-    let placement = Placement::new(1, 1);
+    let placement = Placement::new(1, [1, 2, 3, 4]);
     let (_storage, mut clients) = storage::channels(2, 0);
     let config = setup::browser_config(ShardId(0), &placement, 1_000_000, Duration::ZERO, 1_000_000);
     let host = Host::Browsers(Box::new(Browsers::new(config, Beginning::default(), clients.swap_remove(0), None)));

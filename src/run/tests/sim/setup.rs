@@ -9,7 +9,7 @@ use crate::cometql::plan::{self, StatementLimits};
 use crate::cometql::{sql, wire};
 use crate::config::CometQlByHttp;
 use crate::http::HeadLimits;
-use crate::hub::{self, HubConfig, Placement, TokenKeys};
+use crate::hub::{self, GivenOut, HubConfig, Placement, TokenKeys};
 use crate::model::{RealIpHeader, ShardId};
 use crate::run::browsers::{BatchConfig, BrowserConfig};
 use crate::run::figures::Watch;
@@ -45,7 +45,7 @@ pub(super) fn browser_config(
             tenant_settings_max: 100,
             history_bytes_max: page_bytes_max,
             tokens: TokenKeys::new(PASSWORD, BTreeMap::new()),
-            seed: u64::from(shard.0),
+            given_out: GivenOut::new([7; 32]),
             departed_max: 100,
         },
         deflate: false,
@@ -102,4 +102,9 @@ pub(super) fn session_config(placement: &Placement, pipeline_max: usize) -> Sess
         idle_timeout: Duration::ZERO,
         tls: None,
     }
+}
+
+/// Of a placement, from one number.
+pub(super) fn seeds(seed: u64) -> [u64; 4] {
+    [seed, seed.rotate_left(17), !seed, seed.rotate_right(23)]
 }

@@ -28,7 +28,7 @@ use super::pages::PageSetup;
 use super::people::{People, TRACKED, WATCHED};
 use super::published::Published;
 use super::session::{Owed, PASSWORD, SessionClient};
-use super::setup::{browser_config, session_config};
+use super::setup::{browser_config, seeds, session_config};
 use super::totals::Totals;
 use super::{past::Past, random::Random, seen::Seen};
 
@@ -118,7 +118,7 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let connection_shards = 1 + random.below(4) as u16;
-        let placement = Placement::new(connection_shards, random.next());
+        let placement = Placement::new(connection_shards, seeds(random.next()));
         let all_shards = connection_shards + 1;
         let queue_max = [1, 4, 1000, 1000, 1000][random.below(5)];
         let (storage, clients) = storage::channels(all_shards, queue_max);
