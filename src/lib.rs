@@ -13,6 +13,9 @@ pub mod model;
 /// `comet.ini` to sections, sections to a checked `Config`.
 pub mod config;
 
+/// Percent-encoding, for all addresses.
+pub mod percent;
+
 /// RFC 6455 as pure functions on bytes.
 pub mod ws;
 

@@ -22,6 +22,18 @@ impl Asset {
         ASSETS.iter().find(|asset| asset.path == path)
     }
 
+    /// Where the page is that a path means with one slash more or less, relative to that path.
+    pub fn moved(path: &str) -> Option<&'static str> {
+        match path {
+            "/demo" => Some("demo/"),
+            "/dashboard/" => Some("../dashboard"),
+            "/console/" => Some("../console"),
+            "/demo/chat/" => Some("../chat"),
+            "/demo/users/" => Some("../users"),
+            _ => None,
+        }
+    }
+
     /// The text compressed with gzip, by whoever asks first.
     pub fn packed(&self) -> &'static [u8] {
         static PACKED: [OnceLock<Vec<u8>>; ASSETS.len()] = [const { OnceLock::new() }; ASSETS.len()];

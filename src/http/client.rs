@@ -18,6 +18,8 @@ pub struct Proxies<'a> {
 ///
 /// Of a list the last entry counts that is no trusted proxy itself: whatever stands before it was sent by the browser.
 pub fn client_address(peer: IpAddr, head: &Head<'_>, proxies: &Proxies<'_>) -> IpAddr {
+    // A socket for both versions shows addresses of version 4 in those of version 6.
+    let peer = peer.to_canonical();
     let is_trusted = |address: IpAddr| proxies.trusted.iter().any(|network| network.contains(address));
     if !is_trusted(peer) {
         return peer;

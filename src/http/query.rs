@@ -1,6 +1,6 @@
 //! The fields of an address: `name=value`, separated by `&`, values percent-encoded.
 
-use super::route::percent_decoded;
+use crate::percent;
 
 /// Borrows the address. Of a field that is there twice the first one counts.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +16,12 @@ impl<'a> Query<'a> {
     /// The decoded value; `None` without such a field, and for one that is no valid encoding of UTF-8. A plus sign is one:
     /// keys hold it, and names never hold a blank.
     pub fn value(&self, name: &str) -> Option<String> {
-        let named = |field: &'a str| field.strip_prefix(name)?.strip_prefix('=');
-        self.text.split(['&', '?']).find_map(named).and_then(percent_decoded)
+        self.raw(name).and_then(percent::decoded_text)
+    }
+
+    /// As it stands in the address; `None` without such a field.
+    pub fn raw(&self, name: &str) -> Option<&'a str> {
+        self.text.split(['&', '?']).find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
     }
 }
 

@@ -54,7 +54,7 @@ fn filled(page: &str, cometql_port: u16, password_file: &str) -> String {
 /// The whole answer to every route that has one by itself; `None` for all others, see [`super::upgrade`] and
 /// [`file_head`].
 pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>, terms: &Terms) -> Option<Vec<u8>> {
-    let (info, page);
+    let (info, page, moved);
     let (status, content_type, extra, body): (_, _, &[_], _) = match route {
         Route::WebSocket(_)
         | Route::Events(_)
@@ -77,8 +77,12 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         }
         Route::Favicon => (200, "image/svg+xml", &[CACHED], ICON),
         Route::Options => (200, "text/html", &[CACHED, PREFLIGHT_AGE], "+OK\r\n"),
-        Route::DemoFolder => (301, "text/html", &[CACHED, ("Location", "demo/")], "The demos are at demo/.\n"),
-        Route::NotFound => (404, "text/html", &[CACHED], NOT_FOUND),
+        Route::Moved(place) => {
+            moved = [CACHED, ("Location", place)];
+            (301, "text/html", &moved, "The page is at another address.\n")
+        }
+        // A file may be put there at any time.
+        Route::NotFound => (404, "text/html", &[REVALIDATED], NOT_FOUND),
     };
     let (mut body, mut extra) = (body.as_bytes(), extra.to_vec());
     if let Route::Asset(asset) = route

@@ -1,5 +1,7 @@
 //! Where a request leads.
 
+use crate::percent;
+
 use super::assets::Asset;
 use super::head::{Head, Method};
 
@@ -27,8 +29,8 @@ pub enum Route<'a> {
     Asset(&'static Asset),
     /// What needs a password, by whatever method; the fields of the address, for [`super::Query`].
     WithPassword(WithPassword, &'a str),
-    /// `/demo`, whose relative links need the slash.
-    DemoFolder,
+    /// A page that was asked for with a slash too much or without the one it needs, and where it is from there.
+    Moved(&'static str),
     /// `OPTIONS` for any target.
     Options,
     /// A file: its path relative to the static folder, decoded and safe to append. Segments are neither empty nor
@@ -78,8 +80,9 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         "/info" => Route::Info,
         "/health" => Route::Health,
         "/favicon.ico" => Route::Favicon,
-        "/demo" => Route::DemoFolder,
         path if let Some(asset) = Asset::find(path) => Route::Asset(asset),
+        // Their links are relative, so they are not shown here.
+        path if let Some(place) = Asset::moved(path) => Route::Moved(place),
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
     }
 }
@@ -89,7 +92,7 @@ impl Route<'_> {
     /// neither is what health checks ask, by whatever name.
     pub fn is_content(&self) -> bool {
         match self {
-            Self::Start | Self::DemoFolder | Self::Static(_) => true,
+            Self::Start | Self::Moved(_) | Self::Static(_) => true,
             Self::Asset(asset) => !asset.is_library,
             _ => false,
         }
@@ -149,7 +152,7 @@ fn with_password(target: &str) -> Option<(WithPassword, &str)> {
 }
 
 fn static_path(path: &str) -> Option<String> {
-    let decoded = percent_decoded(path.strip_prefix('/')?)?;
+    let decoded = percent::decoded_text(path.strip_prefix('/')?)?;
     if decoded.len() > PATH_BYTES_MAX || decoded.chars().any(|c| c.is_control() || c == '\\') {
         return None;
     }
@@ -166,20 +169,4 @@ fn static_path(path: &str) -> Option<String> {
         relative.push_str(segment);
     }
     (!relative.is_empty() && !decoded.ends_with('/')).then_some(relative)
-}
-
-/// Decodes once: what was encoded twice keeps a percent sign. `None` if it is no valid encoding of UTF-8.
-pub(super) fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let high = char::from(bytes.next()?).to_digit(16)?;
-        let low = char::from(bytes.next()?).to_digit(16)?;
-        decoded.push((high * 16 + low) as u8);
-    }
-    String::from_utf8(decoded).ok()
 }

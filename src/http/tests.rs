@@ -355,7 +355,8 @@ fn plain_answers() {
         assert_eq!(fields["allow"], "POST, GET");
         assert_eq!(fields["connection"], "close");
         assert!(fields["server"].starts_with("Encke/"));
-        assert_eq!(fields.get("cache-control").map(String::as_str), cached.then_some("max-age=3600"));
+        let kept = if status == 404 { "no-cache" } else { "max-age=3600" };
+        assert_eq!(fields.get("cache-control").map(String::as_str), cached.then_some(kept));
         let content_type = if *route == Route::Favicon { "image/svg+xml" } else { "text/html" };
         assert_eq!(fields["content-type"], format!("{content_type}; charset=UTF-8"));
         // HEAD: the same head without the body.
@@ -397,8 +398,13 @@ fn demo_pages() {
         let is_library = target.contains("html_chat");
         assert_eq!(fields["cache-control"], if is_library { "max-age=3600" } else { "no-cache" }, "{target}");
     }
-    let (status, fields, _) = answer("/demo").unwrap();
-    assert_eq!((status, &*fields["location"]), (301, "demo/"));
+    for (target, place) in
+        [("/demo", "demo/"), ("/dashboard/", "../dashboard"), ("/console/", "../console"), ("/demo/chat/", "../chat")]
+    {
+        let (status, fields, _) = answer(target).unwrap();
+        assert_eq!((status, &*fields["location"]), (301, place), "{target}");
+        assert_eq!(answer(&format!("/comet-server{target}")).unwrap().0, 301);
+    }
     // What is not embedded may be a file.
     assert_eq!(answer("/demo/mine.js"), None);
 }

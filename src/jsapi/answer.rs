@@ -20,7 +20,9 @@ pub fn encode_answer(answer: &Answer, form: WireForm, now: UnixTime, server: &st
         }
         .write(form, out),
         Answer::DeliveryReport { pipe, message, delivered } => Envelope {
+            // Pages of CppComet's time show it, and would show `undefined`.
             data: Data::Object(&[
+                ("error", Value::Text("")),
                 ("message", Value::Text(message)),
                 ("number_messages", Value::Number((*delivered).into())),
             ]),

@@ -1,10 +1,15 @@
 //! What a browser says of itself in the path it connects to.
 //!
-//! Shape: `/ws/sesion=<key>&myid=<user>&devid=<tenant>&v=<major>.<minor>&uuid=<id>&api=<api>`, never percent-decoded.
+//! Shape: `/ws/sesion=<key>&myid=<user>&devid=<tenant>&v=<major>.<minor>&uuid=<id>&api=<api>`. Each value is percent-decoded
+//! once, here, for all addresses; what is no valid encoding stays as it is. CppComet decoded nothing, but no key that it took
+//! has a percent sign.
 //! Classic clients write the first four fields in this order and under these names. A field is looked for by its
 //! name first and by its place second, because the predecessor knew only places.
 
+use std::borrow::Cow;
+
 use crate::model::{DevId, UserId, WireForm};
+use crate::percent;
 
 /// The paths under which browsers connect; two slashes come from a page whose `node` ends in one.
 const PREFIXES: [&[u8]; 4] = [b"/ws/", b"//ws/", b"/comet-server/ws/", b"//comet-server/ws/"];
@@ -67,17 +72,23 @@ pub fn parse_hello(target: &[u8], dev_max: u32) -> Result<Hello, HelloError> {
         3 => return Err(HelloError::NO_VERSION),
         _ => {}
     }
-    let version = parse_version(fields.value(b"v=", 3))?;
-    let api = fields.named(b"api=");
+    let version = parse_version(&decoded(fields.value(b"v=", 3)))?;
+    let api = fields.named(b"api=").map(decoded);
+    let api = api.as_deref();
     Ok(Hello {
-        key: parse_key(fields.value(b"sesion=", 0)),
-        user: parse_number(fields.value(b"myid=", 1)).and_then(UserId::new).unwrap_or(UserId::ANONYMOUS),
-        dev: DevId(parse_number(fields.value(b"devid=", 2)).filter(|dev| *dev < dev_max).unwrap_or(0)),
-        form: if api == Some(b"js2") { WireForm::Extended } else { form_of(version.0) },
+        key: parse_key(&decoded(fields.value(b"sesion=", 0))),
+        user: parse_number(&decoded(fields.value(b"myid=", 1))).and_then(UserId::new).unwrap_or(UserId::ANONYMOUS),
+        dev: DevId(parse_number(&decoded(fields.value(b"devid=", 2))).filter(|dev| *dev < dev_max).unwrap_or(0)),
+        form: if api == Some(b"js2".as_slice()) { WireForm::Extended } else { form_of(version.0) },
         version,
-        uuid: parse_uuid(fields.named(b"uuid=").unwrap_or_default()),
+        uuid: parse_uuid(&decoded(fields.named(b"uuid=").unwrap_or_default())),
         classic: api.is_none_or(|api| api == b"js"),
     })
+}
+
+fn decoded(value: &[u8]) -> Cow<'_, [u8]> {
+    let decoded = value.contains(&b'%').then(|| percent::decoded(value)).flatten();
+    decoded.map_or(Cow::Borrowed(value), Cow::Owned)
 }
 
 fn without_prefix(target: &[u8]) -> &[u8] {

@@ -77,7 +77,7 @@ impl Sessions {
         let Some(peer) = io.peer_address(conn) else { return io.close(conn) };
         io.deadline_after(conn, self.config.login_timeout);
         self.half_open.push(io, conn);
-        self.exec.opened(id(conn), peer.ip(), random);
+        self.exec.opened(id(conn), peer.ip().to_canonical(), random);
         self.carry_out(io);
     }
 

@@ -89,3 +89,30 @@ fn a_head_that_can_be_read_in_two_ways_is_refused() {
     std::io::Read::read_to_string(&mut stream, &mut text).expect("an answer");
     assert!(text.starts_with("HTTP/1.1 200 "), "a client without a name for the server: {text}");
 }
+
+/// A key is the same key at every address, in whatever encoding it comes.
+#[test]
+fn an_encoded_key_is_right_or_wrong_everywhere() {
+    let server = Server::start(&Setup { shards: 1, ..Setup::default() });
+    server.backend().execute("INSERT INTO users_auth (id, hash) VALUES (5, 'a+b/c==')").expect("stored");
+    for (key, is_right) in
+        [("a+b/c==", true), ("a%2Bb%2fc%3D%3d", true), ("a%252Bb%2fc%3D%3d", false), ("a%2Bb%2fc", false)]
+    {
+        let who = format!("sesion={key}&myid=%35&devid=0&v=4.0&uuid=u&api=js2");
+        let mut socket = Http::connect(&server);
+        socket.send(&format!("GET /ws/{who} HTTP/1.1\r\nHost: x\r\n{WS_FIELDS}\r\n"));
+        assert_eq!(socket.head().status, 101);
+        let mut events = Http::connect(&server);
+        events.send(&format!("GET /sse?{who} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(events.head().status, 200);
+        let mut poll = Http::connect(&server);
+        let begun = poll.get(&format!("/poll?{who}"), "");
+        let begun: serde_json::Value = serde_json::from_str(begun.text()).expect("JSON");
+        let id = begun[0]["data"]["id"].as_str().expect("an id");
+        let polled = poll.get(&format!("/poll?id={id}&seq=0"), "");
+        let told = [socket.frame(), events.event().1.to_string(), polled.text().to_owned()];
+        for text in told {
+            assert!(text.contains(&format!("\"authorized\":{is_right}")), "{key}: {text}");
+        }
+    }
+}

@@ -34,8 +34,9 @@ const MODULES: &[Module] = &[
     pure("config", &["model"]),
     pure("ws", &["model"]),
     // Of `ws` these take what makes one thing in one place: the accept key of an upgrade, the head of a frame.
-    pure("http", &["model", "ws"]),
-    pure("jsapi", &["model", "ws"]),
+    pure("percent", &[]),
+    pure("http", &["model", "ws", "percent"]),
+    pure("jsapi", &["model", "ws", "percent"]),
     pure("metrics", &["model"]),
     pure("storage", &["model"]),
     // The engines, on the storage thread only.

@@ -97,7 +97,10 @@ fn numbers() {
 fn keys() {
     let key = |key: &str| hello(&format!("/ws/sesion={key}&myid=5&devid=0&v=4.08")).key;
     assert_eq!(&*key("undefined"), "undefined");
-    assert_eq!(&*key("a=b%20c+/_?"), "a=b%20c+/_?");
+    assert_eq!(&*key("a=b%20c+/_?"), "a=b c+/_?");
+    assert_eq!(&*key("a%2Bb%3D%3d"), "a+b==");
+    assert_eq!(&*key("a%2541"), "a%41", "once");
+    assert_eq!(&*key("a%zz%"), "a%zz%");
     assert_eq!(key(&"k".repeat(600)).len(), 600);
     assert_eq!(&*key(&"k".repeat(601)), "");
     assert_eq!(&*parse_hello(b"/ws/sesion=\xff&myid=5&devid=0&v=4.08", DEV_MAX).unwrap().key, "");

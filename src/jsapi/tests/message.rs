@@ -118,7 +118,7 @@ fn vector_c_and_d() {
     );
     check_answer(
         &Answer::DeliveryReport { pipe: pipe("web_room"), message: r#"{"t":"it's"}"#.into(), delivered: 1 },
-        r#"{"data":{"message":"{\"t\":\"it's\"}","number_messages":1},"event":"answer","message_send_time":1700000000,"pipe":"_answer_to_web_room"}"#,
+        r#"{"data":{"error":"","message":"{\"t\":\"it's\"}","number_messages":1},"event":"answer","message_send_time":1700000000,"pipe":"_answer_to_web_room"}"#,
     );
     assert_eq!(
         written(|out| encode_publication(&publication, WireForm::Legacy, out)),

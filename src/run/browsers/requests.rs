@@ -173,9 +173,10 @@ impl Browsers {
         if !http::page_allowed(&self.config.origins, head, door) {
             return Err(ORIGIN_REFUSED);
         }
-        let value = |name| fields.value(name).filter(|value| !value.contains('&')).unwrap_or_default();
-        let version = fields.value("v").unwrap_or_else(|| "4".into());
-        let version = if version.contains('.') { version } else { format!("{version}.0") };
+        // They are decoded with those of the WebSocket address, in one place.
+        let value = |name| fields.raw(name).unwrap_or_default();
+        let version = fields.raw("v").unwrap_or("4");
+        let version = if version.contains('.') { version.to_owned() } else { format!("{version}.0") };
         let (key, user, dev, uuid) = (value("sesion"), value("myid"), value("devid"), value("uuid"));
         let target = format!("sesion={key}&myid={user}&devid={dev}&v={version}&uuid={uuid}&api={}", value("api"));
         jsapi::parse_hello(target.as_bytes(), self.config.dev_max).map_err(|error| error.code)

@@ -223,7 +223,7 @@ class CometServerApi {
     this._ask(
       (tab) => tab.ask("publish", pipe, event, text),
       (number_messages) =>
-        this.msg_cultivate({ pipe: name, event: "answer", data: { message: text, number_messages } }),
+        this.msg_cultivate({ pipe: name, event: "answer", data: { error: "", message: text, number_messages } }),
     );
     return this._tab?.state === "connected";
   }
