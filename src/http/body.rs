@@ -1,4 +1,4 @@
-//! The body of a request, by its length; a length that is not told is not guessed.
+//! The body of a request, by its length or in chunks; a length that is not told is not guessed.
 
 use super::head::Head;
 
@@ -8,13 +8,15 @@ pub enum Body {
     Whole(usize),
     /// It has so many bytes, and some of them are still to come.
     Incomplete(usize),
+    /// It comes in chunks, for [`super::Chunked`].
+    Chunked,
 }
 
 /// Always the peer's fault; the connection is closed after it, because where its next request begins is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
     Malformed,
-    /// In chunks, whose number nobody knows before the end.
+    /// In an encoding that is not read here.
     LengthRequired,
     TooLarge,
 }
@@ -31,10 +33,17 @@ impl BodyError {
 
 /// `rest` is what was received behind the head.
 pub fn body(head: &Head<'_>, rest: &[u8], bytes_max: usize) -> Result<Body, BodyError> {
-    if head.header("Transfer-Encoding").is_some() {
-        return Err(BodyError::LengthRequired);
-    }
     let mut lengths = head.headers("Content-Length");
+    if head.header("Transfer-Encoding").is_some() {
+        // A length beside it: whoever stood before this server may have read the other one.
+        if lengths.next().is_some() || head.minor_version == 0 {
+            return Err(BodyError::Malformed);
+        }
+        let mut encodings = head.list("Transfer-Encoding");
+        let is_chunked = encodings.next().is_some_and(|encoding| encoding.eq_ignore_ascii_case(b"chunked"));
+        let is_all = encodings.next().is_none();
+        return if is_chunked && is_all { Ok(Body::Chunked) } else { Err(BodyError::LengthRequired) };
+    }
     let Some(length) = lengths.next() else { return Ok(Body::Whole(0)) };
     if lengths.next().is_some() || length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
         return Err(BodyError::Malformed);
@@ -70,6 +79,18 @@ mod tests {
         for length in ["", "-1", "+1", "0x1", "1, 1", "1\r\nContent-Length: 1"] {
             check(&format!("Content-Length: {length}\r\n"), "abcd", Err(BodyError::Malformed));
         }
-        check("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n", "a", Err(BodyError::LengthRequired));
+        check("Transfer-Encoding: Chunked\r\n", "a", Ok(Body::Chunked));
+        for (fields, error) in [
+            ("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n", BodyError::Malformed),
+            ("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", BodyError::Malformed),
+            ("Transfer-Encoding: chunked, chunked\r\n", BodyError::LengthRequired),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", BodyError::LengthRequired),
+            ("Transfer-Encoding: gzip, chunked\r\n", BodyError::LengthRequired),
+            ("Transfer-Encoding: identity\r\n", BodyError::LengthRequired),
+            ("Transfer-Encoding:\r\n", BodyError::LengthRequired),
+            ("Transfer-Encoding: xchunked\r\n", BodyError::LengthRequired),
+        ] {
+            check(fields, "a", Err(error));
+        }
     }
 }

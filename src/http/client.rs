@@ -36,9 +36,12 @@ pub fn client_address(peer: IpAddr, head: &Head<'_>, proxies: &Proxies<'_>) -> I
     client
 }
 
-/// An address, some proxies write a port behind it.
+/// An address; some proxies write a port behind it, brackets around one of version 6, or quotes around all of it.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry).ok()?;
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).filter(|text| text.contains(':'));
+    let text = bare.unwrap_or(text);
     let address = text.parse().ok().or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()))?;
     Some(address.to_canonical())
 }

@@ -30,6 +30,8 @@ mod events;
 
 mod body;
 
+mod chunked;
+
 mod client;
 
 mod jsonp;
@@ -42,6 +44,7 @@ mod response;
 mod tests;
 
 pub use body::{Body, BodyError, body};
+pub use chunked::Chunked;
 pub use client::{Proxies, client_address};
 pub use conditional::{Conditions, Validators, Wanted};
 pub use credentials::{Credentials, credentials};
@@ -52,7 +55,8 @@ pub use origin::{is_for_loopback, origin_allowed, same_origin};
 pub use page::{Door, page_allowed};
 pub use query::Query;
 pub use response::{
-    CONTINUE, FileHead, Site, content_type, file_head, not_this_name, plain_answer, response, response_on, start_page,
+    CONTINUE, FileHead, KEEP_ALIVE_S, Site, content_type, file_head, not_this_name, plain_answer, response,
+    response_on, start_page,
 };
 pub use route::{PollAddress, Route, WithPassword, route};
 pub use terms::{Cors, Terms};

@@ -28,6 +28,9 @@ const PAGE_POLICY: (&str, &str) = (
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
+/// Seconds that a connection is kept for the next request, as clients are told.
+pub const KEEP_ALIVE_S: u64 = 65;
+
 /// What a client waits for before it sends a body.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -220,7 +223,11 @@ impl Head<'_> {
         match &terms.cors {
             Cors::Everybody => head.push_str("Access-Control-Allow-Origin: *\r\n"),
             Cors::Page(origin) => {
-                let _ = write!(head, "Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n");
+                // A page on the list may send what it has, as an EventSource with credentials does; this server looks at none.
+                let _ = write!(
+                    head,
+                    "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n"
+                );
             }
             // The next page may be another one, and what is kept for this one must not be shown to it.
             Cors::Nobody => head.push_str("Vary: Origin\r\n"),
@@ -236,7 +243,11 @@ impl Head<'_> {
         for (name, value) in *extra {
             let _ = write!(head, "{name}: {value}\r\n");
         }
-        head.push_str(if terms.persistent { "Connection: keep-alive\r\n\r\n" } else { "Connection: close\r\n\r\n" });
+        if terms.persistent {
+            let _ = write!(head, "Connection: keep-alive\r\nKeep-Alive: timeout={KEEP_ALIVE_S}\r\n\r\n");
+        } else {
+            head.push_str("Connection: close\r\n\r\n");
+        }
         head.into_bytes()
     }
 }

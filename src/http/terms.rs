@@ -40,7 +40,8 @@ pub struct Terms {
 /// What the recorded preflight names.
 const HEADERS: &str = "origin, content-type, accept";
 /// Of the addresses that the predecessor did not have.
-const MORE_HEADERS: &str = "origin, content-type, accept, authorization, last-event-id";
+const MORE_HEADERS: &str =
+    "origin, content-type, accept, authorization, last-event-id, cache-control, x-requested-with";
 
 impl Terms {
     /// The connection ends after the answer, which everybody may read.

@@ -261,6 +261,14 @@ fn browsers_behind_trusted_proxies_are_who_they_say() {
     check("::1", list, "X-Forwarded-For: 198.51.100.1, nonsense, 10.9.9.9\r\n", "10.9.9.9");
     check("::1", list, "X-Forwarded-For: 10.0.0.5, 10.9.9.9\r\n", "10.0.0.5");
     check("::1", list, "", "::1");
+    check("::1", list, "X-Forwarded-For: 203.0.113.9, [2001:db8::1]\r\n", "2001:db8::1");
+    check("::1", list, "X-Forwarded-For: \"[2001:db8::1]:443\"\r\n", "2001:db8::1");
+    check("::1", list, "X-Forwarded-For: 198.51.100.1:443\r\n", "198.51.100.1");
+    for unreadable in ["[198.51.100.1]", "[2001:db8::1", "2001:db8::1]", "[[2001:db8::1]]", "[]", "\"\""] {
+        check("::1", list, &format!("X-Forwarded-For: {unreadable}\r\n"), "::1");
+    }
+    // Where a socket is for both versions.
+    check("::ffff:192.0.2.7", real, "X-Real-IP: 198.51.100.1\r\n", "192.0.2.7");
 }
 
 #[test]

@@ -18,6 +18,7 @@
 mod admission;
 mod batches;
 mod budget;
+mod chunked;
 mod fan_out;
 mod goodbye;
 mod guesses;
@@ -62,6 +63,7 @@ use admission::Admission;
 use batches::Batches;
 pub(super) use batches::{BODIES_BYTES_MAX, BatchConfig};
 use budget::{NAMES_PER_FRAME, RECOVERY_IN_NAMES, TurnBudget};
+use chunked::ChunkedBodies;
 use fan_out::fan_out;
 use letters::fill_in_queues;
 use polling::Asking;
@@ -185,6 +187,7 @@ pub(super) struct Browsers {
     /// Connections whose request waits.
     asking: HashMap<Token, Asking, RandomState>,
     batches: Batches,
+    chunked: ChunkedBodies,
     figures: ShardFigures,
     /// What the fan-outs hold that are not out yet.
     on_its_way: Vec<Position>,
@@ -216,6 +219,7 @@ impl Browsers {
         let asking = HashMap::with_hasher(hasher.clone());
         let admissions = HashMap::with_hasher(hasher.clone());
         let batches = Batches::new(hasher.clone());
+        let chunked = ChunkedBodies::new(hasher.clone());
         let figures = ShardFigures::new(config.watch.clone(), config.hub.shard, &config.hub.placement, &mut hub);
         Self {
             config,
@@ -242,6 +246,7 @@ impl Browsers {
             leaving_retry: Time::default(),
             asking,
             batches,
+            chunked,
             figures,
             on_its_way: Vec::new(),
             unfinished: false,
@@ -318,6 +323,7 @@ impl Browsers {
         self.asking.remove(&conn);
         self.forget_admission(io, conn);
         self.batches.forget(conn);
+        self.chunked.forget(conn);
         self.let_go(io, conn);
     }
 
@@ -508,6 +514,7 @@ impl Browsers {
             + self.admissions.capacity() * size_of::<(Token, Admission)>()
             + self.unused_admissions.capacity() * size_of::<IpAddr>()
             + self.batches.bytes()
+            + self.chunked.bytes()
             + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId, Time))>()
             + self.flushing_until.capacity() * size_of::<(Time, Token)>()
             + self.refused.capacity() * size_of::<Completion>()

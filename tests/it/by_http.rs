@@ -132,7 +132,7 @@ fn every_status() {
     assert_eq!([ask_as("/cometql?user=bob"), ask_as("/cometql?database=mysql")], [403, 403]);
 
     let mut http = Http::connect(&server);
-    http.send(&format!("POST /cometql HTTP/1.1\r\n{password}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"));
+    http.send(&format!("POST /cometql HTTP/1.1\r\n{password}Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n"));
     assert_eq!(http.response().status, 411);
     http.expect_end();
     let mut http = Http::connect(&server);

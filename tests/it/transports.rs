@@ -317,7 +317,6 @@ fn a_stream_of_events_is_a_connection_like_any_other() {
 fn streams_that_cannot_be_are_refused() {
     let server = Server::start(&Setup { more: "[ws]\nhost = a.example\n".into(), ..Setup::default() });
     for (request, status, text) in [
-        ("GET /sse?pipes=a HTTP/1.0\r\n\r\n", 505, "HTTP/1.1"),
         ("GET /sse?v=x HTTP/1.1\r\n\r\n", 400, "418"),
         ("GET /sse HTTP/1.1\r\nOrigin: https://b.example\r\n\r\n", 403, "423"),
         ("POST /sse HTTP/1.1\r\n\r\n", 404, "nothing"),
@@ -539,7 +538,7 @@ fn polls_that_cannot_be_are_refused() {
         let answer = Http::connect(&server).get(&target, fields);
         assert!(answer.status == status && answer.text().contains(text), "{target}: {answer:?}");
     }
-    for (fields, status) in [("Transfer-Encoding: chunked\r\n", 411), ("Content-Length: 999999999\r\n", 413)] {
+    for (fields, status) in [("Transfer-Encoding: gzip\r\n", 411), ("Content-Length: 999999999\r\n", 413)] {
         let mut http = Http::connect(&server);
         http.send(&format!("POST /poll HTTP/1.1\r\n{fields}\r\n"));
         assert_eq!(http.response().status, status);

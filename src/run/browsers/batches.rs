@@ -45,8 +45,8 @@ pub(in super::super) struct BatchConfig {
 pub(super) struct Request<'a> {
     pub(super) conn: Token,
     pub(super) head: &'a Head<'a>,
-    /// What was received behind the head.
-    pub(super) rest: &'a [u8],
+    /// What was received, head and all.
+    pub(super) whole: &'a [u8],
     pub(super) wanted: WithPassword,
     /// The fields of its address.
     pub(super) fields: &'a str,
@@ -149,7 +149,8 @@ impl Batches {
 
 impl Browsers {
     pub(super) fn password_request(&mut self, io: &mut impl Runtime, request: &Request<'_>, terms: Terms) -> Progress {
-        let Request { conn, head, rest, wanted: what, fields } = *request;
+        let Request { conn, head, whole, wanted: what, fields } = *request;
+        let rest = whole.get(head.used..).unwrap_or_default();
         // What is refused without a look at the body ends the connection, as nobody knows where the next request begins.
         let last = Terms { persistent: false, ..terms.clone() };
         if head.method != Method::Post {
@@ -198,15 +199,16 @@ impl Browsers {
                 self.batches.put_body(conn, wanted, length);
                 Progress::Used(head.used)
             }
+            Ok(Body::Chunked) => self.begin_chunked(io, conn, head, whole, self.config.batches.body_bytes_max),
             Err(error) => {
-                let text = "the body must have a Content-Length, and not too large a one";
+                let text = "the body must have a Content-Length, not too large a one, or come in chunks";
                 self.answer_failure(io, conn, &last, error.status(), text)
             }
         }
     }
 
     pub(super) fn collect_body(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
-        let Some(collected) = self.batches.bodies.get_mut(&conn) else { return Progress::Used(bytes.len()) };
+        let Some(collected) = self.batches.bodies.get_mut(&conn) else { return self.collect_chunked(io, conn, bytes) };
         let more = collected.length - collected.body.len();
         let more = bytes.get(..more).unwrap_or(bytes);
         collected.body.extend_from_slice(more);

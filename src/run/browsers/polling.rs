@@ -27,8 +27,8 @@ const FIELDS_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct Request<'a> {
     pub(super) conn: Token,
     pub(super) head: &'a Head<'a>,
-    /// What was received behind the head.
-    pub(super) rest: &'a [u8],
+    /// What was received, head and all.
+    pub(super) whole: &'a [u8],
     pub(super) address: PollAddress,
     /// The fields of its address.
     pub(super) fields: &'a str,
@@ -66,7 +66,8 @@ impl PollId {
 
 impl Browsers {
     pub(super) fn poll_request(&mut self, io: &mut impl Runtime, request: &Request<'_>, terms: Terms) -> Progress {
-        let Request { conn, head, rest, address, fields } = *request;
+        let Request { conn, head, whole, address, fields } = *request;
+        let rest = whole.get(head.used..).unwrap_or_default();
         let is_publishing = address == PollAddress::Publish;
         let bytes_max = if is_publishing { self.config.frames.message_bytes_max } else { FIELDS_BYTES_MAX };
         let body = match http::body(head, rest, bytes_max) {
@@ -77,9 +78,10 @@ impl Browsers {
                 }
                 return Progress::Wait;
             }
+            Ok(Body::Chunked) => return self.begin_chunked(io, conn, head, whole, bytes_max),
             Err(error) => {
                 let asking = Asking { terms: Terms { persistent: false, ..terms }, callback: None };
-                let text = "the body must have a Content-Length, and not too large a one";
+                let text = "the body must have a Content-Length, not too large a one, or come in chunks";
                 return self.answer_poll_error(io, conn, &asking, error.status(), text, 0);
             }
         };

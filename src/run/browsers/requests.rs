@@ -1,5 +1,6 @@
 //! Plain requests: from a head to an answer, and to the next request on the same connection.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -22,14 +23,19 @@ use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser
 /// How long a client may take for the answer to a plain request.
 const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
 
-/// How long a connection may wait for the whole of its next request.
-const NEXT_REQUEST_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long a connection may wait for the whole of its next request: longer than balancers and proxies keep one, which is a
+/// minute for most of them, or they would send a request into a connection that ends. What clients are told is a little less,
+/// see [`http::KEEP_ALIVE_S`].
+const NEXT_REQUEST_TIME_MAX: Duration = Duration::from_secs(http::KEEP_ALIVE_S + 10);
 
 /// Requests of one connection; the last one ends it, so that proxies spread their connections anew now and then.
 const REQUESTS_MAX: u8 = 100;
 
 impl Browsers {
     pub(super) fn head(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
+        if let Some(progress) = self.replay(io, conn) {
+            return progress;
+        }
         let head = match http::parse_head(bytes, &self.config.heads) {
             Ok(HeadStep::Incomplete) => return Progress::Wait,
             Ok(HeadStep::Head(head)) => head,
@@ -54,12 +60,11 @@ impl Browsers {
             }
             Route::Events(fields) => self.events(io, conn, &head, Query::new(fields), &terms),
             Route::Poll(address, fields) => {
-                let rest = bytes.get(head.used..).unwrap_or_default();
-                self.poll_request(io, &Request { conn, head: &head, rest, address, fields }, terms)
+                self.poll_request(io, &Request { conn, head: &head, whole: bytes, address, fields }, terms)
             }
             Route::WithPassword(wanted, fields) => {
-                let rest = bytes.get(head.used..).unwrap_or_default();
-                self.password_request(io, &batches::Request { conn, head: &head, rest, wanted, fields }, terms)
+                let request = batches::Request { conn, head: &head, whole: bytes, wanted, fields };
+                self.password_request(io, &request, terms)
             }
             Route::Health => {
                 let answer = self.config.pages.health(self.stopping, &Conditions::of(&head), &terms);
@@ -120,11 +125,6 @@ impl Browsers {
         fields: Query<'_>,
         terms: &Terms,
     ) -> Progress {
-        if head.minor_version == 0 {
-            let text = b"Server-Sent Events need HTTP/1.1.\n";
-            let answer = http::response(505, "text/plain", &[], text).into();
-            return self.end_http(io, conn, &answer, CloseReason::BadRequest);
-        }
         let hello = match self.hello_of(head, fields) {
             Ok(hello) => hello,
             Err(code) => return self.refuse(io, conn, code, terms),
@@ -157,8 +157,11 @@ impl Browsers {
             let query = Query::new(fields);
             let named = query.value("last").unwrap_or_default();
             // A browser that comes back by itself repeats the address and adds what it has got since.
-            let event_id = head.header("Last-Event-ID").and_then(|id| simdutf8::basic::from_utf8(id).ok());
-            let last = event_id.map_or_else(|| Last::parse(&named), Last::of_event);
+            let event_id = head.header("Last-Event-ID").map(|id| simdutf8::basic::from_utf8(id).unwrap_or(UNREADABLE));
+            // Where a page has no EventSource of its own, what stands for it may set no field, and sends it in the address.
+            let in_address = || fields_named(query, &["lastEventId", "last-event-id", "evs_last_event_id"]);
+            let event_id = event_id.map(Cow::Borrowed).or_else(|| in_address().map(Cow::Owned));
+            let last = event_id.as_deref().map_or_else(|| Last::parse(&named), Last::of_event);
             if let Some(pipes) = query.value("pipes").filter(|pipes| !pipes.is_empty()) {
                 self.command(io, conn, browser, &subscription(browser.form, &pipes, &last));
             }
@@ -344,6 +347,15 @@ pub(super) fn answer_sent(io: &mut impl Runtime, conn: Token) {
         io.resume(conn);
     }
 }
+
+/// The first of these fields that is there; one that is no valid encoding cannot be read.
+fn fields_named(query: Query<'_>, names: &[&str]) -> Option<String> {
+    let name = names.iter().find(|name| query.raw(name).is_some())?;
+    Some(query.value(name).unwrap_or_else(|| UNREADABLE.to_owned()))
+}
+
+/// Stands for the id of an event that is no text.
+const UNREADABLE: &str = "?";
 
 pub(super) fn headers(head: &Head<'_>) -> Headers {
     let header = |name, bytes_max| cut(head.header(name).unwrap_or_default(), bytes_max);

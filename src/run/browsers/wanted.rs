@@ -14,14 +14,22 @@ pub(super) struct Last<'a> {
 /// How far apart in time publications of two pipes may arrive in another order than that of their positions, and more.
 const DISORDER_S: u64 = 2;
 
+/// A position that is never given, so nothing is known of what came behind it.
+const NEVER: u64 = u64::MAX;
+
+fn readable(position: &str) -> u64 {
+    position.parse().unwrap_or(NEVER)
+}
+
 impl<'a> Last<'a> {
-    /// Shape: `<pipe>:<position>`, several separated by commas; or one bare position, for the other pipes.
+    /// Shape: `<pipe>:<position>`, several separated by commas; or one bare position, for the other pipes. What cannot be read
+    /// means that something was had, and nobody knows what: it is answered by a gap, as a position that never was.
     pub(super) fn parse(text: &'a str) -> Self {
         let mut last = Self::default();
-        for item in text.split(',') {
+        for item in text.split(',').filter(|item| !item.is_empty()) {
             match item.split_once(':') {
-                Some((pipe, position)) => last.of_pipe.extend(position.parse().ok().map(|position| (pipe, position))),
-                None => last.of_others = item.parse().ok().or(last.of_others),
+                Some((pipe, position)) => drop(last.of_pipe.insert(pipe, readable(position))),
+                None => last.of_others = Some(readable(item)),
             }
         }
         last
@@ -32,7 +40,11 @@ impl<'a> Last<'a> {
     pub(super) fn of_event(id: &'a str) -> Self {
         let mut last = Self::parse(id);
         let margin = Position::default().next(DISORDER_S * 1_000_000).0;
-        last.of_others = last.of_pipe.values().next().map(|position| position.saturating_sub(margin));
+        match last.of_pipe.values().next() {
+            Some(&NEVER) => last.of_others = Some(NEVER),
+            Some(position) => last.of_others = Some(position.saturating_sub(margin)),
+            None => {}
+        }
         last
     }
 
@@ -60,7 +72,7 @@ pub(super) fn subscription(form: WireForm, pipes: &str, last: &Last<'_>) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use super::{Last, WireForm, subscription};
+    use super::{Last, NEVER, WireForm, subscription};
 
     #[test]
     fn commands() {
@@ -69,11 +81,13 @@ mod tests {
         check(WireForm::Extended, &Last::default(), "subscription2\naa\nbb");
         check(WireForm::Extended, &Last::parse("aa:5"), "subscription2\naa 5\nbb");
         check(WireForm::Extended, &Last::parse("bb:6,7,aa:5"), "subscription2\naa 5\nbb 6");
-        check(WireForm::Extended, &Last::parse("7,bb:x"), "subscription2\naa 7\nbb 7");
+        check(WireForm::Extended, &Last::parse("7,bb:x"), &format!("subscription2\naa 7\nbb {NEVER}"));
+        check(WireForm::Extended, &Last::parse("x"), &format!("subscription2\naa {NEVER}\nbb {NEVER}"));
         let id = format!("bb:{}", 3 * 4_096_000);
         check(WireForm::Extended, &Last::of_event(&id), "subscription2\naa 4096000\nbb 12288000");
-        for id in ["", "x", "bb", "bb:", "bb:-1", "bb:1 2\n3"] {
-            check(WireForm::Extended, &Last::of_event(id), "subscription2\naa\nbb");
+        check(WireForm::Extended, &Last::of_event(""), "subscription2\naa\nbb");
+        for id in ["x", "bb", "bb:", "bb:-1", "bb:1 2\n3", "cc:99999999999999999999", "undefined"] {
+            check(WireForm::Extended, &Last::of_event(id), &format!("subscription2\naa {NEVER}\nbb {NEVER}"));
         }
     }
 }

@@ -71,8 +71,8 @@ fn only_files_below_the_root_and_within_the_limit_are_read() {
     for name in ["fifo.js", "sub/a.js.gz"] {
         let path = inside.join(name);
         let _ = fs::remove_file(&path);
-        rustix::fs::mkfifoat(rustix::fs::CWD, &path, super::Mode::RUSR).unwrap();
-        assert!(super::open_regular(&path).is_some(), "opening alone does not wait");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR).unwrap();
+        assert!(open_regular(&path).is_some(), "opening alone does not wait");
     }
     std::os::unix::fs::symlink("fifo.js", inside.join("to-fifo.js")).unwrap();
     std::os::unix::fs::symlink("sub/a.js", inside.join("to-file.js")).unwrap();
@@ -81,7 +81,7 @@ fn only_files_below_the_root_and_within_the_limit_are_read() {
         assert_eq!(find(name, 100), None, "{name}");
     }
     assert_eq!(&*content(find("to-file.js", 5)), b"12345");
-    assert!(super::open_regular(&inside.join("to-file.js")).is_none(), "a link that came meanwhile");
+    assert!(open_regular(&inside.join("to-file.js")).is_none(), "a link that came meanwhile");
     fs::remove_dir_all(root).unwrap();
 }
 
