@@ -56,10 +56,22 @@ pub enum PollAddress {
     Sign,
     /// `/poll/pub`: a message for a pipe.
     Publish,
+    /// The same for pages of icomet and `CComet`: `/sign`, `/sub` and `/subscribe`, `/pub` and `/publish`.
+    OldSign,
+    OldSubscribe,
+    OldPublish,
 }
 
-const POLL_ADDRESSES: [(&str, PollAddress); 3] =
-    [("/poll", PollAddress::Messages), ("/poll/sign", PollAddress::Sign), ("/poll/pub", PollAddress::Publish)];
+const POLL_ADDRESSES: [(&str, PollAddress); 8] = [
+    ("/poll", PollAddress::Messages),
+    ("/poll/sign", PollAddress::Sign),
+    ("/poll/pub", PollAddress::Publish),
+    ("/sign", PollAddress::OldSign),
+    ("/sub", PollAddress::OldSubscribe),
+    ("/subscribe", PollAddress::OldSubscribe),
+    ("/pub", PollAddress::OldPublish),
+    ("/publish", PollAddress::OldPublish),
+];
 
 pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
     let target = without_second_slash(head.target);
@@ -102,7 +114,9 @@ impl Route<'_> {
     pub(super) fn is_ours(target: &str) -> bool {
         let path = path_of(without_second_slash(target));
         let first = path.trim_start_matches('/').split('/').next();
-        first.is_some_and(|first| ["health", "sse", "poll", "cometql"].contains(&first))
+        first.is_some_and(|first| {
+            ["health", "sse", "poll", "cometql", "sign", "sub", "pub", "subscribe", "publish"].contains(&first)
+        })
     }
 
     /// Whether the target is one of the addresses that need a password.

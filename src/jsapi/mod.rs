@@ -18,6 +18,8 @@ mod answer;
 
 mod notice;
 
+mod old_clients;
+
 #[cfg(test)]
 mod tests;
 
@@ -31,4 +33,5 @@ pub use notice::{
     HistoryEntry, encode_history, encode_missed, encode_personal, encode_poll_begin, encode_poll_error,
     encode_track_users, encode_user_status,
 };
+pub use old_clients::{ccomet_messages, ccomet_word, icomet_messages, icomet_noop, icomet_sign, icomet_word};
 pub use publication::{encode_publication, frame_personal, frame_publication};

@@ -23,6 +23,7 @@ mod fan_out;
 mod goodbye;
 mod guesses;
 mod letters;
+mod old_clients;
 mod polling;
 mod requests;
 mod storing;

@@ -28,6 +28,8 @@ use room::{Rank, Room, Standing};
 
 /// How long a poll waits for a message.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
+/// The same for pages whose script gives up after half a minute.
+pub(super) const OLD_WAIT_MAX: Duration = Duration::from_secs(25);
 /// How long a connection lives without a poll.
 const IDLE_MAX: Duration = Duration::from_mins(1);
 /// How long it may take for a part of a user's queue: other devices of the user, and who writes to it, wait for that.
@@ -36,6 +38,9 @@ const FLUSH_TIME_MAX: Duration = Duration::from_secs(30);
 pub(super) const MESSAGES_MAX: usize = 1000;
 /// Commands of one connection that wait for the answer to another one.
 const COMMANDS_MAX: usize = 16;
+
+/// The largest number with which a page may begin.
+const COUNT_FROM_MAX: u64 = u64::MAX / 2;
 
 const CROWDED: &str = "too much waits for all pages together, and most of it for this one; please begin anew";
 const OVERFLOW: &str = "too many messages were not acknowledged; please begin anew";
@@ -108,6 +113,20 @@ struct Polled {
     /// Its place is somebody else's as soon as the hub knows that it is over.
     leaves: bool,
     due: Time,
+    manner: Manner,
+}
+
+/// How a page takes its messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// All that a WebSocket would get, counted from the first on.
+    #[default]
+    Whole,
+    /// Publications only, counted from wherever the page begins with its first poll.
+    Uncounted,
+    Counted,
+    /// Publications only, and one answer.
+    Once,
 }
 
 /// The JSON behind `start`: what stands before it is the head of the frame that others share.
@@ -197,6 +216,7 @@ impl Polls {
             hub_knows: false,
             leaves: false,
             due,
+            manner: Manner::default(),
         }));
         self.timers.insert((due, index));
         Some(ConnId { index: ConnId::POLLED_FIRST + index, generation: place.generation })
@@ -224,6 +244,18 @@ impl Polls {
         self.room.remove(index, polled.address, polled.standing);
         self.leaving -= usize::from(polled.leaves);
         self.free.push(index);
+    }
+
+    /// Of one that was just opened.
+    pub(super) fn set_manner(&mut self, conn: ConnId, manner: Manner) {
+        if let Some((_, polled)) = self.find(conn) {
+            polled.manner = manner;
+        }
+    }
+
+    /// Whether its page reads more than publications.
+    pub(super) fn takes_answers(&mut self, conn: ConnId) -> bool {
+        self.find(conn).is_some_and(|(_, polled)| polled.manner == Manner::Whole)
     }
 
     /// The form of one that lives.
@@ -267,6 +299,11 @@ impl Polls {
                 return None;
             }
         };
+        if polled.manner == Manner::Uncounted {
+            // Whatever the page says, there is room to count on.
+            let begin = sequence.min(COUNT_FROM_MAX);
+            (polled.manner, polled.acknowledged, polled.sent) = (Manner::Counted, begin, begin);
+        }
         if sequence < polled.acknowledged || sequence > polled.sent {
             self.answers.push_back((asker, PollOutcome::OutOfOrder));
             return None;
@@ -284,10 +321,11 @@ impl Polls {
         let taken = if is_taken { polled.flush.take() } else { None };
         let replaced = polled.asker.replace(asker);
         let has_messages = !polled.waiting.is_empty();
+        let wait_max = if polled.manner == Manner::Whole { WAIT_MAX } else { OLD_WAIT_MAX };
         self.held -= freed;
         self.note(index, Some(Rank::Polled));
         self.answers.extend(replaced.map(|asker| (asker, PollOutcome::Messages(REPLACED.into()))));
-        self.set_due(index, after(now, WAIT_MAX));
+        self.set_due(index, after(now, wait_max));
         if has_messages {
             self.ready.push(index);
         }
@@ -468,7 +506,15 @@ impl Polls {
         }
         body.push(b']');
         self.answers.push_back((asker, PollOutcome::Messages(body.into())));
+        if polled.manner == Manner::Once {
+            let conn = ConnId { index: ConnId::POLLED_FIRST + index, generation: self.generation(index) };
+            return self.end(conn, IDLE, now);
+        }
         self.set_due(index, after(now, IDLE_MAX));
+    }
+
+    fn generation(&self, index: u32) -> u32 {
+        self.places.get(index as usize).map_or(0, |place| place.generation)
     }
 
     pub(super) fn next_deadline(&self) -> Option<Time> {

@@ -23,6 +23,7 @@ mod limits;
 mod log;
 mod mariadb;
 mod nginx;
+mod old_clients;
 mod pages;
 mod php;
 mod proxies;

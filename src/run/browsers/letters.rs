@@ -146,9 +146,11 @@ impl Browsers {
         let Some(browser) = browser(io, token(conn)) else {
             let Some(form) = self.polls.form(conn) else { return };
             self.push_told(conn, &Told { key: &key, form, kind: Kind::Missed }, &missed, now.time);
-            self.scratch.clear();
-            jsapi::encode_answer(&answer, form, now.unix, PRODUCT, &mut self.scratch);
-            self.polls.push_json(conn, &self.scratch, now.time);
+            if self.polls.takes_answers(conn) {
+                self.scratch.clear();
+                jsapi::encode_answer(&answer, form, now.unix, PRODUCT, &mut self.scratch);
+                self.polls.push_json(conn, &self.scratch, now.time);
+            }
             return fan_out_to_polled(&mut self.polls, &live, conn, now.time);
         };
         let form = browser.form;

@@ -5,18 +5,21 @@
 //! request; it is begun at the end of a turn, as bytes from a socket would be, when no ring is full. So what a request
 //! causes is caused from outside, and the levels of the rings hold as they did.
 
+use std::net::IpAddr;
+
 use shards::Token;
 
 use crate::http::{self, Body, Door, Head, PollAddress, Query, Terms};
 use crate::hub::{Input, Poll, PollOutcome, Polled, RingMessage, Wish};
 use crate::jsapi;
-use crate::model::{Answer, CloseReason, ConnId, ShardId, counted_address, is_name_byte};
+use crate::model::{Answer, CloseReason, ConnId, ShardId, WireForm, counted_address, is_name_byte};
 
 use super::super::PRODUCT;
 use super::super::host::{id, token};
 use super::super::polls::WAIT_MAX;
 use super::super::runtime::Runtime;
 use super::goodbye;
+use super::old_clients::OldClient;
 use super::wanted::{Last, subscription};
 use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 
@@ -36,25 +39,27 @@ pub(super) struct Request<'a> {
 
 /// How the request of a connection wants its answer.
 pub(super) struct Asking {
-    terms: Terms,
+    pub(super) terms: Terms,
     pub(super) callback: Option<String>,
+    /// It wants it as the page of another server.
+    pub(super) old: Option<OldClient>,
 }
 
 /// What names a connection to its page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct PollId {
-    shard: ShardId,
-    conn: ConnId,
+pub(super) struct PollId {
+    pub(super) shard: ShardId,
+    pub(super) conn: ConnId,
     secret: u128,
 }
 
 impl PollId {
-    fn text(self) -> String {
+    pub(super) fn text(self) -> String {
         let place = self.conn.index - ConnId::POLLED_FIRST;
         format!("{}-{place}-{}-{:032x}", self.shard, self.conn.generation, self.secret)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let mut part = || parts.next().filter(|part| !part.starts_with('+'));
         let (shard, place, generation) = (part()?.parse().ok()?, part()?.parse::<u32>().ok()?, part()?.parse().ok()?);
@@ -80,7 +85,7 @@ impl Browsers {
             }
             Ok(Body::Chunked) => return self.begin_chunked(io, conn, head, whole, bytes_max),
             Err(error) => {
-                let asking = Asking { terms: Terms { persistent: false, ..terms }, callback: None };
+                let asking = Asking { terms: Terms { persistent: false, ..terms }, callback: None, old: None };
                 let text = "the body must have a Content-Length, not too large a one, or come in chunks";
                 return self.answer_poll_error(io, conn, &asking, error.status(), text, 0);
             }
@@ -90,9 +95,12 @@ impl Browsers {
         let more = if is_publishing { "" } else { body.unwrap_or_default() };
         let fields = format!("{fields}&{more}");
         let query = Query::new(&fields);
+        if matches!(address, PollAddress::OldSign | PollAddress::OldSubscribe | PollAddress::OldPublish) {
+            return self.old_request(io, request, query, terms, used);
+        }
         let callback = query.value("callback");
         let is_bad_callback = callback.as_deref().is_some_and(|callback| !http::is_callback(callback));
-        let asking = Asking { terms, callback: callback.filter(|_| !is_bad_callback) };
+        let asking = Asking { terms, callback: callback.filter(|_| !is_bad_callback), old: None };
         if is_bad_callback {
             return self.answer_poll_error(io, conn, &asking, 400, "the callback must be the name of a function", used);
         }
@@ -116,7 +124,7 @@ impl Browsers {
                     query.value("pipes").map(|pipes| (pipes.into(), query.value("last").unwrap_or_default().into()));
                 query.value("seq").unwrap_or_else(|| "0".into()).parse().ok().map(|seq| Wish::Messages { seq, pipes })
             }
-            PollAddress::Publish => publication(query, body.ok()).map(Wish::Command),
+            _ => publication(query, body.ok()).map(Wish::Command),
         };
         let Some(wish) = wish else {
             return self.answer_poll_error(
@@ -128,6 +136,20 @@ impl Browsers {
                 used,
             );
         };
+        self.send_poll(io, conn, PollId { shard, conn: polled, secret }, wish, asking, used)
+    }
+
+    /// Has the shard that the id names do what is wished.
+    pub(super) fn send_poll(
+        &mut self,
+        io: &mut impl Runtime,
+        conn: Token,
+        poll_id: PollId,
+        wish: Wish,
+        asking: Asking,
+        used: usize,
+    ) -> Progress {
+        let PollId { shard, conn: polled, secret } = poll_id;
         if let Some(browser) = browser_mut(io, conn) {
             browser.phase = Phase::Polling;
         }
@@ -167,17 +189,13 @@ impl Browsers {
         if let Err(progress) = self.admit(io, conn, details.address, &asking.terms, Some(asking)) {
             return progress;
         }
-        let (form, now, opener) = (hello.form, io.now().time, counted_address(details.address));
-        let mut secret = [0; 16];
-        let opened = getrandom::fill(&mut secret).ok().and_then(|()| {
-            let secret = u128::from_le_bytes(secret);
-            Some((self.polls.open(form, secret, opener, now)?, secret))
-        });
-        let Some((polled, secret)) = opened else {
+        let (form, opener) = (hello.form, counted_address(details.address));
+        let Some(opened) = self.open_place(io, form, opener) else {
             // Another browser's request may come on the connection of a proxy.
             self.forget_admission(io, conn);
             return self.answer_poll_error(io, conn, asking, 503, "too many connections, please try again later", used);
         };
+        let polled = opened.conn;
         self.begin(io, conn, polled, hello, details);
         if let Some(pipes) = query.value("pipes") {
             let last = query.value("last").unwrap_or_default();
@@ -185,7 +203,7 @@ impl Browsers {
             self.polls.command(polled, None, None, text.into());
             self.begin_commands(io, polled);
         }
-        let name = PollId { shard: self.config.hub.shard, conn: polled, secret }.text();
+        let name = opened.text();
         let body = if address == PollAddress::Sign {
             format!("{{\"id\":\"{name}\",\"seq\":0}}").into_bytes()
         } else {
@@ -195,6 +213,15 @@ impl Browsers {
             body
         };
         self.answer_poll(io, conn, asking, 200, &body, used)
+    }
+
+    /// A place for a connection that is polled for here, with a secret of its own; nothing if there is none for who opens it.
+    pub(super) fn open_place(&mut self, io: &impl Runtime, form: WireForm, opener: IpAddr) -> Option<PollId> {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).ok()?;
+        let secret = u128::from_le_bytes(secret);
+        let conn = self.polls.open(form, secret, opener, io.now().time)?;
+        Some(PollId { shard: self.config.hub.shard, conn, secret })
     }
 
     fn begin_poll(&mut self, io: &mut impl Runtime, from: ShardId, poll: Poll) {
@@ -218,7 +245,7 @@ impl Browsers {
         self.answer_polls(io);
     }
 
-    fn begin_commands(&mut self, io: &mut impl Runtime, conn: ConnId) {
+    pub(super) fn begin_commands(&mut self, io: &mut impl Runtime, conn: ConnId) {
         let Some(form) = self.polls.form(conn) else { return };
         while !self.hub.is_busy(conn) && self.polls.has_commands(conn) {
             if self.pace.has_to_wait(token(conn), io.now().time) {
@@ -267,8 +294,9 @@ impl Browsers {
 
     /// The answer to a request that this shard took.
     pub(super) fn polled(&mut self, io: &mut impl Runtime, conn: Token, outcome: PollOutcome) {
-        let Some(asking) = self.asking.remove(&conn) else { return };
+        let Some(mut asking) = self.asking.remove(&conn) else { return };
         match outcome {
+            outcome if let Some(old) = asking.old.take() => self.answer_old(io, conn, &asking, &old, outcome),
             PollOutcome::Messages(json) => self.answer_poll(io, conn, &asking, 200, &json, 0),
             PollOutcome::Begun => self.answer_poll(io, conn, &asking, 200, b"[]", 0),
             PollOutcome::Gone(why) => self.answer_poll_error(io, conn, &asking, 410, why, 0),
@@ -302,7 +330,7 @@ impl Browsers {
         self.answer_poll(io, conn, asking, status, &body, used)
     }
 
-    fn answer_poll(
+    pub(super) fn answer_poll(
         &mut self,
         io: &mut impl Runtime,
         conn: Token,
@@ -325,7 +353,7 @@ impl Browsers {
 
     /// An answer of the hub for a connection without a socket.
     pub(super) fn answer_polled(&mut self, io: &impl Runtime, conn: ConnId, answer: &Answer) {
-        let Some(form) = self.polls.form(conn) else { return };
+        let Some(form) = self.polls.form(conn).filter(|_| self.polls.takes_answers(conn)) else { return };
         let now = io.now();
         self.scratch.clear();
         jsapi::encode_answer(answer, form, now.unix, PRODUCT, &mut self.scratch);

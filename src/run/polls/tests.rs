@@ -248,3 +248,34 @@ fn what_many_wait_for_counts_about_once_for_all_of_them() {
     assert_eq!((polls.held, polls.holders.len()), (0, 0));
     assert_eq!(SharedBytes::strong_count(&history), 1);
 }
+
+#[test]
+fn a_page_may_count_from_where_it_is_or_take_one_answer() {
+    let (mut polls, conn) = polls();
+    let now = Time(0);
+    polls.set_manner(conn, Manner::Uncounted);
+    assert!(!polls.takes_answers(conn));
+    assert!(polls.push_json(conn, b"1", now) && polls.push_json(conn, b"2", now));
+    assert_eq!(poll(&mut polls, conn, 17, now), Some(messages("[1,2]")), "17 is what it calls the first");
+    assert_eq!(poll(&mut polls, conn, 18, now), Some(messages("[2]")));
+    assert_eq!(poll(&mut polls, conn, 16, now), Some(PollOutcome::OutOfOrder));
+    assert_eq!(poll(&mut polls, conn, 20, now), Some(PollOutcome::OutOfOrder));
+    assert_eq!(poll(&mut polls, conn, 19, now), None);
+    polls.time_passed(Time(25 * SECOND));
+    assert_eq!(answer(&mut polls), Some(messages("[]")), "before its script gives up");
+
+    let (mut polls, far) = self::polls();
+    polls.set_manner(far, Manner::Uncounted);
+    assert!(polls.push_json(far, b"1", now));
+    assert_eq!(poll(&mut polls, far, u64::MAX, now), Some(PollOutcome::OutOfOrder), "there is room to count on");
+    assert_eq!(poll(&mut polls, far, u64::MAX / 2, now), Some(messages("[1]")));
+
+    let once = polls.open(WireForm::Extended, 7, ADDRESS, now).unwrap();
+    polls.set_manner(once, Manner::Once);
+    assert_eq!(poll(&mut polls, once, 0, now), None);
+    assert!(polls.push_json(once, b"1", now));
+    polls.answer_ready(now);
+    assert_eq!(answer(&mut polls), Some(messages("[1]")));
+    assert_eq!((polls.form(once), polls.next_over().map(|(conn, _)| conn)), (None, Some(once)));
+    assert_eq!(answer(&mut polls), None);
+}
