@@ -1,4 +1,4 @@
-//! What a key is: its type, and where its value lives. The keys themselves stand in [`KEYS`](super::KEYS).
+//! What a key is: its type, and where its value lives. The keys themselves stand in [`keys`](super::keys).
 
 use super::Config;
 use crate::model::Network;

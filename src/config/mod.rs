@@ -14,7 +14,7 @@ mod tenants;
 mod values;
 
 pub use key::{Field, Key};
-pub use keys::{KEYS, SECTIONS, TIMEOUT_S_MAX};
+pub use keys::{SECTIONS, TIMEOUT_S_MAX, keys};
 pub use problem::{Problem, ProblemKind, Severity};
 pub use read::parse;
 pub use sample::{sample, to_text};
@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use crate::model::{Network, RealIpHeader, TokenAlgorithm};
 
 /// Everything the server is told at its start. Each field is a key of `comet.ini`; bounds, units and the names that
-/// CppComet used stand in [`KEYS`], defaults in the [`Default`] implementations below, and nowhere else.
+/// CppComet used stand in [`keys`], defaults in the [`Default`] implementations below, and nowhere else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     pub main: Main,

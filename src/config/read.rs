@@ -3,7 +3,7 @@
 use crate::model::{Network, TokenAlgorithm};
 
 use super::key::{Field, Key};
-use super::keys::{CONTENT_TYPE, KEYS, SECTIONS, TOKEN_ALGORITHMS, level_word};
+use super::keys::{CONTENT_TYPE, SECTIONS, TOKEN_ALGORITHMS, keys, level_word};
 use super::problem::{Nearest, Problem, ProblemKind, Severity, shown};
 use super::values::{self, Mark, ValueError};
 use super::{
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     fn entry(&mut self, section: &'static str, entry: &ini::Entry<'a>) {
         let old_list = if entry.item { ignored::list(section, entry.key) } else { None };
         if old_list.is_none()
-            && let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == entry.key)
+            && let Some(key) = keys().find(|key| key.section == section && key.name == entry.key)
         {
             return self.known(key, entry);
         }
@@ -408,12 +408,12 @@ fn networks(mut before: Vec<Network>, text: &str) -> Result<Vec<Network>, ValueE
 
 /// A key of the same section with a similar name; else the same name, or a similar one, in another section.
 fn nearest_key(section: &'static str, name: &str) -> Option<Nearest> {
-    let here = nearest(name, KEYS.iter().filter(|key| key.section == section).map(|key| key.name));
+    let here = nearest(name, keys().filter(|key| key.section == section).map(|key| key.name));
     if let Some(key) = here {
         return Some(Nearest { section, key });
     }
-    let elsewhere = nearest(name, KEYS.iter().map(|key| key.name))?;
-    KEYS.iter().find(|key| key.name == elsewhere).map(|key| Nearest { section: key.section, key: key.name })
+    let elsewhere = nearest(name, keys().map(|key| key.name))?;
+    keys().find(|key| key.name == elsewhere).map(|key| Nearest { section: key.section, key: key.name })
 }
 
 /// The name with the fewest changed letters, if half of them at most changed and never more than three.

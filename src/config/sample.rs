@@ -1,6 +1,6 @@
 //! A configuration as text: the commented file that is shipped, and any [`Config`] written out.
 
-use super::keys::{CONTENT_TYPE, KEYS, SECTIONS};
+use super::keys::{CONTENT_TYPE, SECTIONS, keys};
 use super::{Config, Key, tenants};
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ pub fn sample() -> String {
         text.push('\n');
         comments(&mut text, about);
         line(&mut text, format_args!("[{section}]"));
-        for key in KEYS.iter().filter(|key| key.section == section) {
+        for key in keys().filter(|key| key.section == section) {
             text.push('\n');
             documented(&mut text, key, &config);
         }
@@ -41,7 +41,7 @@ pub fn to_text(config: &Config) -> String {
     let mut text = String::new();
     for (section, _) in SECTIONS {
         line(&mut text, format_args!("[{section}]"));
-        for key in KEYS.iter().filter(|key| key.section == section) {
+        for key in keys().filter(|key| key.section == section) {
             if let Some(value) = key.text(config) {
                 line(&mut text, format_args!("{} = {value}", key.name));
             }

@@ -119,7 +119,7 @@ fn silences_that_cannot_be_measured_are_refused() {
     }
     // The others are in milliseconds, and there the table's bounds are enough.
     for key in
-        KEYS.iter().filter(|key| key.name.ends_with("_s") && !key.name.ends_with("_per_s") || key.name.ends_with("_ms"))
+        keys().filter(|key| key.name.ends_with("_s") && !key.name.ends_with("_per_s") || key.name.ends_with("_ms"))
     {
         let Field::Number { max, .. } = key.field else { panic!("{} is no number", key.name) };
         let seconds = if key.name.ends_with("_ms") { max.div_ceil(1000) } else { max };
@@ -356,7 +356,7 @@ fn every_old_key_is_known() {
 #[test]
 fn ignored_names_are_not_keys_of_ours() {
     for ignored in ignored::IGNORED {
-        assert!(!KEYS.iter().any(|key| key.section == ignored.section && Some(key.name) == ignored.key));
+        assert!(!keys().any(|key| key.section == ignored.section && Some(key.name) == ignored.key));
         let own_section = SECTIONS.iter().any(|(name, _)| *name == ignored.section);
         assert_eq!(own_section, ignored.key.is_some(), "[{}]", ignored.section);
     }
@@ -397,11 +397,11 @@ fn problems_have_a_maximum_and_errors_come_first() {
 #[test]
 fn the_table_of_keys_is_sound() {
     let defaults = Config::default();
-    for (index, key) in KEYS.iter().enumerate() {
+    for (index, key) in keys().enumerate() {
         let name = format!("[{}] {}", key.section, key.name);
         assert!(SECTIONS.iter().any(|(section, _)| *section == key.section), "{name}");
         assert!(key.section != keys::CONTENT_TYPE, "{name}");
-        assert!(!KEYS[..index].iter().any(|other| other.section == key.section && other.name == key.name), "{name}");
+        assert!(!keys().take(index).any(|other| other.section == key.section && other.name == key.name), "{name}");
         assert!(key.doc.ends_with(['.', ')']), "{name}: {}", key.doc);
         // The default is a value that may be given, and giving it changes nothing.
         if let Some(text) = key.text(&defaults) {
@@ -428,7 +428,7 @@ fn the_shipped_file_is_the_table() {
     }
     // Every key stands there once, set or commented out, with its default.
     let live: Vec<&str> = shipped.lines().map(|line| line.strip_prefix(';').unwrap_or(line)).collect();
-    for key in KEYS {
+    for key in keys() {
         let value = key.text(&Config::default()).unwrap_or_default();
         let line = format!("{} = {value}", key.name);
         assert!(live.contains(&line.trim_end()), "{line}");
@@ -517,11 +517,11 @@ fn any_config() -> impl Strategy<Value = Config> {
     let texts = (plain_text(), proptest::option::of(plain_text()), proptest::option::of(plain_text()), plain_text());
     let hosts = proptest::collection::vec("(\\*\\.)?[a-z0-9-]{1,10}(\\.[a-z]{1,5}){0,2}", 0..5);
     let types = proptest::collection::btree_map("[a-zA-Z0-9]{1,10}", "[a-z]{1,9}/[a-z.+-]{1,20}", 0..5);
-    let numbers = proptest::collection::vec(any::<u64>(), KEYS.len());
+    let numbers = proptest::collection::vec(any::<u64>(), keys().count());
     (texts, hosts, types, numbers, any::<[u8; 4]>(), any::<[u8; 4]>()).prop_map(
         |((node_name, password, base_dir, dir), mut hosts, types, numbers, ws_ip, cometql_ip)| {
             let mut config = Config::default();
-            for (key, number) in KEYS.iter().zip(numbers) {
+            for (key, number) in keys().zip(numbers) {
                 match &key.field {
                     Field::Number { min, max, set, .. } => set(&mut config, min + number % (max - min + 1)),
                     Field::Switch { set, .. } => set(&mut config, number % 2 == 0),

@@ -10,7 +10,7 @@ use crate::server::{Folder, PATIENCE, program};
 use crate::tools;
 use encke::cometql::errors::{Code, SQLSTATE};
 use encke::cometql::tables::{Access, TABLES};
-use encke::config::KEYS;
+use encke::config::keys;
 use encke::metrics::METRICS;
 use encke::model::CloseReason;
 use markdown::{Block, Document};
@@ -166,7 +166,7 @@ const FOREIGN_ERRORS: [u16; 2] = [1045, 2026];
 
 #[test]
 fn what_the_documents_name_is_there() {
-    let keys: BTreeSet<(&str, &str)> = KEYS.iter().map(|key| (key.section, key.name)).collect();
+    let keys: BTreeSet<(&str, &str)> = keys().map(|key| (key.section, key.name)).collect();
     let mut metrics: BTreeSet<String> = METRICS.iter().map(|metric| format!("encke_{}", metric.name)).collect();
     metrics.extend(CloseReason::ALL.iter().map(|reason| format!("encke_closed_{}", reason.as_str())));
     metrics.insert("encke_storage_state".to_owned());
