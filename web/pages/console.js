@@ -32,6 +32,7 @@ const EXPLAINED = {
   1210: ["The statement has another number of ? than there are values.", "Write the values into the statement: the console has none to bind."],
   1243: ["There is no such prepared statement.", "It was closed, or belongs to another session."],
   1461: ["Too many prepared statements are open.", "Close some first."],
+  1792: ["The transaction was begun with READ ONLY.", "COMMIT or ROLLBACK ends it; then the statement is carried out."],
 };
 
 const QUESTIONS = [
