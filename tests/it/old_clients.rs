@@ -80,10 +80,8 @@ fn a_page_of_icomet() {
     }
     // A token that nobody has any more says nothing, and the script asks for a new one.
     let [mut page, _] = pages;
-    page.token = format!("{}0", &page.token[..page.token.len() - 1]).replace("00-", "01-");
-    if page.token.ends_with("00") {
-        page.token = format!("{}11", &page.token[..page.token.len() - 2]);
-    }
+    let last = if page.token.ends_with('0') { "1" } else { "0" };
+    page.token.replace_range(page.token.len() - 1.., last);
     assert_eq!(page.sub(), Value::Null);
     page.token = "x".to_owned();
     let answer = page.http.get("/sub?cname=web_icomet&seq=0&token=x", "");
