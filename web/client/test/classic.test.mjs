@@ -132,7 +132,7 @@ test("delivery reports", withServer(async (server, browser) => {
   cometApi.subscription("#web_a", note);
   cometApi.web_pipe_send("web_a", "say", { t: 1 });
   await until(() => seen.length === 1);
-  assert.deepEqual(plain(seen[0].data), { message: '{"t":1}', number_messages: 0 });
+  assert.deepEqual(plain(seen[0].data), { error: "", message: '{"t":1}', number_messages: 0 });
   assert.equal(seen[0].server_info.pipe, "_answer_to_web_a");
   cometApi.subscription("sys.error", note);
   cometApi.web_pipe_send("webauth_a", "say", 1);
