@@ -7,6 +7,8 @@
 //! * `text console` is what the last page logs, now or soon;
 //! * `ini restart` is a configuration that holds from here on: the server is started anew with it;
 //! * `sh stopped` is run while the server is down;
+//! * `file=NAME` puts the block into the server's folder under that name, and `in=NAME` runs it in its own surroundings,
+//!   such as a framework: `surroundings` says more;
 //! * `no-run` is not run, and counted.
 //!
 //! What a reader replaces by his own is replaced here: `8087` and `3300` by the server's ports, `comet.example` by
@@ -16,6 +18,7 @@
 
 use super::markdown::{Block, agrees};
 use super::sql::{shown, statements};
+use super::surroundings::has_sqlite;
 use crate::browser::{BROWSERS, Page};
 use crate::mariadb::{MariaDb, PASSWORD, make_old, section};
 use crate::server::{PATIENCE, Server, Setup, program};
@@ -46,7 +49,7 @@ pub(super) enum Outcome {
 
 pub(super) struct Runner {
     server: Option<Server>,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     browsers: SocketAddr,
     cometql: SocketAddr,
     session: Option<Conn>,
@@ -64,7 +67,7 @@ pub(super) struct Runner {
 impl Runner {
     pub(super) fn new() -> Self {
         // The configuration ends within [content-type].
-        let more = "html = text/html\ntxt = text/plain\n".to_owned();
+        let more = "html = text/html\njson = application/json\ntxt = text/plain\n".to_owned();
         let server = Server::start(&Setup { password: None, more: more.clone(), ..Setup::default() });
         // As in a checkout and as installed.
         let folder = server.folder().to_owned();
@@ -97,6 +100,9 @@ impl Runner {
         if block.is("no-run") {
             return Outcome::NotRun;
         }
+        if let Some(outcome) = self.surrounded(block) {
+            return outcome;
+        }
         let ran = match block.language.as_str() {
             "text" if block.is("result") => return self.compare(&block.text),
             "text" if block.is("console") => return self.await_console(&block.text),
@@ -109,6 +115,7 @@ impl Runner {
             "sql" => self.sql(&block.text, compared),
             "sh" if block.is("stopped") => self.stopped(|this| this.shell(&block.text)),
             "sh" => self.shell(&block.text),
+            "php" if block.text.contains("sqlite:") && !has_sqlite() => Err(Outcome::Skipped("php-sqlite")),
             "php" => {
                 let opened = if block.text.starts_with("<?php") { "" } else { "<?php\n" };
                 let script = format!("{opened}{}", block.text);
@@ -158,7 +165,7 @@ impl Runner {
         self.database.as_ref()
     }
 
-    fn localised(&self, text: &str) -> String {
+    pub(super) fn localised(&self, text: &str) -> String {
         let Self { browsers, cometql, .. } = self;
         let text = replace_number(text, "8087", &browsers.port().to_string());
         let text = replace_number(&text, "3300", &cometql.port().to_string());
@@ -224,7 +231,7 @@ impl Runner {
         self.program(Ok("bash".into()), &["-euo", "pipefail"], "sh", text)
     }
 
-    fn script(&mut self, ending: &str, text: &str) -> PathBuf {
+    pub(super) fn script(&mut self, ending: &str, text: &str) -> PathBuf {
         self.files += 1;
         let file = self.folder.join(format!("block{}.{ending}", self.files));
         fs::write(&file, text).expect("a file for the block");
@@ -240,11 +247,16 @@ impl Runner {
     ) -> Result<(), Outcome> {
         let program = program.map_err(Outcome::Skipped)?;
         let file = self.script(ending, &self.localised(text));
+        self.start(Command::new(program).args(arguments).arg(file))
+    }
+
+    /// In the server's folder, to its end.
+    pub(super) fn start(&mut self, command: &mut Command) -> Result<(), Outcome> {
         let folder = self.folder.clone();
         let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap_or_default());
-        let mut command = Command::new(program);
-        command.args(arguments).arg(file).current_dir(folder).env("PATH", path).env("MYSQL_PWD", PASSWORD);
-        let finished = tools::run(&mut command, PATIENCE);
+        // Temporary files go with the folder.
+        command.current_dir(&folder).env("TMPDIR", folder).env("PATH", path).env("MYSQL_PWD", PASSWORD);
+        let finished = tools::run(command, PATIENCE);
         if !finished.status.success() {
             let text = format!("{}\n{}{}", finished.status, finished.stdout, finished.stderr);
             return Err(Outcome::Failed(text));
