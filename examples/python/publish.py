@@ -1,4 +1,4 @@
-"""Publishes one message: python publish.py PIPE EVENT MESSAGE"""
+"""Publishes one message: python3 publish.py PIPE EVENT MESSAGE"""
 
 import os
 import pathlib

@@ -2,7 +2,7 @@
 //!
 //! `ENCKE_WRITE_DOCS=1` writes what blocks print into the results that differ; read them before you keep them.
 
-mod markdown;
+pub(crate) mod markdown;
 mod run;
 mod sql;
 mod surroundings;

@@ -1,10 +1,11 @@
-//! The programs of `examples`, run as their own words say; the chats in PHP are in `web/e2e/users.test.mjs`.
+//! The programs of `examples`, run as their own words say; the chats in PHP are in `web/e2e/users.test.mjs`, what connects
+//! browsers with each other is in `web/e2e/examples.test.mjs`.
 
+use crate::docs::markdown::{Block, Document};
 use crate::nginx::{self, Nginx, await_bytes, connect};
 use crate::server::{PATIENCE, Server, Setup};
 use crate::tools;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,30 +15,26 @@ const MESSAGE: &str = "{\"text\":\"It's \\\"quoted\\\" \\\\ \\n Привет �
 #[test]
 fn the_publisher_in_python() {
     let test = "the_publisher_in_python";
-    let python = tools::root().join(".test-deps/venv/bin/python");
-    if !python.is_file() || !tools::run(Command::new(&python).args(["-c", "import pymysql"]), PATIENCE).status.success()
+    let folder = tools::root().join(".test-deps/venv/bin");
+    let import = ["-c", "import pymysql"];
+    if !folder.join("python3").is_file()
+        || !tools::run(Command::new(folder.join("python3")).args(import), PATIENCE).status.success()
     {
         return tools::skip(test, "pymysql", "PyMySQL is not installed");
     }
-    publishes(Command::new(&python).arg(example("python/publish.py")));
-    as_written("python", &[("PyMySQL", None)], &[("python", &python)]);
+    publishes("python", Some(&folder));
 }
 
 #[test]
 fn the_publisher_in_node() {
     let test = "the_publisher_in_node";
-    let Some(node) = tools::need(test, &["node"]) else { return };
-    let modules = tools::root().join(".test-deps/node/node_modules");
-    if !modules.join("mysql2").is_dir() {
+    if tools::need(test, &["node"]).is_none() {
+        return;
+    }
+    if !modules_of_node().join("mysql2").is_dir() {
         return tools::skip(test, "node-mysql2", "mysql2 is not installed");
     }
-    // A module is looked for beside the script that wants it.
-    let folder = crate::server::Folder::new();
-    std::os::unix::fs::symlink(&modules, folder.path().join("node_modules")).expect("a link");
-    let script = folder.path().join("publish.mjs");
-    std::fs::copy(example("node/publish.mjs"), &script).expect("a copy");
-    publishes(Command::new(node).arg(script));
-    as_written("node", &[("mysql2", Some(&modules))], &[]);
+    publishes("node", None);
 }
 
 #[test]
@@ -46,71 +43,158 @@ fn the_publisher_in_a_shell() {
     if tools::need(test, &["mysql"]).is_none() || tools::need(test, &["bash"]).is_none() {
         return;
     }
-    publishes(&mut Command::new(example("shell/publish.sh")));
-    as_written("shell", &[], &[]);
+    publishes("shell", None);
 }
 
-/// Runs the lines of an example's README in a folder like the one that it speaks of: the server's, with `examples` in it and
-/// the password where the server keeps it. Each line but those that install something publishes one message.
-///
-/// `installed` is what such lines name, and where it is; `programs` stand in for those of the search path.
-fn as_written(name: &str, installed: &[(&str, Option<&Path>)], programs: &[(&str, &Path)]) {
-    let server = Server::start(&Setup { password: None, ..Setup::default() });
-    let folder = server.folder();
-    let copied = Command::new("cp").arg("-r").arg(example("")).arg(folder.join("examples")).status();
-    assert!(copied.expect("cp runs").success());
-    let bin = folder.join("bin");
-    std::fs::create_dir(&bin).expect("a folder");
-    for (program, place) in programs {
-        // A script and no link, because Python finds its packages from where it is.
-        let script = bin.join(program);
-        std::fs::write(&script, format!("#!/bin/sh\nexec '{}' \"$@\"\n", place.display())).expect("a script");
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("a program");
+#[test]
+fn the_publisher_in_java() {
+    let test = "the_publisher_in_java";
+    let Some(java) = tools::need(test, &["java"]) else { return };
+    if !Path::new(CONNECTOR_J).is_file() {
+        return tools::skip(test, "connector-j", &format!("there is no {CONNECTOR_J}"));
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path))).expect("a search path");
-    let port = server.cometql.port().to_string();
+    let modules = tools::run(Command::new(java).arg("--list-modules"), PATIENCE).stdout;
+    if !modules.lines().any(|line| line.starts_with("jdk.compiler")) {
+        return tools::skip(test, "connector-j", "this java cannot run a source file");
+    }
+    publishes("java", None);
+}
+
+#[test]
+fn the_publisher_in_go() {
+    let test = "the_publisher_in_go";
+    if tools::need(test, &["go"]).is_none() {
+        return;
+    }
+    if !Path::new("/usr/share/gocode/src/github.com/go-sql-driver/mysql").is_dir() {
+        return tools::skip(test, "go-mysql", "golang-github-go-sql-driver-mysql-dev is not installed");
+    }
+    publishes("go", None);
+}
+
+#[test]
+fn the_publisher_in_ruby() {
+    let test = "the_publisher_in_ruby";
+    let Some(ruby) = tools::need(test, &["ruby"]) else { return };
+    if !tools::run(Command::new(ruby).args(["-e", "require 'mysql2'"]), PATIENCE).status.success() {
+        return tools::skip(test, "ruby-mysql2", "ruby-mysql2 is not installed");
+    }
+    publishes("ruby", None);
+}
+
+#[test]
+fn the_publisher_in_perl() {
+    let test = "the_publisher_in_perl";
+    let Some(perl) = tools::need(test, &["perl"]) else { return };
+    if !tools::run(Command::new(perl).args(["-MDBD::MariaDB", "-e", "1"]), PATIENCE).status.success() {
+        return tools::skip(test, "perl-mariadb", "libdbd-mariadb-perl is not installed");
+    }
+    publishes("perl", None);
+}
+
+/// Where Debian has its Java libraries.
+const CONNECTOR_J: &str = "/usr/share/java/mariadb-java-client.jar";
+
+fn modules_of_node() -> PathBuf {
+    tools::root().join(".test-deps/node/node_modules")
+}
+
+/// Runs what the README of an example says, word for word, in the folder of a server that generated its password; then
+/// the first line of it with an awkward message and another password. `programs` is looked into before the PATH.
+fn publishes(name: &str, programs: Option<&Path>) {
+    let readme = Document::read(&format!("examples/{name}/README.md"));
+    assert!(readme.indented_code().is_none(), "{name}: code in a README stands in a fence, so that it is run");
+    // What installs something is marked.
+    let blocks: Vec<&Block> =
+        readme.blocks.iter().filter(|block| block.language == "sh" && !block.is("install")).collect();
+    let (mut arguments, generated) = (String::new(), Server::start(&Setup { password: None, ..Setup::default() }));
+    for block in &blocks {
+        // The message is the last argument, and in SQL the last value.
+        let line = block.text.trim_end();
+        let message = line.rsplit('\'').nth(1).expect("a message in quotes");
+        run_beside(&generated, &block.text, &[], programs, message);
+        if arguments.is_empty() {
+            line.split_once(" simplechat ").expect("a pipe").0.clone_into(&mut arguments);
+        }
+    }
+    let other = Server::start(&Setup::default());
+    let line = format!("export COMET_PASSWORD='{}'\n{arguments} \"$@\"", other.password);
+    run_beside(&other, &line, &["simplechat", "newMessage", MESSAGE], programs, MESSAGE);
+}
+
+/// Runs a line of a README in the server's folder, where the examples are as in a checkout. It must publish this message,
+/// and leave nothing behind.
+fn run_beside(server: &Server, line: &str, arguments: &[&str], programs: Option<&Path>, message: &str) {
+    let folder = server.folder().join("examples");
+    copy(&tools::root().join("examples"), &folder);
+    // As its README installs them.
+    let modules = folder.join("node/node_modules");
+    let _ = std::fs::remove_file(&modules);
+    std::os::unix::fs::symlink(modules_of_node(), modules).expect("a link");
+    let before = files(&folder);
     let mut browser = server.browser();
     browser.send("subscription\nsimplechat");
     server.await_subscribers("simplechat", 1);
-    let mut wanted = installed.to_vec();
-    let readme = std::fs::read_to_string(example(name).join("README.md")).expect("the README");
-    for line in readme.lines().filter_map(|line| line.strip_prefix("    ")) {
-        if let Some((_, what)) = line.split_once(" install ") {
-            let place = wanted.iter().position(|(name, _)| *name == what).expect("a package that the tests have");
-            if let (_, Some(modules)) = wanted.remove(place) {
-                std::os::unix::fs::symlink(modules, folder.join("node_modules")).expect("a link");
-            }
-            continue;
-        }
-        let mut command = Command::new("bash");
-        // Another port, and nothing else.
-        command.arg("-c").arg(line.replace("3300", &port)).env("COMET_PORT", &port);
-        command.current_dir(folder).env("PATH", &path).env_remove("COMET_PASSWORD").env_remove("COMET_PASSWORD_FILE");
-        let finished = tools::run(&mut command, PATIENCE);
-        assert!(finished.status.success(), "{line}\n{}{}", finished.stdout, finished.stderr);
-        assert_eq!(browser.receive()["event"], "newMessage", "{line}");
+    let port = server.cometql.port().to_string();
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c"]).arg(line.replace("-P 3300", &format!("-P {port}")));
+    command.arg("bash").args(arguments).current_dir(server.folder()).env_remove("COMET_PASSWORD");
+    // As the terminal of whoever types letters that are not English.
+    command.env("COMET_PORT", port).env("LC_ALL", "C.UTF-8");
+    if let Some(programs) = programs {
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", programs.display()));
     }
-    assert!(wanted.is_empty() && readme.contains("\n    "), "{readme}");
+    let finished = tools::run(&mut command, PATIENCE);
+    assert!(finished.status.success(), "{line}\n{}{}", finished.stdout, finished.stderr);
+    let received = browser.receive();
+    assert_eq!((&received["event"], &received["data"]), (&"newMessage".into(), &message.into()), "{line}: {received}");
+    assert_eq!(files(&folder), before, "{line} leaves something behind");
+    drop(browser);
+    server.await_subscribers("simplechat", 0);
 }
 
-/// With the password of the environment, then with the one that the server generated and keeps in a file.
-fn publishes(command: &mut Command) {
-    command.args(["simplechat", "newMessage", MESSAGE]);
-    for password in [Setup::default().password, None] {
-        let server = Server::start(&Setup { password, ..Setup::default() });
-        let mut browser = server.browser();
-        browser.send("subscription\nsimplechat");
-        server.await_subscribers("simplechat", 1);
-        command.current_dir(server.folder()).env("COMET_PORT", server.cometql.port().to_string());
-        match password {
-            Some(password) => command.env("COMET_PASSWORD", password),
-            None => command.env_remove("COMET_PASSWORD"),
-        };
-        let finished = tools::run(command, PATIENCE);
-        assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
-        let message = browser.receive();
-        assert_eq!((&message["event"], &message["data"]), (&"newMessage".into(), &MESSAGE.into()), "{message}");
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.file_name() == "node_modules" {
+            // What somebody installed in the checkout.
+        } else if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        if entry.path().is_dir() && !entry.path().is_symlink() {
+            found.extend(files(&entry.path()));
+        }
+        found.push(entry.path());
+    }
+    found.sort();
+    found
+}
+
+/// A publisher that no test runs would rot.
+#[test]
+fn every_example_is_run() {
+    let known = ["go", "java", "nginx", "node", "perl", "php-chat", "python", "ruby", "shell", "webrtc-signalling"];
+    let index = Document::read("examples/README.md");
+    let mut names: Vec<String> = std::fs::read_dir(example(""))
+        .expect("the examples")
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().display().to_string())
+        .collect();
+    names.sort();
+    assert_eq!(names, known, "a new example needs a test here or in web/e2e");
+    for name in &names {
+        assert!(index.links.iter().any(|(_, target)| target == name), "examples/README.md does not lead to {name}");
     }
 }
 

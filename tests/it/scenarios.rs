@@ -39,6 +39,11 @@ fn the_classic_functions_in_a_page() {
     run("the_classic_functions_in_a_page", "classic");
 }
 
+#[test]
+fn browsers_that_a_pipe_connects() {
+    run("browsers_that_a_pipe_connects", "examples");
+}
+
 /// Leaves pictures of the pages in `target/screenshots`.
 #[test]
 fn pages_fit_their_screens() {

@@ -4,41 +4,41 @@ use crate::tools;
 use std::fs;
 
 /// A fenced block. Its info string is a language and further words that say how it is run; see `run`.
-pub(super) struct Block {
+pub(crate) struct Block {
     /// The file's path in the checkout.
-    pub(super) file: String,
+    pub(crate) file: String,
     /// Where the fence opens, counted from 1.
-    pub(super) line: usize,
-    pub(super) language: String,
-    pub(super) words: Vec<String>,
-    pub(super) text: String,
+    pub(crate) line: usize,
+    pub(crate) language: String,
+    pub(crate) words: Vec<String>,
+    pub(crate) text: String,
     /// Blanks before each line, in a list.
-    pub(super) indent: usize,
+    pub(crate) indent: usize,
 }
 
 impl Block {
-    pub(super) fn is(&self, word: &str) -> bool {
+    pub(crate) fn is(&self, word: &str) -> bool {
         self.words.iter().any(|known| known == word)
     }
 
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!("{}:{}", self.file, self.line)
     }
 }
 
-pub(super) struct Document {
-    pub(super) file: String,
-    pub(super) blocks: Vec<Block>,
+pub(crate) struct Document {
+    pub(crate) file: String,
+    pub(crate) blocks: Vec<Block>,
     /// As GitHub names them in addresses.
-    pub(super) anchors: Vec<String>,
+    pub(crate) anchors: Vec<String>,
     /// Number of the line, and what stands in the parentheses.
-    pub(super) links: Vec<(usize, String)>,
+    pub(crate) links: Vec<(usize, String)>,
     /// Everything outside of blocks.
-    pub(super) prose: Vec<(usize, String)>,
+    pub(crate) prose: Vec<(usize, String)>,
 }
 
 impl Document {
-    pub(super) fn read(file: &str) -> Self {
+    pub(crate) fn read(file: &str) -> Self {
         let text = fs::read_to_string(tools::root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let mut document =
             Self { file: file.to_owned(), blocks: vec![], anchors: vec![], links: vec![], prose: vec![] };
@@ -80,7 +80,7 @@ impl Document {
     }
 
     /// Code that is set in by blanks instead of a fence, which nothing would run.
-    pub(super) fn indented_code(&self) -> Option<usize> {
+    pub(crate) fn indented_code(&self) -> Option<usize> {
         let pairs = self.prose.iter().zip(self.prose.iter().skip(1));
         let mut found = pairs.filter(|((at, before), (_, line))| {
             *at > 0
@@ -99,7 +99,7 @@ fn anchor(heading: &str) -> String {
 
 /// Whether the lines are as expected. Blanks count as one; in the expected ones `…` stands for any text of a line, alone
 /// in a line for any number of lines; the width of tables does not count.
-pub(super) fn agrees(expected: &str, actual: &str) -> bool {
+pub(crate) fn agrees(expected: &str, actual: &str) -> bool {
     let lines = |text: &str| text.trim_end().lines().map(plain).collect::<Vec<_>>();
     lines_agree(&lines(expected), &lines(actual))
 }

@@ -20,7 +20,7 @@ const NEEDS: [(&str, &str, &str); 6] = [
     ("laravel-config", "/usr/share/php/Illuminate/Database/autoload.php", "php-illuminate"),
     ("laravel", "/usr/share/php/Illuminate/Database/autoload.php", "php-illuminate"),
     ("symfony-config", "/usr/share/php/Symfony/Component/Yaml/autoload.php", "php-symfony"),
-    ("symfony", "/usr/share/php/Doctrine/DBAL/autoload.php", "php-doctrine"),
+    ("symfony", "/usr/share/php/Doctrine/DBAL/autoload.php", "doctrine"),
     ("wordpress", ".test-deps/wordpress/wp-settings.php", "wordpress"),
 ];
 
