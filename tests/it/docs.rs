@@ -208,6 +208,40 @@ fn what_the_documents_name_is_there() {
     assert!(wrong.is_empty(), "the documents name what is not there:\n{}", wrong.join("\n"));
 }
 
+/// Clients that no test can run must at least say what the tested one says, and look at the same fields.
+#[test]
+fn clients_of_other_languages_use_the_words_of_the_tested_one() {
+    let page = Document::read("docs/apps-in-40-lines.md");
+    let tested = page.blocks.iter().find(|block| block.is("file=comet.py")).expect("the tested client");
+    let words = [
+        "/ws/",
+        "sesion=",
+        "&myid=",
+        "&devid=",
+        "&v=4.10&uuid=",
+        "&api=js2",
+        "sys",
+        "serverInfo",
+        "subscription2",
+        "subscribed",
+        "recovered",
+        "position",
+        "pipe",
+        "event",
+        "data",
+        "fromQueue",
+    ];
+    let others: Vec<&Block> = page.blocks.iter().filter(|block| block.is("no-run")).collect();
+    assert_eq!(others.len(), 3);
+    for word in words {
+        for block in others.iter().copied().chain([tested]) {
+            // One language joins two texts within the address.
+            let text = block.text.replace("'\n            '", "");
+            assert!(text.contains(word), "{}: {} does not say {word:?}", block.place(), block.language);
+        }
+    }
+}
+
 /// What `docs/operating.md` installs.
 #[test]
 fn the_service_unit_is_sound() {

@@ -4,7 +4,7 @@
 //! `html` a page of the server in Chromium, `ini` `encke check-config`, `nginx` `nginx -t`. The words behind the language:
 //!
 //! * `text result` is what the block before it prints, as the `mysql` client shows it if that is SQL;
-//! * `text console` is what the last page logs, now or soon;
+//! * `text console` is what the last page logs, now or soon, and `text page` what it shows;
 //! * `ini restart` is a configuration that holds from here on: the server is started anew with it;
 //! * `sh stopped` is run while the server is down;
 //! * `file=NAME` puts the block into the server's folder under that name, and `in=NAME` runs it in its own surroundings,
@@ -105,7 +105,10 @@ impl Runner {
         }
         let ran = match block.language.as_str() {
             "text" if block.is("result") => return self.compare(&block.text),
-            "text" if block.is("console") => return self.await_console(&block.text),
+            "text" if block.is("console") => {
+                return self.await_page(&block.text, "[...docLog, ...docErrors].join('\\n')");
+            }
+            "text" if block.is("page") => return self.await_page(&block.text, "document.body.innerText"),
             "text" | "http" => return Outcome::NoCode,
             "json" => {
                 let mut values = serde_json::Deserializer::from_str(&block.text).into_iter::<serde_json::Value>();
@@ -287,13 +290,13 @@ impl Runner {
         }
     }
 
-    fn await_console(&mut self, expected: &str) -> Outcome {
+    fn await_page(&mut self, expected: &str, script: &str) -> Outcome {
         let Some(page) = self.page.as_mut() else { return Outcome::Skipped("chromium") };
         let mut logged = String::new();
         // An empty one is about to be written.
         let patience = if expected.trim().is_empty() { Duration::from_secs(2) } else { PATIENCE };
         let found = tools::until(patience, || {
-            logged = page.evaluate("[...docLog, ...docErrors].join('\\n')");
+            logged = page.evaluate(script);
             agrees(expected, &logged).then_some(())
         });
         found.map_or_else(|| Outcome::Differs(logged), |()| Outcome::NoCode)

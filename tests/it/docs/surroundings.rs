@@ -15,12 +15,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Surroundings, what has to be installed for them, and the name under which `scripts/test` knows that.
-const NEEDS: [(&str, &str, &str); 6] = [
+const NEEDS: [(&str, &str, &str); 8] = [
     ("phpdotenv", "/usr/share/php/Dotenv/autoload.php", "php-dotenv"),
     ("laravel-config", "/usr/share/php/Illuminate/Database/autoload.php", "php-illuminate"),
     ("laravel", "/usr/share/php/Illuminate/Database/autoload.php", "php-illuminate"),
     ("symfony-config", "/usr/share/php/Symfony/Component/Yaml/autoload.php", "php-symfony"),
     ("symfony", "/usr/share/php/Doctrine/DBAL/autoload.php", "doctrine"),
+    ("vite", ".test-deps/bundlers/node_modules/vite", "bundlers"),
+    ("vite", ".test-deps/web/node_modules/typescript", "web-tools"),
     ("wordpress", ".test-deps/wordpress/wp-settings.php", "wordpress"),
 ];
 
@@ -56,10 +58,11 @@ impl Runner {
         if name == "laravel" && !has_sqlite() {
             return Err(Outcome::Skipped("php-sqlite"));
         }
-        if let Some((_, needed, known)) = NEEDS.iter().find(|(of, ..)| *of == name)
-            && !tools::root().join(needed).exists()
-        {
-            return Err(Outcome::Skipped(known));
+        let needs = NEEDS.iter().filter(|(of, ..)| *of == name);
+        for (_, needed, known) in needs {
+            if !tools::root().join(needed).exists() {
+                return Err(Outcome::Skipped(known));
+            }
         }
         let program = tools::find(&[program]).ok_or(Outcome::Skipped(program))?;
         let opened = if block.language == "php" && !block.text.starts_with("<?php") { "<?php\n" } else { "" };
