@@ -6,6 +6,7 @@ pub(crate) mod markdown;
 mod run;
 mod sql;
 mod surroundings;
+mod translations;
 
 use crate::server::{Folder, PATIENCE, program};
 use crate::tools;
@@ -47,7 +48,9 @@ fn every_block_of_the_documents_runs() {
         if let Some(line) = document.indented_code() {
             failures.push(format!("{}:{line}: code that is set in by blanks is not run: use a fence", document.file));
         }
-        if document.blocks.is_empty() || !document.file.contains(&only) {
+        // What a page renders is run as that.
+        let is_translation = translations::original(&document.file).is_some();
+        if document.blocks.is_empty() || is_translation || !document.file.contains(&only) {
             continue;
         }
         let mut runner = Runner::new();
