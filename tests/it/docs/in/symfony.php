@@ -36,7 +36,12 @@ namespace {
     $kept === ['{"id":1}'] || $fail('there is ' . json_encode($kept));
     $comet->listeners('symfony') === 0 || $fail('somebody listens');
     $log->warnings === 0 || $fail('it warned');
-    $away = new App\Comet($connect(['port' => 9]), $log);
-    $away->publish('symfony', 'added', ['id' => 2]) && $fail('it published to nobody');
-    $log->warnings === 1 || $fail('it did not warn');
+    // One that is not there, and one that says nothing.
+    $silent = stream_socket_server('tcp://127.0.0.1:0');
+    $port = (int) substr(strrchr(stream_socket_get_name($silent, false), ':'), 1);
+    foreach ([9, $port] as $number => $port) {
+        $away = new App\Comet($connect(['port' => $port]), $log);
+        @$away->publish('symfony', 'added', ['id' => 2]) && $fail('it published to nobody');
+        $log->warnings === $number + 1 || $fail('it did not warn');
+    }
 }
