@@ -42,9 +42,15 @@ for (const [page, target] of [["index.html", "app.js"], ["vue.html", "vue.js"]])
   const own = `import config from "./vite.config.mjs";\nexport default { ...config, build: { ...config.build, rollupOptions: { input: "${page}" } } };\n`;
   writeFileSync(join(app, "of-a-page.config.mjs"), own);
   run("node", [vite, "build", "--config", "of-a-page.config.mjs", "--logLevel", "warn"]);
-  const [script, ...more] = readdirSync(join(app, "dist/assets")).filter((name) => name.endsWith(".js"));
+  const scripts = readdirSync(join(app, "dist/assets")).filter((name) => name.endsWith(".js"));
+  const [script, ...more] = scripts.filter((name) => !name.startsWith("encke-http-"));
   if (!script || more.length) throw new Error(`${page}: one script was expected, there are ${[script, ...more]}`);
+  // The second part of the library, which the first one loads where WebSocket does not get through.
+  const [second] = scripts.filter((name) => name.startsWith("encke-http-"));
   const text = readFileSync(join(app, "dist/assets", script), "utf8");
   if (!text.includes("subscription2")) throw new Error(`${page}: the library is not in the bundle`);
+  if (!second || !text.includes(second)) throw new Error(`${page}: the library's second part is not beside the bundle`);
+  mkdirSync(resolve("static/assets"), { recursive: true });
+  copyFileSync(join(app, "dist/assets", second), resolve("static/assets", second));
   writeFileSync(resolve("static", target), text);
 }
