@@ -91,7 +91,7 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     config.storage.dir.clone_from(&dir);
     password::make_folder(&dir).map_err(|error| error.to_string())?;
     let configured = config.main.password.as_deref();
-    let (password, origin) = password::load_or_draw(configured, &dir).map_err(|error| error.to_string())?;
+    let (password, origin) = password::load_or_generate(configured, &dir).map_err(|error| error.to_string())?;
     let running = match run::start(config, password, &mut || signals::end_is_asked_for(&mut signals)) {
         Ok(running) => running,
         Err(StartError::GivenUp) => return Ok(()),

@@ -307,7 +307,7 @@ impl Position {
         Self(now.max(self.0 + 1))
     }
 
-    /// The time it stands for: when it was drawn, but never before an earlier position's.
+    /// The time it stands for: when it was made, but never before an earlier position's.
     pub fn time(self) -> UnixTime {
         UnixTime((self.0 / (Self::UNITS_PER_MILLI * 1000)) as i64)
     }

@@ -70,8 +70,8 @@ pub fn thread_number() -> u32 {
 /// The address that connection `number` comes from, `None` to leave it to the system: only loopback has addresses
 /// to spare. Each process has its own 127.0.x.*, so that runs do not wait for each other's closed connections.
 ///
-/// Ports are drawn by binding to port 0, per source address. (`IP_BIND_ADDRESS_NO_PORT` would save some port searches,
-/// but no safe wrapper of it is at hand, and with addresses to spare it is not needed.)
+/// The system chooses ports, per source address, because the socket is bound to port 0. (`IP_BIND_ADDRESS_NO_PORT` would
+/// save some port searches, but no safe wrapper of it is at hand, and with addresses to spare it is not needed.)
 pub fn source_address(target: SocketAddr, number: usize, process: u32) -> Option<SocketAddr> {
     if !matches!(target.ip(), IpAddr::V4(address) if address.is_loopback()) {
         return None;

@@ -49,7 +49,7 @@ fn password(facts: &Facts<'_>) -> String {
     match facts.password {
         Origin::Configured => format!("[main] password of {}", shown(facts.conf)),
         Origin::Kept(path) => format!("in {}", shown(path)),
-        Origin::Drawn(path) => format!("in {}, drawn just now", shown(path)),
+        Origin::Generated(path) => format!("in {}, generated just now", shown(path)),
     }
 }
 
@@ -59,7 +59,7 @@ fn publish(facts: &Facts<'_>) -> String {
     // Without a value, -p makes the client ask.
     let password = match facts.password {
         Origin::Configured => "-p".to_owned(),
-        Origin::Kept(path) | Origin::Drawn(path) => format!("-p\"$(cat {})\"", quoted(&shown(path))),
+        Origin::Kept(path) | Origin::Generated(path) => format!("-p\"$(cat {})\"", quoted(&shown(path))),
     };
     format!(
         "mysql -h {} -P {} -u root {password} CometQL_v1 -e \"INSERT INTO pipes_messages (name, event, message) \
@@ -117,17 +117,17 @@ mod tests {
 
     #[test]
     fn a_first_start() {
-        let drawn = Origin::Drawn(PathBuf::from("./data/cometql.password"));
+        let generated = Origin::Generated(PathBuf::from("./data/cometql.password"));
         let expected = r#"encke 1.2.3, configured by config/comet.ini
   browsers  0.0.0.0:8087 (2 shards, io_uring)
   CometQL   127.0.0.1:3300 (the MySQL protocol)
   storage   SQLite, data/encke.db
-  password  in data/cometql.password, drawn just now
+  password  in data/cometql.password, generated just now
   open      http://127.0.0.1:8087/
   publish   mysql -h 127.0.0.1 -P 3300 -u root -p"$(cat data/cometql.password)" CometQL_v1 -e "INSERT INTO pipes_messages (name, event, message) VALUES ('simplechat', 'newMessage', '{\"text\":\"hello\"}')"
   stop      Ctrl-C, or SIGTERM
 "#;
-        assert_eq!(banner("0.0.0.0:8087", "127.0.0.1:3300", &drawn, 2), expected);
+        assert_eq!(banner("0.0.0.0:8087", "127.0.0.1:3300", &generated, 2), expected);
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         std::fs::write(&path, "secret$word").unwrap();
         for (shell, password, expected) in [
             ("sh", Origin::Kept(path.clone()), "-psecret$word"),
-            ("bash", Origin::Drawn(path.clone()), "-psecret$word"),
+            ("bash", Origin::Generated(path.clone()), "-psecret$word"),
             ("bash", Origin::Configured, "-p"),
         ] {
             let text = banner("0.0.0.0:8087", "127.0.0.1:3300", &password, 2);

@@ -1,4 +1,4 @@
-//! The CometQL password: from the configuration, else from a file in the data folder, else drawn and kept there.
+//! The CometQL password: from the configuration, else from a file in the data folder, else generated and kept there.
 //!
 //! The password itself is never printed nor logged. How its file is written is a matter of `encke::run::kept`.
 
@@ -15,8 +15,8 @@ pub(crate) enum Origin {
     Configured,
     /// In this file since an earlier start.
     Kept(PathBuf),
-    /// In this file, drawn a moment ago.
-    Drawn(PathBuf),
+    /// In this file, generated a moment ago.
+    Generated(PathBuf),
 }
 
 /// The environment's fault; each is shown as one sentence.
@@ -40,7 +40,7 @@ pub(crate) fn make_folder(dir: &Path) -> Result<(), PasswordError> {
 }
 
 /// The password of the server whose data folder is `dir`, which exists.
-pub(crate) fn load_or_draw(configured: Option<&str>, dir: &Path) -> Result<(String, Origin), PasswordError> {
+pub(crate) fn load_or_generate(configured: Option<&str>, dir: &Path) -> Result<(String, Origin), PasswordError> {
     if let Some(password) = configured {
         return Ok((password.to_owned(), Origin::Configured));
     }
@@ -48,9 +48,9 @@ pub(crate) fn load_or_draw(configured: Option<&str>, dir: &Path) -> Result<(Stri
     if let Some(password) = read(&path)? {
         return Ok((password, Origin::Kept(path)));
     }
-    let drawn = draw(&mut |bytes| getrandom::fill(bytes)).map_err(PasswordError::NoRandomness)?;
-    if kept::keep(&path, &drawn).map_err(|error| PasswordError::Unwritable { path: path.clone(), error })? {
-        return Ok((drawn, Origin::Drawn(path)));
+    let generated = generate(&mut |bytes| getrandom::fill(bytes)).map_err(PasswordError::NoRandomness)?;
+    if kept::keep(&path, &generated).map_err(|error| PasswordError::Unwritable { path: path.clone(), error })? {
+        return Ok((generated, Origin::Generated(path)));
     }
     // Another start was faster; its password counts.
     match read(&path)? {
@@ -86,22 +86,21 @@ fn read(path: &Path) -> Result<Option<String>, PasswordError> {
     }
 }
 
-/// Letters and digits, each equally likely: a byte that would favour some of them is drawn again.
-fn draw<E>(fill: &mut dyn FnMut(&mut [u8]) -> Result<(), E>) -> Result<String, E> {
+/// Letters and digits, each equally likely: a byte that would favour some of them is generated again.
+fn generate<E>(fill: &mut dyn FnMut(&mut [u8]) -> Result<(), E>) -> Result<String, E> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut password = String::with_capacity(CHARS_DRAWN);
-    let mut bytes = [0; CHARS_DRAWN];
-    while password.len() < CHARS_DRAWN {
+    let mut password = String::with_capacity(CHARS_GENERATED);
+    let mut bytes = [0; CHARS_GENERATED];
+    while password.len() < CHARS_GENERATED {
         fill(&mut bytes)?;
         let fair = bytes.iter().filter(|byte| **byte < 248).map(|byte| char::from(ALPHABET[usize::from(byte % 62)]));
-        password.extend(fair.take(CHARS_DRAWN - password.len()));
+        password.extend(fair.take(CHARS_GENERATED - password.len()));
     }
     Ok(password)
 }
 
-/// The password file's name in the data folder.
-/// Characters of a drawn password.
-const CHARS_DRAWN: usize = 64;
+/// Characters of a generated password.
+const CHARS_GENERATED: usize = 64;
 /// A password file with fewer characters was damaged or is a mistake.
 const CHARS_MIN: usize = 16;
 /// A larger file holds something else.
@@ -118,18 +117,18 @@ impl fmt::Display for PasswordError {
             }
             Self::NotAPassword { path } => write!(
                 f,
-                "the password file {} does not hold a password on one line; remove it and a new one is drawn",
+                "the password file {} does not hold a password on one line; remove it and a new one is generated",
                 path.display()
             ),
             Self::TooShort { path } => write!(
                 f,
-                "the password in {} has fewer than {CHARS_MIN} characters; remove the file and a new one is drawn",
+                "the password in {} has fewer than {CHARS_MIN} characters; remove the file and a new one is generated",
                 path.display()
             ),
             Self::Unwritable { path, error } => {
                 write!(f, "the password file {} cannot be written: {error}", path.display())
             }
-            Self::NoRandomness(error) => write!(f, "no password can be drawn: {error}"),
+            Self::NoRandomness(error) => write!(f, "no password can be generated: {error}"),
         }
     }
 }

@@ -48,7 +48,7 @@ pub struct Config {
 pub struct Main {
     /// Told by `/info`, which shows its first 10 characters. Default `encke` (CppComet: `NoName`).
     pub node_name: String,
-    /// The one CometQL password. `None`: drawn at the first start and kept in the data folder.
+    /// The one CometQL password. `None`: generated at the first start and kept in the data folder.
     pub password: Option<String>,
     /// Folder of the static files; `None` serves none. Relative to the working directory.
     pub base_dir: Option<PathBuf>,

@@ -245,7 +245,7 @@ impl Owned {
     }
 }
 
-/// A `trust_` pipe's history is trimmed after about so many publications. Positions are as good as drawn by lot.
+/// A `trust_` pipe's history is trimmed after about so many publications. Positions are as good as random.
 const TRUST_TRIM_EVERY: u64 = 64;
 
 /// What a pipe's name takes on the heap, about.

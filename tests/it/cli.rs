@@ -132,7 +132,7 @@ fn a_damaged_password_file_is_one_sentence() {
     fs::create_dir(folder.path().join("data")).unwrap();
     folder.file("data/cometql.password", "short");
     let short = "encke: the password in data/cometql.password has fewer than 16 characters; \
-                 remove the file and a new one is drawn\n";
+                 remove the file and a new one is generated\n";
     check(&folder, &["--conf", "comet.ini"], 1, short);
 }
 
@@ -153,7 +153,7 @@ fn a_minimal_configuration_serves() {
 }
 
 #[test]
-fn a_drawn_password_is_kept_for_the_owner_and_over_restarts() {
+fn a_generated_password_is_kept_for_the_owner_and_over_restarts() {
     let setup = Setup { password: None, ..Setup::default() };
     let server = Server::start(&setup);
     let file = server.folder().join("data/cometql.password");
@@ -161,7 +161,7 @@ fn a_drawn_password_is_kept_for_the_owner_and_over_restarts() {
     let first = server.password.clone();
     assert_eq!(first.len(), 64);
     let first_log = server.log();
-    assert!(first_log.contains("  password  in data/cometql.password, drawn just now\n"), "{first_log}");
+    assert!(first_log.contains("  password  in data/cometql.password, generated just now\n"), "{first_log}");
     let (_, folder) = server.stop();
 
     let server = Server::start_in(folder, &setup);

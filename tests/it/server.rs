@@ -56,7 +56,7 @@ impl Drop for Folder {
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub shards: u32,
-    /// `None`: the server draws one.
+    /// `None`: the server generates one.
     pub password: Option<&'static str>,
     /// Lines added at the end of the configuration.
     pub more: String,
@@ -117,7 +117,7 @@ impl Server {
         server.await_line(|line| line.ends_with(" ready"), "ready");
         if setup.password.is_none() {
             let file = server.folder().join("data/cometql.password");
-            server.password = fs::read_to_string(file).expect("a password was drawn");
+            server.password = fs::read_to_string(file).expect("a password was generated");
         }
         server
     }

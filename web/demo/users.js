@@ -9,26 +9,26 @@ const byId = (id) => document.getElementById(id);
 
 /** Of both users; kept, so that a second window shows the line that was run. */
 function keys() {
-  let drawn = USERS.map(() => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join(""));
+  let generated = USERS.map(() => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join(""));
   try {
     const known = JSON.parse(localStorage.getItem(KEYS));
-    if (Array.isArray(known) && known.length === USERS.length && known.every((key) => /^[0-9a-f]{32}$/.test(key))) drawn = known;
-    else localStorage.setItem(KEYS, JSON.stringify(drawn));
+    if (Array.isArray(known) && known.length === USERS.length && known.every((key) => /^[0-9a-f]{32}$/.test(key))) generated = known;
+    else localStorage.setItem(KEYS, JSON.stringify(generated));
   } catch {
-    // A page without storage draws new ones each time.
+    // A page without storage generates new ones each time.
   }
-  return drawn;
+  return generated;
 }
 
 function offer() {
-  const drawn = keys();
+  const generated = keys();
   const rows = (value) => USERS.map((user, index) => `(${user.id}, ${quoted(value(user, index))})`).join(", ");
   byId("make").textContent = shell(
-    `INSERT INTO users_auth (id, hash) VALUES ${rows((_, index) => drawn[index])}`,
+    `INSERT INTO users_auth (id, hash) VALUES ${rows((_, index) => generated[index])}`,
     `INSERT INTO users_data (id, data) VALUES ${rows(({ name }) => JSON.stringify({ name }))}`,
     "INSERT INTO pipes_settings (name, length) VALUES ('webauth_members', 50)",
   );
-  for (const [index, id] of ["first", "second"].entries()) byId(id).href = `#user=${USERS[index].id}&key=${drawn[index]}`;
+  for (const [index, id] of ["first", "second"].entries()) byId(id).href = `#user=${USERS[index].id}&key=${generated[index]}`;
 }
 
 /** What stands in the address: behind the #, so that it is not sent to anybody. */

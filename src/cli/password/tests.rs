@@ -33,23 +33,23 @@ impl Drop for Folder {
 #[test]
 fn a_configured_password_wins_and_nothing_is_written() {
     let folder = Folder::new();
-    let found = load_or_draw(Some("from the file"), &folder.0).unwrap();
+    let found = load_or_generate(Some("from the file"), &folder.0).unwrap();
     assert_eq!(found, ("from the file".to_owned(), Origin::Configured));
     assert!(folder.names().is_empty());
 }
 
 #[test]
-fn drawn_once_then_kept() {
+fn generated_once_then_kept() {
     let folder = Folder::new();
-    let (drawn, origin) = load_or_draw(None, &folder.0).unwrap();
-    assert_eq!(origin, Origin::Drawn(folder.file()));
-    assert_eq!(drawn.len(), 64);
-    assert!(drawn.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-    assert_eq!(fs::read_to_string(folder.file()).unwrap(), drawn);
+    let (generated, origin) = load_or_generate(None, &folder.0).unwrap();
+    assert_eq!(origin, Origin::Generated(folder.file()));
+    assert_eq!(generated.len(), 64);
+    assert!(generated.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    assert_eq!(fs::read_to_string(folder.file()).unwrap(), generated);
     assert_eq!(fs::metadata(folder.file()).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!is_open_to_others(&folder.file()));
     assert_eq!(folder.names(), [kept::PASSWORD_FILE]);
-    assert_eq!(load_or_draw(None, &folder.0).unwrap(), (drawn, Origin::Kept(folder.file())));
+    assert_eq!(load_or_generate(None, &folder.0).unwrap(), (generated, Origin::Kept(folder.file())));
 }
 
 #[test]
@@ -61,10 +61,10 @@ fn the_folder_is_for_its_owner_only() {
 #[test]
 fn a_password_that_is_there_is_never_replaced() {
     let folder = Folder::new();
-    let (drawn, _) = load_or_draw(None, &folder.0).unwrap();
+    let (generated, _) = load_or_generate(None, &folder.0).unwrap();
     // What a start does that found no file a moment before another one put it there.
     assert!(!kept::keep(&folder.file(), "another password, also long").unwrap());
-    assert_eq!(fs::read_to_string(folder.file()).unwrap(), drawn);
+    assert_eq!(fs::read_to_string(folder.file()).unwrap(), generated);
     assert_eq!(folder.names(), [kept::PASSWORD_FILE]);
 }
 
@@ -73,8 +73,8 @@ fn what_a_killed_start_left_is_no_obstacle() {
     let folder = Folder::new();
     let draft = folder.0.join(format!("{}.{}.new", kept::PASSWORD_FILE, std::process::id()));
     fs::write(&draft, "half").unwrap();
-    let (drawn, _) = load_or_draw(None, &folder.0).unwrap();
-    assert_eq!(drawn.len(), 64);
+    let (generated, _) = load_or_generate(None, &folder.0).unwrap();
+    assert_eq!(generated.len(), 64);
     assert_eq!(folder.names(), [kept::PASSWORD_FILE]);
 }
 
@@ -93,7 +93,7 @@ fn files_as_editors_leave_them() {
     ] {
         let folder = Folder::new();
         fs::write(folder.file(), content).unwrap();
-        let result = load_or_draw(None, &folder.0);
+        let result = load_or_generate(None, &folder.0);
         assert_eq!(result.is_ok(), good, "{content:?}");
         if let Err(error) = result {
             let text = error.to_string();
@@ -104,9 +104,9 @@ fn files_as_editors_leave_them() {
     }
     let folder = Folder::new();
     fs::write(folder.file(), [0xff; 64]).unwrap();
-    assert!(matches!(load_or_draw(None, &folder.0), Err(PasswordError::NotAPassword { .. })));
+    assert!(matches!(load_or_generate(None, &folder.0), Err(PasswordError::NotAPassword { .. })));
     fs::write(folder.file(), "x".repeat(2000)).unwrap();
-    assert!(matches!(load_or_draw(None, &folder.0), Err(PasswordError::NotAPassword { .. })));
+    assert!(matches!(load_or_generate(None, &folder.0), Err(PasswordError::NotAPassword { .. })));
 }
 
 #[test]
@@ -116,11 +116,11 @@ fn a_file_in_place_of_the_folder() {
     fs::write(&file, "").unwrap();
     assert!(matches!(make_folder(&file.join("data")), Err(PasswordError::Folder { .. })));
     fs::create_dir(folder.file()).unwrap();
-    assert!(matches!(load_or_draw(None, &folder.0), Err(PasswordError::Unreadable { .. })));
+    assert!(matches!(load_or_generate(None, &folder.0), Err(PasswordError::Unreadable { .. })));
 }
 
 #[test]
-fn unfair_bytes_are_drawn_again() {
+fn unfair_bytes_are_generated_again() {
     let mut rounds = 0;
     let mut fill = |bytes: &mut [u8]| -> Result<(), ()> {
         rounds += 1;
@@ -128,7 +128,7 @@ fn unfair_bytes_are_drawn_again() {
         bytes.fill(if rounds == 1 { 255 } else { 61 });
         Ok(())
     };
-    assert_eq!(draw(&mut fill), Ok("9".repeat(64)));
+    assert_eq!(generate(&mut fill), Ok("9".repeat(64)));
     assert_eq!(rounds, 2);
-    assert_eq!(draw(&mut |_: &mut [u8]| Err("none")), Err("none"));
+    assert_eq!(generate(&mut |_: &mut [u8]| Err("none")), Err("none"));
 }

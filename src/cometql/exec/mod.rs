@@ -231,7 +231,7 @@ pub struct Exec {
     /// Those among them that are done.
     finished: VecDeque<ConnId>,
     /// By the id that clients know. Places are used again at once, and whoever ends a session by its id must not hit the
-    /// next one in its place; so these are drawn one after the other.
+    /// next one in its place; so these are given out one after the other.
     connections: HashMap<u32, ConnId, RandomState>,
     last_connection: u32,
     open: usize,

@@ -1,7 +1,7 @@
 //! The `MySQL` server protocol, bytes to commands and answers to bytes.
 //!
 //! [`Connection`] is the protocol state of one `CometQL` session. It looks at unread bytes and says what they mean
-//! ([`Event`]); [`Reply`] writes the answer. Neither owns a socket, reads a clock, draws random numbers or knows a
+//! ([`Event`]); [`Reply`] writes the answer. Neither owns a socket, reads a clock, generates random numbers or knows a
 //! user: the salt and the password are arguments, and who may log in is the caller's decision.
 //!
 //! Several commands may be parsed before the first is answered, as drivers that pipeline demand. Therefore each

@@ -26,7 +26,7 @@ pub(super) const MAIN: &[Key] = &[
         section: "main",
         name: "password",
         shipped: false,
-        doc: "The CometQL password. Without it one of 64 characters is drawn at the first start and kept in cometql.password in the data folder.",
+        doc: "The CometQL password. Without it one of 64 characters is generated at the first start and kept in cometql.password in the data folder.",
         without_effect: None,
         field: Field::Text {
             bytes_max: 1024,
