@@ -6,6 +6,7 @@ use crate::tools;
 use loadtest::{Answer, CometQl};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -338,15 +339,21 @@ fn a_server_with_open_connections_stops_cleanly() {
 #[test]
 fn a_publisher_faster_than_its_subscribers_is_slowed_and_nothing_is_lost() {
     const PUBLICATIONS: usize = 20_000;
+    // Less than makes a consumer slow: a reader that this machine does not let run must not be closed for that.
+    const AHEAD_MAX: usize = 400;
     for shards in [1, 3] {
         let server = Server::start(&Setup { shards, ..Setup::default() });
+        let read = Arc::new((Mutex::new([0_usize; 3]), Condvar::new()));
         let readers: Vec<thread::JoinHandle<()>> = (0..3)
-            .map(|_| {
+            .map(|reader| {
                 let mut browser = server.browser();
                 browser.send("subscription\nflood");
+                let read = read.clone();
                 thread::spawn(move || {
                     for number in 0..PUBLICATIONS {
                         assert_eq!(browser.receive()["event"], format!("e{number}"));
+                        read.0.lock().unwrap()[reader] = number + 1;
+                        read.1.notify_one();
                     }
                 })
             })
@@ -358,9 +365,12 @@ fn a_publisher_faster_than_its_subscribers_is_slowed_and_nothing_is_lost() {
         for number in 0..PUBLICATIONS {
             let sql =
                 format!("INSERT INTO pipes_messages (name, event, message) VALUES ('flood', 'e{number}', '{body}')");
+            let behind = |read: &mut [usize; 3]| number >= read.iter().min().unwrap() + AHEAD_MAX;
+            let (_all, waited) = read.1.wait_timeout_while(read.0.lock().unwrap(), PATIENCE, behind).unwrap();
+            assert!(!waited.timed_out(), "the readers stand still");
             backend.send_query(&sql).unwrap();
             // As many under way as fit between; the server stops reading when it has enough.
-            if number >= 500 {
+            if number >= AHEAD_MAX / 2 {
                 assert_eq!(backend.read_answer().unwrap(), Answer::Ok { affected: 0, insert_id: 0 });
                 answered += 1;
             }
