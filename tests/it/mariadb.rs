@@ -41,6 +41,11 @@ fn find(test: &str) -> Option<PathBuf> {
     if kept.is_file() { Some(kept.to_owned()) } else { tools::need(test, &["mariadbd"]) }
 }
 
+/// A folder of its own for temporary files: servers that begin at the same time take each other's away in a shared one.
+fn tmpdir(folder: &Path) -> String {
+    format!("--tmpdir={}", folder.join("tmp").display())
+}
+
 impl MariaDb {
     /// One for all tests that do no harm to it; `None`, and the test is skipped, without MariaDB.
     pub(crate) fn shared(test: &str) -> Option<&'static Self> {
@@ -60,11 +65,13 @@ impl MariaDb {
         let folder = std::env::temp_dir().join(format!("encke-mariadb-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("data")).expect("a folder for MariaDB");
+        fs::create_dir_all(folder.join("tmp")).expect("a folder for MariaDB");
         let install = tools::find(&["mariadb-install-db"]).expect("mariadb-install-db comes with mariadbd");
         let finished = tools::run(
             Command::new(install)
                 .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
                 .arg(format!("--datadir={}", folder.join("data").display()))
+                .arg(tmpdir(&folder))
                 .arg(format!("--user={}", user_name())),
             PATIENCE,
         );
@@ -97,6 +104,7 @@ impl MariaDb {
             .arg(format!("--socket={}", self.folder.join("socket").display()))
             .arg(format!("--pid-file={}", self.folder.join("pid").display()))
             .arg(format!("--port={}", self.port))
+            .arg(tmpdir(&self.folder))
             .arg(format!("--user={}", user_name()))
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=32M"])
             .stdin(Stdio::piped())
