@@ -59,7 +59,7 @@ test("the classic functions in two browsers", withWorld(async (world) => {
   await awaitSeen(guest, "pipe", 1);
   assert.equal((await seen(guest, "pipe"))[0].server_info.user_id, 5, "the sender is what the server says");
   await awaitSeen(ada, "report", 1);
-  assert.deepEqual((await data(ada, "report"))[0], { message: '{"loud":true}', number_messages: 1 });
+  assert.deepEqual((await data(ada, "report"))[0], { error: "", message: '{"loud":true}', number_messages: 1 });
   assert.equal(await guest.evaluate(() => cometApi.web_pipe_send("news", "say", 1)), false, "only a backend publishes there");
 
   // From a backend, to a pipe and to a user.
