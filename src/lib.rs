@@ -10,6 +10,9 @@ extern crate self as encke;
 /// The shared words as types.
 pub mod model;
 
+/// A map whose entries stand in an order of time as well.
+pub mod aged;
+
 /// `comet.ini` to sections, sections to a checked `Config`.
 pub mod config;
 

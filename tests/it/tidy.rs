@@ -31,6 +31,7 @@ const fn edge(name: &'static str, imports: &'static [&'static str]) -> Module {
 
 const MODULES: &[Module] = &[
     pure("model", &[]),
+    pure("aged", &["model"]),
     pure("config", &["model"]),
     pure("ws", &["model"]),
     // Of `ws` these take what makes one thing in one place: the accept key of an upgrade, the head of a frame.
