@@ -34,6 +34,12 @@ pub mod storage;
 /// How long whoever sends wrong passwords or keys has to wait.
 pub mod back_off;
 
+/// JSON Web Tokens.
+pub mod token;
+
+/// What crosses from shard to shard.
+pub mod ring;
+
 /// What one shard knows and decides: subscriptions, pipes, fan-out.
 pub mod hub;
 

@@ -12,7 +12,7 @@ use slab::Slab;
 use crate::model::{ConnId, UnixTime};
 
 use super::places::Places;
-use super::ring::Headers;
+use crate::ring::Headers;
 
 /// What a handshake said besides who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

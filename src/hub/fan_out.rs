@@ -13,8 +13,8 @@ use crate::model::{ConnId, Publication, ShardId};
 use super::Output;
 use super::conns::Conns;
 use super::pipes::Pipes;
-use super::ring::InterestId;
 use super::subscriptions::Newcomer;
+use crate::ring::InterestId;
 
 /// Pipes in one round. Every set of them may need a buffer of its own, so they are few.
 const PIPES_PER_ROUND: usize = 8;

@@ -25,8 +25,9 @@ use crate::back_off::{ADDRESSES_MAX, AddressAndUser, BackOff, FORGOTTEN_AFTER};
 use crate::model::{CloseReason, Now, ShardId, Time};
 
 use super::login::{Guess, Login};
-use super::ring::{AskId, AskKey, KeyTried};
-use super::{Hub, Output, RingMessage, Waiting};
+use super::{Hub, Output, Waiting};
+use crate::ring::RingMessage;
+use crate::ring::{AskId, AskKey, KeyTried};
 
 /// Users whose keys were wrong, by address, that the owner of the addresses counts.
 pub(super) const USERS_MAX: usize = 65_536;

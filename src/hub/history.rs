@@ -4,10 +4,9 @@ use crate::model::{ConnId, EventName, Marker, Now, PipeError, PipeKey, PipeName,
 use crate::storage::{Job, Outcome, Page, Read, Request, StorageError, StoredMessage, Write};
 
 use super::recovering::Reading;
-use super::ring::{LengthChange, Refusal, SetLength};
-use super::{
-    Answer, ApiError, Ask, AskId, Hub, Kept, Output, PipeClass, Question, RingMessage, StatementId, Ticket, Waiting,
-};
+use super::{Answer, ApiError, Hub, Kept, Output, PipeClass, Ticket, Waiting};
+use crate::ring::{Ask, AskId, Question, RingMessage, StatementId};
+use crate::ring::{LengthChange, Refusal, SetLength};
 
 impl Hub {
     /// The owner gives the publication its place and hands it to whoever has subscribers. It is acknowledged when it

@@ -2,16 +2,12 @@
 //! fill the rings, and whoever waits for an answer that comes over them would wait for every name of everybody.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crate::model::{PipeKey, ShardId};
+use crate::model::ShardId;
 
 use super::pipes::Interest;
-use super::ring::InterestId;
-use super::{Hub, Level, Output, RingMessage};
-
-/// A pipe, how many subscribers the sending shard has now, and in which interest.
-pub type OneInterest = (Arc<PipeKey>, u32, InterestId);
+use super::{Hub, Output};
+use crate::ring::{Level, OneInterest, RingMessage};
 
 /// What is not said yet, by owner. It is empty whenever all outputs were polled.
 #[derive(Debug, Default)]

@@ -16,7 +16,8 @@ use crate::model::{
 };
 
 use super::owner::shrink;
-use super::{Hub, Output, RingMessage};
+use super::{Hub, Output};
+use crate::ring::{Publisher, RingMessage, Submit};
 
 /// What is configured; each 0: no limit.
 #[derive(Clone, Debug, Default)]
@@ -43,20 +44,6 @@ impl Limits {
     pub(super) fn counted(&self, address: IpAddr) -> Option<IpAddr> {
         (!self.exempt.iter().any(|network| network.contains(address))).then(|| counted_address(address))
     }
-}
-
-/// Whose publications are counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Publisher {
-    User(DevId, UserId),
-    Anonymous(IpAddr),
-}
-
-/// A publication on its way to the owner of its publisher.
-#[derive(Debug)]
-pub struct Submit {
-    pub publisher: Publisher,
-    pub publication: Box<Publication>,
 }
 
 /// What this shard counts for the addresses and users that it owns.

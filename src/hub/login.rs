@@ -7,7 +7,9 @@ use ahash::RandomState;
 use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UnixTime, UserId};
 use crate::storage::Read;
 
-use super::{Credentials, EndedUsers, Hub, Output, RingMessage, TokenProof, Waiting, signed_part};
+use super::{Credentials, Hub, Output, Waiting};
+use crate::ring::{EndedUsers, RingMessage};
+use crate::token::{TokenProof, signed_part};
 
 /// A login that storage has yet to confirm.
 #[derive(Debug)]

@@ -32,8 +32,9 @@ use crate::storage::{Job, Outcome, Page, Place, Read, Request, StorageError, Sto
 use super::few::Few;
 use super::leaving::Leaving;
 use super::owner::shrink;
-use super::ring::{AskId, Flush, Refusal, Send};
-use super::{Hub, Output, RingMessage, StatementId, Waiting};
+use super::{Hub, Output, Waiting};
+use crate::ring::{AskId, Flush, Refusal, Send};
+use crate::ring::{RingMessage, StatementId};
 
 /// A connection of a user, on whichever shard.
 #[derive(Clone, Copy, Debug)]

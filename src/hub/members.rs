@@ -7,8 +7,9 @@ use crate::model::{
 
 use super::pace::{TRACK_CAME, TRACK_WENT};
 use super::pipes::Interest;
-use super::ring::{Ask, AskId, ConnectionInfo, Member, Question, Replies};
-use super::{Hub, RingMessage, Ticket, TrackUsers, Waiting};
+use super::{Hub, Ticket, TrackUsers, Waiting};
+use crate::ring::RingMessage;
+use crate::ring::{Ask, AskId, ConnectionInfo, Member, Question, Replies};
 
 impl Hub {
     /// A connection of this shard is a new subscriber.

@@ -34,16 +34,13 @@ mod members;
 mod owner;
 mod pace;
 mod pipes;
-mod placement;
 mod places;
 mod questions;
 mod recovering;
 mod recovery;
 mod report;
-mod ring;
 mod stored;
 mod subscriptions;
-mod token;
 mod trusted;
 mod users;
 mod watch;
@@ -63,6 +60,9 @@ use crate::model::{
 };
 use crate::storage::{Beginning, Completion, Job, Request, StoredMessage, Ticket};
 
+use crate::ring::{Answered, AskId, Flush, Placement, Question, Replies, RingMessage, StatementId};
+use crate::token::TokenKeys;
+
 use conns::Conns;
 use departed::Departed;
 use details::AllDetails;
@@ -71,24 +71,16 @@ use fan_out::Arrivals;
 pub use given_out::GivenOut;
 use guesses::Guesses;
 use interests::Interests;
-pub use interests::OneInterest;
 use limits::Counts;
-pub use limits::{Limits, Publisher, Submit};
+pub use limits::Limits;
 use login::{Login, Tokens};
 use mailbox::Mailboxes;
 use owner::Owned;
 use pace::Pace;
 use pipes::Pipes;
-pub use placement::Placement;
 use recovering::Recovering;
 use recovery::Missing;
 use report::{Fanned, Report};
-pub use ring::{
-    Answered, Ask, AskId, AskKey, Batch, BatchAnswer, BatchDone, BatchWish, ConnectionInfo, EndedUsers, Flush, Headers,
-    InterestId, KeyTried, LengthChange, Level, Member, Outcome as PollOutcome, Poll, Polled, Question, Recover,
-    Recovered, Refusal, Replies, RingMessage, Send, SetLength, StatementId, Wish,
-};
-pub use token::{NoPublicKey, TokenKey, TokenKeys, TokenProof, revoked_until, signed_part};
 use users::Users;
 use watch::Watch;
 pub use watch::{TOP_MAX, Top, Tops};

@@ -9,8 +9,8 @@ use crate::model::{DevId, MessageId, Now, PipeClass, PipeKey, Position, Publicat
 use crate::storage::{Beginning, PipeSetting};
 
 use super::HubConfig;
-use super::ring::InterestId;
 use super::trusted::{TRUSTED_MAX, TrustedPipes};
+use crate::ring::InterestId;
 
 /// Exists while there are subscribers.
 #[derive(Debug)]

@@ -23,8 +23,9 @@ use ahash::RandomState;
 
 use crate::model::{ConnId, Now, PipeClass, PipeKey, Publication, PublicationKind, ShardId, Time};
 
+use super::Hub;
 use super::owner::shrink;
-use super::{Hub, RingMessage};
+use crate::ring::RingMessage;
 
 /// Microseconds of a window.
 pub(super) const WINDOW_US: u64 = 200_000;

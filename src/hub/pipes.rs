@@ -11,7 +11,7 @@ use crate::model::{PipeKey, Position, Publication};
 use super::HubConfig;
 use super::conns::{Conns, Membership};
 use super::fan_out::weight;
-use super::ring::InterestId;
+use crate::ring::InterestId;
 
 #[derive(Debug)]
 struct LocalPipe {

@@ -3,7 +3,8 @@
 use crate::model::{Answer, ApiError, ConnId, LastSeen, Marker, PipeClass, PipeError, PipeKey, PipeName, UserId};
 use crate::storage::Read;
 
-use super::{Ask, AskId, Hub, Question, RingMessage, Ticket, Waiting};
+use super::{Hub, Ticket, Waiting};
+use crate::ring::{Ask, AskId, Question, RingMessage};
 
 impl Hub {
     /// Whether storage or other shards were asked for something that is not there yet: an answer, a delivery report.

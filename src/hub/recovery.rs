@@ -13,8 +13,9 @@ use crate::model::{ConnId, Now, PipeClass, PipeKey, Position, ShardId};
 use crate::storage::{Job, Missed, Outcome, Page, Read, Request, Since, StorageError, StoredMessage};
 
 use super::recovering::Reading;
-use super::ring::{Recover, Recovered};
-use super::{Hub, Output, RingMessage, Waiting};
+use super::{Hub, Output, Waiting};
+use crate::ring::RingMessage;
+use crate::ring::{Recover, Recovered};
 
 /// Storage is asked for what a new subscriber missed.
 #[derive(Debug)]

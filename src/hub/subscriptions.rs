@@ -21,8 +21,9 @@ use crate::model::{
 
 use super::conns::Membership;
 use super::fan_out::weight;
-use super::ring::{Recover, Recovered};
-use super::{Hub, Output, RingMessage, Subscribed};
+use super::{Hub, Output, Subscribed};
+use crate::ring::RingMessage;
+use crate::ring::{Recover, Recovered};
 
 /// A pipe that a connection wants, and the position it had last there.
 pub(super) type Wanted = (PipeName, Option<Position>);

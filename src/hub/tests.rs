@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{LastSeen, Time, UnixTime};
+use crate::ring::*;
 use crate::storage::{Outcome, Read, Write};
+use crate::token::revoked_until;
 
 const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 

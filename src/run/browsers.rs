@@ -38,13 +38,14 @@ use ahash::RandomState;
 use shards::{End, Token};
 
 use crate::http;
-use crate::hub::{Credentials, Details, Flush, Hub, HubConfig, Input, Output, Poll, RingMessage};
+use crate::hub::{Credentials, Details, Hub, HubConfig, Input, Output};
 use crate::jsapi::{self, Command, Hello, HelloError, TrackPipePage};
 use crate::metrics::Counters;
 use crate::model::{
     Answer, ApiError, CloseReason, ConnId, Network, Now, PipeName, Position, Publication, RealIpHeader, ShardId,
     SharedBytes, Time, WireForm,
 };
+use crate::ring::{Flush, Poll, RingMessage};
 use crate::storage::{Beginning, Completion};
 use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
 

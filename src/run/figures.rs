@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::figures::Figures;
-use crate::hub::{Hub, Placement, Tops};
+use crate::hub::{Hub, Tops};
 use crate::metrics::Counters;
 use crate::model::{DevId, EventName, PipeKey, PipeName, Publication, PublicationKind, ShardId, Time};
+use crate::ring::Placement;
 
 use super::PRODUCT;
 use super::host::Board;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use shards::{End, Io, Token};
 
-use crate::hub::{Level, RingMessage};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, Now, ShardId, Time, UnixTime};
+use crate::ring::{Level, RingMessage};
 
 use super::browsers::{Browser, Browsers};
 use super::sessions::Sessions;

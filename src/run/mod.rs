@@ -43,10 +43,12 @@ use crate::cometql::plan::{self, StatementLimits};
 use crate::cometql::{sql, wire};
 use crate::config::{self, AuthPlugin, Config, SendEngine, StringEscapes, Tenant, Tls};
 use crate::http::HeadLimits;
-use crate::hub::{self, GivenOut, HubConfig, NoPublicKey, Placement, TokenKey, TokenKeys};
+use crate::hub::{self, GivenOut, HubConfig};
 use crate::metrics::Counters;
 use crate::model::{DevId, ShardId, TokenAlgorithm};
+use crate::ring::Placement;
 use crate::storage::{Beginning, StorageError};
+use crate::token::{NoPublicKey, TokenKey, TokenKeys};
 use crate::ws;
 
 use browsers::{BODIES_BYTES_MAX, BatchConfig, BrowserConfig, Browsers};

@@ -20,8 +20,8 @@ use shards::Holders;
 
 use subtle::ConstantTimeEq;
 
-use crate::hub::{Flush, PollOutcome};
 use crate::model::{ConnId, ShardId, SharedBytes, Time, WireForm};
+use crate::ring::{Flush, PollOutcome};
 use crate::ws;
 
 use room::{Rank, Room, Standing};

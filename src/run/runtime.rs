@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use shards::{Io, SharedBytes, Token};
 
-use crate::hub::RingMessage;
 use crate::metrics::Counters;
 use crate::model::{Now, Publication, ShardId};
+use crate::ring::RingMessage;
 
 use super::browsers::Browser;
 use super::host::{self, Host, level};

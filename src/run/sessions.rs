@@ -10,9 +10,9 @@ use shards::{End, Token};
 use tracing::{debug, error, warn};
 
 use crate::cometql::exec::{Exec, ExecConfig, Output, Received};
-use crate::hub::{Batch, RingMessage};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, ShardId, Time};
+use crate::ring::{Batch, RingMessage};
 
 use super::browsers::Phase;
 use super::half_open::HalfOpen;

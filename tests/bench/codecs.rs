@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use encke::cometql::sql::{self, StringEscapes};
-use encke::hub::{
-    Ask, AskId, Credentials, Details, GivenOut, Hub, HubConfig, Input, Limits, Placement, Question, RingMessage,
-    StatementId, TokenKeys,
-};
+use encke::hub::{Credentials, Details, GivenOut, Hub, HubConfig, Input, Limits};
 use encke::model::{
     ConnId, DevId, EventName, Now, PipeKey, PipeName, Publication, ShardId, Time, UnixTime, UserId, WireForm,
 };
+use encke::ring::{Ask, AskId, Placement, Question, RingMessage, StatementId};
+use encke::token::TokenKeys;
 use encke::{http, jsapi, ws};
 
 const BATCHES: usize = 15;

@@ -13,8 +13,8 @@ use crate::cometql::json::{self, Parameter};
 use crate::cometql::plan::{CATALOG_STEPS_MAX, Reply, User};
 use crate::cometql::sql::{Meter, Value};
 use crate::cometql::wire::{Connection, Method, Verdict};
-use crate::hub::{Batch, BatchAnswer, BatchDone, BatchWish, RingMessage};
 use crate::model::{CloseReason, ConnId, Now, ShardId};
+use crate::ring::{Batch, BatchAnswer, BatchDone, BatchWish, RingMessage};
 
 use super::script::{Read, Script};
 use super::session::{Asked, BatchState, Phase, Session, Start, Stream};

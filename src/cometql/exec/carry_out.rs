@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::plan::{Catalog, Draft, Figures, Letter, LiveQuery, Plan, Reply, Row, Source};
-use crate::hub::{Ask, AskId, LengthChange, Placement, Question, Refusal, RingMessage, Send, SetLength, StatementId};
 use crate::model::{CloseReason, ConnId, DevId, Personal, PipeKey, PipeName, Publication, ShardId, UnixTime};
+use crate::ring::{Ask, AskId, LengthChange, Placement, Question, Refusal, RingMessage, Send, SetLength, StatementId};
 use crate::storage::{Job, Read, Request, Ticket, Write};
 
 use super::cursor::{Cursor, Step};

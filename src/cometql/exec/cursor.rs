@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use crate::cometql::errors::Error;
 use crate::cometql::plan::{Row, Source, rows_of_counts, rows_of_texts, rows_of_times};
-use crate::hub::{ConnectionInfo, Member, Placement, Question, Replies};
 use crate::model::{DevId, PipeKey, PipeName, ShardId, UnixTime, UserId};
+use crate::ring::{ConnectionInfo, Member, Placement, Question, Replies};
 use crate::storage::{Call, Outcome, Page, Place, Read, StorageError, StoredMessage};
 
 use super::numbers::number_of;

@@ -42,8 +42,8 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::back_off::{self, BackOff};
-use crate::hub::{Answered, AskId, EndedUsers, Placement, Replies, RingMessage, StatementId};
 use crate::model::{CloseReason, ConnId, DevId, Now, ShardId, Time, UserId};
+use crate::ring::{Answered, AskId, EndedUsers, Placement, Replies, RingMessage, StatementId};
 use crate::storage::{Completion, Job};
 
 use super::errors::{Code, Error};

@@ -14,8 +14,8 @@ mod work;
 mod kept;
 
 use super::*;
-use crate::hub::{Question, Refusal, Replies};
 use crate::model::{Time, UnixTime, UserId};
+use crate::ring::{Question, Refusal, Replies};
 use crate::storage::{Outcome, Read, Request, StorageError, Write};
 use sha1::{Digest, Sha1};
 use std::net::Ipv4Addr;

@@ -7,9 +7,9 @@ use crate::cometql::sql::{Insert, Value};
 use crate::cometql::tables::{
     CALL_NAME_MAX, COLUMNS_MAX, HASH_MAX, HISTORY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table, TableId,
 };
-use crate::hub::revoked_until;
 use crate::model::{EventName, NameError, PipeName, UserId};
 use crate::storage::Write;
+use crate::token::revoked_until;
 
 const VERB: &str = "INSERT";
 

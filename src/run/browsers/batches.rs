@@ -16,8 +16,8 @@ use crate::cometql::exec::{ANSWER_BYTES_MAX, BATCHES_MAX};
 use crate::cometql::json;
 use crate::config::CometQlByHttp;
 use crate::http::{self, Body, Credentials, Door, Head, Method, Query, Terms, WithPassword};
-use crate::hub::{Batch, BatchAnswer, BatchWish, RingMessage};
 use crate::model::{CloseReason, ShardId};
+use crate::ring::{Batch, BatchAnswer, BatchWish, RingMessage};
 
 use super::super::host::id;
 use super::super::runtime::Runtime;

@@ -2,11 +2,12 @@
 
 use shards::Token;
 
-use crate::hub::{AskId, Flush, Input, Replies, RingMessage, Subscribed};
+use crate::hub::{Input, Subscribed};
 use crate::jsapi::{self, HistoryEntry};
 use crate::model::{
     Answer, ConnId, Marker, Personal, PipeKey, PipeName, ShardId, SharedBytes, Time, UnixTime, WireForm,
 };
+use crate::ring::{AskId, Flush, Replies, RingMessage};
 use crate::storage::StoredMessage;
 use crate::ws;
 

@@ -7,9 +7,9 @@
 use shards::Token;
 
 use crate::http::{self, Door, Head, PollAddress, Query, Terms};
-use crate::hub::{PollOutcome, Wish};
 use crate::jsapi;
 use crate::model::{ConnId, EventName, PipeClass, PipeName, WireForm, counted_address};
+use crate::ring::{PollOutcome, Wish};
 
 use super::super::polls::{Manner, OLD_WAIT_MAX};
 use super::super::runtime::Runtime;

@@ -10,9 +10,10 @@ use std::net::IpAddr;
 use shards::Token;
 
 use crate::http::{self, Body, Door, Head, PollAddress, Query, Terms};
-use crate::hub::{Input, Poll, PollOutcome, Polled, RingMessage, Wish};
+use crate::hub::Input;
 use crate::jsapi;
 use crate::model::{Answer, CloseReason, ConnId, ShardId, WireForm, counted_address, is_name_byte};
+use crate::ring::{Poll, PollOutcome, Polled, RingMessage, Wish};
 
 use super::super::PRODUCT;
 use super::super::host::{id, token};

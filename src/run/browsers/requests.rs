@@ -7,9 +7,9 @@ use std::time::Duration;
 use shards::Token;
 
 use crate::http::{self, Conditions, Door, Head, HeadStep, Query, Route, Terms};
-use crate::hub::Headers;
 use crate::jsapi::{self, Hello};
 use crate::model::{Answer, ApiError, CloseReason, SharedBytes, WireForm, counted_address};
+use crate::ring::Headers;
 
 use super::super::files::{Asker, FileAnswer, FileClient, Found, Part};
 use super::super::host::{id, token};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::cometql::exec::batch::BATCHES_MAX;
-use crate::hub::{Batch, BatchAnswer, BatchDone, BatchWish, Replies};
+use crate::ring::{Batch, BatchAnswer, BatchDone, BatchWish, Replies};
 use serde_json::{Value as Json, json};
 
 const SHARD: ShardId = ShardId(1);

@@ -1,8 +1,8 @@
 //! Statements that owners carry out, and answers whose rows come bit by bit.
 
 use super::*;
-use crate::hub::{ConnectionInfo, LengthChange, Member};
 use crate::model::{EventName, MessageId, PipeName, Position};
+use crate::ring::{ConnectionInfo, LengthChange, Member};
 use crate::storage::{Call, StoredMessage};
 
 const SEND: &str = "INSERT INTO users_messages (id, event, message) VALUES (5, 'e', 'm')";

@@ -2,7 +2,7 @@
 
 use super::tables::message;
 use super::*;
-use crate::hub::{Batch, BatchWish, Replies};
+use crate::ring::{Batch, BatchWish, Replies};
 
 impl Bench {
     /// Hands in commands and carries out one turn; whether the session rests behind it.

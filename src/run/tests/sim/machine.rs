@@ -11,9 +11,9 @@ use std::time::Duration;
 use shards::turn::{Order, Steps};
 use shards::{End, Endpoint, Level, SharedBytes, Token};
 
-use crate::hub::RingMessage;
 use crate::metrics::Counters;
 use crate::model::{Now, Publication, ShardId, Time};
+use crate::ring::RingMessage;
 use crate::run::browsers::{Browser, Browsers};
 use crate::run::host::level;
 use crate::run::runtime::Runtime;

@@ -66,8 +66,8 @@ use std::time::Duration;
 
 use shards::Mesh;
 
-use crate::hub::{Placement, RingMessage};
 use crate::model::ShardId;
+use crate::ring::{Placement, RingMessage};
 use crate::run::browsers::Browsers;
 use crate::run::storage;
 use crate::storage::Beginning;

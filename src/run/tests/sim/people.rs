@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 
-use crate::hub::signed_part;
+use crate::token::signed_part;
 
 use super::browser;
 use super::session::Owed;

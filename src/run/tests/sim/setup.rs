@@ -9,13 +9,15 @@ use crate::cometql::plan::{self, StatementLimits};
 use crate::cometql::{sql, wire};
 use crate::config::CometQlByHttp;
 use crate::http::HeadLimits;
-use crate::hub::{self, GivenOut, HubConfig, Placement, TokenKeys};
+use crate::hub::{self, GivenOut, HubConfig};
 use crate::model::{RealIpHeader, ShardId};
+use crate::ring::Placement;
 use crate::run::browsers::{BatchConfig, BrowserConfig};
 use crate::run::figures::Watch;
 use crate::run::pages::Pages;
 use crate::run::polls::PollLimits;
 use crate::run::sessions::SessionsConfig;
+use crate::token::TokenKeys;
 use crate::ws;
 
 use super::session::PASSWORD;

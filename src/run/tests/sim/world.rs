@@ -9,9 +9,10 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use shards::Mesh;
 
-use crate::hub::{self, Placement};
+use crate::hub::{self};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, Now, Publication, ShardId, Time, UnixTime};
+use crate::ring::Placement;
 use crate::run::browsers::Browsers;
 use crate::run::host::{Board, token};
 use crate::run::runtime::Runtime;
