@@ -17,33 +17,11 @@
 //! each such shard: joins all publications of the turn, one write per connection --- Delivered ---> origin
 //! ```
 
-mod conns;
-mod departed;
-mod details;
-mod fan_out;
 mod few;
 mod given_out;
-mod guesses;
-mod history;
-mod interests;
-mod leaving;
-mod limits;
-mod login;
-mod mailbox;
-mod members;
-mod owner;
-mod pace;
-mod pipes;
-mod places;
-mod questions;
-mod recovering;
-mod recovery;
-mod report;
+mod local;
+mod owned;
 mod stored;
-mod subscriptions;
-mod trusted;
-mod users;
-mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -63,27 +41,27 @@ use crate::storage::{Beginning, Completion, Job, Request, StoredMessage, Ticket}
 use crate::ring::{Answered, AskId, Flush, Placement, Question, Replies, RingMessage, StatementId};
 use crate::token::TokenKeys;
 
-use conns::Conns;
-use departed::Departed;
-use details::AllDetails;
-pub use details::Details;
-use fan_out::Arrivals;
 pub use given_out::GivenOut;
-use guesses::Guesses;
-use interests::Interests;
-use limits::Counts;
-pub use limits::Limits;
-use login::{Login, Tokens};
-use mailbox::Mailboxes;
-use owner::Owned;
-use pace::Pace;
-use pipes::Pipes;
-use recovering::Recovering;
-use recovery::Missing;
-use report::{Fanned, Report};
-use users::Users;
-use watch::Watch;
-pub use watch::{TOP_MAX, Top, Tops};
+use local::conns::Conns;
+use local::details::AllDetails;
+pub use local::details::Details;
+use local::fan_out::Arrivals;
+use local::interests::Interests;
+use local::login::{Login, Tokens};
+use local::pipes::Pipes;
+use local::report::{Fanned, Report};
+use local::users::Users;
+use local::watch::Watch;
+pub use local::watch::{TOP_MAX, Top, Tops};
+use owned::departed::Departed;
+use owned::guesses::Guesses;
+use owned::limits::Counts;
+pub use owned::limits::Limits;
+use owned::pace::Pace;
+use owned::pipes::Owned;
+use owned::recovering::Recovering;
+use owned::recovery::Missing;
+use owned::users::Mailboxes;
 
 /// What a hub must know of the server around it.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::back_off::ADDRESSES_MAX;
-use crate::hub::guesses::{Guesses, USERS_MAX};
+use crate::hub::owned::guesses::{Guesses, USERS_MAX};
 use crate::model::Network;
 
 const A: [u8; 4] = [192, 0, 2, 1];

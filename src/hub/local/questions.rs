@@ -3,7 +3,7 @@
 use crate::model::{Answer, ApiError, ConnId, LastSeen, Marker, PipeClass, PipeError, PipeKey, PipeName, UserId};
 use crate::storage::Read;
 
-use super::{Hub, Ticket, Waiting};
+use super::super::{Hub, Ticket, Waiting};
 use crate::ring::{Ask, AskId, Question, RingMessage};
 
 impl Hub {
@@ -12,7 +12,7 @@ impl Hub {
         !self.waiting.is_empty() || !self.reports.is_empty()
     }
 
-    pub(super) fn count_pipe(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
+    pub(in crate::hub) fn count_pipe(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
         let Some(entry) = self.conns.get(conn) else { return };
         let key = PipeKey { dev: entry.dev, name: pipe };
         if !matches!(key.name.class(), PipeClass::Web | PipeClass::Track) {
@@ -25,7 +25,7 @@ impl Hub {
         self.send(to, RingMessage::Ask(Box::new(ask)));
     }
 
-    pub(super) fn read_user_data(&mut self, conn: ConnId, user: UserId, marker: Marker) {
+    pub(in crate::hub) fn read_user_data(&mut self, conn: ConnId, user: UserId, marker: Marker) {
         let Some(entry) = self.conns.get(conn) else { return };
         let dev = entry.dev;
         let ticket = self.wait(conn, Waiting::UserData { conn, user, marker });
@@ -33,7 +33,7 @@ impl Hub {
     }
 
     /// The owner knows who is here; only for the others storage is asked.
-    pub(super) fn read_user_status(&mut self, conn: ConnId, user: UserId) {
+    pub(in crate::hub) fn read_user_status(&mut self, conn: ConnId, user: UserId) {
         let Some(entry) = self.conns.get(conn) else { return };
         let dev = entry.dev;
         let to = self.config.placement.owner_of_user(dev, user);
@@ -42,7 +42,7 @@ impl Hub {
         self.send(to, RingMessage::Ask(Box::new(ask)));
     }
 
-    pub(super) fn online_known(&mut self, conn: ConnId, user: UserId, online: bool) {
+    pub(in crate::hub) fn online_known(&mut self, conn: ConnId, user: UserId, online: bool) {
         let Some(entry) = self.conns.get(conn) else { return };
         let dev = entry.dev;
         if online {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::model::{ConnId, Publication, ShardId};
 
-use super::Output;
+use super::super::Output;
 use super::conns::Conns;
 use super::pipes::Pipes;
 use super::subscriptions::Newcomer;
@@ -24,7 +24,7 @@ const SENDERS_PER_ROUND: usize = 16;
 const BYTES_PER_ROUND: usize = 128 * 1024;
 
 #[derive(Debug, Default)]
-pub(super) struct Arrivals {
+pub(in crate::hub) struct Arrivals {
     queue: VecDeque<Arrived>,
     bytes: usize,
 }
@@ -57,40 +57,40 @@ struct Round {
 }
 
 impl Arrivals {
-    pub(super) fn push(&mut self, interest: InterestId, publication: Arc<Publication>) {
+    pub(in crate::hub) fn push(&mut self, interest: InterestId, publication: Arc<Publication>) {
         self.bytes += weight(&publication);
         self.queue.push_back(Arrived::Publication(interest, publication));
     }
 
-    pub(super) fn push_newcomer(&mut self, newcomer: Newcomer) {
+    pub(in crate::hub) fn push_newcomer(&mut self, newcomer: Newcomer) {
         self.bytes += newcomer.bytes();
         self.queue.push_back(Arrived::Newcomer(Box::new(newcomer)));
     }
 
     /// The newcomer whose turn it is.
-    pub(super) fn pop_newcomer(&mut self) -> Option<Newcomer> {
+    pub(in crate::hub) fn pop_newcomer(&mut self) -> Option<Newcomer> {
         let first = self.queue.pop_front_if(|first| matches!(first, Arrived::Newcomer(_)));
         let Some(Arrived::Newcomer(newcomer)) = first else { return None };
         self.bytes -= newcomer.bytes();
         Some(*newcomer)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::hub) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    pub(super) fn message_bytes(&self) -> usize {
+    pub(in crate::hub) fn message_bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         self.bytes + self.queue.capacity() * size_of::<Arrived>()
     }
 
     /// Turns what arrived before the next newcomer into [`Output::FanOut`]s, one round of it; the rest stays for the next
     /// turn. Returns each
     /// publication with the number of connections that get it.
-    pub(super) fn form(
+    pub(in crate::hub) fn form(
         &mut self,
         pipes: &Pipes,
         conns: &Conns,
@@ -140,7 +140,7 @@ impl Arrivals {
 const ARRIVALS_KEPT: usize = 1024;
 
 /// What a publication counts: about its frame. An empty message is not free.
-pub(super) fn weight(publication: &Publication) -> usize {
+pub(in crate::hub) fn weight(publication: &Publication) -> usize {
     const ENVELOPE: usize = 128;
     ENVELOPE + publication.message.len() + publication.event.as_str().len() + publication.pipe.name.as_str().len()
 }

@@ -26,7 +26,7 @@ const RETRY_AFTER_US: u64 = 1_000_000;
 type Gone = ((DevId, UserId), UnixTime);
 
 #[derive(Debug)]
-pub(super) struct Departed {
+pub(in crate::hub) struct Departed {
     waiting: HashMap<(DevId, UserId), UnixTime, RandomState>,
     /// What storage has now, and the ticket it answers with.
     under_way: Option<(Ticket, Vec<Gone>)>,
@@ -37,7 +37,7 @@ pub(super) struct Departed {
 
 impl Departed {
     /// With more than `waiting_max` users the time of a further one is lost, and counted.
-    pub(super) fn new(waiting_max: usize, hasher: RandomState) -> Self {
+    pub(in crate::hub) fn new(waiting_max: usize, hasher: RandomState) -> Self {
         Self {
             waiting: HashMap::with_hasher(hasher),
             under_way: None,
@@ -47,21 +47,21 @@ impl Departed {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::hub) fn len(&self) -> usize {
         self.waiting.len() + self.under_way.as_ref().map_or(0, |(_, users)| users.len())
     }
 
-    pub(super) fn lost(&self) -> u64 {
+    pub(in crate::hub) fn lost(&self) -> u64 {
         self.lost
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         self.waiting.capacity() * (size_of::<Gone>() + 1)
             + self.under_way.as_ref().map_or(0, |(_, users)| users.capacity() * size_of::<Gone>())
     }
 
     /// The latest time of a user counts.
-    pub(super) fn add(&mut self, dev: DevId, user: UserId, time: UnixTime) {
+    pub(in crate::hub) fn add(&mut self, dev: DevId, user: UserId, time: UnixTime) {
         let has_room = self.waiting.len() < self.waiting_max;
         match self.waiting.entry((dev, user)) {
             Entry::Occupied(mut known) => {
@@ -76,12 +76,12 @@ impl Departed {
     }
 
     /// When there is something to hand over; a time in the past: now.
-    pub(super) fn next_deadline(&self) -> Option<Time> {
+    pub(in crate::hub) fn next_deadline(&self) -> Option<Time> {
         (self.under_way.is_none() && !self.waiting.is_empty()).then_some(self.not_before)
     }
 
     /// The next job, under this ticket, if it is time for one.
-    pub(super) fn hand_over(&mut self, ticket: Ticket, now: Now) -> Option<Job> {
+    pub(in crate::hub) fn hand_over(&mut self, ticket: Ticket, now: Now) -> Option<Job> {
         self.next_deadline().filter(|due| *due <= now.time)?;
         let users: Vec<Gone> = self.waiting.extract_if(|_, _| true).take(USERS_PER_JOB).collect();
         if self.waiting.is_empty() {
@@ -93,7 +93,7 @@ impl Departed {
     }
 
     /// Storage has answered a job. Whether it was one of these.
-    pub(super) fn answered(&mut self, ticket: Ticket, is_written: bool, now: Now) -> bool {
+    pub(in crate::hub) fn answered(&mut self, ticket: Ticket, is_written: bool, now: Now) -> bool {
         let Some((_, users)) = self.under_way.take_if(|(asked, _)| *asked == ticket) else { return false };
         if !is_written {
             self.not_before = now.time + RETRY_AFTER_US;
@@ -105,7 +105,7 @@ impl Departed {
     }
 
     /// All that storage was not handed yet.
-    pub(super) fn take_waiting(&mut self) -> Vec<Write> {
+    pub(in crate::hub) fn take_waiting(&mut self) -> Vec<Write> {
         self.waiting.drain().map(|gone| put_last_seen(&gone)).collect()
     }
 }

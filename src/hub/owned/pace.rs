@@ -23,12 +23,12 @@ use ahash::RandomState;
 
 use crate::model::{ConnId, Now, PipeClass, PipeKey, Publication, PublicationKind, ShardId, Time};
 
-use super::Hub;
-use super::owner::shrink;
+use super::super::Hub;
+use super::pipes::shrink;
 use crate::ring::RingMessage;
 
 /// Microseconds of a window.
-pub(super) const WINDOW_US: u64 = 200_000;
+pub(in crate::hub) const WINDOW_US: u64 = 200_000;
 
 /// Changes of one pipe that are told at the end of one window; the others wait for the next one.
 const TOLD_PER_WINDOW: usize = 512;
@@ -67,7 +67,7 @@ struct Window {
 }
 
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::hub) struct Pace {
     windows: HashMap<Arc<PipeKey>, Window, RandomState>,
     /// When each window ends. All are equally long, so the first to open is the first to end.
     ends: VecDeque<(Time, Arc<PipeKey>)>,
@@ -77,7 +77,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(hasher: RandomState) -> Self {
+    pub(in crate::hub) fn new(hasher: RandomState) -> Self {
         Self {
             windows: HashMap::with_hasher(hasher),
             ends: VecDeque::new(),
@@ -87,18 +87,18 @@ impl Pace {
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         self.windows.capacity() * (size_of::<(Arc<PipeKey>, Window)>() + 1)
             + self.ends.capacity() * size_of::<(Time, Arc<PipeKey>)>()
             + self.waiting * (2 * size_of::<Change>() + size_of::<Publication>())
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Time> {
+    pub(in crate::hub) fn next_deadline(&self) -> Option<Time> {
         self.ends.front().map(|(end, _)| *end)
     }
 
     /// Somebody came to the pipe.
-    pub(super) fn came(&mut self, pipe: &PipeKey) {
+    pub(in crate::hub) fn came(&mut self, pipe: &PipeKey) {
         if let Some(window) = self.windows.get_mut(pipe) {
             window.comers += 1;
         }
@@ -211,7 +211,7 @@ impl Hub {
 
     /// The owner of a pipe hears of a publication for it. What the server says by itself of who comes and goes has its
     /// pace.
-    pub(super) fn paced(&mut self, publication: Box<Publication>, now: Now) {
+    pub(in crate::hub) fn paced(&mut self, publication: Box<Publication>, now: Now) {
         let changer = match publication.kind {
             PublicationKind::Track { .. } => publication.origin,
             PublicationKind::Presence => None,
@@ -230,7 +230,7 @@ impl Hub {
     }
 
     /// Tells what waited in windows that are over.
-    pub(super) fn end_windows(&mut self, now: Now) {
+    pub(in crate::hub) fn end_windows(&mut self, now: Now) {
         let mut told = 0;
         while told < TOLD_AT_A_TIME
             && let Some(publications) = self.pace.pop_ended(now.time)
@@ -243,14 +243,14 @@ impl Hub {
     }
 
     /// A shard has subscribers of this pipe. Those of a `track_` pipe are counted when they say themselves that they came.
-    pub(super) fn note_comer(&mut self, pipe: &PipeKey) {
+    pub(in crate::hub) fn note_comer(&mut self, pipe: &PipeKey) {
         if !self.pace.windows.is_empty() && pipe.name.class() == PipeClass::UserStatus {
             self.pace.came(pipe);
         }
     }
 
     /// A change costs the user who makes it what a publication costs.
-    pub(super) fn count_change(&mut self, conn: ConnId, publication: &Publication) {
+    pub(in crate::hub) fn count_change(&mut self, conn: ConnId, publication: &Publication) {
         let PublicationKind::Track { user, .. } = publication.kind else { return };
         if let Some(publisher) = self.publisher(conn, publication.pipe.dev, user) {
             let to = self.owner_of(publisher);
@@ -260,8 +260,8 @@ impl Hub {
 }
 
 /// The events of a `track_` pipe.
-pub(super) const TRACK_CAME: &str = "subscription";
-pub(super) const TRACK_WENT: &str = "unsubscription";
+pub(in crate::hub) const TRACK_CAME: &str = "subscription";
+pub(in crate::hub) const TRACK_WENT: &str = "unsubscription";
 
 #[cfg(test)]
 mod tests {

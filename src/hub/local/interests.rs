@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 use crate::model::ShardId;
 
+use super::super::{Hub, Output};
 use super::pipes::Interest;
-use super::{Hub, Output};
 use crate::ring::{Level, OneInterest, RingMessage};
 
 /// What is not said yet, by owner. It is empty whenever all outputs were polled.
 #[derive(Debug, Default)]
-pub(super) struct Interests(BTreeMap<ShardId, Vec<OneInterest>>);
+pub(in crate::hub) struct Interests(BTreeMap<ShardId, Vec<OneInterest>>);
 
 impl Interests {
     /// What is to be told to some owner.
-    pub(super) fn pop(&mut self) -> Option<Output> {
+    pub(in crate::hub) fn pop(&mut self) -> Option<Output> {
         self.0.pop_first().map(|(to, interests)| message(to, interests))
     }
 }
@@ -30,7 +30,7 @@ fn message(to: ShardId, mut interests: Vec<OneInterest>) -> Output {
 }
 
 impl Hub {
-    pub(super) fn tell_interest(&mut self, interest: Interest) {
+    pub(in crate::hub) fn tell_interest(&mut self, interest: Interest) {
         let Interest { key: pipe, subscribers, id: interest } = interest;
         let to = self.config.placement.owner_of_pipe(&pipe);
         if to == self.config.shard {
@@ -39,13 +39,13 @@ impl Hub {
         self.interests.0.entry(to).or_default().push((pipe, subscribers, interest));
     }
 
-    pub(super) fn send(&mut self, to: ShardId, message: RingMessage) {
+    pub(in crate::hub) fn send(&mut self, to: ShardId, message: RingMessage) {
         // What stands on interests comes behind them.
         if message.level() == Level::Request
             && let Some(interests) = self.interests.0.remove(&to)
         {
             self.outputs.push_back(self::message(to, interests));
         }
-        super::send(&self.config, &mut self.local, &mut self.outputs, to, message);
+        super::super::send(&self.config, &mut self.local, &mut self.outputs, to, message);
     }
 }

@@ -7,26 +7,26 @@ use ahash::RandomState;
 use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UnixTime, UserId};
 use crate::storage::Read;
 
-use super::{Credentials, Hub, Output, Waiting};
+use super::super::{Credentials, Hub, Output, Waiting};
 use crate::ring::{EndedUsers, RingMessage};
 use crate::token::{TokenProof, signed_part};
 
 /// A login that storage has yet to confirm.
 #[derive(Debug)]
-pub(super) struct Login {
-    pub(super) conn: ConnId,
-    pub(super) user: UserId,
+pub(in crate::hub) struct Login {
+    pub(in crate::hub) conn: ConnId,
+    pub(in crate::hub) user: UserId,
     key: Box<str>,
     /// The key is a token with a good signature, until then.
     token: Option<UnixTime>,
-    pub(super) guess: Guess,
+    pub(in crate::hub) guess: Guess,
     /// What storage is about to say was changed since it was asked, so it must be asked again.
     outdated: bool,
 }
 
 /// Whether a key can be somebody's try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Guess {
+pub(in crate::hub) enum Guess {
     /// It was signed with the right key.
     None,
     Possible,
@@ -36,7 +36,7 @@ pub(super) enum Guess {
 
 /// Connections that a token let in.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(in crate::hub) struct Tokens {
     by_conn: HashMap<ConnId, (u64, i64), RandomState>,
     /// By the token's hash.
     by_token: BTreeSet<(u64, ConnId)>,
@@ -46,17 +46,17 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(hasher: RandomState) -> Self {
+    pub(in crate::hub) fn new(hasher: RandomState) -> Self {
         Self { by_conn: HashMap::with_hasher(hasher), by_token: BTreeSet::new(), by_expiry: BTreeSet::new(), due: None }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         self.by_conn.capacity() * size_of::<(ConnId, (u64, i64))>()
             + self.by_token.len() * 2 * size_of::<(u64, ConnId)>()
             + self.by_expiry.len() * 2 * size_of::<(i64, ConnId)>()
     }
 
-    pub(super) fn due(&self) -> Option<Time> {
+    pub(in crate::hub) fn due(&self) -> Option<Time> {
         self.due
     }
 
@@ -73,7 +73,7 @@ impl Tokens {
         self.due = seconds.map(|seconds| now.time + u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000));
     }
 
-    pub(super) fn remove(&mut self, conn: ConnId) {
+    pub(in crate::hub) fn remove(&mut self, conn: ConnId) {
         if let Some((token, expires)) = self.by_conn.remove(&conn) {
             self.by_token.remove(&(token, conn));
             self.by_expiry.remove(&(expires, conn));
@@ -96,7 +96,7 @@ impl Tokens {
 }
 
 impl Hub {
-    pub(super) fn connected(&mut self, conn: ConnId, credentials: Credentials, now: Now) {
+    pub(in crate::hub) fn connected(&mut self, conn: ConnId, credentials: Credentials, now: Now) {
         let Credentials { dev, user, key, details } = credentials;
         self.conns.insert(conn, dev);
         self.details.insert(conn, details);
@@ -112,7 +112,7 @@ impl Hub {
         self.try_key(Login { conn, user, key, token, guess, outdated: false }, now);
     }
 
-    pub(super) fn check_login(&mut self, login: Login) {
+    pub(in crate::hub) fn check_login(&mut self, login: Login) {
         let Some(dev) = self.conns.get(login.conn).map(|entry| entry.dev) else { return };
         let token = login.token.map(|_| signed_part(&login.key).into());
         let user = login.user;
@@ -121,7 +121,7 @@ impl Hub {
         self.ask_storage(conn, ticket, Read::Login { dev, user, token });
     }
 
-    pub(super) fn login_checked(&mut self, login: Login, hash: Option<Box<str>>, revoked: bool, now: Now) {
+    pub(in crate::hub) fn login_checked(&mut self, login: Login, hash: Option<Box<str>>, revoked: bool, now: Now) {
         if login.outdated {
             return self.check_login(login);
         }
@@ -157,14 +157,14 @@ impl Hub {
     }
 
     /// The users' hashes are gone.
-    pub(super) fn end_users(&mut self, ended: &EndedUsers) {
+    pub(in crate::hub) fn end_users(&mut self, ended: &EndedUsers) {
         let reason = CloseReason::HashDeleted;
         let conns = ended.users().iter().flat_map(|user| self.users.connections(ended.dev, *user));
         self.outputs.extend(conns.map(|conn| Output::Close { conn, reason }));
         self.outdate(ended.dev, |login| ended.contains(login.user));
     }
 
-    pub(super) fn end_token(&mut self, dev: DevId, token: &str) {
+    pub(in crate::hub) fn end_token(&mut self, dev: DevId, token: &str) {
         let reason = CloseReason::TokenRevoked;
         let hash = self.token_hash(dev, token);
         self.outputs.extend(self.tokens.with(hash).map(|conn| Output::Close { conn, reason }));
@@ -172,7 +172,7 @@ impl Hub {
     }
 
     /// Closes the connections whose token is not valid any longer.
-    pub(super) fn end_expired(&mut self, now: Now) {
+    pub(in crate::hub) fn end_expired(&mut self, now: Now) {
         if self.tokens.due.is_some_and(|due| due <= now.time) {
             while let Some(conn) = self.tokens.pop_expired(now.unix) {
                 self.outputs.push_back(Output::Close { conn, reason: CloseReason::TokenExpired });

@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 
 use crate::model::{ConnId, Marker, Now, PipeName};
 
-use super::Hub;
+use super::super::Hub;
 use super::recovery::Missing;
 
 /// What a history is read for.
 #[derive(Debug)]
-pub(super) enum Reading {
+pub(in crate::hub) enum Reading {
     /// Of some pipes of one command.
     Recovery(Box<Missing>),
     Log {
@@ -37,7 +37,7 @@ const KEPT_MAX: usize = 64;
 const FIRST_GUESS: usize = 16 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Recovering {
+pub(in crate::hub) struct Recovering {
     under_way: usize,
     /// What a result weighs, by the last ones.
     weight: usize,
@@ -52,12 +52,12 @@ impl Default for Recovering {
 }
 
 impl Recovering {
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         self.waiting.capacity() * size_of::<Reading>()
     }
 
     /// Gives it back if it may be read now; it waits otherwise.
-    pub(super) fn begin(&mut self, reading: Reading) -> Option<Reading> {
+    pub(in crate::hub) fn begin(&mut self, reading: Reading) -> Option<Reading> {
         if self.has_room() {
             self.under_way += 1;
             return Some(reading);
@@ -67,7 +67,7 @@ impl Recovering {
     }
 
     /// A reading had a result of so many bytes.
-    pub(super) fn ended(&mut self, bytes: usize) {
+    pub(in crate::hub) fn ended(&mut self, bytes: usize) {
         self.under_way = self.under_way.saturating_sub(1);
         // Large results count at once, small ones by and by.
         self.weight = bytes.max((self.weight * 7 + bytes) / 8);
@@ -89,7 +89,7 @@ impl Recovering {
 
 impl Hub {
     /// A history was read for somebody: the next one's turn.
-    pub(super) fn reading_ended(&mut self, bytes: usize, now: Now) {
+    pub(in crate::hub) fn reading_ended(&mut self, bytes: usize, now: Now) {
         self.recovering.ended(bytes);
         while let Some(reading) = self.recovering.next() {
             match reading {

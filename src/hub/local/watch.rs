@@ -7,7 +7,7 @@ use ahash::RandomState;
 
 use crate::model::{PipeKey, Publication, PublicationKind};
 
-use super::Hub;
+use super::super::Hub;
 use super::pipes::Pipes;
 
 /// Pipes in each list.
@@ -33,7 +33,7 @@ pub struct Tops {
 }
 
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(in crate::hub) struct Watch {
     counts: HashMap<Arc<PipeKey>, u64, RandomState>,
     /// Where the search goes on.
     next: usize,
@@ -42,12 +42,12 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(hasher: RandomState) -> Self {
+    pub(in crate::hub) fn new(hasher: RandomState) -> Self {
         Self { counts: HashMap::with_hasher(hasher), next: 0, found: Vec::new(), largest: Vec::new() }
     }
 
     /// A publication of the pipe.
-    pub(super) fn count(&mut self, pipe: &Arc<PipeKey>) {
+    pub(in crate::hub) fn count(&mut self, pipe: &Arc<PipeKey>) {
         if let Some(count) = self.counts.get_mut(pipe) {
             *count += 1;
             return;
@@ -92,7 +92,7 @@ fn put(top: &mut Vec<Top>, pipe: &Arc<PipeKey>, count: u64) {
 
 impl Hub {
     /// Only messages count; the server's own words about comings and goings do not.
-    pub(super) fn count_publication(&mut self, publication: &Publication) {
+    pub(in crate::hub) fn count_publication(&mut self, publication: &Publication) {
         if publication.kind != PublicationKind::Message {
             return;
         }

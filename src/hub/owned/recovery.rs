@@ -12,14 +12,14 @@ use std::net::IpAddr;
 use crate::model::{ConnId, Now, PipeClass, PipeKey, Position, ShardId};
 use crate::storage::{Job, Missed, Outcome, Page, Read, Request, Since, StorageError, StoredMessage};
 
+use super::super::{Hub, Output, Waiting};
 use super::recovering::Reading;
-use super::{Hub, Output, Waiting};
 use crate::ring::RingMessage;
 use crate::ring::{Recover, Recovered};
 
 /// Storage is asked for what a new subscriber missed.
 #[derive(Debug)]
-pub(super) struct Missing {
+pub(in crate::hub) struct Missing {
     to: ShardId,
     conn: ConnId,
     address: IpAddr,
@@ -31,22 +31,22 @@ pub(super) struct Missing {
 }
 
 impl Missing {
-    pub(super) fn whose(&self) -> (ShardId, ConnId) {
+    pub(in crate::hub) fn whose(&self) -> (ShardId, ConnId) {
         (self.to, self.conn)
     }
 }
 
 /// What an owner knows of a history without asking storage.
-pub(super) enum Past {
+pub(in crate::hub) enum Past {
     /// Nothing was missed.
     Whole,
     Gap,
     Stored,
 }
 
-impl super::owner::Owned {
+impl super::pipes::Owned {
     /// What there is behind a position that a client has of a pipe.
-    pub(super) fn past(&self, pipe: &PipeKey, after: Position) -> Past {
+    pub(in crate::hub) fn past(&self, pipe: &PipeKey, after: Position) -> Past {
         if !self.keeps(pipe) || after < self.kept_since(pipe) {
             return Past::Gap;
         }
@@ -63,7 +63,7 @@ impl super::owner::Owned {
     }
 
     /// Whether a history may have something in it.
-    pub(super) fn may_have_history(&self, pipe: &PipeKey) -> bool {
+    pub(in crate::hub) fn may_have_history(&self, pipe: &PipeKey) -> bool {
         let is_trusted = pipe.name.class() == PipeClass::Trust && !self.has_own_length(pipe);
         self.keeps(pipe) && (!is_trusted || self.trusted.as_ref().is_none_or(|trusted| trusted.may_have(pipe)))
     }
@@ -71,7 +71,7 @@ impl super::owner::Owned {
 
 impl Hub {
     /// Behind the interest of the subscriber's shard, so nothing later than the positions passes it by.
-    pub(super) fn recover(&mut self, from: ShardId, recover: Recover, now: Now) {
+    pub(in crate::hub) fn recover(&mut self, from: ShardId, recover: Recover, now: Now) {
         let Recover { conn, address, bytes_max, pipes } = recover;
         let (mut known, mut left) = (Vec::new(), Vec::new());
         for (pipe, after) in pipes {
@@ -96,7 +96,7 @@ impl Hub {
     }
 
     /// Asks storage for the next pipes of a command, if there are more, or has them wait for their turn.
-    pub(super) fn ask_for_missed(&mut self, missing: Missing, now: Now) {
+    pub(in crate::hub) fn ask_for_missed(&mut self, missing: Missing, now: Now) {
         let whose = missing.whose();
         if missing.left.is_empty() {
             self.missing.remove(&whose);
@@ -128,7 +128,12 @@ impl Hub {
         self.outputs.push_back(Output::Ask { job, address });
     }
 
-    pub(super) fn missed_read(&mut self, mut missing: Missing, result: Result<Outcome, StorageError>, now: Now) {
+    pub(in crate::hub) fn missed_read(
+        &mut self,
+        mut missing: Missing,
+        result: Result<Outcome, StorageError>,
+        now: Now,
+    ) {
         let missed = if let Ok(Outcome::Missed(missed)) = result { missed } else { Vec::new() };
         let bytes = missed.iter().flat_map(|missed| &missed.rows).map(StoredMessage::bytes).sum();
         let found = missed.into_iter().chain(std::iter::repeat_with(Missed::default));
@@ -157,7 +162,7 @@ impl Hub {
     }
 
     /// The connection has gone: nobody waits for what it missed.
-    pub(super) fn stop_recovering(&mut self, from: ShardId, conn: ConnId) {
+    pub(in crate::hub) fn stop_recovering(&mut self, from: ShardId, conn: ConnId) {
         // One that waits for its turn is passed over then.
         let ticket = self.missing.remove(&(from, conn)).flatten();
         if let Some(Waiting::Missed(missing)) = ticket.and_then(|ticket| self.waiting.get_mut(&ticket)) {

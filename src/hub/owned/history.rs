@@ -3,15 +3,15 @@
 use crate::model::{ConnId, EventName, Marker, Now, PipeError, PipeKey, PipeName, Publication, ShardId};
 use crate::storage::{Job, Outcome, Page, Read, Request, StorageError, StoredMessage, Write};
 
+use super::super::{Answer, ApiError, Hub, Kept, Output, PipeClass, Ticket, Waiting};
 use super::recovering::Reading;
-use super::{Answer, ApiError, Hub, Kept, Output, PipeClass, Ticket, Waiting};
 use crate::ring::{Ask, AskId, Question, RingMessage, StatementId};
 use crate::ring::{LengthChange, Refusal, SetLength};
 
 impl Hub {
     /// The owner gives the publication its place and hands it to whoever has subscribers. It is acknowledged when it
     /// is in the history, if the pipe has one.
-    pub(super) fn publish_owned(
+    pub(in crate::hub) fn publish_owned(
         &mut self,
         publication: Box<Publication>,
         statement: Option<(ShardId, StatementId)>,
@@ -22,7 +22,7 @@ impl Hub {
         for (shard, interest) in self.owned.interested_shards(&publication.pipe) {
             shards += 1;
             let message = RingMessage::Deliver { publication: publication.clone(), interest };
-            super::send(&self.config, &mut self.local, &mut self.outputs, shard, message);
+            super::super::send(&self.config, &mut self.local, &mut self.outputs, shard, message);
         }
         let report = publication.origin.filter(|_| publication.report);
         let pipe = keep.map(|_| publication.pipe.clone());
@@ -46,7 +46,7 @@ impl Hub {
         self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
     }
 
-    pub(super) fn acknowledge(&mut self, kept: Kept, stored: Result<(), StorageError>) {
+    pub(in crate::hub) fn acknowledge(&mut self, kept: Kept, stored: Result<(), StorageError>) {
         let Kept { pipe, position, statement, report } = kept;
         if let (Err(_), Some(pipe)) = (&stored, pipe) {
             self.owned.not_kept(&pipe, position);
@@ -64,7 +64,7 @@ impl Hub {
     }
 
     /// Through the owner, so that it knows what holds before the statement is answered.
-    pub(super) fn set_length(&mut self, from: ShardId, set: SetLength, now: Now) {
+    pub(in crate::hub) fn set_length(&mut self, from: ShardId, set: SetLength, now: Now) {
         let SetLength { pipe, change, statement } = set;
         if matches!(change, LengthChange::Put(_) | LengthChange::Add(_)) && !self.owned.has_room_for(&pipe) {
             let refusal = Box::new(Refusal::TooManySettings);
@@ -84,7 +84,7 @@ impl Hub {
         self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
     }
 
-    pub(super) fn length_set(
+    pub(in crate::hub) fn length_set(
         &mut self,
         pipe: PipeKey,
         length: Option<u32>,
@@ -105,7 +105,7 @@ impl Hub {
         self.send(to, message);
     }
 
-    pub(super) fn read_history(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
+    pub(in crate::hub) fn read_history(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
         let Some(entry) = self.conns.get(conn) else { return };
         if pipe.class() == PipeClass::Private && entry.user.is_anonymous() {
             return self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::NeedsAuthorisation)));
@@ -118,7 +118,13 @@ impl Hub {
     }
 
     /// Names without a history are not looked for in storage: whoever asks for such has it do nothing.
-    pub(super) fn history_looked_for(&mut self, conn: ConnId, pipe: PipeName, marker: Marker, has_history: bool) {
+    pub(in crate::hub) fn history_looked_for(
+        &mut self,
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+        has_history: bool,
+    ) {
         let Some(entry) = self.conns.get(conn).filter(|_| has_history) else { return self.resume(conn) };
         let key = PipeKey { dev: entry.dev, name: pipe.clone() };
         // The connection is busy still, whether storage is asked now or later.
@@ -130,7 +136,7 @@ impl Hub {
         self.ask_storage(conn, ticket, Read::NewestHistory { pipe: key, page });
     }
 
-    pub(super) fn history_read(
+    pub(in crate::hub) fn history_read(
         &mut self,
         conn: ConnId,
         pipe: PipeName,

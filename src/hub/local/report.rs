@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::model::{Answer, ApiError, ConnId, PipeError, Publication};
 
-use super::Hub;
+use super::super::Hub;
 
 /// A delivery report that is not complete yet.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(in crate::hub) struct Report {
     /// Known once the owner has said to how many shards the publication went.
     fanned: Option<Fanned>,
     shards_heard: u16,
@@ -16,16 +16,16 @@ pub(super) struct Report {
 }
 
 #[derive(Debug)]
-pub(super) struct Fanned {
-    pub(super) publication: Arc<Publication>,
-    pub(super) shards: u16,
+pub(in crate::hub) struct Fanned {
+    pub(in crate::hub) publication: Arc<Publication>,
+    pub(in crate::hub) shards: u16,
     /// In the history too, if the pipe keeps one.
-    pub(super) stored: bool,
+    pub(in crate::hub) stored: bool,
 }
 
 impl Hub {
     /// The owner of the pipe has said to how many shards the publication went.
-    pub(super) fn fanned(&mut self, conn: ConnId, fanned: Fanned) {
+    pub(in crate::hub) fn fanned(&mut self, conn: ConnId, fanned: Fanned) {
         if let Some(report) = self.reports.get_mut(&conn) {
             report.fanned = Some(fanned);
             self.finish_report(conn);
@@ -33,7 +33,7 @@ impl Hub {
     }
 
     /// So many connections of one shard got it.
-    pub(super) fn delivered(&mut self, conn: ConnId, connections: u32) {
+    pub(in crate::hub) fn delivered(&mut self, conn: ConnId, connections: u32) {
         if let Some(report) = self.reports.get_mut(&conn) {
             report.shards_heard += 1;
             report.delivered += connections;

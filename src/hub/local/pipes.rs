@@ -8,7 +8,7 @@ use slab::Slab;
 
 use crate::model::{PipeKey, Position, Publication};
 
-use super::HubConfig;
+use super::super::HubConfig;
 use super::conns::{Conns, Membership};
 use super::fan_out::weight;
 use crate::ring::InterestId;
@@ -47,7 +47,7 @@ const KEPT_BYTES_MAX: usize = 256 * 1024;
 const KEPT_BYTES_OF_ALL_MAX: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Pipes {
+pub(in crate::hub) struct Pipes {
     slab: Slab<LocalPipe>,
     index: HashMap<Arc<PipeKey>, u32, RandomState>,
     /// Pipes at the same time.
@@ -60,14 +60,14 @@ pub(super) struct Pipes {
 }
 
 /// What the owner of a pipe has to know after a change.
-pub(super) struct Interest {
-    pub(super) key: Arc<PipeKey>,
-    pub(super) subscribers: u32,
-    pub(super) id: InterestId,
+pub(in crate::hub) struct Interest {
+    pub(in crate::hub) key: Arc<PipeKey>,
+    pub(in crate::hub) subscribers: u32,
+    pub(in crate::hub) id: InterestId,
 }
 
 impl Pipes {
-    pub(super) fn new(config: &HubConfig) -> Self {
+    pub(in crate::hub) fn new(config: &HubConfig) -> Self {
         Self {
             slab: Slab::new(),
             index: HashMap::with_hasher(config.placement.hasher()),
@@ -78,7 +78,7 @@ impl Pipes {
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         self.slab.capacity() * size_of::<LocalPipe>()
             + self.index.capacity() * (size_of::<(Arc<PipeKey>, u32)>() + 1)
             + self.heap_bytes
@@ -86,53 +86,53 @@ impl Pipes {
     }
 
     #[cfg(test)]
-    pub(super) fn kept_bytes(&self) -> usize {
+    pub(in crate::hub) fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }
 
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::hub) fn is_empty(&self) -> bool {
         self.slab.is_empty()
     }
 
     /// The pipe, if it is still the same interest.
-    pub(super) fn find(&self, key: &PipeKey, interest: InterestId) -> Option<u32> {
+    pub(in crate::hub) fn find(&self, key: &PipeKey, interest: InterestId) -> Option<u32> {
         self.index.get(key).copied().filter(|pipe| self.slab[*pipe as usize].interest == interest)
     }
 
     /// The key of a pipe that exists.
-    pub(super) fn key(&self, pipe: u32) -> &PipeKey {
+    pub(in crate::hub) fn key(&self, pipe: u32) -> &PipeKey {
         &self.slab[pipe as usize].key
     }
 
-    pub(super) fn members(&self, pipe: u32) -> &[u32] {
+    pub(in crate::hub) fn members(&self, pipe: u32) -> &[u32] {
         self.slab.get(pipe as usize).map(|pipe| pipe.members.as_slice()).unwrap_or_default()
     }
 
     /// The pipes in these places, and how many subscribers each has here.
-    pub(super) fn between(&self, from: usize, to: usize) -> impl Iterator<Item = (&Arc<PipeKey>, u32)> {
+    pub(in crate::hub) fn between(&self, from: usize, to: usize) -> impl Iterator<Item = (&Arc<PipeKey>, u32)> {
         let places = from..to.min(self.end());
         places.filter_map(|place| self.slab.get(place)).map(|pipe| (&pipe.key, pipe.subscribers()))
     }
 
     /// Behind the last place.
-    pub(super) fn end(&self) -> usize {
+    pub(in crate::hub) fn end(&self) -> usize {
         self.slab.capacity()
     }
 
     /// The pipe of this name, if it has subscribers here.
-    pub(super) fn find_name(&self, key: &PipeKey) -> Option<u32> {
+    pub(in crate::hub) fn find_name(&self, key: &PipeKey) -> Option<u32> {
         self.index.get(key).copied()
     }
 
     /// As above, by name; nobody, if there is no such pipe here.
-    pub(super) fn members_of(&self, key: &PipeKey) -> &[u32] {
+    pub(in crate::hub) fn members_of(&self, key: &PipeKey) -> &[u32] {
         self.index.get(key).map(|pipe| self.members(*pipe)).unwrap_or_default()
     }
 
     /// Adds a connection that is not a member yet; its own list is the caller's. `None`: the pipe would be one more than
     /// the shard may hold.
-    pub(super) fn join(&mut self, key: PipeKey, index: u32) -> Option<(Membership, Interest)> {
+    pub(in crate::hub) fn join(&mut self, key: PipeKey, index: u32) -> Option<(Membership, Interest)> {
         let pipe = self.find_or_create(key)?;
         let membership = self.push(pipe, index);
         Some((membership, self.interest(pipe)))
@@ -153,14 +153,14 @@ impl Pipes {
     }
 
     /// Counts a connection as a subscriber that is to be made a member later. `None` as with [`Pipes::join`].
-    pub(super) fn expect(&mut self, key: PipeKey) -> Option<(u32, Interest)> {
+    pub(in crate::hub) fn expect(&mut self, key: PipeKey) -> Option<(u32, Interest)> {
         let pipe = self.find_or_create(key)?;
         self.slab[pipe as usize].newcomers.get_or_insert_default().count += 1;
         Some((pipe, self.interest(pipe)))
     }
 
     /// One that was expected will not come.
-    pub(super) fn give_up(&mut self, pipe: u32) -> Interest {
+    pub(in crate::hub) fn give_up(&mut self, pipe: u32) -> Interest {
         self.one_newcomer_less(pipe);
         let interest = self.interest(pipe);
         if interest.subscribers == 0 {
@@ -170,7 +170,7 @@ impl Pipes {
     }
 
     /// One that was expected is a member now.
-    pub(super) fn admit(&mut self, pipe: u32, index: u32) -> Membership {
+    pub(in crate::hub) fn admit(&mut self, pipe: u32, index: u32) -> Membership {
         self.one_newcomer_less(pipe);
         self.push(pipe, index)
     }
@@ -187,7 +187,7 @@ impl Pipes {
     }
 
     /// Keeps a publication of the pipe if there are newcomers.
-    pub(super) fn keep(&mut self, pipe: u32, publication: &Arc<Publication>) {
+    pub(in crate::hub) fn keep(&mut self, pipe: u32, publication: &Arc<Publication>) {
         let Some(newcomers) = &mut self.slab[pipe as usize].newcomers else { return };
         let bytes = weight(publication);
         newcomers.kept.push_back(publication.clone());
@@ -207,7 +207,7 @@ impl Pipes {
 
     /// What was kept behind a position, and from which position on that is all: the same one, or a later one if there was
     /// no room.
-    pub(super) fn kept_behind(&self, pipe: u32, position: Position) -> (Position, Vec<Arc<Publication>>) {
+    pub(in crate::hub) fn kept_behind(&self, pipe: u32, position: Position) -> (Position, Vec<Arc<Publication>>) {
         let Some(newcomers) = &self.slab[pipe as usize].newcomers else { return (position, Vec::new()) };
         let kept = newcomers.kept.iter().filter(|publication| publication.position > position);
         (position.max(newcomers.dropped), kept.cloned().collect())
@@ -222,7 +222,7 @@ impl Pipes {
     }
 
     /// Takes a member out; the connection's own list is the caller's.
-    pub(super) fn leave(&mut self, membership: Membership, conns: &mut Conns) -> Interest {
+    pub(in crate::hub) fn leave(&mut self, membership: Membership, conns: &mut Conns) -> Interest {
         let Membership { pipe, slot } = membership;
         let local = &mut self.slab[pipe as usize];
         local.members.swap_remove(slot as usize);

@@ -15,8 +15,8 @@ use crate::model::{
     Answer, ApiError, ConnId, DevId, Network, Now, Publication, ShardId, Time, UserId, counted_address,
 };
 
-use super::owner::shrink;
-use super::{Hub, Output};
+use super::super::{Hub, Output};
+use super::pipes::shrink;
 use crate::ring::{Publisher, RingMessage, Submit};
 
 /// What is configured; each 0: no limit.
@@ -41,14 +41,14 @@ impl Limits {
     }
 
     /// As what an address is counted, if it is.
-    pub(super) fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+    pub(in crate::hub) fn counted(&self, address: IpAddr) -> Option<IpAddr> {
         (!self.exempt.iter().any(|network| network.contains(address))).then(|| counted_address(address))
     }
 }
 
 /// What this shard counts for the addresses and users that it owns.
 #[derive(Debug)]
-pub(super) struct Counts {
+pub(in crate::hub) struct Counts {
     /// Connections by address.
     connections: HashMap<IpAddr, u32, RandomState>,
     connects: Pace<IpAddr>,
@@ -56,7 +56,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn new(limits: &Limits, hasher: RandomState) -> Self {
+    pub(in crate::hub) fn new(limits: &Limits, hasher: RandomState) -> Self {
         Self {
             connections: HashMap::with_hasher(hasher.clone()),
             connects: Pace::new(limits.connects_per_address_per_s, hasher.clone()),
@@ -64,12 +64,12 @@ impl Counts {
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         self.connections.capacity() * size_of::<(IpAddr, u32)>() + self.connects.bytes() + self.publications.bytes()
     }
 
     #[cfg(test)]
-    pub(super) fn connections(&self) -> usize {
+    pub(in crate::hub) fn connections(&self) -> usize {
         self.connections.values().map(|connections| *connections as usize).sum()
     }
 
@@ -157,7 +157,7 @@ impl<K: Copy + Eq + Hash + Ord> Pace<K> {
 
 impl Hub {
     /// Somebody at this address wants to begin a connection: answered by [`Output::Admitted`].
-    pub(super) fn ask_admission(&mut self, conn: ConnId, address: IpAddr) {
+    pub(in crate::hub) fn ask_admission(&mut self, conn: ConnId, address: IpAddr) {
         match self.config.limits.counted(address) {
             Some(counted) => {
                 let to = self.config.placement.owner_of_address(counted);
@@ -167,14 +167,14 @@ impl Hub {
         }
     }
 
-    pub(super) fn decide_admission(&mut self, from: ShardId, conn: ConnId, address: IpAddr, now: Now) {
+    pub(in crate::hub) fn decide_admission(&mut self, from: ShardId, conn: ConnId, address: IpAddr, now: Now) {
         let connections_max = self.config.limits.connections_per_address_max;
         let admitted = self.counts.admit(counted_address(address), connections_max, now.time);
         self.send(from, RingMessage::Admitted { address, conn, wait_s: admitted.err() });
     }
 
     /// A connection that was admitted is not, or not any longer.
-    pub(super) fn release(&mut self, address: IpAddr) {
+    pub(in crate::hub) fn release(&mut self, address: IpAddr) {
         let limits = &self.config.limits;
         if limits.connections_per_address_max > 0
             && !self.stopping
@@ -185,12 +185,12 @@ impl Hub {
         }
     }
 
-    pub(super) fn address_left(&mut self, address: IpAddr) {
+    pub(in crate::hub) fn address_left(&mut self, address: IpAddr) {
         self.counts.one_less(address);
     }
 
     /// On its way to the owner of its pipe; past the owner of its publisher, if somebody counts.
-    pub(super) fn submit(&mut self, conn: ConnId, user: UserId, publication: Box<Publication>) {
+    pub(in crate::hub) fn submit(&mut self, conn: ConnId, user: UserId, publication: Box<Publication>) {
         let dev = publication.pipe.dev;
         let (to, message) = match self.publisher(conn, dev, user) {
             None => {
@@ -206,7 +206,7 @@ impl Hub {
     }
 
     /// As whom the connection's publications are counted, if they are.
-    pub(super) fn publisher(&self, conn: ConnId, dev: DevId, user: UserId) -> Option<Publisher> {
+    pub(in crate::hub) fn publisher(&self, conn: ConnId, dev: DevId, user: UserId) -> Option<Publisher> {
         let limits = &self.config.limits;
         let address = || self.details.get(conn.index).map(|detail| self.details.address(detail));
         match limits.publications_per_user_per_s {
@@ -216,7 +216,7 @@ impl Hub {
         }
     }
 
-    pub(super) fn owner_of(&self, publisher: Publisher) -> ShardId {
+    pub(in crate::hub) fn owner_of(&self, publisher: Publisher) -> ShardId {
         match publisher {
             Publisher::User(dev, user) => self.config.placement.owner_of_user(dev, user),
             Publisher::Anonymous(address) => self.config.placement.owner_of_address(address),
@@ -224,11 +224,11 @@ impl Hub {
     }
 
     /// One publication more of a publisher who is not asked: it is told in any case, and takes the place of another one.
-    pub(super) fn count(&mut self, publisher: Publisher, now: Now) {
+    pub(in crate::hub) fn count(&mut self, publisher: Publisher, now: Now) {
         let _ = self.counts.publications.take(publisher, now.time);
     }
 
-    pub(super) fn submitted(&mut self, from: ShardId, submit: Submit, now: Now) {
+    pub(in crate::hub) fn submitted(&mut self, from: ShardId, submit: Submit, now: Now) {
         let Submit { publisher, publication } = submit;
         let taken = self.counts.publications.take(publisher, now.time);
         if let (Err(wait), Some((_, conn))) = (taken, publication.origin) {
@@ -240,7 +240,7 @@ impl Hub {
         self.send(to, RingMessage::Announce { publication });
     }
 
-    pub(super) fn not_published(&mut self, conn: ConnId, wait_ms: u32) {
+    pub(in crate::hub) fn not_published(&mut self, conn: ConnId, wait_ms: u32) {
         if self.reports.remove(&conn).is_some() {
             self.counters.publications_refused += 1;
             self.answer(conn, Answer::Error(ApiError::TooFast { wait_ms }));

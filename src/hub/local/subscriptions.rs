@@ -19,14 +19,14 @@ use crate::model::{
     UserId,
 };
 
+use super::super::{Hub, Output, Subscribed};
 use super::conns::Membership;
 use super::fan_out::weight;
-use super::{Hub, Output, Subscribed};
 use crate::ring::RingMessage;
 use crate::ring::{Recover, Recovered};
 
 /// A pipe that a connection wants, and the position it had last there.
-pub(super) type Wanted = (PipeName, Option<Position>);
+pub(in crate::hub) type Wanted = (PipeName, Option<Position>);
 
 /// What is left of a connection's subscriptions, and what is to come.
 struct Change {
@@ -41,14 +41,14 @@ struct Change {
 
 /// A connection on its way from newcomer to member.
 #[derive(Debug)]
-pub(super) struct Newcomer {
+pub(in crate::hub) struct Newcomer {
     recovered: Recovered,
     /// Behind its position.
     live: Vec<Arc<Publication>>,
 }
 
 impl Newcomer {
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         let missed: usize = self.recovered.missed.iter().map(crate::storage::StoredMessage::bytes).sum();
         let live: usize = self.live.iter().map(|publication| weight(publication)).sum();
         size_of::<Self>() + missed + live
@@ -56,7 +56,7 @@ impl Newcomer {
 }
 
 impl Hub {
-    pub(super) fn subscribe(&mut self, conn: ConnId, names: Vec<PipeName>) {
+    pub(in crate::hub) fn subscribe(&mut self, conn: ConnId, names: Vec<PipeName>) {
         let names = names.into_iter().map(|name| (name, None)).collect();
         let Some(change) = self.leave_unwanted(conn, names) else { return };
         let Change { dev, user, mut memberships, coming, mut refused, .. } = change;
@@ -78,7 +78,7 @@ impl Hub {
 
     /// The same, but each new pipe is answered, with what was missed before it and what comes behind it. Until then the
     /// connection is busy: its recoveries are bounded by that, and a set is never changed half-way.
-    pub(super) fn resubscribe(&mut self, conn: ConnId, names: Vec<Wanted>) {
+    pub(in crate::hub) fn resubscribe(&mut self, conn: ConnId, names: Vec<Wanted>) {
         let Some(change) = self.leave_unwanted(conn, names) else { return };
         let Change { dev, user, mut memberships, coming, mut refused, private } = change;
         let asking = coming.iter().filter(|(_, after)| after.is_some()).count();
@@ -113,7 +113,7 @@ impl Hub {
 
     /// Everything that arrived before is to be out first: it is not for the new member, and what it was sent as a member
     /// some time ago must not come behind what it gets now.
-    pub(super) fn recovered(&mut self, recovered: Recovered) {
+    pub(in crate::hub) fn recovered(&mut self, recovered: Recovered) {
         let Some(pipe) = self.pipes.find_name(&recovered.pipe) else { return };
         let Recovered { conn, position, .. } = recovered;
         if !self.conns.is_expected(conn, pipe) {
@@ -131,7 +131,7 @@ impl Hub {
     }
 
     /// Makes it a member: what arrives from now on it gets as the others do.
-    pub(super) fn admit(&mut self, newcomer: Newcomer) {
+    pub(in crate::hub) fn admit(&mut self, newcomer: Newcomer) {
         let Newcomer { recovered: Recovered { pipe: key, conn, missed, position, is_kept, recovered }, live } =
             newcomer;
         let Some(pipe) = self.pipes.find_name(&key) else { return };
@@ -155,7 +155,7 @@ impl Hub {
     }
 
     /// A connection has gone. If it was still to hear what it missed, owners need not look for it.
-    pub(super) fn give_up(&mut self, conn: ConnId) {
+    pub(in crate::hub) fn give_up(&mut self, conn: ConnId) {
         if self.expected.remove(&conn).is_some() {
             for owner in 0..self.config.placement.connection_shards() {
                 self.send(ShardId(owner), RingMessage::StopRecovering { conn });
@@ -202,7 +202,7 @@ impl Hub {
         Some(Change { dev, user, memberships, coming, refused, private })
     }
 
-    pub(super) fn leave(&mut self, conn: ConnId, user: UserId, membership: Membership) {
+    pub(in crate::hub) fn leave(&mut self, conn: ConnId, user: UserId, membership: Membership) {
         let interest = if membership.is_expected() {
             self.pipes.give_up(membership.pipe)
         } else {

@@ -29,10 +29,10 @@ use crate::model::{
 };
 use crate::storage::{Job, Outcome, Page, Place, Read, Request, StorageError, StoredMessage, Write};
 
-use super::few::Few;
+use super::super::few::Few;
+use super::super::{Hub, Output, Waiting};
 use super::leaving::Leaving;
-use super::owner::shrink;
-use super::{Hub, Output, Waiting};
+use super::pipes::shrink;
 use crate::ring::{AskId, Flush, Refusal, Send};
 use crate::ring::{RingMessage, StatementId};
 
@@ -94,7 +94,7 @@ enum Step {
 
 /// A personal message on its way.
 #[derive(Debug)]
-pub(super) struct Letter {
+pub(in crate::hub) struct Letter {
     id: MessageId,
     time: i64,
     personal: Arc<Personal>,
@@ -118,7 +118,7 @@ struct Sent {
 }
 
 #[derive(Debug)]
-pub(super) struct Mailboxes {
+pub(in crate::hub) struct Mailboxes {
     users: HashMap<(DevId, UserId), OwnedUser, RandomState>,
     /// Of those who are given their queues now.
     flushes: HashMap<(DevId, UserId), Flushing, RandomState>,
@@ -127,7 +127,7 @@ pub(super) struct Mailboxes {
     /// How many of these are to whom.
     sent_to: HashMap<(DevId, UserId), u32, RandomState>,
     devices: usize,
-    pub(super) leaving: Leaving,
+    pub(in crate::hub) leaving: Leaving,
     /// Messages that connections have taken, but storage did not take off the queue. They are not for another one.
     undeleted: HashMap<(DevId, UserId), BTreeSet<MessageId>, RandomState>,
     undeleted_count: usize,
@@ -140,7 +140,7 @@ pub(super) struct Mailboxes {
 }
 
 impl Mailboxes {
-    pub(super) fn new(hasher: RandomState) -> Self {
+    pub(in crate::hub) fn new(hasher: RandomState) -> Self {
         Self {
             users: HashMap::with_hasher(hasher.clone()),
             flushes: HashMap::with_hasher(hasher.clone()),
@@ -156,7 +156,7 @@ impl Mailboxes {
         }
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Time> {
+    pub(in crate::hub) fn next_deadline(&self) -> Option<Time> {
         self.retry_at
     }
 
@@ -164,7 +164,7 @@ impl Mailboxes {
         self.retry_at.get_or_insert(now.time + RETRY_AFTER);
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         self.users.capacity() * (size_of::<((DevId, UserId), OwnedUser)>() + 1)
             + self.flushes.capacity() * size_of::<((DevId, UserId), Flushing)>()
             + self.devices.saturating_sub(self.users.len()) * size_of::<Device>()
@@ -177,7 +177,7 @@ impl Mailboxes {
     }
 
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::hub) fn is_empty(&self) -> bool {
         self.users.is_empty() && self.sent.is_empty() && self.sent_to.is_empty() && self.devices == 0
     }
 
@@ -187,13 +187,13 @@ impl Mailboxes {
         flush
     }
 
-    pub(super) fn is_online(&self, dev: DevId, user: UserId) -> bool {
+    pub(in crate::hub) fn is_online(&self, dev: DevId, user: UserId) -> bool {
         self.users.get(&(dev, user)).is_some_and(|user| !user.devices.is_empty()) || self.leaving.contains(dev, user)
     }
 }
 
 impl Hub {
-    pub(super) fn user_came(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId) {
+    pub(in crate::hub) fn user_came(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId) {
         let entry = self.mailboxes.users.entry((dev, user)).or_default();
         let first = entry.devices.is_empty();
         if entry.devices.len() >= self.config.connections_per_user_max {
@@ -211,7 +211,7 @@ impl Hub {
         self.start_flush(dev, user);
     }
 
-    pub(super) fn user_went(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId, now: Now) {
+    pub(in crate::hub) fn user_went(&mut self, dev: DevId, user: UserId, shard: ShardId, conn: ConnId, now: Now) {
         let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
         let Some(place) = entry.devices.iter().position(|device| device.is(shard, conn)) else { return };
         entry.devices.remove(place);
@@ -231,7 +231,7 @@ impl Hub {
     }
 
     /// The user counts as offline from now on, and is gone since then.
-    pub(super) fn user_left(&mut self, dev: DevId, user: UserId, since: UnixTime) {
+    pub(in crate::hub) fn user_left(&mut self, dev: DevId, user: UserId, since: UnixTime) {
         if self.config.save_last_seen {
             self.departed.add(dev, user, since);
         }
@@ -284,7 +284,13 @@ impl Hub {
     }
 
     /// Storage says what waits for the user.
-    pub(super) fn queue_read(&mut self, dev: DevId, user: UserId, result: Result<Outcome, StorageError>, now: Now) {
+    pub(in crate::hub) fn queue_read(
+        &mut self,
+        dev: DevId,
+        user: UserId,
+        result: Result<Outcome, StorageError>,
+        now: Now,
+    ) {
         let Some(entry) = self.mailboxes.users.get_mut(&(dev, user)) else { return };
         let flush = self.mailboxes.flushes.get_mut(&(dev, user));
         let Some(flush) = flush.filter(|flush| flush.step == Step::Reading) else { return };
@@ -336,7 +342,7 @@ impl Hub {
     }
 
     /// The connection that was given messages says whether it has taken them.
-    pub(super) fn flushed(&mut self, from: ShardId, flush: Flush, taken: bool) {
+    pub(in crate::hub) fn flushed(&mut self, from: ShardId, flush: Flush, taken: bool) {
         let Flush { dev, user, conn, messages, register, .. } = flush;
         let last = messages.last().map(StoredMessage::place);
         if taken {
@@ -412,7 +418,7 @@ impl Hub {
     }
 
     /// They would come again with the next login, so they are remembered until then.
-    pub(super) fn not_taken_off(&mut self, dev: DevId, user: UserId, ids: Vec<MessageId>, now: Now) {
+    pub(in crate::hub) fn not_taken_off(&mut self, dev: DevId, user: UserId, ids: Vec<MessageId>, now: Now) {
         self.mailboxes.retry_later(now);
         if self.mailboxes.undeleted_count + ids.len() <= UNDELETED_MAX {
             self.mailboxes.undeleted_count += ids.len();
@@ -423,7 +429,7 @@ impl Hub {
     }
 
     /// Tries again what storage did not do.
-    pub(super) fn retry_queues(&mut self, now: Now) {
+    pub(in crate::hub) fn retry_queues(&mut self, now: Now) {
         if self.mailboxes.retry_at.is_none_or(|at| at > now.time) {
             return;
         }
@@ -447,7 +453,7 @@ impl Hub {
 
     // Personal messages
 
-    pub(super) fn send_personal(&mut self, from: ShardId, send: Send, now: Now) {
+    pub(in crate::hub) fn send_personal(&mut self, from: ShardId, send: Send, now: Now) {
         let Send { dev, user, personal, statement } = send;
         if user.is_anonymous() {
             return self.send(from, RingMessage::Accepted { statement, rows: 0 });
@@ -495,7 +501,7 @@ impl Hub {
         *self.mailboxes.sent_to.entry((dev, user)).or_default() += 1;
     }
 
-    pub(super) fn personal_taken(&mut self, ask: AskId, connections: u32) {
+    pub(in crate::hub) fn personal_taken(&mut self, ask: AskId, connections: u32) {
         let Some(sent) = self.mailboxes.sent.get_mut(&ask) else { return };
         sent.taken += connections;
         sent.shards_left -= 1;
@@ -538,7 +544,7 @@ impl Hub {
         self.outputs.push_back(Output::Store(Job { ticket, request }));
     }
 
-    pub(super) fn queued(
+    pub(in crate::hub) fn queued(
         &mut self,
         dev: DevId,
         user: UserId,

@@ -24,32 +24,32 @@ use ahash::RandomState;
 use crate::back_off::{ADDRESSES_MAX, AddressAndUser, BackOff, FORGOTTEN_AFTER};
 use crate::model::{CloseReason, Now, ShardId, Time};
 
-use super::login::{Guess, Login};
-use super::{Hub, Output, Waiting};
+use super::super::local::login::{Guess, Login};
+use super::super::{Hub, Output, Waiting};
 use crate::ring::RingMessage;
 use crate::ring::{AskId, AskKey, KeyTried};
 
 /// Users whose keys were wrong, by address, that the owner of the addresses counts.
-pub(super) const USERS_MAX: usize = 65_536;
+pub(in crate::hub) const USERS_MAX: usize = 65_536;
 /// An address with so many times `key_attempts_max` wrong keys tries very many users.
 const MANY_USERS: u32 = 50;
 /// Microseconds between two warnings of one shard.
 const TOLD_EVERY: u64 = 60_000_000;
 
 #[derive(Debug)]
-pub(super) struct Guesses {
+pub(in crate::hub) struct Guesses {
     attempts_max: u32,
     /// What this shard counts for the addresses that it owns.
     addresses: BackOff<IpAddr>,
-    pub(super) users: BackOff<AddressAndUser>,
+    pub(in crate::hub) users: BackOff<AddressAndUser>,
     /// Addresses of which this shard is wary, whoever owns them: until when.
-    pub(super) wary: HashMap<IpAddr, Time, RandomState>,
-    pub(super) wary_until: BTreeSet<(Time, IpAddr)>,
+    pub(in crate::hub) wary: HashMap<IpAddr, Time, RandomState>,
+    pub(in crate::hub) wary_until: BTreeSet<(Time, IpAddr)>,
     warned: Option<Time>,
 }
 
 impl Guesses {
-    pub(super) fn new(attempts_max: u32, hasher: &RandomState) -> Self {
+    pub(in crate::hub) fn new(attempts_max: u32, hasher: &RandomState) -> Self {
         Self {
             attempts_max,
             addresses: BackOff::new(attempts_max, ADDRESSES_MAX, hasher.clone()),
@@ -60,7 +60,7 @@ impl Guesses {
         }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         self.addresses.bytes()
             + self.users.bytes()
             + self.wary.capacity() * size_of::<(IpAddr, Time)>()
@@ -69,7 +69,7 @@ impl Guesses {
 
     /// Logins from this address ask its owner from now on. Of too many such addresses the one is forgotten that would be
     /// first; its owner calls again with the next wrong key.
-    pub(super) fn watch(&mut self, address: IpAddr, now: Time) {
+    pub(in crate::hub) fn watch(&mut self, address: IpAddr, now: Time) {
         self.forget(now);
         let until = now + FORGOTTEN_AFTER;
         if let Some(before) = self.wary.insert(address, until) {
@@ -83,7 +83,7 @@ impl Guesses {
         }
     }
 
-    pub(super) fn is_wary(&self, address: IpAddr, now: Time) -> bool {
+    pub(in crate::hub) fn is_wary(&self, address: IpAddr, now: Time) -> bool {
         self.wary.get(&address).is_some_and(|until| *until > now)
     }
 
@@ -98,7 +98,7 @@ impl Guesses {
 
     /// Whether this user's key may be tried. If so it counts as wrong until it is known to be right: several at a time must
     /// not all be looked at.
-    pub(super) fn may_try(&mut self, who: AddressAndUser, now: Time) -> bool {
+    pub(in crate::hub) fn may_try(&mut self, who: AddressAndUser, now: Time) -> bool {
         let has_many_users = self.addresses.wrong(who.0) >= self.attempts_max.saturating_mul(MANY_USERS);
         let has_to_wait = self.users.wait(who, now).is_some();
         if has_to_wait || has_many_users && self.users.wrong(who) == 0 && !self.users.has_room(now) {
@@ -110,7 +110,7 @@ impl Guesses {
     }
 
     /// One more wrong key from there. Whether every shard has to be told, which goes on while wrong keys come.
-    pub(super) fn wrong(&mut self, address: IpAddr, now: Time) -> bool {
+    pub(in crate::hub) fn wrong(&mut self, address: IpAddr, now: Time) -> bool {
         let _ = self.addresses.failed(address, now);
         let wrong = self.addresses.wrong(address);
         wrong > 0 && wrong.is_multiple_of(self.attempts_max.max(1))
@@ -137,7 +137,7 @@ impl Hub {
     }
 
     /// Has the key looked at, at once or when the owner of its address says that it may be.
-    pub(super) fn try_key(&mut self, mut login: Login, now: Now) {
+    pub(in crate::hub) fn try_key(&mut self, mut login: Login, now: Now) {
         let address = self.counted_for_keys(&login).filter(|_| login.guess != Guess::None);
         let (Some(address), Some(entry)) = (address, self.conns.get(login.conn)) else {
             return self.check_login(login);
@@ -152,12 +152,12 @@ impl Hub {
         self.send(to, RingMessage::AskKey(Box::new(AskKey { id, address, dev, user })));
     }
 
-    pub(super) fn key_asked(&mut self, from: ShardId, ask: &AskKey, now: Now) {
+    pub(in crate::hub) fn key_asked(&mut self, from: ShardId, ask: &AskKey, now: Now) {
         let may_be_tried = self.guesses.may_try((ask.address, ask.dev, ask.user), now.time);
         self.send(from, RingMessage::KeyAnswer { id: ask.id, may_be_tried });
     }
 
-    pub(super) fn key_answered(&mut self, id: AskId, may_be_tried: bool) {
+    pub(in crate::hub) fn key_answered(&mut self, id: AskId, may_be_tried: bool) {
         let Some(Waiting::Key(login)) = self.waiting.remove(&id.0) else { return };
         if may_be_tried {
             return self.check_login(login);
@@ -167,7 +167,7 @@ impl Hub {
     }
 
     /// Tells the owner of the address what became of the key, if it has to know.
-    pub(super) fn tell_key(&mut self, login: &Login, was_right: bool) {
+    pub(in crate::hub) fn tell_key(&mut self, login: &Login, was_right: bool) {
         if login.guess == Guess::None || was_right && login.guess == Guess::Possible {
             return;
         }
@@ -176,7 +176,7 @@ impl Hub {
         self.send(self.config.placement.owner_of_address(address), RingMessage::KeyTried(tried));
     }
 
-    pub(super) fn key_tried(&mut self, tried: &KeyTried, now: Now) {
+    pub(in crate::hub) fn key_tried(&mut self, tried: &KeyTried, now: Now) {
         let KeyTried { address, dev, user, was_right } = *tried;
         if was_right {
             return self.guesses.users.succeeded((address, dev, user));

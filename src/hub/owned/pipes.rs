@@ -8,7 +8,7 @@ use ahash::RandomState;
 use crate::model::{DevId, MessageId, Now, PipeClass, PipeKey, Position, Publication, PublicationKind, ShardId};
 use crate::storage::{Beginning, PipeSetting};
 
-use super::HubConfig;
+use super::super::HubConfig;
 use super::trusted::{TRUSTED_MAX, TrustedPipes};
 use crate::ring::InterestId;
 
@@ -32,7 +32,7 @@ struct Setting {
 }
 
 #[derive(Debug)]
-pub(super) struct Owned {
+pub(in crate::hub) struct Owned {
     shards: usize,
     pipes: HashMap<Arc<PipeKey>, OwnedPipe, RandomState>,
     settings: HashMap<PipeKey, Setting, RandomState>,
@@ -46,7 +46,7 @@ pub(super) struct Owned {
     /// history.
     unkept: Position,
     /// `None`: any `trust_` pipe may have a history.
-    pub(super) trusted: Option<TrustedPipes>,
+    pub(in crate::hub) trusted: Option<TrustedPipes>,
     hasher: RandomState,
     seed: u64,
     /// The pipe whose subscribers are asked for at any time, and how many they are.
@@ -56,12 +56,12 @@ pub(super) struct Owned {
 
 /// How a publication is to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Keep {
-    pub(super) trim: bool,
+pub(in crate::hub) struct Keep {
+    pub(in crate::hub) trim: bool,
 }
 
 impl Owned {
-    pub(super) fn new(config: &HubConfig) -> Self {
+    pub(in crate::hub) fn new(config: &HubConfig) -> Self {
         Self {
             shards: config.placement.connection_shards() as usize,
             pipes: HashMap::with_hasher(config.placement.hasher()),
@@ -80,7 +80,7 @@ impl Owned {
     }
 
     /// What storage had at the start. Positions go on behind those that were given before, whatever the clock says.
-    pub(super) fn begin(&mut self, beginning: Beginning) {
+    pub(in crate::hub) fn begin(&mut self, beginning: Beginning) {
         let Beginning { settings, behind, trusted, .. } = beginning;
         // Before the position is known: nothing of what was published before passed without being kept.
         for PipeSetting { pipe, length } in settings {
@@ -90,16 +90,16 @@ impl Owned {
         self.trusted = trusted.map(|trusted| TrustedPipes::new(trusted, TRUSTED_MAX, self.hasher.clone()));
     }
 
-    pub(super) fn watch(&mut self, pipe: Arc<PipeKey>) {
+    pub(in crate::hub) fn watch(&mut self, pipe: Arc<PipeKey>) {
         self.watchers = self.subscribers(&pipe);
         self.watched = Some(pipe);
     }
 
-    pub(super) fn watchers(&self) -> u32 {
+    pub(in crate::hub) fn watchers(&self) -> u32 {
         self.watchers
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::hub) fn bytes(&self) -> usize {
         self.pipes.capacity() * (size_of::<(Arc<PipeKey>, OwnedPipe)>() + 1)
             + self.pipes.len() * self.shards * size_of::<(u32, InterestId)>()
             + self.settings.capacity() * (size_of::<(PipeKey, Setting)>() + 1)
@@ -109,17 +109,21 @@ impl Owned {
     }
 
     /// A place behind all that were given before.
-    pub(super) fn next_position(&mut self, now: Now) -> Position {
+    pub(in crate::hub) fn next_position(&mut self, now: Now) -> Position {
         self.position = self.position.next(now.unix_micros());
         self.position
     }
 
-    pub(super) fn message_id(&self, position: Position) -> MessageId {
+    pub(in crate::hub) fn message_id(&self, position: Position) -> MessageId {
         MessageId::new(position, self.seed)
     }
 
     /// Gives the publication its time and its place in the pipe's order, and says whether it has to be stored.
-    pub(super) fn accept(&mut self, mut publication: Box<Publication>, now: Now) -> (Arc<Publication>, Option<Keep>) {
+    pub(in crate::hub) fn accept(
+        &mut self,
+        mut publication: Box<Publication>,
+        now: Now,
+    ) -> (Arc<Publication>, Option<Keep>) {
         publication.position = self.next_position(now);
         // Positions never go back, but the clock may: then it says when this was, not they.
         publication.time = now.unix;
@@ -133,24 +137,24 @@ impl Owned {
     }
 
     /// Whether the pipe has a history.
-    pub(super) fn keeps(&self, key: &PipeKey) -> bool {
+    pub(in crate::hub) fn keeps(&self, key: &PipeKey) -> bool {
         self.settings.get(key).map_or(key.name.class() == PipeClass::Trust, |setting| setting.length > 0)
     }
 
     /// Whether its setting says how long it is.
-    pub(super) fn has_own_length(&self, key: &PipeKey) -> bool {
+    pub(in crate::hub) fn has_own_length(&self, key: &PipeKey) -> bool {
         self.settings.contains_key(key)
     }
 
     /// A publication was delivered and is not in the history. One that does not fit into the database must not make all other
     /// histories doubtful.
-    pub(super) fn not_kept(&mut self, key: &PipeKey, position: Position) {
+    pub(in crate::hub) fn not_kept(&mut self, key: &PipeKey, position: Position) {
         let since = self.settings.get_mut(key).map_or(&mut self.unkept, |setting| &mut setting.since);
         *since = position.max(*since);
     }
 
     /// Behind this position everything that was delivered of a pipe with history is stored or on its way there.
-    pub(super) fn kept_since(&self, key: &PipeKey) -> Position {
+    pub(in crate::hub) fn kept_since(&self, key: &PipeKey) -> Position {
         self.settings.get(key).map_or(self.unkept, |setting| setting.since.max(self.unkept))
     }
 
@@ -178,18 +182,18 @@ impl Owned {
     }
 
     /// Whether a setting for this pipe has a place.
-    pub(super) fn has_room_for(&self, pipe: &PipeKey) -> bool {
+    pub(in crate::hub) fn has_room_for(&self, pipe: &PipeKey) -> bool {
         let of_tenant = self.tenants_settings.get(&pipe.dev).copied().unwrap_or_default();
         self.settings.len() < self.settings_max && of_tenant < self.tenant_settings_max
             || self.settings.contains_key(pipe)
     }
 
     #[cfg(test)]
-    pub(super) fn has_setting(&self, pipe: &PipeKey) -> bool {
+    pub(in crate::hub) fn has_setting(&self, pipe: &PipeKey) -> bool {
         self.settings.contains_key(pipe)
     }
 
-    pub(super) fn set_length(&mut self, pipe: PipeKey, length: Option<u32>) {
+    pub(in crate::hub) fn set_length(&mut self, pipe: PipeKey, length: Option<u32>) {
         // With its setting a pipe loses its history, and what is gone is not whole.
         if let (PipeClass::Trust, Some(trusted)) = (pipe.name.class(), &mut self.trusted) {
             trusted.add(&pipe);
@@ -213,7 +217,7 @@ impl Owned {
         }
     }
 
-    pub(super) fn interested_shards(&self, key: &PipeKey) -> impl Iterator<Item = (ShardId, InterestId)> {
+    pub(in crate::hub) fn interested_shards(&self, key: &PipeKey) -> impl Iterator<Item = (ShardId, InterestId)> {
         let shards = self.pipes.get(key).map(|pipe| &*pipe.shards).unwrap_or_default();
         shards
             .iter()
@@ -222,12 +226,18 @@ impl Owned {
             .map(|(shard, (_, interest))| (ShardId(shard as u16), *interest))
     }
 
-    pub(super) fn subscribers(&self, key: &PipeKey) -> u32 {
+    pub(in crate::hub) fn subscribers(&self, key: &PipeKey) -> u32 {
         self.pipes.get(key).map_or(0, |pipe| pipe.shards.iter().map(|(subscribers, _)| subscribers).sum())
     }
 
     /// A shard has so many subscribers now.
-    pub(super) fn interest(&mut self, key: &Arc<PipeKey>, from: ShardId, subscribers: u32, interest: InterestId) {
+    pub(in crate::hub) fn interest(
+        &mut self,
+        key: &Arc<PipeKey>,
+        from: ShardId,
+        subscribers: u32,
+        interest: InterestId,
+    ) {
         let pipe = self
             .pipes
             .entry(key.clone())
@@ -252,7 +262,7 @@ const TRUST_TRIM_EVERY: u64 = 64;
 const NAME_BYTES: usize = 24;
 
 /// Gives memory back after a crowd has left; a table that is a quarter full keeps room to grow without moving.
-pub(super) fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V, RandomState>) {
+pub(in crate::hub) fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V, RandomState>) {
     if map.capacity() > 1024 && map.len() * 8 < map.capacity() {
         map.shrink_to(map.len() * 2);
     }

@@ -5,20 +5,20 @@ use crate::model::{
     ShardId, TrackCursor, UnixTime, UserId,
 };
 
-use super::pace::{TRACK_CAME, TRACK_WENT};
+use super::super::owned::pace::{TRACK_CAME, TRACK_WENT};
+use super::super::{Hub, Ticket, TrackUsers, Waiting};
 use super::pipes::Interest;
-use super::{Hub, Ticket, TrackUsers, Waiting};
 use crate::ring::RingMessage;
 use crate::ring::{Ask, AskId, ConnectionInfo, Member, Question, Replies};
 
 impl Hub {
     /// A connection of this shard is a new subscriber.
-    pub(super) fn joined(&mut self, conn: ConnId, user: UserId, interest: Interest) {
+    pub(in crate::hub) fn joined(&mut self, conn: ConnId, user: UserId, interest: Interest) {
         self.change(conn, user, interest, TRACK_CAME);
     }
 
     /// A connection of this shard is not a subscriber any longer.
-    pub(super) fn left(&mut self, conn: ConnId, user: UserId, interest: Interest) {
+    pub(in crate::hub) fn left(&mut self, conn: ConnId, user: UserId, interest: Interest) {
         self.change(conn, user, interest, TRACK_WENT);
     }
 
@@ -38,7 +38,7 @@ impl Hub {
         self.send(to, RingMessage::Publish { publication: Box::new(publication), statement: None });
     }
 
-    pub(super) fn list_track_users(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
+    pub(in crate::hub) fn list_track_users(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
         let Some(entry) = self.conns.get(conn) else { return };
         if pipe.class() != PipeClass::Track {
             return self.answer(conn, Answer::Error(ApiError::NotATrackPipe));
@@ -55,7 +55,7 @@ impl Hub {
     }
 
     /// One shard's part; whether that was the last one.
-    pub(super) fn track_users_known(&mut self, ask: u64, mut list: Box<TrackUsers>, members: Vec<Member>) {
+    pub(in crate::hub) fn track_users_known(&mut self, ask: u64, mut list: Box<TrackUsers>, members: Vec<Member>) {
         list.subscribers.extend(members.into_iter().map(|member| (member.user, member.uuid)));
         list.shards_left -= 1;
         if list.shards_left > 0 {
@@ -69,7 +69,13 @@ impl Hub {
 
     /// One page of one shard's subscribers. Whoever stays is in at least one of the pages, since slots are looked at from
     /// the last to the first and members only ever move to earlier ones.
-    pub(super) fn page_track_users(&mut self, conn: ConnId, pipe: PipeName, marker: Marker, cursor: TrackCursor) {
+    pub(in crate::hub) fn page_track_users(
+        &mut self,
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+        cursor: TrackCursor,
+    ) {
         let Some(entry) = self.conns.get(conn) else { return };
         let TrackCursor { shard, before } = cursor;
         if shard.0 >= self.config.placement.connection_shards() {
@@ -82,7 +88,7 @@ impl Hub {
     }
 
     /// Behind a shard's last page comes the next shard's first.
-    pub(super) fn track_page_known(
+    pub(in crate::hub) fn track_page_known(
         &mut self,
         conn: ConnId,
         marker: Marker,
@@ -104,7 +110,7 @@ impl Hub {
     }
 
     /// Subscribers on this shard, newest first.
-    pub(super) fn members(&self, pipe: &PipeKey, before: Option<u32>, rows: u32) -> Replies {
+    pub(in crate::hub) fn members(&self, pipe: &PipeKey, before: Option<u32>, rows: u32) -> Replies {
         let members = self.pipes.members_of(pipe);
         let end = before.map_or(members.len(), |before| members.len().min(before as usize));
         let start = end.saturating_sub(rows as usize);
@@ -124,7 +130,7 @@ impl Hub {
     }
 
     /// A tenant's connections on this shard, in the order of their places.
-    pub(super) fn list_connections(&self, dev: DevId, after: Option<u32>, rows: u32) -> Replies {
+    pub(in crate::hub) fn list_connections(&self, dev: DevId, after: Option<u32>, rows: u32) -> Replies {
         let mut connections = Vec::new();
         let mut places = self.conns.indices_from(after.map_or(0, |after| after + 1));
         let mut last = None;
