@@ -17,9 +17,13 @@
 //! each such shard: joins all publications of the turn, one write per connection --- Delivered ---> origin
 //! ```
 
+mod config;
+mod counters;
 mod few;
 mod given_out;
+mod input;
 mod local;
+mod output;
 mod owned;
 mod stored;
 
@@ -27,21 +31,21 @@ mod stored;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, DevId, EventName, Marker, MessageId, Now, Personal, PipeClass, PipeError,
-    PipeKey, PipeName, Position, Publication, PublicationKind, ShardId, Time, TrackCursor, UserId,
+    Answer, ApiError, CloseReason, ConnId, DevId, EventName, Marker, MessageId, Now, PipeClass, PipeError, PipeKey,
+    PipeName, Position, Publication, PublicationKind, ShardId, Time, UserId,
 };
-use crate::storage::{Beginning, Completion, Job, Request, StoredMessage, Ticket};
+use crate::ring::{Answered, Flush, Question, Replies, RingMessage, StatementId};
+use crate::storage::{Job, Request, Ticket};
 
-use crate::ring::{Answered, AskId, Flush, Placement, Question, Replies, RingMessage, StatementId};
-use crate::token::TokenKeys;
-
+pub use config::HubConfig;
+pub use counters::{HubCounters, HubMemory};
 pub use given_out::GivenOut;
+pub use input::{Credentials, Input};
 use local::conns::Conns;
 use local::details::AllDetails;
 pub use local::details::Details;
@@ -53,6 +57,7 @@ use local::report::{Fanned, Report};
 use local::users::Users;
 use local::watch::Watch;
 pub use local::watch::{TOP_MAX, Top, Tops};
+pub use output::{Output, Subscribed};
 use owned::departed::Departed;
 use owned::guesses::Guesses;
 use owned::limits::Counts;
@@ -62,228 +67,6 @@ use owned::pipes::Owned;
 use owned::recovering::Recovering;
 use owned::recovery::Missing;
 use owned::users::Mailboxes;
-
-/// What a hub must know of the server around it.
-#[derive(Clone, Debug)]
-pub struct HubConfig {
-    pub shard: ShardId,
-    pub placement: Placement,
-    /// Pipes one connection may subscribe to; the names beyond are refused with an error each command.
-    pub pipes_per_connection_max: usize,
-    /// Pipes with subscribers on this shard; beyond, new names are refused.
-    pub pipes_max: usize,
-    /// Bytes of messages that may wait for [`Hub::end_turn`]; with more the hub is full.
-    pub arrivals_bytes_max: usize,
-    /// Whether the time of a user's last connection is stored when it closes.
-    pub save_last_seen: bool,
-    /// Whether `user_status_` pipes tell of users who come, and of those who go.
-    pub announce_online: bool,
-    pub announce_offline: bool,
-    /// Connections of one user that get personal messages; further ones wait for a place.
-    pub devices_max: usize,
-    /// Connections of one user, whatever they get; further ones are ended.
-    pub connections_per_user_max: usize,
-    pub limits: Limits,
-    /// Microseconds that a user whose last connection went counts as online still.
-    pub offline_grace: u64,
-    /// Pipes with a setting that this shard owns; beyond, new settings are refused.
-    pub settings_max: usize,
-    /// Those of one tenant among them.
-    pub tenant_settings_max: usize,
-    /// Bytes of one answer to a question for history; of a longer one the oldest are left out.
-    pub history_bytes_max: usize,
-    /// What tokens are checked with.
-    pub tokens: TokenKeys,
-    /// Makes what is shown to others and means nothing.
-    pub given_out: GivenOut,
-    /// Users whose time may wait for storage; beyond, it is lost and counted.
-    pub departed_max: usize,
-}
-
-/// What a browser's handshake said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    pub dev: DevId,
-    pub user: UserId,
-    /// A stored hash or a token; empty when the page gave none.
-    pub key: Box<str>,
-    pub details: Details,
-}
-
-#[derive(Debug)]
-pub enum Input {
-    /// Somebody wants to begin a connection. Answered by one [`Output::Admitted`], at once or later.
-    Admit {
-        conn: ConnId,
-        address: IpAddr,
-    },
-    /// Somebody was admitted and did not become a connection.
-    Release {
-        address: IpAddr,
-    },
-    /// A browser finished its handshake. The first answer is always [`Answer::ServerInfo`].
-    Connected {
-        conn: ConnId,
-        credentials: Credentials,
-    },
-    /// The connection is gone, whoever ended it.
-    Disconnected {
-        conn: ConnId,
-    },
-    /// The complete set of pipes that the connection wants from now on.
-    Subscribe {
-        conn: ConnId,
-        pipes: Vec<PipeName>,
-    },
-    /// The same with the last position that the client has of each pipe. Every new pipe is answered by one
-    /// [`Output::Subscribed`], and until the last one the connection is busy.
-    Resubscribe {
-        conn: ConnId,
-        pipes: Vec<(PipeName, Option<Position>)>,
-    },
-    Publish {
-        conn: ConnId,
-        pipe: PipeName,
-        event: EventName,
-        message: Box<str>,
-        hide_sender: bool,
-    },
-    CountPipe {
-        conn: ConnId,
-        pipe: PipeName,
-        marker: Marker,
-    },
-    ReadUserData {
-        conn: ConnId,
-        user: UserId,
-        marker: Marker,
-    },
-    ReadUserStatus {
-        conn: ConnId,
-        user: UserId,
-    },
-    ReadHistory {
-        conn: ConnId,
-        pipe: PipeName,
-        marker: Marker,
-    },
-    ListTrackUsers {
-        conn: ConnId,
-        pipe: PipeName,
-        marker: Marker,
-    },
-    /// A part of such a list.
-    PageTrackUsers {
-        conn: ConnId,
-        pipe: PipeName,
-        marker: Marker,
-        cursor: TrackCursor,
-    },
-    /// [`Output::Queue`] was carried out; `taken`: the connection was there and still is.
-    QueueWritten {
-        flush: Box<Flush>,
-        to: ShardId,
-        taken: bool,
-    },
-    /// [`Output::Personal`] was carried out; `connections` of them were there and still are.
-    PersonalWritten {
-        ask: AskId,
-        to: ShardId,
-        connections: u32,
-    },
-    /// What storage has for this shard, told at the start.
-    Begin(Box<Beginning>),
-    Ring {
-        from: ShardId,
-        message: RingMessage,
-    },
-    Stored(Completion),
-    /// The server itself publishes to a pipe that this shard owns.
-    Announce {
-        publication: Box<Publication>,
-    },
-    /// The server stops: all connections are about to end.
-    Stopping,
-}
-
-#[derive(Debug)]
-pub enum Output {
-    /// The connection may begin; or not, and may try again after so many seconds.
-    Admitted {
-        conn: ConnId,
-        address: IpAddr,
-        wait_s: Option<u16>,
-    },
-    Answer {
-        conn: ConnId,
-        answer: Answer,
-    },
-    /// All of these publications, in this order, in one write to each of these connections.
-    FanOut {
-        publications: Arc<[Arc<Publication>]>,
-        conns: Vec<ConnId>,
-    },
-    Ring {
-        to: ShardId,
-        message: RingMessage,
-    },
-    /// The same, but only once every fan-out polled before it was handed to the sockets; `to` may be this shard.
-    RingAfterFanOut {
-        to: ShardId,
-        message: RingMessage,
-    },
-    /// A user's queue, or a part of it, in one write; then [`Input::QueueWritten`].
-    Queue {
-        flush: Box<Flush>,
-        to: ShardId,
-    },
-    /// To each of these connections; then [`Input::PersonalWritten`].
-    Personal {
-        personal: Arc<Personal>,
-        conns: Vec<ConnId>,
-        ask: AskId,
-        to: ShardId,
-    },
-    /// The answer to [`Input::Resubscribe`] for one pipe, in one write.
-    Subscribed(Box<Subscribed>),
-    /// The answer to [`Input::ReadHistory`], in one write.
-    History {
-        conn: ConnId,
-        key: PipeKey,
-        marker: Marker,
-        messages: Vec<StoredMessage>,
-    },
-    Store(Job),
-    /// The same for a browser of this address.
-    Ask {
-        job: Job,
-        address: IpAddr,
-    },
-    /// Somebody at this address seems to guess keys: so many were wrong. Told once a minute.
-    KeysGuessed {
-        address: IpAddr,
-        wrong: u32,
-    },
-    Close {
-        conn: ConnId,
-        reason: CloseReason,
-    },
-    /// The connection is not busy any more: its next command may come.
-    Resume {
-        conn: ConnId,
-    },
-}
-
-/// A connection's beginning in a pipe: what it missed, then the answer, then what came meanwhile.
-#[derive(Debug)]
-pub struct Subscribed {
-    pub conn: ConnId,
-    pub key: Arc<PipeKey>,
-    pub missed: Vec<StoredMessage>,
-    /// [`Answer::Subscribed`].
-    pub answer: Answer,
-    pub live: Vec<Arc<Publication>>,
-}
 
 /// What storage or other shards were asked for. A connection waits for one thing at a time, a user's owner reads one
 /// queue at a time, and the others are as many as statements are under way.
@@ -368,47 +151,6 @@ struct TrackUsers {
     marker: Marker,
     subscribers: Vec<(UserId, Box<str>)>,
     shards_left: u16,
-}
-
-/// Bytes that a hub holds, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HubMemory {
-    pub connections: usize,
-    pub pipes: usize,
-    pub owned_pipes: usize,
-    pub users: usize,
-    pub waiting: usize,
-    pub arrivals: usize,
-}
-
-/// What a hub counts; all since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HubCounters {
-    /// Publications that this shard accepted as their pipes' owner.
-    pub publications: u64,
-    /// Publications handed to connections of this shard, counted once per connection.
-    pub deliveries: u64,
-    pub logins: u64,
-    pub logins_refused: u64,
-    /// Logins that were not looked at, because keys of their users are guessed from their addresses.
-    pub logins_put_off: u64,
-    pub names_refused: u64,
-    /// Messages of users who publish faster than they may.
-    pub publications_refused: u64,
-    /// Personal messages, once per connection.
-    pub personal_deliveries: u64,
-    /// Personal messages that nobody was there to take.
-    pub personal_queued: u64,
-    /// Publications written into histories.
-    pub history_messages: u64,
-    /// Personal messages that were taken and could not be deleted, so they may come again.
-    pub repeats_possible: u64,
-    /// Users whose time of leaving could not be kept for storage.
-    pub last_seen_lost: u64,
-    /// Histories looked into for what a client missed, and those of them that did not have all of it.
-    pub recoveries: u64,
-    pub recoveries_failed: u64,
-    pub recovered_messages: u64,
 }
 
 pub struct Hub {

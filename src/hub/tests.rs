@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::*;
-use crate::model::{LastSeen, Time, UnixTime};
+use crate::model::{LastSeen, Personal, Time, TrackCursor, UnixTime};
 use crate::ring::*;
-use crate::storage::{Outcome, Read, Write};
-use crate::token::revoked_until;
+use crate::storage::{Completion, Outcome, Read, StoredMessage, Write};
+use crate::token::{TokenKeys, revoked_until};
 
 const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 
