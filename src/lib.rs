@@ -7,6 +7,10 @@
 #[cfg(test)]
 extern crate self as encke;
 
+/// What cannot be, and what happens if it is.
+#[macro_use]
+pub mod never;
+
 /// The shared words as types.
 pub mod model;
 

@@ -120,6 +120,7 @@ counters! {
     wakes: Counter, "Wakes of other shards.";
     turns: Counter, "Turns of the shards' loops.";
     log_lines_lost: Counter, "Lines of the log that could not be written, or that found too many others waiting.";
+    never: Counter, "Times that something was found that cannot be: faults of this server, told in the log.";
     waiting_bytes: Gauge, "Unsent and unread bytes of connections, what they share counted about once, and what the system keeps of those who do not read.";
     memory_connections: Gauge, "Bytes of connections, their unread input and timers.";
     memory_queues: Gauge, "Bytes waiting to be sent, shared ones counted once for each connection.";

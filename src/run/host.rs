@@ -5,9 +5,11 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use shards::{End, Io, Token};
+use tracing::error;
 
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, Now, ShardId, Time, UnixTime};
+use crate::never;
 use crate::ring::{Level, RingMessage};
 
 use super::browsers::{Browser, Browsers};
@@ -22,6 +24,8 @@ pub(super) struct Host {
     /// When the board is to be written next; `None` while it says everything.
     board_due: Option<Instant>,
     board_written: Option<Instant>,
+    /// Of what cannot be, how often it was, when somebody was told last.
+    never_told: u64,
 }
 
 enum Kind {
@@ -31,11 +35,11 @@ enum Kind {
 
 impl Host {
     pub(super) fn browsers(browsers: Browsers, board: Board) -> Self {
-        Self { kind: Kind::Browsers(Box::new(browsers)), board, board_due: None, board_written: None }
+        Self { kind: Kind::Browsers(Box::new(browsers)), board, board_due: None, board_written: None, never_told: 0 }
     }
 
     pub(super) fn sessions(sessions: Sessions, board: Board) -> Self {
-        Self { kind: Kind::Sessions(Box::new(sessions)), board, board_due: None, board_written: None }
+        Self { kind: Kind::Sessions(Box::new(sessions)), board, board_due: None, board_written: None, never_told: 0 }
     }
 }
 
@@ -62,9 +66,26 @@ impl Host {
         // The turn that only wrote the board changed nothing worth another one.
         self.board_due = None;
         self.board_written = Some(now);
+        self.tell_of_faults();
         let snapshot = each!(self, shard => shard.snapshot(io));
         if let Some(place) = self.board.get(usize::from(io.shard())) {
             *place.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        }
+    }
+}
+
+impl Host {
+    /// Faults of this server are told once for each place.
+    fn tell_of_faults(&mut self) {
+        let untold = never::take_untold(self.never_told);
+        self.never_told = never::total();
+        for place in untold {
+            error!(
+                file = place.file,
+                line = place.line,
+                "a fault of this server, please report it: not true: {}",
+                place.invariant
+            );
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::cometql::sql::StatusFlag;
 use crate::cometql::tables::TABLES;
 use crate::metrics::Counters;
 use crate::model::DevId;
+use crate::never;
 
 use super::host::{Board, uptime};
 use super::log;
@@ -113,6 +114,7 @@ fn global(board: &Board) -> Vec<Row> {
     all.merge(backend);
     all.merge(&of_storage(board));
     all.log_lines_lost = log::lines_lost();
+    all.never = never::total();
     // As MySQL has them, of backends only: graphical clients compute with them.
     // `Uptime` is among the names of the predecessor, whose letters are small: names are told apart whatever their case.
     for (name, value) in [

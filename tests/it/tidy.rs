@@ -31,6 +31,7 @@ const fn edge(name: &'static str, imports: &'static [&'static str]) -> Module {
 
 const MODULES: &[Module] = &[
     pure("model", &[]),
+    pure("never", &[]),
     pure("aged", &["model"]),
     pure("config", &["model"]),
     pure("ws", &["model"]),
@@ -76,6 +77,7 @@ const MODULES: &[Module] = &[
         "run",
         &[
             "model",
+            "never",
             "config",
             "ws",
             "http",
