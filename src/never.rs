@@ -6,7 +6,7 @@
 //! tells it once for each place, and the code behind the macro ends what is concerned: one statement, one connection,
 //! nobody else's.
 //!
-//! ```ignore
+//! ```text
 //! let Some(pipe) = self.pipes.get_mut(index) else {
 //!     never!("a member's pipe is here");
 //!     return;

@@ -4,6 +4,7 @@ pub(crate) mod args;
 pub(crate) mod banner;
 pub(crate) mod conf;
 pub(crate) mod fault;
+#[cfg_attr(not(feature = "mysql"), path = "no_import.rs")]
 pub(crate) mod import;
 pub(crate) mod password;
 pub(crate) mod signals;

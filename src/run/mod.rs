@@ -11,6 +11,7 @@ mod files;
 mod fragments;
 mod half_open;
 mod host;
+#[cfg(feature = "mysql")]
 pub mod import;
 pub mod kept;
 mod live;

@@ -34,7 +34,9 @@ use client::Whose;
 pub(super) use client::{Given, StorageClient, StorageSetup, channels};
 use health::Health;
 pub(super) use open::OpenError;
-pub(super) use open::{open, place};
+pub(super) use open::open;
+#[cfg(feature = "mysql")]
+pub(super) use open::place;
 use turns::Turns;
 use waiting::{Outage, Waiting};
 

@@ -457,9 +457,9 @@ pub const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 mod beginning;
 mod begun;
-mod columns;
 mod expiry;
 mod groups;
+#[cfg(feature = "mysql")]
 pub mod mysql;
 mod removal;
 pub mod sqlite;

@@ -3,6 +3,7 @@
 //! Tables that are missing are made as `db.sql` says; those that are there stay as they are, and what does not fit into
 //! their columns is refused. The link is not enciphered.
 
+mod columns;
 mod faults;
 
 use std::fmt;
@@ -18,13 +19,13 @@ use ::mysql::{Conn, Opts, OptsBuilder, Params};
 
 use super::beginning;
 use super::begun;
-use super::columns::Columns;
 use super::expiry::{self, Sweep};
 use super::groups::{self, Failure, Groups, Results};
 use super::statements::{self, QueueLengths, Row, Value};
 use super::transfer::{self, Key, Rows, Table, Tables};
 use super::{Beginning, Completion, Expired, Job, Removal, Request, Retention, StorageError, Store, removal};
 use crate::model::MessageId;
+use columns::Columns;
 use faults::{DEADLOCK, Fault, fault, is_lost, is_silence, number, said};
 
 /// How to reach a database.

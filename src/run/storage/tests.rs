@@ -383,3 +383,13 @@ fn a_clock_that_is_set_is_seen() {
     let jumps = [later, ahead, back].map(|now| now.jumped_since(before));
     assert_eq!(jumps, [0, 7_200, -560]);
 }
+
+/// Else a server that is set up for a database would begin to write somewhere else.
+#[cfg(not(feature = "mysql"))]
+#[test]
+fn a_program_without_mysql_does_not_start_for_a_database() {
+    let mut config = crate::config::Config::default();
+    config.db.name = Some("comet".to_owned());
+    let Err(error) = open(&config, &mut || false) else { panic!("it opens something") };
+    assert!(error.to_string().contains("without MySQL"), "{error}");
+}

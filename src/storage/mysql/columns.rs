@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Call, Job, Request, StorageError, Write};
+use crate::storage::{Call, Job, Request, StorageError, Write};
 
 /// Of all text columns, by `table.column`.
 #[derive(Debug, Default)]
