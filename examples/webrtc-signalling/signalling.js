@@ -3,7 +3,7 @@
 
 /** Each browser is connected with each other one, so a room cannot be large; who comes later is passed over. */
 const PEERS_MAX = 16;
-/** So long a connection that broke may take to come back. */
+/** So long a connection may take to come about, and one that broke to come back. */
 const RETRY_MS = 15_000;
 
 /**
@@ -37,7 +37,7 @@ export async function join(comet, room, { iceServers = [], onOpen, onClose }) {
     connection.onconnectionstatechange = () => {
       if (connection.connectionState !== "failed") return;
       connection.restartIce();
-      setTimeout(() => connection.connectionState !== "connected" && part(id, peer), RETRY_MS);
+      watch(id, peer);
     };
     connection.onicecandidate = ({ candidate }) => candidate && peer.tell({ candidate });
     connection.onnegotiationneeded = async () => {
@@ -46,12 +46,24 @@ export async function join(comet, room, { iceServers = [], onOpen, onClose }) {
       peer.isOffering = false;
       if (connection.localDescription) peer.tell({ description: connection.localDescription });
     };
+    watch(id, peer);
     return peer;
+  }
+
+  /** Signals may cross in ways that leave both sides waiting for each other: then this one asks to be met again, not at the same moment. */
+  function watch(id, peer) {
+    clearTimeout(peer.watched);
+    peer.watched = setTimeout(() => {
+      if (peers.get(id) !== peer || isConnected(peer)) return;
+      part(id, peer);
+      tell({ hello: true });
+    }, RETRY_MS * (1 + Math.random()) / 2);
   }
 
   function part(id, peer) {
     if (peers.get(id) !== peer) return;
     peers.delete(id);
+    clearTimeout(peer.watched);
     peer.connection.close();
     onClose(id);
   }
