@@ -11,6 +11,18 @@ use std::fmt::Write;
 pub enum Kind {
     Counter,
     Gauge,
+    /// The largest that was seen since the start: of several shards the largest of all.
+    Peak,
+}
+
+impl Kind {
+    /// The number of two shards together.
+    fn merged(self, mine: u64, theirs: u64) -> u64 {
+        match self {
+            Self::Counter | Self::Gauge => mine.saturating_add(theirs),
+            Self::Peak => mine.max(theirs),
+        }
+    }
 }
 
 /// What one number means.
@@ -50,7 +62,7 @@ macro_rules! counters {
 
             /// Adds another shard's numbers to these. Gauges add up as well: each shard tells of its own part.
             pub fn merge(&mut self, other: &Self) {
-                $(self.$name = self.$name.saturating_add(other.$name);)+
+                $(self.$name = Kind::$kind.merged(self.$name, other.$name);)+
                 let mine = self.closed.iter_mut().chain(&mut self.latencies);
                 for (mine, theirs) in mine.zip(other.closed.into_iter().chain(other.latencies)) {
                     *mine = mine.saturating_add(theirs);
@@ -59,6 +71,26 @@ macro_rules! counters {
         }
     };
 }
+
+/// Declares what one core counts: some of the numbers above, under the same names. A name that is not in the list does not
+/// compile, and adding a core's numbers to those of its shard is generated. So what is counted is shown.
+macro_rules! part {
+    ($(#[$about:meta])* pub struct $part:ident { $($name:ident,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $part {
+            $(#[doc = concat!("See [`Counters::", stringify!($name), "`](crate::metrics::Counters).")] pub $name: u64,)+
+        }
+
+        impl $part {
+            /// Adds these to the numbers of a shard.
+            pub fn add_to(&self, counters: &mut $crate::metrics::Counters) {
+                $(counters.$name = counters.$name.saturating_add(self.$name);)+
+            }
+        }
+    };
+}
+pub(crate) use part;
 
 counters! {
     connections: Gauge, "Browser connections open now.";
@@ -81,6 +113,10 @@ counters! {
     names_refused: Counter, "Pipes that browsers could not subscribe to.";
     publications: Counter, "Publications accepted, counted by the owner of their pipe.";
     deliveries: Counter, "Publications handed to subscribers, one for each subscriber.";
+    history_messages: Counter, "Publications written into histories.";
+    personal_deliveries: Counter, "Personal messages handed to connections, one for each connection.";
+    personal_queued: Counter, "Personal messages put into queues, because no connection took them.";
+    repeats_possible: Counter, "Personal messages that were taken and could not be deleted, so they may come again.";
     recoveries: Counter, "Histories looked into for what a browser had missed.";
     recoveries_failed: Counter, "Histories that did not have all of it.";
     recovered_messages: Counter, "Messages that browsers got because they had missed them.";
@@ -114,11 +150,19 @@ counters! {
     sent_bytes: Counter, "Bytes written to sockets.";
     sends: Counter, "Writes to sockets outside of fan-outs.";
     fan_out_sends: Counter, "Writes to sockets within fan-outs; one may carry several publications.";
+    fan_out_batches: Counter, "Batches in which writes within fan-outs were handed to the system.";
     short_sends: Counter, "Writes that the system took only in part or not at all.";
+    stale_events: Counter, "Readiness of connections that had ended before.";
+    timeouts: Counter, "Timeouts and deadlines of connections that were reached.";
     ring_messages: Counter, "Messages handed to shards.";
+    ring_messages_taken: Counter, "Messages that shards took from their rings.";
+    messages_undeliverable: Counter, "Messages dropped because their shard had ended.";
     ring_stalls: Counter, "Turns in which a full ring stopped the reading of sources.";
     wakes: Counter, "Wakes of other shards.";
+    woken: Counter, "Times that a shard was woken by another one.";
     turns: Counter, "Turns of the shards' loops.";
+    sleeps: Counter, "Turns before which a shard slept.";
+    longest_turn_us: Peak, "The longest turn of a shard, in microseconds, without its sleep.";
     log_lines_lost: Counter, "Lines of the log that could not be written, or that found too many others waiting.";
     never: Counter, "Times that something was found that cannot be: faults of this server, told in the log.";
     waiting_bytes: Gauge, "Unsent and unread bytes of connections, what they share counted about once, and what the system keeps of those who do not read.";
@@ -184,14 +228,14 @@ impl Metric {
     pub fn full_name(&self) -> String {
         match self.kind {
             Kind::Counter => format!("encke_{}_total", self.name),
-            Kind::Gauge => format!("encke_{}", self.name),
+            Kind::Gauge | Kind::Peak => format!("encke_{}", self.name),
         }
     }
 
     fn head(&self, text: &mut String) {
         let kind = match self.kind {
             Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
+            Kind::Gauge | Kind::Peak => "gauge",
         };
         let name = self.full_name();
         sample(text, format_args!("# HELP {name} {}\n# TYPE {name} {kind}", self.help));
@@ -252,6 +296,32 @@ mod tests {
         let mut full = Counters { deliveries: u64::MAX, ..Counters::default() };
         full.merge(&Counters { deliveries: 1, ..Counters::default() });
         assert_eq!(full.deliveries, u64::MAX);
+    }
+
+    #[test]
+    fn the_longest_turn_of_two_shards_is_the_longer_one() {
+        let mut sum = Counters { longest_turn_us: 5, turns: 5, ..Counters::default() };
+        sum.merge(&Counters { longest_turn_us: 7, turns: 7, ..Counters::default() });
+        sum.merge(&Counters { longest_turn_us: 6, turns: 6, ..Counters::default() });
+        assert_eq!((sum.longest_turn_us, sum.turns), (7, 18));
+    }
+
+    #[expect(unreachable_pub, reason = "the macro is for cores, whose counters are public")]
+    mod core {
+        part! {
+            /// Two of them.
+            pub struct Few {
+                deliveries,
+                logins,
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_core_counts_is_added_under_the_same_names() {
+        let mut counters = Counters { deliveries: 5, turns: 1, ..Counters::default() };
+        core::Few { deliveries: 2, logins: 3 }.add_to(&mut counters);
+        assert_eq!(counters, Counters { deliveries: 7, logins: 3, turns: 1, ..Counters::default() });
     }
 
     #[test]

@@ -486,22 +486,12 @@ impl Browsers {
     }
 
     pub(super) fn snapshot(&self, io: &impl Runtime) -> Counters {
-        let (hub, memory) = (self.hub.counters(), self.hub.memory());
+        let memory = self.hub.memory();
         let mut counters = self.counters.clone();
+        self.hub.counters().add_to(&mut counters);
         counters.connections = self.hub.connections() as u64;
         counters.polled = self.polls.len() as u64;
-        counters.publications = hub.publications;
-        counters.deliveries = hub.deliveries;
-        counters.logins = hub.logins;
-        counters.logins_refused = hub.logins_refused;
-        counters.logins_put_off = hub.logins_put_off;
-        counters.names_refused = hub.names_refused;
-        counters.publications_refused = hub.publications_refused;
-        counters.recoveries = hub.recoveries;
-        counters.recoveries_failed = hub.recoveries_failed;
-        counters.recovered_messages = hub.recovered_messages;
         counters.last_seen_waiting = self.hub.departed() as u64;
-        counters.last_seen_lost = hub.last_seen_lost;
         counters.memory_hub =
             (memory.connections + memory.pipes + memory.owned_pipes + memory.users + memory.waiting + memory.arrivals)
                 as u64;

@@ -238,6 +238,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::metrics::METRICS;
 
     fn names(figures: Figures) -> Vec<String> {
         let board: Board = (0..4).map(|_| Mutex::new(Counters::default())).collect();
@@ -270,6 +271,14 @@ mod tests {
         let session = names(Figures::Status(StatusFlag::Session));
         assert_eq!(session, ["flag", "id", "user_online", "server_online", "messages"]);
         assert_eq!(names(Figures::Processlist), ["cometql", "ws", "ws"]);
+    }
+
+    #[test]
+    fn every_number_that_is_counted_is_shown() {
+        let global = names(Figures::Status(StatusFlag::Global));
+        for metric in METRICS {
+            assert!(global.contains(&format!("encke_{}", metric.name)), "{}", metric.name);
+        }
     }
 
     #[test]

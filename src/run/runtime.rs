@@ -152,20 +152,53 @@ impl Runtime for Io<'_, Host> {
     }
 
     fn add_to(&self, counters: &mut Counters) {
-        let (runtime, memory) = (self.counters(), self.memory());
-        counters.accepted = runtime.accepted;
-        counters.ended = runtime.ended;
-        counters.accept_stops = runtime.refused_full + runtime.refused_by_system;
-        counters.reads = runtime.reads;
-        counters.received_bytes = runtime.bytes_in;
-        counters.sent_bytes = runtime.bytes_out;
-        counters.sends = runtime.sends;
-        counters.fan_out_sends = runtime.fan_out_sends;
-        counters.short_sends = runtime.short_sends;
-        counters.ring_messages = runtime.messages_out;
-        counters.ring_stalls = runtime.congested_turns;
-        counters.wakes = runtime.wakes_out;
-        counters.turns = runtime.turns;
+        // All of them by name: one more that shards count does not compile until it is shown.
+        let shards::Counters {
+            accepted,
+            refused_full,
+            refused_by_system,
+            ended,
+            reads,
+            bytes_in,
+            bytes_out,
+            sends,
+            short_sends,
+            fan_out_sends,
+            fan_out_batches,
+            messages_out,
+            messages_in,
+            messages_undeliverable,
+            wakes_out,
+            woken,
+            timeouts,
+            stale_events,
+            turns,
+            sleeps,
+            congested_turns,
+            longest_turn_us,
+        } = *self.counters();
+        counters.accepted = accepted;
+        counters.ended = ended;
+        counters.accept_stops = refused_full + refused_by_system;
+        counters.reads = reads;
+        counters.received_bytes = bytes_in;
+        counters.sent_bytes = bytes_out;
+        counters.sends = sends;
+        counters.fan_out_sends = fan_out_sends;
+        counters.fan_out_batches = fan_out_batches;
+        counters.short_sends = short_sends;
+        counters.stale_events = stale_events;
+        counters.timeouts = timeouts;
+        counters.ring_messages = messages_out;
+        counters.ring_messages_taken = messages_in;
+        counters.messages_undeliverable = messages_undeliverable;
+        counters.ring_stalls = congested_turns;
+        counters.wakes = wakes_out;
+        counters.woken = woken;
+        counters.turns = turns;
+        counters.sleeps = sleeps;
+        counters.longest_turn_us = longest_turn_us;
+        let memory = self.memory();
         counters.memory_connections = (memory.entries + memory.unread + memory.timers) as u64;
         counters.memory_queues = (memory.write_queues + memory.write_queues_shared) as u64;
         counters.waiting_bytes = memory.waiting as u64;

@@ -44,10 +44,10 @@ const MODULES: &[Module] = &[
     // The engines, on the storage thread only.
     edge("storage/sqlite", &["model", "storage"]),
     edge("storage/mysql", &["model", "storage"]),
-    pure("back_off", &["model"]),
+    pure("back_off", &["model", "aged"]),
     pure("token", &["model"]),
     pure("ring", &["model", "storage"]),
-    pure("hub", &["model", "storage", "back_off", "ring", "token"]),
+    pure("hub", &["model", "aged", "metrics", "storage", "back_off", "ring", "token"]),
     pure("cometql/wire", &["model"]),
     pure("cometql/sql", &["model"]),
     pure("cometql/errors", &["model", "storage", "cometql/sql"]),
