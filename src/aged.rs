@@ -12,20 +12,22 @@ use ahash::RandomState;
 use crate::model::Time;
 
 /// Where an entry stands: at its moment, and behind the entries of the same moment that came before it.
-type Place = (Time, u64);
+type Place<M> = (M, u64);
 
 /// Entries by key, and in the order of their moments. Entries of the same moment keep the order in which they came, so
 /// a caller that has no clock gives all of them the same moment and gets the order of arrival.
 ///
+/// Moments are [`Time`]s, unless an order of another kind is wanted, like that of the seconds at which tokens expire.
+///
 /// Costs a hash lookup and a step in a tree for each change. Holds no memory while it is empty.
 #[derive(Debug)]
-pub struct Aged<K, V> {
-    entries: HashMap<K, (Place, V), RandomState>,
-    order: BTreeMap<Place, K>,
+pub struct Aged<K, V, M = Time> {
+    entries: HashMap<K, (Place<M>, V), RandomState>,
+    order: BTreeMap<Place<M>, K>,
     next: u64,
 }
 
-impl<K: Clone + Eq + Hash, V> Aged<K, V> {
+impl<K: Clone + Eq + Hash, V, M: Copy + Ord> Aged<K, V, M> {
     pub fn new(hasher: RandomState) -> Self {
         Self { entries: HashMap::with_hasher(hasher), order: BTreeMap::new(), next: 0 }
     }
@@ -40,7 +42,7 @@ impl<K: Clone + Eq + Hash, V> Aged<K, V> {
 
     /// Bytes of the two sides; what keys and values hold on the heap is the caller's to count.
     pub fn bytes(&self) -> usize {
-        self.entries.capacity() * (size_of::<(K, (Place, V))>() + 1) + self.order.len() * size_of::<(Place, K)>()
+        self.entries.capacity() * (size_of::<(K, (Place<M>, V))>() + 1) + self.order.len() * size_of::<(Place<M>, K)>()
     }
 
     pub fn contains(&self, key: &K) -> bool {
@@ -56,12 +58,12 @@ impl<K: Clone + Eq + Hash, V> Aged<K, V> {
     }
 
     /// The moment of an entry.
-    pub fn moment(&self, key: &K) -> Option<Time> {
+    pub fn moment(&self, key: &K) -> Option<M> {
         self.entries.get(key).map(|((moment, _), _)| *moment)
     }
 
     /// Puts an entry at a moment, behind all others of it. Returns the value that the key had before.
-    pub fn insert(&mut self, key: K, moment: Time, value: V) -> Option<V> {
+    pub fn insert(&mut self, key: K, moment: M, value: V) -> Option<V> {
         let place = self.place(moment);
         self.order.insert(place, key.clone());
         let (before, value) = self.entries.insert(key, (place, value))?;
@@ -70,7 +72,7 @@ impl<K: Clone + Eq + Hash, V> Aged<K, V> {
     }
 
     /// Moves an entry to another moment, behind all others of it. Returns whether there is such an entry.
-    pub fn touch(&mut self, key: &K, moment: Time) -> bool {
+    pub fn touch(&mut self, key: &K, moment: M) -> bool {
         let place = self.place(moment);
         let Some((key, (before, _))) = self.entries.get_key_value(key).map(|(key, entry)| (key.clone(), entry)) else {
             return false;
@@ -96,7 +98,7 @@ impl<K: Clone + Eq + Hash, V> Aged<K, V> {
     }
 
     /// The moment of the first entry.
-    pub fn next_moment(&self) -> Option<Time> {
+    pub fn next_moment(&self) -> Option<M> {
         self.order.first_key_value().map(|((moment, _), _)| *moment)
     }
 
@@ -109,7 +111,7 @@ impl<K: Clone + Eq + Hash, V> Aged<K, V> {
     }
 
     /// Takes the first entry out if its moment has come.
-    pub fn pop_due(&mut self, now: Time) -> Option<(K, V)> {
+    pub fn pop_due(&mut self, now: M) -> Option<(K, V)> {
         self.next_moment().filter(|moment| *moment <= now)?;
         self.pop_first()
     }
@@ -119,7 +121,7 @@ impl<K: Clone + Eq + Hash, V> Aged<K, V> {
         self.entries.iter().map(|(key, (_, value))| (key, value))
     }
 
-    fn place(&mut self, moment: Time) -> Place {
+    fn place(&mut self, moment: M) -> Place<M> {
         self.next += 1;
         (moment, self.next)
     }

@@ -9,12 +9,12 @@
 //!     +------------------+--- right, or quiet for FORGOTTEN_AFTER, or the oldest of too many -+
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::IpAddr;
 
 use ahash::RandomState;
 
+use crate::aged::Aged;
 use crate::model::{DevId, Time, UserId, counted_address};
 
 /// The first wait in microseconds; each wrong password after it doubles it.
@@ -48,41 +48,32 @@ impl Key for AddressAndUser {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Count {
-    wrong: u32,
-    last: Time,
-    /// Place in the order of last wrong passwords.
-    order: u64,
-}
-
 /// See the module. While nobody sends a wrong password it holds no memory.
 #[derive(Debug)]
 pub struct BackOff<K = IpAddr> {
     /// Wrong passwords before the first wait; 0 never lets anybody wait.
     attempts_max: u32,
     keys_max: usize,
-    counts: HashMap<K, Count, RandomState>,
-    /// The same keys, the oldest last wrong password first.
-    order: BTreeMap<u64, K>,
-    next_order: u64,
+    /// How many wrong ones each sent, by the time of the last one.
+    wrong: Aged<K, u32>,
 }
 
 impl<K: Key> BackOff<K> {
     pub fn new(attempts_max: u32, keys_max: usize, hasher: RandomState) -> Self {
-        Self { attempts_max, keys_max, counts: HashMap::with_hasher(hasher), order: BTreeMap::new(), next_order: 0 }
+        Self { attempts_max, keys_max, wrong: Aged::new(hasher) }
     }
 
     /// Microseconds that a login from this address has to wait; `None` if it may be looked at.
     pub fn wait(&self, key: K, now: Time) -> Option<u64> {
-        let count = self.counts.get(&key.counted())?;
-        let end = count.last + self.delay(count.wrong);
+        let key = key.counted();
+        let (wrong, last) = (self.wrong.get(&key)?, self.wrong.moment(&key)?);
+        let end = last + self.delay(*wrong);
         Some(end - now).filter(|left| *left > 0)
     }
 
     /// The wrong ones that are counted now.
     pub fn wrong(&self, key: K) -> u32 {
-        self.counts.get(&key.counted()).map_or(0, |count| count.wrong)
+        self.wrong.get(&key.counted()).copied().unwrap_or(0)
     }
 
     /// A wrong one was sent at a time at which there was no wait. Returns the wait that this begins, in microseconds.
@@ -99,42 +90,37 @@ impl<K: Key> BackOff<K> {
         }
         self.forget_old(now);
         let key = key.counted();
-        let wrong = self.remove(key).map_or(0, |count| count.wrong).saturating_add(wrong);
-        while self.counts.len() >= self.keys_max.max(1) {
-            self.forget_oldest();
+        // Somebody may guess for as long as it takes to count to the end; the longest wait is reached long before.
+        let wrong = self.wrong.remove(&key).unwrap_or(0).saturating_add(wrong);
+        while self.wrong.len() >= self.keys_max.max(1) {
+            self.wrong.pop_first();
         }
-        let order = self.next_order;
-        self.next_order += 1;
-        self.counts.insert(key, Count { wrong, last: now, order });
-        self.order.insert(order, key);
+        self.wrong.insert(key, now, wrong);
         Some(self.delay(wrong)).filter(|delay| *delay > 0)
     }
 
     /// Whether the next one who is not counted yet takes the place of nobody who may be waiting.
     pub fn has_room(&self, now: Time) -> bool {
-        let oldest = self.order.first_key_value().and_then(|(_, key)| self.counts.get(key));
-        self.counts.len() < self.keys_max || oldest.is_none_or(|count| now - count.last >= WAIT_MAX)
+        let oldest = self.wrong.next_moment();
+        self.wrong.len() < self.keys_max || oldest.is_none_or(|last| now - last >= WAIT_MAX)
     }
 
     /// The right one was sent: the count begins anew.
     pub fn succeeded(&mut self, key: K) {
-        self.remove(key.counted());
-        if self.counts.is_empty() {
-            self.counts.shrink_to_fit();
-        }
+        self.wrong.remove(&key.counted());
     }
 
     /// Keys that are counted.
     pub fn len(&self) -> usize {
-        self.counts.len()
+        self.wrong.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.counts.is_empty()
+        self.wrong.is_empty()
     }
 
     pub fn bytes(&self) -> usize {
-        self.counts.capacity() * size_of::<(K, Count)>() + self.order.len() * size_of::<(u64, K)>()
+        self.wrong.bytes()
     }
 
     /// How long one has to wait after the last of so many wrong ones.
@@ -146,25 +132,9 @@ impl<K: Key> BackOff<K> {
     }
 
     fn forget_old(&mut self, now: Time) {
-        while let Some((_, oldest)) = self.order.first_key_value() {
-            let quiet = self.counts.get(oldest).map_or(0, |count| now - count.last);
-            if quiet < FORGOTTEN_AFTER {
-                return;
-            }
-            self.forget_oldest();
+        while self.wrong.next_moment().is_some_and(|last| now - last >= FORGOTTEN_AFTER) {
+            self.wrong.pop_first();
         }
-    }
-
-    fn forget_oldest(&mut self) {
-        if let Some((_, oldest)) = self.order.pop_first() {
-            self.counts.remove(&oldest);
-        }
-    }
-
-    fn remove(&mut self, key: K) -> Option<Count> {
-        let count = self.counts.remove(&key)?;
-        self.order.remove(&count.order);
-        Some(count)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Who a connection is: hashes and tokens, and what ends them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use ahash::RandomState;
 
+use crate::aged::Aged;
 use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UnixTime, UserId};
 use crate::storage::Read;
 
@@ -37,23 +38,20 @@ pub(in crate::hub) enum Guess {
 /// Connections that a token let in.
 #[derive(Debug)]
 pub(in crate::hub) struct Tokens {
-    by_conn: HashMap<ConnId, (u64, i64), RandomState>,
-    /// By the token's hash.
+    /// By the last second in which each is valid; and the token's hash.
+    conns: Aged<ConnId, u64, UnixTime>,
     by_token: BTreeSet<(u64, ConnId)>,
-    by_expiry: BTreeSet<(i64, ConnId)>,
     /// When the first of them expires, or earlier.
     due: Option<Time>,
 }
 
 impl Tokens {
     pub(in crate::hub) fn new(hasher: RandomState) -> Self {
-        Self { by_conn: HashMap::with_hasher(hasher), by_token: BTreeSet::new(), by_expiry: BTreeSet::new(), due: None }
+        Self { conns: Aged::new(hasher), by_token: BTreeSet::new(), due: None }
     }
 
     pub(in crate::hub) fn bytes(&self) -> usize {
-        self.by_conn.capacity() * size_of::<(ConnId, (u64, i64))>()
-            + self.by_token.len() * 2 * size_of::<(u64, ConnId)>()
-            + self.by_expiry.len() * 2 * size_of::<(i64, ConnId)>()
+        self.conns.bytes() + self.by_token.len() * 2 * size_of::<(u64, ConnId)>()
     }
 
     pub(in crate::hub) fn due(&self) -> Option<Time> {
@@ -61,22 +59,23 @@ impl Tokens {
     }
 
     fn insert(&mut self, conn: ConnId, token: u64, expires: UnixTime, now: Now) {
-        self.by_conn.insert(conn, (token, expires.0));
+        if let Some(before) = self.conns.insert(conn, expires, token) {
+            self.by_token.remove(&(before, conn));
+        }
         self.by_token.insert((token, conn));
-        self.by_expiry.insert((expires.0, conn));
         self.set_due(now);
     }
 
     /// A token is good through the second that it names.
     fn set_due(&mut self, now: Now) {
-        let seconds = self.by_expiry.first().map(|(expires, _)| expires.saturating_sub(now.unix.0).saturating_add(1));
+        // A token may name any second; whoever signs one that lies beyond all clocks has it last as long as they do.
+        let seconds = self.conns.next_moment().map(|expires| expires.0.saturating_sub(now.unix.0).saturating_add(1));
         self.due = seconds.map(|seconds| now.time + u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000));
     }
 
     pub(in crate::hub) fn remove(&mut self, conn: ConnId) {
-        if let Some((token, expires)) = self.by_conn.remove(&conn) {
+        if let Some(token) = self.conns.remove(&conn) {
             self.by_token.remove(&(token, conn));
-            self.by_expiry.remove(&(expires, conn));
         }
     }
 
@@ -86,11 +85,8 @@ impl Tokens {
     }
 
     fn pop_expired(&mut self, now: UnixTime) -> Option<ConnId> {
-        let (expires, conn) = *self.by_expiry.first()?;
-        if expires >= now.0 {
-            return None;
-        }
-        self.remove(conn);
+        let (conn, token) = self.conns.pop_due(UnixTime(now.0.saturating_sub(1)))?;
+        self.by_token.remove(&(token, conn));
         Some(conn)
     }
 }

@@ -16,11 +16,11 @@
 //!
 //! A token that was signed with the right key is no guess, even if it is over; nor is a page without a key.
 
-use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use ahash::RandomState;
 
+use crate::aged::Aged;
 use crate::back_off::{ADDRESSES_MAX, AddressAndUser, BackOff, FORGOTTEN_AFTER};
 use crate::model::{CloseReason, Now, ShardId, Time};
 
@@ -43,8 +43,7 @@ pub(in crate::hub) struct Guesses {
     addresses: BackOff<IpAddr>,
     pub(in crate::hub) users: BackOff<AddressAndUser>,
     /// Addresses of which this shard is wary, whoever owns them: until when.
-    pub(in crate::hub) wary: HashMap<IpAddr, Time, RandomState>,
-    pub(in crate::hub) wary_until: BTreeSet<(Time, IpAddr)>,
+    pub(in crate::hub) wary: Aged<IpAddr, ()>,
     warned: Option<Time>,
 }
 
@@ -54,46 +53,27 @@ impl Guesses {
             attempts_max,
             addresses: BackOff::new(attempts_max, ADDRESSES_MAX, hasher.clone()),
             users: BackOff::new(attempts_max, USERS_MAX, hasher.clone()),
-            wary: HashMap::with_hasher(hasher.clone()),
-            wary_until: BTreeSet::new(),
+            wary: Aged::new(hasher.clone()),
             warned: None,
         }
     }
 
     pub(in crate::hub) fn bytes(&self) -> usize {
-        self.addresses.bytes()
-            + self.users.bytes()
-            + self.wary.capacity() * size_of::<(IpAddr, Time)>()
-            + self.wary_until.len() * 2 * size_of::<(Time, IpAddr)>()
+        self.addresses.bytes() + self.users.bytes() + self.wary.bytes()
     }
 
     /// Logins from this address ask its owner from now on. Of too many such addresses the one is forgotten that would be
     /// first; its owner calls again with the next wrong key.
     pub(in crate::hub) fn watch(&mut self, address: IpAddr, now: Time) {
-        self.forget(now);
-        let until = now + FORGOTTEN_AFTER;
-        if let Some(before) = self.wary.insert(address, until) {
-            self.wary_until.remove(&(before, address));
-        }
-        self.wary_until.insert((until, address));
-        while self.wary.len() > ADDRESSES_MAX
-            && let Some((_, first)) = self.wary_until.pop_first()
-        {
-            self.wary.remove(&first);
+        while self.wary.pop_due(now).is_some() {}
+        self.wary.insert(address, now + FORGOTTEN_AFTER, ());
+        while self.wary.len() > ADDRESSES_MAX {
+            self.wary.pop_first();
         }
     }
 
     pub(in crate::hub) fn is_wary(&self, address: IpAddr, now: Time) -> bool {
-        self.wary.get(&address).is_some_and(|until| *until > now)
-    }
-
-    fn forget(&mut self, now: Time) {
-        while let Some((until, address)) = self.wary_until.first().copied()
-            && until <= now
-        {
-            self.wary_until.remove(&(until, address));
-            self.wary.remove(&address);
-        }
+        self.wary.moment(&address).is_some_and(|until| until > now)
     }
 
     /// Whether this user's key may be tried. If so it counts as wrong until it is known to be right: several at a time must

@@ -4,13 +4,14 @@
 //! A pace is a bucket of tokens that is as large as a second fills it. It is kept as the one time at which the bucket will
 //! be full again, so whoever keeps still is forgotten at no cost.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
+use crate::aged::Aged;
 use crate::model::{
     Answer, ApiError, ConnId, DevId, Network, Now, Publication, ShardId, Time, UserId, counted_address,
 };
@@ -108,18 +109,17 @@ const ACTIVE_MAX: usize = 65_536;
 #[derive(Debug)]
 struct Pace<K> {
     per_s: u32,
-    /// When each bucket will be full again.
-    full_at: HashMap<K, Time, RandomState>,
-    order: BTreeSet<(Time, K)>,
+    /// By the time at which each bucket will be full again.
+    buckets: Aged<K, ()>,
 }
 
-impl<K: Copy + Eq + Hash + Ord> Pace<K> {
+impl<K: Copy + Eq + Hash> Pace<K> {
     fn new(per_s: u32, hasher: RandomState) -> Self {
-        Self { per_s, full_at: HashMap::with_hasher(hasher), order: BTreeSet::new() }
+        Self { per_s, buckets: Aged::new(hasher) }
     }
 
     fn bytes(&self) -> usize {
-        self.full_at.capacity() * size_of::<(K, Time)>() + self.order.len() * size_of::<(Time, K)>()
+        self.buckets.bytes()
     }
 
     /// Takes one token, or says after how many microseconds there will be one.
@@ -129,29 +129,20 @@ impl<K: Copy + Eq + Hash + Ord> Pace<K> {
         }
         self.forget(now);
         let each = SECOND / u64::from(self.per_s);
-        let before = self.full_at.get(&key).copied();
-        let full_at = before.map_or(now, |full_at| full_at.max(now)) + each;
+        let full_at = self.buckets.moment(&key).map_or(now, |full_at| full_at.max(now)) + each;
         // Rounding must not take one of the tokens of a second away.
         let size = each * u64::from(self.per_s);
         if full_at - now > size {
             return Err(full_at - now - size);
         }
-        if let Some(before) = before {
-            self.order.remove(&(before, key));
-        }
-        self.full_at.insert(key, full_at);
-        self.order.insert((full_at, key));
+        self.buckets.insert(key, full_at, ());
         Ok(())
     }
 
     fn forget(&mut self, now: Time) {
-        while let Some((full_at, key)) = self.order.first().copied()
-            && (full_at <= now || self.order.len() > ACTIVE_MAX)
-        {
-            self.order.remove(&(full_at, key));
-            self.full_at.remove(&key);
+        while self.buckets.next_moment().is_some_and(|full_at| full_at <= now || self.buckets.len() > ACTIVE_MAX) {
+            self.buckets.pop_first();
         }
-        shrink(&mut self.full_at);
     }
 }
 
@@ -282,10 +273,10 @@ mod tests {
         assert_eq!((taken(&mut none, 1, 0), none.bytes()), (100, 0));
         let mut one = pace(1);
         (0..ACTIVE_MAX as u32 + 500).for_each(|key| assert_eq!(one.take(key, Time(u64::from(key))), Ok(())));
-        assert!(one.full_at.len() <= ACTIVE_MAX + 1 && one.full_at.len() == one.order.len());
+        assert!(one.buckets.len() <= ACTIVE_MAX + 1);
         assert_eq!(one.take(0, Time(9_000_000)), Ok(()));
-        assert_eq!(one.full_at.len(), 1);
-        assert!(one.full_at.capacity() < 4_096, "{}", one.full_at.capacity());
+        assert_eq!(one.buckets.len(), 1);
+        assert!(one.bytes() < 4_096, "{}", one.bytes());
     }
 
     #[test]

@@ -16,15 +16,15 @@
 
 #![expect(clippy::vec_box, reason = "publications come boxed and go on boxed")]
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
+use crate::aged::Aged;
 use crate::model::{ConnId, Now, PipeClass, PipeKey, Publication, PublicationKind, ShardId, Time};
 
 use super::super::Hub;
-use super::pipes::shrink;
 use crate::ring::RingMessage;
 
 /// Microseconds of a window.
@@ -68,9 +68,8 @@ struct Window {
 
 #[derive(Debug)]
 pub(in crate::hub) struct Pace {
-    windows: HashMap<Arc<PipeKey>, Window, RandomState>,
-    /// When each window ends. All are equally long, so the first to open is the first to end.
-    ends: VecDeque<(Time, Arc<PipeKey>)>,
+    /// By their ends. All are equally long, so the first to open is the first to end.
+    windows: Aged<Arc<PipeKey>, Window>,
     waiting: usize,
     windows_max: usize,
     waiting_max: usize,
@@ -78,27 +77,19 @@ pub(in crate::hub) struct Pace {
 
 impl Pace {
     pub(in crate::hub) fn new(hasher: RandomState) -> Self {
-        Self {
-            windows: HashMap::with_hasher(hasher),
-            ends: VecDeque::new(),
-            waiting: 0,
-            windows_max: WINDOWS_MAX,
-            waiting_max: WAITING_MAX,
-        }
+        Self { windows: Aged::new(hasher), waiting: 0, windows_max: WINDOWS_MAX, waiting_max: WAITING_MAX }
     }
 
     pub(in crate::hub) fn bytes(&self) -> usize {
-        self.windows.capacity() * (size_of::<(Arc<PipeKey>, Window)>() + 1)
-            + self.ends.capacity() * size_of::<(Time, Arc<PipeKey>)>()
-            + self.waiting * (2 * size_of::<Change>() + size_of::<Publication>())
+        self.windows.bytes() + self.waiting * (2 * size_of::<Change>() + size_of::<Publication>())
     }
 
     pub(in crate::hub) fn next_deadline(&self) -> Option<Time> {
-        self.ends.front().map(|(end, _)| *end)
+        self.windows.next_moment()
     }
 
     /// Somebody came to the pipe.
-    pub(in crate::hub) fn came(&mut self, pipe: &PipeKey) {
+    pub(in crate::hub) fn came(&mut self, pipe: &Arc<PipeKey>) {
         if let Some(window) = self.windows.get_mut(pipe) {
             window.comers += 1;
         }
@@ -115,8 +106,7 @@ impl Pace {
         let pipe = publication.pipe.clone();
         let Some(window) = self.windows.get_mut(&pipe) else {
             let mut told = self.make_room();
-            self.windows.insert(pipe.clone(), Window::default());
-            self.ends.push_back((now + WINDOW_US, pipe));
+            self.windows.insert(pipe, now + WINDOW_US, Window::default());
             told.push(publication);
             return told;
         };
@@ -130,8 +120,7 @@ impl Pace {
     fn make_room(&mut self) -> Vec<Box<Publication>> {
         let mut told = Vec::new();
         while self.windows.len() >= self.windows_max || self.waiting > self.waiting_max {
-            let Some((_, pipe)) = self.ends.pop_front() else { break };
-            let Some(window) = self.windows.remove(&pipe) else { continue };
+            let Some((_, window)) = self.windows.pop_first() else { break };
             self.waiting -= window.waiting.len();
             told.extend(window.waiting.into_values().flat_map(Change::publications));
         }
@@ -140,14 +129,11 @@ impl Pace {
 
     /// What waited in one window that is over by now; `None`: none is. The window opens anew if there was anything.
     fn pop_ended(&mut self, now: Time) -> Option<Vec<Box<Publication>>> {
-        let (_, pipe) = self.ends.pop_front_if(|(end, _)| *end <= now)?;
+        self.windows.next_moment().filter(|end| *end <= now)?;
+        let pipe = self.windows.first()?.clone();
         let window = self.windows.get_mut(&pipe)?;
         if window.waiting.is_empty() {
             self.windows.remove(&pipe);
-            shrink(&mut self.windows);
-            if self.ends.is_empty() {
-                self.ends.shrink_to_fit();
-            }
             return Some(Vec::new());
         }
         let mut told = Vec::new();
@@ -157,7 +143,7 @@ impl Pace {
             self.waiting -= 1;
             told.extend(change.publications());
         }
-        self.ends.push_back((now + WINDOW_US, pipe));
+        self.windows.touch(&pipe, now + WINDOW_US);
         Some(told)
     }
 }
@@ -220,7 +206,7 @@ impl Hub {
         let comes = changer.is_some() && publication.event.as_str() == TRACK_CAME;
         // Nobody hears it but whoever comes, who is not told of itself.
         if self.owned.subscribers(&publication.pipe) <= u32::from(comes)
-            && !self.pace.windows.contains_key(&publication.pipe)
+            && !self.pace.windows.contains(&publication.pipe)
         {
             return self.publish_owned(publication, None, now);
         }
@@ -243,7 +229,7 @@ impl Hub {
     }
 
     /// A shard has subscribers of this pipe. Those of a `track_` pipe are counted when they say themselves that they came.
-    pub(in crate::hub) fn note_comer(&mut self, pipe: &PipeKey) {
+    pub(in crate::hub) fn note_comer(&mut self, pipe: &Arc<PipeKey>) {
         if !self.pace.windows.is_empty() && pipe.name.class() == PipeClass::UserStatus {
             self.pace.came(pipe);
         }
