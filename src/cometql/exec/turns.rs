@@ -23,11 +23,12 @@ pub(super) const PUBLICATION_WORK: u32 = SESSION_WORK_MAX / 1024;
 /// Steps of queries about the server of all sessions together; beyond, none is begun in this turn.
 const QUERIES_WORK_MAX: u32 = 2 * CATALOG_STEPS_MAX;
 
-/// Rows of one session that are looked at and written in a turn, in the same steps: about two milliseconds.
-pub(super) const ROWS_WORK: u32 = CATALOG_STEPS_MAX / 20;
+/// Rows of one session that are looked at and written in a turn, in the same steps: about half a millisecond.
+pub(super) const ROWS_WORK: u32 = CATALOG_STEPS_MAX / 80;
 
-/// The same of all sessions together, queries about the server included; beyond, no further session looks at rows.
-const ALL_ROWS_WORK_MAX: u32 = CATALOG_STEPS_MAX / 4;
+/// The same of all sessions together, queries about the server included; beyond, no further session looks at rows:
+/// two milliseconds, for that long a publication that comes meanwhile waits.
+const ALL_ROWS_WORK_MAX: u32 = CATALOG_STEPS_MAX / 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Turn {
