@@ -34,6 +34,8 @@ pub(crate) struct Core<H: Host> {
     pub(crate) endings: VecDeque<(Token, End)>,
     /// Connections with unread input, each once.
     pub(crate) readers: VecDeque<Token>,
+    /// The host has had enough of them in this turn.
+    pub(crate) reads_no_more: bool,
     /// Connections whose queue can be flushed further, each once.
     pub(crate) flushers: VecDeque<Token>,
     /// Connections whose queue is empty, as the host wanted to know; it does not know yet.
@@ -71,6 +73,7 @@ impl<H: Host> Core<H> {
             random: Random::new(u64::from(number)),
             endings: VecDeque::new(),
             readers: VecDeque::new(),
+            reads_no_more: false,
             flushers: VecDeque::new(),
             sent: VecDeque::new(),
             fan_outs: FanOuts::default(),

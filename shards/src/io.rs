@@ -157,6 +157,12 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.endpoint.hold(held);
     }
 
+    /// What the connections have sent is enough for this turn: those that were not read yet come first in the next one, which
+    /// comes at once. What they send can make a turn long, and whoever waits for a message would wait for all of it.
+    pub fn read_no_more(&mut self) {
+        self.core.reads_no_more = true;
+    }
+
     /// Whether messages wait for room in rings: a host that takes work from outside by itself should wait too. When they
     /// have found it, `turn_ended` is called once more.
     pub fn congested(&self) -> bool {

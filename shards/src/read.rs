@@ -20,11 +20,15 @@ const DRAINED_MAX: usize = 1024 * 1024;
 impl<H: Host> Shard<H> {
     /// Reads the listed connections, each at most once. None while the rings are congested: what a connection sends
     /// may cause messages, so reading is what must stop when there is no room for them. And none that is open when the
-    /// server stops: only those that linger have to be listened to until they end.
+    /// server stops: only those that linger have to be listened to until they end. Nor any after the one with which the host had
+    /// enough: those behind it come first in the next turn.
     pub(crate) fn read_listed(&mut self) {
         for _ in 0..self.core.readers.len() {
             if !self.has_room() {
                 self.core.counters.congested_turns += 1;
+                return;
+            }
+            if self.core.reads_no_more {
                 return;
             }
             let Some(conn) = self.core.readers.pop_front() else { return };

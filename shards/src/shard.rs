@@ -72,6 +72,7 @@ impl<H: Host> Steps for Shard<H> {
     fn begin(&mut self) {
         self.core.counters.turns += 1;
         self.again = false;
+        self.core.reads_no_more = false;
         self.take_events();
         self.core.advance_wheel();
         self.call_woken();

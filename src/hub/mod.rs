@@ -49,7 +49,7 @@ pub use input::{Credentials, Input};
 use local::conns::Conns;
 use local::details::AllDetails;
 pub use local::details::Details;
-use local::fan_out::Arrivals;
+use local::fan_out::{Arrivals, NEWCOMERS_BYTES_PER_ROUND};
 use local::interests::Interests;
 use local::login::{Login, Tokens};
 use local::pipes::Pipes;
@@ -262,9 +262,14 @@ impl Hub {
     }
 
     /// Forms the fan-outs of everything that arrived since the last call. The edge calls it when the fan-outs of the
-    /// last call are out: that is how the publications of a busy moment get joined into one write per connection.
-    pub fn end_turn(&mut self) {
-        while let Some(newcomer) = self.arrivals.pop_newcomer() {
+    /// last call are out: that is how the publications of a busy moment get joined into one write per connection. Returns
+    /// about how many bytes newcomers were given; when they are many, the rest waits for the next call.
+    pub fn end_turn(&mut self) -> usize {
+        let mut given = 0;
+        while given < NEWCOMERS_BYTES_PER_ROUND
+            && let Some(newcomer) = self.arrivals.pop_newcomer()
+        {
+            given += newcomer.bytes();
             self.admit(newcomer);
         }
         let delivered = self.arrivals.form(&self.pipes, &self.conns, self.config.shard, &mut self.outputs);
@@ -281,6 +286,7 @@ impl Hub {
                 self.outputs.push_back(Output::RingAfterFanOut { to, message });
             }
         }
+        given
     }
 
     /// The positions of what the fan-outs formed since the last call hold, so that the edge can say how long it took.

@@ -64,7 +64,7 @@ use super::storage::StorageClient;
 use admission::Admission;
 use batches::Batches;
 pub(super) use batches::{BODIES_BYTES_MAX, BatchConfig};
-use budget::{NAMES_PER_FRAME, RECOVERY_IN_NAMES, TurnBudget};
+use budget::{NAMES_PER_FRAME, NEWCOMERS_BYTES_PER_TURN, RECOVERY_IN_NAMES, TurnBudget};
 use chunked::ChunkedBodies;
 use fan_out::fan_out;
 use letters::fill_in_queues;
@@ -291,6 +291,10 @@ impl Browsers {
                 Phase::Events => Progress::Used(rest.len()),
                 Phase::Admission | Phase::File | Phase::Sending | Phase::Polling => break,
             };
+            let is_over = self.turn_budget.is_used_up_by_all(now);
+            if is_over {
+                io.read_no_more();
+            }
             match step {
                 Progress::Used(count) => used += count,
                 Progress::Wait => break,
@@ -306,7 +310,7 @@ impl Browsers {
                 break;
             }
             // The rest comes in the next turn, after everybody else, and not before the rings have room.
-            if self.turn_budget.is_used_up() || io.congested() {
+            if self.turn_budget.is_used_up() || is_over || io.congested() {
                 io.pause(conn);
                 io.resume(conn);
                 break;
@@ -394,8 +398,9 @@ impl Browsers {
         self.go_on_with_admissions(io);
         self.tell_presence(io);
         self.go_on_with_figures(io);
-        while self.hub.has_arrivals() && !io.fan_out_pending() {
-            self.hub.end_turn();
+        let mut given = 0;
+        while given < NEWCOMERS_BYTES_PER_TURN && self.hub.has_arrivals() && !io.fan_out_pending() {
+            given += self.hub.end_turn();
             self.on_its_way.extend(self.hub.formed());
             self.carry_out(io);
             // A turn without receivers has nothing to wait for.

@@ -49,6 +49,7 @@ pub(super) trait Runtime {
     fn queued_bytes(&self, conn: Token) -> usize;
     fn tell_when_drained(&mut self, conn: Token);
     fn congested(&self) -> bool;
+    fn read_no_more(&mut self);
 
     /// Adds what the runtime of this shard has counted.
     fn add_to(&self, counters: &mut Counters);
@@ -149,6 +150,10 @@ impl Runtime for Io<'_, Host> {
 
     fn congested(&self) -> bool {
         self.congested()
+    }
+
+    fn read_no_more(&mut self) {
+        self.read_no_more();
     }
 
     fn add_to(&self, counters: &mut Counters) {

@@ -72,6 +72,21 @@ fn one_fast_sender_does_not_keep_others_waiting() {
     sender.join().unwrap();
 }
 
+/// All of them are readable in one turn: the one that is held up in a long turn before it.
+#[test]
+fn who_has_enough_reads_the_others_in_later_turns() {
+    let server = Server::start(settings(1));
+    let mut clients: Vec<_> = (0..16).map(|_| server.connect()).collect();
+    for _ in 0..50 {
+        for client in &mut clients {
+            client.send("enough\n");
+        }
+        for client in &mut clients {
+            client.expect("first\n");
+        }
+    }
+}
+
 #[test]
 fn a_paused_connection_keeps_its_bytes_until_it_is_resumed() {
     let server = Server::start(settings(1));

@@ -96,6 +96,7 @@ pub(crate) enum Message {
 /// * `deadline MS`, `idle MS`: `timeout` is written when it passes.
 /// * `spread N`: N messages of level 0 to every shard.
 /// * `ask`: `answer` is written when the question has gone through all levels.
+/// * `enough`: no other connection is read in this turn; `first` is written, or `second` if one said so before in this turn.
 /// * `panic`: breaks the shard.
 pub(crate) struct Lines {
     shard: u16,
@@ -109,6 +110,8 @@ pub(crate) struct Lines {
     numbers_out: Vec<u64>,
     numbers_in: Vec<u64>,
     replies_in: Vec<u64>,
+    /// Whether somebody had enough in this turn.
+    has_enough: bool,
     /// Whether `farewell` closes the connections.
     obedient: bool,
     /// Whether the oldest connection goes when another one waits.
@@ -128,6 +131,7 @@ impl Lines {
             numbers_out: vec![0; 16],
             numbers_in: vec![0; 16],
             replies_in: vec![0; 16],
+            has_enough: false,
             obedient: true,
             gives_way: false,
         }
@@ -198,6 +202,12 @@ impl Lines {
             ("ask", _) => {
                 self.log.asked.fetch_add(1, Ordering::Relaxed);
                 io.send(Level::Request, (self.shard + 1) % io.shards(), Message::Question(conn));
+            }
+            ("enough", _) => {
+                let text: &[u8] = if self.has_enough { b"second\n" } else { b"first\n" };
+                self.has_enough = true;
+                io.read_no_more();
+                io.write(conn, text);
             }
             ("panic", _) => panic!("asked for"),
             _ => io.write(conn, b"what?\n"),
@@ -310,6 +320,7 @@ impl Host for Lines {
     }
 
     fn turn_ended(&mut self, io: &mut Io<'_, Self>) {
+        self.has_enough = false;
         if !io.fan_out_pending() {
             for bytes in self.casts.drain(..) {
                 io.fan_out(self.joined.clone(), bytes);

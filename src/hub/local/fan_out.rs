@@ -20,6 +20,8 @@ use crate::ring::InterestId;
 const PIPES_PER_ROUND: usize = 8;
 /// Senders in one round that are connections of this shard. Each of them needs a buffer of its own.
 const SENDERS_PER_ROUND: usize = 16;
+/// What newcomers are given in one round, the last newcomer excepted.
+pub(in crate::hub) const NEWCOMERS_BYTES_PER_ROUND: usize = 256 * 1024;
 /// Bytes in one round, the last publication excepted; times the two above that is what one turn may build.
 const BYTES_PER_ROUND: usize = 128 * 1024;
 

@@ -254,21 +254,30 @@ impl Browsers {
                 return;
             }
             let Some(text) = self.polls.next_command(conn) else { return };
+            self.turn_budget.charge(io.now().time, token(conn), 1);
             self.command(io, token(conn), Browser { form, classic: true, ..Browser::default() }, &text);
         }
     }
 
-    /// At the end of a turn, before fan-outs are formed: what other shards handed over, and what came due.
+    /// At the end of a turn, before fan-outs are formed: what other shards handed over, and what came due. Each kind has its
+    /// turn even where sockets have used up theirs.
     pub(super) fn go_on_with_polls(&mut self, io: &mut impl Runtime) {
+        let turn = io.now().time;
         while !io.congested()
             && let Some((from, poll)) = self.polls_noted.pop_front()
         {
             self.begin_poll(io, from, *poll);
+            if self.turn_budget.is_used_up_by_all(turn) {
+                break;
+            }
         }
         while !io.congested()
             && let Some(conn) = self.polls_resumed.pop_front()
         {
             self.begin_commands(io, conn);
+            if self.turn_budget.is_used_up_by_all(turn) {
+                break;
+            }
         }
         self.polls.time_passed(io.now().time);
         while !io.congested()

@@ -124,6 +124,7 @@ pub(super) struct Machine {
     accept_blocked: bool,
     events: VecDeque<usize>,
     readers: VecDeque<Token>,
+    reads_no_more: bool,
     /// Whose queues are empty, as the host wanted to know.
     sent: VecDeque<Token>,
     endings: VecDeque<(Token, End)>,
@@ -173,6 +174,7 @@ impl Machine {
             accept_blocked: false,
             events: VecDeque::new(),
             readers: VecDeque::new(),
+            reads_no_more: false,
             sent: VecDeque::new(),
             endings: VecDeque::new(),
             fan_outs: VecDeque::new(),
@@ -656,6 +658,10 @@ impl Runtime for Machine {
         self.endpoint.congested()
     }
 
+    fn read_no_more(&mut self) {
+        self.reads_no_more = true;
+    }
+
     fn add_to(&self, _: &mut Counters) {}
 }
 
@@ -686,6 +692,7 @@ impl Steps for Shard {
     fn begin(&mut self) {
         let machine = &mut self.machine;
         (machine.again, machine.got_messages, machine.polls_at) = (false, false, None);
+        machine.reads_no_more = false;
         machine.held_turns += usize::from(machine.endpoint.congested());
         machine.take_events();
         if std::mem::take(&mut machine.notified) {
@@ -819,6 +826,9 @@ impl Shard {
     fn read_listed(&mut self) {
         for _ in 0..self.machine.readers.len() {
             if self.machine.endpoint.congested() && !self.machine.endpoint.flush() {
+                return;
+            }
+            if self.machine.reads_no_more {
                 return;
             }
             let Some(conn) = self.machine.readers.pop_front() else { return };
