@@ -15,7 +15,7 @@ use crate::model::{DevId, PipeClass, PipeKey, PipeName, Position, UnixTime};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Beginning {
     pub settings: Vec<PipeSetting>,
-    /// Every position that was given before is at most this one.
+    /// Every position that may have been given before is at most this one, whatever the clock says later.
     pub behind: Position,
     /// Seconds that the newest of what is stored is ahead of the clock.
     pub ahead_s: u64,
@@ -80,7 +80,8 @@ pub(super) fn read<C: Connection>(db: &mut C, now: i64) -> Result<Beginning, C::
     begun::raise(db, Begun::Clock, Position::last_of(UnixTime(now)))?;
     Ok(Beginning {
         settings,
-        behind: if behind < now { Position::default() } else { Position::last_of(UnixTime(behind)) },
+        // Also where the clock is right: before an owner gives its first position somebody may set the clock back.
+        behind: Position::last_of(UnixTime(behind)),
         ahead_s: u64::try_from(newest.saturating_sub(now)).unwrap_or_default(),
         trusted,
     })
@@ -89,9 +90,12 @@ pub(super) fn read<C: Connection>(db: &mut C, now: i64) -> Result<Beginning, C::
 /// Behind which second positions go on. `newest`: that of the newest of what is stored; `before`: where positions went on at
 /// the last start that found the clock behind.
 pub(crate) fn go_on(now: i64, newest: i64, before: i64) -> i64 {
-    if newest <= now {
-        newest
-    } else if newest <= before.saturating_add(1) {
+    // The last second in which there may be a position, if the clock has not caught up since that start.
+    let counted = before.saturating_add(1);
+    if newest <= now && counted < now {
+        // The clock is right, as far as anybody can know: all positions were given before now, and not long after the mark.
+        newest.max(before).saturating_add(CLOCK_INTERVAL_S).min(now.saturating_sub(1)).max(newest)
+    } else if newest <= counted {
         // The clock has not caught up since then, and a position without a clock is one more than the last: they have not
         // come further than this.
         newest.max(before).saturating_add(1)
@@ -163,12 +167,14 @@ const TRUSTED_MAX: usize = 100_000;
 mod tests {
     use super::*;
 
+    const NOW: i64 = 1_700_000_000;
+
     #[test]
     fn positions_go_on_behind_the_newest() {
-        const NOW: i64 = 1_700_000_000;
-        assert_eq!(go_on(NOW, 0, 0), 0);
-        assert_eq!(go_on(NOW, NOW - 5, 0), NOW - 5);
-        assert_eq!(go_on(NOW, NOW, NOW + 9), NOW);
+        assert!(go_on(NOW, 0, 0) <= CLOCK_INTERVAL_S, "a new database");
+        assert_eq!(go_on(NOW, NOW - 7200, 0), NOW - 7200 + CLOCK_INTERVAL_S);
+        assert_eq!(go_on(NOW, NOW - 5, 0), NOW - 1, "what was given since then is not after the start");
+        assert_eq!(go_on(NOW, NOW, 0), NOW);
         let ahead = NOW + 7200;
         let behind = go_on(NOW, ahead, 0);
         assert_eq!(behind, ahead + CLOCK_INTERVAL_S);
@@ -177,5 +183,17 @@ mod tests {
         assert!(last <= behind + 200, "{last}");
         // The clock went ahead once more.
         assert_eq!(go_on(NOW, behind + 100, behind), behind + 100 + CLOCK_INTERVAL_S);
+    }
+
+    /// The newest of what is stored may be older than the positions that were told: nothing was published since, or it was
+    /// deleted.
+    #[test]
+    fn positions_go_on_behind_those_that_are_in_no_message() {
+        for (now, newest, before) in [(NOW, NOW, NOW + 9), (NOW, NOW - 600, NOW), (NOW, 0, NOW - 1)] {
+            let behind = go_on(now, newest, before);
+            assert!(behind > before, "{behind} {before}");
+            assert_eq!(go_on(now, behind, behind), behind + 1, "and so on at the next start");
+        }
+        assert_eq!(go_on(NOW, NOW - 10, NOW - 2), NOW - 1, "the clock has caught up");
     }
 }
