@@ -41,7 +41,7 @@ struct Net {
 
 impl Net {
     fn new(shards: u16) -> Self {
-        let placement = Placement::new(shards, [7, 7 << 17, !7, 7 << 41]);
+        let placement = placements::placement(shards);
         let config = |shard| HubConfig {
             shard: ShardId(shard),
             placement: placement.clone(),
@@ -833,6 +833,7 @@ fn a_place_that_was_taken_again_is_another_connection() {
 mod guesses;
 mod limits;
 mod people;
+mod placements;
 mod presence;
 mod recovery;
 mod storm;

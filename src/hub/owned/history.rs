@@ -79,6 +79,7 @@ impl Hub {
             LengthChange::Update(length) => (Some(length), Write::UpdateSetting { pipe: key, length, begun }),
             LengthChange::Remove => (None, Write::DeleteSetting { pipe: key, begun }),
         };
+        self.owned.change_begins(&pipe);
         let ticket = self.draw_ticket();
         self.waiting.insert(ticket.0, Waiting::Length { pipe, length, sender: (from, statement) });
         self.outputs.push_back(Output::Store(Job { ticket, request: Request::Write(vec![write]) }));
@@ -91,6 +92,7 @@ impl Hub {
         (to, statement): (ShardId, StatementId),
         result: Result<Outcome, StorageError>,
     ) {
+        let key = pipe.clone();
         let message = match result {
             Ok(outcome) => {
                 let rows = if let Outcome::Written { rows } = outcome { rows as u32 } else { 0 };
@@ -102,6 +104,7 @@ impl Hub {
             }
             Err(error) => RingMessage::Refused { statement, refusal: Box::new(Refusal::Storage(error)) },
         };
+        self.owned.change_ended(&key);
         self.send(to, message);
     }
 

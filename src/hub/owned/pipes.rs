@@ -31,13 +31,24 @@ struct Setting {
     since: Position,
 }
 
+/// Storage is ahead of what is known of a setting here until it has answered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Changing {
+    /// Changes under way.
+    count: u32,
+    /// The newest publication that storage did not take meanwhile. When the setting is gone, it says so no longer.
+    unkept: Position,
+}
+
 #[derive(Debug)]
 pub(in crate::hub) struct Owned {
     shards: usize,
     pipes: HashMap<Arc<PipeKey>, OwnedPipe, RandomState>,
     settings: HashMap<PipeKey, Setting, RandomState>,
     settings_max: usize,
-    /// How many of them each tenant has.
+    /// Pipes whose settings storage is changing: no more than storage has jobs for this shard.
+    changing: HashMap<PipeKey, Changing, RandomState>,
+    /// How many settings each tenant has.
     tenants_settings: HashMap<DevId, usize, RandomState>,
     tenant_settings_max: usize,
     /// The last one given, in whichever pipe or queue.
@@ -67,6 +78,7 @@ impl Owned {
             pipes: HashMap::with_hasher(config.placement.hasher()),
             settings: HashMap::with_hasher(config.placement.hasher()),
             settings_max: config.settings_max,
+            changing: HashMap::with_hasher(config.placement.hasher()),
             tenants_settings: HashMap::with_hasher(config.placement.hasher()),
             tenant_settings_max: config.tenant_settings_max,
             position: Position::default(),
@@ -104,6 +116,7 @@ impl Owned {
             + self.pipes.len() * self.shards * size_of::<(u32, InterestId)>()
             + self.settings.capacity() * (size_of::<(PipeKey, Setting)>() + 1)
             + self.settings.len() * NAME_BYTES
+            + self.changing.capacity() * (size_of::<(PipeKey, Changing)>() + 1)
             + self.tenants_settings.capacity() * (size_of::<(DevId, usize)>() + 1)
             + self.trusted.as_ref().map_or(0, TrustedPipes::bytes)
     }
@@ -151,6 +164,9 @@ impl Owned {
     pub(in crate::hub) fn not_kept(&mut self, key: &PipeKey, position: Position) {
         let since = self.settings.get_mut(key).map_or(&mut self.unkept, |setting| &mut setting.since);
         *since = position.max(*since);
+        if let Some(changing) = self.changing.get_mut(key) {
+            changing.unkept = position.max(changing.unkept);
+        }
     }
 
     /// Behind this position everything that was delivered of a pipe with history is stored or on its way there.
@@ -158,7 +174,7 @@ impl Owned {
         self.settings.get(key).map_or(self.unkept, |setting| setting.since.max(self.unkept))
     }
 
-    fn keep(&mut self, publication: &Publication) -> Option<Keep> {
+    pub(in crate::hub) fn keep(&mut self, publication: &Publication) -> Option<Keep> {
         if publication.kind != PublicationKind::Message {
             return None;
         }
@@ -177,7 +193,33 @@ impl Owned {
                 }
                 Some(Keep { trim: publication.position.0.is_multiple_of(TRUST_TRIM_EVERY) })
             }
+            // Storage may have removed the setting already and keep the pipe's messages again. What it is not given is missing
+            // then in a history that looks whole. What it is given and does not keep does no harm.
+            Some(_)
+                if publication.pipe.name.class() == PipeClass::Trust
+                    && self.changing.contains_key(&*publication.pipe) =>
+            {
+                Some(Keep { trim: false })
+            }
             _ => None,
+        }
+    }
+
+    /// Storage is given another change of this pipe's setting.
+    pub(in crate::hub) fn change_begins(&mut self, pipe: &PipeKey) {
+        self.changing.entry(pipe.clone()).or_default().count += 1;
+    }
+
+    /// Storage has made such a change, which was noted, or has not.
+    pub(in crate::hub) fn change_ended(&mut self, pipe: &PipeKey) {
+        let Some(changing) = self.changing.get_mut(pipe) else { return };
+        changing.count -= 1;
+        if pipe.name.class() == PipeClass::Trust && !self.settings.contains_key(pipe) {
+            self.unkept = changing.unkept.max(self.unkept);
+        }
+        if changing.count == 0 {
+            self.changing.remove(pipe);
+            shrink(&mut self.changing);
         }
     }
 

@@ -46,7 +46,7 @@ fn login_at(net: &mut Net, shard: u16, index: u32, user: u32, key: &str, address
 }
 
 #[test]
-fn a_guesser_has_few_tries_whatever_the_shard_and_holds_up_one_user_only() {
+pub(super) fn a_guesser_has_few_tries_whatever_the_shard_and_holds_up_one_user_only() {
     let mut net = watched(3, 4);
     let mut looked_at = 0;
     for number in 0..300 {
@@ -65,7 +65,7 @@ fn a_guesser_has_few_tries_whatever_the_shard_and_holds_up_one_user_only() {
 }
 
 #[test]
-fn what_is_no_guess_is_not_counted() {
+pub(super) fn what_is_no_guess_is_not_counted() {
     let claims = serde_json::json!({ "user_id": 7, "exp": 1 });
     let over = people::token(&claims);
     let mut net = watched(2, 2);
@@ -87,7 +87,7 @@ fn what_is_no_guess_is_not_counted() {
 }
 
 #[test]
-fn a_right_key_begins_anew_and_waits_end() {
+pub(super) fn a_right_key_begins_anew_and_waits_end() {
     let mut guesses = Guesses::new(2, &RandomState::with_seeds(1, 2, 3, 4));
     let who = (A.into(), DevId(1), UserId::new(5).unwrap());
     assert!(guesses.may_try(who, Time(0)) && guesses.may_try(who, Time(0)), "two at a time are two");

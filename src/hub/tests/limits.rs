@@ -32,7 +32,7 @@ const B: [u8; 4] = [192, 0, 2, 2];
 const PROXY: [u8; 4] = [10, 0, 0, 9];
 
 #[test]
-fn an_address_has_its_connections_on_whatever_shard() {
+pub(super) fn an_address_has_its_connections_on_whatever_shard() {
     let exempt = [Network::parse("10.0.0.0/8").unwrap()].into();
     let mut net = limited(3, &Limits { connections_per_address_max: 3, exempt, ..Limits::default() });
     for shard in 0..3 {
@@ -56,7 +56,7 @@ fn an_address_has_its_connections_on_whatever_shard() {
 }
 
 #[test]
-fn an_address_begins_so_many_connections_in_a_second() {
+pub(super) fn an_address_begins_so_many_connections_in_a_second() {
     let mut net = limited(2, &Limits { connects_per_address_per_s: 2, ..Limits::default() });
     let seen: Vec<String> = (0..4).map(|number| admit(&mut net, number % 2, 1, A)).collect();
     assert_eq!(seen, ["admitted", "admitted", "not admitted for 1 s", "not admitted for 1 s"]);
@@ -69,7 +69,7 @@ fn an_address_begins_so_many_connections_in_a_second() {
 }
 
 #[test]
-fn a_user_publishes_so_much_in_a_second_and_is_told_of_the_rest() {
+pub(super) fn a_user_publishes_so_much_in_a_second_and_is_told_of_the_rest() {
     let mut net = limited(3, &Limits { publications_per_user_per_s: 3, ..Limits::default() });
     net.hashes.insert(7, "key");
     for shard in 0..3 {
@@ -119,7 +119,7 @@ fn with_grace() -> Net {
 }
 
 #[test]
-fn who_comes_back_in_time_was_never_away() {
+pub(super) fn who_comes_back_in_time_was_never_away() {
     let mut net = with_grace();
     for shard in 0..3 {
         net.login(shard, 2, 7, "key");
@@ -149,7 +149,7 @@ fn who_comes_back_in_time_was_never_away() {
 }
 
 #[test]
-fn a_server_that_stops_notes_who_was_about_to_be_gone() {
+pub(super) fn a_server_that_stops_notes_who_was_about_to_be_gone() {
     let mut net = with_grace();
     net.login(2, 2, 7, "key");
     net.leave(2, 2);
@@ -164,7 +164,7 @@ fn a_server_that_stops_notes_who_was_about_to_be_gone() {
 }
 
 #[test]
-fn a_list_in_pages_names_everybody_who_stays() {
+pub(super) fn a_list_in_pages_names_everybody_who_stays() {
     let mut net = Net::new(3);
     net.open(0, 1);
     let mut next = Some(TrackCursor::default());

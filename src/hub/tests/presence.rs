@@ -27,7 +27,7 @@ fn come_and_go(net: &mut Net, shard: u16, index: u32, times: usize) {
 }
 
 #[test]
-fn coming_and_going_all_the_time_tells_the_members_next_to_nothing() {
+pub(super) fn coming_and_going_all_the_time_tells_the_members_next_to_nothing() {
     let mut net = Net::new(3);
     for shard in 0..3 {
         net.open(shard, 1);
@@ -49,7 +49,7 @@ fn coming_and_going_all_the_time_tells_the_members_next_to_nothing() {
 }
 
 #[test]
-fn logging_in_and_out_all_the_time_tells_who_watches_next_to_nothing() {
+pub(super) fn logging_in_and_out_all_the_time_tells_who_watches_next_to_nothing() {
     let mut net = Net::new(2);
     net.hashes.insert(7, "key");
     net.open(0, 1);
@@ -75,7 +75,7 @@ fn logging_in_and_out_all_the_time_tells_who_watches_next_to_nothing() {
 }
 
 #[test]
-fn a_change_counts_as_a_publication_of_its_user() {
+pub(super) fn a_change_counts_as_a_publication_of_its_user() {
     let mut net = Net::new(2);
     net.hubs.iter_mut().for_each(|hub| {
         let limits = Limits { publications_per_user_per_s: 3, ..Limits::default() };

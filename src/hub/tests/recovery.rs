@@ -110,11 +110,15 @@ struct Sea {
 
 impl Sea {
     fn new(seed: u64) -> Self {
+        Self::with(seed, placements::hubs(SHARDS, seed))
+    }
+
+    fn with(seed: u64, hubs: Vec<Hub>) -> Self {
         let mut kept: Vec<Kept> = PIPES.iter().map(|_| Kept::default()).collect();
         kept[0].length = Some(20);
         let mut sea = Self {
             random: Random(seed),
-            hubs: Net::new(SHARDS).hubs,
+            hubs,
             rings: BTreeMap::new(),
             staged: (0..SHARDS).map(|_| VecDeque::new()).collect(),
             jobs: VecDeque::new(),
@@ -150,7 +154,8 @@ impl Sea {
             self.behind = behind;
         }
         self.noted = self.noted.max(now);
-        let behind = if behind < now { Position::default() } else { Position::last_of(UnixTime(behind)) };
+        let behind = Position::last_of(UnixTime(behind));
+        // All that was told so far; of the second that is not over yet a part.
         assert!(self.largest <= behind || self.largest < Position::default().next(self.now.unix_micros()));
         for shard in 0..SHARDS {
             let pipes = (0..PIPES.len()).filter(|pipe| self.owner(*pipe) == shard);
@@ -189,7 +194,7 @@ impl Sea {
         let hours = [0, 0, -1, 1, -2, 24, -24][self.random.below(7)];
         let seconds = self.random.below(100) as i64;
         self.pass_time(3_600 * hours + seconds);
-        self.hubs = Net::new(SHARDS).hubs;
+        self.hubs = placements::hubs(SHARDS, self.random.below(1_000_000) as u64);
         let seed = self.random.below(10) as u64;
         self.begin(seed);
     }
@@ -264,6 +269,8 @@ impl Sea {
             self.largest = self.largest.max(position);
         }
         let pipe = pipe_of(&key);
+        // Nobody but a newcomer may have been there.
+        self.order[pipe].extend(live.iter().map(|publication| publication.position));
         let Some(client) = self.client(shard, conn) else { return };
         let Answer::Subscribed { position, recovered, .. } = answer else { panic!("{answer:?}") };
         let place = client.unanswered.iter().position(|unanswered| *unanswered == pipe).expect("answered once");
@@ -662,20 +669,10 @@ fn whoever_comes_back_gets_what_it_missed_once_or_is_told_of_a_gap() {
 /// A sea without failures with one client that has just come back to `news`, having seen nothing of what was published
 /// since; its history is not read yet.
 fn come_back(length: u32) -> Sea {
-    let mut sea = Sea::new(1);
+    let mut sea = Sea::with(1, Net::new(SHARDS).hubs);
     sea.kept[0].length = Some(length);
     sea.clients.truncate(1);
-    let conn = |sea: &mut Sea| {
-        let conn = id(sea.conns);
-        sea.conns += 1;
-        (sea.clients[0].conn, sea.clients[0].alive) = (Some((0, conn)), true);
-        sea.input(0, Input::Connected { conn, credentials: nobody() });
-        let last = sea.clients[0].views.get(&0).and_then(|view| view.last);
-        (sea.clients[0].wants, sea.clients[0].unanswered) = (vec![0], vec![0]);
-        sea.clients[0].views.entry(0).or_default().asked = last.is_some();
-        sea.input(0, Input::Resubscribe { conn, pipes: vec![(key_of_news(), last)] });
-    };
-    conn(&mut sea);
+    sea.come_to_news();
     sea.settle();
     sea.publish(0);
     sea.settle();
@@ -683,8 +680,24 @@ fn come_back(length: u32) -> Sea {
     sea.settle();
     sea.publish_to_news(3);
     sea.settle();
-    conn(&mut sea);
+    sea.come_to_news();
     sea
+}
+
+impl Sea {
+    /// The first client comes, to this pipe alone.
+    fn come_to_news(&mut self) {
+        let conn = id(self.conns);
+        self.conns += 1;
+        let client = &mut self.clients[0];
+        (client.conn, client.alive) = (Some((0, conn)), true);
+        (client.wants, client.unanswered) = (vec![0], vec![0]);
+        let view = client.views.entry(0).or_default();
+        let last = view.last;
+        view.asked = last.is_some();
+        self.input(0, Input::Connected { conn, credentials: nobody() });
+        self.input(0, Input::Resubscribe { conn, pipes: vec![(key_of_news(), last)] });
+    }
 }
 
 fn key_of_news() -> PipeName {
@@ -698,7 +711,7 @@ fn seen_of_news(sea: &Sea) -> (usize, usize) {
 }
 
 #[test]
-fn what_is_published_while_storage_reads_comes_behind_what_was_missed() {
+pub(super) fn what_is_published_while_storage_reads_comes_behind_what_was_missed() {
     let mut sea = come_back(10);
     while sea.pass() {}
     sea.publish_to_news(5);
@@ -709,7 +722,7 @@ fn what_is_published_while_storage_reads_comes_behind_what_was_missed() {
 }
 
 #[test]
-fn more_than_is_kept_for_a_newcomer_is_a_gap() {
+pub(super) fn more_than_is_kept_for_a_newcomer_is_a_gap() {
     let mut sea = come_back(10);
     while sea.pass() {}
     sea.publish_to_news(1_500);
@@ -720,19 +733,13 @@ fn more_than_is_kept_for_a_newcomer_is_a_gap() {
 }
 
 #[test]
-fn a_position_that_was_never_given_is_a_gap() {
+pub(super) fn a_position_that_was_never_given_is_a_gap() {
     let mut sea = come_back(10);
     sea.vanish(0);
     sea.settle();
     let view = sea.clients[0].views.get_mut(&0).unwrap();
     (view.last, view.seen) = (Some(Position(u64::MAX)), Vec::new());
-    sea.clients[0].alive = false;
-    let mut seen = 0;
-    while sea.clients[0].views[&0].seen.is_empty() && seen < 100 {
-        sea.come();
-        sea.settle();
-        sea.vanish(0);
-        seen += 1;
-    }
+    sea.come_to_news();
+    sea.settle();
     assert_eq!(sea.recovered, [1, 0]);
 }

@@ -46,7 +46,7 @@ impl Storm {
     fn new(seed: u64) -> Self {
         Self {
             random: Random(seed),
-            hubs: Net::new(SHARDS).hubs,
+            hubs: placements::hubs(SHARDS, seed),
             rings: BTreeMap::new(),
             jobs: VecDeque::new(),
             queue: BTreeMap::new(),
