@@ -418,7 +418,13 @@ pub(crate) fn any_port() -> SocketAddr {
 /// So many shards at one free port, with ticks short enough for tests.
 pub(crate) fn settings(shards: usize) -> Settings {
     Settings {
-        shards: (0..shards).map(|shard| ShardSettings::new(format!("shard-{shard}"), Some(any_port()))).collect(),
+        // On a busy machine a client may be as slow as a test may take.
+        shards: (0..shards)
+            .map(|shard| ShardSettings {
+                close_time_max: LIMIT,
+                ..ShardSettings::new(format!("shard-{shard}"), Some(any_port()))
+            })
+            .collect(),
         tick: Duration::from_millis(5),
         // ThreadSanitizer takes equal numbers of descriptors in different tables for the same descriptor.
         own_descriptor_table: std::env::var_os("SHARDS_TEST_ONE_TABLE").is_none(),
