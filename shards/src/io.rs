@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::core::Core;
 use crate::host::{End, Host, SharedBytes, Token};
-use crate::kernel::Kernel;
 use crate::mesh::Level;
 use crate::stats::{Counters, Engine, Memory};
 
@@ -169,11 +169,6 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.endpoint.congested()
     }
 
-    /// How many messages of this level wait for room.
-    pub fn backlog_of(&self, level: Level) -> usize {
-        self.core.endpoint.backlog_of(level)
-    }
-
     /// [`drained`](Host::drained) comes once, when nothing waits to be sent on the connection: in the next turn if nothing
     /// does now. What is written until then postpones it; a fan-out that is pending does not. A host that has much to
     /// send writes a part of it and the next one when the reader has taken that.
@@ -188,15 +183,15 @@ impl<'a, H: Host> Io<'a, H> {
 
     /// Asks the system; `None` for a connection whose socket is closed.
     pub fn peer_address(&self, conn: Token) -> Option<SocketAddr> {
-        self.core.kernel.peer_address(self.socket(conn)?)
+        rustix::net::getpeername(self.socket(conn)?).ok()??.try_into().ok()
     }
 
     /// Asks the system; `None` for a connection whose socket is closed.
     pub fn local_address(&self, conn: Token) -> Option<SocketAddr> {
-        self.core.kernel.local_address(self.socket(conn)?)
+        rustix::net::getsockname(self.socket(conn)?).ok()?.try_into().ok()
     }
 
-    fn socket(&self, conn: Token) -> Option<&<H::Kernel as Kernel>::Socket> {
+    fn socket(&self, conn: Token) -> Option<&OwnedFd> {
         self.core.slab.get(conn)?.socket.as_ref()
     }
 
@@ -216,6 +211,6 @@ impl<'a, H: Host> Io<'a, H> {
 
     /// How this shard sends its fan-outs.
     pub fn engine(&self) -> Engine {
-        self.core.kernel.engine()
+        self.core.sender.engine()
     }
 }

@@ -13,7 +13,6 @@
 //! * `core`: connections, their timers and ends; `slab`, `entry`: where they live; `wheel`: their timers; `holders`: who holds
 //!   most of what waits.
 //! * [`mesh`]: the rings, usable alone; `park`, `waker`: sleeping and waking.
-//! * [`kernel`]: what a shard asks of the system; `linux`: the system; [`bare`]: shards without threads, on a simulated one.
 //! * `listen`, `table`: ports and descriptor tables. `heap`: giving free memory back. `stats`: what a shard tells about itself.
 //!
 //! # Invariants
@@ -25,7 +24,6 @@
 //! * Descriptors are opened, used and closed by one thread, except the eventfds of wakers.
 //! * An idle connection costs its entry of 32 bytes and 4 bytes in the wheel; an idle shard costs no time.
 
-pub mod bare;
 pub mod host;
 pub mod io;
 
@@ -34,8 +32,6 @@ mod entry;
 mod fan_out;
 mod heap;
 mod holders;
-pub mod kernel;
-mod linux;
 mod listen;
 pub mod mesh;
 mod output;
@@ -48,9 +44,11 @@ mod shard;
 mod slab;
 mod start;
 mod stats;
-mod stop;
+#[doc(hidden)]
+pub mod stop;
 mod table;
-mod turn;
+#[doc(hidden)]
+pub mod turn;
 mod unread;
 mod waker;
 mod wheel;
@@ -60,9 +58,8 @@ pub use heap::give_back_memory;
 pub use holders::{Holders, Place};
 pub use host::{End, Host, SharedBytes, Token};
 pub use io::Io;
-pub use linux::{EventFd, Linux};
 pub use mesh::{Endpoint, Level, Mesh};
-pub use settings::{Budgets, EngineChoice, KeepAlive, SHARDS_MAX, Settings, ShardSettings};
+pub use settings::{EngineChoice, KeepAlive, SHARDS_MAX, Settings, ShardSettings};
 pub use start::{Panicked, Prepared, Running, StartError, prepare};
 pub use stats::{Counters, Engine, Memory};
 pub use waker::Waker;

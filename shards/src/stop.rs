@@ -1,4 +1,4 @@
-//! The end of the server, agreed on by all shards.
+//! The end of the server, agreed on by all shards. Public so that a simulation of the runtime keeps the same order.
 //!
 //! A stop has two halves. In the first one the shards read and accept nothing more, and what was handed in before is
 //! answered and delivered as always. In the second one the connections are closed, which hosts do in
@@ -29,7 +29,6 @@ use std::time::{Duration, Instant};
 
 use crate::host::{End, Host};
 use crate::io::Io;
-use crate::kernel::Signal;
 use crate::mesh::Level;
 use crate::shard::{Acceptor, Shard};
 use crate::waker::Waker;
@@ -41,16 +40,25 @@ const PHASES: usize = 2 * HALF;
 
 /// What all shards and the thread that started them share.
 #[derive(Debug)]
-pub(crate) struct Stopping<S: Signal> {
+pub struct Stopping {
     requested: AtomicBool,
     /// By shard: how many barriers it has arrived at.
     arrived: Vec<AtomicUsize>,
-    wakers: Vec<Waker<S>>,
+    wakers: Vec<Waker>,
 }
 
-impl<S: Signal> Stopping<S> {
-    pub(crate) fn new(wakers: Vec<Waker<S>>) -> Arc<Self> {
-        let arrived = wakers.iter().map(|_| AtomicUsize::new(0)).collect();
+impl Stopping {
+    pub(crate) fn new(wakers: Vec<Waker>) -> Arc<Self> {
+        Self::of(wakers.len(), wakers)
+    }
+
+    /// For a simulation, whose shards look by themselves.
+    pub fn without_wakers(shards: usize) -> Arc<Self> {
+        Self::of(shards, Vec::new())
+    }
+
+    fn of(shards: usize, wakers: Vec<Waker>) -> Arc<Self> {
+        let arrived = (0..shards).map(|_| AtomicUsize::new(0)).collect();
         Arc::new(Self { requested: AtomicBool::new(false), arrived, wakers })
     }
 
@@ -85,12 +93,12 @@ impl<S: Signal> Stopping<S> {
 
 /// Held by the thread of a shard: when the thread ends, in whatever way, nobody waits for it, and the others stop too.
 #[derive(Debug)]
-pub(crate) struct Leaving<S: Signal> {
+pub(crate) struct Leaving {
     pub(crate) shard: u16,
-    pub(crate) stopping: Arc<Stopping<S>>,
+    pub(crate) stopping: Arc<Stopping>,
 }
 
-impl<S: Signal> Drop for Leaving<S> {
+impl Drop for Leaving {
     fn drop(&mut self) {
         self.stopping.arrive(self.shard, PHASES);
         self.stopping.request();
@@ -99,8 +107,8 @@ impl<S: Signal> Drop for Leaving<S> {
 
 /// One shard's part in it.
 #[derive(Debug)]
-pub(crate) struct Stop<S: Signal> {
-    stopping: Arc<Stopping<S>>,
+pub struct Stop {
+    stopping: Arc<Stopping>,
     grace: Duration,
     /// Once the stop was noticed.
     until: Option<Until>,
@@ -116,18 +124,18 @@ struct Until {
 
 /// What a shard sees of itself at the end of a turn.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct View {
-    pub(crate) now: Instant,
+pub struct View {
+    pub now: Instant,
     /// Neither messages nor what they have caused wait here.
-    pub(crate) settled: bool,
+    pub settled: bool,
     /// The host owes nobody an answer.
-    pub(crate) answered: bool,
-    pub(crate) connections: u32,
+    pub answered: bool,
+    pub connections: u32,
 }
 
 /// What a shard does then.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     Wait,
     /// It came further, and looks again instead of sleeping: the others may have been there before.
     Again,
@@ -137,8 +145,8 @@ pub(crate) enum Step {
     Over,
 }
 
-impl<S: Signal> Stop<S> {
-    pub(crate) fn new(stopping: Arc<Stopping<S>>, grace: Duration) -> Self {
+impl Stop {
+    pub fn new(stopping: Arc<Stopping>, grace: Duration) -> Self {
         Self { stopping, grace, until: None, arrived: 0 }
     }
 
@@ -152,11 +160,11 @@ impl<S: Signal> Stop<S> {
         self.until.map(|until| if self.arrived < HALF { until.answers } else { until.all })
     }
 
-    pub(crate) fn begin(&mut self, now: Instant) {
+    pub fn begin(&mut self, now: Instant) {
         self.until = Some(Until { answers: now + self.grace / 2, all: now + self.grace });
     }
 
-    pub(crate) fn step(&mut self, shard: u16, view: View) -> Step {
+    pub fn step(&mut self, shard: u16, view: View) -> Step {
         let Some(until) = self.until else { return Step::Wait };
         if view.now >= until.all {
             return Step::EndAll;

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::*;
-use crate::model::{LastSeen, Personal, Time, TrackCursor, UnixTime};
+use crate::model::{
+    Answer, ApiError, DevId, EventName, LastSeen, Marker, MessageId, Personal, PipeClass, PipeName, Publication,
+    PublicationKind, ShardId, TrackCursor, UnixTime, UserId,
+};
 use crate::ring::*;
-use crate::storage::{Completion, Outcome, Read, StoredMessage, Write};
+use crate::storage::{Outcome, Read, Request, StoredMessage, Ticket, Write};
 use crate::token::{TokenKeys, revoked_until};
 
 const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
@@ -41,8 +44,13 @@ struct Net {
 
 impl Net {
     fn new(shards: u16) -> Self {
+        Self::with(shards, |_| {})
+    }
+
+    /// Hubs of which something is configured otherwise.
+    fn with(shards: u16, change: impl Fn(&mut HubConfig)) -> Self {
         let placement = placements::placement(shards);
-        let config = |shard| HubConfig {
+        let plain = |shard| HubConfig {
             shard: ShardId(shard),
             placement: placement.clone(),
             pipes_per_connection_max: 4,
@@ -61,6 +69,11 @@ impl Net {
             tokens: TokenKeys::new("secret", BTreeMap::new()),
             given_out: GivenOut::new([7; 32]),
             departed_max: 100,
+        };
+        let config = |shard| {
+            let mut config = plain(shard);
+            change(&mut config);
+            config
         };
         Self {
             hubs: (0..shards).map(|shard| Hub::new(config(shard))).collect(),
@@ -416,10 +429,8 @@ fn messages_without_content_fill_a_hub_as_well() {
 
 #[test]
 fn more_pipes_than_a_round_holds_keep_their_order() {
-    let mut net = Net::new(1);
-    net.hubs[0].config.pipes_per_connection_max = 200;
+    let mut net = Net::with(1, |config| (config.pipes_per_connection_max, config.pipes_max) = (200, 200));
     let names: Vec<String> = (0..150).map(|n| format!("pipe_{n}")).collect();
-    net.hubs[0].pipes = Pipes::new(&HubConfig { pipes_max: 200, ..net.hubs[0].config.clone() });
     net.open(0, 1);
     net.subscribe(0, 1, &names.iter().map(String::as_str).collect::<Vec<_>>());
     net.seen(0, 1);
@@ -482,8 +493,7 @@ fn two_senders_of_one_turn_each_get_the_others_message() {
 #[test]
 fn many_senders_of_one_pipe_do_not_multiply_what_a_turn_builds() {
     for (senders, length) in [(300, 1024), (40, 50_000)] {
-        let mut net = Net::new(1);
-        net.hubs[0].config.arrivals_bytes_max = usize::MAX;
+        let mut net = Net::with(1, |config| config.arrivals_bytes_max = usize::MAX);
         for index in 0..senders {
             net.open(0, index);
             net.subscribe(0, index, &["web_room"]);
@@ -551,7 +561,7 @@ fn a_new_list_replaces_the_old_one_and_only_differences_count() {
     assert_eq!(net.seen(1, 1), ["Error(Subscription(TooManyPipes))"]);
     net.subscribe(1, 1, &[]);
     assert_eq!(net.ask_counts(&["aa", "bb", "cc", "dd", "ee"]), [0; 5]);
-    assert_eq!(net.hubs[1].pipes.bytes(), 0);
+    assert_eq!(net.hubs[1].local.pipes_bytes(), 0);
 }
 
 #[test]
@@ -582,8 +592,7 @@ fn only_the_differences_of_a_new_list_are_told() {
 /// Whatever lists follow each other: every member knows its slot, and the slot knows its member.
 #[test]
 fn members_and_slots_agree_after_any_lists() {
-    let mut net = Net::new(1);
-    net.hubs[0].config.pipes_per_connection_max = 20;
+    let mut net = Net::with(1, |config| config.pipes_per_connection_max = 20);
     let names: Vec<String> = (0..20).map(|number| format!("pipe_{number}")).collect();
     (0..8).for_each(|index| net.open(0, index));
     let mut bits = 1_u64;
@@ -593,19 +602,11 @@ fn members_and_slots_agree_after_any_lists() {
             names.iter().enumerate().filter(|(at, _)| bits >> (20 + at) & 1 == 1).map(|(_, name)| &**name).collect();
         net.subscribe(0, (bits >> 50) as u32 % 8, &wanted);
         let hub = &net.hubs[0];
-        let mut members = 0;
-        for index in 0..8 {
-            let memberships = hub.conns.memberships(id(index));
-            members += memberships.len();
-            assert!(memberships.is_sorted_by(|left, right| left.pipe < right.pipe));
-            for membership in memberships {
-                assert_eq!(hub.pipes.members(membership.pipe)[membership.slot as usize], index);
-            }
-        }
+        let members = hub.local.checked_memberships((0..8).map(id));
         let counted: u32 = names
             .iter()
             .map(|name| PipeKey { dev: DevId(1), name: PipeName::new(name.as_bytes()).unwrap() })
-            .map(|key| hub.owned.subscribers(&key))
+            .map(|key| hub.owned.count_subscribers(&key))
             .sum();
         assert_eq!(counted as usize, members);
     }
@@ -665,7 +666,7 @@ fn a_deleted_hash_ends_the_users_connections_on_every_shard() {
         assert_eq!(net.seen(shard, index), ["closed: hash_deleted"]);
     }
     assert!(net.seen(1, 2).is_empty());
-    assert!(net.hubs.iter().all(|hub| hub.users.connections(DevId(1), UserId::new(5).unwrap()).next().is_none()));
+    assert!(!net.hubs.iter().any(|hub| hub.local.has_connections_of(DevId(1), UserId::new(5).unwrap())));
 
     // A login whose answer from storage is older than the deletion does not slip through.
     let credentials =
@@ -811,7 +812,7 @@ fn a_connection_that_left_in_the_middle_costs_nothing() {
     net.input(1, Input::Disconnected { conn: id(1) });
     net.settle();
     assert_eq!(net.ask_counts(&["web_a"]), [0]);
-    assert!(net.hubs.iter().all(|hub| hub.reports.is_empty() && hub.waiting.is_empty()));
+    assert!(!net.hubs.iter().any(Hub::owes_answers));
     assert!(net.hubs.iter().all(|hub| hub.connections() == 0));
 }
 

@@ -14,7 +14,7 @@ use crate::storage::StorageError;
 
 pub use ask::{Answered, Ask, AskId, ConnectionInfo, Headers, Member, Question, Replies};
 pub use by_http::{Batch, BatchAnswer, BatchDone, BatchWish, Outcome as PollOutcome, Poll, Polled, Wish};
-pub use pipes::{InterestId, LengthChange, OneInterest, Recover, Recovered, SetLength};
+pub use pipes::{InterestId, LengthChange, OneInterest, Recover, Recovered, SetLength, TRACK_CAME, TRACK_WENT};
 pub use placement::Placement;
 pub use users::{AskKey, EndedUsers, Flush, KeyTried, Publisher, Send, Submit};
 

@@ -32,8 +32,7 @@ pub struct Recovered {
     /// Everything up to the position that the client missed, if that is known; otherwise nothing.
     pub missed: Vec<StoredMessage>,
     pub position: Position,
-    /// Whether the pipe has a history.
-    pub is_kept: bool,
+    pub has_history: bool,
     /// Whether nothing is missing in between; `None` if the client did not ask.
     pub recovered: Option<bool>,
 }
@@ -60,3 +59,7 @@ pub enum LengthChange {
 
 /// A pipe, how many subscribers the sending shard has now, and in which interest.
 pub type OneInterest = (Arc<PipeKey>, u32, InterestId);
+
+/// The events of a `track_` pipe: somebody came, somebody went.
+pub const TRACK_CAME: &str = "subscription";
+pub const TRACK_WENT: &str = "unsubscription";

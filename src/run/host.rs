@@ -91,7 +91,6 @@ impl Host {
 }
 
 impl shards::Host for Host {
-    type Kernel = shards::Linux;
     type Message = RingMessage;
     type State = Browser;
 

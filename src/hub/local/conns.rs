@@ -6,19 +6,19 @@ use super::places::Places;
 
 /// One connection's place in one pipe: `members[slot]` of the pipe is this connection, unless it is only expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::hub) struct Membership {
-    pub(in crate::hub) pipe: u32,
-    pub(in crate::hub) slot: u32,
+pub(super) struct Membership {
+    pub(super) pipe: u32,
+    pub(super) slot: u32,
 }
 
 impl Membership {
     /// Of a connection that becomes a member later. It has its place in the list at once, so that becoming a member is
     /// the change of one number, however many pipes a command names.
-    pub(in crate::hub) fn expected(pipe: u32) -> Self {
+    pub(super) fn expected(pipe: u32) -> Self {
         Self { pipe, slot: EXPECTED }
     }
 
-    pub(in crate::hub) fn is_expected(self) -> bool {
+    pub(super) fn is_expected(self) -> bool {
         self.slot == EXPECTED
     }
 }
@@ -61,21 +61,21 @@ impl Memberships {
 }
 
 #[derive(Debug, Default)]
-pub(in crate::hub) struct Conn {
+pub(super) struct Conn {
     generation: u32,
-    pub(in crate::hub) dev: DevId,
+    pub(super) dev: DevId,
     /// Anonymous until storage has confirmed the key.
-    pub(in crate::hub) user: UserId,
+    pub(super) user: UserId,
     live: bool,
     /// Waits for an answer; the edge hands in no further command.
-    pub(in crate::hub) busy: bool,
+    pub(super) busy: bool,
     memberships: Memberships,
 }
 
 const _: () = assert!(size_of::<Conn>() <= 32, "an idle connection must stay small");
 
 impl Conn {
-    pub(in crate::hub) fn memberships(&self) -> &[Membership] {
+    pub(super) fn memberships(&self) -> &[Membership] {
         match &self.memberships {
             Memberships::None => &[],
             Memberships::One(membership) => std::slice::from_ref(membership),
@@ -86,7 +86,7 @@ impl Conn {
     }
 
     /// Whether it is a member of exactly one pipe.
-    pub(in crate::hub) fn is_single(&self) -> bool {
+    pub(super) fn is_single(&self) -> bool {
         matches!(self.memberships, Memberships::One(_))
     }
 
@@ -114,73 +114,73 @@ impl Conn {
 
 /// Indexed by the connection's place in the shard's slab, so that nothing is hashed on the way to a subscriber.
 #[derive(Debug, Default)]
-pub(in crate::hub) struct Conns {
+pub(super) struct Conns {
     places: Places<Conn>,
     live: usize,
     /// Bytes of the lists of connections with several subscriptions.
     list_bytes: usize,
     /// Entries of lists that were written so far.
     #[cfg(test)]
-    pub(in crate::hub) work: usize,
+    pub(super) work: usize,
 }
 
 impl Conns {
-    pub(in crate::hub) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.live
     }
 
     /// All places from this one on, whether somebody is there or not.
-    pub(in crate::hub) fn indices_from(&self, first: u32) -> impl Iterator<Item = u32> + use<> {
+    pub(super) fn indices_from(&self, first: u32) -> impl Iterator<Item = u32> + use<> {
         self.places.indices_from(first)
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.places.bytes() + self.list_bytes
     }
 
-    pub(in crate::hub) fn insert(&mut self, conn: ConnId, dev: DevId) {
+    pub(super) fn insert(&mut self, conn: ConnId, dev: DevId) {
         if let Some(entry) = self.places.reach(conn.index) {
             *entry = Conn { generation: conn.generation, dev, live: true, ..Conn::default() };
             self.live += 1;
         }
     }
 
-    pub(in crate::hub) fn remove(&mut self, conn: ConnId) -> Option<Conn> {
+    pub(super) fn remove(&mut self, conn: ConnId) -> Option<Conn> {
         let gone = std::mem::take(self.get_mut(conn)?);
         self.live -= 1;
         self.list_bytes -= gone.list_bytes();
         Some(gone)
     }
 
-    pub(in crate::hub) fn get(&self, conn: ConnId) -> Option<&Conn> {
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Conn> {
         self.at(conn.index).filter(|entry| entry.generation == conn.generation)
     }
 
     /// The living connection in this place.
-    pub(in crate::hub) fn at(&self, index: u32) -> Option<&Conn> {
+    pub(super) fn at(&self, index: u32) -> Option<&Conn> {
         self.places.get(index).filter(|entry| entry.live)
     }
 
-    pub(in crate::hub) fn id(&self, index: u32) -> Option<ConnId> {
+    pub(super) fn id(&self, index: u32) -> Option<ConnId> {
         self.at(index).map(|entry| ConnId { index, generation: entry.generation })
     }
 
-    pub(in crate::hub) fn set_busy(&mut self, conn: ConnId, busy: bool) -> bool {
+    pub(super) fn set_busy(&mut self, conn: ConnId, busy: bool) -> bool {
         self.get_mut(conn).is_some_and(|entry| std::mem::replace(&mut entry.busy, busy) != busy)
     }
 
-    pub(in crate::hub) fn authorise(&mut self, conn: ConnId, user: UserId) {
+    pub(super) fn authorise(&mut self, conn: ConnId, user: UserId) {
         if let Some(entry) = self.get_mut(conn) {
             entry.user = user;
         }
     }
 
-    pub(in crate::hub) fn memberships(&self, conn: ConnId) -> &[Membership] {
+    pub(super) fn memberships(&self, conn: ConnId) -> &[Membership] {
         self.get(conn).map(Conn::memberships).unwrap_or_default()
     }
 
     /// These are all its memberships now.
-    pub(in crate::hub) fn replace(&mut self, conn: ConnId, memberships: Vec<Membership>) {
+    pub(super) fn replace(&mut self, conn: ConnId, memberships: Vec<Membership>) {
         #[cfg(test)]
         {
             self.work += memberships.len();
@@ -189,7 +189,7 @@ impl Conns {
     }
 
     /// The member in this place stands at another slot of the pipe now.
-    pub(in crate::hub) fn moved(&mut self, index: u32, pipe: u32, slot: u32) {
+    pub(super) fn moved(&mut self, index: u32, pipe: u32, slot: u32) {
         #[cfg(test)]
         {
             self.work += 1;
@@ -200,7 +200,7 @@ impl Conns {
     }
 
     /// Whether the connection is expected in the pipe and no member yet.
-    pub(in crate::hub) fn is_expected(&mut self, conn: ConnId, pipe: u32) -> bool {
+    pub(super) fn is_expected(&mut self, conn: ConnId, pipe: u32) -> bool {
         self.get_mut(conn)
             .and_then(|entry| entry.membership_mut(pipe))
             .is_some_and(|membership| membership.is_expected())

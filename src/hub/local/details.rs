@@ -33,7 +33,7 @@ impl Default for Details {
 
 /// Small and in one piece: every connection has one.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::hub) struct Detail {
+pub(super) struct Detail {
     /// Six bits for each character; or, if that cannot be, its place in the table of odd ones.
     uuid: Packed,
     /// Characters of the id; [`ODD`] for one in the table.
@@ -44,7 +44,7 @@ pub(in crate::hub) struct Detail {
     /// Of version 4 as it is, of version 6 its place in the table of those.
     address: u32,
     /// Unix seconds; good until the year 2106.
-    pub(in crate::hub) since: u32,
+    pub(super) since: u32,
 }
 
 const UUID_MAX: usize = 32;
@@ -77,7 +77,7 @@ fn unpack(packed: &Packed, length: u8) -> String {
 
 /// By the connection's place in the shard's slab, like the connections themselves.
 #[derive(Debug)]
-pub(in crate::hub) struct AllDetails {
+pub(super) struct AllDetails {
     places: Places<Detail>,
     /// Most browsers say one of a few things: each with the number of connections that say it.
     headers: Slab<(Arc<Headers>, u32)>,
@@ -90,7 +90,7 @@ pub(in crate::hub) struct AllDetails {
 }
 
 impl AllDetails {
-    pub(in crate::hub) fn new(hasher: RandomState) -> Self {
+    pub(super) fn new(hasher: RandomState) -> Self {
         Self {
             places: Places::default(),
             headers: Slab::new(),
@@ -102,7 +102,7 @@ impl AllDetails {
         }
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.places.bytes()
             + self.headers.capacity() * size_of::<(Arc<Headers>, u32)>()
             + self.index.capacity() * size_of::<(Arc<Headers>, u32)>()
@@ -111,7 +111,7 @@ impl AllDetails {
             + self.heap_bytes
     }
 
-    pub(in crate::hub) fn insert(&mut self, conn: ConnId, details: Details) {
+    pub(super) fn insert(&mut self, conn: ConnId, details: Details) {
         self.remove(conn);
         let whole = details.uuid.floor_char_boundary(UUID_MAX);
         let (uuid, uuid_length) = self.keep_uuid(details.uuid.get(..whole).unwrap_or_default());
@@ -126,7 +126,7 @@ impl AllDetails {
         }
     }
 
-    pub(in crate::hub) fn remove(&mut self, conn: ConnId) {
+    pub(super) fn remove(&mut self, conn: ConnId) {
         let Some(gone) = self.places.get_mut(conn.index).map(std::mem::take) else { return };
         if gone.is_v6 {
             self.v6.try_remove(gone.address as usize);
@@ -144,15 +144,15 @@ impl AllDetails {
         }
     }
 
-    pub(in crate::hub) fn get(&self, index: u32) -> Option<&Detail> {
+    pub(super) fn get(&self, index: u32) -> Option<&Detail> {
         self.places.get(index)
     }
 
-    pub(in crate::hub) fn headers(&self, detail: &Detail) -> Arc<Headers> {
+    pub(super) fn headers(&self, detail: &Detail) -> Arc<Headers> {
         self.headers.get(detail.headers as usize).map_or_else(|| self.none.clone(), |(headers, _)| headers.clone())
     }
 
-    pub(in crate::hub) fn uuid(&self, detail: &Detail) -> Box<str> {
+    pub(super) fn uuid(&self, detail: &Detail) -> Box<str> {
         if detail.uuid_length == ODD {
             return self.odd.get(place_of_odd(detail)).cloned().unwrap_or_default();
         }
@@ -170,7 +170,7 @@ impl AllDetails {
         (place, ODD)
     }
 
-    pub(in crate::hub) fn address(&self, detail: &Detail) -> IpAddr {
+    pub(super) fn address(&self, detail: &Detail) -> IpAddr {
         let v6 = detail.is_v6.then(|| self.v6.get(detail.address as usize)).flatten();
         v6.map_or(IpAddr::V4(Ipv4Addr::from_bits(detail.address)), |address| IpAddr::V6(*address))
     }

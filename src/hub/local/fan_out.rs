@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::model::{ConnId, Publication, ShardId};
 
 use super::super::Output;
+use super::super::effects::Effects;
 use super::conns::Conns;
 use super::pipes::Pipes;
 use super::subscriptions::Newcomer;
@@ -21,12 +22,12 @@ const PIPES_PER_ROUND: usize = 8;
 /// Senders in one round that are connections of this shard. Each of them needs a buffer of its own.
 const SENDERS_PER_ROUND: usize = 16;
 /// What newcomers are given in one round, the last newcomer excepted.
-pub(in crate::hub) const NEWCOMERS_BYTES_PER_ROUND: usize = 256 * 1024;
+pub(super) const NEWCOMERS_BYTES_PER_ROUND: usize = 256 * 1024;
 /// Bytes in one round, the last publication excepted; times the two above that is what one turn may build.
 const BYTES_PER_ROUND: usize = 128 * 1024;
 
 #[derive(Debug, Default)]
-pub(in crate::hub) struct Arrivals {
+pub(super) struct Arrivals {
     queue: VecDeque<Arrived>,
     bytes: usize,
 }
@@ -59,45 +60,45 @@ struct Round {
 }
 
 impl Arrivals {
-    pub(in crate::hub) fn push(&mut self, interest: InterestId, publication: Arc<Publication>) {
+    pub(super) fn push(&mut self, interest: InterestId, publication: Arc<Publication>) {
         self.bytes += weight(&publication);
         self.queue.push_back(Arrived::Publication(interest, publication));
     }
 
-    pub(in crate::hub) fn push_newcomer(&mut self, newcomer: Newcomer) {
+    pub(super) fn push_newcomer(&mut self, newcomer: Newcomer) {
         self.bytes += newcomer.bytes();
         self.queue.push_back(Arrived::Newcomer(Box::new(newcomer)));
     }
 
     /// The newcomer whose turn it is.
-    pub(in crate::hub) fn pop_newcomer(&mut self) -> Option<Newcomer> {
+    pub(super) fn pop_newcomer(&mut self) -> Option<Newcomer> {
         let first = self.queue.pop_front_if(|first| matches!(first, Arrived::Newcomer(_)));
         let Some(Arrived::Newcomer(newcomer)) = first else { return None };
         self.bytes -= newcomer.bytes();
         Some(*newcomer)
     }
 
-    pub(in crate::hub) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    pub(in crate::hub) fn message_bytes(&self) -> usize {
+    pub(super) fn message_bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes + self.queue.capacity() * size_of::<Arrived>()
     }
 
     /// Turns what arrived before the next newcomer into [`Output::FanOut`]s, one round of it; the rest stays for the next
     /// turn. Returns each
     /// publication with the number of connections that get it.
-    pub(in crate::hub) fn form(
+    pub(super) fn form(
         &mut self,
         pipes: &Pipes,
         conns: &Conns,
         shard: ShardId,
-        outputs: &mut VecDeque<Output>,
+        effects: &mut Effects,
     ) -> Vec<(Arc<Publication>, u32)> {
         let mut delivered = Vec::new();
         let mut round = Round::default();
@@ -130,19 +131,19 @@ impl Arrivals {
             round.senders.extend(sender);
             round.arrivals.push(Arrival { bit, sender, publication });
         }
-        round.form(pipes, conns, outputs, &mut delivered);
+        round.form(pipes, conns, effects, &mut delivered);
         if self.queue.is_empty() {
-            self.queue.shrink_to(ARRIVALS_KEPT);
+            self.queue.shrink_to(ROOM_MIN);
         }
         delivered
     }
 }
 
 /// Room that stays when a busy moment is over, in publications.
-const ARRIVALS_KEPT: usize = 1024;
+const ROOM_MIN: usize = 1024;
 
 /// What a publication counts: about its frame. An empty message is not free.
-pub(in crate::hub) fn weight(publication: &Publication) -> usize {
+pub(super) fn weight(publication: &Publication) -> usize {
     const ENVELOPE: usize = 128;
     ENVELOPE + publication.message.len() + publication.event.as_str().len() + publication.pipe.name.as_str().len()
 }
@@ -152,7 +153,7 @@ impl Round {
         mut self,
         pipes: &Pipes,
         conns: &Conns,
-        outputs: &mut VecDeque<Output>,
+        effects: &mut Effects,
         delivered: &mut Vec<(Arc<Publication>, u32)>,
     ) {
         if self.arrivals.is_empty() {
@@ -175,14 +176,14 @@ impl Round {
                     sets.push((*member, 1 << bit));
                 }
             }
-            self.emit(outputs, singles, |arrival| arrival.bit == bit);
+            self.emit(effects, singles, |arrival| arrival.bit == bit);
         }
 
         sets.sort_unstable();
-        sets.dedup_by(|later, kept| {
-            let same = later.0 == kept.0;
+        sets.dedup_by(|later, first| {
+            let same = later.0 == first.0;
             if same {
-                kept.1 |= later.1;
+                first.1 |= later.1;
             }
             same
         });
@@ -196,22 +197,22 @@ impl Round {
         for (member, set) in &sets {
             if self.senders.binary_search(member).is_ok() {
                 let conn = conns.id(*member).into_iter().collect();
-                self.emit(outputs, conn, |arrival| set & (1 << arrival.bit) != 0 && arrival.sender != Some(*member));
+                self.emit(effects, conn, |arrival| set & (1 << arrival.bit) != 0 && arrival.sender != Some(*member));
             }
         }
         sets.retain(|(member, _)| self.senders.binary_search(member).is_err());
         sets.sort_unstable_by_key(|(member, set)| (*set, *member));
         for group in sets.chunk_by(|left, right| left.1 == right.1) {
             let group_conns: Vec<ConnId> = group.iter().filter_map(|(member, _)| conns.id(*member)).collect();
-            self.emit(outputs, group_conns, |arrival| group[0].1 & (1 << arrival.bit) != 0);
+            self.emit(effects, group_conns, |arrival| group[0].1 & (1 << arrival.bit) != 0);
         }
     }
 
-    fn emit(&self, outputs: &mut VecDeque<Output>, conns: Vec<ConnId>, wanted: impl Fn(&Arrival) -> bool) {
+    fn emit(&self, effects: &mut Effects, conns: Vec<ConnId>, wanted: impl Fn(&Arrival) -> bool) {
         let publications: Arc<[Arc<Publication>]> =
             self.arrivals.iter().filter(|arrival| wanted(arrival)).map(|arrival| arrival.publication.clone()).collect();
         if !conns.is_empty() && !publications.is_empty() {
-            outputs.push_back(Output::FanOut { publications, conns });
+            effects.put(Output::FanOut { publications, conns });
         }
     }
 }

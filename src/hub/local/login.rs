@@ -1,33 +1,33 @@
 //! Who a connection is: hashes and tokens, and what ends them.
 
-use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use ahash::RandomState;
-
-use crate::aged::Aged;
 use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UnixTime, UserId};
+use crate::ring::{AskId, AskKey, EndedUsers, KeyTried, RingMessage};
 use crate::storage::Read;
-
-use super::super::{Credentials, Hub, Output, Waiting};
-use crate::ring::{EndedUsers, RingMessage};
 use crate::token::{TokenProof, signed_part};
+
+use super::super::Credentials;
+use super::super::effects::Effects;
+use super::Local;
+use super::waiting::Waiting;
 
 /// A login that storage has yet to confirm.
 #[derive(Debug)]
-pub(in crate::hub) struct Login {
-    pub(in crate::hub) conn: ConnId,
-    pub(in crate::hub) user: UserId,
+pub(super) struct Login {
+    pub(super) conn: ConnId,
+    user: UserId,
     key: Box<str>,
     /// The key is a token with a good signature, until then.
     token: Option<UnixTime>,
-    pub(in crate::hub) guess: Guess,
+    guess: Guess,
     /// What storage is about to say was changed since it was asked, so it must be asked again.
     outdated: bool,
 }
 
 /// Whether a key can be somebody's try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::hub) enum Guess {
+enum Guess {
     /// It was signed with the right key.
     None,
     Possible,
@@ -35,69 +35,19 @@ pub(in crate::hub) enum Guess {
     Asked,
 }
 
-/// Connections that a token let in.
-#[derive(Debug)]
-pub(in crate::hub) struct Tokens {
-    /// By the last second in which each is valid; and the token's hash.
-    conns: Aged<ConnId, u64, UnixTime>,
-    by_token: BTreeSet<(u64, ConnId)>,
-    /// When the first of them expires, or earlier.
-    due: Option<Time>,
-}
-
-impl Tokens {
-    pub(in crate::hub) fn new(hasher: RandomState) -> Self {
-        Self { conns: Aged::new(hasher), by_token: BTreeSet::new(), due: None }
-    }
-
-    pub(in crate::hub) fn bytes(&self) -> usize {
-        self.conns.bytes() + self.by_token.len() * 2 * size_of::<(u64, ConnId)>()
-    }
-
-    pub(in crate::hub) fn due(&self) -> Option<Time> {
-        self.due
-    }
-
-    fn insert(&mut self, conn: ConnId, token: u64, expires: UnixTime, now: Now) {
-        if let Some(before) = self.conns.insert(conn, expires, token) {
-            self.by_token.remove(&(before, conn));
-        }
-        self.by_token.insert((token, conn));
-        self.set_due(now);
-    }
-
-    /// A token is good through the second that it names.
-    fn set_due(&mut self, now: Now) {
-        // A token may name any second; whoever signs one that lies beyond all clocks has it last as long as they do.
-        let seconds = self.conns.next_moment().map(|expires| expires.0.saturating_sub(now.unix.0).saturating_add(1));
-        self.due = seconds.map(|seconds| now.time + u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000));
-    }
-
-    pub(in crate::hub) fn remove(&mut self, conn: ConnId) {
-        if let Some(token) = self.conns.remove(&conn) {
-            self.by_token.remove(&(token, conn));
-        }
-    }
-
-    fn with(&self, token: u64) -> impl Iterator<Item = ConnId> {
-        let last = ConnId { index: u32::MAX, generation: u32::MAX };
-        self.by_token.range((token, ConnId::default())..=(token, last)).map(|(_, conn)| *conn)
-    }
-
-    fn pop_expired(&mut self, now: UnixTime) -> Option<ConnId> {
-        let (conn, token) = self.conns.pop_due(UnixTime(now.0.saturating_sub(1)))?;
-        self.by_token.remove(&(token, conn));
-        Some(conn)
-    }
-}
-
-impl Hub {
-    pub(in crate::hub) fn connected(&mut self, conn: ConnId, credentials: Credentials, now: Now) {
+impl Local {
+    pub(in crate::hub) fn connected(
+        &mut self,
+        conn: ConnId,
+        credentials: Credentials,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         let Credentials { dev, user, key, details } = credentials;
         self.conns.insert(conn, dev);
         self.details.insert(conn, details);
         if user.is_anonymous() || key.is_empty() {
-            self.answer(conn, Answer::ServerInfo { authorised: false, key: "".into() });
+            self.answer(conn, Answer::ServerInfo { authorised: false, key: "".into() }, effects);
             return;
         }
         let (token, guess) = match self.config.tokens.verify(dev, user, &key, now.unix) {
@@ -105,75 +55,135 @@ impl Hub {
             TokenProof::Signed => (None, Guess::None),
             TokenProof::Nothing => (None, Guess::Possible),
         };
-        self.try_key(Login { conn, user, key, token, guess, outdated: false }, now);
+        self.try_key(Login { conn, user, key, token, guess, outdated: false }, now, effects);
     }
 
-    pub(in crate::hub) fn check_login(&mut self, login: Login) {
-        let Some(dev) = self.conns.get(login.conn).map(|entry| entry.dev) else { return };
-        let token = login.token.map(|_| signed_part(&login.key).into());
-        let user = login.user;
-        let conn = login.conn;
-        let ticket = self.wait(conn, Waiting::Login(Login { outdated: false, ..login }));
-        self.ask_storage(conn, ticket, Read::Login { dev, user, token });
-    }
-
-    pub(in crate::hub) fn login_checked(&mut self, login: Login, hash: Option<Box<str>>, revoked: bool, now: Now) {
-        if login.outdated {
-            return self.check_login(login);
+    /// Has the key looked at, at once or when the owner of its address says that it may be.
+    fn try_key(&mut self, mut login: Login, now: Now, effects: &mut Effects) {
+        let address = self.counted_for_keys(&login).filter(|_| login.guess != Guess::None);
+        let (Some(address), Some(entry)) = (address, self.conn(login.conn)) else {
+            return self.check_login(login, effects);
+        };
+        if !self.wary.has(address, now.time) {
+            return self.check_login(login, effects);
         }
-        let Some(dev) = self.conns.get(login.conn).map(|entry| entry.dev) else { return };
+        let (dev, user) = (entry.dev, login.user);
+        login.guess = Guess::Asked;
+        let id = self.wait(login.conn, Waiting::Key(login), effects);
+        let to = self.config.placement.owner_of_address(address);
+        effects.send(to, RingMessage::AskKey(Box::new(AskKey { id, address, dev, user })));
+    }
+
+    /// As what the connection's address is counted, if keys are counted at all.
+    fn counted_for_keys(&self, login: &Login) -> Option<IpAddr> {
+        if self.config.limits.key_attempts_max == 0 {
+            return None;
+        }
+        self.config.limits.counted(self.known_address(login.conn)?)
+    }
+
+    pub(in crate::hub) fn key_answered(&mut self, id: AskId, may_be_tried: bool, effects: &mut Effects) {
+        let Some(Waiting::Key(login)) = self.waiting.remove(&id.0) else {
+            return never!("an owner says once whether a key may be tried");
+        };
+        if may_be_tried {
+            return self.check_login(login, effects);
+        }
+        effects.counters.logins_put_off += 1;
+        effects.close(login.conn, CloseReason::KeyNotTried);
+    }
+
+    pub(in crate::hub) fn be_wary(&mut self, address: IpAddr, now: Time) {
+        self.wary.add(address, now);
+    }
+
+    fn check_login(&mut self, login: Login, effects: &mut Effects) {
+        let Some(dev) = self.conn(login.conn).map(|entry| entry.dev) else { return };
+        let token = login.token.map(|_| signed_part(&login.key).into());
+        let (user, conn) = (login.user, login.conn);
+        let waiting = Waiting::Login(Login { outdated: false, ..login });
+        self.ask_storage(conn, waiting, Read::Login { dev, user, token }, effects);
+    }
+
+    pub(super) fn login_checked(
+        &mut self,
+        login: Login,
+        hash: Option<Box<str>>,
+        revoked: bool,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        if login.outdated {
+            return self.check_login(login, effects);
+        }
+        let Some(dev) = self.conn(login.conn).map(|entry| entry.dev) else { return };
         let token = login.token.filter(|expires| !revoked && *expires >= now.unix);
         let hash = hash.unwrap_or_default();
         let authorised = token.is_some() || !hash.is_empty() && same_secret(&hash, &login.key);
-        self.tell_key(&login, authorised);
-        let Login { conn, user, key, .. } = login;
+        self.tell_key(&login, authorised, effects);
+        let conn = login.conn;
         if authorised {
-            self.counters.logins += 1;
-            self.conns.authorise(conn, user);
-            self.users.came(dev, user, conn);
-            if let Some(expires) = token {
-                self.tokens.insert(conn, self.token_hash(dev, &key), expires, now);
-            }
+            self.let_in(dev, &login, token, hash, now, effects);
         } else {
-            self.counters.logins_refused += 1;
+            effects.counters.logins_refused += 1;
+            self.answer(conn, Answer::ServerInfo { authorised, key: "".into() }, effects);
         }
-        let key = match authorised {
-            false => "".into(),
-            // Whoever comes with a token gets no lasting secret for it, a stored one neither. Pages expect some text; this one
-            // opens nothing.
-            true if token.is_some() => self.config.given_out.key_of(self.config.shard, conn),
-            true => hash,
-        };
-        self.answer(conn, Answer::ServerInfo { authorised, key });
-        if authorised {
-            let to = self.config.placement.owner_of_user(dev, user);
-            self.send(to, RingMessage::UserCame { dev, user, conn });
+        self.resume(conn, effects);
+    }
+
+    fn let_in(
+        &mut self,
+        dev: DevId,
+        login: &Login,
+        token: Option<UnixTime>,
+        hash: Box<str>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let Login { conn, user, ref key, .. } = *login;
+        effects.counters.logins += 1;
+        self.conns.authorise(conn, user);
+        self.users.came(dev, user, conn);
+        if let Some(expires) = token {
+            self.tokens.insert(conn, self.token_hash(dev, key), expires, now);
         }
-        self.resume(conn);
+        // Whoever comes with a token gets no lasting secret for it, a stored one neither. Pages expect some text; this one
+        // opens nothing.
+        let key = if token.is_some() { self.config.given_out.key_of(self.config.shard, conn) } else { hash };
+        self.answer(conn, Answer::ServerInfo { authorised: true, key }, effects);
+        effects.send(self.config.placement.owner_of_user(dev, user), RingMessage::UserCame { dev, user, conn });
+    }
+
+    /// Tells the owner of the address what became of the key, if it has to know.
+    fn tell_key(&mut self, login: &Login, was_right: bool, effects: &mut Effects) {
+        if login.guess == Guess::None || was_right && login.guess == Guess::Possible {
+            return;
+        }
+        let Some((address, entry)) = self.counted_for_keys(login).zip(self.conn(login.conn)) else { return };
+        let tried = KeyTried { address, dev: entry.dev, user: login.user, was_right };
+        effects.send(self.config.placement.owner_of_address(address), RingMessage::KeyTried(tried));
     }
 
     /// The users' hashes are gone.
-    pub(in crate::hub) fn end_users(&mut self, ended: &EndedUsers) {
-        let reason = CloseReason::HashDeleted;
-        let conns = ended.users().iter().flat_map(|user| self.users.connections(ended.dev, *user));
-        self.outputs.extend(conns.map(|conn| Output::Close { conn, reason }));
+    pub(in crate::hub) fn end_users(&mut self, ended: &EndedUsers, effects: &mut Effects) {
+        for conn in ended.users().iter().flat_map(|user| self.users.connections(ended.dev, *user)) {
+            effects.close(conn, CloseReason::HashDeleted);
+        }
         self.outdate(ended.dev, |login| ended.contains(login.user));
     }
 
-    pub(in crate::hub) fn end_token(&mut self, dev: DevId, token: &str) {
-        let reason = CloseReason::TokenRevoked;
+    pub(in crate::hub) fn end_token(&mut self, dev: DevId, token: &str, effects: &mut Effects) {
         let hash = self.token_hash(dev, token);
-        self.outputs.extend(self.tokens.with(hash).map(|conn| Output::Close { conn, reason }));
+        for conn in self.tokens.with(hash) {
+            effects.close(conn, CloseReason::TokenRevoked);
+        }
         self.outdate(dev, |login| login.token.is_some() && signed_part(&login.key) == signed_part(token));
     }
 
     /// Closes the connections whose token is not valid any longer.
-    pub(in crate::hub) fn end_expired(&mut self, now: Now) {
-        if self.tokens.due.is_some_and(|due| due <= now.time) {
-            while let Some(conn) = self.tokens.pop_expired(now.unix) {
-                self.outputs.push_back(Output::Close { conn, reason: CloseReason::TokenExpired });
-            }
-            self.tokens.set_due(now);
+    pub(in crate::hub) fn end_expired(&mut self, now: Now, effects: &mut Effects) {
+        while let Some(conn) = self.tokens.pop_expired(now) {
+            effects.close(conn, CloseReason::TokenExpired);
         }
     }
 

@@ -4,58 +4,79 @@ use crate::model::{
     Answer, ApiError, ConnId, DevId, EventName, Marker, PipeClass, PipeKey, PipeName, Publication, PublicationKind,
     ShardId, TrackCursor, UnixTime, UserId,
 };
+use crate::ring::{Ask, ConnectionInfo, Member, OneInterest, Question, Replies, RingMessage, TRACK_CAME, TRACK_WENT};
 
-use super::super::owned::pace::{TRACK_CAME, TRACK_WENT};
-use super::super::{Hub, Ticket, TrackUsers, Waiting};
-use super::pipes::Interest;
-use crate::ring::RingMessage;
-use crate::ring::{Ask, AskId, ConnectionInfo, Member, Question, Replies};
+use super::super::effects::Effects;
+use super::Local;
+use super::waiting::Waiting;
 
-impl Hub {
+/// An answer that shards are still adding to.
+#[derive(Debug)]
+pub(super) struct TrackUsers {
+    conn: ConnId,
+    pipe: PipeName,
+    marker: Marker,
+    subscribers: Vec<(UserId, Box<str>)>,
+    shards_left: u16,
+}
+
+impl Local {
     /// A connection of this shard is a new subscriber.
-    pub(in crate::hub) fn joined(&mut self, conn: ConnId, user: UserId, interest: Interest) {
-        self.change(conn, user, interest, TRACK_CAME);
+    pub(super) fn joined(&self, conn: ConnId, user: UserId, interest: OneInterest, effects: &mut Effects) {
+        self.tell_change(conn, user, interest, TRACK_CAME, effects);
     }
 
     /// A connection of this shard is not a subscriber any longer.
-    pub(in crate::hub) fn left(&mut self, conn: ConnId, user: UserId, interest: Interest) {
-        self.change(conn, user, interest, TRACK_WENT);
+    pub(super) fn left(&self, conn: ConnId, user: UserId, interest: OneInterest, effects: &mut Effects) {
+        self.tell_change(conn, user, interest, TRACK_WENT, effects);
     }
 
-    fn change(&mut self, conn: ConnId, user: UserId, interest: Interest, event: &str) {
-        let pipe = interest.key.clone();
-        self.tell_interest(interest);
+    fn tell_change(&self, conn: ConnId, user: UserId, interest: OneInterest, event: &str, effects: &mut Effects) {
+        let pipe = interest.0.clone();
+        let to = self.config.placement.owner_of_pipe(&pipe);
+        effects.tell_interest(to, interest);
         if pipe.name.class() != PipeClass::Track {
             return;
         }
-        let Ok(event) = EventName::new(event.as_bytes()) else { return };
+        let Ok(event) = EventName::new(event.as_bytes()) else { return never!("this event has a good name") };
         let uuid = self.details.get(conn.index).map(|detail| self.details.uuid(detail)).unwrap_or_default();
-        let to = self.config.placement.owner_of_pipe(&pipe);
         let mut publication = Publication::new(pipe, event, "".into());
         publication.kind = PublicationKind::Track { user, uuid };
         publication.origin = Some((self.config.shard, conn));
-        self.count_change(conn, &publication);
-        self.send(to, RingMessage::Publish { publication: Box::new(publication), statement: None });
+        self.count_change(conn, &publication, effects);
+        effects.send(to, RingMessage::Publish { publication: Box::new(publication), statement: None });
     }
 
-    pub(in crate::hub) fn list_track_users(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
-        let Some(entry) = self.conns.get(conn) else { return };
+    pub(in crate::hub) fn list_track_users(
+        &mut self,
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+        effects: &mut Effects,
+    ) {
+        let Some(entry) = self.conn(conn) else { return };
         if pipe.class() != PipeClass::Track {
-            return self.answer(conn, Answer::Error(ApiError::NotATrackPipe));
+            return self.answer(conn, Answer::Error(ApiError::NotATrackPipe), effects);
         }
         let key = PipeKey { dev: entry.dev, name: pipe.clone() };
         let shards = self.config.placement.connection_shards();
         let list = TrackUsers { conn, pipe, marker, subscribers: Vec::new(), shards_left: shards };
-        let Ticket(ask) = self.wait(conn, Waiting::TrackUsers(Box::new(list)));
+        let id = self.wait(conn, Waiting::TrackUsers(Box::new(list)), effects);
         let rows = TRACK_USERS_MAX / u32::from(shards);
         for shard in 0..shards {
             let question = Question::Members { pipe: key.clone(), before: None, rows };
-            self.send(ShardId(shard), RingMessage::Ask(Box::new(Ask { id: AskId(ask), question })));
+            effects.send(ShardId(shard), RingMessage::Ask(Box::new(Ask { id, question })));
         }
     }
 
     /// One shard's part; whether that was the last one.
-    pub(in crate::hub) fn track_users_known(&mut self, ask: u64, mut list: Box<TrackUsers>, members: Vec<Member>) {
+    pub(super) fn track_users_known(
+        &mut self,
+        ask: u64,
+        mut list: Box<TrackUsers>,
+        members: Vec<Member>,
+        effects: &mut Effects,
+    ) {
         list.subscribers.extend(members.into_iter().map(|member| (member.user, member.uuid)));
         list.shards_left -= 1;
         if list.shards_left > 0 {
@@ -63,8 +84,8 @@ impl Hub {
             return;
         }
         let TrackUsers { conn, pipe, marker, subscribers, .. } = *list;
-        self.answer(conn, Answer::TrackUsers { pipe, marker, subscribers });
-        self.resume(conn);
+        self.answer(conn, Answer::TrackUsers { pipe, marker, subscribers }, effects);
+        self.resume(conn, effects);
     }
 
     /// One page of one shard's subscribers. Whoever stays is in at least one of the pages, since slots are looked at from
@@ -75,26 +96,28 @@ impl Hub {
         pipe: PipeName,
         marker: Marker,
         cursor: TrackCursor,
+        effects: &mut Effects,
     ) {
-        let Some(entry) = self.conns.get(conn) else { return };
+        let Some(entry) = self.conn(conn) else { return };
         let TrackCursor { shard, before } = cursor;
         if shard.0 >= self.config.placement.connection_shards() {
-            return self.answer(conn, Answer::Error(ApiError::BadCursor));
+            return self.answer(conn, Answer::Error(ApiError::BadCursor), effects);
         }
         let pipe = PipeKey { dev: entry.dev, name: pipe };
-        let Ticket(ask) = self.wait(conn, Waiting::TrackPage { conn, marker, shard });
+        let id = self.wait(conn, Waiting::TrackPage { conn, marker, shard }, effects);
         let question = Question::Members { pipe, before, rows: TRACK_PAGE_ROWS };
-        self.send(shard, RingMessage::Ask(Box::new(Ask { id: AskId(ask), question })));
+        effects.send(shard, RingMessage::Ask(Box::new(Ask { id, question })));
     }
 
     /// Behind a shard's last page comes the next shard's first.
-    pub(in crate::hub) fn track_page_known(
+    pub(super) fn track_page_known(
         &mut self,
         conn: ConnId,
         marker: Marker,
         shard: ShardId,
         members: Vec<Member>,
         next: Option<u32>,
+        effects: &mut Effects,
     ) {
         let next_shard = shard.0 + 1;
         let next = match next {
@@ -105,8 +128,8 @@ impl Hub {
             None => None,
         };
         let subscribers = members.into_iter().map(|member| (member.user, member.uuid)).collect();
-        self.answer(conn, Answer::TrackPage { marker, subscribers, next });
-        self.resume(conn);
+        self.answer(conn, Answer::TrackPage { marker, subscribers, next }, effects);
+        self.resume(conn, effects);
     }
 
     /// Subscribers on this shard, newest first.

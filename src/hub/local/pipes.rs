@@ -7,11 +7,11 @@ use ahash::RandomState;
 use slab::Slab;
 
 use crate::model::{PipeKey, Position, Publication};
+use crate::ring::{InterestId, OneInterest};
 
 use super::super::HubConfig;
 use super::conns::{Conns, Membership};
 use super::fan_out::weight;
-use crate::ring::InterestId;
 
 #[derive(Debug)]
 struct LocalPipe {
@@ -34,20 +34,20 @@ impl LocalPipe {
 #[derive(Debug, Default)]
 struct Newcomers {
     count: u32,
-    kept: VecDeque<Arc<Publication>>,
+    held: VecDeque<Arc<Publication>>,
     bytes: usize,
     /// The newest that there was no room for.
     dropped: Position,
 }
 
-/// Publications kept for the newcomers of one pipe, and their bytes; beyond, the oldest go.
-const KEPT_MAX: usize = 1_024;
-const KEPT_BYTES_MAX: usize = 256 * 1024;
-/// Bytes kept for all newcomers of a shard.
-const KEPT_BYTES_OF_ALL_MAX: usize = 16 * 1024 * 1024;
+/// Publications held for the newcomers of one pipe, and their bytes; beyond, the oldest go.
+const HELD_MAX: usize = 1_024;
+const HELD_BYTES_MAX: usize = 256 * 1024;
+/// Bytes held for all newcomers of a shard.
+const HELD_BYTES_OF_ALL_MAX: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
-pub(in crate::hub) struct Pipes {
+pub(super) struct Pipes {
     slab: Slab<LocalPipe>,
     index: HashMap<Arc<PipeKey>, u32, RandomState>,
     /// Pipes at the same time.
@@ -55,84 +55,77 @@ pub(in crate::hub) struct Pipes {
     last_interest: u32,
     /// Bytes of keys and member lists.
     heap_bytes: usize,
-    /// Bytes of what is kept for newcomers.
-    kept_bytes: usize,
-}
-
-/// What the owner of a pipe has to know after a change.
-pub(in crate::hub) struct Interest {
-    pub(in crate::hub) key: Arc<PipeKey>,
-    pub(in crate::hub) subscribers: u32,
-    pub(in crate::hub) id: InterestId,
+    /// Bytes of what is held for newcomers.
+    held_bytes: usize,
 }
 
 impl Pipes {
-    pub(in crate::hub) fn new(config: &HubConfig) -> Self {
+    pub(super) fn new(config: &HubConfig) -> Self {
         Self {
             slab: Slab::new(),
             index: HashMap::with_hasher(config.placement.hasher()),
             most: config.pipes_max,
             last_interest: 0,
             heap_bytes: 0,
-            kept_bytes: 0,
+            held_bytes: 0,
         }
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.slab.capacity() * size_of::<LocalPipe>()
             + self.index.capacity() * (size_of::<(Arc<PipeKey>, u32)>() + 1)
             + self.heap_bytes
-            + self.kept_bytes
+            + self.held_bytes
     }
 
     #[cfg(test)]
-    pub(in crate::hub) fn kept_bytes(&self) -> usize {
-        self.kept_bytes
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 
     #[cfg(test)]
-    pub(in crate::hub) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.slab.is_empty()
     }
 
     /// The pipe, if it is still the same interest.
-    pub(in crate::hub) fn find(&self, key: &PipeKey, interest: InterestId) -> Option<u32> {
+    pub(super) fn find(&self, key: &PipeKey, interest: InterestId) -> Option<u32> {
         self.index.get(key).copied().filter(|pipe| self.slab[*pipe as usize].interest == interest)
     }
 
     /// The key of a pipe that exists.
-    pub(in crate::hub) fn key(&self, pipe: u32) -> &PipeKey {
+    pub(super) fn key(&self, pipe: u32) -> &PipeKey {
         &self.slab[pipe as usize].key
     }
 
-    pub(in crate::hub) fn members(&self, pipe: u32) -> &[u32] {
+    pub(super) fn members(&self, pipe: u32) -> &[u32] {
         self.slab.get(pipe as usize).map(|pipe| pipe.members.as_slice()).unwrap_or_default()
     }
 
     /// The pipes in these places, and how many subscribers each has here.
-    pub(in crate::hub) fn between(&self, from: usize, to: usize) -> impl Iterator<Item = (&Arc<PipeKey>, u32)> {
+    pub(super) fn between(&self, from: usize, to: usize) -> impl Iterator<Item = (&Arc<PipeKey>, u32)> {
         let places = from..to.min(self.end());
         places.filter_map(|place| self.slab.get(place)).map(|pipe| (&pipe.key, pipe.subscribers()))
     }
 
     /// Behind the last place.
-    pub(in crate::hub) fn end(&self) -> usize {
+    pub(super) fn end(&self) -> usize {
         self.slab.capacity()
     }
 
     /// The pipe of this name, if it has subscribers here.
-    pub(in crate::hub) fn find_name(&self, key: &PipeKey) -> Option<u32> {
+    pub(super) fn find_name(&self, key: &PipeKey) -> Option<u32> {
         self.index.get(key).copied()
     }
 
     /// As above, by name; nobody, if there is no such pipe here.
-    pub(in crate::hub) fn members_of(&self, key: &PipeKey) -> &[u32] {
+    pub(super) fn members_of(&self, key: &PipeKey) -> &[u32] {
         self.index.get(key).map(|pipe| self.members(*pipe)).unwrap_or_default()
     }
 
     /// Adds a connection that is not a member yet; its own list is the caller's. `None`: the pipe would be one more than
     /// the shard may hold.
-    pub(in crate::hub) fn join(&mut self, key: PipeKey, index: u32) -> Option<(Membership, Interest)> {
+    pub(super) fn join(&mut self, key: PipeKey, index: u32) -> Option<(Membership, OneInterest)> {
         let pipe = self.find_or_create(key)?;
         let membership = self.push(pipe, index);
         Some((membership, self.interest(pipe)))
@@ -147,70 +140,70 @@ impl Pipes {
         Membership { pipe, slot }
     }
 
-    fn interest(&self, pipe: u32) -> Interest {
+    fn interest(&self, pipe: u32) -> OneInterest {
         let local = &self.slab[pipe as usize];
-        Interest { key: local.key.clone(), subscribers: local.subscribers(), id: local.interest }
+        (local.key.clone(), local.subscribers(), local.interest)
     }
 
     /// Counts a connection as a subscriber that is to be made a member later. `None` as with [`Pipes::join`].
-    pub(in crate::hub) fn expect(&mut self, key: PipeKey) -> Option<(u32, Interest)> {
+    pub(super) fn expect(&mut self, key: PipeKey) -> Option<(u32, OneInterest)> {
         let pipe = self.find_or_create(key)?;
         self.slab[pipe as usize].newcomers.get_or_insert_default().count += 1;
         Some((pipe, self.interest(pipe)))
     }
 
     /// One that was expected will not come.
-    pub(in crate::hub) fn give_up(&mut self, pipe: u32) -> Interest {
+    pub(super) fn give_up(&mut self, pipe: u32) -> OneInterest {
         self.one_newcomer_less(pipe);
         let interest = self.interest(pipe);
-        if interest.subscribers == 0 {
+        if interest.1 == 0 {
             self.free(pipe);
         }
         interest
     }
 
     /// One that was expected is a member now.
-    pub(in crate::hub) fn admit(&mut self, pipe: u32, index: u32) -> Membership {
+    pub(super) fn make_member(&mut self, pipe: u32, index: u32) -> Membership {
         self.one_newcomer_less(pipe);
         self.push(pipe, index)
     }
 
     fn one_newcomer_less(&mut self, pipe: u32) {
         let newcomers = &mut self.slab[pipe as usize].newcomers;
-        if let Some(some) = newcomers {
-            some.count -= 1;
-            if some.count == 0 {
-                self.kept_bytes -= some.bytes;
-                *newcomers = None;
-            }
+        let Some(some) = newcomers else { return never!("a pipe that somebody is expected in has newcomers") };
+        some.count -= 1;
+        if some.count == 0 {
+            self.held_bytes -= some.bytes;
+            *newcomers = None;
         }
     }
 
-    /// Keeps a publication of the pipe if there are newcomers.
-    pub(in crate::hub) fn keep(&mut self, pipe: u32, publication: &Arc<Publication>) {
+    /// Holds a publication of the pipe back for its newcomers, if there are any.
+    pub(super) fn hold_for_newcomers(&mut self, pipe: u32, publication: &Arc<Publication>) {
         let Some(newcomers) = &mut self.slab[pipe as usize].newcomers else { return };
         let bytes = weight(publication);
-        newcomers.kept.push_back(publication.clone());
+        newcomers.held.push_back(publication.clone());
         newcomers.bytes += bytes;
-        self.kept_bytes += bytes;
-        while newcomers.kept.len() > KEPT_MAX
-            || newcomers.bytes > KEPT_BYTES_MAX
-            || self.kept_bytes > KEPT_BYTES_OF_ALL_MAX
+        self.held_bytes += bytes;
+        while newcomers.held.len() > HELD_MAX
+            || newcomers.bytes > HELD_BYTES_MAX
+            || self.held_bytes > HELD_BYTES_OF_ALL_MAX
         {
-            let Some(oldest) = newcomers.kept.pop_front() else { break };
+            // Without any of its own the pipe makes no room; those of other pipes stay.
+            let Some(oldest) = newcomers.held.pop_front() else { break };
             let bytes = weight(&oldest);
             newcomers.bytes -= bytes;
-            self.kept_bytes -= bytes;
+            self.held_bytes -= bytes;
             newcomers.dropped = oldest.position;
         }
     }
 
-    /// What was kept behind a position, and from which position on that is all: the same one, or a later one if there was
+    /// What is held behind a position, and from which position on that is all: the same one, or a later one if there was
     /// no room.
-    pub(in crate::hub) fn kept_behind(&self, pipe: u32, position: Position) -> (Position, Vec<Arc<Publication>>) {
+    pub(super) fn held_behind(&self, pipe: u32, position: Position) -> (Position, Vec<Arc<Publication>>) {
         let Some(newcomers) = &self.slab[pipe as usize].newcomers else { return (position, Vec::new()) };
-        let kept = newcomers.kept.iter().filter(|publication| publication.position > position);
-        (position.max(newcomers.dropped), kept.cloned().collect())
+        let held = newcomers.held.iter().filter(|publication| publication.position > position);
+        (position.max(newcomers.dropped), held.cloned().collect())
     }
 
     fn find_or_create(&mut self, key: PipeKey) -> Option<u32> {
@@ -222,7 +215,7 @@ impl Pipes {
     }
 
     /// Takes a member out; the connection's own list is the caller's.
-    pub(in crate::hub) fn leave(&mut self, membership: Membership, conns: &mut Conns) -> Interest {
+    pub(super) fn leave(&mut self, membership: Membership, conns: &mut Conns) -> OneInterest {
         let Membership { pipe, slot } = membership;
         let local = &mut self.slab[pipe as usize];
         local.members.swap_remove(slot as usize);
@@ -239,7 +232,7 @@ impl Pipes {
             local.members.shrink_to(left * 2);
             self.heap_bytes -= (before - local.members.capacity()) * size_of::<u32>();
         }
-        Interest { key, subscribers, id }
+        (key, subscribers, id)
     }
 
     fn create(&mut self, key: PipeKey) -> u32 {

@@ -8,7 +8,7 @@ use crate::model::ConnId;
 const CHUNK: usize = 1024;
 
 #[derive(Debug)]
-pub(in crate::hub) struct Places<T> {
+pub(super) struct Places<T> {
     /// Those of the shard's slab.
     near: Vec<Box<[T]>>,
     /// Those from [`ConnId::POLLED_FIRST`] on.
@@ -22,7 +22,7 @@ impl<T> Default for Places<T> {
 }
 
 impl<T: Default> Places<T> {
-    pub(in crate::hub) fn get(&self, index: u32) -> Option<&T> {
+    pub(super) fn get(&self, index: u32) -> Option<&T> {
         let (chunks, place) = match index.checked_sub(ConnId::POLLED_FIRST) {
             None => (&self.near, index as usize),
             Some(place) => (&self.far, place as usize),
@@ -30,13 +30,13 @@ impl<T: Default> Places<T> {
         chunks.get(place / CHUNK)?.get(place % CHUNK)
     }
 
-    pub(in crate::hub) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         let (chunks, place) = self.part_of(index);
         chunks.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
     }
 
     /// The place, with all that it takes to have it.
-    pub(in crate::hub) fn reach(&mut self, index: u32) -> Option<&mut T> {
+    pub(super) fn reach(&mut self, index: u32) -> Option<&mut T> {
         let (chunks, place) = self.part_of(index);
         while chunks.len() <= place / CHUNK {
             chunks.push((0..CHUNK).map(|_| T::default()).collect());
@@ -52,14 +52,14 @@ impl<T: Default> Places<T> {
     }
 
     /// All places from this one on.
-    pub(in crate::hub) fn indices_from(&self, first: u32) -> impl Iterator<Item = u32> + use<T> {
+    pub(super) fn indices_from(&self, first: u32) -> impl Iterator<Item = u32> + use<T> {
         let of = |begin: u32, chunks: &Vec<Box<[T]>>| -> Range<u32> {
             first.max(begin)..begin + (chunks.len() * CHUNK) as u32
         };
         of(0, &self.near).chain(of(ConnId::POLLED_FIRST, &self.far))
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         (self.near.len() + self.far.len()) * CHUNK * size_of::<T>()
     }
 }

@@ -1,55 +1,126 @@
 //! What a browser asks about pipes and users, other than who is in them.
 
 use crate::model::{Answer, ApiError, ConnId, LastSeen, Marker, PipeClass, PipeError, PipeKey, PipeName, UserId};
-use crate::storage::Read;
+use crate::ring::{Ask, Question, RingMessage};
+use crate::storage::{Outcome, Page, Read, StorageError, StoredMessage};
 
-use super::super::{Hub, Ticket, Waiting};
-use crate::ring::{Ask, AskId, Question, RingMessage};
+use super::super::Output;
+use super::super::effects::Effects;
+use super::super::readings::Reading;
+use super::Local;
+use super::waiting::Waiting;
 
-impl Hub {
-    /// Whether storage or other shards were asked for something that is not there yet: an answer, a delivery report.
-    pub fn owes_answers(&self) -> bool {
-        !self.waiting.is_empty() || !self.reports.is_empty()
-    }
-
-    pub(in crate::hub) fn count_pipe(&mut self, conn: ConnId, pipe: PipeName, marker: Marker) {
-        let Some(entry) = self.conns.get(conn) else { return };
+impl Local {
+    pub(in crate::hub) fn count_pipe(&mut self, conn: ConnId, pipe: PipeName, marker: Marker, effects: &mut Effects) {
+        let Some(entry) = self.conn(conn) else { return };
         let key = PipeKey { dev: entry.dev, name: pipe };
         if !matches!(key.name.class(), PipeClass::Web | PipeClass::Track) {
-            self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::WrongClass)));
-            return;
+            return self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::WrongClass)), effects);
         }
         let to = self.config.placement.owner_of_pipe(&key);
-        let Ticket(ask) = self.wait(conn, Waiting::Count { conn, marker });
-        let ask = Ask { id: AskId(ask), question: Question::PipeCounts(vec![key]) };
-        self.send(to, RingMessage::Ask(Box::new(ask)));
+        let id = self.wait(conn, Waiting::Count { conn, marker }, effects);
+        let question = Question::PipeCounts(vec![key]);
+        effects.send(to, RingMessage::Ask(Box::new(Ask { id, question })));
     }
 
-    pub(in crate::hub) fn read_user_data(&mut self, conn: ConnId, user: UserId, marker: Marker) {
-        let Some(entry) = self.conns.get(conn) else { return };
-        let dev = entry.dev;
-        let ticket = self.wait(conn, Waiting::UserData { conn, user, marker });
-        self.ask_storage(conn, ticket, Read::UserData { dev, users: vec![user] });
+    // Users
+
+    pub(in crate::hub) fn read_user_data(&mut self, conn: ConnId, user: UserId, marker: Marker, effects: &mut Effects) {
+        let Some(entry) = self.conn(conn) else { return };
+        let read = Read::UserData { dev: entry.dev, users: vec![user] };
+        self.ask_storage(conn, Waiting::UserData { conn, user, marker }, read, effects);
     }
 
     /// The owner knows who is here; only for the others storage is asked.
-    pub(in crate::hub) fn read_user_status(&mut self, conn: ConnId, user: UserId) {
-        let Some(entry) = self.conns.get(conn) else { return };
+    pub(in crate::hub) fn read_user_status(&mut self, conn: ConnId, user: UserId, effects: &mut Effects) {
+        let Some(entry) = self.conn(conn) else { return };
         let dev = entry.dev;
         let to = self.config.placement.owner_of_user(dev, user);
-        let Ticket(ask) = self.wait(conn, Waiting::Online { conn, user });
-        let ask = Ask { id: AskId(ask), question: Question::Online(dev, vec![user]) };
-        self.send(to, RingMessage::Ask(Box::new(ask)));
+        let id = self.wait(conn, Waiting::Online { conn, user }, effects);
+        let question = Question::Online(dev, vec![user]);
+        effects.send(to, RingMessage::Ask(Box::new(Ask { id, question })));
     }
 
-    pub(in crate::hub) fn online_known(&mut self, conn: ConnId, user: UserId, online: bool) {
-        let Some(entry) = self.conns.get(conn) else { return };
+    pub(super) fn online_known(&mut self, conn: ConnId, user: UserId, online: bool, effects: &mut Effects) {
+        let Some(entry) = self.conn(conn) else { return };
         let dev = entry.dev;
         if online {
-            self.answer(conn, Answer::UserStatus { user, last_seen: LastSeen::Online });
-            return self.resume(conn);
+            self.answer(conn, Answer::UserStatus { user, last_seen: LastSeen::Online }, effects);
+            return self.resume(conn, effects);
         }
-        let ticket = self.wait(conn, Waiting::LastSeen { conn, user });
-        self.ask_storage(conn, ticket, Read::LastSeen { dev, users: vec![user] });
+        let read = Read::LastSeen { dev, users: vec![user] };
+        self.ask_storage(conn, Waiting::LastSeen { conn, user }, read, effects);
+    }
+
+    // Histories
+
+    pub(in crate::hub) fn read_history(&mut self, conn: ConnId, pipe: PipeName, marker: Marker, effects: &mut Effects) {
+        let Some(entry) = self.conn(conn) else { return };
+        if pipe.class() == PipeClass::Private && entry.user.is_anonymous() {
+            return self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::NeedsAuthorisation)), effects);
+        }
+        let key = PipeKey { dev: entry.dev, name: pipe.clone() };
+        let to = self.config.placement.owner_of_pipe(&key);
+        let id = self.wait(conn, Waiting::HasHistory { conn, pipe, marker }, effects);
+        effects.send(to, RingMessage::Ask(Box::new(Ask { id, question: Question::HasHistory(key) })));
+    }
+
+    /// Names without a history are not looked for in storage: whoever asks for such has it do nothing. The others wait for
+    /// their turn, and the connection is busy until then.
+    pub(super) fn history_looked_for(
+        &mut self,
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+        has_history: bool,
+        effects: &mut Effects,
+    ) {
+        if has_history && self.conn(conn).is_some() {
+            effects.readings.add(Reading::Log { conn, pipe, marker });
+        } else {
+            self.resume(conn, effects);
+        }
+    }
+
+    /// It is the turn of this question for history.
+    pub(in crate::hub) fn begin_reading(
+        &mut self,
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+        effects: &mut Effects,
+    ) {
+        let Some(entry) = self.conn(conn) else { return effects.readings.not_wanted() };
+        let key = PipeKey { dev: entry.dev, name: pipe.clone() };
+        let page = Page { rows: HISTORY_ROWS_MAX, bytes: self.config.history_bytes_max };
+        let read = Read::NewestHistory { pipe: key, page };
+        self.ask_storage(conn, Waiting::History { conn, pipe, marker }, read, effects);
+    }
+
+    pub(super) fn history_read(
+        &mut self,
+        conn: ConnId,
+        pipe: PipeName,
+        marker: Marker,
+        result: Result<Outcome, StorageError>,
+        effects: &mut Effects,
+    ) {
+        let mut bytes = 0;
+        match result {
+            Ok(Outcome::Messages { rows: messages, .. }) => {
+                bytes = messages.iter().map(StoredMessage::bytes).sum();
+                if let Some(entry) = self.conn(conn) {
+                    let key = PipeKey { dev: entry.dev, name: pipe };
+                    effects.put(Output::History { conn, key, marker, messages });
+                }
+            }
+            Ok(_) => {}
+            Err(_) => self.answer(conn, Answer::Error(ApiError::Unavailable { marker }), effects),
+        }
+        self.resume(conn, effects);
+        effects.readings.ended(bytes);
     }
 }
+
+/// What `pipe_log` answers with at most.
+const HISTORY_ROWS_MAX: u32 = 99;

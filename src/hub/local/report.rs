@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::model::{Answer, ApiError, ConnId, PipeError, Publication};
 
-use super::super::Hub;
+use super::super::effects::Effects;
+use super::Local;
 
 /// A delivery report that is not complete yet.
 #[derive(Debug, Default)]
-pub(in crate::hub) struct Report {
+pub(super) struct Report {
     /// Known once the owner has said to how many shards the publication went.
     fanned: Option<Fanned>,
     shards_heard: u16,
@@ -23,25 +24,25 @@ pub(in crate::hub) struct Fanned {
     pub(in crate::hub) stored: bool,
 }
 
-impl Hub {
+impl Local {
     /// The owner of the pipe has said to how many shards the publication went.
-    pub(in crate::hub) fn fanned(&mut self, conn: ConnId, fanned: Fanned) {
+    pub(in crate::hub) fn fanned(&mut self, conn: ConnId, fanned: Fanned, effects: &mut Effects) {
         if let Some(report) = self.reports.get_mut(&conn) {
             report.fanned = Some(fanned);
-            self.finish_report(conn);
+            self.finish_report(conn, effects);
         }
     }
 
     /// So many connections of one shard got it.
-    pub(in crate::hub) fn delivered(&mut self, conn: ConnId, connections: u32) {
+    pub(in crate::hub) fn delivered(&mut self, conn: ConnId, connections: u32, effects: &mut Effects) {
         if let Some(report) = self.reports.get_mut(&conn) {
             report.shards_heard += 1;
             report.delivered += connections;
-            self.finish_report(conn);
+            self.finish_report(conn, effects);
         }
     }
 
-    fn finish_report(&mut self, conn: ConnId) {
+    fn finish_report(&mut self, conn: ConnId, effects: &mut Effects) {
         let complete = |report: &mut Report| {
             let fanned = report.fanned.as_ref()?;
             (report.shards_heard == fanned.shards).then(|| report.fanned.take())?
@@ -52,10 +53,10 @@ impl Hub {
         self.reports.remove(&conn);
         if stored {
             let (pipe, message) = (publication.pipe.name.clone(), publication.message.clone());
-            self.answer(conn, Answer::DeliveryReport { pipe, message, delivered });
+            self.answer(conn, Answer::DeliveryReport { pipe, message, delivered }, effects);
         } else {
-            self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::NotStored)));
+            self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::NotStored)), effects);
         }
-        self.resume(conn);
+        self.resume(conn, effects);
     }
 }

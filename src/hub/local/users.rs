@@ -17,28 +17,28 @@ struct Device {
 }
 
 #[derive(Debug)]
-pub(in crate::hub) struct Users {
+pub(super) struct Users {
     devices: HashMap<(DevId, UserId), Few<Device>, RandomState>,
     /// Connections in all lists together.
     count: usize,
 }
 
 impl Users {
-    pub(in crate::hub) fn new(hasher: RandomState) -> Self {
+    pub(super) fn new(hasher: RandomState) -> Self {
         Self { devices: HashMap::with_hasher(hasher), count: 0 }
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.devices.capacity() * (size_of::<((DevId, UserId), Few<Device>)>() + 1)
             + self.count.saturating_sub(self.devices.len()) * size_of::<Device>()
     }
 
-    pub(in crate::hub) fn came(&mut self, dev: DevId, user: UserId, conn: ConnId) {
+    pub(super) fn came(&mut self, dev: DevId, user: UserId, conn: ConnId) {
         self.devices.entry((dev, user)).or_default().push(Device { conn, registered: false });
         self.count += 1;
     }
 
-    pub(in crate::hub) fn went(&mut self, dev: DevId, user: UserId, conn: ConnId) {
+    pub(super) fn went(&mut self, dev: DevId, user: UserId, conn: ConnId) {
         let Entry::Occupied(mut list) = self.devices.entry((dev, user)) else { return };
         let Some(place) = list.get().iter().position(|device| device.conn == conn) else { return };
         list.get_mut().remove(place);
@@ -51,23 +51,23 @@ impl Users {
         }
     }
 
-    pub(in crate::hub) fn register(&mut self, dev: DevId, user: UserId, conn: ConnId) {
+    pub(super) fn register(&mut self, dev: DevId, user: UserId, conn: ConnId) {
         let device = self.devices.get_mut(&(dev, user)).and_then(|list| list.iter_mut().find(|it| it.conn == conn));
         if let Some(device) = device {
             device.registered = true;
         }
     }
 
-    pub(in crate::hub) fn all(&self) -> impl Iterator<Item = (DevId, UserId)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (DevId, UserId)> {
         self.devices.keys().copied()
     }
 
-    pub(in crate::hub) fn connections(&self, dev: DevId, user: UserId) -> impl Iterator<Item = ConnId> {
+    pub(super) fn connections(&self, dev: DevId, user: UserId) -> impl Iterator<Item = ConnId> {
         self.devices.get(&(dev, user)).into_iter().flat_map(|list| list.iter()).map(|device| device.conn)
     }
 
     /// Those that get personal messages.
-    pub(in crate::hub) fn registered(&self, dev: DevId, user: UserId) -> impl Iterator<Item = ConnId> {
+    pub(super) fn registered(&self, dev: DevId, user: UserId) -> impl Iterator<Item = ConnId> {
         let all = self.devices.get(&(dev, user)).into_iter().flat_map(|list| list.iter());
         all.filter(|device| device.registered).map(|device| device.conn)
     }

@@ -26,42 +26,32 @@ const RETRY_AFTER_US: u64 = 1_000_000;
 type Gone = ((DevId, UserId), UnixTime);
 
 #[derive(Debug)]
-pub(in crate::hub) struct Departed {
+pub(super) struct Departed {
     waiting: HashMap<(DevId, UserId), UnixTime, RandomState>,
     /// What storage has now, and the ticket it answers with.
     under_way: Option<(Ticket, Vec<Gone>)>,
     waiting_max: usize,
     not_before: Time,
-    lost: u64,
 }
 
 impl Departed {
-    /// With more than `waiting_max` users the time of a further one is lost, and counted.
-    pub(in crate::hub) fn new(waiting_max: usize, hasher: RandomState) -> Self {
-        Self {
-            waiting: HashMap::with_hasher(hasher),
-            under_way: None,
-            waiting_max,
-            not_before: Time::default(),
-            lost: 0,
-        }
+    /// With more than `waiting_max` users the time of a further one is lost.
+    pub(super) fn new(waiting_max: usize, hasher: RandomState) -> Self {
+        Self { waiting: HashMap::with_hasher(hasher), under_way: None, waiting_max, not_before: Time::default() }
     }
 
-    pub(in crate::hub) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.waiting.len() + self.under_way.as_ref().map_or(0, |(_, users)| users.len())
     }
 
-    pub(in crate::hub) fn lost(&self) -> u64 {
-        self.lost
-    }
-
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.waiting.capacity() * (size_of::<Gone>() + 1)
             + self.under_way.as_ref().map_or(0, |(_, users)| users.capacity() * size_of::<Gone>())
     }
 
-    /// The latest time of a user counts.
-    pub(in crate::hub) fn add(&mut self, dev: DevId, user: UserId, time: UnixTime) {
+    /// The latest time of a user counts. False: it is lost, because there is no room.
+    #[must_use]
+    pub(super) fn add(&mut self, dev: DevId, user: UserId, time: UnixTime) -> bool {
         let has_room = self.waiting.len() < self.waiting_max;
         match self.waiting.entry((dev, user)) {
             Entry::Occupied(mut known) => {
@@ -71,17 +61,18 @@ impl Departed {
             Entry::Vacant(place) if has_room => {
                 place.insert(time);
             }
-            Entry::Vacant(_) => self.lost += 1,
+            Entry::Vacant(_) => return false,
         }
+        true
     }
 
     /// When there is something to hand over; a time in the past: now.
-    pub(in crate::hub) fn next_deadline(&self) -> Option<Time> {
+    pub(super) fn next_deadline(&self) -> Option<Time> {
         (self.under_way.is_none() && !self.waiting.is_empty()).then_some(self.not_before)
     }
 
     /// The next job, under this ticket, if it is time for one.
-    pub(in crate::hub) fn hand_over(&mut self, ticket: Ticket, now: Now) -> Option<Job> {
+    pub(super) fn hand_over(&mut self, ticket: Ticket, now: Now) -> Option<Job> {
         self.next_deadline().filter(|due| *due <= now.time)?;
         let users: Vec<Gone> = self.waiting.extract_if(|_, _| true).take(USERS_PER_JOB).collect();
         if self.waiting.is_empty() {
@@ -92,20 +83,20 @@ impl Departed {
         Some(Job { ticket, request })
     }
 
-    /// Storage has answered a job. Whether it was one of these.
-    pub(in crate::hub) fn answered(&mut self, ticket: Ticket, is_written: bool, now: Now) -> bool {
-        let Some((_, users)) = self.under_way.take_if(|(asked, _)| *asked == ticket) else { return false };
-        if !is_written {
-            self.not_before = now.time + RETRY_AFTER_US;
-            for ((dev, user), time) in users {
-                self.add(dev, user, time);
-            }
+    /// Storage has answered a job. Returns the number of users whose times are lost by that.
+    #[must_use]
+    pub(super) fn answered(&mut self, ticket: Ticket, is_written: bool, now: Now) -> u64 {
+        // Gone: nobody waits for the last job of a shard that ends.
+        let Some((_, users)) = self.under_way.take_if(|(asked, _)| *asked == ticket) else { return 0 };
+        if is_written {
+            return 0;
         }
-        true
+        self.not_before = now.time + RETRY_AFTER_US;
+        users.into_iter().map(|((dev, user), time)| u64::from(!self.add(dev, user, time))).sum()
     }
 
     /// All that storage was not handed yet.
-    pub(in crate::hub) fn take_waiting(&mut self) -> Vec<Write> {
+    pub(super) fn take_waiting(&mut self) -> Vec<Write> {
         self.waiting.drain().map(|gone| put_last_seen(&gone)).collect()
     }
 }

@@ -20,65 +20,72 @@ use std::net::IpAddr;
 
 use ahash::RandomState;
 
-use crate::aged::Aged;
-use crate::back_off::{ADDRESSES_MAX, AddressAndUser, BackOff, FORGOTTEN_AFTER};
-use crate::model::{CloseReason, Now, ShardId, Time};
+use crate::back_off::{ADDRESSES_MAX, AddressAndUser, BackOff};
+use crate::model::{Now, ShardId, Time};
+use crate::ring::{AskKey, KeyTried, RingMessage};
 
-use super::super::local::login::{Guess, Login};
-use super::super::{Hub, Output, Waiting};
-use crate::ring::RingMessage;
-use crate::ring::{AskId, AskKey, KeyTried};
+use super::super::Output;
+use super::super::effects::Effects;
 
 /// Users whose keys were wrong, by address, that the owner of the addresses counts.
-pub(in crate::hub) const USERS_MAX: usize = 65_536;
+const USERS_MAX: usize = 65_536;
 /// An address with so many times `key_attempts_max` wrong keys tries very many users.
 const MANY_USERS: u32 = 50;
 /// Microseconds between two warnings of one shard.
 const TOLD_EVERY: u64 = 60_000_000;
 
+/// What this shard counts for the addresses that it owns.
 #[derive(Debug)]
-pub(in crate::hub) struct Guesses {
+pub(super) struct Guesses {
     attempts_max: u32,
-    /// What this shard counts for the addresses that it owns.
+    /// All connection shards, which have to be wary together.
+    shards: u16,
     addresses: BackOff<IpAddr>,
-    pub(in crate::hub) users: BackOff<AddressAndUser>,
-    /// Addresses of which this shard is wary, whoever owns them: until when.
-    pub(in crate::hub) wary: Aged<IpAddr, ()>,
+    users: BackOff<AddressAndUser>,
     warned: Option<Time>,
 }
 
 impl Guesses {
-    pub(in crate::hub) fn new(attempts_max: u32, hasher: &RandomState) -> Self {
+    pub(super) fn new(attempts_max: u32, shards: u16, hasher: &RandomState) -> Self {
         Self {
             attempts_max,
+            shards,
             addresses: BackOff::new(attempts_max, ADDRESSES_MAX, hasher.clone()),
             users: BackOff::new(attempts_max, USERS_MAX, hasher.clone()),
-            wary: Aged::new(hasher.clone()),
             warned: None,
         }
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
-        self.addresses.bytes() + self.users.bytes() + self.wary.bytes()
+    pub(super) fn bytes(&self) -> usize {
+        self.addresses.bytes() + self.users.bytes()
     }
 
-    /// Logins from this address ask its owner from now on. Of too many such addresses the one is forgotten that would be
-    /// first; its owner calls again with the next wrong key.
-    pub(in crate::hub) fn watch(&mut self, address: IpAddr, now: Time) {
-        while self.wary.pop_due(now).is_some() {}
-        self.wary.insert(address, now + FORGOTTEN_AFTER, ());
-        while self.wary.len() > ADDRESSES_MAX {
-            self.wary.pop_first();
+    /// A shard that is wary of an address asks.
+    pub(super) fn asked(&mut self, from: ShardId, ask: &AskKey, now: Now, effects: &mut Effects) {
+        let may_be_tried = self.may_try((ask.address, ask.dev, ask.user), now.time);
+        effects.send(from, RingMessage::KeyAnswer { id: ask.id, may_be_tried });
+    }
+
+    /// A key was tried.
+    pub(super) fn tried(&mut self, tried: &KeyTried, now: Now, effects: &mut Effects) {
+        let KeyTried { address, dev, user, was_right } = *tried;
+        if was_right {
+            return self.users.succeeded((address, dev, user));
         }
-    }
-
-    pub(in crate::hub) fn is_wary(&self, address: IpAddr, now: Time) -> bool {
-        self.wary.moment(&address).is_some_and(|until| until > now)
+        if !self.wrong(address, now.time) {
+            return;
+        }
+        for shard in 0..self.shards {
+            effects.send(ShardId(shard), RingMessage::Wary { address });
+        }
+        if self.warns(now.time) {
+            effects.put(Output::KeysGuessed { address, wrong: self.addresses.wrong(address) });
+        }
     }
 
     /// Whether this user's key may be tried. If so it counts as wrong until it is known to be right: several at a time must
     /// not all be looked at.
-    pub(in crate::hub) fn may_try(&mut self, who: AddressAndUser, now: Time) -> bool {
+    fn may_try(&mut self, who: AddressAndUser, now: Time) -> bool {
         let has_many_users = self.addresses.wrong(who.0) >= self.attempts_max.saturating_mul(MANY_USERS);
         let has_to_wait = self.users.wait(who, now).is_some();
         if has_to_wait || has_many_users && self.users.wrong(who) == 0 && !self.users.has_room(now) {
@@ -90,7 +97,7 @@ impl Guesses {
     }
 
     /// One more wrong key from there. Whether every shard has to be told, which goes on while wrong keys come.
-    pub(in crate::hub) fn wrong(&mut self, address: IpAddr, now: Time) -> bool {
+    fn wrong(&mut self, address: IpAddr, now: Time) -> bool {
         let _ = self.addresses.failed(address, now);
         let wrong = self.addresses.wrong(address);
         wrong > 0 && wrong.is_multiple_of(self.attempts_max.max(1))
@@ -106,70 +113,43 @@ impl Guesses {
     }
 }
 
-impl Hub {
-    /// As what the connection's address is counted, if keys are counted at all.
-    fn counted_for_keys(&self, login: &Login) -> Option<IpAddr> {
-        if self.config.limits.key_attempts_max == 0 {
-            return None;
-        }
-        let detail = self.details.get(login.conn.index)?;
-        self.config.limits.counted(self.details.address(detail))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DevId, UserId};
+
+    const A: [u8; 4] = [192, 0, 2, 1];
+    const B: [u8; 4] = [192, 0, 2, 2];
+    const SECOND: u64 = 1_000_000;
+
+    #[test]
+    fn a_right_key_begins_anew_and_waits_end() {
+        let mut guesses = Guesses::new(2, 1, &RandomState::with_seeds(1, 2, 3, 4));
+        let who = (A.into(), DevId(1), UserId::new(5).unwrap());
+        assert!(guesses.may_try(who, Time(0)) && guesses.may_try(who, Time(0)), "two at a time are two");
+        assert!(!guesses.may_try(who, Time(0)) && !guesses.may_try(who, Time(SECOND - 1)));
+        assert!(guesses.may_try(who, Time(SECOND)) && !guesses.may_try(who, Time(2 * SECOND)));
+        guesses.users.succeeded(who);
+        assert!(guesses.may_try(who, Time(2 * SECOND)) && guesses.may_try(who, Time(2 * SECOND)));
+
+        assert_eq!([1, 2, 3, 4].map(|_| guesses.wrong(A.into(), Time(0))), [false, true, false, true]);
     }
 
-    /// Has the key looked at, at once or when the owner of its address says that it may be.
-    pub(in crate::hub) fn try_key(&mut self, mut login: Login, now: Now) {
-        let address = self.counted_for_keys(&login).filter(|_| login.guess != Guess::None);
-        let (Some(address), Some(entry)) = (address, self.conns.get(login.conn)) else {
-            return self.check_login(login);
+    /// Whoever tries one key of each user is not let on by filling the table of those who wait.
+    #[test]
+    fn many_users_do_not_help() {
+        let mut guesses = Guesses::new(2, 1, &RandomState::with_seeds(1, 2, 3, 4));
+        let who = |user: u32| (A.into(), DevId(1), UserId::new(user).unwrap());
+        let tries = |guesses: &mut Guesses, users: std::ops::Range<u32>, now: u64| {
+            users.filter(|user| guesses.may_try(who(1 + *user), Time(now))).count()
         };
-        if !self.guesses.is_wary(address, now.time) {
-            return self.check_login(login);
-        }
-        let (dev, user) = (entry.dev, login.user);
-        login.guess = Guess::Asked;
-        let id = AskId(self.wait(login.conn, Waiting::Key(login)).0);
-        let to = self.config.placement.owner_of_address(address);
-        self.send(to, RingMessage::AskKey(Box::new(AskKey { id, address, dev, user })));
-    }
-
-    pub(in crate::hub) fn key_asked(&mut self, from: ShardId, ask: &AskKey, now: Now) {
-        let may_be_tried = self.guesses.may_try((ask.address, ask.dev, ask.user), now.time);
-        self.send(from, RingMessage::KeyAnswer { id: ask.id, may_be_tried });
-    }
-
-    pub(in crate::hub) fn key_answered(&mut self, id: AskId, may_be_tried: bool) {
-        let Some(Waiting::Key(login)) = self.waiting.remove(&id.0) else { return };
-        if may_be_tried {
-            return self.check_login(login);
-        }
-        self.counters.logins_put_off += 1;
-        self.outputs.push_back(Output::Close { conn: login.conn, reason: CloseReason::KeyNotTried });
-    }
-
-    /// Tells the owner of the address what became of the key, if it has to know.
-    pub(in crate::hub) fn tell_key(&mut self, login: &Login, was_right: bool) {
-        if login.guess == Guess::None || was_right && login.guess == Guess::Possible {
-            return;
-        }
-        let Some((address, entry)) = self.counted_for_keys(login).zip(self.conns.get(login.conn)) else { return };
-        let tried = KeyTried { address, dev: entry.dev, user: login.user, was_right };
-        self.send(self.config.placement.owner_of_address(address), RingMessage::KeyTried(tried));
-    }
-
-    pub(in crate::hub) fn key_tried(&mut self, tried: &KeyTried, now: Now) {
-        let KeyTried { address, dev, user, was_right } = *tried;
-        if was_right {
-            return self.guesses.users.succeeded((address, dev, user));
-        }
-        if !self.guesses.wrong(address, now.time) {
-            return;
-        }
-        for shard in 0..self.config.placement.connection_shards() {
-            self.send(ShardId(shard), RingMessage::Wary { address });
-        }
-        if self.guesses.warns(now.time) {
-            let wrong = self.guesses.addresses.wrong(address);
-            self.outputs.push_back(Output::KeysGuessed { address, wrong });
-        }
+        let told = (0..100).filter(|_| guesses.wrong(A.into(), Time(0))).count();
+        assert_eq!(told, 50);
+        assert_eq!(tries(&mut guesses, 0..200_000, 0), USERS_MAX);
+        assert_eq!(tries(&mut guesses, 0..200_000, 1), 0);
+        assert_eq!(tries(&mut guesses, 0..1000, SECOND), 1000, "those that were counted go on by their own waits");
+        assert!(guesses.users.len() <= USERS_MAX);
+        // Somebody at an address where nobody guesses.
+        assert!(guesses.may_try((B.into(), DevId(1), UserId::new(1).unwrap()), Time(1)));
     }
 }

@@ -10,23 +10,23 @@ const LEAVING_MAX: usize = 1_000_000;
 
 /// By the time at which their grace is over; and since when they are really gone.
 #[derive(Debug)]
-pub(in crate::hub) struct Leaving(Aged<(DevId, UserId), UnixTime>);
+pub(super) struct Leaving(Aged<(DevId, UserId), UnixTime>);
 
 impl Leaving {
-    pub(in crate::hub) fn new(hasher: RandomState) -> Self {
+    pub(super) fn new(hasher: RandomState) -> Self {
         Self(Aged::new(hasher))
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.0.bytes()
     }
 
-    pub(in crate::hub) fn contains(&self, dev: DevId, user: UserId) -> bool {
+    pub(super) fn contains(&self, dev: DevId, user: UserId) -> bool {
         self.0.contains(&(dev, user))
     }
 
     /// False: there is no room.
-    pub(in crate::hub) fn add(&mut self, dev: DevId, user: UserId, until: Time, since: UnixTime) -> bool {
+    pub(super) fn add(&mut self, dev: DevId, user: UserId, until: Time, since: UnixTime) -> bool {
         let has_room = self.0.len() < LEAVING_MAX;
         if has_room {
             self.0.insert((dev, user), until, since);
@@ -35,21 +35,21 @@ impl Leaving {
     }
 
     /// Whether the user was leaving, and is not any more.
-    pub(in crate::hub) fn take(&mut self, dev: DevId, user: UserId) -> bool {
+    pub(super) fn take(&mut self, dev: DevId, user: UserId) -> bool {
         self.0.remove(&(dev, user)).is_some()
     }
 
-    pub(in crate::hub) fn next_deadline(&self) -> Option<Time> {
+    pub(super) fn next_deadline(&self) -> Option<Time> {
         self.0.next_moment()
     }
 
     /// One whose grace is over, and since when it is gone.
-    pub(in crate::hub) fn pop_due(&mut self, now: Time) -> Option<(DevId, UserId, UnixTime)> {
+    pub(super) fn pop_due(&mut self, now: Time) -> Option<(DevId, UserId, UnixTime)> {
         self.0.pop_due(now).map(|((dev, user), since)| (dev, user, since))
     }
 
     /// All of them, whatever their grace.
-    pub(in crate::hub) fn all(&self) -> impl Iterator<Item = (DevId, UserId, UnixTime)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (DevId, UserId, UnixTime)> {
         self.0.iter().map(|((dev, user), since)| (*dev, *user, *since))
     }
 }

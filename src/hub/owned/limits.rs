@@ -12,13 +12,11 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::aged::Aged;
-use crate::model::{
-    Answer, ApiError, ConnId, DevId, Network, Now, Publication, ShardId, Time, UserId, counted_address,
-};
-
-use super::super::{Hub, Output};
-use super::pipes::shrink;
+use crate::model::{Network, Now, Publication, ShardId, Time, counted_address};
 use crate::ring::{Publisher, RingMessage, Submit};
+
+use super::super::effects::Effects;
+use super::pipes::shrink;
 
 /// What is configured; each 0: no limit.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +47,8 @@ impl Limits {
 
 /// What this shard counts for the addresses and users that it owns.
 #[derive(Debug)]
-pub(in crate::hub) struct Counts {
+pub(super) struct Counts {
+    connections_max: u32,
     /// Connections by address.
     connections: HashMap<IpAddr, u32, RandomState>,
     connects: Pace<IpAddr>,
@@ -57,43 +56,69 @@ pub(in crate::hub) struct Counts {
 }
 
 impl Counts {
-    pub(in crate::hub) fn new(limits: &Limits, hasher: RandomState) -> Self {
+    pub(super) fn new(limits: &Limits, hasher: RandomState) -> Self {
         Self {
+            connections_max: limits.connections_per_address_max,
             connections: HashMap::with_hasher(hasher.clone()),
             connects: Pace::new(limits.connects_per_address_per_s, hasher.clone()),
             publications: Pace::new(limits.publications_per_user_per_s, hasher),
         }
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.connections.capacity() * size_of::<(IpAddr, u32)>() + self.connects.bytes() + self.publications.bytes()
     }
 
     #[cfg(test)]
-    pub(in crate::hub) fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.connections.values().map(|connections| *connections as usize).sum()
     }
 
     /// Counts a connection more; otherwise says in how many seconds to ask again.
-    fn admit(&mut self, address: IpAddr, connections_max: u32, now: Time) -> Result<(), u16> {
-        let is_full = self.connections.get(&address).is_some_and(|connections| *connections >= connections_max);
-        if connections_max > 0 && is_full {
+    pub(super) fn admit(&mut self, address: IpAddr, now: Time) -> Result<(), u16> {
+        let is_full = self.connections.get(&address).is_some_and(|connections| *connections >= self.connections_max);
+        if self.connections_max > 0 && is_full {
             return Err(FULL_WAIT_S);
         }
         self.connects.take(address, now).map_err(|wait| wait.div_ceil(SECOND).max(1) as u16)?;
-        if connections_max > 0 {
+        if self.connections_max > 0 {
             *self.connections.entry(address).or_default() += 1;
         }
         Ok(())
     }
 
-    fn one_less(&mut self, address: IpAddr) {
-        let Some(connections) = self.connections.get_mut(&address) else { return };
+    /// A connection that was admitted is no more.
+    pub(super) fn address_left(&mut self, address: IpAddr) {
+        let Some(connections) = self.connections.get_mut(&address) else {
+            return never!("a connection that ends was counted when it was admitted");
+        };
         *connections -= 1;
         if *connections == 0 {
             self.connections.remove(&address);
             shrink(&mut self.connections);
         }
+    }
+
+    /// A message of a publisher whom this shard owns. `None`: it came too fast, and the publisher is told.
+    pub(super) fn submitted(
+        &mut self,
+        from: ShardId,
+        submit: Submit,
+        now: Now,
+        effects: &mut Effects,
+    ) -> Option<Box<Publication>> {
+        let Submit { publisher, publication } = submit;
+        let taken = self.publications.take(publisher, now.time);
+        if let (Err(wait), Some((_, conn))) = (taken, publication.origin) {
+            effects.send(from, RingMessage::NotPublished { conn, wait_ms: wait.div_ceil(1_000) as u32 });
+            return None;
+        }
+        Some(publication)
+    }
+
+    /// One publication more of a publisher who is not asked.
+    pub(super) fn count(&mut self, publisher: Publisher, now: Now) {
+        let _ = self.publications.take(publisher, now.time);
     }
 }
 
@@ -146,100 +171,6 @@ impl<K: Copy + Eq + Hash> Pace<K> {
     }
 }
 
-impl Hub {
-    /// Somebody at this address wants to begin a connection: answered by [`Output::Admitted`].
-    pub(in crate::hub) fn ask_admission(&mut self, conn: ConnId, address: IpAddr) {
-        match self.config.limits.counted(address) {
-            Some(counted) => {
-                let to = self.config.placement.owner_of_address(counted);
-                self.send(to, RingMessage::Admit { address, conn });
-            }
-            None => self.outputs.push_back(Output::Admitted { conn, address, wait_s: None }),
-        }
-    }
-
-    pub(in crate::hub) fn decide_admission(&mut self, from: ShardId, conn: ConnId, address: IpAddr, now: Now) {
-        let connections_max = self.config.limits.connections_per_address_max;
-        let admitted = self.counts.admit(counted_address(address), connections_max, now.time);
-        self.send(from, RingMessage::Admitted { address, conn, wait_s: admitted.err() });
-    }
-
-    /// A connection that was admitted is not, or not any longer.
-    pub(in crate::hub) fn release(&mut self, address: IpAddr) {
-        let limits = &self.config.limits;
-        if limits.connections_per_address_max > 0
-            && !self.stopping
-            && let Some(address) = limits.counted(address)
-        {
-            let to = self.config.placement.owner_of_address(address);
-            self.send(to, RingMessage::AddressLeft { address });
-        }
-    }
-
-    pub(in crate::hub) fn address_left(&mut self, address: IpAddr) {
-        self.counts.one_less(address);
-    }
-
-    /// On its way to the owner of its pipe; past the owner of its publisher, if somebody counts.
-    pub(in crate::hub) fn submit(&mut self, conn: ConnId, user: UserId, publication: Box<Publication>) {
-        let dev = publication.pipe.dev;
-        let (to, message) = match self.publisher(conn, dev, user) {
-            None => {
-                let to = self.config.placement.owner_of_pipe(&publication.pipe);
-                (to, RingMessage::Publish { publication, statement: None })
-            }
-            Some(publisher) => {
-                let submit = Submit { publisher, publication };
-                (self.owner_of(publisher), RingMessage::Submit(Box::new(submit)))
-            }
-        };
-        self.send(to, message);
-    }
-
-    /// As whom the connection's publications are counted, if they are.
-    pub(in crate::hub) fn publisher(&self, conn: ConnId, dev: DevId, user: UserId) -> Option<Publisher> {
-        let limits = &self.config.limits;
-        let address = || self.details.get(conn.index).map(|detail| self.details.address(detail));
-        match limits.publications_per_user_per_s {
-            0 => None,
-            _ if user.is_anonymous() => address().and_then(|it| limits.counted(it)).map(Publisher::Anonymous),
-            _ => Some(Publisher::User(dev, user)),
-        }
-    }
-
-    pub(in crate::hub) fn owner_of(&self, publisher: Publisher) -> ShardId {
-        match publisher {
-            Publisher::User(dev, user) => self.config.placement.owner_of_user(dev, user),
-            Publisher::Anonymous(address) => self.config.placement.owner_of_address(address),
-        }
-    }
-
-    /// One publication more of a publisher who is not asked: it is told in any case, and takes the place of another one.
-    pub(in crate::hub) fn count(&mut self, publisher: Publisher, now: Now) {
-        let _ = self.counts.publications.take(publisher, now.time);
-    }
-
-    pub(in crate::hub) fn submitted(&mut self, from: ShardId, submit: Submit, now: Now) {
-        let Submit { publisher, publication } = submit;
-        let taken = self.counts.publications.take(publisher, now.time);
-        if let (Err(wait), Some((_, conn))) = (taken, publication.origin) {
-            let wait_ms = wait.div_ceil(1_000) as u32;
-            self.send(from, RingMessage::NotPublished { conn, wait_ms });
-            return;
-        }
-        let to = self.config.placement.owner_of_pipe(&publication.pipe);
-        self.send(to, RingMessage::Announce { publication });
-    }
-
-    pub(in crate::hub) fn not_published(&mut self, conn: ConnId, wait_ms: u32) {
-        if self.reports.remove(&conn).is_some() {
-            self.counters.publications_refused += 1;
-            self.answer(conn, Answer::Error(ApiError::TooFast { wait_ms }));
-            self.resume(conn);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,23 +212,22 @@ mod tests {
 
     #[test]
     fn connections_are_counted_until_they_are_gone() {
-        let limits = Limits { connects_per_address_per_s: 5, ..Limits::default() };
+        let limits = Limits { connections_per_address_max: 3, connects_per_address_per_s: 5, ..Limits::default() };
         let mut counts = Counts::new(&limits, RandomState::with_seed(1));
         let [a, b] = [[1, 2, 3, 4], [1, 2, 3, 5]].map(IpAddr::from);
         for _ in 0..3 {
-            assert_eq!(counts.admit(a, 3, Time(0)), Ok(()));
+            assert_eq!(counts.admit(a, Time(0)), Ok(()));
         }
-        assert_eq!(counts.admit(a, 3, Time(0)), Err(FULL_WAIT_S));
-        assert_eq!(counts.admit(b, 3, Time(0)), Ok(()));
-        counts.one_less(a);
-        assert_eq!(counts.admit(a, 3, Time(0)), Ok(()));
-        counts.one_less(a);
-        assert_eq!(counts.admit(a, 3, Time(0)), Ok(()));
-        counts.one_less(a);
-        assert_eq!(counts.admit(a, 3, Time(0)), Err(1), "five in this second");
-        (0..2).for_each(|_| counts.one_less(a));
-        counts.one_less(b);
-        counts.one_less(b);
+        assert_eq!(counts.admit(a, Time(0)), Err(FULL_WAIT_S));
+        assert_eq!(counts.admit(b, Time(0)), Ok(()));
+        counts.address_left(a);
+        assert_eq!(counts.admit(a, Time(0)), Ok(()));
+        counts.address_left(a);
+        assert_eq!(counts.admit(a, Time(0)), Ok(()));
+        counts.address_left(a);
+        assert_eq!(counts.admit(a, Time(0)), Err(1), "five in this second");
+        (0..2).for_each(|_| counts.address_left(a));
+        counts.address_left(b);
         assert!(counts.connections.is_empty());
     }
 }

@@ -1,16 +1,28 @@
-//! The pipes this shard owns: their order, their settings, and which shards have subscribers of them.
+//! The pipes this shard owns: their order, which shards have subscribers of them, and how a publication goes its way.
+//!
+//! [`Pipes::publish`] is the heart of the server: it gives a publication its place in the pipe's order, hands it to every
+//! shard with subscribers, and has it put into the history, if the pipe keeps one. It is delivered before it is stored and
+//! acknowledged after it, so subscribers do not wait for a disk and publishers are told only what holds.
+//!
+//! ```text
+//!  published --> ordered --Deliver--> shards with subscribers
+//!                  | no history               | keeps a history
+//!                  v                          v
+//!                acknowledged <--committed-- storage --failed--> refused, and noted as missing in the history
+//! ```
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use ahash::RandomState;
 
-use crate::model::{DevId, MessageId, Now, PipeClass, PipeKey, Position, Publication, PublicationKind, ShardId};
-use crate::storage::{Beginning, PipeSetting};
+use crate::model::{ConnId, EventName, MessageId, Now, PipeKey, Position, Publication, ShardId};
+use crate::ring::{InterestId, LengthChange, Refusal, RingMessage, SetLength, StatementId};
+use crate::storage::{Beginning, Completion, Outcome, StorageError, StoredMessage, Write};
 
 use super::super::HubConfig;
-use super::trusted::{TRUSTED_MAX, TrustedPipes};
-use crate::ring::InterestId;
+use super::super::effects::{Asker, Effects};
+use super::histories::{Histories, Keep};
 
 /// Exists while there are subscribers.
 #[derive(Debug)]
@@ -21,246 +33,219 @@ struct OwnedPipe {
     number: u64,
 }
 
-/// Of a pipe that keeps history.
-#[derive(Clone, Copy, Debug)]
-struct Setting {
-    length: u32,
-    /// Publications since the history was trimmed.
-    untrimmed: u32,
-    /// Publications up to this position may have passed without being kept.
-    since: Position,
+/// A publication that was delivered, and who is to be told that it holds.
+#[derive(Debug)]
+struct Delivered {
+    /// Of one that storage was handed.
+    pipe: Option<Arc<PipeKey>>,
+    position: Position,
+    statement: Option<(ShardId, StatementId)>,
+    /// The publishing browser's shard and connection, and the shards that got it.
+    report: Option<(ShardId, ConnId, Arc<Publication>, u16)>,
 }
 
-/// Storage is ahead of what is known of a setting here until it has answered.
-#[derive(Clone, Copy, Debug, Default)]
-struct Changing {
-    /// Changes under way.
-    count: u32,
-    /// The newest publication that storage did not take meanwhile. When the setting is gone, it says so no longer.
-    unkept: Position,
+/// What storage was asked for.
+#[derive(Debug)]
+enum Waiting {
+    /// To put a publication into the history.
+    History(Box<Delivered>),
+    /// To change a setting.
+    Length { pipe: PipeKey, length: Option<u32>, sender: (ShardId, StatementId) },
 }
 
 #[derive(Debug)]
-pub(in crate::hub) struct Owned {
+pub(super) struct Pipes {
     shards: usize,
-    pipes: HashMap<Arc<PipeKey>, OwnedPipe, RandomState>,
-    settings: HashMap<PipeKey, Setting, RandomState>,
-    settings_max: usize,
-    /// Pipes whose settings storage is changing: no more than storage has jobs for this shard.
-    changing: HashMap<PipeKey, Changing, RandomState>,
-    /// How many settings each tenant has.
-    tenants_settings: HashMap<DevId, usize, RandomState>,
-    tenant_settings_max: usize,
+    subscribed: HashMap<Arc<PipeKey>, OwnedPipe, RandomState>,
+    histories: Histories,
     /// The last one given, in whichever pipe or queue.
     position: Position,
-    /// The newest publication, of whichever pipe without a setting, that was delivered and that storage did not take into the
-    /// history.
-    unkept: Position,
-    /// `None`: any `trust_` pipe may have a history.
-    pub(in crate::hub) trusted: Option<TrustedPipes>,
-    hasher: RandomState,
+    /// Tells the ids of messages of this shard from those of others.
     seed: u64,
+    waiting: HashMap<u64, Waiting, RandomState>,
     /// The pipe whose subscribers are asked for at any time, and how many they are.
     watched: Option<Arc<PipeKey>>,
     watchers: u32,
 }
 
-/// How a publication is to be stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::hub) struct Keep {
-    pub(in crate::hub) trim: bool,
-}
-
-impl Owned {
-    pub(in crate::hub) fn new(config: &HubConfig) -> Self {
+impl Pipes {
+    pub(super) fn new(config: &HubConfig) -> Self {
         Self {
             shards: config.placement.connection_shards() as usize,
-            pipes: HashMap::with_hasher(config.placement.hasher()),
-            settings: HashMap::with_hasher(config.placement.hasher()),
-            settings_max: config.settings_max,
-            changing: HashMap::with_hasher(config.placement.hasher()),
-            tenants_settings: HashMap::with_hasher(config.placement.hasher()),
-            tenant_settings_max: config.tenant_settings_max,
+            subscribed: HashMap::with_hasher(config.placement.hasher()),
+            histories: Histories::new(config.settings_max, config.tenant_settings_max, config.placement.hasher()),
             position: Position::default(),
-            unkept: Position::default(),
-            trusted: None,
-            hasher: config.placement.hasher(),
             seed: config.given_out.ids_of(config.shard),
+            waiting: HashMap::with_hasher(config.placement.hasher()),
             watched: None,
             watchers: 0,
         }
     }
 
     /// What storage had at the start. Positions go on behind those that were given before, whatever the clock says.
-    pub(in crate::hub) fn begin(&mut self, beginning: Beginning) {
+    pub(super) fn begin(&mut self, beginning: Beginning) {
         let Beginning { settings, behind, trusted, .. } = beginning;
-        // Before the position is known: nothing of what was published before passed without being kept.
-        for PipeSetting { pipe, length } in settings {
-            self.set_length(pipe, Some(length));
-        }
+        self.histories.begin(settings, trusted, self.position);
         self.position = self.position.max(behind);
-        self.trusted = trusted.map(|trusted| TrustedPipes::new(trusted, TRUSTED_MAX, self.hasher.clone()));
     }
 
-    pub(in crate::hub) fn watch(&mut self, pipe: Arc<PipeKey>) {
-        self.watchers = self.subscribers(&pipe);
-        self.watched = Some(pipe);
+    pub(super) fn histories(&self) -> &Histories {
+        &self.histories
     }
 
-    pub(in crate::hub) fn watchers(&self) -> u32 {
-        self.watchers
+    pub(super) fn owes_answers(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
-        self.pipes.capacity() * (size_of::<(Arc<PipeKey>, OwnedPipe)>() + 1)
-            + self.pipes.len() * self.shards * size_of::<(u32, InterestId)>()
-            + self.settings.capacity() * (size_of::<(PipeKey, Setting)>() + 1)
-            + self.settings.len() * NAME_BYTES
-            + self.changing.capacity() * (size_of::<(PipeKey, Changing)>() + 1)
-            + self.tenants_settings.capacity() * (size_of::<(DevId, usize)>() + 1)
-            + self.trusted.as_ref().map_or(0, TrustedPipes::bytes)
+    pub(super) fn bytes(&self) -> usize {
+        self.subscribed.capacity() * (size_of::<(Arc<PipeKey>, OwnedPipe)>() + 1)
+            + self.subscribed.len() * self.shards * size_of::<(u32, InterestId)>()
+            + self.histories.bytes()
     }
 
-    /// A place behind all that were given before.
-    pub(in crate::hub) fn next_position(&mut self, now: Now) -> Position {
-        self.position = self.position.next(now.unix_micros());
-        self.position
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.capacity() * size_of::<(u64, Waiting)>()
     }
 
-    pub(in crate::hub) fn message_id(&self, position: Position) -> MessageId {
-        MessageId::new(position, self.seed)
+    // Publications
+
+    /// Gives the publication its place and hands it to whoever has subscribers. It is acknowledged when it is in the history,
+    /// if the pipe has one.
+    pub(super) fn publish(
+        &mut self,
+        publication: Box<Publication>,
+        statement: Option<(ShardId, StatementId)>,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let (publication, keep) = self.order(publication, now);
+        let mut shards = 0;
+        for (shard, interest) in self.interested_shards(&publication.pipe) {
+            shards += 1;
+            effects.send(shard, RingMessage::Deliver { publication: publication.clone(), interest });
+        }
+        let pipe = keep.map(|_| publication.pipe.clone());
+        let origin = publication.origin.filter(|_| publication.report);
+        let report = origin.map(|(origin, conn)| (origin, conn, publication.clone(), shards));
+        let delivered = Delivered { pipe, position: publication.position, statement, report };
+        match keep {
+            None => self.acknowledge(delivered, Ok(()), effects),
+            Some(keep) => {
+                let ticket = effects.write(Asker::Pipes, self.put_history(&publication, keep));
+                self.waiting.insert(ticket.0, Waiting::History(Box::new(delivered)));
+            }
+        }
     }
 
     /// Gives the publication its time and its place in the pipe's order, and says whether it has to be stored.
-    pub(in crate::hub) fn accept(
-        &mut self,
-        mut publication: Box<Publication>,
-        now: Now,
-    ) -> (Arc<Publication>, Option<Keep>) {
+    fn order(&mut self, mut publication: Box<Publication>, now: Now) -> (Arc<Publication>, Option<Keep>) {
         publication.position = self.next_position(now);
         // Positions never go back, but the clock may: then it says when this was, not they.
         publication.time = now.unix;
-        if let Some(pipe) = self.pipes.get_mut(&publication.pipe) {
+        if let Some(pipe) = self.subscribed.get_mut(&publication.pipe) {
             pipe.number += 1;
             publication.number = pipe.number;
         }
-        let keep = self.keep(&publication);
+        let keep = self.histories.keep(&publication);
         publication.kept = keep.is_some();
         (Arc::from(publication), keep)
     }
 
-    /// Whether the pipe has a history.
-    pub(in crate::hub) fn keeps(&self, key: &PipeKey) -> bool {
-        self.settings.get(key).map_or(key.name.class() == PipeClass::Trust, |setting| setting.length > 0)
-    }
-
-    /// Whether its setting says how long it is.
-    pub(in crate::hub) fn has_own_length(&self, key: &PipeKey) -> bool {
-        self.settings.contains_key(key)
-    }
-
-    /// A publication was delivered and is not in the history. One that does not fit into the database must not make all other
-    /// histories doubtful.
-    pub(in crate::hub) fn not_kept(&mut self, key: &PipeKey, position: Position) {
-        let since = self.settings.get_mut(key).map_or(&mut self.unkept, |setting| &mut setting.since);
-        *since = position.max(*since);
-        if let Some(changing) = self.changing.get_mut(key) {
-            changing.unkept = position.max(changing.unkept);
+    fn put_history(&self, publication: &Publication, keep: Keep) -> Write {
+        Write::PutHistory {
+            pipe: (*publication.pipe).clone(),
+            message: StoredMessage {
+                id: self.message_id(publication.position),
+                // The order of a history is that of its times first.
+                time: publication.position.time().0,
+                event: stored_event(&publication.event),
+                message: publication.message.clone(),
+                sender: publication.sender.unwrap_or_default(),
+            },
+            trim: keep.trim,
         }
     }
 
-    /// Behind this position everything that was delivered of a pipe with history is stored or on its way there.
-    pub(in crate::hub) fn kept_since(&self, key: &PipeKey) -> Position {
-        self.settings.get(key).map_or(self.unkept, |setting| setting.since.max(self.unkept))
+    fn acknowledge(&mut self, delivered: Delivered, stored: Result<(), StorageError>, effects: &mut Effects) {
+        let Delivered { pipe, position, statement, report } = delivered;
+        if let (Err(_), Some(pipe)) = (&stored, pipe) {
+            self.histories.not_kept(&pipe, position);
+        }
+        if let Some((origin, conn, publication, shards)) = report {
+            effects.send(origin, RingMessage::Fanned { conn, publication, shards, stored: stored.is_ok() });
+        }
+        if let Some((to, statement)) = statement {
+            effects.send(to, answer(statement, stored.map(|()| 0)));
+        }
     }
 
-    pub(in crate::hub) fn keep(&mut self, publication: &Publication) -> Option<Keep> {
-        if publication.kind != PublicationKind::Message {
-            return None;
-        }
-        match self.settings.get_mut(&*publication.pipe) {
-            Some(setting) if setting.length > 0 => {
-                setting.untrimmed += 1;
-                let trim = setting.untrimmed > setting.length / 4;
-                if trim {
-                    setting.untrimmed = 0;
-                }
-                Some(Keep { trim })
+    /// A place behind all that were given before.
+    pub(super) fn next_position(&mut self, now: Now) -> Position {
+        self.position = self.position.next(now.unix_micros());
+        self.position
+    }
+
+    pub(super) fn message_id(&self, position: Position) -> MessageId {
+        MessageId::new(position, self.seed)
+    }
+
+    pub(super) fn stored(&mut self, completion: Completion, effects: &mut Effects) {
+        match self.waiting.remove(&completion.ticket.0) {
+            Some(Waiting::History(delivered)) => {
+                effects.counters.history_messages += u64::from(completion.result.is_ok());
+                self.acknowledge(*delivered, completion.result.map(|_| ()), effects);
             }
-            None if publication.pipe.name.class() == PipeClass::Trust => {
-                if let Some(trusted) = &mut self.trusted {
-                    trusted.add(&publication.pipe);
-                }
-                Some(Keep { trim: publication.position.0.is_multiple_of(TRUST_TRIM_EVERY) })
+            Some(Waiting::Length { pipe, length, sender }) => {
+                self.length_set(&pipe, length, sender, completion.result, effects);
             }
-            // Storage may have removed the setting already and keep the pipe's messages again. What it is not given is missing
-            // then in a history that looks whole. What it is given and does not keep does no harm.
-            Some(_)
-                if publication.pipe.name.class() == PipeClass::Trust
-                    && self.changing.contains_key(&*publication.pipe) =>
-            {
-                Some(Keep { trim: false })
+            None => never!("storage answers each job of a pipe once"),
+        }
+    }
+
+    // Settings
+
+    /// Through the owner, so that it knows what holds before the statement is answered.
+    pub(super) fn set_length(&mut self, from: ShardId, set: SetLength, now: Now, effects: &mut Effects) {
+        let SetLength { pipe, change, statement } = set;
+        if matches!(change, LengthChange::Put(_) | LengthChange::Add(_)) && !self.histories.has_room_for(&pipe) {
+            let refusal = Box::new(Refusal::TooManySettings);
+            return effects.send(from, RingMessage::Refused { statement, refusal });
+        }
+        self.histories.change_begins(&pipe);
+        let (key, begun) = (pipe.clone(), self.next_position(now));
+        let (length, write) = match change {
+            LengthChange::Put(length) => (Some(length), Write::PutSetting { pipe: key, length, begun }),
+            LengthChange::Add(length) => {
+                (Some(length), Write::IfAbsent(Box::new(Write::PutSetting { pipe: key, length, begun })))
             }
-            _ => None,
-        }
-    }
-
-    /// Storage is given another change of this pipe's setting.
-    pub(in crate::hub) fn change_begins(&mut self, pipe: &PipeKey) {
-        self.changing.entry(pipe.clone()).or_default().count += 1;
-    }
-
-    /// Storage has made such a change, which was noted, or has not.
-    pub(in crate::hub) fn change_ended(&mut self, pipe: &PipeKey) {
-        let Some(changing) = self.changing.get_mut(pipe) else { return };
-        changing.count -= 1;
-        if pipe.name.class() == PipeClass::Trust && !self.settings.contains_key(pipe) {
-            self.unkept = changing.unkept.max(self.unkept);
-        }
-        if changing.count == 0 {
-            self.changing.remove(pipe);
-            shrink(&mut self.changing);
-        }
-    }
-
-    /// Whether a setting for this pipe has a place.
-    pub(in crate::hub) fn has_room_for(&self, pipe: &PipeKey) -> bool {
-        let of_tenant = self.tenants_settings.get(&pipe.dev).copied().unwrap_or_default();
-        self.settings.len() < self.settings_max && of_tenant < self.tenant_settings_max
-            || self.settings.contains_key(pipe)
-    }
-
-    #[cfg(test)]
-    pub(in crate::hub) fn has_setting(&self, pipe: &PipeKey) -> bool {
-        self.settings.contains_key(pipe)
-    }
-
-    pub(in crate::hub) fn set_length(&mut self, pipe: PipeKey, length: Option<u32>) {
-        // With its setting a pipe loses its history, and what is gone is not whole.
-        if let (PipeClass::Trust, Some(trusted)) = (pipe.name.class(), &mut self.trusted) {
-            trusted.add(&pipe);
-        }
-        let Some(length) = length else {
-            if self.settings.remove(&pipe).is_some()
-                && let Some(count) = self.tenants_settings.get_mut(&pipe.dev)
-            {
-                *count -= 1;
-                if *count == 0 {
-                    self.tenants_settings.remove(&pipe.dev);
-                }
-            }
-            return shrink(&mut self.settings);
+            LengthChange::Update(length) => (Some(length), Write::UpdateSetting { pipe: key, length, begun }),
+            LengthChange::Remove => (None, Write::DeleteSetting { pipe: key, begun }),
         };
-        let before = self.settings.get(&pipe).filter(|before| before.length > 0);
-        let since = before.map_or(self.position, |before| before.since);
-        let dev = pipe.dev;
-        if self.settings.insert(pipe, Setting { length, untrimmed: 0, since }).is_none() {
-            *self.tenants_settings.entry(dev).or_default() += 1;
-        }
+        let ticket = effects.write(Asker::Pipes, write);
+        self.waiting.insert(ticket.0, Waiting::Length { pipe, length, sender: (from, statement) });
     }
 
-    pub(in crate::hub) fn interested_shards(&self, key: &PipeKey) -> impl Iterator<Item = (ShardId, InterestId)> {
-        let shards = self.pipes.get(key).map(|pipe| &*pipe.shards).unwrap_or_default();
+    fn length_set(
+        &mut self,
+        pipe: &PipeKey,
+        length: Option<u32>,
+        (to, statement): (ShardId, StatementId),
+        result: Result<Outcome, StorageError>,
+        effects: &mut Effects,
+    ) {
+        let rows = result.map(|outcome| if let Outcome::Written { rows } = outcome { rows as u32 } else { 0 });
+        // Otherwise there was nothing to update, or something that stays.
+        if rows.as_ref().is_ok_and(|rows| *rows > 0 || length.is_none()) {
+            self.histories.set_length(pipe.clone(), length, self.position);
+        }
+        self.histories.change_ended(pipe);
+        effects.send(to, answer(statement, rows));
+    }
+
+    // Subscribers
+
+    fn interested_shards(&self, key: &PipeKey) -> impl Iterator<Item = (ShardId, InterestId)> {
+        let shards = self.subscribed.get(key).map(|pipe| &*pipe.shards).unwrap_or_default();
         shards
             .iter()
             .enumerate()
@@ -268,43 +253,55 @@ impl Owned {
             .map(|(shard, (_, interest))| (ShardId(shard as u16), *interest))
     }
 
-    pub(in crate::hub) fn subscribers(&self, key: &PipeKey) -> u32 {
-        self.pipes.get(key).map_or(0, |pipe| pipe.shards.iter().map(|(subscribers, _)| subscribers).sum())
+    pub(super) fn subscribers(&self, key: &PipeKey) -> u32 {
+        self.subscribed.get(key).map_or(0, |pipe| pipe.shards.iter().map(|(subscribers, _)| subscribers).sum())
     }
 
     /// A shard has so many subscribers now.
-    pub(in crate::hub) fn interest(
-        &mut self,
-        key: &Arc<PipeKey>,
-        from: ShardId,
-        subscribers: u32,
-        interest: InterestId,
-    ) {
+    pub(super) fn interest(&mut self, key: &Arc<PipeKey>, from: ShardId, subscribers: u32, interest: InterestId) {
         let pipe = self
-            .pipes
+            .subscribed
             .entry(key.clone())
             .or_insert_with(|| OwnedPipe { shards: vec![(0, InterestId::default()); self.shards].into(), number: 0 });
         if let Some(shard) = pipe.shards.get_mut(from.0 as usize) {
             *shard = (subscribers, interest);
+        } else {
+            never!("only connection shards have subscribers");
         }
         if pipe.shards.iter().all(|(subscribers, _)| *subscribers == 0) {
-            self.pipes.remove(key);
-            shrink(&mut self.pipes);
+            self.subscribed.remove(key);
+            shrink(&mut self.subscribed);
         }
         if self.watched.as_ref() == Some(key) {
             self.watchers = self.subscribers(key);
         }
     }
+
+    pub(super) fn watch(&mut self, pipe: Arc<PipeKey>) {
+        self.watchers = self.subscribers(&pipe);
+        self.watched = Some(pipe);
+    }
+
+    pub(super) fn watchers(&self) -> u32 {
+        self.watchers
+    }
 }
 
-/// A `trust_` pipe's history is trimmed after about so many publications. Positions are as good as random.
-const TRUST_TRIM_EVERY: u64 = 64;
+/// What a statement is told.
+fn answer(statement: StatementId, rows: Result<u32, StorageError>) -> RingMessage {
+    match rows {
+        Ok(rows) => RingMessage::Accepted { statement, rows },
+        Err(error) => RingMessage::Refused { statement, refusal: Box::new(Refusal::Storage(error)) },
+    }
+}
 
-/// What a pipe's name takes on the heap, about.
-const NAME_BYTES: usize = 24;
+/// Libraries show a missing event under this name, and so do the histories of CppComet.
+fn stored_event(event: &EventName) -> EventName {
+    if event.as_str().is_empty() { EventName::new(b"undefined").unwrap_or_default() } else { event.clone() }
+}
 
 /// Gives memory back after a crowd has left; a table that is a quarter full keeps room to grow without moving.
-pub(in crate::hub) fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V, RandomState>) {
+pub(super) fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V, RandomState>) {
     if map.capacity() > 1024 && map.len() * 8 < map.capacity() {
         map.shrink_to(map.len() * 2);
     }

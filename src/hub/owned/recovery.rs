@@ -7,79 +7,63 @@
 //! The pipes of one command are read some at a time, one job after the other: so a thousand names take as long as they do, and
 //! nobody else waits for them.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use crate::model::{ConnId, Now, PipeClass, PipeKey, Position, ShardId};
-use crate::storage::{Job, Missed, Outcome, Page, Read, Request, Since, StorageError, StoredMessage};
+use ahash::RandomState;
 
-use super::super::{Hub, Output, Waiting};
-use super::recovering::Reading;
-use crate::ring::RingMessage;
-use crate::ring::{Recover, Recovered};
+use crate::model::{ConnId, Now, ShardId};
+use crate::ring::{Recover, Recovered, RingMessage};
+use crate::storage::{Completion, Missed, Outcome, Page, Read, Since, StoredMessage};
 
-/// Storage is asked for what a new subscriber missed.
+use super::super::effects::{Asker, Effects};
+use super::super::readings::{Missing, Reading};
+use super::histories::Past;
+use super::pipes::Pipes;
+
+/// Who waits for what it missed.
 #[derive(Debug)]
-pub(in crate::hub) struct Missing {
-    to: ShardId,
-    conn: ConnId,
-    address: IpAddr,
-    bytes_max: usize,
-    /// What the client had last of each pipe, and the answer as it is if there is a gap.
-    asked: Vec<(Position, Recovered)>,
-    /// Those that storage is asked for next; the last ones come first.
-    left: Vec<(Position, Recovered)>,
+pub(super) struct Recoveries {
+    /// New subscribers, by the tickets of their readings; `None`: one whose turn has not come.
+    whose: HashMap<(ShardId, ConnId), Option<u64>, RandomState>,
+    /// What storage was asked for.
+    waiting: HashMap<u64, Box<Missing>, RandomState>,
 }
 
-impl Missing {
-    pub(in crate::hub) fn whose(&self) -> (ShardId, ConnId) {
-        (self.to, self.conn)
-    }
-}
-
-/// What an owner knows of a history without asking storage.
-pub(in crate::hub) enum Past {
-    /// Nothing was missed.
-    Whole,
-    Gap,
-    Stored,
-}
-
-impl super::pipes::Owned {
-    /// What there is behind a position that a client has of a pipe.
-    pub(in crate::hub) fn past(&self, pipe: &PipeKey, after: Position) -> Past {
-        if !self.keeps(pipe) || after < self.kept_since(pipe) {
-            return Past::Gap;
-        }
-        match &self.trusted {
-            Some(trusted) if !self.has_own_length(pipe) && !trusted.may_have(pipe) => {
-                if trusted.is_whole(after) {
-                    Past::Whole
-                } else {
-                    Past::Gap
-                }
-            }
-            _ => Past::Stored,
-        }
+impl Recoveries {
+    pub(super) fn new(hasher: RandomState) -> Self {
+        Self { whose: HashMap::with_hasher(hasher.clone()), waiting: HashMap::with_hasher(hasher) }
     }
 
-    /// Whether a history may have something in it.
-    pub(in crate::hub) fn may_have_history(&self, pipe: &PipeKey) -> bool {
-        let is_trusted = pipe.name.class() == PipeClass::Trust && !self.has_own_length(pipe);
-        self.keeps(pipe) && (!is_trusted || self.trusted.as_ref().is_none_or(|trusted| trusted.may_have(pipe)))
+    pub(super) fn owes_answers(&self) -> bool {
+        !self.waiting.is_empty()
     }
-}
 
-impl Hub {
+    pub(super) fn bytes(&self) -> usize {
+        self.whose.capacity() * size_of::<((ShardId, ConnId), Option<u64>)>()
+            + self.waiting.capacity() * size_of::<(u64, Box<Missing>)>()
+            + self.waiting.len() * size_of::<Missing>()
+    }
+
     /// Behind the interest of the subscriber's shard, so nothing later than the positions passes it by.
-    pub(in crate::hub) fn recover(&mut self, from: ShardId, recover: Recover, now: Now) {
-        let Recover { conn, address, bytes_max, pipes } = recover;
+    pub(super) fn recover(
+        &mut self,
+        from: ShardId,
+        recover: Recover,
+        pipes: &mut Pipes,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        let Recover { conn, address, bytes_max, pipes: wanted } = recover;
         let (mut known, mut left) = (Vec::new(), Vec::new());
-        for (pipe, after) in pipes {
-            let (position, is_kept) = (self.owned.next_position(now), self.owned.keeps(&pipe));
-            let mut answer =
-                Recovered { pipe, conn, missed: Vec::new(), position, is_kept, recovered: after.map(|_| false) };
+        for (pipe, after) in wanted {
+            let (position, has_history) = (pipes.next_position(now), pipes.histories().has(&pipe));
             // Nobody was given a position that does not exist yet: it is from another server.
-            match after.filter(|after| *after <= position).map(|after| (after, self.owned.past(&answer.pipe, after))) {
+            let given = after.filter(|after| *after <= position);
+            let past = given.map(|after| (after, pipes.histories().past(&pipe, after)));
+            let recovered = after.map(|_| false);
+            let mut answer = Recovered { pipe, conn, missed: Vec::new(), position, has_history, recovered };
+            match past {
                 Some((after, Past::Stored)) => left.push((after, answer)),
                 Some((_, Past::Whole)) => {
                     answer.recovered = Some(true);
@@ -89,52 +73,54 @@ impl Hub {
             }
         }
         if !known.is_empty() {
-            self.tell_recovered(from, known);
+            tell(from, known, effects);
         }
         left.reverse();
-        self.ask_for_missed(Missing { to: from, conn, address, bytes_max, asked: Vec::new(), left }, now);
-    }
-
-    /// Asks storage for the next pipes of a command, if there are more, or has them wait for their turn.
-    pub(in crate::hub) fn ask_for_missed(&mut self, missing: Missing, now: Now) {
-        let whose = missing.whose();
-        if missing.left.is_empty() {
-            self.missing.remove(&whose);
-            return;
+        let missing = Missing { to: from, conn, address, bytes_max, asked: Vec::new(), left };
+        if !missing.left.is_empty() {
+            self.wait(Box::new(missing), effects);
         }
-        self.missing.insert(whose, None);
-        let Some(Reading::Recovery(missing)) = self.recovering.begin(Reading::Recovery(Box::new(missing))) else {
-            return;
-        };
-        self.read_missed(missing, now);
     }
 
-    fn read_missed(&mut self, mut missing: Box<Missing>, now: Now) {
+    fn wait(&mut self, missing: Box<Missing>, effects: &mut Effects) {
+        self.whose.insert(missing.whose(), None);
+        effects.readings.add(Reading::Recovery(missing));
+    }
+
+    /// Storage is asked for the next pipes of a command, whose turn it is.
+    pub(super) fn begin_reading(
+        &mut self,
+        mut missing: Box<Missing>,
+        pipes: &mut Pipes,
+        now: Now,
+        effects: &mut Effects,
+    ) {
+        // Gone while it waited.
+        let Entry::Occupied(mut entry) = self.whose.entry(missing.whose()) else {
+            return effects.readings.not_wanted();
+        };
         let rest = missing.left.len().saturating_sub(PIPES_AT_ONCE);
         missing.asked = missing.left.split_off(rest);
         missing.asked.reverse();
         let bytes = missing.bytes_max / 2;
         let page = Page { rows: (bytes / ENVELOPE_BYTES).max(1) as u32, bytes };
-        let mut pipes = Vec::with_capacity(missing.asked.len());
+        let mut since = Vec::with_capacity(missing.asked.len());
         for (after, answer) in &mut missing.asked {
-            // Those that had to wait get later positions: so less has to be kept beside for them.
-            answer.position = self.owned.next_position(now);
-            pipes.push(Since { pipe: (*answer.pipe).clone(), after: *after, until: answer.position });
+            // Those that had to wait get later positions: so less has to be held for them.
+            answer.position = pipes.next_position(now);
+            since.push(Since { pipe: (*answer.pipe).clone(), after: *after, until: answer.position });
         }
-        let (ticket, address) = (self.draw_ticket(), missing.address);
-        self.missing.insert(missing.whose(), Some(ticket.0));
-        self.waiting.insert(ticket.0, Waiting::Missed(missing));
-        let job = Job { ticket, request: Request::Read { read: Read::Missed { pipes, page }, bytes_max: bytes } };
-        self.outputs.push_back(Output::Ask { job, address });
+        let read = Read::Missed { pipes: since, page };
+        let ticket = effects.read_for(missing.address, Asker::Recoveries, read, bytes);
+        entry.insert(Some(ticket.0));
+        self.waiting.insert(ticket.0, missing);
     }
 
-    pub(in crate::hub) fn missed_read(
-        &mut self,
-        mut missing: Missing,
-        result: Result<Outcome, StorageError>,
-        now: Now,
-    ) {
-        let missed = if let Ok(Outcome::Missed(missed)) = result { missed } else { Vec::new() };
+    pub(super) fn stored(&mut self, completion: Completion, pipes: &Pipes, effects: &mut Effects) {
+        let Some(mut missing) = self.waiting.remove(&completion.ticket.0) else {
+            return never!("storage answers each reading of histories once");
+        };
+        let missed = if let Ok(Outcome::Missed(missed)) = completion.result { missed } else { Vec::new() };
         let bytes = missed.iter().flat_map(|missed| &missed.rows).map(StoredMessage::bytes).sum();
         let found = missed.into_iter().chain(std::iter::repeat_with(Missed::default));
         let mut told = Vec::with_capacity(missing.asked.len());
@@ -142,33 +128,37 @@ impl Hub {
             std::mem::take(&mut missing.asked).into_iter().zip(found)
         {
             // What was delivered and not stored is in no history. Its failure is known by now: it came before this answer.
-            if complete && after >= self.owned.kept_since(&answer.pipe) {
+            if complete && after >= pipes.histories().kept_since(&answer.pipe) {
                 answer.missed = rows;
                 answer.recovered = Some(true);
             }
             told.push(answer);
         }
-        self.tell_recovered(missing.to, told);
-        self.reading_ended(bytes, now);
-        self.ask_for_missed(missing, now);
-    }
-
-    fn tell_recovered(&mut self, to: ShardId, answers: Vec<Recovered>) {
-        let asked = |answer: &&Recovered| answer.recovered.is_some();
-        self.counters.recoveries += answers.iter().filter(asked).count() as u64;
-        self.counters.recoveries_failed +=
-            answers.iter().filter(|answer| answer.recovered == Some(false)).count() as u64;
-        self.send(to, RingMessage::Recovered(answers));
+        tell(missing.to, told, effects);
+        effects.readings.ended(bytes);
+        if missing.left.is_empty() {
+            self.whose.remove(&missing.whose());
+        } else {
+            // Behind the others who wait.
+            self.wait(missing, effects);
+        }
     }
 
     /// The connection has gone: nobody waits for what it missed.
-    pub(in crate::hub) fn stop_recovering(&mut self, from: ShardId, conn: ConnId) {
+    pub(super) fn stop(&mut self, from: ShardId, conn: ConnId) {
         // One that waits for its turn is passed over then.
-        let ticket = self.missing.remove(&(from, conn)).flatten();
-        if let Some(Waiting::Missed(missing)) = ticket.and_then(|ticket| self.waiting.get_mut(&ticket)) {
+        let ticket = self.whose.remove(&(from, conn)).flatten();
+        if let Some(missing) = ticket.and_then(|ticket| self.waiting.get_mut(&ticket)) {
             missing.left = Vec::new();
         }
     }
+}
+
+fn tell(to: ShardId, answers: Vec<Recovered>, effects: &mut Effects) {
+    let count = |wanted: fn(&Recovered) -> bool| answers.iter().filter(|answer| wanted(answer)).count() as u64;
+    effects.counters.recoveries += count(|answer| answer.recovered.is_some());
+    effects.counters.recoveries_failed += count(|answer| answer.recovered == Some(false));
+    effects.send(to, RingMessage::Recovered(answers));
 }
 
 /// What a missed message takes on the wire besides its texts, about.

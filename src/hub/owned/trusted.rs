@@ -12,7 +12,7 @@ use crate::model::{DevId, PipeKey, Position};
 use crate::storage::Trusted;
 
 #[derive(Debug)]
-pub(in crate::hub) struct TrustedPipes {
+pub(super) struct TrustedPipes {
     known: HashSet<u64, RandomState>,
     /// How many of these each tenant has.
     tenants: HashMap<DevId, usize, RandomState>,
@@ -26,7 +26,7 @@ pub(in crate::hub) struct TrustedPipes {
 impl TrustedPipes {
     /// Of what there was at the start, the pipes of this owner. With more than `most` pipes, or a quarter of them of one
     /// tenant, further ones are not remembered.
-    pub(in crate::hub) fn new(trusted: Trusted, most: usize, hasher: RandomState) -> Self {
+    pub(super) fn new(trusted: Trusted, most: usize, hasher: RandomState) -> Self {
         let Trusted { pipes, more, begun } = trusted;
         let mut known = Self {
             known: HashSet::with_hasher(hasher.clone()),
@@ -44,7 +44,7 @@ impl TrustedPipes {
     }
 
     /// The pipe has a history from now on, or has lost one.
-    pub(in crate::hub) fn add(&mut self, pipe: &PipeKey) {
+    pub(super) fn add(&mut self, pipe: &PipeKey) {
         let hash = self.hasher.hash_one(pipe);
         if self.known.contains(&hash) || self.more.contains(&pipe.dev) {
             return;
@@ -59,16 +59,16 @@ impl TrustedPipes {
     }
 
     /// Whether storage has to be asked about a pipe.
-    pub(in crate::hub) fn may_have(&self, pipe: &PipeKey) -> bool {
+    pub(super) fn may_have(&self, pipe: &PipeKey) -> bool {
         self.more.contains(&pipe.dev) || self.known.contains(&self.hasher.hash_one(pipe))
     }
 
     /// Of a pipe without a history: whether none was there behind this position that is gone.
-    pub(in crate::hub) fn is_whole(&self, after: Position) -> bool {
+    pub(super) fn is_whole(&self, after: Position) -> bool {
         after >= self.begun
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.known.capacity() * (size_of::<u64>() + 1)
             + self.tenants.capacity() * (size_of::<(DevId, usize)>() + 1)
             + self.more.capacity() * (size_of::<DevId>() + 1)
@@ -76,7 +76,7 @@ impl TrustedPipes {
 }
 
 /// Pipes that an owner remembers.
-pub(in crate::hub) const TRUSTED_MAX: usize = 1_000_000;
+pub(super) const TRUSTED_MAX: usize = 1_000_000;
 
 #[cfg(test)]
 mod tests {

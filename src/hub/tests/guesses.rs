@@ -1,23 +1,16 @@
 //! Somebody tries keys of users: over all shards, and what the others at the same address notice.
 
 use super::*;
-use crate::back_off::ADDRESSES_MAX;
-use crate::hub::owned::guesses::{Guesses, USERS_MAX};
 use crate::model::Network;
 
 const A: [u8; 4] = [192, 0, 2, 1];
 const B: [u8; 4] = [192, 0, 2, 2];
 const PROXY: [u8; 4] = [10, 0, 0, 9];
-const SECOND: u64 = 1_000_000;
 
 fn watched(shards: u16, key_attempts_max: u32) -> Net {
     let limits =
         Limits { key_attempts_max, exempt: [Network::parse("10.0.0.0/8").unwrap()].into(), ..Limits::default() };
-    let mut net = Net::new(shards);
-    for hub in &mut net.hubs {
-        hub.guesses = Guesses::new(key_attempts_max, &hub.config.placement.hasher());
-        hub.config.limits = limits.clone();
-    }
+    let mut net = Net::with(shards, |config| config.limits = limits.clone());
     net.hashes.extend((5..50).map(|user| (user, "key")));
     net
 }
@@ -61,7 +54,7 @@ pub(super) fn a_guesser_has_few_tries_whatever_the_shard_and_holds_up_one_user_o
         assert_eq!(login_at(&mut net, (user % 3) as u16, 2000 + user, user, "key", A), "in");
     }
     assert_eq!(login_at(&mut net, 1, 3000, 5, "key", B), "in");
-    assert!(net.hubs.iter().all(|hub| hub.waiting.is_empty()));
+    assert!(net.hubs.iter().all(|hub| !hub.owes_answers()));
 }
 
 #[test]
@@ -84,41 +77,4 @@ pub(super) fn what_is_no_guess_is_not_counted() {
     assert_eq!(login_at(&mut net, 0, 95, 7, "a.b.c", A), "later");
     let mut off = watched(2, 0);
     (0..100).for_each(|number| assert_eq!(login_at(&mut off, 0, number, 5, "guess", A), "wrong"));
-}
-
-#[test]
-pub(super) fn a_right_key_begins_anew_and_waits_end() {
-    let mut guesses = Guesses::new(2, &RandomState::with_seeds(1, 2, 3, 4));
-    let who = (A.into(), DevId(1), UserId::new(5).unwrap());
-    assert!(guesses.may_try(who, Time(0)) && guesses.may_try(who, Time(0)), "two at a time are two");
-    assert!(!guesses.may_try(who, Time(0)) && !guesses.may_try(who, Time(SECOND - 1)));
-    assert!(guesses.may_try(who, Time(SECOND)) && !guesses.may_try(who, Time(2 * SECOND)));
-    guesses.users.succeeded(who);
-    assert!(guesses.may_try(who, Time(2 * SECOND)) && guesses.may_try(who, Time(2 * SECOND)));
-
-    assert_eq!([1, 2, 3, 4].map(|_| guesses.wrong(A.into(), Time(0))), [false, true, false, true]);
-    guesses.watch(A.into(), Time(0));
-    assert!(guesses.is_wary(A.into(), Time(599 * SECOND)) && !guesses.is_wary(A.into(), Time(600 * SECOND)));
-    guesses.watch(B.into(), Time(600 * SECOND));
-    assert_eq!(guesses.wary.len(), 1);
-}
-
-/// Whoever tries one key of each user is not let on by filling the table of those who wait.
-#[test]
-fn many_users_do_not_help() {
-    let mut guesses = Guesses::new(2, &RandomState::with_seeds(1, 2, 3, 4));
-    let who = |user: u32| (A.into(), DevId(1), UserId::new(user).unwrap());
-    let tries = |guesses: &mut Guesses, users: std::ops::Range<u32>, now: u64| {
-        users.filter(|user| guesses.may_try(who(1 + *user), Time(now))).count()
-    };
-    let told = (0..100).filter(|_| guesses.wrong(A.into(), Time(0))).count();
-    assert_eq!(told, 50);
-    assert_eq!(tries(&mut guesses, 0..200_000, 0), USERS_MAX);
-    assert_eq!(tries(&mut guesses, 0..200_000, 1), 0);
-    assert_eq!(tries(&mut guesses, 0..1000, SECOND), 1000, "those that were counted go on by their own waits");
-    assert!(guesses.users.len() <= USERS_MAX);
-    // Somebody at an address where nobody guesses.
-    assert!(guesses.may_try((B.into(), DevId(1), UserId::new(1).unwrap()), Time(1)));
-    (0..20_000).for_each(|number: u32| guesses.watch(number.to_be_bytes().into(), Time(1)));
-    assert!(guesses.wary.len() <= ADDRESSES_MAX);
 }

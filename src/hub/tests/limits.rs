@@ -4,12 +4,7 @@ use super::*;
 use crate::model::Network;
 
 fn limited(shards: u16, limits: &Limits) -> Net {
-    let mut net = Net::new(shards);
-    for hub in &mut net.hubs {
-        hub.config.limits = limits.clone();
-        hub.counts = Counts::new(limits, hub.config.placement.hasher());
-    }
-    net
+    Net::with(shards, |config| config.limits = limits.clone())
 }
 
 fn admit(net: &mut Net, shard: u16, index: u32, address: [u8; 4]) -> String {
@@ -109,8 +104,7 @@ fn pass(net: &mut Net, seconds: i64) {
 }
 
 fn with_grace() -> Net {
-    let mut net = Net::new(3);
-    net.hubs.iter_mut().for_each(|hub| hub.config.offline_grace = 5_000_000);
+    let mut net = Net::with(3, |config| config.offline_grace = 5_000_000);
     net.hashes.insert(7, "key");
     net.open(0, 1);
     net.subscribe(0, 1, &["user_status_7"]);
@@ -128,7 +122,7 @@ pub(super) fn who_comes_back_in_time_was_never_away() {
         pass(&mut net, 4);
     }
     assert_eq!(net.seen(0, 1), ["user_status_7 online"]);
-    assert!(net.hubs.iter().any(|hub| hub.mailboxes.is_online(DevId(1), UserId::new(7).unwrap())));
+    assert!(net.hubs.iter().any(|hub| hub.owned.is_online((DevId(1), UserId::new(7).unwrap()))));
     assert!(!net.writes.iter().any(|write| matches!(write, Write::PutLastSeen { .. })));
     // Personal messages are queued meanwhile, as for anybody without a connection.
     net.send(7, "meanwhile");

@@ -9,13 +9,6 @@ impl Net {
         self.settle();
     }
 
-    /// The first message that is on a ring comes to its hub, and what follows from it is under way.
-    fn pass(&mut self) {
-        let (from, to, message) = self.rings.pop_front().unwrap();
-        self.input(to.0, Input::Ring { from, message });
-        self.drain();
-    }
-
     /// The message is under way.
     fn post(&mut self, user: u32, message: &str) {
         let (dev, user) = (DevId(1), UserId::new(user).unwrap());
@@ -24,6 +17,13 @@ impl Net {
         let placement = &self.hubs[0].config.placement;
         let (cometql, to) = (placement.cometql_shard(), placement.owner_of_user(dev, user));
         self.rings.push_back((cometql, to, RingMessage::Send(Box::new(send))));
+    }
+
+    /// The first message that is on a ring comes to its hub, and what follows from it is under way.
+    fn pass(&mut self) {
+        let (from, to, message) = self.rings.pop_front().unwrap();
+        self.input(to.0, Input::Ring { from, message });
+        self.drain();
     }
 
     fn set_length(&mut self, pipe: &str, length: Option<u32>) {
@@ -94,7 +94,7 @@ pub(super) fn what_waits_comes_first_and_once() {
     net.leave(2, 1);
     net.send(7, "seven");
     assert_eq!(net.queue.len(), 1);
-    assert!(net.hubs.iter().all(|hub| hub.mailboxes.bytes() == 0 || hub.mailboxes.is_empty()));
+    assert!(net.hubs.iter().all(|hub| hub.owned.has_no_users()));
 }
 
 /// What a connection that is gone did not take comes back, and must not come behind what is newer.
@@ -115,7 +115,7 @@ pub(super) fn the_queue_is_not_read_before_it_is_known_what_is_put_into_it() {
     assert!(net.seen(0, 1)[1..].is_empty());
     net.leave(0, 1);
     net.leave(2, 1);
-    assert!(net.hubs.iter().all(|hub| hub.mailboxes.is_empty()));
+    assert!(net.hubs.iter().all(|hub| hub.owned.has_no_users()));
 }
 
 /// A connection that is given the queue late is registered before, and gets the rest of it first all the same.
@@ -256,52 +256,6 @@ pub(super) fn a_setting_that_is_there_stays_where_another_is_added() {
     net.set_length("news", Some(1));
     net.change_length("news", LengthChange::Add(5));
     assert_eq!((net.accepted.len(), has(&net)), (3, true));
-}
-
-/// One tenant could take the places of all.
-#[test]
-fn one_tenant_does_not_take_all_places_for_settings() {
-    let mut net = Net::new(1);
-    let owned = &mut net.hubs[0].owned;
-    let key = |dev: u32, name: &str| PipeKey { dev: DevId(dev), name: PipeName::new(name.as_bytes()).unwrap() };
-    for name in ["aaa", "bbb", "ccc", "ccc"] {
-        assert!(owned.has_room_for(&key(1, name)));
-        owned.set_length(key(1, name), Some(1));
-    }
-    assert!(!owned.has_room_for(&key(1, "ddd")) && owned.has_room_for(&key(1, "aaa")));
-    assert!(owned.has_room_for(&key(2, "ddd")));
-    for _ in 0..2 {
-        owned.set_length(key(1, "aaa"), None);
-    }
-    assert!(owned.has_room_for(&key(1, "ddd")));
-    owned.set_length(key(1, "ddd"), Some(0));
-    owned.set_length(key(2, "ddd"), Some(1));
-    assert!(!owned.has_room_for(&key(2, "eee")), "the bound of all holds as well");
-}
-
-/// Storage removes a setting before the owner of the pipe hears of it. From then on it reads the history as that of any
-/// `trust_` pipe: a publication that it was not given in between was missing in a history that looked whole.
-#[test]
-fn while_its_setting_goes_a_pipe_is_kept_as_without_one() {
-    let mut net = Net::new(1);
-    let owned = &mut net.hubs[0].owned;
-    let pipe = PipeKey { dev: DevId(1), name: PipeName::new(b"trust_x").unwrap() };
-    owned.set_length(pipe.clone(), Some(0));
-    let event = EventName::new(b"e").unwrap();
-    let publication = Publication::new(Arc::new(pipe.clone()), event, "hello".into());
-    assert!(owned.keep(&publication).is_none(), "its length is 0");
-    owned.change_begins(&pipe);
-    owned.change_begins(&pipe);
-    assert!(owned.keep(&publication).is_some());
-    // This one was lost on the way to storage.
-    let lost = Position(9);
-    owned.not_kept(&pipe, lost);
-    owned.set_length(pipe.clone(), None);
-    owned.change_ended(&pipe);
-    assert_eq!(owned.kept_since(&pipe), lost, "its history is not whole, with or without the setting");
-    owned.set_length(pipe.clone(), Some(0));
-    owned.change_ended(&pipe);
-    assert!(owned.keep(&publication).is_none(), "nothing is under way any more");
 }
 
 #[test]
@@ -463,7 +417,7 @@ fn lists_of_connections_look_at_a_bounded_number_of_places() {
     }
     let (mut found, mut after, mut questions) = (Vec::new(), None, 0);
     loop {
-        let Replies::Connections { connections, next } = net.hubs[0].list_connections(DevId(1), after, 10) else {
+        let Replies::Connections { connections, next } = net.hubs[0].local.list_connections(DevId(1), after, 10) else {
             panic!("not connections");
         };
         found.extend(connections.into_iter().map(|connection| connection.conn.index));
@@ -492,7 +446,7 @@ fn what_a_browser_said_of_itself_is_kept_small_and_told_whole() {
         net.subscribe(0, index, &["p_one"]);
     }
     let pipe = PipeKey { dev: DevId(1), name: PipeName::new(b"p_one").unwrap() };
-    let Replies::Members { members, .. } = net.hubs[0].members(&pipe, None, 10) else { panic!("not members") };
+    let Replies::Members { members, .. } = net.hubs[0].local.members(&pipe, None, 10) else { panic!("not members") };
     let told: Vec<_> = members.iter().rev().map(|one| (one.address.to_string(), one.uuid.to_string())).collect();
     assert_eq!(told, said.map(|(address, uuid)| (address.to_owned(), uuid.to_owned())));
     assert!(members.iter().all(|member| *member.details == headers));

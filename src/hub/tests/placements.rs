@@ -78,7 +78,6 @@ fn limits_and_presence() {
     under_many_placements(&[
         guesses::a_guesser_has_few_tries_whatever_the_shard_and_holds_up_one_user_only,
         guesses::what_is_no_guess_is_not_counted,
-        guesses::a_right_key_begins_anew_and_waits_end,
         limits::an_address_has_its_connections_on_whatever_shard,
         limits::an_address_begins_so_many_connections_in_a_second,
         limits::a_user_publishes_so_much_in_a_second_and_is_told_of_the_rest,

@@ -5,10 +5,10 @@ use super::*;
 impl Net {
     /// Lets the time come at which what waits for its pace is told.
     pub(super) fn end_windows(&mut self) {
-        while let Some(time) = self.hubs.iter().filter_map(|hub| hub.pace.next_deadline()).min() {
+        while let Some(time) = self.hubs.iter().filter_map(|hub| hub.owned.window_end()).min() {
             for hub in &mut self.hubs {
-                hub.end_windows(Now { time, ..NOW });
-                hub.handle_local(NOW);
+                hub.owned.end_windows(Now { time, ..NOW }, &mut hub.effects);
+                hub.carry_on(NOW);
             }
             self.drain();
             self.carry_on();
@@ -76,12 +76,7 @@ pub(super) fn logging_in_and_out_all_the_time_tells_who_watches_next_to_nothing(
 
 #[test]
 pub(super) fn a_change_counts_as_a_publication_of_its_user() {
-    let mut net = Net::new(2);
-    net.hubs.iter_mut().for_each(|hub| {
-        let limits = Limits { publications_per_user_per_s: 3, ..Limits::default() };
-        let config = HubConfig { limits, ..hub.config.clone() };
-        *hub = Hub::new(config);
-    });
+    let mut net = Net::with(2, |config| config.limits.publications_per_user_per_s = 3);
     net.hashes.insert(7, "key");
     net.login(0, 1, 7, "key");
     net.subscribe(0, 1, &["track_x", "track_y"]);

@@ -5,9 +5,7 @@ use super::*;
 
 /// Entries that were written until a connection was a member of so many pipes, all named by one command with positions.
 fn work_of_a_recovery(names: usize) -> usize {
-    let mut net = Net::new(1);
-    let config = HubConfig { pipes_per_connection_max: names, pipes_max: names, ..net.hubs[0].config.clone() };
-    net.hubs[0] = Hub::new(config);
+    let mut net = Net::with(1, |config| (config.pipes_per_connection_max, config.pipes_max) = (names, names));
     net.open(0, 1);
     let name = |number: usize| PipeName::new(format!("plain_{number:05}").as_bytes()).unwrap();
     let pipes = (0..names).map(|number| (name(number), Some(Position(1)))).collect();
@@ -15,9 +13,8 @@ fn work_of_a_recovery(names: usize) -> usize {
     net.settle();
     assert_eq!(net.hubs[0].subscriptions(id(1)), names);
     assert!(!net.hubs[0].is_busy(id(1)), "every pipe was answered");
-    let pipes = net.hubs[0].pipes.between(0, names).map(|(_, subscribers)| subscribers as usize).sum::<usize>();
-    assert_eq!(pipes, names);
-    net.hubs[0].conns.work
+    assert_eq!(net.hubs[0].local.all_subscribers(), names);
+    net.hubs[0].local.work()
 }
 
 #[test]
@@ -38,6 +35,6 @@ fn a_connection_that_goes_amid_a_recovery_leaves_nothing_behind() {
     assert!(net.hubs[0].is_busy(id(1)));
     net.input(0, Input::Disconnected { conn: id(1) });
     net.settle();
-    assert!(net.hubs[0].pipes.is_empty() && net.hubs[0].expected.is_empty());
+    assert!(net.hubs[0].local.has_no_pipes() && net.hubs[0].local.is_at_rest());
     assert_eq!(net.ask_counts(&["news", "other", "third"]), [0, 0, 0]);
 }

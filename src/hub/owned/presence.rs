@@ -23,12 +23,13 @@ use ahash::RandomState;
 
 use crate::aged::Aged;
 use crate::model::{ConnId, Now, PipeClass, PipeKey, Publication, PublicationKind, ShardId, Time};
+use crate::ring::TRACK_CAME;
 
-use super::super::Hub;
-use crate::ring::RingMessage;
+use super::super::effects::Effects;
+use super::pipes::Pipes;
 
 /// Microseconds of a window.
-pub(in crate::hub) const WINDOW_US: u64 = 200_000;
+pub(super) const WINDOW_US: u64 = 200_000;
 
 /// Changes of one pipe that are told at the end of one window; the others wait for the next one.
 const TOLD_PER_WINDOW: usize = 512;
@@ -39,9 +40,6 @@ const WAITING_MAX: usize = 65_536;
 
 /// Changes that are told of in one call.
 const TOLD_AT_A_TIME: usize = 1_024;
-
-/// Users of whom it is told at a time that they went.
-const LEFT_AT_A_TIME: usize = 256;
 
 /// Who changes: a connection of a shard, or the one user of a `user_status_` pipe.
 type Changer = Option<(ShardId, ConnId)>;
@@ -67,7 +65,7 @@ struct Window {
 }
 
 #[derive(Debug)]
-pub(in crate::hub) struct Pace {
+pub(super) struct Presence {
     /// By their ends. All are equally long, so the first to open is the first to end.
     windows: Aged<Arc<PipeKey>, Window>,
     waiting: usize,
@@ -75,21 +73,21 @@ pub(in crate::hub) struct Pace {
     waiting_max: usize,
 }
 
-impl Pace {
-    pub(in crate::hub) fn new(hasher: RandomState) -> Self {
+impl Presence {
+    pub(super) fn new(hasher: RandomState) -> Self {
         Self { windows: Aged::new(hasher), waiting: 0, windows_max: WINDOWS_MAX, waiting_max: WAITING_MAX }
     }
 
-    pub(in crate::hub) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.windows.bytes() + self.waiting * (2 * size_of::<Change>() + size_of::<Publication>())
     }
 
-    pub(in crate::hub) fn next_deadline(&self) -> Option<Time> {
+    pub(super) fn next_deadline(&self) -> Option<Time> {
         self.windows.next_moment()
     }
 
     /// Somebody came to the pipe.
-    pub(in crate::hub) fn came(&mut self, pipe: &Arc<PipeKey>) {
+    fn came(&mut self, pipe: &Arc<PipeKey>) {
         if let Some(window) = self.windows.get_mut(pipe) {
             window.comers += 1;
         }
@@ -159,7 +157,9 @@ impl Window {
             self.next += 1;
             return;
         };
-        let Some(change) = self.waiting.get_mut(&place) else { return };
+        let Some(change) = self.waiting.get_mut(&place) else {
+            return never!("who has a place in a window waits there");
+        };
         if change.then.take().is_some() {
             // There and back and there again: what is left is the first of the three, in the words of the last.
             change.publication = publication;
@@ -178,76 +178,53 @@ impl Change {
     }
 }
 
-impl Hub {
-    /// Tells of users whose grace is over, and of those who came and went while a pipe had its pace; of some at a time. This
-    /// causes ring messages, so it is not to be called while a ring is full; `presence_deadline` says when there is something
-    /// to do.
-    pub fn tell_presence(&mut self, now: Now) {
-        for _ in 0..LEFT_AT_A_TIME {
-            let Some((dev, user, since)) = self.mailboxes.leaving.pop_due(now.time) else { break };
-            self.user_left(dev, user, since);
-        }
-        self.end_windows(now);
-        self.handle_local(now);
-    }
-
-    pub fn presence_deadline(&self) -> Option<Time> {
-        self.mailboxes.leaving.next_deadline().into_iter().chain(self.pace.next_deadline()).min()
-    }
-
+impl Presence {
     /// The owner of a pipe hears of a publication for it. What the server says by itself of who comes and goes has its
     /// pace.
-    pub(in crate::hub) fn paced(&mut self, publication: Box<Publication>, now: Now) {
+    pub(super) fn publish(
+        &mut self,
+        publication: Box<Publication>,
+        pipes: &mut Pipes,
+        now: Now,
+        effects: &mut Effects,
+    ) {
         let changer = match publication.kind {
             PublicationKind::Track { .. } => publication.origin,
             PublicationKind::Presence => None,
-            PublicationKind::Message | PublicationKind::Figures => return self.publish_owned(publication, None, now),
+            PublicationKind::Message | PublicationKind::Figures => {
+                return pipes.publish(publication, None, now, effects);
+            }
         };
         let comes = changer.is_some() && publication.event.as_str() == TRACK_CAME;
         // Nobody hears it but whoever comes, who is not told of itself.
-        if self.owned.subscribers(&publication.pipe) <= u32::from(comes)
-            && !self.pace.windows.contains(&publication.pipe)
-        {
-            return self.publish_owned(publication, None, now);
+        if pipes.subscribers(&publication.pipe) <= u32::from(comes) && !self.windows.contains(&publication.pipe) {
+            return pipes.publish(publication, None, now, effects);
         }
-        for publication in self.pace.change(changer, comes, publication, now.time) {
-            self.publish_owned(publication, None, now);
+        for publication in self.change(changer, comes, publication, now.time) {
+            pipes.publish(publication, None, now, effects);
         }
     }
 
     /// Tells what waited in windows that are over.
-    pub(in crate::hub) fn end_windows(&mut self, now: Now) {
+    pub(super) fn end_windows(&mut self, pipes: &mut Pipes, now: Now, effects: &mut Effects) {
         let mut told = 0;
         while told < TOLD_AT_A_TIME
-            && let Some(publications) = self.pace.pop_ended(now.time)
+            && let Some(publications) = self.pop_ended(now.time)
         {
             told += publications.len().max(1);
             for publication in publications {
-                self.publish_owned(publication, None, now);
+                pipes.publish(publication, None, now, effects);
             }
         }
     }
 
     /// A shard has subscribers of this pipe. Those of a `track_` pipe are counted when they say themselves that they came.
-    pub(in crate::hub) fn note_comer(&mut self, pipe: &Arc<PipeKey>) {
-        if !self.pace.windows.is_empty() && pipe.name.class() == PipeClass::UserStatus {
-            self.pace.came(pipe);
-        }
-    }
-
-    /// A change costs the user who makes it what a publication costs.
-    pub(in crate::hub) fn count_change(&mut self, conn: ConnId, publication: &Publication) {
-        let PublicationKind::Track { user, .. } = publication.kind else { return };
-        if let Some(publisher) = self.publisher(conn, publication.pipe.dev, user) {
-            let to = self.owner_of(publisher);
-            self.send(to, RingMessage::Count { publisher });
+    pub(super) fn note_comer(&mut self, pipe: &Arc<PipeKey>) {
+        if !self.windows.is_empty() && pipe.name.class() == PipeClass::UserStatus {
+            self.came(pipe);
         }
     }
 }
-
-/// The events of a `track_` pipe.
-pub(in crate::hub) const TRACK_CAME: &str = "subscription";
-pub(in crate::hub) const TRACK_WENT: &str = "unsubscription";
 
 #[cfg(test)]
 mod tests {
@@ -257,8 +234,8 @@ mod tests {
     const CAME: bool = true;
     const WENT: bool = false;
 
-    fn pace() -> Pace {
-        Pace::new(RandomState::with_seeds(1, 2, 3, 4))
+    fn presence() -> Presence {
+        Presence::new(RandomState::with_seeds(1, 2, 3, 4))
     }
 
     fn changer(number: u32) -> (ShardId, ConnId) {
@@ -277,92 +254,92 @@ mod tests {
         publications.into_iter().map(|publication| text(&publication)).collect()
     }
 
-    fn change(pace: &mut Pace, who: u32, comes: bool, at: u64) -> Vec<String> {
-        told(pace.change(Some(changer(who)), comes, publication("track_x", who, comes), Time(at)))
+    fn change(presence: &mut Presence, who: u32, comes: bool, at: u64) -> Vec<String> {
+        told(presence.change(Some(changer(who)), comes, publication("track_x", who, comes), Time(at)))
     }
 
-    fn ended(pace: &mut Pace, at: u64) -> Vec<String> {
-        std::iter::from_fn(|| pace.pop_ended(Time(at))).flat_map(told).collect()
+    fn ended(presence: &mut Presence, at: u64) -> Vec<String> {
+        std::iter::from_fn(|| presence.pop_ended(Time(at))).flat_map(told).collect()
     }
 
     #[test]
     fn a_lone_change_is_told_at_once() {
-        let mut pace = pace();
-        assert_eq!(change(&mut pace, 1, CAME, 5), ["+1"]);
-        assert_eq!(pace.next_deadline(), Some(Time(5 + WINDOW_US)));
-        assert!(ended(&mut pace, 5 + WINDOW_US - 1).is_empty());
-        assert!(ended(&mut pace, 5 + WINDOW_US).is_empty());
-        assert!(pace.next_deadline().is_none() && pace.windows.is_empty());
-        assert_eq!(change(&mut pace, 1, WENT, 6 + WINDOW_US), ["-1"]);
+        let mut presence = presence();
+        assert_eq!(change(&mut presence, 1, CAME, 5), ["+1"]);
+        assert_eq!(presence.next_deadline(), Some(Time(5 + WINDOW_US)));
+        assert!(ended(&mut presence, 5 + WINDOW_US - 1).is_empty());
+        assert!(ended(&mut presence, 5 + WINDOW_US).is_empty());
+        assert!(presence.next_deadline().is_none() && presence.windows.is_empty());
+        assert_eq!(change(&mut presence, 1, WENT, 6 + WINDOW_US), ["-1"]);
     }
 
     #[test]
     fn the_last_state_wins_and_the_order_is_kept() {
-        let mut pace = pace();
-        assert_eq!(change(&mut pace, 1, CAME, 0), ["+1"]);
+        let mut presence = presence();
+        assert_eq!(change(&mut presence, 1, CAME, 0), ["+1"]);
         for (who, comes) in [(2, CAME), (3, CAME), (1, WENT), (4, WENT), (2, WENT), (3, WENT), (3, CAME)] {
-            assert!(change(&mut pace, who, comes, 1).is_empty());
+            assert!(change(&mut presence, who, comes, 1).is_empty());
         }
         // The third came behind the second, who may be in its list. It went and came itself before anybody else came.
-        assert_eq!(ended(&mut pace, WINDOW_US), ["+2", "-2", "-1", "-4", "+3"]);
-        assert!(ended(&mut pace, 2 * WINDOW_US).is_empty());
-        assert!(pace.windows.is_empty());
+        assert_eq!(ended(&mut presence, WINDOW_US), ["+2", "-2", "-1", "-4", "+3"]);
+        assert!(ended(&mut presence, 2 * WINDOW_US).is_empty());
+        assert!(presence.windows.is_empty());
     }
 
     #[test]
     fn who_goes_and_comes_is_told_of_to_those_who_came_in_between() {
-        let mut pace = pace();
-        assert_eq!(change(&mut pace, 9, CAME, 0), ["+9"]);
-        assert!(change(&mut pace, 1, WENT, 1).is_empty());
-        assert!(change(&mut pace, 1, CAME, 2).is_empty());
-        assert!(ended(&mut pace, WINDOW_US).is_empty(), "nobody saw it");
-        assert_eq!(change(&mut pace, 9, WENT, WINDOW_US + 1), ["-9"]);
+        let mut presence = presence();
+        assert_eq!(change(&mut presence, 9, CAME, 0), ["+9"]);
+        assert!(change(&mut presence, 1, WENT, 1).is_empty());
+        assert!(change(&mut presence, 1, CAME, 2).is_empty());
+        assert!(ended(&mut presence, WINDOW_US).is_empty(), "nobody saw it");
+        assert_eq!(change(&mut presence, 9, WENT, WINDOW_US + 1), ["-9"]);
         let at = WINDOW_US + 2;
-        assert!(change(&mut pace, 1, WENT, at).is_empty());
-        assert!(change(&mut pace, 2, CAME, at).is_empty());
-        assert!(change(&mut pace, 1, CAME, at).is_empty());
-        assert_eq!(ended(&mut pace, at + WINDOW_US), ["-1", "+1", "+2"]);
-        pace.came(&publication("track_x", 1, CAME).pipe);
+        assert!(change(&mut presence, 1, WENT, at).is_empty());
+        assert!(change(&mut presence, 2, CAME, at).is_empty());
+        assert!(change(&mut presence, 1, CAME, at).is_empty());
+        assert_eq!(ended(&mut presence, at + WINDOW_US), ["-1", "+1", "+2"]);
+        presence.came(&publication("track_x", 1, CAME).pipe);
     }
 
     #[test]
     fn a_peer_that_comes_and_goes_for_ever_causes_two_events_in_a_window_at_most() {
-        let mut pace = pace();
+        let mut presence = presence();
         let (mut events, mut changes) = (0, 0);
         for at in (0..10 * WINDOW_US).step_by(100) {
             let who = (at / 100 % 4) as u32;
-            events += change(&mut pace, who, at / 400 % 2 == 0, at).len();
-            events += ended(&mut pace, at).len();
+            events += change(&mut presence, who, at / 400 % 2 == 0, at).len();
+            events += ended(&mut presence, at).len();
             changes += 1;
         }
         assert_eq!(changes, 20_000);
         assert!(events <= 11 * 4 * 2, "{events} events");
-        let rest = ended(&mut pace, 11 * WINDOW_US).len() + ended(&mut pace, 12 * WINDOW_US).len();
-        assert!(rest <= 8 && pace.windows.is_empty() && pace.waiting == 0);
+        let rest = ended(&mut presence, 11 * WINDOW_US).len() + ended(&mut presence, 12 * WINDOW_US).len();
+        assert!(rest <= 8 && presence.windows.is_empty() && presence.waiting == 0);
     }
 
     #[test]
     fn a_crowd_is_told_of_in_portions() {
-        let mut pace = pace();
+        let mut presence = presence();
         let crowd = TOLD_PER_WINDOW as u32 + 10;
-        assert_eq!((0..=crowd).map(|who| change(&mut pace, who, CAME, 0).len()).sum::<usize>(), 1);
-        assert_eq!(ended(&mut pace, WINDOW_US).len(), TOLD_PER_WINDOW);
-        assert_eq!(ended(&mut pace, 2 * WINDOW_US).len(), 10);
-        assert!(ended(&mut pace, 3 * WINDOW_US).is_empty() && pace.windows.is_empty());
+        assert_eq!((0..=crowd).map(|who| change(&mut presence, who, CAME, 0).len()).sum::<usize>(), 1);
+        assert_eq!(ended(&mut presence, WINDOW_US).len(), TOLD_PER_WINDOW);
+        assert_eq!(ended(&mut presence, 2 * WINDOW_US).len(), 10);
+        assert!(ended(&mut presence, 3 * WINDOW_US).is_empty() && presence.windows.is_empty());
     }
 
     #[test]
     fn what_is_too_much_is_told_early_and_nothing_is_lost() {
-        let mut pace = Pace { windows_max: 10, waiting_max: 20, ..pace() };
+        let mut presence = Presence { windows_max: 10, waiting_max: 20, ..presence() };
         let mut events = 0;
         for number in 0..100 {
             for who in 0..3 {
                 let publication = publication(&format!("track_{number}"), who, CAME);
-                events += pace.change(Some(changer(who)), CAME, publication, Time(0)).len();
-                assert!(pace.windows.len() <= 10 && pace.waiting <= 20);
+                events += presence.change(Some(changer(who)), CAME, publication, Time(0)).len();
+                assert!(presence.windows.len() <= 10 && presence.waiting <= 20);
             }
         }
-        events += ended(&mut pace, WINDOW_US).len() + ended(&mut pace, 2 * WINDOW_US).len();
-        assert_eq!((events, pace.windows.len(), pace.waiting), (300, 0, 0));
+        events += ended(&mut presence, WINDOW_US).len() + ended(&mut presence, 2 * WINDOW_US).len();
+        assert_eq!((events, presence.windows.len(), presence.waiting), (300, 0, 0));
     }
 }

@@ -5,15 +5,14 @@
 //! Logins and writes wait for no more than these readings, and whoever publishes for no more than their results.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
-use crate::model::{ConnId, Marker, Now, PipeName};
-
-use super::super::Hub;
-use super::recovery::Missing;
+use crate::model::{ConnId, Marker, PipeName, Position, ShardId};
+use crate::ring::Recovered;
 
 /// What a history is read for.
 #[derive(Debug)]
-pub(in crate::hub) enum Reading {
+pub(super) enum Reading {
     /// Of some pipes of one command.
     Recovery(Box<Missing>),
     Log {
@@ -21,6 +20,25 @@ pub(in crate::hub) enum Reading {
         pipe: PipeName,
         marker: Marker,
     },
+}
+
+/// What a new subscriber of owned pipes missed, and wants to have.
+#[derive(Debug)]
+pub(super) struct Missing {
+    pub(super) to: ShardId,
+    pub(super) conn: ConnId,
+    pub(super) address: IpAddr,
+    pub(super) bytes_max: usize,
+    /// What storage was asked for: what the client had last of each pipe, and the answer as it is if there is a gap.
+    pub(super) asked: Vec<(Position, Recovered)>,
+    /// Those that storage is asked for next; the last ones come first.
+    pub(super) left: Vec<(Position, Recovered)>,
+}
+
+impl Missing {
+    pub(super) fn whose(&self) -> (ShardId, ConnId) {
+        (self.to, self.conn)
+    }
 }
 
 /// Bytes of results that are under way, about.
@@ -31,13 +49,13 @@ const READINGS_MIN: usize = 8;
 const READINGS_MAX: usize = 1_024;
 
 /// Room that stays when nobody waits any more.
-const KEPT_MAX: usize = 64;
+const ROOM_MIN: usize = 64;
 
 /// What a result is taken to weigh before there was one.
 const FIRST_GUESS: usize = 16 * 1024;
 
 #[derive(Debug)]
-pub(in crate::hub) struct Recovering {
+pub(super) struct Readings {
     under_way: usize,
     /// What a result weighs, by the last ones.
     weight: usize,
@@ -45,61 +63,52 @@ pub(in crate::hub) struct Recovering {
     waiting: VecDeque<Reading>,
 }
 
-impl Default for Recovering {
+impl Default for Readings {
     fn default() -> Self {
         Self { under_way: 0, weight: FIRST_GUESS, waiting: VecDeque::new() }
     }
 }
 
-impl Recovering {
-    pub(in crate::hub) fn bytes(&self) -> usize {
+impl Readings {
+    pub(super) fn bytes(&self) -> usize {
         self.waiting.capacity() * size_of::<Reading>()
     }
 
-    /// Gives it back if it may be read now; it waits otherwise.
-    pub(in crate::hub) fn begin(&mut self, reading: Reading) -> Option<Reading> {
-        if self.has_room() {
-            self.under_way += 1;
-            return Some(reading);
-        }
+    /// It begins when [`Readings::next`] gives it out.
+    pub(super) fn add(&mut self, reading: Reading) {
         self.waiting.push_back(reading);
-        None
     }
 
-    /// A reading had a result of so many bytes.
-    pub(in crate::hub) fn ended(&mut self, bytes: usize) {
-        self.under_way = self.under_way.saturating_sub(1);
-        // Large results count at once, small ones by and by.
-        self.weight = bytes.max((self.weight * 7 + bytes) / 8);
-    }
-
-    /// The next one that may begin.
-    fn next(&mut self) -> Option<Reading> {
-        let next = if self.has_room() { self.waiting.pop_front()? } else { return None };
-        if self.waiting.is_empty() && self.waiting.capacity() > KEPT_MAX {
-            self.waiting.shrink_to(KEPT_MAX);
+    /// The next one that may begin. It is under way from now on, until one is [`ended`](Readings::ended).
+    pub(super) fn next(&mut self) -> Option<Reading> {
+        if self.under_way >= room(self.weight) {
+            return None;
+        }
+        let next = self.waiting.pop_front()?;
+        self.under_way += 1;
+        if self.waiting.is_empty() && self.waiting.capacity() > ROOM_MIN {
+            self.waiting.shrink_to(ROOM_MIN);
         }
         Some(next)
     }
 
-    fn has_room(&self) -> bool {
-        self.under_way < room(self.weight)
+    /// A reading had a result of so many bytes.
+    pub(super) fn ended(&mut self, bytes: usize) {
+        self.one_less();
+        // Large results count at once, small ones by and by.
+        self.weight = bytes.max((self.weight * 7 + bytes) / 8);
     }
-}
 
-impl Hub {
-    /// A history was read for somebody: the next one's turn.
-    pub(in crate::hub) fn reading_ended(&mut self, bytes: usize, now: Now) {
-        self.recovering.ended(bytes);
-        while let Some(reading) = self.recovering.next() {
-            match reading {
-                // Without an entry its connection has gone.
-                Reading::Recovery(missing) if self.missing.contains_key(&missing.whose()) => {
-                    self.ask_for_missed(*missing, now);
-                }
-                Reading::Recovery(_) => {}
-                Reading::Log { conn, pipe, marker } => self.history_looked_for(conn, pipe, marker, true),
-            }
+    /// A reading was given out and need not be done: whoever wanted it has gone.
+    pub(super) fn not_wanted(&mut self) {
+        self.one_less();
+    }
+
+    fn one_less(&mut self) {
+        if let Some(left) = self.under_way.checked_sub(1) {
+            self.under_way = left;
+        } else {
+            never!("a reading that ends has begun");
         }
     }
 }
@@ -123,34 +132,35 @@ mod tests {
     }
 
     /// Reads all of so many with results of so many bytes. Returns the most that were under way.
-    fn read(recovering: &mut Recovering, count: u32, bytes: usize) -> usize {
+    fn read(readings: &mut Readings, count: u32, bytes: usize) -> usize {
         let mut under_way: VecDeque<u32> = VecDeque::new();
         let mut order = Vec::new();
         for number in 0..count {
-            under_way.extend(recovering.begin(log(number)).iter().map(index));
+            readings.add(log(number));
+            under_way.extend(readings.next().iter().map(index));
         }
         let mut most = 0;
         while let Some(first) = under_way.pop_front() {
             order.push(first);
-            recovering.ended(bytes);
-            while let Some(next) = recovering.next() {
-                under_way.extend(recovering.begin(next).iter().map(index));
+            readings.ended(bytes);
+            while let Some(next) = readings.next() {
+                under_way.push_back(index(&next));
             }
             most = most.max(under_way.len());
         }
         assert_eq!(order, (0..count).collect::<Vec<_>>(), "everybody, in their order");
-        assert_eq!((recovering.under_way, recovering.waiting.len()), (0, 0));
-        assert!(recovering.waiting.capacity() <= KEPT_MAX);
+        assert_eq!((readings.under_way, readings.waiting.len()), (0, 0));
+        assert!(readings.waiting.capacity() <= ROOM_MIN);
         most
     }
 
     #[test]
     fn so_many_are_read_that_their_results_are_a_few_megabytes() {
-        let mut recovering = Recovering::default();
-        assert!(read(&mut recovering, 2_000, 250_000) <= BYTES_MAX / FIRST_GUESS, "the first ones are guessed");
-        let most = read(&mut recovering, 2_000, 250_000);
+        let mut readings = Readings::default();
+        assert!(read(&mut readings, 2_000, 250_000) <= BYTES_MAX / FIRST_GUESS, "the first ones are guessed");
+        let most = read(&mut readings, 2_000, 250_000);
         assert!(most * 250_000 <= BYTES_MAX, "{most} under way");
-        assert!(read(&mut recovering, 5_000, 1_000) > 256, "small ones are read many at a time");
+        assert!(read(&mut readings, 5_000, 1_000) > 256, "small ones are read many at a time");
         assert_eq!(room(usize::MAX), READINGS_MIN);
         assert_eq!(room(0), READINGS_MAX);
     }
