@@ -11,7 +11,7 @@ fn admit(net: &mut Net, shard: u16, index: u32, address: [u8; 4]) -> String {
     net.input(shard, Input::Admit { conn: id(index), address: address.into() });
     net.drain();
     net.settle();
-    net.seen(shard, index).concat()
+    net.words(shard, index).concat()
 }
 
 fn open_at(net: &mut Net, shard: u16, index: u32, address: [u8; 4]) {
@@ -84,8 +84,9 @@ pub(super) fn a_user_publishes_so_much_in_a_second_and_is_told_of_the_rest() {
         assert_eq!(net.seen(0, 9), ["0", "1", "2"]);
         for (shard, reports) in [(0, 1), (1, 1), (2, 1)] {
             let seen = net.seen(shard, index);
-            assert_eq!(seen.iter().filter(|text| text.contains("DeliveryReport")).count(), reports, "{seen:?}");
-            let refused = seen.iter().filter(|text| text.contains("TooFast { wait_ms: 334 }")).count();
+            assert_eq!(seen.iter().filter(|seen| seen.is_report()).count(), reports, "{seen:?}");
+            let too_fast = Answer::Error(ApiError::TooFast { wait_ms: 334 });
+            let refused = seen.iter().filter(|seen| **seen == too_fast).count();
             assert_eq!(refused, usize::from(shard < 2), "{seen:?}");
             assert!(!net.hubs[shard as usize].is_busy(id(index)));
         }
@@ -182,8 +183,8 @@ pub(super) fn a_list_in_pages_names_everybody_who_stays() {
         net.seen(0, 1);
         net.input(0, Input::PageTrackUsers { conn: id(1), pipe, marker, cursor });
         net.settle();
-        let Answer::TrackPage { subscribers, next: more, .. } = net.last_answer.take().expect("a page") else {
-            panic!("another answer")
+        let Some(Seen::Answer(Answer::TrackPage { subscribers, next: more, .. })) = net.seen(0, 1).pop() else {
+            panic!("no page")
         };
         assert!(subscribers.len() <= 512);
         seen.extend(subscribers.into_iter().map(|(_, uuid)| uuid));
@@ -205,5 +206,5 @@ pub(super) fn a_list_in_pages_names_everybody_who_stays() {
     let (pipe, marker) = (PipeName::new(b"track_all").unwrap(), Marker::default());
     net.input(0, Input::PageTrackUsers { conn: id(1), pipe, marker, cursor });
     net.settle();
-    assert!(matches!(net.last_answer.take(), Some(Answer::Error(ApiError::BadCursor))));
+    assert_eq!(*net.seen(0, 1).last().unwrap(), Answer::Error(ApiError::BadCursor));
 }

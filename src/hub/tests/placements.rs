@@ -37,24 +37,24 @@ fn under_many_placements(tests: &[fn()]) {
 #[test]
 fn publications_and_subscriptions() {
     under_many_placements(&[
-        a_publication_reaches_the_subscribers_of_every_shard_and_nobody_else,
-        a_sender_gets_a_report_and_no_echo,
-        a_report_without_subscribers_counts_nobody,
-        a_new_list_replaces_the_old_one_and_only_differences_count,
-        only_the_differences_of_a_new_list_are_told,
-        a_connection_that_left_in_the_middle_costs_nothing,
+        publications::a_publication_reaches_the_subscribers_of_every_shard_and_nobody_else,
+        publications::a_sender_gets_a_report_and_no_echo,
+        publications::a_report_without_subscribers_counts_nobody,
+        subscriptions::a_new_list_replaces_the_old_one_and_only_differences_count,
+        subscriptions::only_the_differences_of_a_new_list_are_told,
+        subscriptions::a_connection_that_left_in_the_middle_costs_nothing,
     ]);
 }
 
 #[test]
 fn users() {
     under_many_placements(&[
-        a_key_is_checked_against_storage,
-        a_deleted_hash_ends_the_users_connections_on_every_shard,
-        a_user_is_seen_last_when_the_last_connection_closes,
-        a_server_that_stops_has_seen_everybody,
-        people::what_waits_comes_first_and_once,
-        people::the_queue_is_not_read_before_it_is_known_what_is_put_into_it,
+        logins::a_key_is_checked_against_storage,
+        logins::a_deleted_hash_ends_the_users_connections_on_every_shard,
+        departures::a_user_is_seen_last_when_the_last_connection_closes,
+        departures::a_server_that_stops_has_seen_everybody,
+        queues::what_waits_comes_first_and_once,
+        queues::the_queue_is_not_read_before_it_is_known_what_is_put_into_it,
         people::who_watches_hears_of_the_first_and_the_last_connection,
         people::track_pipes_tell_of_real_changes_only,
     ]);
@@ -63,10 +63,10 @@ fn users() {
 #[test]
 fn histories() {
     under_many_placements(&[
-        people::history_is_kept_where_it_is_wanted_and_acknowledged_when_it_holds,
-        people::a_setting_is_updated_only_where_there_is_one,
-        people::a_setting_that_is_there_stays_where_another_is_added,
-        people::a_publisher_is_told_when_the_history_does_not_have_it,
+        histories::history_is_kept_where_it_is_wanted_and_acknowledged_when_it_holds,
+        histories::a_setting_is_updated_only_where_there_is_one,
+        histories::a_setting_that_is_there_stays_where_another_is_added,
+        histories::a_publisher_is_told_when_the_history_does_not_have_it,
         recovery::what_is_published_while_storage_reads_comes_behind_what_was_missed,
         recovery::more_than_is_kept_for_a_newcomer_is_a_gap,
         recovery::a_position_that_was_never_given_is_a_gap,

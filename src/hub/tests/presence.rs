@@ -40,7 +40,7 @@ pub(super) fn coming_and_going_all_the_time_tells_the_members_next_to_nothing() 
     }
     net.settle();
     for shard in 0..3 {
-        let seen = net.seen(shard, 1).join("+");
+        let seen = net.words(shard, 1).join("+");
         let (came, went) = (seen.matches("unsubscription").count(), seen.matches("+subscription").count());
         assert!(came + went <= 2 * 3 + 1, "1,000 changes of each of three connections were told as {seen}");
         assert!(seen.ends_with("unsubscription 0 "), "the last that is heard is true: {seen}");
@@ -83,10 +83,10 @@ pub(super) fn a_change_counts_as_a_publication_of_its_user() {
     net.seen(0, 1);
     net.publish(0, 1, "web_room", "one", false);
     net.settle();
-    assert!(net.seen(0, 1)[0].starts_with("DeliveryReport"));
+    assert!(net.seen(0, 1)[0].is_report());
     net.publish(0, 1, "web_room", "two", false);
     net.settle();
-    assert!(net.seen(0, 1)[0].contains("TooFast"), "two changes and a message are three publications");
+    assert!(net.seen(0, 1)[0].is_too_fast(), "two changes and a message are three publications");
     net.subscribe(0, 1, &[]);
     assert_eq!(net.ask_counts(&["track_x", "track_y"]), [0, 0], "a change is never refused");
 }
