@@ -194,9 +194,10 @@ impl Conns {
         {
             self.work += 1;
         }
-        if let Some(membership) = self.slot_mut(index).and_then(|entry| entry.membership_mut(pipe)) {
-            membership.slot = slot;
-        }
+        let Some(membership) = self.slot_mut(index).and_then(|entry| entry.membership_mut(pipe)) else {
+            return never!("a member knows its pipe");
+        };
+        membership.slot = slot;
     }
 
     /// Whether the connection is expected in the pipe and no member yet.

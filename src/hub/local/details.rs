@@ -1,4 +1,4 @@
-//! What browsers said of themselves when they came. Kept beside the connections, because only questions need it.
+//! What browsers said of themselves when they came. It stands beside the connections, because only questions need it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -114,7 +114,7 @@ impl AllDetails {
     pub(super) fn insert(&mut self, conn: ConnId, details: Details) {
         self.remove(conn);
         let whole = details.uuid.floor_char_boundary(UUID_MAX);
-        let (uuid, uuid_length) = self.keep_uuid(details.uuid.get(..whole).unwrap_or_default());
+        let (uuid, uuid_length) = self.put_uuid(details.uuid.get(..whole).unwrap_or_default());
         let headers = if details.headers == *self.none { NO_HEADERS } else { self.intern(details.headers) };
         let (address, is_v6) = match details.address {
             IpAddr::V4(address) => (address.to_bits(), false),
@@ -154,12 +154,16 @@ impl AllDetails {
 
     pub(super) fn uuid(&self, detail: &Detail) -> Box<str> {
         if detail.uuid_length == ODD {
-            return self.odd.get(place_of_odd(detail)).cloned().unwrap_or_default();
+            let Some(uuid) = self.odd.get(place_of_odd(detail)) else {
+                never!("an odd id stands in the table");
+                return Box::default();
+            };
+            return uuid.clone();
         }
         unpack(&detail.uuid, detail.uuid_length).into()
     }
 
-    fn keep_uuid(&mut self, uuid: &str) -> (Packed, u8) {
+    fn put_uuid(&mut self, uuid: &str) -> (Packed, u8) {
         if let Some(packed) = pack(uuid) {
             return (packed, uuid.len() as u8);
         }
@@ -171,8 +175,14 @@ impl AllDetails {
     }
 
     pub(super) fn address(&self, detail: &Detail) -> IpAddr {
-        let v6 = detail.is_v6.then(|| self.v6.get(detail.address as usize)).flatten();
-        v6.map_or(IpAddr::V4(Ipv4Addr::from_bits(detail.address)), |address| IpAddr::V6(*address))
+        if !detail.is_v6 {
+            return IpAddr::V4(Ipv4Addr::from_bits(detail.address));
+        }
+        let Some(address) = self.v6.get(detail.address as usize) else {
+            never!("an address of version 6 stands in the table");
+            return IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        };
+        IpAddr::V6(*address)
     }
 
     fn intern(&mut self, headers: Headers) -> u32 {

@@ -169,7 +169,10 @@ impl Round {
             receivers[bit] = members.len() as u32;
             let mut singles = Vec::with_capacity(members.len());
             for member in members {
-                let Some(entry) = conns.at(*member) else { continue };
+                let Some(entry) = conns.at(*member) else {
+                    never!("a member is a connection");
+                    continue;
+                };
                 if entry.is_single() && (self.senders.is_empty() || self.senders.binary_search(member).is_err()) {
                     singles.extend(conns.id(*member));
                 } else {

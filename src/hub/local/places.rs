@@ -1,4 +1,4 @@
-//! What is kept for each connection, by its place: chunks that never move, so that growing copies nothing and nothing is
+//! What there is for each connection, by its place: chunks that never move, so that growing copies nothing and nothing is
 //! hashed on the way to a connection. Connections without a socket have places of their own far behind the others.
 
 use std::ops::Range;

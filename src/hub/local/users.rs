@@ -30,7 +30,7 @@ impl Users {
 
     pub(super) fn bytes(&self) -> usize {
         self.devices.capacity() * (size_of::<((DevId, UserId), Few<Device>)>() + 1)
-            + self.count.saturating_sub(self.devices.len()) * size_of::<Device>()
+            + (self.count - self.devices.len()) * size_of::<Device>()
     }
 
     pub(super) fn came(&mut self, dev: DevId, user: UserId, conn: ConnId) {
@@ -39,8 +39,12 @@ impl Users {
     }
 
     pub(super) fn went(&mut self, dev: DevId, user: UserId, conn: ConnId) {
-        let Entry::Occupied(mut list) = self.devices.entry((dev, user)) else { return };
-        let Some(place) = list.get().iter().position(|device| device.conn == conn) else { return };
+        let Entry::Occupied(mut list) = self.devices.entry((dev, user)) else {
+            return never!("an authorised connection's user has connections");
+        };
+        let Some(place) = list.get().iter().position(|device| device.conn == conn) else {
+            return never!("an authorised connection is its user's");
+        };
         list.get_mut().remove(place);
         self.count -= 1;
         if list.get().is_empty() {
