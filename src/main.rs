@@ -85,7 +85,10 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     let Loaded { path, mut config, .. } = loaded;
     // Caught before anything starts, so that a signal during the start stops the server as any other.
     let mut signals = signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
-    log::start(config.log.level).map_err(|error| format!("the log's thread cannot be started: {error}"))?;
+    log::start(&config.log).map_err(|error| match &config.log.file {
+        Some(file) => format!("the log's file {} cannot be opened: {error}", file.display()),
+        None => format!("the log's thread cannot be started: {error}"),
+    })?;
     fault::stop_on_panic();
     let dir = banner::plain(&config.storage.dir).to_owned();
     config.storage.dir.clone_from(&dir);

@@ -1,5 +1,5 @@
-//! What signals mean: TERM and INT stop the server. All others that would end the process are passed over: HUP asks for a
-//! reload and USR1 and USR2 for other work that is not there yet, and the system says with XFSZ that a file, such as the one
+//! What signals mean: TERM and INT stop the server, and USR1 opens the log's file anew. All others that would end the process
+//! are passed over: HUP asks for a reload and USR2 for other work that is not there yet, and the system says with XFSZ that a file, such as the one
 //! that standard error goes to, may not grow any more, which the failed write tells as well. PIPE is passed over by Rust's
 //! start of every program.
 
@@ -56,6 +56,7 @@ pub(crate) fn wait(mut signals: Signals, running: &Running) {
             break;
         }
         match signal {
+            SIGUSR1 => log::reopen(),
             SIGHUP => tracing::warn!("SIGHUP: reload is not supported yet, restart the server instead"),
             // The log may be the very file that must not grow.
             SIGXFSZ => {}

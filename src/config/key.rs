@@ -41,11 +41,13 @@ pub enum Field {
         get: fn(&Config) -> &'static str,
         set: fn(&mut Config, &str),
     },
-    /// As a word, and CppComet's numbers besides.
+    /// As a word, and CppComet's numbers besides. Behind it parts of the server with levels of their own: `info, storage=debug`.
     Level {
         words: &'static [&'static str],
-        get: fn(&Config) -> &'static str,
+        parts: &'static [&'static str],
+        get: fn(&Config) -> String,
         set: fn(&mut Config, &str),
+        set_part: fn(&mut Config, &'static str, &str),
     },
     /// Any text on one line. A secret is never shown.
     Text {
@@ -73,7 +75,8 @@ impl Key {
             Field::Number { get, .. } => Some(get(config).to_string()),
             Field::Switch { get, .. } => Some(get(config).to_string()),
             Field::Address { get, .. } => Some(get(config).to_string()),
-            Field::Word { get, .. } | Field::Level { get, .. } => Some(get(config).to_owned()),
+            Field::Word { get, .. } => Some(get(config).to_owned()),
+            Field::Level { get, .. } => Some(get(config)),
             Field::Text { get, .. } => get(config),
             Field::Hosts { get, .. } => {
                 Some(if get(config).is_empty() { "*".to_owned() } else { get(config).join(", ") })
@@ -99,7 +102,12 @@ impl Key {
         match &self.field {
             Field::Number { min, max, .. } => Some(format!("{min} to {max}")),
             Field::Switch { .. } => Some("true or false".to_owned()),
-            Field::Word { words, .. } | Field::Level { words, .. } => Some(words.join(", ")),
+            Field::Word { words, .. } => Some(words.join(", ")),
+            Field::Level { words, parts, .. } => Some(format!(
+                "{}; for a part ({}) behind it, such as storage=debug",
+                words.join(", "),
+                parts.join(", ")
+            )),
             Field::Address { .. } | Field::Text { .. } | Field::Hosts { .. } | Field::Networks { .. } => None,
         }
     }

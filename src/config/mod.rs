@@ -299,6 +299,20 @@ pub struct ContentTypes(pub BTreeMap<String, String>);
 pub struct Log {
     /// Lines less important than this are left out. Default `info`.
     pub level: LogLevel,
+    /// Parts of the server with a level of their own, each once. Default: none.
+    pub parts: Vec<(&'static str, LogLevel)>,
+    /// Default `text`.
+    pub format: LogFormat,
+    /// Where lines go. Default: standard error.
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -309,6 +323,29 @@ pub enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+impl LogLevel {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    /// Of another word: `info`.
+    fn of_word(word: &str) -> Self {
+        match word {
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "debug" => Self::Debug,
+            "trace" => Self::Trace,
+            _ => Self::Info,
+        }
+    }
 }
 
 /// Entries of `[ws] host`.

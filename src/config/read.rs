@@ -126,14 +126,20 @@ impl<'a> Reader<'a> {
             Field::Switch { set, .. } => set(&mut self.config, values::boolean(text)?),
             Field::Address { set, .. } => set(&mut self.config, values::address(text)?),
             Field::Word { words, set, .. } => set(&mut self.config, values::word(text, words)?),
-            Field::Level { words, set, .. } => match values::number(text, 0, u64::MAX) {
-                Ok(number) => {
-                    let word = level_word(number);
-                    set(&mut self.config, word);
-                    self.say(entry.line, ProblemKind::LogLevel { number, word });
+            Field::Level { words, parts, set, set_part, .. } => {
+                for item in text.split(',').map(str::trim) {
+                    if let Some((part, word)) = item.split_once('=') {
+                        let part = values::word(part.trim_end(), parts)?;
+                        set_part(&mut self.config, part, values::word(word.trim_start(), words)?);
+                    } else if let Ok(number) = values::number(item, 0, u64::MAX) {
+                        let word = level_word(number);
+                        set(&mut self.config, word);
+                        self.say(entry.line, ProblemKind::LogLevel { number, word });
+                    } else {
+                        set(&mut self.config, values::word(item, words)?);
+                    }
                 }
-                Err(_) => set(&mut self.config, values::word(text, words)?),
-            },
+            }
             Field::Text { bytes_max, set, .. } => set(&mut self.config, values::line_of_text(text, *bytes_max)?),
             Field::Hosts { get, set } => {
                 let before = if entry.item && again { get(&self.config).to_vec() } else { Vec::new() };

@@ -1,4 +1,5 @@
-//! The log: lines of all threads go through one bounded queue to a thread of its own, which writes them to standard error.
+//! The log: lines of all threads go through one bounded queue to a thread of its own, which writes them to standard error
+//! or to a file.
 //!
 //! Standard error may be a pipe that nobody reads, a terminal that is gone, or a file on a full disk. A shard that wrote to
 //! it would wait with all its connections. So whoever logs only puts the line into the queue and goes on. A line that finds
@@ -9,14 +10,20 @@
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tracing::{Level, warn};
+use tracing::{error, info, warn};
 
-use crate::config::LogLevel;
+use crate::config::{self, LogFormat};
+
+use lines::{Json, Lines};
+use sink::Sink;
+
+mod lines;
+mod sink;
 
 /// Lines that wait to be written.
 const LINES_MAX: usize = 4096;
@@ -29,20 +36,18 @@ const FLUSH_TIME_MAX: Duration = Duration::from_millis(200);
 static LOG: OnceLock<Log> = OnceLock::new();
 
 /// Starts the log's thread; from now on all that is logged goes there. A second call changes nothing.
-pub fn start(level: LogLevel) -> io::Result<()> {
-    let level = match level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Trace => Level::TRACE,
-    };
+pub fn start(settings: &config::Log) -> io::Result<()> {
     let (log, writing) = Log::new(LINES_MAX, BYTES_MAX);
-    Builder::new().name("log".to_owned()).spawn(move || writing.run(io::stderr(), &|| LOG.get(), &tell_of_lost))?;
+    let sink = Sink::open(settings.file.as_deref())?;
+    Builder::new().name("log".to_owned()).spawn(move || writing.run(sink, &|| LOG.get(), &tell_of_lost))?;
     let _ = LOG.set(log);
     // By default what cannot be written is told on standard error in a way that panics when that fails too.
-    let lines = tracing_subscriber::fmt().with_writer(|| Line).with_ansi(false).log_internal_errors(false);
-    let _ = lines.with_max_level(level).try_init();
+    let lines = tracing_subscriber::fmt().with_ansi(false).log_internal_errors(false);
+    let lines = lines.with_max_level(lines::least(settings)).with_writer(Lines::new(settings));
+    let _ = match settings.format {
+        LogFormat::Text => lines.try_init(),
+        LogFormat::Json => lines.event_format(Json).try_init(),
+    };
     Ok(())
 }
 
@@ -50,10 +55,19 @@ pub fn start(level: LogLevel) -> io::Result<()> {
 /// reason to end.
 pub fn say(text: &str) {
     match LOG.get() {
-        Some(log) => log.put(text.as_bytes()),
+        Some(log) => log.put(text.as_bytes(), Entry::Said),
         None => {
             let _ = io::stderr().write_all(text.as_bytes());
         }
+    }
+}
+
+/// After a rotation: the next line goes to a new file under the name that `[log] file` has.
+pub fn reopen() {
+    if let Some(log) = LOG.get() {
+        log.is_to_reopen.store(true, Ordering::Relaxed);
+        // Wakes the thread. With a full queue it has lines that do.
+        let _ = log.queue.try_send(Entry::Reopen);
     }
 }
 
@@ -79,7 +93,7 @@ struct Line;
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(log) = LOG.get() {
-            log.put(bytes);
+            log.put(bytes, Entry::Line);
         }
         Ok(bytes.len())
     }
@@ -91,6 +105,10 @@ impl Write for Line {
 
 enum Entry {
     Line(Box<[u8]>),
+    /// For whoever started the program, whatever becomes of the log.
+    Said(Box<[u8]>),
+    /// Nothing to write; the file is to be opened anew.
+    Reopen,
     /// Answered when everything before it is written.
     Flush(Sender<()>),
 }
@@ -102,21 +120,28 @@ struct Log {
     /// Bytes of the lines in the queue.
     bytes: AtomicUsize,
     lost: AtomicU64,
+    is_to_reopen: AtomicBool,
 }
 
 impl Log {
     fn new(lines_max: usize, bytes_max: usize) -> (Self, Writing) {
         let (queue, entries) = bounded(lines_max);
-        let log = Self { queue, bytes_max, bytes: AtomicUsize::new(0), lost: AtomicU64::new(0) };
+        let log = Self {
+            queue,
+            bytes_max,
+            bytes: AtomicUsize::new(0),
+            lost: AtomicU64::new(0),
+            is_to_reopen: AtomicBool::new(false),
+        };
         (log, Writing { entries, lines_max, told: 0 })
     }
 
     /// Never waits.
-    fn put(&self, line: &[u8]) {
+    fn put(&self, line: &[u8], kind: fn(Box<[u8]>) -> Entry) {
         // Two threads may each find the last room, so the sum may pass its maximum by a line for each thread.
         let is_full = self.bytes.load(Ordering::Relaxed) + line.len() > self.bytes_max;
         self.bytes.fetch_add(line.len(), Ordering::Relaxed);
-        if is_full || self.queue.try_send(Entry::Line(line.into())).is_err() {
+        if is_full || self.queue.try_send(kind(line.into())).is_err() {
             self.bytes.fetch_sub(line.len(), Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -134,6 +159,24 @@ impl Log {
     }
 }
 
+/// Where the lines go.
+trait Target: Write {
+    /// Whether there is anything to open anew.
+    fn reopen(&mut self) -> io::Result<bool>;
+    /// Standard error, if that is another place.
+    fn say(&mut self, text: &[u8]) -> io::Result<()>;
+}
+
+impl Target for Sink {
+    fn reopen(&mut self) -> io::Result<bool> {
+        self.reopen()
+    }
+
+    fn say(&mut self, text: &[u8]) -> io::Result<()> {
+        io::stderr().write_all(text)
+    }
+}
+
 /// The other end.
 struct Writing {
     entries: Receiver<Entry>,
@@ -144,16 +187,32 @@ struct Writing {
 
 impl Writing {
     /// Writes until nobody can log any more. `tell` logs how many lines were lost since it was called last.
-    fn run<'a>(mut self, mut to: impl Write, log: &dyn Fn() -> Option<&'a Log>, tell: &dyn Fn(u64)) {
+    fn run<'a>(mut self, mut to: impl Target, log: &dyn Fn() -> Option<&'a Log>, tell: &dyn Fn(u64)) {
         while let Ok(entry) = self.entries.recv() {
-            let line = match entry {
-                Entry::Line(line) => line,
+            if log().is_some_and(|log| log.is_to_reopen.swap(false, Ordering::Relaxed)) {
+                match to.reopen() {
+                    Ok(true) => info!("the log's file was opened anew"),
+                    Ok(false) => {
+                        info!("SIGUSR1 opens the log's file anew, and there is none: see file in [log] of comet.ini");
+                    }
+                    Err(error) => error!(%error, "the log's file cannot be opened anew, the old one stays"),
+                }
+            }
+            let (line, written) = match entry {
+                Entry::Line(line) => {
+                    let written = to.write_all(&line).and_then(|()| to.flush());
+                    (line, written)
+                }
+                Entry::Said(text) => {
+                    let written = to.say(&text);
+                    (text, written)
+                }
                 Entry::Flush(done) => {
                     let _ = done.try_send(());
                     continue;
                 }
+                Entry::Reopen => continue,
             };
-            let written = to.write_all(&line).and_then(|()| to.flush());
             // Nobody can log before the log is known.
             let Some(log) = log() else { continue };
             log.bytes.fetch_sub(line.len(), Ordering::Relaxed);

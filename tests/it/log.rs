@@ -6,6 +6,7 @@ use loadtest::{Answer, CometQl};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -110,8 +111,8 @@ fn a_log_that_is_read_again_says_what_is_missing() {
     program.read_until("the log could not be written for a while, and lines were lost lines=");
     // From now on nothing more is lost.
     let lost = program.lines_lost();
-    program.signal(Signal::USR1);
-    program.read_until("signal=\"SIGUSR1\"");
+    program.signal(Signal::USR2);
+    program.read_until("signal=\"SIGUSR2\"");
     assert_eq!(program.lines_lost(), lost);
 }
 
@@ -181,4 +182,72 @@ fn closed() -> std::os::fd::OwnedFd {
     drop(gone);
     assert!(stream.write_all(b"x").is_err());
     stream.into()
+}
+
+/// With a file: lines go there, the banner does not, and a rotation loses none of them.
+#[test]
+fn a_file_is_rotated() {
+    let server = Server::start(&Setup { more: "[log]\nfile = a.log\nformat = json\n".into(), ..Setup::default() });
+    let (file, old) = (server.folder().join("a.log"), server.folder().join("a.log.1"));
+    let lines = |file: &std::path::Path| -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let has = |file: &std::path::Path, text: &str| {
+        tools::until(PATIENCE, || {
+            lines(file).iter().any(|line| line["msg"].as_str().unwrap().contains(text)).then_some(())
+        })
+    };
+    assert!(has(&file, "ready").is_some(), "{:?}", lines(&file));
+    fs::rename(&file, &old).unwrap();
+    server.signal(Signal::USR1);
+    assert!(has(&file, "opened anew").is_some(), "{:?}", lines(&file));
+    server.signal(Signal::HUP);
+    assert!(has(&file, "SIGHUP").is_some(), "{:?}", lines(&file));
+    let line = lines(&old).remove(0);
+    assert!(
+        line["ts"].as_str().unwrap().ends_with('Z') && line["level"] == "info" && line["target"] == "encke",
+        "{line}"
+    );
+    assert!(server.log().contains("  browsers ") && !server.log().contains("ready\n{"), "{}", server.log());
+}
+
+/// A part of the server may tell less than the rest, or more.
+#[test]
+fn a_part_has_a_level_of_its_own() {
+    // Storage warns about a folder that everybody may look into.
+    let tells = |level: &str| {
+        let folder = Folder::new();
+        fs::create_dir(folder.path().join("data")).unwrap();
+        fs::set_permissions(folder.path().join("data"), fs::Permissions::from_mode(0o755)).unwrap();
+        let server = Server::start_in(folder, &Setup { more: format!("[log]\nlevel = {level}\n"), ..Setup::default() });
+        server.signal(Signal::HUP);
+        let told = tools::until(PATIENCE, || server.log().contains("SIGHUP").then_some(()));
+        (told.is_some(), server.log().contains("encke::run::kept"))
+    };
+    assert_eq!(tells("info"), (true, true));
+    assert_eq!(tells("info, storage=error"), (true, false));
+    let server = |level: &str| {
+        let server = Server::start(&Setup { more: format!("[log]\nlevel = {level}\n"), ..Setup::default() });
+        (server.log().contains("INFO"), server.stop().0.success())
+    };
+    assert_eq!(server("error, storage=debug"), (false, true));
+}
+
+/// What cannot be opened is said before anything starts.
+#[test]
+fn a_file_that_cannot_be_opened_is_a_sentence() {
+    for file in ["missing/a.log", "/dev/null", "."] {
+        let folder = Folder::new();
+        folder
+            .file("comet.ini", &format!("[ws]\nip = 127.0.0.1\nport = 0\n[cometql]\nport = 0\n[log]\nfile = {file}\n"));
+        let mut command = Command::new(program());
+        let finished = tools::run(command.args(["--conf", "comet.ini"]).current_dir(folder.path()), PATIENCE);
+        assert!(!finished.status.success());
+        assert!(
+            finished.stderr.contains(&format!("encke: the log's file {file} cannot be opened")),
+            "{}",
+            finished.stderr
+        );
+    }
 }

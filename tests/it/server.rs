@@ -114,7 +114,8 @@ impl Server {
         };
         server.browsers = server.address("  browsers ");
         server.cometql = server.address("  CometQL ");
-        server.await_line(|line| line.ends_with(" ready"), "ready");
+        // The last line of the banner, which stands there whatever becomes of the log.
+        server.await_line(|line| line.starts_with("  stop "), "the end of the banner");
         if setup.password.is_none() {
             let file = server.folder().join("data/cometql.password");
             server.password = fs::read_to_string(file).expect("a password was generated");

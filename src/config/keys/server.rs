@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use crate::model::{TOKEN_LEEWAY_S_MAX, TokenAlgorithm};
 
-use super::super::LogLevel;
 use super::super::key::{Field, Key};
-use super::{LOG_LEVELS, TOKEN_ALGORITHMS};
+use super::super::{LogFormat, LogLevel};
+use super::{LOG_FORMATS, LOG_LEVELS, LOG_PARTS, TOKEN_ALGORITHMS};
 
 pub(super) const MAIN: &[Key] = &[
     Key {
@@ -163,29 +163,53 @@ pub(super) const JWT: &[Key] = &[
     },
 ];
 
-pub(super) const LOG: &[Key] = &[Key {
-    section: "log",
-    name: "level",
-    shipped: false,
-    doc: "Lines less important than this are left out (CppComet's 200, 300, 400, 500 and 600 are read as these words).",
-    without_effect: None,
-    field: Field::Level {
-        words: LOG_LEVELS,
-        get: |config| match config.log.level {
-            LogLevel::Error => "error",
-            LogLevel::Warn => "warn",
-            LogLevel::Info => "info",
-            LogLevel::Debug => "debug",
-            LogLevel::Trace => "trace",
-        },
-        set: |config, word| {
-            config.log.level = match word {
-                "error" => LogLevel::Error,
-                "warn" => LogLevel::Warn,
-                "debug" => LogLevel::Debug,
-                "trace" => LogLevel::Trace,
-                _ => LogLevel::Info,
-            }
+pub(super) const LOG: &[Key] = &[
+    Key {
+        section: "log",
+        name: "level",
+        shipped: false,
+        doc: "Lines less important than this are left out (CppComet's 200, 300, 400, 500 and 600 are read as these words).",
+        without_effect: None,
+        field: Field::Level {
+            words: LOG_LEVELS,
+            parts: LOG_PARTS,
+            get: |config| {
+                let part = |(part, level): &(&str, LogLevel)| format!(", {part}={}", level.word());
+                config.log.level.word().to_owned() + &config.log.parts.iter().map(part).collect::<String>()
+            },
+            set: |config, word| config.log.level = LogLevel::of_word(word),
+            set_part: |config, part, word| {
+                config.log.parts.retain(|(known, _)| *known != part);
+                config.log.parts.push((part, LogLevel::of_word(word)));
+            },
         },
     },
-}];
+    Key {
+        section: "log",
+        name: "format",
+        shipped: false,
+        doc: "text: lines for people. json: an object a line, with ts, level, target, msg and what the line tells besides.",
+        without_effect: None,
+        field: Field::Word {
+            words: LOG_FORMATS,
+            get: |config| match config.log.format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            },
+            set: |config, word| config.log.format = if word == "json" { LogFormat::Json } else { LogFormat::Text },
+        },
+    },
+    Key {
+        section: "log",
+        name: "file",
+        shipped: false,
+        doc: "File that lines are appended to, relative to the working directory; SIGUSR1 opens it anew after a rotation. Without it they go to standard error.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 4096,
+            secret: false,
+            get: |config| config.log.file.as_ref().map(|file| file.display().to_string()),
+            set: |config, text| config.log.file = Some(PathBuf::from(text)),
+        },
+    },
+];

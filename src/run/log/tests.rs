@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::Log;
+use super::{Entry, Log, Target};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -30,6 +30,16 @@ impl Write for Gate {
     }
 }
 
+impl Target for Gate {
+    fn reopen(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn say(&mut self, text: &[u8]) -> io::Result<()> {
+        self.write_all(text)
+    }
+}
+
 /// A log of its own, whose thread tells of lost lines in it.
 struct Rig {
     log: &'static OnceLock<Log>,
@@ -50,7 +60,7 @@ impl Rig {
         let gate = Gate { words: told, written: Arc::clone(&written), reached: reached_here };
         let (made, writing) = Log::new(lines_max, bytes_max);
         assert!(log.set(made).is_ok());
-        let tell = |lines| log.get().unwrap().put(format!("lost {lines}\n").as_bytes());
+        let tell = |lines| log.get().unwrap().put(format!("lost {lines}\n").as_bytes(), Entry::Line);
         let thread = thread::spawn(move || writing.run(gate, &|| log.get(), &tell));
         Self { log, words, reached, written, thread }
     }
@@ -60,7 +70,7 @@ impl Rig {
     }
 
     fn put(&self, lines: impl IntoIterator<Item = &'static str>) {
-        lines.into_iter().for_each(|line| self.log().put(format!("{line}\n").as_bytes()));
+        lines.into_iter().for_each(|line| self.log().put(format!("{line}\n").as_bytes(), Entry::Line));
     }
 
     /// From now on every line is written at once.
@@ -97,7 +107,7 @@ fn waiting_lines_have_a_maximum_in_bytes() {
     assert_eq!(rig.log().lost(), 2, "ten bytes wait with the line that is being written");
     let log = rig.log();
     assert_eq!(rig.open(), "a\nbcdefgh\nlost 2\n");
-    log.put(b"all of it\n");
+    log.put(b"all of it\n", Entry::Line);
     assert!(log.flush(PATIENCE));
     assert_eq!(log.lost(), 2, "what is written takes no room");
 }
