@@ -7,7 +7,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use shards::{End, Host, Io, Level, Mesh, Settings, ShardSettings, Token, prepare};
+use shards::{End, Host, Io, Level, Linux, Mesh, Settings, ShardSettings, Token, prepare};
 
 const MESSAGES: u64 = 10_000_000;
 const WAKES: usize = 2000;
@@ -80,6 +80,7 @@ struct Pinger {
 }
 
 impl Host for Pinger {
+    type Kernel = Linux;
     type Message = Instant;
     type State = ();
 

@@ -9,9 +9,9 @@ use crate::entry::{Entry, Ext, Flags, TIMEOUT_TICKS_MAX};
 use crate::fan_out::FanOuts;
 use crate::holders::Holders;
 use crate::host::{End, Host, Token};
+use crate::kernel::Kernel;
 use crate::mesh::Endpoint;
-use crate::sender::Sender;
-use crate::settings::ShardSettings;
+use crate::settings::{Budgets, ShardSettings};
 use crate::slab::Slab;
 use crate::stats::{Counters, Memory};
 use crate::wheel::Wheel;
@@ -20,12 +20,12 @@ pub(crate) struct Core<H: Host> {
     pub(crate) number: u16,
     pub(crate) settings: ShardSettings,
     pub(crate) tick: Duration,
-    pub(crate) fan_out_slice: usize,
+    pub(crate) budgets: Budgets,
     pub(crate) started: Instant,
     /// Read once per turn.
     pub(crate) turn_time: Instant,
-    pub(crate) slab: Slab<H::State>,
-    pub(crate) sender: Sender,
+    pub(crate) slab: Slab<H::State, <H::Kernel as Kernel>::Socket>,
+    pub(crate) kernel: H::Kernel,
     pub(crate) wheel: Wheel,
     /// Connections whose timeout may have passed.
     pub(crate) due: VecDeque<Token>,
@@ -55,19 +55,19 @@ impl<H: Host> Core<H> {
         number: u16,
         settings: ShardSettings,
         tick: Duration,
-        fan_out_slice: usize,
-        sender: Sender,
+        budgets: Budgets,
+        kernel: H::Kernel,
         endpoint: Endpoint<H::Message>,
-        now: Instant,
     ) -> Self {
+        let now = kernel.now();
         Self {
             number,
             tick,
-            fan_out_slice,
+            budgets,
             started: now,
             turn_time: now,
             slab: Slab::new(settings.connections_max),
-            sender,
+            kernel,
             wheel: Wheel::new(),
             due: VecDeque::new(),
             random: Random::new(u64::from(number)),
@@ -112,7 +112,9 @@ impl<H: Host> Core<H> {
         };
         entry.flags.set(Flags::ENDING);
         entry.timeout = 0;
-        entry.socket = None;
+        if let Some(socket) = entry.socket.take() {
+            self.kernel.close(socket);
+        }
         let ext = entry.ext.take();
         self.waiting.subtract(ext.as_deref(), self.settings.unsent_in_kernel());
         if let Some(ext) = ext {

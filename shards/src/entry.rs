@@ -1,19 +1,17 @@
 //! What every connection costs: 32 bytes in the slab, and a box of more only while something waits.
 
-use std::os::fd::OwnedFd;
-
 use crate::holders::Place;
 use crate::queue::Queue;
 use crate::unread::Unread;
 
-/// One place of the slab.
-pub(crate) struct Entry<S> {
+/// One place of the slab, with the host's state `S` and a socket `K`.
+pub(crate) struct Entry<S, K> {
     /// Unread rest and write queue; dropped when both are empty.
     pub(crate) ext: Option<Box<Ext>>,
     /// The host's.
     pub(crate) state: S,
     /// `None` in a vacant place and in one whose connection is ending.
-    pub(crate) socket: Option<OwnedFd>,
+    pub(crate) socket: Option<K>,
     /// Part of the token; changes whenever the place becomes vacant. Never 0.
     pub(crate) generation: u32,
     /// The tick from which `timeout` counts: the last activity, or when an absolute deadline was set. Together with
@@ -30,7 +28,7 @@ pub(crate) struct Entry<S> {
 /// Ticks are compared in 16 bits, so a timeout may span half of their range at most.
 pub const TIMEOUT_TICKS_MAX: u16 = i16::MAX as u16;
 
-impl<S: Default> Entry<S> {
+impl<S: Default, K> Entry<S, K> {
     pub(crate) fn vacant() -> Self {
         // The crate's promise about memory, and the limits of the host's state, are checked where they would break.
         const { assert!(size_of::<S>() <= 8 && align_of::<S>() <= 8, "Host::State holds at most 8 bytes") };
@@ -48,7 +46,7 @@ impl<S: Default> Entry<S> {
     }
 }
 
-impl<S> Entry<S> {
+impl<S, K> Entry<S, K> {
     /// Whether the host may still use the connection.
     pub(crate) fn is_open(&self) -> bool {
         self.flags.has(Flags::OCCUPIED) && !self.flags.has_any(Flags::ENDING | Flags::CLOSING)

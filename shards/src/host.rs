@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::io::Io;
+use crate::kernel::Kernel;
 
 /// Bytes that many connections share: one encoded frame, written to all its receivers.
 pub type SharedBytes = Arc<[u8]>;
@@ -40,6 +41,8 @@ pub enum End {
 /// No method is called while another one runs. Whatever a method asks of [`Io`] that would need such a call is done
 /// later in the same turn; in particular [`ended`](Self::ended) never comes from inside `write` or `close`.
 pub trait Host: Sized {
+    /// What it runs on: [`Linux`](crate::Linux), but in a simulation.
+    type Kernel: Kernel;
     /// What crosses the rings.
     type Message: Send + 'static;
     /// What the host keeps inline per connection: at most 8 bytes with an alignment of at most 8.

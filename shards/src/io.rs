@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::core::Core;
 use crate::host::{End, Host, SharedBytes, Token};
+use crate::kernel::Kernel;
 use crate::mesh::Level;
 use crate::stats::{Counters, Engine, Memory};
 
@@ -183,15 +183,15 @@ impl<'a, H: Host> Io<'a, H> {
 
     /// Asks the system; `None` for a connection whose socket is closed.
     pub fn peer_address(&self, conn: Token) -> Option<SocketAddr> {
-        rustix::net::getpeername(self.socket(conn)?).ok()??.try_into().ok()
+        self.core.kernel.peer_address(self.socket(conn)?)
     }
 
     /// Asks the system; `None` for a connection whose socket is closed.
     pub fn local_address(&self, conn: Token) -> Option<SocketAddr> {
-        rustix::net::getsockname(self.socket(conn)?).ok()?.try_into().ok()
+        self.core.kernel.local_address(self.socket(conn)?)
     }
 
-    fn socket(&self, conn: Token) -> Option<&OwnedFd> {
+    fn socket(&self, conn: Token) -> Option<&<H::Kernel as Kernel>::Socket> {
         self.core.slab.get(conn)?.socket.as_ref()
     }
 
@@ -211,6 +211,6 @@ impl<'a, H: Host> Io<'a, H> {
 
     /// How this shard sends its fan-outs.
     pub fn engine(&self) -> Engine {
-        self.core.sender.engine()
+        self.core.kernel.engine()
     }
 }

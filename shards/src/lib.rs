@@ -13,6 +13,7 @@
 //! * `core`: connections, their timers and ends; `slab`, `entry`: where they live; `wheel`: their timers; `holders`: who holds
 //!   most of what waits.
 //! * [`mesh`]: the rings, usable alone; `park`, `waker`: sleeping and waking.
+//! * [`kernel`]: what a shard asks of the system; `linux`: the system.
 //! * `listen`, `table`: ports and descriptor tables. `heap`: giving free memory back. `stats`: what a shard tells about itself.
 //!
 //! # Invariants
@@ -32,6 +33,8 @@ mod entry;
 mod fan_out;
 mod heap;
 mod holders;
+pub mod kernel;
+mod linux;
 mod listen;
 pub mod mesh;
 mod output;
@@ -58,8 +61,9 @@ pub use heap::give_back_memory;
 pub use holders::{Holders, Place};
 pub use host::{End, Host, SharedBytes, Token};
 pub use io::Io;
+pub use linux::{EventFd, Linux};
 pub use mesh::{Endpoint, Level, Mesh};
-pub use settings::{EngineChoice, KeepAlive, SHARDS_MAX, Settings, ShardSettings};
+pub use settings::{Budgets, EngineChoice, KeepAlive, SHARDS_MAX, Settings, ShardSettings};
 pub use start::{Panicked, Prepared, Running, StartError, prepare};
 pub use stats::{Counters, Engine, Memory};
 pub use waker::Waker;

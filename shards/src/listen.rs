@@ -4,9 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::settings::ShardSettings;
@@ -57,8 +55,8 @@ pub(crate) fn open(address: SocketAddr, settings: &ShardSettings) -> Result<(Own
 }
 
 /// What one accept brought.
-pub(crate) enum Accepted {
-    Connection(OwnedFd),
+pub(crate) enum Accepted<S> {
+    Connection(S),
     /// Nobody waits.
     Nobody,
     /// This one failed; the next may not.
@@ -67,15 +65,9 @@ pub(crate) enum Accepted {
     Exhausted,
 }
 
-/// Whether an accept would find a client, if there were a place for it.
-pub(crate) fn somebody_waits(listener: &OwnedFd) -> bool {
-    let mut polled = [PollFd::new(listener, PollFlags::IN)];
-    // If the system does not say, the accept will.
-    rustix::event::poll(&mut polled, Some(&Timespec::default())) != Ok(0)
-}
-
-pub(crate) fn accept(listener: &OwnedFd) -> Accepted {
-    match rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+/// What an accept that returned this has brought.
+pub(crate) fn classify<S>(accepted: Result<S, Errno>) -> Accepted<S> {
+    match accepted {
         Ok(socket) => Accepted::Connection(socket),
         Err(Errno::AGAIN) => Accepted::Nobody,
         // The peer is gone again, or a firewall or the network refused it.
@@ -99,7 +91,10 @@ pub(crate) fn accept(listener: &OwnedFd) -> Accepted {
 
 #[cfg(test)]
 mod tests {
-    use super::{Accepted, accept, open};
+    use super::open;
+    use crate::kernel::Kernel;
+    use crate::linux::Linux;
+    use crate::sender::Sender;
     use crate::settings::ShardSettings;
     use socket2::SockRef;
     use std::net::TcpStream;
@@ -110,10 +105,11 @@ mod tests {
         let settings = ShardSettings { unsent_low_water: Some(32_768), ..ShardSettings::default() };
         let (listener, address) = open("127.0.0.1:0".parse().unwrap(), &settings).unwrap();
         let _client = TcpStream::connect(address).unwrap();
+        let mut kernel = Linux::new(Sender::Plain).unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         let socket = loop {
             assert!(Instant::now() < deadline, "nobody was accepted");
-            if let Accepted::Connection(socket) = accept(&listener) {
+            if let Ok(socket) = kernel.accept(&listener) {
                 break socket;
             }
         };

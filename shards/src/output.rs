@@ -2,18 +2,17 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{SendAncillaryBuffer, Shutdown};
 
 use crate::core::Core;
 use crate::entry::Flags;
 use crate::fan_out::FanOut;
 use crate::host::{End, Host, SharedBytes, Token};
+use crate::kernel::Kernel;
 use crate::queue::Queue;
-use crate::sender::{Incomplete, Item, classify, send_flags};
+use crate::sender::{Incomplete, Item, classify};
 use crate::unread::Unread;
 
 /// Calls to the kernel in one flush of one queue; a reader that is faster waits for the next turn.
@@ -66,7 +65,7 @@ impl<H: Host> Core<H> {
         }
         let socket = entry.socket.as_ref()?;
         self.counters.sends += 1;
-        match retry_on_intr(|| rustix::net::send(socket, bytes, send_flags())) {
+        match retry_on_intr(|| self.kernel.send(socket, bytes)) {
             Ok(taken) => {
                 self.counters.bytes_out += taken as u64;
                 if taken == bytes.len() {
@@ -141,9 +140,8 @@ impl<H: Host> Core<H> {
             let (slices, count) = ext.queue.slices();
             let slices = slices.get(..count).unwrap_or_default();
             let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
-            let mut control = SendAncillaryBuffer::default();
             self.counters.sends += 1;
-            let sent = retry_on_intr(|| rustix::net::sendmsg(socket, slices, &mut control, send_flags()));
+            let sent = retry_on_intr(|| self.kernel.send_slices(socket, slices));
             let taken = match sent.map_err(classify) {
                 Ok(taken) => taken,
                 Err(Incomplete::Broken) => return self.write_broken(conn),
@@ -207,7 +205,7 @@ impl<H: Host> Core<H> {
         if entry.flags.has(Flags::LINGERING) {
             return;
         }
-        if rustix::net::shutdown(socket, Shutdown::Write).is_err() {
+        if self.kernel.shut_down(socket).is_err() {
             return self.end(conn, End::Local);
         }
         entry.flags.set(Flags::LINGERING);
@@ -219,7 +217,7 @@ impl<H: Host> Core<H> {
 
     /// Sends pending fan-outs to up to one slice of receivers.
     pub(crate) fn send_slice(&mut self) {
-        let mut left = self.fan_out_slice;
+        let mut left = self.budgets.fan_out_slice;
         let mut batch: Vec<(Token, usize)> = Vec::with_capacity(left);
         while left > 0 && !self.fan_outs.is_empty() {
             let mut fan_outs = std::mem::take(&mut self.fan_outs);
@@ -272,11 +270,11 @@ impl<H: Host> Core<H> {
             let socket = self.slab.get(*conn).and_then(|entry| entry.socket.as_ref());
             if let (Some(socket), Some(job)) = (socket, jobs.get(*number)) {
                 receivers.push((*conn, &job.bytes));
-                items.push(Item { socket: socket.as_fd(), bytes: &job.bytes });
+                items.push(Item { socket, bytes: &job.bytes });
             }
         }
         let mut incomplete = Vec::new();
-        self.sender.send(&items, &mut incomplete);
+        self.kernel.send_batch(&items, &mut incomplete);
         self.counters.fan_out_sends += items.len() as u64;
         self.counters.fan_out_batches += 1;
         self.counters.bytes_out += items.iter().map(|item| item.bytes.len() as u64).sum::<u64>();

@@ -1,11 +1,11 @@
 //! Reading: from the socket through the shard's one buffer to the host.
 
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
 
 use crate::entry::Flags;
 use crate::host::{End, Host, Token};
 use crate::io::Io;
+use crate::kernel::Kernel;
 use crate::output::is_passing;
 use crate::shard::Shard;
 use crate::turn::Steps;
@@ -60,15 +60,15 @@ impl<H: Host> Shard<H> {
                 return self.core.list_reader(conn);
             }
             let Some(socket) = &entry.socket else { return };
-            match rustix::net::recv(socket, &mut *self.buffer, RecvFlags::DONTWAIT) {
-                Ok((_, 0)) => {
+            match self.core.kernel.receive(socket, &mut self.buffer) {
+                Ok(0) => {
                     self.core.peer_closed(conn);
                     if self.core.slab.get(conn).is_some_and(|entry| entry.flags.has(Flags::CLOSING)) {
                         self.host.half_closed(&mut Io::new(&mut self.core), conn);
                     }
                     return;
                 }
-                Ok((_, count)) => {
+                Ok(count) => {
                     if count < self.buffer.len() && !entry.flags.has(Flags::FINISHED) {
                         entry.flags.clear(Flags::READABLE);
                     }
@@ -131,8 +131,8 @@ impl<H: Host> Shard<H> {
     fn drain(&mut self, conn: Token) {
         for _ in 0..READS_PER_VISIT {
             let Some(socket) = self.core.slab.get(conn).and_then(|entry| entry.socket.as_ref()) else { return };
-            match rustix::net::recv(socket, &mut *self.buffer, RecvFlags::DONTWAIT) {
-                Ok((_, count @ 1..)) => {
+            match self.core.kernel.receive(socket, &mut self.buffer) {
+                Ok(count @ 1..) => {
                     let drained = self.core.edit_ext(conn, |ext| {
                         ext.drained += count;
                         ext.drained

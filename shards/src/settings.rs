@@ -29,6 +29,8 @@ pub struct Settings {
     pub tick: Duration,
     /// Sends of a fan-out between two looks at readiness, rings and accepts; default 256, 1 to 4,096.
     pub fan_out_slice: usize,
+    /// Messages handed in per turn; default 4,096, at least 1.
+    pub messages_per_turn: usize,
     /// How long a shard looks for input before it sleeps; default 0. Costs a core, saves the time of a wake-up.
     pub busy_poll: Duration,
     /// Whether each shard gets a descriptor table of its own, so that the limit of descriptors holds per shard and the
@@ -39,6 +41,21 @@ pub struct Settings {
     /// How long a stopping server waits: half of it for answers that are under way, and the rest for its connections.
     /// Default 10 s.
     pub stop_grace: Duration,
+}
+
+/// What a shard does in one turn before it looks around again.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// Sends of fan-outs.
+    pub fan_out_slice: usize,
+    /// Messages handed in.
+    pub messages: usize,
+}
+
+impl Settings {
+    pub(crate) fn budgets(&self) -> Budgets {
+        Budgets { fan_out_slice: self.fan_out_slice, messages: self.messages_per_turn }
+    }
 }
 
 /// More shards than any machine has cores, and a bound for the number of rings.
@@ -52,6 +69,7 @@ impl Default for Settings {
             engine: EngineChoice::Auto,
             tick: Duration::from_millis(100),
             fan_out_slice: 256,
+            messages_per_turn: 4096,
             busy_poll: Duration::ZERO,
             own_descriptor_table: true,
             stop_grace: Duration::from_secs(10),

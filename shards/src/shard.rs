@@ -12,16 +12,13 @@
 //! the next turn begin without a sleep. A shard with nothing left over and nothing due sleeps without a limit of time.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
-
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll};
 
 use crate::core::{Core, Expired};
 use crate::entry::Flags;
 use crate::host::{End, Host, Token};
 use crate::io::Io;
+use crate::kernel::{Kernel, Readiness, Ready};
 use crate::listen::{self, Accepted};
 use crate::mesh::{BACKLOG_POLL, Level};
 use crate::stop::Stop;
@@ -30,9 +27,6 @@ use crate::waker::Waker;
 
 /// Events taken from the kernel at once.
 pub(crate) const EVENTS_MAX: usize = 1024;
-
-/// Messages handed in per turn.
-const MESSAGES_PER_TURN: usize = 4096;
 
 /// Accepts per turn.
 const ACCEPTS_PER_TURN: usize = 64;
@@ -43,27 +37,22 @@ const TIMEOUTS_PER_TURN: usize = 1024;
 /// How long after the system ran out of descriptors or memory an accept is tried again; also when a connection ends.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// The marks of what is not a connection; the slab never gives out these indices.
-const LISTENER: mio::Token = mio::Token(usize::MAX);
-const WAKER: mio::Token = mio::Token(usize::MAX - 1);
-
-const _: () = assert!(usize::BITS == 64, "a token holds index and generation");
-
 pub(crate) struct Shard<H: Host> {
     pub(crate) host: H,
     pub(crate) core: Core<H>,
-    pub(crate) poll: Poll,
-    pub(crate) events: Events,
+    pub(crate) events: <H::Kernel as Kernel>::Events,
     /// One for all connections; what is left in it after a read is copied to the connection.
     pub(crate) buffer: Box<[u8]>,
-    pub(crate) acceptor: Acceptor,
+    pub(crate) acceptor: Acceptor<<H::Kernel as Kernel>::Listener>,
     /// Of all shards, by number.
-    pub(crate) wakers: Vec<Waker>,
-    pub(crate) stop: Stop,
+    pub(crate) wakers: Vec<Waker<<H::Kernel as Kernel>::Signal>>,
+    pub(crate) stop: Stop<<H::Kernel as Kernel>::Signal>,
     pub(crate) busy_poll: Duration,
     /// Another turn is needed before the host may be left alone: something happened after its `turn_ended`.
     pub(crate) again: bool,
     pub(crate) order: Order,
+    /// Others were told that the shard sleeps.
+    pub(crate) announced: bool,
     /// The server has stopped, and this shard has no part in it any more.
     pub(crate) last: bool,
 }
@@ -88,7 +77,7 @@ impl<H: Host> Steps for Shard<H> {
     }
 
     fn take_messages(&mut self) {
-        for _ in 0..MESSAGES_PER_TURN {
+        for _ in 0..self.core.budgets.messages {
             let Some((from, message)) = self.core.endpoint.receive() else { return };
             self.core.counters.messages_in += 1;
             self.host.message(&mut Io::new(&mut self.core), from, message);
@@ -124,13 +113,19 @@ impl<H: Host> Steps for Shard<H> {
 }
 
 /// The listener and why it may not be asked at the moment.
-#[derive(Debug, Default)]
-pub(crate) struct Acceptor {
-    pub(crate) listener: Option<OwnedFd>,
+#[derive(Debug)]
+pub(crate) struct Acceptor<L> {
+    pub(crate) listener: Option<L>,
     /// The kernel reported connections and none of the accepts since said that there are no more.
     pub(crate) ready: bool,
     /// Full or out of descriptors: nothing before a connection has ended or, in the second case, this time has come.
     pub(crate) blocked: Option<Blocked>,
+}
+
+impl<L> Default for Acceptor<L> {
+    fn default() -> Self {
+        Self { listener: None, ready: false, blocked: None }
+    }
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -140,18 +135,42 @@ pub(crate) enum Blocked {
 }
 
 impl<H: Host> Shard<H> {
-    /// Registers what the loop itself watches.
-    pub(crate) fn register(&self) -> io::Result<()> {
-        if let Some(listener) = &self.acceptor.listener {
-            self.poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE)?;
+    pub(crate) fn new(
+        host: H,
+        core: Core<H>,
+        listener: Option<<H::Kernel as Kernel>::Listener>,
+        wakers: Vec<Waker<<H::Kernel as Kernel>::Signal>>,
+        stop: Stop<<H::Kernel as Kernel>::Signal>,
+    ) -> Self {
+        Self {
+            host,
+            events: H::Kernel::events(EVENTS_MAX),
+            buffer: vec![0; core.settings.read_buffer].into_boxed_slice(),
+            core,
+            acceptor: Acceptor { listener, ..Acceptor::default() },
+            wakers,
+            stop,
+            busy_poll: Duration::ZERO,
+            again: true,
+            order: Order::default(),
+            announced: false,
+            last: false,
         }
-        if let Some(descriptor) = self.own_waker().and_then(Waker::descriptor) {
-            self.poll.registry().register(&mut SourceFd(&descriptor.as_raw_fd()), WAKER, Interest::READABLE)?;
+    }
+
+    /// Registers what the loop itself watches.
+    pub(crate) fn register(&mut self) -> io::Result<()> {
+        let kernel = &mut self.core.kernel;
+        if let Some(listener) = &self.acceptor.listener {
+            kernel.watch_listener(listener)?;
+        }
+        if let Some(waker) = self.wakers.get(usize::from(self.core.number)) {
+            kernel.watch_signal(waker.signal())?;
         }
         Ok(())
     }
 
-    fn own_waker(&self) -> Option<&Waker> {
+    fn own_waker(&self) -> Option<&Waker<<H::Kernel as Kernel>::Signal>> {
         self.wakers.get(usize::from(self.core.number))
     }
 
@@ -163,65 +182,68 @@ impl<H: Host> Shard<H> {
 
     /// One turn. Returns whether it was the last.
     fn turn(&mut self) -> io::Result<bool> {
-        self.sleep()?;
-        let begun = Instant::now();
+        if !self.look_around()? {
+            let timeout = self.lie_down();
+            self.wake_up(timeout)?;
+        }
+        self.work();
+        Ok(self.last)
+    }
+
+    /// Decides how long to sleep: not at all if work is left. Whoever has something for the shard sees that it sleeps, until
+    /// [`wake_up`](Self::wake_up).
+    pub(crate) fn lie_down(&mut self) -> Option<Duration> {
+        const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
+        let timeout = self.time_to_sleep();
+        if timeout == NOT_AT_ALL {
+            return NOT_AT_ALL;
+        }
+        self.announced = self.own_waker().is_some_and(|waker| waker.parking().announce());
+        if !self.announced || self.core.endpoint.can_receive() {
+            return NOT_AT_ALL;
+        }
+        self.core.counters.sleeps += 1;
+        timeout
+    }
+
+    /// Waits for readiness, wakes and what is due, as [`lie_down`](Self::lie_down) has said.
+    pub(crate) fn wake_up(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let result = self.core.kernel.wait(&mut self.events, timeout);
+        if std::mem::take(&mut self.announced)
+            && let Some(waker) = self.own_waker()
+        {
+            waker.parking().withdraw();
+        }
+        result
+    }
+
+    /// What a turn does once it is awake.
+    pub(crate) fn work(&mut self) {
+        let begun = self.core.kernel.now();
         self.core.turn_time = begun;
         let mut order = self.order;
         order.turn(self);
         self.order = order;
-        let elapsed = begun.elapsed().as_micros() as u64;
+        let elapsed = self.core.kernel.now().saturating_duration_since(begun).as_micros() as u64;
         self.core.counters.longest_turn_us = self.core.counters.longest_turn_us.max(elapsed);
-        Ok(self.last)
-    }
-
-    /// Waits for readiness, wakes and what is due; not at all if work is left.
-    fn sleep(&mut self) -> io::Result<()> {
-        let mut timeout = self.time_to_sleep();
-        if timeout != Some(Duration::ZERO) && !self.busy_poll.is_zero() {
-            if self.look_around(timeout)? {
-                return Ok(());
-            }
-            timeout = self.time_to_sleep();
-        }
-        if timeout == Some(Duration::ZERO) {
-            return self.poll(timeout);
-        }
-        let Some(waker) = self.own_waker().cloned() else { return self.poll(Some(Duration::ZERO)) };
-        if !waker.parking().announce() {
-            return self.poll(Some(Duration::ZERO));
-        }
-        if self.core.endpoint.can_receive() {
-            timeout = Some(Duration::ZERO);
-        } else {
-            self.core.counters.sleeps += 1;
-        }
-        let result = self.poll(timeout);
-        waker.parking().withdraw();
-        result
-    }
-
-    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.events.clear();
-                Ok(())
-            }
-            result => result,
-        }
     }
 
     /// Looks for input for the time of `busy_poll`. Returns whether there is any. What is looked for may have to come from
     /// a shard on the same core, so that one gets its turn between two looks.
-    fn look_around(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        let limit = timeout.map_or(self.busy_poll, |timeout| timeout.min(self.busy_poll));
-        let begun = Instant::now();
-        while begun.elapsed() < limit {
+    fn look_around(&mut self) -> io::Result<bool> {
+        if self.busy_poll.is_zero() {
+            return Ok(false);
+        }
+        let limit = self.time_to_sleep().map_or(self.busy_poll, |timeout| timeout.min(self.busy_poll));
+        let begun = self.core.kernel.now();
+        while self.core.kernel.now().saturating_duration_since(begun) < limit {
             let notified = self.own_waker().is_some_and(|waker| waker.parking().is_notified());
-            self.poll(Some(Duration::ZERO))?;
-            if notified || !self.events.is_empty() || self.core.endpoint.can_receive() {
+            self.core.kernel.wait(&mut self.events, Some(Duration::ZERO))?;
+            let is_ready = H::Kernel::ready(&self.events).next().is_some();
+            if notified || is_ready || self.core.endpoint.can_receive() {
                 return Ok(true);
             }
-            std::thread::yield_now();
+            self.core.kernel.yield_core();
         }
         Ok(false)
     }
@@ -246,34 +268,31 @@ impl<H: Host> Shard<H> {
             _ => None,
         };
         let earliest = [timer, retry, self.host.deadline(), self.stop.deadline()].into_iter().flatten().min();
-        let time = earliest.map(|time| time.saturating_duration_since(Instant::now()));
+        let time = earliest.map(|time| time.saturating_duration_since(core.kernel.now()));
         if congested { Some(time.map_or(BACKLOG_POLL, |time| time.min(BACKLOG_POLL))) } else { time }
     }
 
     /// Notes what became ready; reads and accepts come later in the turn, flushes of writable queues at once.
     fn take_events(&mut self) {
-        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in &events {
-            match event.token() {
-                LISTENER => self.acceptor.ready = true,
-                WAKER => {}
-                mio::Token(value) => {
-                    let conn = Token { index: value as u32, generation: (value >> 32) as u32 };
-                    self.take_readiness(conn, event);
-                }
+        let events = std::mem::replace(&mut self.events, H::Kernel::events(0));
+        for ready in H::Kernel::ready(&events) {
+            match ready {
+                Ready::Listener => self.acceptor.ready = true,
+                Ready::Signal => {}
+                Ready::Connection(conn, readiness) => self.take_readiness(conn, readiness),
             }
         }
         self.events = events;
     }
 
-    fn take_readiness(&mut self, conn: Token, event: &mio::event::Event) {
+    fn take_readiness(&mut self, conn: Token, readiness: Readiness) {
         let Some(entry) = self.core.slab.get_mut(conn) else {
             self.core.counters.stale_events += 1;
             return;
         };
-        let closed = event.is_read_closed() || event.is_error();
-        let broken = event.is_error() || (event.is_read_closed() && event.is_write_closed());
-        if event.is_readable() || closed {
+        let closed = readiness.read_closed || readiness.failed;
+        let broken = readiness.failed || (readiness.read_closed && readiness.write_closed);
+        if readiness.readable || closed {
             entry.flags.set(Flags::READABLE);
         }
         if closed {
@@ -283,7 +302,7 @@ impl<H: Host> Shard<H> {
         if broken && flags.has(Flags::PAUSED) {
             return self.core.end(conn, End::Reset);
         }
-        if has_queue && (event.is_writable() || broken) {
+        if has_queue && (readiness.writable || broken) {
             self.core.flush(conn);
         }
         if flags.has(Flags::READABLE) && !flags.has(Flags::PAUSED) {
@@ -303,7 +322,8 @@ impl<H: Host> Shard<H> {
         while let Some((conn, end)) = self.core.endings.pop_front() {
             self.core.counters.ended += 1;
             self.host.ended(&mut Io::new(&mut self.core), conn, end);
-            self.core.slab.remove(conn);
+            // Its socket was closed when it ended.
+            let _ = self.core.slab.remove(conn);
             self.acceptor.blocked = None;
         }
     }
@@ -384,7 +404,7 @@ impl<H: Host> Shard<H> {
             }
             let Some(listener) = &self.acceptor.listener else { return };
             if self.core.slab.is_full() {
-                if !listen::somebody_waits(listener) {
+                if !self.core.kernel.somebody_waits(listener) {
                     self.acceptor.ready = false;
                     return;
                 }
@@ -394,12 +414,12 @@ impl<H: Host> Shard<H> {
                 }
                 continue;
             }
-            match listen::accept(listener) {
+            match listen::classify(self.core.kernel.accept(listener)) {
                 Accepted::Connection(socket) => self.admit(socket),
                 Accepted::Nobody => self.acceptor.ready = false,
                 Accepted::Next => {}
                 // The system looks for a descriptor first, whether anybody waits or not.
-                Accepted::Exhausted if !listen::somebody_waits(listener) => self.acceptor.ready = false,
+                Accepted::Exhausted if !self.core.kernel.somebody_waits(listener) => self.acceptor.ready = false,
                 Accepted::Exhausted if self.make_room() => {}
                 Accepted::Exhausted => self.refused_by_system(),
             }
@@ -419,13 +439,14 @@ impl<H: Host> Shard<H> {
         self.acceptor.blocked = Some(Blocked::Until(self.core.turn_time + ACCEPT_RETRY));
     }
 
-    fn admit(&mut self, socket: OwnedFd) {
-        let descriptor = socket.as_raw_fd();
-        let Some(conn) = self.core.slab.insert(socket) else { return };
-        let token = mio::Token(conn.index as usize | (conn.generation as usize) << 32);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if self.poll.registry().register(&mut SourceFd(&descriptor), token, interest).is_err() {
-            self.core.slab.remove(conn);
+    fn admit(&mut self, socket: <H::Kernel as Kernel>::Socket) {
+        let core = &mut self.core;
+        let Some(conn) = core.slab.insert(socket) else { return };
+        let socket = core.slab.get(conn).and_then(|entry| entry.socket.as_ref());
+        if socket.is_none_or(|socket| core.kernel.watch(socket, conn).is_err()) {
+            if let Some(socket) = core.slab.remove(conn) {
+                core.kernel.close(socket);
+            }
             return self.refused_by_system();
         }
         self.core.counters.accepted += 1;

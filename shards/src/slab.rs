@@ -3,8 +3,6 @@
 //! Growing costs one allocation of 32 KiB and copies nothing, so there is no pause and no left-over half-size copy.
 //! Chunks are kept for the life of the shard: memory stays at the peak of connections.
 
-use std::os::fd::OwnedFd;
-
 use crate::entry::{Entry, Flags};
 use crate::host::Token;
 
@@ -13,14 +11,14 @@ pub(crate) const CHUNK: usize = 1024;
 /// No place: the end of the list of vacant ones.
 const NONE: u32 = u32::MAX;
 
-pub(crate) struct Slab<S> {
-    chunks: Vec<Box<[Entry<S>]>>,
+pub(crate) struct Slab<S, K> {
+    chunks: Vec<Box<[Entry<S, K>]>>,
     first_vacant: u32,
     used: u32,
     max: u32,
 }
 
-impl<S: Copy + Default> Slab<S> {
+impl<S: Copy + Default, K> Slab<S, K> {
     /// Holds at most `max` connections.
     pub(crate) fn new(max: u32) -> Self {
         // The two highest indices stay free for the marks of the poll.
@@ -35,8 +33,8 @@ impl<S: Copy + Default> Slab<S> {
         self.used >= self.max
     }
 
-    /// Takes a vacant place; `None` (and the socket is closed) when the slab is full.
-    pub(crate) fn insert(&mut self, socket: OwnedFd) -> Option<Token> {
+    /// Takes a vacant place; `None` (and the socket is dropped) when the slab is full.
+    pub(crate) fn insert(&mut self, socket: K) -> Option<Token> {
         if self.is_full() {
             return None;
         }
@@ -60,7 +58,7 @@ impl<S: Copy + Default> Slab<S> {
 
     fn grow(&mut self) {
         let first = (self.chunks.len() * CHUNK) as u32;
-        let mut chunk: Box<[Entry<S>]> = (0..CHUNK).map(|_| Entry::vacant()).collect();
+        let mut chunk: Box<[Entry<S, K>]> = (0..CHUNK).map(|_| Entry::vacant()).collect();
         for (entry, index) in chunk.iter_mut().zip(first..) {
             entry.set_next_vacant(index + 1);
         }
@@ -71,34 +69,36 @@ impl<S: Copy + Default> Slab<S> {
         self.chunks.push(chunk);
     }
 
-    /// Makes the place vacant; its socket and all that waited are dropped. The token is dead from now on.
-    pub(crate) fn remove(&mut self, token: Token) {
+    /// Makes the place vacant; all that waited is dropped. The token is dead from now on. Returns the socket if it was not
+    /// closed yet.
+    pub(crate) fn remove(&mut self, token: Token) -> Option<K> {
         let next = self.first_vacant;
-        let Some(entry) = self.get_mut(token) else { return };
-        entry.socket = None;
+        let entry = self.get_mut(token)?;
+        let socket = entry.socket.take();
         entry.ext = None;
         entry.generation = entry.generation.wrapping_add(1).max(1);
         entry.flags.retain(Flags::SCHEDULED);
         entry.set_next_vacant(next);
         self.first_vacant = token.index;
         self.used -= 1;
+        socket
     }
 
     /// The connection of this token, if it is still the same one.
-    pub(crate) fn get(&self, token: Token) -> Option<&Entry<S>> {
+    pub(crate) fn get(&self, token: Token) -> Option<&Entry<S, K>> {
         self.chunks
             .get(token.index as usize / CHUNK)?
             .get(token.index as usize % CHUNK)
             .filter(|entry| entry.generation == token.generation && entry.flags.has(Flags::OCCUPIED))
     }
 
-    pub(crate) fn get_mut(&mut self, token: Token) -> Option<&mut Entry<S>> {
+    pub(crate) fn get_mut(&mut self, token: Token) -> Option<&mut Entry<S, K>> {
         self.place_mut(token.index)
             .filter(|entry| entry.generation == token.generation && entry.flags.has(Flags::OCCUPIED))
     }
 
     /// A place, occupied or not.
-    pub(crate) fn place_mut(&mut self, index: u32) -> Option<&mut Entry<S>> {
+    pub(crate) fn place_mut(&mut self, index: u32) -> Option<&mut Entry<S, K>> {
         self.chunks.get_mut(index as usize / CHUNK)?.get_mut(index as usize % CHUNK)
     }
 
@@ -111,7 +111,7 @@ impl<S: Copy + Default> Slab<S> {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.chunks.len() * CHUNK * size_of::<Entry<S>>() + self.chunks.capacity() * size_of::<Box<[Entry<S>]>>()
+        self.chunks.len() * CHUNK * size_of::<Entry<S, K>>() + self.chunks.capacity() * size_of::<Box<[Entry<S, K>]>>()
     }
 }
 

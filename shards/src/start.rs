@@ -10,21 +10,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use crate::core::Core;
 use crate::host::Host;
+use crate::linux::{EventFd, Linux};
 use crate::listen;
 use crate::mesh::{Endpoint, Mesh};
 use crate::sender::{self, Sender};
 use crate::settings::{
     EngineChoice, FAN_OUT_SLICE_MAX, READ_BUFFER_MAX, READ_BUFFER_MIN, SHARDS_MAX, Settings, TICK_MIN,
 };
-use crate::shard::{Acceptor, EVENTS_MAX, Shard};
+use crate::shard::{EVENTS_MAX, Shard};
 use crate::stats::Engine;
 use crate::stop::{Leaving, Stop, Stopping};
 use crate::table;
-use crate::turn::Order;
 use crate::waker::Waker;
 
 /// Why the runtime could not be started.
@@ -129,6 +128,7 @@ fn check(settings: &Settings) -> Result<(), StartError> {
         (settings.shards.len() > SHARDS_MAX, "there are more than 512 shards"),
         (settings.ring_capacity == 0, "the rings hold no message"),
         (settings.tick < TICK_MIN, "the tick is shorter than a millisecond"),
+        (settings.messages_per_turn == 0, "a turn takes no message"),
         (!(1..=FAN_OUT_SLICE_MAX).contains(&settings.fan_out_slice), "the fan-out slice is not within 1 to 4096"),
     ];
     let shard_rules = settings.shards.iter().flat_map(|shard| {
@@ -167,7 +167,7 @@ impl Prepared {
     pub fn start<H, F>(self, make: F) -> Result<Running, StartError>
     where
         F: Fn(u16) -> H + Send + Sync + 'static,
-        H: Host + 'static,
+        H: Host<Kernel = Linux> + 'static,
     {
         let stopping = Stopping::new(self.wakers.clone());
         let count = self.settings.shards.len() as u16;
@@ -237,11 +237,11 @@ fn launch<H, F>(
     endpoint: Endpoint<H::Message>,
     address: Option<SocketAddr>,
     plan: &Arc<Plan<F>>,
-    stopping: &Arc<Stopping>,
+    stopping: &Arc<Stopping<EventFd>>,
 ) -> Result<Started, StartError>
 where
     F: Fn(u16) -> H + Send + Sync + 'static,
-    H: Host + 'static,
+    H: Host<Kernel = Linux> + 'static,
 {
     let (report_sender, report) = mpsc::channel();
     let (go, go_receiver) = mpsc::channel();
@@ -284,11 +284,11 @@ fn open<H, F>(
     endpoint: Endpoint<H::Message>,
     address: Option<SocketAddr>,
     plan: &Plan<F>,
-    stopping: &Arc<Stopping>,
+    stopping: &Arc<Stopping<EventFd>>,
 ) -> Result<(Shard<H>, Option<SocketAddr>), StartError>
 where
     F: Fn(u16) -> H,
-    H: Host,
+    H: Host<Kernel = Linux>,
 {
     let settings = plan.settings.shards[usize::from(number)].clone();
     if let Some(core) = settings.pin_to_core {
@@ -302,23 +302,12 @@ where
         Engine::Plain => Sender::Plain,
         Engine::IoUring => Sender::new(plan.settings.engine).map_err(StartError::IoUringRefused)?,
     };
-    let (tick, slice) = (plan.settings.tick, plan.settings.fan_out_slice);
-    let mut core = Core::new(number, settings, tick, slice, sender, endpoint, Instant::now());
+    let kernel = Linux::new(sender).map_err(StartError::System)?;
+    let mut core = Core::new(number, settings, plan.settings.tick, plan.settings.budgets(), kernel, endpoint);
     core.buffer_bytes += EVENTS_MAX * size_of::<mio::event::Event>();
-    let shard = Shard {
-        host: (plan.make)(number),
-        buffer: vec![0; core.settings.read_buffer].into_boxed_slice(),
-        core,
-        poll: mio::Poll::new().map_err(StartError::System)?,
-        events: mio::Events::with_capacity(EVENTS_MAX),
-        acceptor: Acceptor { listener, ready: false, blocked: None },
-        wakers: plan.wakers.clone(),
-        stop: Stop::new(Arc::clone(stopping), plan.settings.stop_grace),
-        busy_poll: plan.settings.busy_poll,
-        again: true,
-        order: Order::default(),
-        last: false,
-    };
+    let stop = Stop::new(Arc::clone(stopping), plan.settings.stop_grace);
+    let mut shard = Shard::new((plan.make)(number), core, listener, plan.wakers.clone(), stop);
+    shard.busy_poll = plan.settings.busy_poll;
     shard.register().map_err(StartError::System)?;
     Ok((shard, address))
 }
@@ -338,7 +327,7 @@ pub struct Running {
     addresses: Vec<Option<SocketAddr>>,
     own_descriptor_tables: bool,
     threads: Vec<JoinHandle<io::Result<()>>>,
-    stopping: Arc<Stopping>,
+    stopping: Arc<Stopping<EventFd>>,
 }
 
 impl Running {

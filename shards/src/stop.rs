@@ -1,4 +1,4 @@
-//! The end of the server, agreed on by all shards. Public so that a simulation of the runtime keeps the same order.
+//! The end of the server, agreed on by all shards.
 //!
 //! A stop has two halves. In the first one the shards read and accept nothing more, and what was handed in before is
 //! answered and delivered as always. In the second one the connections are closed, which hosts do in
@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 
 use crate::host::{End, Host};
 use crate::io::Io;
+use crate::kernel::Signal;
+use crate::linux::EventFd;
 use crate::mesh::Level;
 use crate::shard::{Acceptor, Shard};
 use crate::waker::Waker;
@@ -40,15 +42,15 @@ const PHASES: usize = 2 * HALF;
 
 /// What all shards and the thread that started them share.
 #[derive(Debug)]
-pub struct Stopping {
+pub struct Stopping<S: Signal = EventFd> {
     requested: AtomicBool,
     /// By shard: how many barriers it has arrived at.
     arrived: Vec<AtomicUsize>,
-    wakers: Vec<Waker>,
+    wakers: Vec<Waker<S>>,
 }
 
-impl Stopping {
-    pub(crate) fn new(wakers: Vec<Waker>) -> Arc<Self> {
+impl<S: Signal> Stopping<S> {
+    pub(crate) fn new(wakers: Vec<Waker<S>>) -> Arc<Self> {
         Self::of(wakers.len(), wakers)
     }
 
@@ -57,7 +59,7 @@ impl Stopping {
         Self::of(shards, Vec::new())
     }
 
-    fn of(shards: usize, wakers: Vec<Waker>) -> Arc<Self> {
+    fn of(shards: usize, wakers: Vec<Waker<S>>) -> Arc<Self> {
         let arrived = (0..shards).map(|_| AtomicUsize::new(0)).collect();
         Arc::new(Self { requested: AtomicBool::new(false), arrived, wakers })
     }
@@ -93,12 +95,12 @@ impl Stopping {
 
 /// Held by the thread of a shard: when the thread ends, in whatever way, nobody waits for it, and the others stop too.
 #[derive(Debug)]
-pub(crate) struct Leaving {
+pub(crate) struct Leaving<S: Signal> {
     pub(crate) shard: u16,
-    pub(crate) stopping: Arc<Stopping>,
+    pub(crate) stopping: Arc<Stopping<S>>,
 }
 
-impl Drop for Leaving {
+impl<S: Signal> Drop for Leaving<S> {
     fn drop(&mut self) {
         self.stopping.arrive(self.shard, PHASES);
         self.stopping.request();
@@ -107,8 +109,8 @@ impl Drop for Leaving {
 
 /// One shard's part in it.
 #[derive(Debug)]
-pub struct Stop {
-    stopping: Arc<Stopping>,
+pub struct Stop<S: Signal = EventFd> {
+    stopping: Arc<Stopping<S>>,
     grace: Duration,
     /// Once the stop was noticed.
     until: Option<Until>,
@@ -145,8 +147,8 @@ pub enum Step {
     Over,
 }
 
-impl Stop {
-    pub fn new(stopping: Arc<Stopping>, grace: Duration) -> Self {
+impl<S: Signal> Stop<S> {
+    pub fn new(stopping: Arc<Stopping<S>>, grace: Duration) -> Self {
         Self { stopping, grace, until: None, arrived: 0 }
     }
 

@@ -1,4 +1,4 @@
-//! The order of a turn. On its own so that a simulation of the runtime keeps the same one.
+//! The order of a turn.
 
 /// The parts of a turn.
 pub trait Steps {

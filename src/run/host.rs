@@ -91,6 +91,7 @@ impl Host {
 }
 
 impl shards::Host for Host {
+    type Kernel = shards::Linux;
     type Message = RingMessage;
     type State = Browser;
 

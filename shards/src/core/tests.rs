@@ -9,9 +9,10 @@ use super::{Core, Expired};
 use crate::entry::{Flags, TIMEOUT_TICKS_MAX};
 use crate::host::{End, Host, Token};
 use crate::io::Io;
+use crate::linux::Linux;
 use crate::mesh::Mesh;
 use crate::sender::Sender;
-use crate::settings::ShardSettings;
+use crate::settings::{Budgets, ShardSettings};
 use crate::wheel::Wheel;
 
 const TICK: Duration = Duration::from_millis(100);
@@ -20,6 +21,7 @@ const TICK: Duration = Duration::from_millis(100);
 struct Nobody;
 
 impl Host for Nobody {
+    type Kernel = Linux;
     type Message = ();
     type State = u64;
 
@@ -48,7 +50,8 @@ impl Host for Nobody {
 
 fn core() -> Core<Nobody> {
     let endpoint = Mesh::new(1, 1).remove(0);
-    Core::new(0, ShardSettings::default(), TICK, 1, Sender::Plain, endpoint, Instant::now())
+    let budgets = Budgets { fan_out_slice: 1, messages: 1 };
+    Core::new(0, ShardSettings::default(), TICK, budgets, Linux::new(Sender::Plain).unwrap(), endpoint)
 }
 
 fn socket() -> OwnedFd {
@@ -82,7 +85,7 @@ impl Core<Nobody> {
     fn forget_ended(&mut self) -> Vec<(Token, End)> {
         let ended: Vec<_> = self.endings.drain(..).collect();
         for (conn, _) in &ended {
-            self.slab.remove(*conn);
+            let _ = self.slab.remove(*conn);
         }
         ended
     }

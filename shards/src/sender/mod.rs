@@ -6,11 +6,11 @@
 //!
 //! When a call returns, every send of it is finished: nothing in the kernel refers to the bytes any more.
 
-mod plain;
+pub(crate) mod plain;
 mod ring;
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -21,15 +21,15 @@ use crate::stats::Engine;
 pub(crate) use ring::probe;
 
 /// One send.
-#[derive(Copy, Clone)]
-pub(crate) struct Item<'a> {
-    pub(crate) socket: BorrowedFd<'a>,
-    pub(crate) bytes: &'a [u8],
+#[derive(Debug)]
+pub struct Item<'a, S> {
+    pub socket: &'a S,
+    pub bytes: &'a [u8],
 }
 
 /// What became of a send that did not take everything.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Incomplete {
+pub enum Incomplete {
     /// The kernel took that many bytes and reports room for more by readiness.
     Short(usize),
     /// It took none for a reason that passes, but may report nothing: try again.
@@ -62,7 +62,7 @@ impl Sender {
     }
 
     /// Sends all items and puts those that were not taken whole into `incomplete`, by their place in `items`.
-    pub(crate) fn send(&mut self, items: &[Item<'_>], incomplete: &mut Vec<(usize, Incomplete)>) {
+    pub(crate) fn send<S: AsFd>(&mut self, items: &[Item<'_, S>], incomplete: &mut Vec<(usize, Incomplete)>) {
         let mut done = 0;
         if let Self::Ring(ring) = self {
             done = ring.send(items, incomplete);
@@ -71,7 +71,7 @@ impl Sender {
                 *self = Self::Plain;
             }
         }
-        plain::send(items, done, incomplete);
+        plain::send(items, done, incomplete, |socket, bytes| rustix::net::send(socket, bytes, send_flags()));
     }
 }
 

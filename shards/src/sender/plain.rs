@@ -1,16 +1,20 @@
 //! One `send` per item.
 
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
-use super::{Incomplete, Item, classify, send_flags};
+use super::{Incomplete, Item, classify};
 
 /// Sends the items from place `first` on.
-pub(super) fn send(items: &[Item<'_>], first: usize, incomplete: &mut Vec<(usize, Incomplete)>) {
+pub(crate) fn send<S>(
+    items: &[Item<'_, S>],
+    first: usize,
+    incomplete: &mut Vec<(usize, Incomplete)>,
+    mut send: impl FnMut(&S, &[u8]) -> Result<usize, Errno>,
+) {
     for (index, item) in items.iter().enumerate().skip(first) {
-        match rustix::io::retry_on_intr(|| rustix::net::send(item.socket, item.bytes, send_flags())) {
+        match retry_on_intr(|| send(item.socket, item.bytes)) {
             Ok(taken) if taken < item.bytes.len() => incomplete.push((index, Incomplete::Short(taken))),
             Ok(_) => {}
-            Err(Errno::AGAIN) => incomplete.push((index, Incomplete::Short(0))),
             Err(errno) => incomplete.push((index, classify(errno))),
         }
     }

@@ -37,7 +37,7 @@ impl RingSender {
 
     /// Sends the items in order. Returns how many were dealt with: fewer than all of them only if the ring does not
     /// work any more and must be dropped.
-    pub(super) fn send(&mut self, items: &[Item<'_>], incomplete: &mut Vec<(usize, Incomplete)>) -> usize {
+    pub(super) fn send<S: AsFd>(&mut self, items: &[Item<'_, S>], incomplete: &mut Vec<(usize, Incomplete)>) -> usize {
         let mut done = 0;
         for batch in items.chunks(ENTRIES as usize) {
             let submitted = self.submit(batch, done);
@@ -51,20 +51,20 @@ impl RingSender {
     }
 
     /// Returns how many of the batch the kernel has consumed, always from its start.
-    fn submit(&mut self, batch: &[Item<'_>], first: usize) -> usize {
+    fn submit<S: AsFd>(&mut self, batch: &[Item<'_, S>], first: usize) -> usize {
         let flags = send_flags().bits() | RecvFlags::WAITALL.bits();
         let mut queued = 0;
         {
             let mut submission = self.ring.submission();
             for (item, index) in batch.iter().zip(first..) {
                 let len = u32::try_from(item.bytes.len()).unwrap_or(u32::MAX);
-                let entry = opcode::Send::new(types::Fd(item.socket.as_raw_fd()), item.bytes.as_ptr(), len)
+                let entry = opcode::Send::new(types::Fd(item.socket.as_fd().as_raw_fd()), item.bytes.as_ptr(), len)
                     .flags(flags as i32)
                     .build()
                     .flags(Flags::SKIP_SUCCESS)
                     .user_data(index as u64);
-                // SAFETY: the descriptor and the bytes are borrowed by `items` for the whole of `send`, so they outlive
-                // the entry if the kernel is done with it when `send` returns. It is: MSG_DONTWAIT makes a request
+                // SAFETY: the socket and the bytes are borrowed by `items` for the whole of `send`, and `as_fd` of a socket
+                // gives a descriptor that stays open for as long as that borrow; so they outlive the entry if the kernel is done with it when `send` returns. It is: MSG_DONTWAIT makes a request
                 // that cannot go on at once fail at once, so none stays in the kernel after the call that submitted
                 // it. An entry that is never submitted (see the loop below) makes `send` return less than all items,
                 // and then the ring is dropped before anything else is submitted, while `items` is still borrowed.
@@ -91,7 +91,7 @@ impl RingSender {
     }
 
     /// Takes the completions: there is one for each send that was not taken whole.
-    fn harvest(&mut self, items: &[Item<'_>], incomplete: &mut Vec<(usize, Incomplete)>) {
+    fn harvest<S>(&mut self, items: &[Item<'_, S>], incomplete: &mut Vec<(usize, Incomplete)>) {
         for completion in self.ring.completion() {
             let index = completion.user_data() as usize;
             let Some(item) = items.get(index) else { continue };
@@ -146,7 +146,7 @@ pub(crate) fn probe() -> io::Result<()> {
     let mut incomplete = Vec::new();
     // Any socket is full long before this many sends of 16 KiB.
     for _ in 0..FAN_OUT_SLICE_MAX {
-        if sender.send(&[Item { socket: near.as_fd(), bytes: &text }], &mut incomplete) != 1 {
+        if sender.send(&[Item { socket: &near, bytes: &text }], &mut incomplete) != 1 {
             return Err(io::ErrorKind::Unsupported.into());
         }
         match incomplete.as_slice() {

@@ -1,6 +1,5 @@
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use super::{Incomplete, Item, Sender};
@@ -25,7 +24,7 @@ fn a_batch_reaches_everybody_and_reports_nothing() {
         let pairs: Vec<_> = (0..50).map(|_| pair()).collect();
         for round in 0..30_u8 {
             let bytes = vec![round; 100];
-            let items: Vec<_> = pairs.iter().map(|(near, _)| Item { socket: near.as_fd(), bytes: &bytes }).collect();
+            let items: Vec<_> = pairs.iter().map(|(near, _)| Item { socket: near, bytes: &bytes }).collect();
             let mut incomplete = Vec::new();
             sender.send(&items, &mut incomplete);
             assert_eq!(incomplete, []);
@@ -44,7 +43,7 @@ fn a_batch_larger_than_the_ring_takes_several_submissions() {
         let pairs: Vec<_> = (0..2500).map(|_| UnixStream::pair().unwrap()).collect();
         let numbers: Vec<[u8; 2]> = (0..2500_u16).map(u16::to_be_bytes).collect();
         let sockets = pairs.iter().zip(&numbers);
-        let items: Vec<_> = sockets.map(|((near, _), bytes)| Item { socket: near.as_fd(), bytes }).collect();
+        let items: Vec<_> = sockets.map(|((near, _), bytes)| Item { socket: near, bytes }).collect();
         let mut incomplete = Vec::new();
         sender.send(&items, &mut incomplete);
         assert_eq!(incomplete, []);
@@ -68,14 +67,14 @@ fn only_full_and_broken_connections_report() {
         let mut incomplete = Vec::new();
         // The first send to a closed peer is still taken; the reset that answers it breaks the next one.
         while incomplete.is_empty() {
-            sender.send(&[Item { socket: broken.as_fd(), bytes: b"x" }], &mut incomplete);
+            sender.send(&[Item { socket: &broken, bytes: b"x" }], &mut incomplete);
         }
         assert_eq!(incomplete, [(0, Incomplete::Broken)], "{engine}");
         incomplete.clear();
         let items = [
-            Item { socket: healthy.as_fd(), bytes: b"first" },
-            Item { socket: full.as_fd(), bytes: &large },
-            Item { socket: broken.as_fd(), bytes: b"nothing" },
+            Item { socket: &healthy, bytes: b"first" },
+            Item { socket: &full, bytes: &large },
+            Item { socket: &broken, bytes: b"nothing" },
         ];
         sender.send(&items, &mut incomplete);
         incomplete.sort_by_key(|(index, _)| *index);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{HALF, PHASES, Step, Stop, Stopping, View};
 use crate::core::Random;
+use crate::linux::EventFd;
 use crate::mesh::{Endpoint, Level, Mesh};
 use crate::waker::Waker;
 
@@ -13,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// A shard without sockets: questions are answered at the end of a chain of messages through all levels, and what messages
 /// cause may wait in it for a turn.
 struct Node {
-    stop: Stop,
+    stop: Stop<EventFd>,
     endpoint: Endpoint<Level>,
     /// Of later turns.
     held_back: Vec<(Level, u16)>,
@@ -66,7 +67,7 @@ impl Node {
     }
 }
 
-fn nodes(shards: u16, capacity: usize, now: Instant) -> (Arc<Stopping>, Vec<Node>) {
+fn nodes(shards: u16, capacity: usize, now: Instant) -> (Arc<Stopping<EventFd>>, Vec<Node>) {
     let stopping = Stopping::new((0..shards).map(|_| Waker::new().unwrap()).collect());
     let nodes = Mesh::new::<Level>(shards, capacity).into_iter().map(|endpoint| {
         let mut stop = Stop::new(Arc::clone(&stopping), GRACE);

@@ -6,7 +6,7 @@ use crate::table;
 /// How often the eventfd was written since the last look.
 fn written(waker: &Waker) -> u64 {
     let mut count = [0; 8];
-    let read = rustix::io::read(waker.descriptor().unwrap(), &mut count);
+    let read = rustix::io::read(waker.signal().descriptor().unwrap(), &mut count);
     read.map_or(0, |_| u64::from_ne_bytes(count))
 }
 
@@ -42,7 +42,7 @@ fn a_waker_works_across_tables_made_later_and_survives_them() {
     // The last owner is in a foreign table: it must not close whatever has the number there.
     let shard = std::thread::spawn(move || {
         let own_table = table::split().is_ok();
-        let number = std::os::fd::AsRawFd::as_raw_fd(&waker.descriptor().unwrap());
+        let number = std::os::fd::AsRawFd::as_raw_fd(&waker.signal().descriptor().unwrap());
         drop(waker);
         let is_open = std::fs::exists(format!("/proc/thread-self/fd/{number}")).unwrap();
         assert_eq!(is_open, own_table);

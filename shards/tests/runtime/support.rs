@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use shards::{
-    Counters, End, Engine, EngineChoice, Host, Io, Level, Memory, Running, Settings, ShardSettings, SharedBytes, Token,
-    Waker, prepare,
+    Counters, End, Engine, EngineChoice, Host, Io, Level, Linux, Memory, Running, Settings, ShardSettings, SharedBytes,
+    Token, Waker, prepare,
 };
 
 /// Longer than anything takes on a loaded machine with sanitizers.
@@ -216,6 +216,7 @@ impl Lines {
 }
 
 impl Host for Lines {
+    type Kernel = Linux;
     type Message = Message;
     type State = u64;
 

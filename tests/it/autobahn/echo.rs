@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use encke::http::{self, HeadStep};
 use encke::ws::{self, Assembler, CloseCode, Deflater, Inflater, Message, Received, Step, Violation, Window};
-use shards::{End, Host, Io, Running, Settings, ShardSettings, Token};
+use shards::{End, Host, Io, Linux, Running, Settings, ShardSettings, Token};
 
 /// The suite's largest message has 16 MiB.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -109,6 +109,7 @@ const FIN_BINARY: u8 = 0x82;
 const COMPRESSED: u8 = 0x40;
 
 impl Host for Echo {
+    type Kernel = Linux;
     type Message = ();
     type State = Client;
 

@@ -2,7 +2,7 @@
 
 use super::{FRAME, announce};
 use crate::Outcome;
-use shards::{End, EngineChoice, Host, Io, Settings, ShardSettings, SharedBytes, Token, prepare};
+use shards::{End, EngineChoice, Host, Io, Linux, Settings, ShardSettings, SharedBytes, Token, prepare};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -29,6 +29,7 @@ impl Default for Broadcaster {
 }
 
 impl Host for Broadcaster {
+    type Kernel = Linux;
     type Message = ();
     type State = ();
 

@@ -104,7 +104,7 @@ impl World {
     }
 
     fn stop_all_shards(&mut self) {
-        let (stopping, now) = (Stopping::without_wakers(self.shards.len()), Instant::now());
+        let (stopping, now) = (Stopping::<shards::EventFd>::without_wakers(self.shards.len()), Instant::now());
         let part = || Part { stop: Stop::new(Arc::clone(&stopping), GRACE), said_farewell: false, over: false };
         let mut parts: Vec<Part> = self.shards.iter().map(|_| part()).collect();
         for turn in 0.. {
