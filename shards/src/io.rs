@@ -169,6 +169,11 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.endpoint.congested()
     }
 
+    /// How many messages of this level wait for room.
+    pub fn backlog_of(&self, level: Level) -> usize {
+        self.core.endpoint.backlog_of(level)
+    }
+
     /// [`drained`](Host::drained) comes once, when nothing waits to be sent on the connection: in the next turn if nothing
     /// does now. What is written until then postpones it; a fan-out that is pending does not. A host that has much to
     /// send writes a part of it and the next one when the reader has taken that.

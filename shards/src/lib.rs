@@ -13,7 +13,7 @@
 //! * `core`: connections, their timers and ends; `slab`, `entry`: where they live; `wheel`: their timers; `holders`: who holds
 //!   most of what waits.
 //! * [`mesh`]: the rings, usable alone; `park`, `waker`: sleeping and waking.
-//! * [`kernel`]: what a shard asks of the system; `linux`: the system.
+//! * [`kernel`]: what a shard asks of the system; `linux`: the system; [`bare`]: shards without threads, on a simulated one.
 //! * `listen`, `table`: ports and descriptor tables. `heap`: giving free memory back. `stats`: what a shard tells about itself.
 //!
 //! # Invariants
@@ -25,6 +25,7 @@
 //! * Descriptors are opened, used and closed by one thread, except the eventfds of wakers.
 //! * An idle connection costs its entry of 32 bytes and 4 bytes in the wheel; an idle shard costs no time.
 
+pub mod bare;
 pub mod host;
 pub mod io;
 
@@ -47,11 +48,9 @@ mod shard;
 mod slab;
 mod start;
 mod stats;
-#[doc(hidden)]
-pub mod stop;
+mod stop;
 mod table;
-#[doc(hidden)]
-pub mod turn;
+mod turn;
 mod unread;
 mod waker;
 mod wheel;

@@ -30,7 +30,6 @@ use std::time::{Duration, Instant};
 use crate::host::{End, Host};
 use crate::io::Io;
 use crate::kernel::Signal;
-use crate::linux::EventFd;
 use crate::mesh::Level;
 use crate::shard::{Acceptor, Shard};
 use crate::waker::Waker;
@@ -42,7 +41,7 @@ const PHASES: usize = 2 * HALF;
 
 /// What all shards and the thread that started them share.
 #[derive(Debug)]
-pub struct Stopping<S: Signal = EventFd> {
+pub(crate) struct Stopping<S: Signal> {
     requested: AtomicBool,
     /// By shard: how many barriers it has arrived at.
     arrived: Vec<AtomicUsize>,
@@ -51,16 +50,7 @@ pub struct Stopping<S: Signal = EventFd> {
 
 impl<S: Signal> Stopping<S> {
     pub(crate) fn new(wakers: Vec<Waker<S>>) -> Arc<Self> {
-        Self::of(wakers.len(), wakers)
-    }
-
-    /// For a simulation, whose shards look by themselves.
-    pub fn without_wakers(shards: usize) -> Arc<Self> {
-        Self::of(shards, Vec::new())
-    }
-
-    fn of(shards: usize, wakers: Vec<Waker<S>>) -> Arc<Self> {
-        let arrived = (0..shards).map(|_| AtomicUsize::new(0)).collect();
+        let arrived = wakers.iter().map(|_| AtomicUsize::new(0)).collect();
         Arc::new(Self { requested: AtomicBool::new(false), arrived, wakers })
     }
 
@@ -109,7 +99,7 @@ impl<S: Signal> Drop for Leaving<S> {
 
 /// One shard's part in it.
 #[derive(Debug)]
-pub struct Stop<S: Signal = EventFd> {
+pub(crate) struct Stop<S: Signal> {
     stopping: Arc<Stopping<S>>,
     grace: Duration,
     /// Once the stop was noticed.
@@ -126,18 +116,18 @@ struct Until {
 
 /// What a shard sees of itself at the end of a turn.
 #[derive(Copy, Clone, Debug)]
-pub struct View {
-    pub now: Instant,
+pub(crate) struct View {
+    pub(crate) now: Instant,
     /// Neither messages nor what they have caused wait here.
-    pub settled: bool,
+    pub(crate) settled: bool,
     /// The host owes nobody an answer.
-    pub answered: bool,
-    pub connections: u32,
+    pub(crate) answered: bool,
+    pub(crate) connections: u32,
 }
 
 /// What a shard does then.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     Wait,
     /// It came further, and looks again instead of sleeping: the others may have been there before.
     Again,
@@ -148,7 +138,7 @@ pub enum Step {
 }
 
 impl<S: Signal> Stop<S> {
-    pub fn new(stopping: Arc<Stopping<S>>, grace: Duration) -> Self {
+    pub(crate) fn new(stopping: Arc<Stopping<S>>, grace: Duration) -> Self {
         Self { stopping, grace, until: None, arrived: 0 }
     }
 
@@ -162,11 +152,11 @@ impl<S: Signal> Stop<S> {
         self.until.map(|until| if self.arrived < HALF { until.answers } else { until.all })
     }
 
-    pub fn begin(&mut self, now: Instant) {
+    pub(crate) fn begin(&mut self, now: Instant) {
         self.until = Some(Until { answers: now + self.grace / 2, all: now + self.grace });
     }
 
-    pub fn step(&mut self, shard: u16, view: View) -> Step {
+    pub(crate) fn step(&mut self, shard: u16, view: View) -> Step {
         let Some(until) = self.until else { return Step::Wait };
         if view.now >= until.all {
             return Step::EndAll;

@@ -1,7 +1,7 @@
 //! The order of a turn.
 
 /// The parts of a turn.
-pub trait Steps {
+pub(crate) trait Steps {
     /// Readiness, timers and wakes.
     fn begin(&mut self);
     /// Flushes, reads, accepts and timeouts.
@@ -30,12 +30,12 @@ pub trait Steps {
 /// that is made in the middle of a turn must not go to the second side: so there is no try to make some for messages that
 /// come second, and messages that come first have it before sockets do.
 #[derive(Copy, Clone, Debug, Default)]
-pub struct Order {
+pub(crate) struct Order {
     messages_first: bool,
 }
 
 impl Order {
-    pub fn turn(&mut self, shard: &mut impl Steps) {
+    pub(crate) fn turn(&mut self, shard: &mut impl Steps) {
         shard.begin();
         let has_room = shard.has_room();
         let (mut first_was_asked, second_is_asked);

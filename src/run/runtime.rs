@@ -1,4 +1,4 @@
-//! What the edge asks of the shard it lives on: [`shards::Io`] as the server needs it, so that the simulator can be one.
+//! What the edge asks of the shard it lives on: [`shards::Io`] as the server needs it, so that the simulator can watch what is asked.
 
 use std::net::SocketAddr;
 use std::ops::Range;

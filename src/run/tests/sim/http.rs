@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::model::Time;
 
-use super::machine::Peer;
+use super::kernel::Peer;
 use super::session::{Owed, PASSWORD};
 use super::world::{Client, PIPES, World};
 
@@ -88,14 +88,14 @@ impl World {
     /// Somebody comes who asks by HTTP, perhaps in the place of another one.
     pub(super) fn open_http(&mut self) {
         let (shard, room) = (self.random.below(self.cometql()), self.room());
-        let socket = self.shards[shard].machine.connect(room);
+        let socket = self.shards[shard].kernel().connect(room);
         self.client_of[shard].push(Client::Http(self.http.len()));
         self.http.push(HttpClient::new(shard, socket));
         let alive: Vec<usize> = (0..self.http.len()).filter(|at| self.http[*at].alive).collect();
         if let Some(at) = self.random.pick(&alive).copied().filter(|_| alive.len() > 3) {
             let client = &mut self.http[at];
             client.alive = false;
-            self.shards[client.shard].machine.client_leaves(client.socket, Peer::Gone);
+            self.shards[client.shard].kernel().client_leaves(client.socket, Peer::Gone);
         }
     }
 
@@ -120,16 +120,16 @@ impl World {
         if !client.alive {
             return false;
         }
-        let machine = &mut self.shards[client.shard].machine;
+        let kernel = self.shards[client.shard].kernel();
         let sent = client.sends(most);
         if !sent.is_empty() {
-            machine.client_sends(client.socket, &sent);
+            kernel.client_sends(client.socket, &sent);
         }
-        let read = machine.client_reads(client.socket, most);
+        let read = kernel.client_reads(client.socket, most);
         let answered = client.reads(&read, self.now.time);
-        if machine.client_sees_end(client.socket) {
+        if kernel.client_sees_end(client.socket) {
             client.alive = false;
-            machine.client_leaves(client.socket, Peer::Gone);
+            kernel.client_leaves(client.socket, Peer::Gone);
         }
         if let Some((published, all)) = answered {
             self.totals.by_http += 1;

@@ -1,9 +1,10 @@
 //! The deterministic simulator: the edge of every shard, and with it hubs, CometQL core, codecs and rings, in one thread
-//! under one seed. What is simulated is what lies below the edge: kernel, clock, storage and the loop of the runtime.
+//! under one seed. The loop of the shards, their rings, wakers, timers and the barriers of their stop are those of production;
+//! simulated is what lies below: kernel, clock and storage (`kernel`, `clock`, `database`).
 //!
 //! Time, the order in which shards take turns, how full the rings are, how bytes are cut, when storage answers and who
-//! vanishes are all chosen by the seed. A shard takes a turn only when the real one would wake. What every client sees is
-//! held against a naive model:
+//! vanishes are all chosen by the seed. A shard takes a turn only when the real one would wake, now and then for no reason. What
+//! every client sees is held against a naive model:
 //!
 //! * **order, no loss, no duplicate**: within one subscription the numbers of a pipe's publications follow each
 //!   other without a gap (a sender's own excepted), and after everything has settled each subscriber has the last one;
@@ -39,9 +40,12 @@
 //! has to have occurred.
 
 mod browser;
+mod clients;
+mod clock;
 mod database;
+mod edge;
 mod http;
-mod machine;
+mod kernel;
 mod page;
 mod pages;
 mod past;
@@ -49,12 +53,15 @@ mod people;
 mod published;
 #[path = "../../../../tests/it/random.rs"]
 mod random;
+mod rest;
 mod seen;
 mod session;
 mod setup;
+mod shard;
 mod stopping;
 mod storing;
 mod totals;
+mod watching;
 mod world;
 
 use std::collections::VecDeque;
@@ -64,16 +71,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use shards::Mesh;
-
 use crate::model::ShardId;
 use crate::ring::{Placement, RingMessage};
 use crate::run::browsers::Browsers;
 use crate::run::storage;
 use crate::storage::Beginning;
 
-use machine::{Host, Limits, Machine, Shard};
+use edge::Kind;
 use random::Random;
+use shard::{Limits, Shard, shard_settings};
 use totals::Totals;
 use world::World;
 
@@ -161,26 +167,26 @@ fn an_answer_that_comes_last_in_a_turn_does_not_wait_for_another_wake() {
     let placement = Placement::new(1, [1, 2, 3, 4]);
     let (_storage, mut clients) = storage::channels(2, 0);
     let config = setup::browser_config(ShardId(0), &placement, 1_000_000, Duration::ZERO, 1_000_000);
-    let host = Host::Browsers(Box::new(Browsers::new(config, Beginning::default(), clients.swap_remove(0), None)));
+    let browsers = Browsers::new(config, Beginning::default(), clients.swap_remove(0), None);
     let limits = Limits {
-        queue_bytes_max: 1_000_000,
-        unread_bytes_max: 100_000,
-        connections_max: 10,
+        ring_capacity: 4,
         slice: 10,
         messages_per_turn: 10,
+        tick: Duration::from_secs(1),
+        shards: vec![shard_settings(1_000_000, 10, 4096)],
     };
-    let now = world::clock(0);
-    let endpoint = Mesh::new(2, 4).swap_remove(0);
-    let mut shard = Shard::new(host, Machine::new(limits, Random::new(1), endpoint, now));
-    let socket = shard.machine.connect(100_000);
+    let now = clock::clock(0);
+    let edges = vec![Kind::Browsers(Box::new(browsers))];
+    let mut shard = Shard::all(limits, edges, &mut Random::new(1), now).swap_remove(0);
+    let socket = shard.kernel().connect(100_000);
     let request = b"GET /sse?api=js2&pipes=trust_a,trust_b,trust_c&last=1 HTTP/1.1\r\nHost: a\r\n\r\n";
     shard.turn(now);
-    shard.machine.client_sends(socket, request);
+    shard.kernel().client_sends(socket, request);
     // Time stands still.
-    while shard.machine.would_turn(now) {
+    while shard.would_turn(now) {
         shard.turn(now);
     }
-    let answer = String::from_utf8(shard.machine.client_reads(socket, usize::MAX)).expect("text");
+    let answer = String::from_utf8(shard.kernel().client_reads(socket, usize::MAX)).expect("text");
     assert!(answer.contains(r#""recovered":false"#), "{answer}");
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::machine::Peer;
+use super::kernel::Peer;
 use super::page::{Page, Transport};
 use super::random::Random;
 use super::world::{Client, PIPES, USERS, World};
@@ -139,7 +139,7 @@ impl World {
 
     fn page_connects(&mut self) -> (usize, usize) {
         let (shard, room) = (self.random.below(self.cometql()), self.room());
-        let socket = self.shards[shard].machine.connect(room);
+        let socket = self.shards[shard].kernel().connect(room);
         self.client_of[shard].push(Client::Page);
         (shard, socket)
     }
@@ -200,7 +200,7 @@ impl World {
             self.is_haunted = true;
             self.people.bereft[self.pages[at].user() as usize] = true;
         }
-        self.shards[shard].machine.client_leaves(socket, Peer::Gone);
+        self.shards[shard].kernel().client_leaves(socket, Peer::Gone);
     }
 
     /// The page is loaded anew, and knows its positions still; or it is closed.
@@ -221,7 +221,7 @@ impl World {
             let bytes = self.pages[at].sends(line, most);
             let (shard, socket) = (self.pages[at].lines[line].shard, self.pages[at].lines[line].socket);
             if !bytes.is_empty() {
-                self.shards[shard].machine.client_sends(socket, &bytes);
+                self.shards[shard].kernel().client_sends(socket, &bytes);
                 any = true;
             }
         }
@@ -232,12 +232,12 @@ impl World {
         let mut any = false;
         for line in (0..self.pages[at].lines.len()).rev() {
             let (shard, socket) = (self.pages[at].lines[line].shard, self.pages[at].lines[line].socket);
-            let bytes = self.shards[shard].machine.client_reads(socket, most);
+            let bytes = self.shards[shard].kernel().client_reads(socket, most);
             any |= !bytes.is_empty();
             for heard in self.pages[at].reads(line, &bytes, forgets, self.tick) {
                 self.page_heard(at, heard);
             }
-            if self.shards[shard].machine.client_sees_end(socket) {
+            if self.shards[shard].kernel().client_sees_end(socket) {
                 self.page_line_is_gone(at, line);
                 any = true;
             }

@@ -3,29 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use shards::stop::{Step, Stop, Stopping, View};
-
-use crate::run::runtime::Runtime;
-
-use super::machine::{Host, Shard};
 use super::page::{Page, Transport};
+use super::shard::Shard;
 use super::world::{PIPES, World};
-
-/// It lasts as long as it takes: what does not come to its end is a fault here.
-const GRACE: Duration = Duration::from_hours(1);
 
 /// Turns in which it must have come to its end.
 const TURNS_MAX: usize = 200_000;
-
-/// One shard's part.
-struct Part {
-    stop: Stop,
-    said_farewell: bool,
-    over: bool,
-}
 
 impl World {
     /// Nothing is under way, and then everybody publishes and the server stops.
@@ -35,9 +19,7 @@ impl World {
         }
         self.totals.stops += 1;
         self.storage_failure_percent = 0;
-        for shard in &mut self.shards {
-            shard.machine.limits.queue_bytes_max = 1_000_000;
-        }
+        self.shards.iter_mut().for_each(Shard::take_any_queue);
         let subscribers: HashMap<&str, RangeInclusive<u64>> = PIPES.map(|pipe| (pipe, self.subscribers(pipe))).into();
         self.tick += 1;
         let begun = self.tick;
@@ -95,7 +77,7 @@ impl World {
         for _ in 0..self.random.below(80) {
             self.clients_send();
             let shard = self.random.below(self.shards.len());
-            self.wake(shard);
+            self.wake_perhaps(shard);
             if self.random.chance(30) {
                 self.storage_works_once();
             }
@@ -103,27 +85,17 @@ impl World {
         said
     }
 
+    /// Nobody sees to it that shards take a turn but they themselves, by their wakes and the clock.
     fn stop_all_shards(&mut self) {
-        let (stopping, now) = (Stopping::<shards::EventFd>::without_wakers(self.shards.len()), Instant::now());
-        let part = || Part { stop: Stop::new(Arc::clone(&stopping), GRACE), said_farewell: false, over: false };
-        let mut parts: Vec<Part> = self.shards.iter().map(|_| part()).collect();
-        for turn in 0.. {
-            if parts.iter().all(|part| part.over) {
-                return;
-            }
-            assert!(
-                turn < TURNS_MAX,
-                "the stop never ends: {:?}",
-                parts.iter().map(|part| &part.stop).collect::<Vec<_>>()
-            );
+        self.shards[0].bare().stop_all();
+        let is_over = |shard: &Shard| shard.bare().is_over();
+        let has_said_farewell = |shard: &Shard| shard.bare().host().watch.farewells == 1;
+        let mut turns = 0;
+        while !self.shards.iter().all(is_over) {
+            turns += 1;
+            assert!(turns < TURNS_MAX, "the stop never ends");
             let number = self.random.below(self.shards.len());
-            let part = &mut parts[number];
-            if part.over {
-                continue;
-            }
-            self.shards[number].machine.notified = true;
-            self.wake(number);
-            self.shards[number].follow_stop(number as u16, part, now);
+            self.wake_perhaps(number);
             match self.random.below(3) {
                 0 => {
                     self.storage_works_once();
@@ -132,8 +104,14 @@ impl World {
                 _ => {}
             }
             // Nobody's time is over before the goodbye, and then whoever never closes is closed after some.
-            let is_half_over = parts.iter().all(|part| part.said_farewell);
+            let is_half_over = self.shards.iter().all(has_said_farewell);
             self.pass_time(if is_half_over { 1000 } else { 10 });
+        }
+        for (number, shard) in self.shards.iter().enumerate() {
+            assert!(has_said_farewell(shard), "shard {number} says farewell once");
+            let endpoint = shard.bare().endpoint();
+            let is_left = endpoint.can_receive() || endpoint.backlog_len() > 0;
+            assert!(!is_left && endpoint.undeliverable() == 0, "shard {number} left messages behind");
         }
     }
 
@@ -166,39 +144,5 @@ impl World {
     fn hear_the_rest(&mut self) {
         self.sessions_read(usize::MAX);
         self.browsers_read(usize::MAX);
-    }
-}
-
-impl Shard {
-    /// As the real shard does at the end of each of its turns.
-    fn follow_stop(&mut self, number: u16, part: &mut Part, now: Instant) {
-        if !self.machine.stopping {
-            self.machine.stopping = true;
-            part.stop.begin(now);
-            if let Host::Browsers(browsers) = &mut self.host {
-                browsers.stopping();
-            }
-        }
-        let endpoint = &self.machine.endpoint;
-        let is_empty = !self.machine.fan_out_pending() && !endpoint.congested() && !endpoint.can_receive();
-        let (has_work, owes_answers) = match &self.host {
-            Host::Browsers(browsers) => (browsers.has_work(), browsers.owes_answers()),
-            Host::Sessions(sessions) => (false, sessions.owes_answers()),
-        };
-        let connections = self.machine.connections() as u32;
-        match part.stop.step(number, View { now, settled: is_empty && !has_work, answered: !owes_answers, connections })
-        {
-            Step::Farewell => {
-                assert!(!part.said_farewell, "it is said once");
-                part.said_farewell = true;
-                match &mut self.host {
-                    Host::Browsers(browsers) => browsers.farewell(&mut self.machine),
-                    Host::Sessions(sessions) => sessions.farewell(&mut self.machine),
-                }
-            }
-            Step::Over => part.over = true,
-            Step::Wait | Step::Again => {}
-            Step::EndAll => panic!("the time is not over"),
-        }
     }
 }

@@ -33,7 +33,7 @@ impl World {
         let shard = usize::from(shard.0);
         let completion = Completion { ticket: job.ticket, result };
         self.storage.completions[shard].send((given.whose, completion)).expect("a shard that runs");
-        self.shards[shard].machine.notified = true;
+        self.shards[shard].bare().waker().wake();
         true
     }
 

@@ -36,6 +36,7 @@ totals! {
     held: "turns of congested shards",
     joined: "joined publications",
     sleeps: "sleeps",
+    woken_for_nothing: "turns for nothing",
     floods: "floods",
     stops: "stops",
     acknowledged_at_stops: "publications acknowledged amid stops",
