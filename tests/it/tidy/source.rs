@@ -22,6 +22,11 @@ impl Source {
         Self { path, tokens: tokens(&text) }
     }
 
+    /// A file that is not there, for tests of the rules.
+    pub(super) fn of(path: &str, text: &str) -> Self {
+        Self { path: crate::tools::root().join(path), tokens: tokens(text) }
+    }
+
     pub(super) fn tokens(&self) -> &[Token] {
         &self.tokens
     }
@@ -178,7 +183,7 @@ fn tokens_leave_out_what_is_not_code() {
 #[test]
 fn items_for_tests_are_left_out() {
     let check = |text: &str, expected: &str| {
-        let source = Source { path: PathBuf::new(), tokens: tokens(text) }.without_tests();
+        let source = Source::of("src/x.rs", text).without_tests();
         let found: Vec<&str> = source.tokens().iter().map(|token| token.text.as_str()).collect();
         assert_eq!(found.join(" "), expected, "{text}");
     };
