@@ -3,6 +3,7 @@
 //! The table below is the architecture. Changing the architecture means changing it in the same commit. What is only to
 //! get better and never worse, such as the length of files, is held by the figures in `ratchets`.
 
+mod bounds;
 mod circles;
 mod exported;
 mod imports;
