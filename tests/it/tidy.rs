@@ -7,6 +7,7 @@ mod bounds;
 mod circles;
 mod exported;
 mod imports;
+mod papers;
 mod proofs;
 mod ratchets;
 mod sizes;
