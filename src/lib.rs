@@ -1,6 +1,6 @@
 //! Encke: a comet server. The map, in reading order.
 #![forbid(unsafe_code)]
-// They panic when nobody reads.
+// `print!` and its like panic when nobody reads what they print.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 // So that what unit tests and integration tests share finds the library under the same name.

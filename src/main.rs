@@ -3,7 +3,7 @@
 //! Exit status: 0 after a clean stop; 1 when the environment does not allow a start (no configuration file, a busy
 //! port, a data folder that cannot be used) or the server failed; 2 for bad arguments or a bad configuration.
 #![forbid(unsafe_code)]
-// They panic when nobody reads.
+// `print!` and its like panic when nobody reads what they print.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 mod cli;

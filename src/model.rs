@@ -307,12 +307,12 @@ impl Position {
         Self(now.max(self.0 + 1))
     }
 
-    /// The time it stands for: when it was made, but never before an earlier position's.
+    /// The time that the position stands for, in seconds: when it was made, but never before an earlier position's.
     pub fn time(self) -> UnixTime {
         UnixTime((self.0 / (Self::UNITS_PER_MILLI * 1000)) as i64)
     }
 
-    /// The same in microseconds since 1970.
+    /// The time that the position stands for, in microseconds since 1970.
     pub fn micros(self) -> u64 {
         let (millis, units) = (self.0 / Self::UNITS_PER_MILLI, self.0 % Self::UNITS_PER_MILLI);
         millis * 1000 + units * 1000 / Self::UNITS_PER_MILLI
@@ -717,14 +717,14 @@ pub enum CloseReason {
     TokenExpired,
     /// Another CometQL session asked for its end.
     Killed,
-    /// No place for it or for what it asked for: a limit that all connections of a shard share. Or it was half-open and
-    /// made room for the next.
+    /// There was no place for the connection or for what it asked for: a limit that all connections of a shard share was
+    /// reached. Or the connection was half-open and made room for the next one.
     NoRoom,
-    /// Its address has, or makes, as many connections as it may; or its user has.
+    /// The address of the connection has, or makes, as many connections as it may; or its user has.
     Limited,
-    /// Keys of its user are guessed from its address, so this one was not looked at; it comes back by itself.
+    /// Keys of its user are guessed from its address, so the key was not looked at. The browser comes back by itself.
     KeyNotTried,
-    /// Storage could not say who the browser is; it comes back by itself.
+    /// Storage could not say who the browser is. The browser comes back by itself.
     StorageUnavailable,
     /// The server stops.
     ShuttingDown,

@@ -16,7 +16,7 @@ pub fn decoded(text: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// The same as a text; `None` also for what is not UTF-8.
+/// What percent signs stand for, as a text; `None` also for what is not UTF-8.
 pub fn decoded_text(text: &str) -> Option<String> {
     String::from_utf8(decoded(text.as_bytes())?).ok()
 }

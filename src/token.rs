@@ -94,7 +94,7 @@ struct Claims {
     exp: Number,
     user_id: Number,
     nbf: Option<Number>,
-    /// These two are of any type, because they are looked at only where they matter.
+    /// `dev` and `aud` may be of any type here, because they are looked at only where they matter.
     dev: Option<Value>,
     aud: Option<Value>,
 }
@@ -131,11 +131,11 @@ fn tenant_number(entry: &Value) -> Option<u64> {
 /// What a token shows of whoever brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenProof {
-    /// It proves to be that user, until this time.
+    /// Whoever brings the token is that user, until this time.
     Good(UnixTime),
-    /// It was signed with the right key and proves nothing: it is over, or for another user or tenant.
+    /// The token was signed with the right key and proves nothing: it is over, or for another user or tenant.
     Signed,
-    /// It is no token, or somebody made it up.
+    /// The text is no token, or somebody made it up.
     Nothing,
 }
 

@@ -61,7 +61,7 @@ fn database(place: &str) -> Result<Database, String> {
 /// A bar on a terminal, a line per table in either case.
 struct Display {
     bar: ProgressBar,
-    /// Those that are done.
+    /// The tables that are done.
     tables: Vec<Progress>,
 }
 

@@ -249,7 +249,7 @@ impl<'a> Reader<'a> {
             if let Some(first_line) = self.seen.insert((CONTENT_TYPE, entry.key), entry.line) {
                 self.say(entry.line, ProblemKind::Repeated { key: shown(entry.key), first_line });
             }
-            // It may name a character set, and that is always ours.
+            // What was cut off may be the character set of a media type; the server always sends its own.
             if entry.value.len() < written.value.len() {
                 self.say(entry.line, ProblemKind::CommentCut { key: shown(entry.key) });
             }

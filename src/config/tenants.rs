@@ -73,7 +73,7 @@ pub(super) const KEYS: [(&str, Field); 4] = [
     ("jwt_public_key", |tenant| &mut tenant.jwt_public_key),
 ];
 pub(super) const ALGORITHM: &str = "jwt_algorithm";
-/// Those that must be hard to guess.
+/// Keys whose values must be hard to guess: whoever guesses one is the tenant.
 pub(super) const SECRETS: [&str; 2] = ["password", "jwt_secret"];
 
 /// What the sample file says of them.

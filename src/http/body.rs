@@ -4,11 +4,11 @@ use super::head::Head;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// It has so many bytes, and all of them are there.
+    /// The body has so many bytes, and all of them are there.
     Whole(usize),
-    /// It has so many bytes, and some of them are still to come.
+    /// The body has so many bytes, and some of them are still to come.
     Incomplete(usize),
-    /// It comes in chunks, for [`super::Chunked`].
+    /// The body comes in chunks, which [`super::Chunked`] puts together.
     Chunked,
 }
 

@@ -122,7 +122,7 @@ impl Validators {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     Whole,
-    /// These bytes: never empty, never beyond the end.
+    /// A range of bytes that is never empty and never reaches beyond the end.
     Part(Range<u64>),
     /// The client has it already: 304.
     Nothing,

@@ -138,7 +138,8 @@ pub fn not_this_name(terms: &Terms, with_body: bool) -> Vec<u8> {
     response_on(terms, 403, "text/plain", &[("Cache-Control", "no-store")], text, with_body)
 }
 
-/// The same on terms; `with_body` is false for HEAD.
+/// A whole answer with the headers common to all and those that `terms` ask for. `with_body` is false for HEAD, which is
+/// told the length of a body that it does not get.
 pub fn response_on(
     terms: &Terms,
     status: u16,

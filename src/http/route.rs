@@ -36,7 +36,7 @@ pub enum Route<'a> {
     /// A file: its path relative to the static folder, decoded and safe to append. Segments are neither empty nor
     /// hidden and contain no backslash or control character.
     Static(String),
-    /// Also every method but GET, HEAD and OPTIONS: the predecessor answers 404 to them.
+    /// No such page. Methods other than GET, HEAD and OPTIONS end here too, because CppComet answers 404 to them.
     NotFound,
 }
 
@@ -56,7 +56,8 @@ pub enum PollAddress {
     Sign,
     /// `/poll/pub`: a message for a pipe.
     Publish,
-    /// The same for pages of icomet and `CComet`: `/sign`, `/sub` and `/subscribe`, `/pub` and `/publish`.
+    /// `/sign` of pages for icomet; the next two are their `/sub` and `/pub`, and `/subscribe` and `/publish` of pages for
+    /// `CComet`.
     OldSign,
     OldSubscribe,
     OldPublish,
@@ -93,7 +94,7 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         "/health" => Route::Health,
         "/favicon.ico" => Route::Favicon,
         path if let Some(asset) = Asset::find(path) => Route::Asset(asset),
-        // Their links are relative, so they are not shown here.
+        // The links within such a page are relative, so it is redirected and not shown under this path.
         path if let Some(place) = Asset::moved(path) => Route::Moved(place),
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
     }

@@ -42,7 +42,8 @@ pub fn ccomet_messages(channel: &str, messages: &[u8]) -> Vec<u8> {
     in_text(&messages.collect())
 }
 
-/// The same with one word: `SIGN`, which a page takes for nothing new, `pub`, or the number of an error.
+/// `CComet`'s answer without a message, which is one word: `SIGN`, which a page takes for nothing new, `pub`, or the number
+/// of an error.
 pub fn ccomet_word(word: &str) -> Vec<u8> {
     in_text(&json!([{ "type": word }]))
 }

@@ -40,7 +40,7 @@ pub enum Outcome {
     Begun,
     /// There is no such connection any more, for this reason if it is known.
     Gone(&'static str),
-    /// It acknowledges what was never sent, or forgets what it had acknowledged.
+    /// The request acknowledges what was never sent, or forgets what an earlier one had acknowledged.
     OutOfOrder,
     /// Too many commands wait.
     Busy,

@@ -1,4 +1,5 @@
-//! What crosses from shard to shard. Small, owned, and each of a [`Level`] that says what handling it may cause.
+//! What crosses from shard to shard: small values that own what they carry. Each kind of message has a [`Level`], which says
+//! what may be sent while the message is handled.
 
 mod ask;
 mod by_http;
@@ -18,8 +19,8 @@ pub use pipes::{InterestId, LengthChange, OneInterest, Recover, Recovered, SetLe
 pub use placement::Placement;
 pub use users::{AskKey, EndedUsers, Flush, KeyTried, Publisher, Send, Submit};
 
-/// Handling a message of one level causes ring messages of later levels only. That is why full rings cannot lock
-/// each other: see the mesh.
+/// The order in which messages cause each other: whoever handles a message of one level sends messages of later levels only.
+/// That is why full rings cannot lock each other; the proof stands in `shards/src/mesh.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Request,
@@ -43,7 +44,7 @@ pub enum RingMessage {
     Publish { publication: Box<Publication>, statement: Option<StatementId> },
     /// To the owner of the pipe: how many subscribers the sending shard has now, in this interest.
     Interest { pipe: Arc<PipeKey>, subscribers: u32, interest: InterestId },
-    /// The same for many pipes.
+    /// To the owner of some pipes: as [`RingMessage::Interest`], for each of them.
     Interests(Vec<OneInterest>),
     /// To the owner of some pipes, behind the interests of the same shard: a new subscriber of them, who wants to know from which
     /// positions on it gets everything. Each pipe is answered once, in some [`RingMessage::Recovered`].
@@ -100,25 +101,25 @@ pub enum RingMessage {
     /// To the CometQL shard: what the statement asked of the owner is done and holds. `rows`: settings that are new, changed
     /// or gone.
     Accepted { statement: StatementId, rows: u32 },
-    /// To the CometQL shard: it is not, or not wholly.
+    /// To the CometQL shard: what the statement asked of the owner is not done, or not wholly.
     Refused { statement: StatementId, refusal: Box<Refusal> },
     /// To the publishing browser's shard: so many shards will say [`RingMessage::Delivered`].
     Fanned { conn: ConnId, publication: Arc<Publication>, shards: u16, stored: bool },
     /// To the publishing browser's shard: so many connections of the sending shard got it.
     Delivered { conn: ConnId, connections: u32 },
-    /// To the shard of the publisher: too fast.
+    /// To the shard of the publisher: its user publishes too fast, and the message was dropped.
     NotPublished { conn: ConnId, wait_ms: u32 },
-    /// To the shard where the connection waits.
+    /// To the shard where a connection waits to begin: whether it may, or after how many seconds it may try again.
     Admitted { address: IpAddr, conn: ConnId, wait_s: Option<u16> },
-    /// To whoever asked.
+    /// To the shard that sent [`RingMessage::AskKey`].
     KeyAnswer { id: AskId, may_be_tried: bool },
     /// To every connection shard: keys seem to be guessed from this address, so its owner is to be asked for a while.
     Wary { address: IpAddr },
-    /// To whoever asked.
+    /// To the shard that sent [`RingMessage::Ask`].
     Answered(Box<Answered>),
-    /// To the shard where the request arrived.
+    /// To the shard where a [`RingMessage::Poll`] arrived: what its answer is.
     Polled(Box<Polled>),
-    /// To the shard where the request arrived.
+    /// To the shard where the statements of a [`RingMessage::Batch`] arrived: what came out of them.
     BatchDone(Box<BatchDone>),
 }
 

@@ -47,11 +47,11 @@ pub struct SetLength {
 /// What becomes of a pipe's setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LengthChange {
-    /// So many publications are to be kept.
+    /// So many publications are to be kept, whether there was a setting or not.
     Put(u32),
-    /// The same if there is no setting.
+    /// So many publications are to be kept provided that there is no setting yet.
     Add(u32),
-    /// The same if there is a setting.
+    /// So many publications are to be kept provided that there is a setting already.
     Update(u32),
     /// Setting and history go.
     Remove,

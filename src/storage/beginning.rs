@@ -51,9 +51,9 @@ impl Beginning {
 /// The histories of `trust_` pipes without a setting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trusted {
-    /// Those that have messages, or have lost some in a way of their own.
+    /// Pipes that have messages, or that lost some by a removal which concerned them alone.
     pub pipes: Vec<PipeKey>,
-    /// Tenants that have more of them than are listed.
+    /// Tenants that have more such pipes than are listed here.
     pub more: Vec<DevId>,
     /// The history of a pipe that is not listed is whole behind this position.
     pub begun: Position,

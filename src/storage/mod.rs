@@ -45,9 +45,9 @@ pub enum Read {
     NewestHistory { pipe: PipeKey, page: Page },
     /// What was put into histories behind a position, of each pipe all of it or nothing; a page for each: [`Outcome::Missed`].
     Missed { pipes: Vec<Since>, page: Page },
-    /// [`Outcome::Lengths`].
+    /// The configured lengths of these pipes: [`Outcome::Lengths`].
     Settings { dev: DevId, pipes: Vec<PipeName> },
-    /// Those of these tokens that are revoked: [`Outcome::Tokens`].
+    /// Which of these tokens are revoked: [`Outcome::Tokens`].
     Revoked { dev: DevId, tokens: Vec<Box<str>> },
     /// All revoked tokens of a tenant in their order, from behind one on: [`Outcome::Tokens`].
     AllRevoked { dev: DevId, after: Option<Box<str>>, page: Page },
@@ -56,7 +56,7 @@ pub enum Read {
 }
 
 impl Read {
-    /// How much work it is, about: one for each row that is looked up by its key, some for a page.
+    /// How much work the read is, about: one for each row that is looked up by its key, some for a page.
     pub fn steps(&self) -> usize {
         const PAGE: usize = 16;
         match self {
@@ -146,31 +146,33 @@ pub enum Write {
         dev: DevId,
         user: UserId,
     },
-    /// Unix seconds.
+    /// When the last connection of a user ended, in unix seconds.
     PutLastSeen {
         dev: DevId,
         user: UserId,
         time: i64,
     },
-    /// A personal message nobody took. Of more than the configured number the oldest go.
+    /// A personal message that no connection took goes into its user's queue. Beyond the configured number the oldest
+    /// messages go.
     PutQueued {
         dev: DevId,
         user: UserId,
         message: StoredMessage,
     },
-    /// The whole queue of a user.
+    /// Removes all personal messages that wait for a user.
     DeleteQueue {
         dev: DevId,
         user: UserId,
     },
-    /// Those that a connection has taken.
+    /// Removes the personal messages that a connection of the user has taken.
     DeleteQueued {
         dev: DevId,
         user: UserId,
         ids: Vec<MessageId>,
     },
-    /// `trim`: remove what is beyond the pipe's length. Not asked for each time, since reads never give more anyway. A
-    /// pipe without a setting keeps nothing, unless it is a `trust_` pipe; nor does one of length 0.
+    /// Puts a publication into its pipe's history. A pipe without a setting keeps nothing, unless it is a `trust_` pipe; nor
+    /// does one of length 0. `trim` also removes what is beyond the pipe's length: only now and then, because reads never
+    /// give more than the length anyway.
     PutHistory {
         pipe: PipeKey,
         message: StoredMessage,
@@ -179,25 +181,27 @@ pub enum Write {
     DeleteHistory {
         pipe: PipeKey,
     },
-    /// These messages; of this pipe only, if one is named.
+    /// Removes these messages from all histories of the tenant, or from those of the pipes that are named.
     DeleteFromHistory {
         dev: DevId,
         pipes: Option<Vec<PipeName>>,
         ids: Vec<MessageId>,
     },
-    /// A shorter length takes effect at once. `begun`: behind which position the history is whole, if none was kept before.
+    /// Sets how many publications a pipe keeps; a shorter length takes effect at once. `begun`: behind which position the
+    /// history is whole, if none was kept before.
     PutSetting {
         pipe: PipeKey,
         length: u32,
         begun: Position,
     },
-    /// The same for a pipe that has a setting.
+    /// Sets the length of a pipe provided that it has a setting already; `begun` as for [`Write::PutSetting`].
     UpdateSetting {
         pipe: PipeKey,
         length: u32,
         begun: Position,
     },
-    /// And the history with it. `begun`: as above, of a `trust_` pipe, which goes on to keep one.
+    /// Removes the setting of a pipe and its history. `begun`: behind which position the history of a `trust_` pipe is whole,
+    /// because such a pipe goes on to keep one.
     DeleteSetting {
         pipe: PipeKey,
         begun: Position,

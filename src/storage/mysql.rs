@@ -171,9 +171,10 @@ impl Mysql {
                     return result.map_err(|error| Trouble { error, lost: false });
                 }
             };
-            // It takes leave of the server, statement by statement, and waits each time if that does not read.
+            // A connection that is dropped closes its statements one by one, and waits each time if the server does not
+            // read. So a thread of its own drops it.
             let _ = Builder::new().name("disconnect".into()).spawn(move || drop(connection));
-            // Its end is seen only when it is used.
+            // A connection that was closed while nobody used it shows that only now, so a new one is worth a try.
             if is_new || is_silence(&error) {
                 return Err(Trouble { error, lost: true });
             }
@@ -402,7 +403,7 @@ fn columns(connection: &mut Conn) -> Result<Columns, Error> {
     Ok(columns)
 }
 
-/// Those that CppComet made have no index for it.
+/// Whether revoked tokens have an index by time: in databases that CppComet made they have none.
 fn has_tokens_by_time(connection: &mut Conn) -> Result<bool, Error> {
     let index: Option<u8> = connection.query_first(
         "SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() \

@@ -99,15 +99,16 @@ pub(super) trait Connection {
     const TIME: &'static str;
     /// Unix seconds.
     const NOW: &'static str;
-    /// These read the times of the newest messages in queues and histories, as far as an index tells them.
+    /// Statements that read the time of the newest message in the queues and in the histories, as far as an index tells it.
     const NEWEST: [&'static str; 2];
     /// Behind a text, has names compared with it byte by byte. Some tables compare without case.
     const EXACTLY: &'static str;
     /// Removes at most [`super::expiry::ROWS_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
-    /// The same with revoked tokens of which the time is between two.
+    /// Removes at most [`super::expiry::ROWS_MAX`] revoked tokens whose time lies between two.
     const EXPIRE_TOKENS: &'static str;
-    /// The same with the messages of a pipe - [`of_name`] - older than a time; the last parameter says how many.
+    /// Removes messages of one pipe - [`of_name`] - that are older than a time, the oldest first; the last parameter says
+    /// how many.
     const EXPIRE_HISTORY: &'static str;
     /// Whether a message is found by its id alone.
     const ID_IS_KEY: bool;

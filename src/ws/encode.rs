@@ -107,7 +107,7 @@ pub fn close(code: CloseCode, out: &mut Vec<u8>) {
     close_with_reason(code, "", out);
 }
 
-/// The same with a reason, of which pages are told as much as fits into a control frame: 123 bytes.
+/// Appends a close frame with `code` and a reason. A control frame holds 123 bytes of it, so a longer one is cut.
 pub fn close_with_reason(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
     const CODE_BYTES: usize = 2;
     let reason = &reason[..reason.floor_char_boundary(CONTROL_BYTES_MAX - CODE_BYTES)];

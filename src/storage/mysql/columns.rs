@@ -1,7 +1,7 @@
 //! What the text columns of a database take, so that a write which does not fit is refused before it can make the group
 //! fail that it is in. In CppComet's tables that is every message with an emoji.
 //!
-//! It is an estimate from above: what is let through may still be refused by the database.
+//! The check is an estimate from above: a write that passes it may still be refused by the database.
 
 use std::collections::HashMap;
 

@@ -28,7 +28,8 @@ pub(super) fn number(error: &Error) -> Option<u16> {
 pub(super) fn is_lost(error: &Error) -> bool {
     match error {
         Error::MySqlError(error) => matches!(error.code, SHUTTING_DOWN | KILLED | KILLED_FOR_SILENCE),
-        // Its type has no public name. What is too large was not sent at all.
+        // The error's type has no public name, so its text is compared. A packet that is too large was not sent at all, so the
+        // connection is still good.
         Error::CodecError(error) => format!("{error:?}") != "PacketTooLarge",
         Error::DriverError(error) => {
             !matches!(error, DriverError::PacketTooLarge | DriverError::MismatchedStmtParams(..))
