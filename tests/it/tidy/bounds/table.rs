@@ -412,7 +412,7 @@ pub(super) const BOUNDS: &[Bound] = &[
         QUERIES,
         "Columns of a SELECT or an INSERT; conditions of a WHERE; values in its IN lists; rows of an INSERT",
         "{tables::COLUMNS_MAX}; {CONDITIONS_MAX}; {tables::VALUES_MAX}; {tables::ROWS_MAX}",
-        "error 19 or 11",
+        "error 20; 18; 19; 19",
     ),
     row(
         QUERIES,
