@@ -251,7 +251,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(
         HISTORY,
         "Histories that a shard has read at a time, for recoveries and `pipe_log`",
-        "results of about {recovering::BYTES_MAX}, judged by the last ones; {READINGS_MIN} at least, {READINGS_MAX} at most",
+        "results of about {readings::BYTES_MAX}, judged by the last ones; {READINGS_MIN} at least, {READINGS_MAX} at most",
         "the others wait, one command of each connection",
     ),
     row(
@@ -263,7 +263,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(
         HISTORY,
         "Publications kept for the newcomers of a pipe; of a shard",
-        "{local::pipes::KEPT_MAX}, {local::pipes::KEPT_BYTES_MAX}; {KEPT_BYTES_OF_ALL_MAX}",
+        "{local::pipes::HELD_MAX}, {local::pipes::HELD_BYTES_MAX}; {HELD_BYTES_OF_ALL_MAX}",
         "the oldest go, and the newcomers are told of a gap",
     ),
     row(
@@ -287,13 +287,13 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(
         HISTORY,
         "A queue on its way to one connection",
-        "{owned::users.bytes} at a time, {letters::FLUSH_TIME_MAX|us} for each",
+        "{queues.bytes} at a time, {letters::FLUSH_TIME_MAX|us} for each",
         "the rest when that was taken; closed as slow consumer, and nothing is deleted",
     ),
     row(
         HISTORY,
         "Personal messages that wait for a connection that is given the queue, of a user",
-        "{HELD_BYTES_MAX}, and only beside other devices",
+        "{personal::HELD_BYTES_MAX}, and only beside other devices",
         "error 500",
     ),
     row(
@@ -642,7 +642,7 @@ pub(super) const NO_BOUNDS: &[(&[&str], &str)] = &[
         "a step of an algorithm within a bound that has a row",
     ),
     (
-        &["recovering::KEPT_MAX", "KEPT_UNUSED_MAX", "LONE_PART_BYTES_MAX", "READ_TIME_MAX"],
+        &["KEPT_UNUSED_MAX", "LONE_PART_BYTES_MAX", "READ_TIME_MAX"],
         "how long or how much is kept for later, within a bound that has a row",
     ),
 ];
