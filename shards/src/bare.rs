@@ -102,6 +102,11 @@ impl<H: Host> Bare<H> {
         }
     }
 
+    /// When the wheel is to look at connections next.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.shard.core.next_timeout()
+    }
+
     pub fn host(&self) -> &H {
         &self.shard.host
     }
@@ -145,7 +150,7 @@ impl<H: Host> Bare<H> {
 
     /// Whether nobody is accepted before a connection ends.
     pub fn is_full(&self) -> bool {
-        self.shard.acceptor.blocked == Some(Blocked::Full)
+        self.shard.acceptor.blocked == Some(Blocked::Full) && self.shard.core.slab.is_full()
     }
 
     /// Whether connections wait to be read.

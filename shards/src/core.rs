@@ -300,6 +300,12 @@ impl<H: Host> Core<H> {
         self.wheel.skip_to(tick);
     }
 
+    /// When the wheel has to be moved next.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let ticks = self.wheel.now() + self.wheel.ticks_to_next()?;
+        Some(self.started + Duration::from_nanos((self.tick.as_nanos() as u64).saturating_mul(ticks)))
+    }
+
     fn visit(&mut self, index: u32, visited: u64, now: u64) {
         let Some(entry) = self.slab.place_mut(index) else { return };
         if !entry.flags.has(Flags::SCHEDULED) || entry.scheduled != visited as u16 {

@@ -259,15 +259,12 @@ impl<H: Host> Shard<H> {
         if work || core.endpoint.can_receive() {
             return Some(Duration::ZERO);
         }
-        let timer = core.wheel.ticks_to_next().map(|ahead| {
-            let ticks = core.wheel.now() + ahead;
-            core.started + Duration::from_nanos((core.tick.as_nanos() as u64).saturating_mul(ticks))
-        });
         let retry = match self.acceptor.blocked {
             Some(Blocked::Until(time)) => Some(time),
             _ => None,
         };
-        let earliest = [timer, retry, self.host.deadline(), self.stop.deadline()].into_iter().flatten().min();
+        let earliest =
+            [core.next_timeout(), retry, self.host.deadline(), self.stop.deadline()].into_iter().flatten().min();
         let time = earliest.map(|time| time.saturating_duration_since(core.kernel.now()));
         if congested { Some(time.map_or(BACKLOG_POLL, |time| time.min(BACKLOG_POLL))) } else { time }
     }

@@ -21,7 +21,6 @@ impl World {
     }
 
     pub(super) fn open_browser_at(&mut self, shard: usize, user: u32) -> usize {
-        let room = self.room();
         let (mut key, mut token) = (format!("key{user}"), None);
         match self.random.below(10) {
             0..2 => "wrong".clone_into(&mut key),
@@ -31,12 +30,50 @@ impl World {
             }
             _ => {}
         }
+        self.open_browser_with(shard, user, &key, token)
+    }
+
+    fn open_browser_with(&mut self, shard: usize, user: u32, key: &str, token: Option<(String, i64)>) -> usize {
+        let room = self.room();
         let socket = self.shards[shard].kernel().connect(room);
         self.client_of[shard].push(Client::Browser(self.browsers.len()));
-        let mut browser = BrowserClient::new(shard, socket, user, &key, self.browsers.len());
+        let mut browser = BrowserClient::new(shard, socket, user, key, self.browsers.len());
         browser.token = token;
         self.browsers.push(browser);
         self.browsers.len() - 1
+    }
+
+    /// Somebody logs in, and somebody else sees to it that this key opens nothing any more: storage is asked for both at once.
+    pub(super) fn race_a_login(&mut self) {
+        let session = &self.sessions[0];
+        if !session.ready || session.outstanding() > 20 {
+            return;
+        }
+        let (shard, user) = (self.random.below(self.cometql()), 1 + self.random.below(USERS as usize) as u32);
+        let (mut key, mut token) = (format!("key{user}"), None);
+        let (mut sql, mut owed) = (format!("DELETE FROM users_auth WHERE id = {user}"), Owed::Stored);
+        if self.random.chance(50) {
+            (key, token) = self.sign(user, self.now.unix.0 + 1_000_000);
+            (sql, owed) = revocation(&key);
+        }
+        let at = self.open_browser_with(shard, user, &key, token);
+        self.browser_sends(at, usize::MAX);
+        self.sessions[0].query(&sql, owed);
+        self.session_sends(0, usize::MAX);
+        let cometql = self.cometql();
+        for _ in 0..3 {
+            self.wake(shard);
+            self.wake(cometql);
+        }
+        // Sometimes the other shard hears first of what storage has done, and says it before the login is heard of.
+        if self.random.chance(30) {
+            for _ in 0..3 {
+                self.storage_works_once();
+            }
+            self.shards[cometql].bare().waker().wake();
+            self.wake(cometql);
+            self.wake(shard);
+        }
     }
 
     /// A token, and what is to be remembered of it.
@@ -55,7 +92,7 @@ impl World {
         let at =
             self.pick_browser(|browser| browser.alive && browser.token.is_some() && (!is_new || !browser.authorised));
         let token = at.and_then(|at| self.browsers[at].token.clone()).map_or("nobody's".to_owned(), |(token, _)| token);
-        (format!("INSERT INTO revoked_tokens (token) VALUES ('{}{more}')", token.replace('\'', "''")), Owed::Stored)
+        revocation(&format!("{token}{more}"))
     }
 
     pub(super) fn pick_browser(&mut self, wanted: impl Fn(&BrowserClient) -> bool) -> Option<usize> {
@@ -170,7 +207,10 @@ impl World {
                     let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES {rows}");
                     (sql, Owed::Published(vec![first, second]))
                 }
-                7 if self.random.chance(30) => (format!("DELETE FROM users_auth WHERE id = {user}"), Owed::Stored),
+                7 if self.random.chance(30) => {
+                    let user = self.somebody_logging_in().unwrap_or(user);
+                    (format!("DELETE FROM users_auth WHERE id = {user}"), Owed::Stored)
+                }
                 8 if self.random.chance(20) => (format!("DELETE FROM users_messages WHERE id = {user}"), Owed::Stored),
                 9 if self.random.chance(20) => {
                     (format!("DELETE FROM pipes_messages WHERE name = '{pipe}'"), Owed::Stored)
@@ -184,6 +224,15 @@ impl World {
             };
             self.sessions[at].query(&sql, owed);
         }
+    }
+
+    /// In half of all cases a user about whose hash storage may be asked now.
+    fn somebody_logging_in(&mut self) -> Option<usize> {
+        let is_known = |user: u32| (1..=USERS).contains(&user);
+        let at = self.pick_browser(|browser| {
+            browser.alive && browser.token.is_none() && !browser.authorised && is_known(browser.user)
+        });
+        at.filter(|_| self.random.chance(50)).map(|at| self.browsers[at].user as usize)
     }
 
     pub(super) fn insert(&mut self, pipe: &str) -> (String, Owed) {
@@ -327,4 +376,9 @@ impl World {
         self.totals.answered += self.sessions[at].answered - before;
         !bytes.is_empty()
     }
+}
+
+/// A statement that revokes a token.
+fn revocation(token: &str) -> (String, Owed) {
+    (format!("INSERT INTO revoked_tokens (token) VALUES ('{}')", token.replace('\'', "''")), Owed::Stored)
 }

@@ -28,12 +28,8 @@
 //! * **bounds**: what a turn joins stays within the bounds of a round;
 //! * **levels**: handling a ring message causes messages of later levels only.
 //!
-//! The server was broken on purpose, in one place at a time, to see that this fails: within 100 seeds if a recovery drops,
-//! repeats or reorders something, tells no gap or always one, if a stop says goodbye before it has answered, if a poll is not
-//! told again, not replaced or never given up, or if a deleted hash or an expired token closes nothing; within 400 if a failed write leaves no trace, a queue counts as taken
-//! before it is acknowledged, or a revoked token closes nothing; within 2,000 without the margin behind the id of an event;
-//! within 2,500 if a user's queue is read while messages are on their way to the user.
-//! Not seen within 2,500: a login that overlaps the revocation of its token.
+//! The server is broken on purpose, in one place at a time, to see that this fails: `scripts/mutate` does it, the places stand in
+//! `tests/mutations.txt`, and docs/decisions/simulator.md says which seed found each.
 //!
 //! A failure prints its seed; `ENCKE_SIM_SEED=n` runs that one alone, `ENCKE_SIM_SEEDS=n` sets how many are run
 //! and `ENCKE_SIM_FIRST=n` with which they begin; `scripts/simulate` runs a million. What was exercised is counted, printed, and

@@ -52,6 +52,7 @@ impl World {
         while self.storage_works_once() {
             any = true;
         }
+        self.storage_wakes(100);
         for shard in 0..self.shards.len() {
             any |= self.wake(shard);
         }
@@ -120,13 +121,13 @@ impl World {
             return self.assert_rest();
         }
         let shards: Vec<_> =
-            self.shards.iter().map(|shard| (shard.would_turn(self.now), shard.left_undone())).collect();
+            self.shards.iter().map(|shard| (shard.would_turn(self.now), shard.left_undone(self.now))).collect();
         panic!("it never comes to rest, who would turn and has what left: {shards:?}");
     }
 
     pub(super) fn assert_rest(&self) {
         for (number, shard) in self.shards.iter().enumerate() {
-            assert_eq!(shard.left_undone(), None, "shard {number} sleeps with work left to do");
+            assert_eq!(shard.left_undone(self.now), None, "shard {number} sleeps with work left to do");
             if let Kind::Browsers(browsers) = shard.edge() {
                 assert!(!browsers.has_work(), "the hub of shard {number} sleeps with work left to do");
             }

@@ -140,8 +140,12 @@ impl Shard {
     }
 
     /// What is left to do here when everybody sleeps.
-    pub(super) fn left_undone(&self) -> Option<&'static str> {
-        self.bare.left_undone().or_else(|| self.bare.kernel().has_input().then_some("bytes on a socket"))
+    pub(super) fn left_undone(&self, now: Now) -> Option<&'static str> {
+        let is_due = self.bare.next_timeout().is_some_and(|due| due <= clock::instant(now.time));
+        let has_input = self.bare.kernel().has_input();
+        let checks = [("a timeout that is due", is_due), ("bytes on a socket", has_input)];
+        let left = checks.into_iter().find(|(_, is_left)| *is_left).map(|(what, _)| what);
+        self.bare.left_undone().or(left)
     }
 
     pub(super) fn turn(&mut self, now: Now) {

@@ -79,7 +79,7 @@ impl World {
             let shard = self.random.below(self.shards.len());
             self.wake_perhaps(shard);
             if self.random.chance(30) {
-                self.storage_works_once();
+                self.storage_works();
             }
         }
         said
@@ -97,9 +97,8 @@ impl World {
             let number = self.random.below(self.shards.len());
             self.wake_perhaps(number);
             match self.random.below(3) {
-                0 => {
-                    self.storage_works_once();
-                }
+                0 if self.storage_works_once() => {}
+                0 => self.storage_wakes(50),
                 1 => self.somebody_reads(),
                 _ => {}
             }

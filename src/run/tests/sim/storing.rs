@@ -6,9 +6,23 @@ use super::world::World;
 use crate::run::storage::Given;
 
 impl World {
+    /// It carries out a group of jobs, and wakes those that it has answered later. A shard that is woken last is like one that
+    /// had begun a turn before, in which it hears of what the others did then.
     pub(super) fn storage_works(&mut self) {
         for _ in 0..self.random.below(4) {
             self.storage_works_once();
+        }
+        self.storage_wakes(50);
+    }
+
+    /// Wakes so many of a hundred whom storage has answered.
+    pub(super) fn storage_wakes(&mut self, percent: usize) {
+        for shard in std::mem::take(&mut self.unwoken) {
+            if self.random.chance(percent) {
+                self.shards[shard].bare().waker().wake();
+            } else {
+                self.unwoken.insert(shard);
+            }
         }
     }
 
@@ -33,7 +47,7 @@ impl World {
         let shard = usize::from(shard.0);
         let completion = Completion { ticket: job.ticket, result };
         self.storage.completions[shard].send((given.whose, completion)).expect("a shard that runs");
-        self.shards[shard].bare().waker().wake();
+        self.unwoken.insert(shard);
         true
     }
 

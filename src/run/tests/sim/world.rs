@@ -1,7 +1,7 @@
 //! The simulated world: shards that take turns when something wakes them, rings that are full, storage that is slow,
 //! clients that read late, send in pieces and vanish.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ pub(super) struct World {
     pub(super) storage: StorageSetup,
     /// What storage was given and has not done.
     pub(super) jobs: VecDeque<Given>,
+    /// Shards that storage has answered and not woken.
+    pub(super) unwoken: BTreeSet<usize>,
     pub(super) browsers: Vec<BrowserClient>,
     pub(super) pages: Vec<Page>,
     /// By shard and socket.
@@ -108,6 +110,7 @@ impl World {
             shards,
             storage,
             jobs: VecDeque::new(),
+            unwoken: BTreeSet::new(),
             browsers: Vec::new(),
             sessions: Vec::new(),
             http: Vec::new(),
@@ -157,7 +160,7 @@ impl World {
         self.tick += 1;
         let passed = self.random.below(1000) as u64;
         self.pass_time(passed);
-        if self.crowded && self.random.chance(40) {
+        if self.crowded && self.random.chance(60) {
             return self.crowd();
         }
         match self.random.below(400 + self.setup.percent) {
@@ -188,7 +191,9 @@ impl World {
 
     /// Two users who come and go all the time and are written to meanwhile.
     fn crowd(&mut self) {
-        match self.random.below(10) {
+        match self.random.below(12) {
+            10 => self.storage_works(),
+            11 if self.random.chance(20) => self.race_a_login(),
             0..2 => {
                 let (shard, user) = (self.random.below(self.cometql()), 1 + self.random.below(2) as u32);
                 self.open_browser_at(shard, user);
