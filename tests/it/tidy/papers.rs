@@ -67,13 +67,14 @@ fn missing_part(text: &str) -> Option<&'static str> {
     })
 }
 
-/// Words in a face of code that are paths from the root: they begin with one of its folders, or end like a source.
+/// Words in a face of code that are paths from the root: they begin with one of its folders, or end like a source in a
+/// folder. The bare name of a file is not one.
 /// `{a,b}` and `*` stand for several and are passed over, what is behind `::` or a blank is left out.
 fn paths(text: &str, folders: &BTreeSet<String>) -> Vec<String> {
     let code = text.split('`').skip(1).step_by(2).filter_map(|code| code.split([' ', ':', '#']).next());
     let is_path = |word: &&str| {
         let first = word.split_once('/').map(|(first, _)| first.trim_start_matches("./"));
-        first.is_some_and(|first| folders.contains(first)) || Path::new(word).extension().is_some_and(|end| end == "rs")
+        first.is_some_and(|first| folders.contains(first) || Path::new(word).extension().is_some_and(|end| end == "rs"))
     };
     let several = |word: &&str| word.contains(['*', '{', '<']) || word.starts_with("target/");
     code.filter(is_path).filter(|word| !several(word)).map(str::to_owned).collect()
@@ -89,8 +90,9 @@ fn links(text: &str) -> Vec<String> {
 #[test]
 fn paths_and_links_are_found() {
     let folders: BTreeSet<String> = ["src".to_owned(), "web".to_owned()].into();
-    let text = "`src/a/`, `./src/b.rs 3`, `c.rs::f`, `and/or`, `src/*.rs`, [x](y.md#z) and [z](https://e.org/a)";
-    assert_eq!(paths(text, &folders), ["src/a/", "./src/b.rs", "c.rs"]);
+    let text =
+        "`src/a/`, `./src/b.rs 3`, `x/c.rs::f`, `d.rs`, `and/or`, `src/*.rs`, [x](y.md#z) and [z](https://e.org/a)";
+    assert_eq!(paths(text, &folders), ["src/a/", "./src/b.rs", "x/c.rs"]);
     assert_eq!(links(text), ["y.md"]);
 }
 

@@ -15,24 +15,23 @@ const LONG: &[Long] = &[
     Long { path: "src/cometql/exec/mod.rs", lines_max: 884 },
     Long { path: "src/cometql/exec/tests.rs", lines_max: 998 },
     Long { path: "src/cometql/plan/tests.rs", lines_max: 873 },
-    Long { path: "src/hub/tests.rs", lines_max: 850 },
     Long { path: "src/run/browsers.rs", lines_max: 879 },
     Long { path: "src/storage/tests/any.rs", lines_max: 920 },
 ];
 
 /// How many lines the functions of the server and its runtime have at most: nine in ten of them, all but one in a
 /// hundred, the longest one. Tests do not count.
-const FUNCTION_LINES_MAX: [(usize, usize); 3] = [(90, 22), (99, 56), (100, 118)];
+const FUNCTION_LINES_MAX: [(usize, usize); 3] = [(90, 22), (99, 54), (100, 116)];
 
 /// Lines of code in pure modules for each hundred in the others, at least.
-const PURE_PER_HUNDRED: usize = 325;
+const PURE_PER_HUNDRED: usize = 330;
 
 /// Folders through which files import each other in a circle; `docs/decisions/circles.md` says why.
 const CIRCLES: &[&[&str]] = &[
     &["cometql/plan", "cometql/plan/catalog"],
     &["cometql/sql", "cometql/sql/tree"],
     &["config", "config/keys"],
-    &["hub", "hub/local", "hub/owned"],
+    &["hub", "hub/owned"],
     &["run", "run/browsers", "run/storage"],
     &["storage", "storage/statements"],
 ];
