@@ -58,12 +58,13 @@ pub(super) fn before_comment(text: &str) -> &str {
     text.get(..comment(text).unwrap_or(text.len())).unwrap_or(text).trim_end()
 }
 
-/// Where a comment seems to begin: at a mark with a blank or nothing before or behind it.
+/// Where a comment seems to begin: at a mark with a blank or nothing before it, or behind it and the marks that follow it. So
+/// what is in front of a comment never ends in one of them, and is read as it is when it is written again.
 fn comment(text: &str) -> Option<usize> {
     let is_blank = |text: Option<char>| text.is_none_or(|char| matches!(char, ' ' | '\t'));
     text.match_indices(MARKS).map(|(at, _)| at).find(|at| {
         let (before, behind) = text.split_at(*at);
-        is_blank(before.chars().next_back()) || is_blank(behind.chars().nth(1))
+        is_blank(before.chars().next_back()) || is_blank(behind.trim_start_matches(MARKS).chars().next())
     })
 }
 
@@ -156,5 +157,27 @@ pub(super) fn content_type(text: &str) -> Result<&str, ValueError> {
     match text.split_once('/') {
         Some((kind, subtype)) if text.len() <= 127 && is_token(kind) && is_token(subtype) => Ok(text),
         _ => Err(ValueError::BadContentType),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_front_of_a_comment_has_none() {
+        for (text, expected) in [
+            ("a#", "a"),
+            ("a##", "a"),
+            ("a #b", "a"),
+            ("a;# b", "a"),
+            ("a#b", "a#b"),
+            ("a##b", "a##b"),
+            ("a#;b;", "a#;b"),
+            ("#", ""),
+        ] {
+            assert_eq!(before_comment(text), expected, "{text}");
+            assert_eq!(before_comment(expected), expected, "and once more");
+        }
     }
 }
