@@ -640,7 +640,8 @@ impl Kept {
 #[test]
 fn whoever_comes_back_gets_what_it_missed_once_or_is_told_of_a_gap() {
     let (mut recovered, mut missed, mut restarts) = ([0; 2], 0, 0);
-    for seed in 0..1_000 {
+    let seeds = std::env::var("ENCKE_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(0).max(1_000);
+    for seed in 0..seeds {
         let mut sea = Sea::new(seed);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for _ in 0..1_200 {
