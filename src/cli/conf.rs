@@ -62,11 +62,23 @@ fn read(path: &Path) -> Result<String, LoadError> {
     if bytes.len() as u64 > config::FILE_BYTES_MAX {
         return Err(LoadError::TooLarge { path: path.to_owned() });
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
-        LoadError::NotText { path: path.to_owned(), line }
-    })
+    text(&bytes).map_err(|line| LoadError::NotText { path: path.to_owned(), line })
+}
+
+/// What is written in these bytes. A line of comment may be in any encoding, as those of old files are, and keeps its place.
+/// Error: the first other line that is no UTF-8, counted from 1.
+fn text(bytes: &[u8]) -> Result<String, usize> {
+    let mut text = String::with_capacity(bytes.len());
+    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        match std::str::from_utf8(line) {
+            Ok(line) => text.push_str(line),
+            Err(_) if line.trim_ascii_start().starts_with(b";") || line.trim_ascii_start().starts_with(b"#") => {
+                text.push_str(&String::from_utf8_lossy(line));
+            }
+            Err(_) => return Err(index + 1),
+        }
+    }
+    Ok(text)
 }
 
 impl Loaded {
@@ -100,8 +112,27 @@ impl fmt::Display for LoadError {
                 write!(f, "the configuration file {} is larger than {bytes_max} bytes", path.display())
             }
             Self::NotText { path, line } => {
-                write!(f, "{}:{line}: error: the configuration file is not UTF-8 text", path.display())
+                let path = path.display();
+                write!(f, "{path}:{line}: error: not UTF-8 text, which only comments on lines of their own may be")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Old files have comments in whatever encoding their authors' editors had; values must be known to the letter.
+    #[test]
+    fn only_comments_may_be_in_another_encoding() {
+        let mine = b"; \xcf\xee\n[ws]\r\n\t# \xff\xfe\nport = 1\n;\xe9";
+        let text_of = |bytes: &[u8]| text(bytes).map(|text| text.replace(char::REPLACEMENT_CHARACTER, "?"));
+        assert_eq!(text_of(mine).as_deref(), Ok("; ??\n[ws]\r\n\t# ??\nport = 1\n;?"));
+        assert_eq!(text_of("; \u{41f}\n".as_bytes()).as_deref(), Ok("; \u{41f}\n"));
+        assert_eq!(text_of(b""), Ok(String::new()));
+        assert_eq!(text_of(b"[ws]\nport = 1 ; \xcf"), Err(2));
+        assert_eq!(text_of(b"; \xcf\n[main]\npassword = \xcf\n"), Err(3));
+        assert_eq!(text_of(b"\xff\xfe["), Err(1));
     }
 }

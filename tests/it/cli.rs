@@ -68,7 +68,7 @@ fn bad_values_are_all_told_with_their_lines() {
     assert_eq!(encke(&folder, &["check-config", "--conf", "bad.ini"]).stdout, "bad.ini: 2 errors, 1 warnings\n");
     assert!(!folder.path().join("data").exists(), "a bad configuration must leave no trace");
     fs::write(folder.path().join("latin1.ini"), b"[main]\nnode_name = \xe9\n").unwrap();
-    let not_text = "encke: latin1.ini:2: error: the configuration file is not UTF-8 text\n";
+    let not_text = "encke: latin1.ini:2: error: not UTF-8 text, which only comments on lines of their own may be\n";
     check(&folder, &["--conf", "latin1.ini"], 2, not_text);
     folder.file("large.ini", &";\n".repeat(600_000));
     let large = "encke: the configuration file large.ini is larger than 1048576 bytes\n";
