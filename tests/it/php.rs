@@ -36,6 +36,40 @@ $connected = @mysqli_real_connect($comet, getenv('COMET_HOST'), 'root', getenv('
 echo $connected ? 'connected ' : 'refused ', mysqli_connect_errno(), ' ', mysqli_connect_error();
 ";
 
+/// Quotes a value that ends in SQL of its own, by each character set that the client has, whether told at the login or later.
+const QUOTED: &str = r#"<?php
+mysqli_report(MYSQLI_REPORT_OFF);
+$others = ['你', 'の', 'あ', 'é', '中', '€', 'Я', '😀', 'ア', '한', 'ß'];
+$sets = ['utf8', 'utf8mb4', 'latin1', 'cp1251', 'koi8r', 'ascii', 'binary', 'euckr', 'ujis', 'eucjpms', 'gb2312', 'gbk',
+    'gb18030', 'big5', 'sjis', 'cp932', 'ucs2', 'utf16'];
+$taken = [];
+foreach ($sets as $set) {
+    foreach ([true, false] as $early) {
+        $comet = mysqli_init();
+        if ($early) {
+            mysqli_options($comet, MYSQLI_SET_CHARSET_NAME, $set);
+        }
+        $in = @mysqli_real_connect($comet, getenv('COMET_HOST'), 'root', getenv('COMET_PASSWORD'), 'CometQL_v1',
+            (int)getenv('COMET_PORT'));
+        if (!$in || !($early || mysqli_set_charset($comet, $set))) {
+            continue;
+        }
+        $taken[$set] = 1;
+        foreach ($others as $other) {
+            $value = "$other\\'), (2, '$other\\";
+            mysqli_query($comet, "INSERT INTO users_data (id, data) VALUES (1, 'before'), (2, 'before')");
+            $quoted = mysqli_real_escape_string($comet, $value);
+            $ok = mysqli_query($comet, "INSERT INTO users_data (id, data) VALUES (1, '$quoted')");
+            $rows = mysqli_fetch_all(mysqli_query($comet, 'SELECT data FROM users_data WHERE id IN (1, 2)'));
+            if (!$ok || $rows !== [[$value], ['before']]) {
+                echo "$set $other: ", json_encode($rows, JSON_UNESCAPED_UNICODE), "\n";
+            }
+        }
+    }
+}
+echo implode(' ', array_keys($taken));
+"#;
+
 pub(crate) fn php(server: &Server, name: &str, script: &str) -> tools::Finished {
     let file = server.folder().join(name);
     std::fs::write(&file, script).expect("a script for the test");
@@ -101,4 +135,15 @@ fn php_that_compresses_is_refused_with_the_reason() {
     let server = Server::start(&Setup::default());
     let finished = php(&server, "compressed.php", COMPRESSED);
     assert!(finished.stdout.starts_with("refused 16 Compression is not offered"), "{}", finished.stdout);
+}
+
+/// A client quotes by the character set that it named; a value must not become SQL by that, nor another value.
+#[test]
+fn php_quotes_a_value_by_whatever_set_it_is_let_in_with() {
+    if !have_php("php_quotes_a_value_by_whatever_set_it_is_let_in_with") {
+        return;
+    }
+    let server = Server::start(&Setup::default());
+    let finished = php(&server, "quoted.php", QUOTED);
+    assert_eq!(finished.stdout, "utf8 utf8mb4 latin1 cp1251 koi8r ascii binary", "{}", finished.stderr);
 }

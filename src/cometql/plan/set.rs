@@ -32,7 +32,7 @@ fn evaluate(value: &Assigned, session: &SessionView<'_>) -> Result<Option<Variab
 
 fn assign(memory: &mut Memory, target: &Target, value: Option<Variable>) -> Result<(), Error> {
     match target {
-        Target::CharacterSet => Ok(()),
+        Target::CharacterSet => character_set("NAMES", value.as_ref()),
         Target::User(name) => memory.set_variable(name, value.unwrap_or_default()),
         Target::NextTransaction(name) if name.ends_with("read_only") => {
             let on = switch(name, value.as_ref(), false)?;
@@ -92,6 +92,7 @@ fn set_system(memory: &mut Memory, name: &str, value: Option<Variable>) -> Resul
         }
         // Drivers ask for more time than a session has. What counts is configured, and the variable goes on telling that.
         "wait_timeout" | "interactive_timeout" | "max_allowed_packet" => {}
+        "character_set_client" => return character_set(name, value.as_ref()),
         // All text is UTF-8; what is not is refused with error 12 when it comes.
         _ if name.starts_with("character_set_") || name.starts_with("collation_") => {}
         _ if is_without_effect(name) => match value {
@@ -104,6 +105,21 @@ fn set_system(memory: &mut Memory, name: &str, value: Option<Variable>) -> Resul
         }
     }
     Ok(())
+}
+
+/// All text is UTF-8, whatever is said; what is not is refused with error 12 when it comes. But a client of another set of
+/// several bytes a character quotes otherwise than its text is read, so a value could end its own text.
+fn character_set(name: &str, value: Option<&Variable>) -> Result<(), Error> {
+    const OTHERWISE: [&str; 13] = [
+        "big5", "cp932", "eucjpms", "euckr", "gb18030", "gb2312", "gbk", "sjis", "ucs2", "ujis", "utf16", "utf16le",
+        "utf32",
+    ];
+    match text(value) {
+        Some(set) if OTHERWISE.iter().any(|known| set.eq_ignore_ascii_case(known)) => {
+            Err(cannot(name, value, "utf8mb4, or another set that quotes as UTF-8 does"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn text(value: Option<&Variable>) -> Option<&str> {

@@ -47,17 +47,16 @@ fn parts<'t, 'q>(tokens: &'t [Token<'q>]) -> impl Iterator<Item = &'t [Token<'q>
 fn assignment(cursor: &mut Cursor<'_, '_>, meter: &Meter) -> Result<Assignment, SyntaxError> {
     let first = cursor.next().ok_or_else(|| unexpected(None))?;
     if first.is_word("NAMES") && !is_assigned(cursor) {
-        character_set(cursor)?;
+        let value = character_set(cursor)?;
         if cursor.take("COLLATE") {
             cursor.name()?;
         }
-        return Ok(Assignment { target: Target::CharacterSet, value: Assigned::Default });
+        return Ok(Assignment { target: Target::CharacterSet, value });
     }
     if first.is_word("CHARSET") && !is_assigned(cursor)
         || first.is_any_word(&["CHARACTER", "CHAR"]) && cursor.take("SET")
     {
-        character_set(cursor)?;
-        return Ok(Assignment { target: Target::CharacterSet, value: Assigned::Default });
+        return Ok(Assignment { target: Target::CharacterSet, value: character_set(cursor)? });
     }
     let target = target(first, cursor)?;
     if !cursor.take_symbol("=") && !cursor.take_symbol(":=") && cursor.tokens.len() != 1 {
@@ -72,8 +71,8 @@ fn is_assigned(cursor: &Cursor<'_, '_>) -> bool {
 }
 
 /// Its name, bare or in quotes, or DEFAULT.
-fn character_set(cursor: &mut Cursor<'_, '_>) -> Result<(), SyntaxError> {
-    cursor.name().map(|_| ())
+fn character_set(cursor: &mut Cursor<'_, '_>) -> Result<Assigned, SyntaxError> {
+    cursor.name().map(Assigned::Word)
 }
 
 /// `@name`, `[@@][scope.]name` or `scope name`.

@@ -176,7 +176,7 @@ pub enum Target {
     User(Box<str>),
     /// A variable of the session, lower case, without signs and scope.
     System(Box<str>),
-    /// NAMES and CHARACTER SET: all text is UTF-8 whatever is said.
+    /// NAMES and CHARACTER SET; the value is the name of the set.
     CharacterSet,
     /// Of the next transaction only.
     NextTransaction(Box<str>),

@@ -70,6 +70,13 @@ impl Fatal {
         Self { code: code::AUTHENTICATION, text, sequence, reason: CloseReason::LoginRefused }
     }
 
+    /// Said at the login, for a client quotes by what it named there even if it is told of nothing else later.
+    fn quotes_otherwise(sequence: u8) -> Self {
+        let text =
+            "Text is read as UTF-8 here, and a client of this character set quotes otherwise: connect with utf8mb4";
+        Self { code: code::AUTHENTICATION, text, sequence, reason: CloseReason::LoginRefused }
+    }
+
     fn tls_not_offered(sequence: u8) -> Self {
         let text = "TLS is not offered here";
         Self { code: code::AUTHENTICATION, text, sequence, reason: CloseReason::ProtocolError }
@@ -218,6 +225,9 @@ impl Connection {
             if login.compresses() {
                 return Err(Fatal::compression_not_offered(sequence));
             }
+            if login.quotes_otherwise() {
+                return Err(Fatal::quotes_otherwise(sequence));
+            }
             self.capabilities = login.capabilities.both(Capabilities::offered(self.tls_offered));
             self.state = State::Verdict;
             Event::Login(login)
@@ -337,6 +347,9 @@ impl Connection {
 
     fn change_user<'a>(&mut self, sequence: u8, body: &'a [u8]) -> Result<Command<'a>, Fatal> {
         let login = Login::read_change(body, sequence, self.capabilities).ok_or(Fatal::malformed_login(sequence))?;
+        if login.quotes_otherwise() {
+            return Err(Fatal::quotes_otherwise(sequence));
+        }
         self.statements = None;
         self.proved = false;
         self.sequence = sequence;

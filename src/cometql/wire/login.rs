@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::bytes::Reader;
 use super::capabilities::Capabilities;
+use super::charsets;
 
 /// What the password is scrambled with: 20 bytes in 1 to 127, none of them `$`. Some clients treat it as text and
 /// stop at a NUL; `$` separates the fields of stored `caching_sha2_password` hashes.
@@ -120,6 +121,8 @@ pub struct Login<'a> {
     pub database: Option<&'a [u8]>,
     /// The number of the packet that carried it.
     pub sequence: u8,
+    /// Of the character set that the client writes in, if it said so.
+    pub(super) collation: Option<u16>,
     pub(super) capabilities: Capabilities,
     pub(super) change: bool,
 }
@@ -143,12 +146,15 @@ impl<'a> Login<'a> {
                 plugin: None,
                 database: None,
                 sequence,
+                collation: None,
                 capabilities: Capabilities(u32::from(low)),
                 change: false,
             });
         }
         let capabilities = Capabilities(u32::from(low) | u32::from(reader.u16()?) << 16);
-        reader.bytes(4 + 1 + 23)?;
+        reader.bytes(4)?;
+        let collation = reader.u8().map(u16::from);
+        reader.bytes(23)?;
         let user = reader.until_nul()?;
         let auth = if capabilities.has(Capabilities::LENGTH_ENCODED_AUTH) {
             reader.length_encoded_bytes()?
@@ -159,7 +165,7 @@ impl<'a> Login<'a> {
         };
         let database = read_name(&mut reader, capabilities, Capabilities::CONNECT_WITH_DB);
         let plugin = read_name(&mut reader, capabilities, Capabilities::PLUGIN_AUTH);
-        Some(Self { user, auth, plugin, database, sequence, capabilities, change: false })
+        Some(Self { user, auth, plugin, database, sequence, collation, capabilities, change: false })
     }
 
     /// Reads the body of `COM_CHANGE_USER`.
@@ -175,13 +181,19 @@ impl<'a> Login<'a> {
             reader.until_nul()?
         };
         let database = Some(reader.until_nul_or_end()).filter(|name| !name.is_empty());
-        let plugin = reader.u16().and_then(|_| read_name(&mut reader, capabilities, Capabilities::PLUGIN_AUTH));
-        Some(Self { user, auth, plugin, database, sequence, capabilities, change: true })
+        let collation = reader.u16();
+        let plugin = collation.and_then(|_| read_name(&mut reader, capabilities, Capabilities::PLUGIN_AUTH));
+        Some(Self { user, auth, plugin, database, sequence, collation, capabilities, change: true })
     }
 
     /// Whether the client will compress whatever follows its login. One that looks at what is offered does not ask.
     pub(super) fn compresses(&self) -> bool {
         self.capabilities.has(Capabilities::COMPRESS) || self.capabilities.has(Capabilities::COMPRESS_ZSTD)
+    }
+
+    /// Whether the client would quote by rules that are not those by which its text is read.
+    pub(super) fn quotes_otherwise(&self) -> bool {
+        self.collation.is_some_and(charsets::quotes_otherwise)
     }
 
     /// See `Connection::verdict`.

@@ -25,6 +25,8 @@ mod reply;
 
 mod capabilities;
 
+mod charsets;
+
 mod bytes;
 
 #[cfg(test)]

@@ -303,6 +303,40 @@ fn compression_is_refused_before_it_begins() {
     }
 }
 
+/// A client of such a set quotes by it from the login on, so it must not get in. Sets of one byte, and UTF-8, quote as text
+/// is read.
+#[test]
+fn a_client_that_quotes_otherwise_is_refused() {
+    let first = |collation: u8| {
+        let mut payload = client::login(client::FLAGS, b"1", &hex(NATIVE_RESPONSE), None, None);
+        payload[8] = collation;
+        client::packet(1, &payload)
+    };
+    let change = |collation: u16| {
+        let body = [b"1\0\x14".as_slice(), &hex(NATIVE_RESPONSE), b"\0", &collation.to_le_bytes()].concat();
+        client::command(0x11, &body)
+    };
+    for collation in [1_u8, 13, 19, 24, 28, 35, 54, 62, 84, 87, 88, 91, 95, 98, 128, 249] {
+        for (mut connection, input) in [
+            (greeted(ServerSettings::default()), first(collation)),
+            (ready(), change(collation.into())),
+            (ready(), change(u16::from(collation) + 1024)),
+        ] {
+            let fatal = connection.next(&limits(), &input).unwrap_err();
+            assert_eq!((fatal.code, fatal.reason), (16, CloseReason::LoginRefused), "{collation}");
+            assert!(fatal.text.contains("connect with utf8mb4"));
+            assert_eq!(connection.next(&limits(), &client::command(0x0e, b"")), Ok(None), "nothing is read any more");
+        }
+    }
+    for collation in [0_u8, 8, 11, 33, 45, 46, 47, 51, 63, 83, 192, 224, 255] {
+        let input = first(collation);
+        assert!(greeted(ServerSettings::default()).next(&limits(), &input).is_ok(), "{collation}");
+        let input = change(u16::from(collation));
+        assert!(ready().next(&limits(), &input).is_ok(), "{collation}");
+    }
+    assert!(ready().next(&limits(), &change(2304)).is_ok(), "utf8mb4_uca1400_ai_ci");
+}
+
 #[test]
 fn changing_the_user() {
     let mut connection = ready_with(client::FLAGS | client::PLUGIN);
