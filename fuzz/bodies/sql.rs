@@ -1,12 +1,11 @@
 //! A query's whole way from bytes to a plan: nothing panics, both INSERT paths agree, no plan leaves its tenant, a
 //! value stays a value however it is escaped, and reading takes time and memory in proportion to the text.
 
-use std::cell::Cell;
-
+use encke::cometql::budget::Budget;
 use encke::cometql::plan::{
-    CATALOG_STEPS_MAX, Database, Memory, Plan, Reply, Server, SessionView, StatementLimits, User, check_length,
-    check_text, parse_database, plan, plan_insert, result_columns, take_cluster_prefix,
+    Plan, Reply, check_length, check_text, plan, plan_insert, result_columns, take_cluster_prefix,
 };
+use encke::cometql::session::{Database, Memory, Server, SessionView, StatementLimits, User, parse_database};
 use encke::cometql::sql::{
     Meter, Modes, Names, Reading, Statement, StringEscapes, Value, fast, parse, parse_among, prepare_among, statements,
 };
@@ -38,7 +37,7 @@ fn check_size(statement: &impl std::fmt::Debug, query: &str) {
 
 pub(crate) fn check(bytes: &[u8]) {
     let limits = StatementLimits::default();
-    let steps = Cell::new(CATALOG_STEPS_MAX);
+    let budget = Budget::default();
     let server =
         Server { version: "8.0.35-encke", host_name: "a-machine".into(), port: std::sync::Arc::new(3310.into()) };
     let session = SessionView {
@@ -50,7 +49,7 @@ pub(crate) fn check(bytes: &[u8]) {
         limits: &limits,
         tls: false,
         server: &server,
-        steps: &steps,
+        budget: &budget,
         memory: &Memory::NEW,
     };
     let _ = check_length(bytes, &limits);

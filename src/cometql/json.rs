@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::errors::Error;
-use super::plan::ResultColumn;
+use super::rows::ResultColumn;
 use super::sql::PLACEHOLDERS_MAX;
 
 /// Statements in one body.

@@ -1,6 +1,7 @@
 //! CometQL: the backend API over the MySQL protocol. Bytes to packets (`wire`), text to statements (`sql`),
-//! statements to plans (`tables`, `plan`, `errors`), the sessions that carry statements out (`exec`), and the same by HTTP
-//! (`json`).
+//! statements to plans (`tables`, `plan`, `errors`), questions about the server to answers (`introspection`), rows to results (`rows`), what a
+//! session is to its statements (`session`, `budget`), the sessions that carry statements out (`exec`), and the same by
+//! HTTP (`json`).
 
 pub mod wire;
 
@@ -9,6 +10,14 @@ pub mod sql;
 pub mod errors;
 
 pub mod tables;
+
+pub mod rows;
+
+pub mod budget;
+
+pub mod session;
+
+pub mod introspection;
 
 pub mod plan;
 

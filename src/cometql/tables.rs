@@ -3,7 +3,8 @@
 //! One description per table (`cometql.md` section 3). A table that is described here is complete for SHOW, DESCRIBE
 //! and all checks that need no data; carrying out its reads and writes is one arm each in `plan`.
 
-use super::errors::Code;
+use super::errors::{Code, Error};
+use super::sql::TableName;
 
 /// Columns in a SELECT list or an INSERT, values in one row.
 pub const COLUMNS_MAX: usize = 20;
@@ -23,7 +24,7 @@ pub const TOKEN_MAX: usize = 600;
 pub const CALL_NAME_MAX: usize = 64;
 /// Most publications that a pipe keeps.
 pub const HISTORY_MAX: u32 = 1_000;
-/// The one database, as clients write it. `db_<N>` also names tenants, see `plan::parse_database`.
+/// The one database, as clients write it. `db_<N>` also names tenants, see `session::parse_database`.
 pub const DATABASE: &str = "CometQL_v1";
 
 /// A column as clients see it. All of them travel as text.
@@ -114,10 +115,58 @@ impl Table {
         self.columns.get(self.key_column).filter(|_| self.key != Key::None)
     }
 
+    /// Whether UPDATE can change its rows.
+    pub fn is_updatable(&self) -> bool {
+        self.instead_of_update().is_none()
+    }
+
+    /// For tables whose rows cannot be changed: what does something like it.
+    pub fn instead_of_update(&self) -> Option<&'static str> {
+        match self.id {
+            TableId::UsersAuth | TableId::UsersData | TableId::PipesSettings => None,
+            TableId::UsersMessages | TableId::PipesMessages => {
+                Some("INSERT sends another message, DELETE takes one back")
+            }
+            TableId::RevokedTokens => Some("INSERT revokes a token, DELETE lets it be used again"),
+            TableId::Conference => Some("INSERT calls a user, DELETE ends that"),
+            _ => Some("they show what is going on in the server"),
+        }
+    }
+
     /// The tables that SHOW TABLES lists: those that can be read.
     pub fn listed() -> impl Iterator<Item = &'static Self> {
         TABLES.iter().filter(|table| table.select == Access::Allowed)
     }
+}
+
+/// The table a statement names, if it takes this kind of statement. Errors: 15 or 1146, or the table's own refusal.
+pub fn find_table(
+    name: &TableName<'_>,
+    verb: &str,
+    access: impl Fn(&Table) -> Access,
+) -> Result<&'static Table, Error> {
+    let ours = name.database.as_ref().is_none_or(|database| database.eq_ignore_ascii_case(DATABASE));
+    let Some(table) = Table::find(&name.name).filter(|_| ours) else {
+        // CppComet has one database and one number for it. Tools look for MySQL's where they ask what there is.
+        let asks = verb.starts_with("SHOW") || !ours && ["SELECT", "DESCRIBE"].contains(&verb);
+        let code = if asks { Code::NoSuchTable } else { Code::NotFound };
+        return Err(Error::new(code, "The table does not exist: SHOW TABLES lists those that do"));
+    };
+    match access(table) {
+        Access::Allowed => Ok(table),
+        Access::Refused(Code::ReadOnly) => {
+            Err(Error::new(Code::ReadOnly, format!("Table `{}` is read only: it takes no {verb}", table.name)))
+        }
+        Access::Refused(code) => Err(Error::new(code, format!("Table `{}` does not exist for {verb}", table.name))),
+    }
+}
+
+/// The place of a column. Error: 14.
+pub fn find_column(position: Option<usize>, name: &str) -> Result<usize, Error> {
+    position.ok_or_else(|| {
+        let shown: String = name.chars().filter(|shown| !shown.is_control()).take(64).collect();
+        Error::new(Code::Columns, format!("There is no column `{shown}`: DESCRIBE lists a table's columns"))
+    })
 }
 
 const fn text(name: &'static str, sql_type: &'static str) -> Column {

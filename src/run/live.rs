@@ -3,7 +3,8 @@
 use std::fs;
 use std::sync::PoisonError;
 
-use crate::cometql::plan::{Figures, Row};
+use crate::cometql::introspection::Figures;
+use crate::cometql::rows::Row;
 use crate::cometql::sql::StatusFlag;
 use crate::cometql::tables::TABLES;
 use crate::metrics::Counters;

@@ -40,7 +40,7 @@ use shards::{Engine, EngineChoice, KeepAlive, Settings, ShardSettings};
 use tracing::{info, warn};
 
 use crate::cometql::exec::{self, ExecConfig};
-use crate::cometql::plan::{self, StatementLimits};
+use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
 use crate::config::{self, AuthPlugin, Config, SendEngine, StringEscapes, Tenant, Tls};
 use crate::http::HeadLimits;
@@ -525,7 +525,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement, port: Arc
             StringEscapes::Mysql => sql::StringEscapes::Mysql,
             StringEscapes::Legacy => sql::StringEscapes::Legacy,
         },
-        server: plan::Server {
+        server: session::Server {
             version: wire::SERVER_VERSION,
             host_name: rustix::system::uname().nodename().to_string_lossy().into(),
             port,

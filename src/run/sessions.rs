@@ -267,16 +267,9 @@ impl Sessions {
     }
 
     pub(super) fn snapshot(&self, io: &impl Runtime) -> Counters {
-        let exec = self.exec.counters();
         let mut counters = self.counters.clone();
+        self.exec.counters().add_to(&mut counters);
         counters.sessions = self.exec.sessions() as u64;
-        counters.statements = exec.statements;
-        counters.statement_errors = exec.errors;
-        counters.inserts = exec.publications;
-        counters.session_logins = exec.logins;
-        counters.session_logins_refused = exec.logins_refused;
-        counters.session_logins_held_off = exec.logins_held_off;
-        counters.batches = exec.batches;
         counters.memory_sessions = (self.exec.memory() + self.half_open.bytes()) as u64;
         counters.sessions_tls = self.tls.len() as u64;
         let places = self.tls.capacity() * size_of::<(ConnId, Tls)>();

@@ -3,23 +3,25 @@
 //! A batch is logged in and carried out as the statements of any session; only its answers are JSON, are collected, and
 //! leave as one [`RingMessage::BatchDone`].
 
-use std::cell::Cell;
-
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::cometql::budget::Budget;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::json::{self, Parameter};
-use crate::cometql::plan::{CATALOG_STEPS_MAX, Reply, User};
+use crate::cometql::plan::Reply;
+use crate::cometql::session::User;
 use crate::cometql::sql::{Meter, Value};
 use crate::cometql::wire::{Connection, Method, Verdict};
 use crate::model::{CloseReason, ConnId, Now, ShardId};
 use crate::ring::{Batch, BatchAnswer, BatchDone, BatchWish, RingMessage};
 
+use super::login::{WRONG_PASSWORD, count_wrong_password};
 use super::script::{Read, Script};
-use super::session::{Asked, BatchState, Phase, Session, Start, Stream};
+use super::session::{Asked, BatchState, Phase, Session};
+use super::stage::{Start, Stream};
 use super::tenants::Reach;
-use super::{Exec, LiveRows, Output, WRONG_PASSWORD, count_wrong_password};
+use super::{Exec, LiveRows, Output};
 
 /// Batches under way at a time; those with the passwords of tenants get half of them.
 pub const BATCHES_MAX: usize = 64;
@@ -45,8 +47,8 @@ impl Exec {
     pub fn begin_batch(&mut self, from: ShardId, batch: Batch, now: Now, live: LiveRows<'_>) {
         let asker = batch.asker;
         if let Err(denied) = self.try_begin_batch(from, batch, now, live) {
-            self.counters.logins_refused += u64::from(!matches!(denied, Denied::Unreadable(_)));
-            self.counters.logins_held_off += u64::from(matches!(denied, Denied::Wait(_)));
+            self.counters.session_logins_refused += u64::from(!matches!(denied, Denied::Unreadable(_)));
+            self.counters.session_logins_held_off += u64::from(matches!(denied, Denied::Wait(_)));
             self.answer_batch(from, asker, denied.answer());
         }
     }
@@ -79,7 +81,7 @@ impl Exec {
             return Ok(());
         }
         let place = self.place_for_batch(reach)?;
-        let (meter, steps) = (Meter::default(), Cell::new(CATALOG_STEPS_MAX));
+        let (meter, budget) = (Meter::default(), Budget::default());
         let (text, statements) = match wish {
             BatchWish::Text(text) => (Some(text), Vec::new()),
             BatchWish::Json(body) => {
@@ -107,10 +109,10 @@ impl Exec {
         self.open += 1;
         self.counters.batches += 1;
         let read = match text {
-            Some(text) => self.read(&mut session, &text, now, &meter, &steps),
+            Some(text) => self.read(&mut session, &text, now, &meter, &budget),
             None => Ok(Read::Several(Script::of_bound(statements, now))),
         };
-        self.spend_on_reading(&mut session, &meter, &steps);
+        self.spend_on_reading(&mut session, &meter, &budget);
         self.push_read(&mut session, read, Start::Continued);
         self.advance(&mut session, live);
         self.touch(&mut session);

@@ -3,14 +3,19 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use crate::cometql::budget::Budget;
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{Catalog, Draft, Figures, Letter, LiveQuery, Plan, Reply, Row, Source};
+use crate::cometql::introspection::{Answered, Catalog, Figures, LiveQuery};
+use crate::cometql::plan::{Draft, Letter, Plan, Reply, Source};
+use crate::cometql::rows::Row;
 use crate::model::{CloseReason, ConnId, DevId, Personal, PipeKey, PipeName, Publication, ShardId, UnixTime};
 use crate::ring::{Ask, AskId, LengthChange, Placement, Question, Refusal, RingMessage, Send, SetLength, StatementId};
 use crate::storage::{Job, Read, Request, Ticket, Write};
 
+use super::answers::storage_failure;
 use super::cursor::{Cursor, Step};
-use super::session::{Entry, Gathering, Orders, Session, Stage, Start, Stream, storage_failure};
+use super::session::Session;
+use super::stage::{Entry, Gathering, Orders, Stage, Start, Stream};
 use super::tenants::Reach;
 use super::turns::{PUBLICATION_WORK, ROWS_WORK, STATEMENT_WORK};
 use super::{Exec, LiveRows, Output, StoredFor, numbers};
@@ -45,7 +50,7 @@ impl Exec {
     }
 
     fn publish_all(&mut self, dev: DevId, statement: StatementId, drafts: Vec<Draft>) -> Stage {
-        self.counters.publications += drafts.len() as u64;
+        self.counters.inserts += drafts.len() as u64;
         let left = self.order(drafts, |placement, Draft { pipe, event, message }| {
             let key = Arc::new(PipeKey { dev, name: pipe });
             let to = placement.owner_of_pipe(&key);
@@ -132,7 +137,7 @@ impl Exec {
                     break;
                 }
             };
-            self.counters.errors += u64::from(result.is_err());
+            self.counters.statement_errors += u64::from(result.is_err());
             session.answer(start, more, binary, result);
         }
         if !session.out.is_empty() || session.paused || session.is_closing() {
@@ -221,13 +226,14 @@ impl Exec {
         live: LiveRows<'_>,
     ) -> Stage {
         let processes = RefCell::new(processes);
-        let (answer, steps, assigned) = catalog.answer(&|figures| match figures {
+        let budget = Budget::default();
+        let Answered { rows, assigned } = catalog.answer(&budget, &|figures| match figures {
             // Asked for once: they are remembered.
             Figures::Processes => processes.take(),
             other => self.figures(session, other, live),
         });
-        self.spend_on_query(session, steps);
-        let kept = answer.and_then(|rows| self.keep_assigned(session, assigned).map(|()| rows));
+        self.spend_on_query(session, budget.spent());
+        let kept = rows.and_then(|rows| self.keep_assigned(session, assigned).map(|()| rows));
         Stage::Done(kept.map(Reply::Rows))
     }
 
@@ -268,7 +274,7 @@ impl Exec {
             self.look(session, start, binary, &mut stream, &mut left);
             let idle = stream.is_idle();
             if stream.failure.is_some() || stream.rows.is_complete() && idle {
-                self.counters.errors += u64::from(stream.failure.is_some());
+                self.counters.statement_errors += u64::from(stream.failure.is_some());
                 return session.end_rows(start, more, binary, &mut stream);
             }
             if left == 0 {

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use crate::cometql::errors::Error;
-use crate::cometql::plan::{Row, Source, rows_of_counts, rows_of_texts, rows_of_times};
+use crate::cometql::plan::Source;
+use crate::cometql::rows::{Row, rows_of_counts, rows_of_texts, rows_of_times};
 use crate::model::{DevId, PipeKey, PipeName, ShardId, UnixTime, UserId};
 use crate::ring::{ConnectionInfo, Member, Placement, Question, Replies};
 use crate::storage::{Call, Outcome, Page, Place, Read, StorageError, StoredMessage};
 
+use super::answers::storage_failure;
 use super::numbers::number_of;
-use super::session::storage_failure;
 
 #[derive(Debug)]
 pub(super) struct Cursor {

@@ -2,7 +2,8 @@
 //! together: for bytes that are not read yet, packets of which a part has come and long data; and for prepared statements.
 
 use super::Exec;
-use super::session::{Entry, Session};
+use super::session::Session;
+use super::stage::Entry;
 
 /// Bytes of the prepared statements of all sessions, as [`Prepared::bytes`](crate::cometql::sql::Prepared::bytes) estimates
 /// them from above. Beyond it a session may prepare within an equal share only.

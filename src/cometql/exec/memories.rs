@@ -3,16 +3,18 @@
 //! Every session may keep a little whatever the others do; beyond that they share what there is, so one that fills it up
 //! takes nothing from those that set a few variables.
 
-use std::cell::Cell;
-
+use crate::cometql::budget::Budget;
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::{self, Assignments, CATALOG_STEPS_MAX, Memory, Plan, Reply};
+use crate::cometql::introspection::Assignments;
+use crate::cometql::plan::{self, Plan, Reply};
+use crate::cometql::session::Memory;
 use crate::cometql::sql::{Modes, Statement, Transaction};
 use crate::cometql::wire::StatusFlags;
 use crate::model::CloseReason;
 
 use super::Exec;
-use super::session::{Session, Stage};
+use super::session::Session;
+use super::stage::Stage;
 use super::tenants::Reach;
 
 /// Bytes of variables that each session has for itself.
@@ -49,9 +51,9 @@ impl Exec {
 
     /// Plans a statement that waited for those before it.
     pub(super) fn plan_later(&mut self, session: &mut Session, statement: &Statement) -> Result<Plan, Error> {
-        let steps = Cell::new(CATALOG_STEPS_MAX);
-        let planned = plan::plan(statement, &session.view(session.heard, &self.config, &steps));
-        self.spend(session, CATALOG_STEPS_MAX - steps.get());
+        let budget = Budget::default();
+        let planned = plan::plan(statement, &session.view(session.heard, &self.config, &budget));
+        self.spend(session, budget.spent());
         planned
     }
 

@@ -5,17 +5,19 @@
 //! also sees what those before it have changed, such as the database that USE has chosen.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::ops::Range;
 
+use crate::cometql::budget::Budget;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::json::Bound;
-use crate::cometql::plan::{self, CATALOG_STEPS_MAX, Plan, SessionView};
+use crate::cometql::plan::{self, Plan};
+use crate::cometql::session::SessionView;
 use crate::cometql::sql::{self, Meter, Reading, SyntaxError, Value};
 use crate::cometql::wire::Parameter;
 use crate::model::Now;
 
-use super::session::{Entry, Session, Stage, Start};
+use super::session::Session;
+use super::stage::{Entry, Stage, Start};
 use super::{Exec, batch};
 
 /// Never empty.
@@ -84,9 +86,9 @@ impl Script {
 impl Exec {
     /// Reads the next statement of the script at the front of the queue, which then stands before the rest of it.
     pub(super) fn read_next(&mut self, session: &mut Session, start: Start, mut script: Box<Script>) {
-        let steps = Cell::new(CATALOG_STEPS_MAX);
+        let budget = Budget::default();
         let meter = Meter::default();
-        let view = session.view(script.now.unix, &self.config, &steps);
+        let view = session.view(script.now.unix, &self.config, &budget);
         let planned = match &mut script.left {
             Left::Text { text, pieces } => {
                 let piece = pieces.next().and_then(|piece| text.get(piece)).unwrap_or_default();
@@ -104,7 +106,7 @@ impl Exec {
             }
             plan::plan(&statement, &view)
         });
-        self.spend_on_reading(session, &meter, &steps);
+        self.spend_on_reading(session, &meter, &budget);
         self.counters.statements += 1;
         let more = !script.is_empty();
         if more {
@@ -124,10 +126,10 @@ impl Exec {
         text: &[u8],
         now: Now,
         meter: &Meter,
-        steps: &Cell<u32>,
+        budget: &Budget,
     ) -> Result<Read, Error> {
         let text = self.enter(session, text)?;
-        let view = session.view(now.unix, &self.config, steps);
+        let view = session.view(now.unix, &self.config, budget);
         meter.scanned(text.len());
         if let Some(insert) = sql::fast::insert(text, self.reading(&view)) {
             meter.values(insert.values.len());
@@ -168,9 +170,8 @@ impl Exec {
     }
 
     /// What reading and planning took is the session's.
-    pub(super) fn spend_on_reading(&mut self, session: &mut Session, meter: &Meter, steps: &Cell<u32>) {
-        let computed = CATALOG_STEPS_MAX.saturating_sub(steps.get());
-        self.spend(session, meter.steps().saturating_add(computed));
+    pub(super) fn spend_on_reading(&mut self, session: &mut Session, meter: &Meter, budget: &Budget) {
+        self.spend(session, meter.steps().saturating_add(budget.spent()));
     }
 }
 

@@ -1,22 +1,23 @@
 //! One CometQL session: who it is, and its statements that are not answered yet.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-use crate::cometql::errors::{Code, Error};
+use crate::cometql::budget::Budget;
+use crate::cometql::errors::Error;
 use crate::cometql::json::Results;
-use crate::cometql::plan::{
-    self, Catalog, Database, Memory, Plan, Reply, ResultColumn, ResultSet, Row, RowStream, SessionView, User,
-    row_weight, too_large,
-};
+use crate::cometql::plan::{self, Plan, Reply};
+use crate::cometql::rows::Row;
+use crate::cometql::session::{Database, Memory, SessionView, User};
 use crate::cometql::sql::{Prepared, Statement};
-use crate::cometql::wire::{self, Column, ColumnKind, Connection, PausedRows};
+use crate::cometql::wire::Connection;
 use crate::model::{CloseReason, ConnId, DevId, ShardId, UnixTime};
 use crate::storage::{Outcome, StorageError};
 
+use super::answers::storage_failure;
 use super::cursor::Cursor;
 use super::script::Script;
+use super::stage::{Entry, Gathering, Stage, Start};
 use super::tenants::Reach;
 use super::{ExecConfig, Tls};
 
@@ -26,173 +27,6 @@ pub(super) enum Phase {
     /// A health probe that proved no password: it may ping and nothing else.
     Probe,
     Ready,
-}
-
-/// With which sequence number an answer begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
-    At(u8),
-    /// A further result of the same query.
-    Continued,
-}
-
-impl Start {
-    /// The number behind which the answer begins; `last`: that of the answer before.
-    fn sequence(self, last: u8) -> u8 {
-        match self {
-            Self::At(sequence) => sequence,
-            Self::Continued => last,
-        }
-    }
-}
-
-/// Small, since a session may have a thousand: what is large is boxed.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// Statements that are not read yet; nothing is pushed behind them.
-    Script(Box<Script>),
-    Planned(Box<Plan>),
-    /// Owners have yet to say so many times whether it is done; then the reply, or the first refusal.
-    Ordering(Orders),
-    /// Storage has yet to commit; `counted`: the rows that it touches are told.
-    Writing {
-        reply: Reply,
-        counted: bool,
-    },
-    /// A shard has yet to say whether it has this connection.
-    Killing(u64),
-    Streaming(Box<Stream>),
-    Gathering(Box<Gathering>),
-    Failed(Error),
-    Done(Result<Reply, Error>),
-    Ready(Vec<u8>),
-}
-
-/// What owners were told to do.
-#[derive(Debug)]
-pub(super) struct Orders {
-    pub(super) left: u32,
-    pub(super) refusal: Option<Error>,
-    pub(super) reply: Reply,
-    /// The rows that owners tell of are added to the reply.
-    pub(super) counted: bool,
-    /// Further ones may be sent before these are done.
-    pub(super) overlap: bool,
-}
-
-/// A query about the server that needs the list of sessions and connections, which comes in pieces.
-#[derive(Debug)]
-pub(super) struct Gathering {
-    pub(super) catalog: Box<Catalog>,
-    pub(super) cursor: Cursor,
-    pub(super) rows: Vec<Row>,
-    pub(super) failure: Option<Error>,
-    bytes: usize,
-}
-
-impl Gathering {
-    pub(super) fn new(catalog: Box<Catalog>, cursor: Cursor) -> Self {
-        Self { catalog, cursor, rows: Vec::new(), failure: None, bytes: 0 }
-    }
-
-    /// Error: 11, for more rows than such a query may look at.
-    pub(super) fn push(&mut self, rows: Vec<Row>) {
-        self.bytes += rows.iter().map(row_weight).sum::<usize>();
-        self.rows.extend(rows);
-        if self.rows.len() > PROCESSES_MAX {
-            self.fail(Error::new(Code::TooLong, TOO_MANY_PROCESSES));
-        }
-    }
-
-    fn fail(&mut self, error: Error) {
-        (self.rows, self.bytes) = (Vec::new(), 0);
-        self.failure = Some(error);
-    }
-
-    /// After an answer.
-    fn heard(&mut self) {
-        if !self.cursor.is_waiting() {
-            match self.cursor.take() {
-                Ok(rows) => self.push(rows),
-                Err(error) => self.fail(error),
-            }
-        }
-    }
-}
-
-/// Rows of a list of sessions and connections that a query about the server may take: each costs some ten of its steps.
-const PROCESSES_MAX: usize = 10_000;
-
-const TOO_MANY_PROCESSES: &str = "There are more than 10000 sessions and connections: SHOW FULL PROCESSLIST lists them \
-                                  all, and so does SELECT from `connections`";
-
-/// A result set whose rows go out as they come.
-#[derive(Debug)]
-pub(super) struct Stream {
-    pub(super) cursor: Cursor,
-    pub(super) rows: RowStream,
-    /// Once its columns are written to a client of the protocol.
-    paused: Option<PausedRows>,
-    pub(super) failure: Option<Error>,
-    /// Rows that were written.
-    written: u64,
-}
-
-impl Stream {
-    pub(super) fn new(cursor: Cursor, rows: RowStream) -> Self {
-        Self { cursor, rows, paused: None, failure: None, written: 0 }
-    }
-
-    /// One more row is written.
-    pub(super) fn count(&mut self) {
-        self.written += 1;
-    }
-
-    /// They are looked at in the session's turn, not when they come.
-    pub(super) fn push(&mut self, rows: Result<Vec<Row>, Error>) {
-        match rows {
-            Ok(rows) => self.rows.push(rows),
-            Err(error) => self.failure = Some(error),
-        }
-    }
-
-    /// After an answer.
-    fn heard(&mut self) {
-        if !self.cursor.is_waiting() {
-            let rows = self.cursor.take();
-            self.push(rows);
-        }
-    }
-
-    /// Whether there is nothing to look at and nothing to write.
-    pub(super) fn is_idle(&self) -> bool {
-        !self.rows.is_looking() && !self.rows.has_next()
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + self.cursor.bytes() + self.rows.bytes()
-    }
-}
-
-/// A statement or command that is not answered yet.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) start: Start,
-    /// Another result of the same query follows.
-    pub(super) more: bool,
-    /// The rows go out in binary form.
-    pub(super) binary: bool,
-    pub(super) stage: Stage,
-}
-
-impl Entry {
-    pub(super) fn ready(bytes: Vec<u8>) -> Self {
-        Self { start: Start::Continued, more: false, binary: false, stage: Stage::Ready(bytes) }
-    }
-
-    pub(super) fn script(start: Start, script: Box<Script>) -> Self {
-        Self { start, more: false, binary: false, stage: Stage::Script(script) }
-    }
 }
 
 /// As whom a login wants to be let in, and where it wants to go.
@@ -226,7 +60,7 @@ pub(super) struct Session {
     /// The number of the entry at the front of the queue.
     first: u32,
     /// The last sequence number written.
-    sequence: u8,
+    pub(super) sequence: u8,
     /// `None` while nothing is prepared.
     pub(super) prepared: Option<Box<PreparedStatements>>,
     /// Answers of this turn.
@@ -376,8 +210,8 @@ impl Session {
         self.prepared = None;
     }
 
-    /// `steps`: what computing may cost, as [`SessionView::steps`] says.
-    pub(super) fn view<'a>(&'a self, unix: UnixTime, config: &'a ExecConfig, steps: &'a Cell<u32>) -> SessionView<'a> {
+    /// `budget`: what computing may cost, as [`SessionView::budget`] says.
+    pub(super) fn view<'a>(&'a self, unix: UnixTime, config: &'a ExecConfig, budget: &'a Budget) -> SessionView<'a> {
         SessionView {
             dev: self.dev,
             database: self.database,
@@ -387,7 +221,7 @@ impl Session {
             limits: &config.statements,
             tls: config.tls != Tls::Off,
             server: &config.server,
-            steps,
+            budget,
             memory: &self.memory,
         }
     }
@@ -565,107 +399,6 @@ impl Session {
     }
 
     // Result sets that go out bit by bit
-
-    /// Writes rows that are known, so many at the most and until the client has enough to read; says how many. Columns go
-    /// out before the first row: a statement that fails before has an error for its whole answer.
-    pub(super) fn write_known(&mut self, start: Start, binary: bool, stream: &mut Stream, most: u32) -> u32 {
-        let mut written = 0;
-        while written < most
-            && !self.is_held_up()
-            && stream.failure.is_none()
-            && let Some(row) = stream.rows.take_row()
-        {
-            written += 1;
-            stream.count();
-            if let Some(batch) = &mut self.batch {
-                batch.write_row(&row, stream, &mut self.out);
-                continue;
-            }
-            let mut writer = resume(&self.wire, &mut self.out, self.sequence, start, binary, stream);
-            writer.row(row.iter().map(Option::as_deref));
-            stream.paused = Some(writer.pause());
-        }
-        written
-    }
-
-    /// All rows are written, or an error tells that no more will come; the entry was taken from the front.
-    pub(super) fn end_rows(&mut self, start: Start, more: bool, binary: bool, stream: &mut Stream) {
-        match stream.failure {
-            None => self.memory.gave_rows(stream.written),
-            Some(_) => self.memory.failed(),
-        }
-        if let Some(batch) = &mut self.batch {
-            batch.end_rows(stream, &mut self.out);
-            self.popped();
-            if stream.failure.is_some() {
-                self.drop_continued();
-            }
-            return;
-        }
-        let Some(error) = stream.failure.take() else {
-            self.popped();
-            let writer = resume(&self.wire, &mut self.out, self.sequence, start, binary, stream);
-            self.sequence = writer.end(more).sequence();
-            return;
-        };
-        if stream.paused.is_none() {
-            return self.answer(start, more, binary, Err(error));
-        }
-        self.popped();
-        let writer = resume(&self.wire, &mut self.out, self.sequence, start, binary, stream);
-        writer.error(error.code.number(), &error.text);
-        self.drop_continued();
-    }
-
-    /// After an error nothing follows, whatever was announced.
-    fn drop_continued(&mut self) {
-        while self.queue.front().is_some_and(is_continued) {
-            self.queue.pop_front();
-            self.popped();
-        }
-    }
-
-    /// Writes the answer to the entry that was taken from the front.
-    pub(super) fn answer(&mut self, start: Start, more: bool, binary: bool, result: Result<Reply, Error>) {
-        let sequence = start.sequence(self.sequence);
-        self.remember_result(&result);
-        self.popped();
-        if let Some(batch) = &mut self.batch {
-            if !batch.answer(result, &mut self.out) {
-                self.drop_continued();
-            }
-            return;
-        }
-        let mut reply = self.wire.reply(sequence, &mut self.out);
-        self.sequence = match result {
-            Ok(Reply::Ok { affected, insert_id }) => {
-                reply.ok_warning(affected, insert_id, self.memory.warned().into(), more);
-                reply.sequence()
-            }
-            Ok(Reply::Rows(rows)) => write_rows(reply, &rows, more, binary),
-            Err(error) => {
-                reply.error(error.code.number(), &error.text);
-                return self.drop_continued();
-            }
-        };
-    }
-}
-
-/// Goes on with the result set, or begins it.
-fn resume<'a>(
-    wire: &Connection,
-    out: &'a mut Vec<u8>,
-    sequence: u8,
-    start: Start,
-    binary: bool,
-    stream: &mut Stream,
-) -> wire::RowWriter<'a> {
-    if let Some(paused) = stream.paused.take() {
-        return wire.resume(paused, out);
-    }
-    let columns = columns(&stream.rows.columns());
-    let reply = wire.reply(start.sequence(sequence), out);
-    if binary { reply.start_binary(&columns) } else { reply.start(&columns) }
 }
 
 /// Bytes that a client may have unread before it is waited for. What is sent comes on top: one row, or one answer that is
@@ -674,71 +407,3 @@ pub(super) const UNSENT_MAX: usize = 256 * 1024;
 
 // Of the 1,024 bytes that an idle session may cost, the rest is for its places in maps and for the allocator.
 const _: () = assert!(size_of::<Session>() <= 272);
-
-fn is_continued(entry: &Entry) -> bool {
-    entry.start == Start::Continued && !matches!(entry.stage, Stage::Ready(_))
-}
-
-/// For rows that are not known yet: their numbers are whole.
-pub(super) fn columns(columns: &[ResultColumn]) -> Vec<Column> {
-    let kind = |number| if number { ColumnKind::Integer } else { ColumnKind::Text };
-    columns.iter().map(|column| Column::new(column.name.clone(), kind(column.number))).collect()
-}
-
-/// For rows that are known: what is told as a number holds nothing but numbers.
-fn columns_of(rows: &ResultSet) -> Vec<Column> {
-    let kind = |place: usize| {
-        let cells = rows.rows.iter().filter_map(|row| row.get(place)?.as_deref());
-        cells.map(kind_of).try_fold(ColumnKind::Integer, |kind, cell| match (kind, cell?) {
-            (ColumnKind::Decimal(left), ColumnKind::Decimal(right)) => Some(ColumnKind::Decimal(left.max(right))),
-            (ColumnKind::Integer, other) | (other, ColumnKind::Integer) => Some(other),
-            _ => None,
-        })
-    };
-    let columns = rows.columns.iter().enumerate();
-    columns
-        .map(|(place, column)| {
-            let kind = if column.number { kind(place) } else { None };
-            Column::new(column.name.clone(), kind.unwrap_or(ColumnKind::Text))
-        })
-        .collect()
-}
-
-/// `None`: no number that a column could be of.
-fn kind_of(cell: &[u8]) -> Option<ColumnKind> {
-    /// What MySQL's type has.
-    const DIGITS_MAX: usize = 65;
-    let text = std::str::from_utf8(cell).ok()?;
-    if text.parse::<i64>().is_ok() {
-        return Some(ColumnKind::Integer);
-    }
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));
-    let decimal = [before, behind].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    let short = !before.is_empty() && before.len() + behind.len() <= DIGITS_MAX && behind.len() <= 30;
-    (decimal && short).then_some(ColumnKind::Decimal(behind.len() as u8))
-}
-
-fn write_rows(reply: wire::Reply<'_>, rows: &ResultSet, more: bool, binary: bool) -> u8 {
-    let columns = columns_of(rows);
-    let mut writer = if binary { reply.start_binary(&columns) } else { reply.start(&columns) };
-    for row in &rows.rows {
-        writer.row(row.iter().map(Option::as_deref));
-    }
-    writer.end(more).sequence()
-}
-
-pub(super) fn storage_failure(error: &StorageError) -> Error {
-    match error {
-        StorageError::TooLarge { bytes_max } => too_large(*bytes_max),
-        StorageError::Unfit(text) => {
-            Error::new(Code::Invalid, format!("The database does not take what the statement writes: {text}"))
-        }
-        StorageError::Full(text) => {
-            Error::new(Code::Internal, format!("Nothing was written, because there is no room on the disk: {text}"))
-        }
-        StorageError::Failed(text) => Error::new(Code::Internal, format!("Storage failed: {text}")),
-        StorageError::Overloaded => Error::new(Code::Internal, "Storage has too much to do: try again"),
-        StorageError::Unavailable(text) => Error::new(Code::Internal, format!("Storage cannot be reached: {text}")),
-    }
-}

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::plan::Database;
+use crate::cometql::session::Database;
 use crate::cometql::wire::Verdict;
 use crate::model::DevId;
 

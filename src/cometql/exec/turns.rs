@@ -4,15 +4,17 @@
 //! A session that has done enough rests: nothing more is read from it and begun for it before everybody else had their
 //! turn. What waits for owners or storage is not counted, as it holds up nobody meanwhile.
 
-use crate::cometql::plan::{CATALOG_STEPS_MAX, Plan};
+use crate::cometql::budget::STEPS_MAX;
+use crate::cometql::plan::Plan;
 use crate::model::ConnId;
 
 use super::Exec;
-use super::session::{Session, Stage};
+use super::session::Session;
+use super::stage::Stage;
 
 /// What a session may do in a turn, in steps of a query about the server; it ends with the statement that reaches this.
 /// The longest such query is a turn's work.
-const SESSION_WORK_MAX: u32 = CATALOG_STEPS_MAX;
+const SESSION_WORK_MAX: u32 = STEPS_MAX;
 
 /// A statement, or another command: 64 of them are a turn's work.
 pub(super) const STATEMENT_WORK: u32 = SESSION_WORK_MAX / 64;
@@ -21,14 +23,14 @@ pub(super) const STATEMENT_WORK: u32 = SESSION_WORK_MAX / 64;
 pub(super) const PUBLICATION_WORK: u32 = SESSION_WORK_MAX / 1024;
 
 /// Steps of queries about the server of all sessions together; beyond, none is begun in this turn.
-const QUERIES_WORK_MAX: u32 = 2 * CATALOG_STEPS_MAX;
+const QUERIES_WORK_MAX: u32 = 2 * STEPS_MAX;
 
 /// Rows of one session that are looked at and written in a turn, in the same steps: about half a millisecond.
-pub(super) const ROWS_WORK: u32 = CATALOG_STEPS_MAX / 80;
+pub(super) const ROWS_WORK: u32 = STEPS_MAX / 80;
 
 /// The same of all sessions together, queries about the server included; beyond, no further session looks at rows:
 /// two milliseconds, for that long a publication that comes meanwhile waits.
-const ALL_ROWS_WORK_MAX: u32 = CATALOG_STEPS_MAX / 20;
+const ALL_ROWS_WORK_MAX: u32 = STEPS_MAX / 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Turn {

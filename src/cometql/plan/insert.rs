@@ -1,11 +1,13 @@
 //! INSERT and REPLACE to plans. All rows of a statement are checked before any is carried out.
 
 use super::upsert::check_replaces;
-use super::{Draft, Letter, Plan, Reply, SessionView, check_name, find_column, find_table, user_id};
+use super::{Draft, Letter, Plan, Reply, check_name, user_id};
 use crate::cometql::errors::{Code, Error};
+use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Insert, Value};
 use crate::cometql::tables::{
     CALL_NAME_MAX, COLUMNS_MAX, HASH_MAX, HISTORY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table, TableId,
+    find_column, find_table,
 };
 use crate::model::{EventName, NameError, PipeName, UserId};
 use crate::storage::Write;

@@ -6,16 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::find_column;
-use super::rows::Test;
 use super::user_id;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Condition, Operator, Value};
-use crate::cometql::tables::{CONDITIONS_MAX, Key, PIPE_NAME_MIN, VALUES_MAX};
+use crate::cometql::tables::{Key, PIPE_NAME_MIN};
 use crate::model::{PipeName, UserId};
-
-/// Longest pattern of LIKE, in bytes: matching takes time in proportion to it.
-pub(super) const PATTERN_BYTES_MAX: usize = 256;
 
 /// The keys of a statement, valid for their table, each once and in the order written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,76 +89,6 @@ enum Named<'c> {
     Nothing,
     /// Only some branches of an OR say.
     Partly,
-}
-
-/// The condition with its columns looked up by `find`. Errors: 18 and 19 for its size, 14 for unknown columns, 11 for
-/// long patterns.
-pub(super) fn compile(condition: &Condition, find: &impl Fn(&str) -> Option<usize>) -> Result<Test, Error> {
-    let (mut conditions, mut values) = (0_usize, 0_usize);
-    measure(condition, &mut conditions, &mut values);
-    if conditions > CONDITIONS_MAX {
-        let text = format!("WHERE has {conditions} conditions: at most {CONDITIONS_MAX} are allowed, IN takes a list");
-        return Err(Error::new(Code::TooManyConditions, text));
-    }
-    if values > VALUES_MAX {
-        let text = format!("IN has {values} values: at most {VALUES_MAX} are allowed in one query");
-        return Err(Error::new(Code::TooManyValues, text));
-    }
-    look_up(condition, find)
-}
-
-fn measure(condition: &Condition, conditions: &mut usize, values: &mut usize) {
-    match condition {
-        Condition::All(parts) | Condition::Any(parts) => {
-            for part in parts {
-                measure(part, conditions, values);
-            }
-        }
-        Condition::Not(part) => measure(part, conditions, values),
-        Condition::In { values: list, .. } => {
-            *conditions = conditions.saturating_add(1);
-            *values = values.saturating_add(list.len());
-        }
-        _ => *conditions = conditions.saturating_add(1),
-    }
-}
-
-fn look_up(condition: &Condition, find: &impl Fn(&str) -> Option<usize>) -> Result<Test, Error> {
-    let column = |name: &str| find_column(find(name), name);
-    let parts = |parts: &[Condition]| parts.iter().map(|part| look_up(part, find)).collect::<Result<Vec<_>, _>>();
-    Ok(match condition {
-        Condition::All(list) => Test::All(parts(list)?),
-        Condition::Any(list) => Test::Any(parts(list)?),
-        Condition::Not(part) => Test::Not(Box::new(look_up(part, find)?)),
-        Condition::Constant(truth) => Test::Constant(*truth),
-        Condition::Compare { column: name, operator, value } => match (column(name)?, value.text()) {
-            (column, Some(text)) => Test::Compare { column, operator: *operator, value: text.into() },
-            // Nothing equals NULL, nor differs from it.
-            (_, None) => Test::Unknown,
-        },
-        Condition::In { column: name, values } => Test::In {
-            column: column(name)?,
-            values: values.iter().filter_map(Value::text).collect(),
-            unknown: values.iter().any(|value| value.text().is_none()),
-        },
-        Condition::Like { column: name, pattern: text } => pattern(column(name)?, text)?,
-        Condition::IsNull { column: name } => {
-            column(name)?;
-            Test::Constant(false)
-        }
-    })
-}
-
-/// LIKE on this column. Error: 11 for a long pattern.
-pub(super) fn pattern(column: usize, pattern: &Value<'_>) -> Result<Test, Error> {
-    match pattern.text() {
-        Some(pattern) if pattern.len() > PATTERN_BYTES_MAX => {
-            let text = format!("The pattern of LIKE is longer than {PATTERN_BYTES_MAX} bytes");
-            Err(Error::new(Code::TooLong, text))
-        }
-        Some(pattern) => Ok(Test::Like { column, pattern: pattern.into() }),
-        None => Ok(Test::Unknown),
-    }
 }
 
 /// The keys that `condition` names for a key column, looked up by `is_key`. Values that no row of the table can have

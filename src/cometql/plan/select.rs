@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::keys::{self, Keys};
-use super::like::Effort;
-use super::rows::{Cell, Projected, Row, RowQuery, SourceColumn, Test};
-use super::variables::evaluate;
-use super::{DONE, Plan, Reply, SessionView, Source, check_name, find_column, find_table, not_implemented};
+use super::{DONE, Plan, Reply, Source, check_name, not_implemented};
 use crate::cometql::errors::{Code, Error};
+use crate::cometql::introspection::evaluate;
+use crate::cometql::rows::{Cell, Effort, Projected, Row, RowQuery, SourceColumn, Test, compile};
+use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Condition, Delete, Expression, Item, Limit, Order, Select, Summary, Value};
-use crate::cometql::tables::{COLUMNS_MAX, Key, Table, TableId};
+use crate::cometql::tables::{COLUMNS_MAX, Key, Table, TableId, find_column, find_table};
 use crate::model::{DevId, MessageId, PipeKey, PipeName, UserId};
 use crate::storage::Write;
 
@@ -24,7 +24,7 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
     query.order = order(&select.order, &query, |name| table.column(name))?;
     let keys = match &select.condition {
         Some(condition) => {
-            query.test = keys::compile(condition, &|name: &str| table.column(name))?;
+            query.test = compile(condition, &|name: &str| table.column(name))?;
             match find_keys(condition, table, table.key_column) {
                 // All rows are looked at, whatever the condition says of keys.
                 Err(_) if table.listable => Ok(Keys::All),
@@ -69,7 +69,7 @@ fn select_expressions(select: &Select, session: &SessionView<'_>) -> Result<Plan
     project(&mut query, &select.items, none, session)?;
     query.order = order(&select.order, &query, none)?;
     if let Some(condition) = &select.condition {
-        query.test = keys::compile(condition, &none)?;
+        query.test = compile(condition, &none)?;
     }
     window(&mut query, select.limit.as_ref())?;
     summarise(&mut query, &select.summary)?;
@@ -104,7 +104,7 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
         return Err(keys::missing(key_name(table)));
     };
     let mut query = RowQuery::all(source_columns(table));
-    query.test = keys::compile(condition, &|name: &str| table.column(name))?;
+    query.test = compile(condition, &|name: &str| table.column(name))?;
     window(&mut query, delete.limit.as_ref())?;
     let first = find_keys(condition, table, table.key_column);
     let second = match (table.other_key, &first) {
@@ -216,7 +216,7 @@ fn pairs(
         }
     }
     let tests = u32::try_from(cells.len().saturating_mul(others.len())).unwrap_or(u32::MAX);
-    session.took(tests.saturating_mul(query.test.conditions()))?;
+    session.budget.took(tests.saturating_mul(query.test.conditions()))?;
     let mut effort = Effort::default();
     let mut row: Row = vec![Box::default(); table.columns.len()];
     let mut writes = Vec::new();
@@ -244,7 +244,7 @@ fn pairs(
             _ => return Err(not_implemented(table, "DELETE")),
         }
     }
-    session.looked(&effort)?;
+    session.budget.looked(&effort)?;
     Ok(Deletion::Writes(writes))
 }
 
@@ -279,7 +279,7 @@ fn delete_by_other_key(
             ids.push(id);
         }
     }
-    session.looked(&effort)?;
+    session.budget.looked(&effort)?;
     let writes = vec![Write::DeleteFromHistory { dev: session.dev, pipes: None, ids }];
     limited(Deletion::Writes(writes), query)
 }
@@ -299,7 +299,7 @@ pub(super) fn keep_matching(
     };
     let keep: Vec<bool> = keys.cells().iter().map(|cell| holds(cell)).collect();
     keys.retain(&keep);
-    session.looked(&effort)
+    session.budget.looked(&effort)
 }
 
 pub(super) fn column_name(table: &Table, column: usize) -> &'static str {
@@ -357,7 +357,7 @@ fn project(
             Item::All if query.source.is_empty() => {
                 return Err(Error::new(Code::Syntax, "SELECT * needs a table: add FROM"));
             }
-            Item::All => output.extend(RowQuery::all(query.source.clone()).output),
+            Item::All => output.extend(RowQuery::all(query.source.all.clone()).output),
             Item::One { expression, heading } => {
                 let heading = heading.to_string();
                 output.push(match expression {
@@ -389,7 +389,7 @@ fn project(
             }
         }
     }
-    session.looked(&effort)?;
+    session.budget.looked(&effort)?;
     let mut columns = BTreeSet::new();
     let twice = output.iter().filter_map(Projected::column).any(|column| !columns.insert(column));
     if twice {

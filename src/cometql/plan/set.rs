@@ -3,16 +3,17 @@
 
 use std::borrow::Cow;
 
-use super::memory::{Memory, Variable, offset_s};
-use super::scalars::Field;
-use super::{Plan, SessionView, catalog};
+use super::Plan;
 use crate::cometql::errors::{Code, Error};
+use crate::cometql::introspection::value_of;
+use crate::cometql::rows::Field;
+use crate::cometql::session::{Memory, SessionView, Variable, offset_s};
 use crate::cometql::sql::{Assigned, Assignment, Modes, Target};
 
 /// All of it or nothing. Errors: 3 for a variable that is not here or cannot have that value, 11 beyond the bounds.
 pub(super) fn plan_set(assignments: &[Assignment], session: &SessionView<'_>) -> Result<Plan, Error> {
     let mut memory = session.memory.clone();
-    session.step(memory.bytes())?;
+    session.budget.made(memory.bytes())?;
     for Assignment { target, value } in assignments {
         let view = SessionView { memory: &memory, ..*session };
         let value = evaluate(value, &view)?;
@@ -26,7 +27,7 @@ fn evaluate(value: &Assigned, session: &SessionView<'_>) -> Result<Option<Variab
     Ok(match value {
         Assigned::Default => None,
         Assigned::Word(word) => Some(Variable::word(word)),
-        Assigned::Query(query) => Some(catalog::value_of(query, session)?),
+        Assigned::Query(query) => Some(value_of(query, session)?),
     })
 }
 

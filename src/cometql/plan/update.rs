@@ -3,12 +3,13 @@
 //! It changes rows that are there and makes none: who sets the hash of a user without one has set nothing.
 
 use super::keys::Keys;
-use super::rows::RowQuery;
 use super::select::{column_name, find_keys, keep_matching, key_name, only_tests, source_columns, window};
-use super::{DONE, Plan, SessionView, check_name, find_column, find_table, keys, plan_insert};
+use super::{DONE, Plan, check_name, keys, plan_insert};
 use crate::cometql::errors::{Code, Error};
+use crate::cometql::rows::{RowQuery, compile};
+use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Insert, TableName, Update, Value};
-use crate::cometql::tables::{Access, Table, TableId};
+use crate::cometql::tables::{Access, Table, find_column, find_table};
 use crate::storage::Write;
 
 /// Errors: 15 for the table, 3 for one whose rows cannot be changed, 14 and 13 for the columns, 13, 2, 18 and 19 for
@@ -18,7 +19,7 @@ pub(super) fn plan_update(update: &Update, session: &SessionView<'_>) -> Result<
     let table = find_table(&update.table, "UPDATE", |table| {
         if table.select == Access::Allowed { Access::Allowed } else { table.delete }
     })?;
-    if let Some(instead) = instead(table) {
+    if let Some(instead) = table.instead_of_update() {
         // CppComet's answer to every UPDATE.
         return Err(Error::new(Code::Syntax, format!("Rows of `{}` cannot be updated: {instead}", table.name)));
     }
@@ -34,7 +35,7 @@ pub(super) fn plan_update(update: &Update, session: &SessionView<'_>) -> Result<
         return Err(keys::missing(key_name(table)));
     };
     let mut query = RowQuery::all(source_columns(table));
-    query.test = keys::compile(condition, &|name: &str| table.column(name))?;
+    query.test = compile(condition, &|name: &str| table.column(name))?;
     window(&mut query, update.limit.as_ref())?;
     let mut keys = find_keys(condition, table, table.key_column)?;
     if !only_tests(&query.test, table.key_column, None) {
@@ -50,21 +51,6 @@ pub(super) fn plan_update(update: &Update, session: &SessionView<'_>) -> Result<
     }
     let Some((column, value)) = value else { return Ok(DONE) };
     change(table, &keys, (column, value), query.count, session)
-}
-
-pub(super) fn is_possible(table: &Table) -> bool {
-    instead(table).is_none()
-}
-
-/// For tables whose rows cannot be changed: what does something like it.
-fn instead(table: &Table) -> Option<&'static str> {
-    match table.id {
-        TableId::UsersAuth | TableId::UsersData | TableId::PipesSettings => None,
-        TableId::UsersMessages | TableId::PipesMessages => Some("INSERT sends another message, DELETE takes one back"),
-        TableId::RevokedTokens => Some("INSERT revokes a token, DELETE lets it be used again"),
-        TableId::Conference => Some("INSERT calls a user, DELETE ends that"),
-        _ => Some("they show what is going on in the server"),
-    }
 }
 
 /// The same checks as for an INSERT of these rows.

@@ -3,10 +3,11 @@
 //! An INSERT here replaces the row with the same key. So it does what such a statement asks for as long as all columns
 //! but the key are set to what is inserted; anything else would need the row that is there.
 
-use super::{Plan, SessionView, find_column, find_table, plan_insert};
+use super::{Plan, plan_insert};
 use crate::cometql::errors::{Code, Error};
+use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Insert, Value};
-use crate::cometql::tables::{Table, TableId};
+use crate::cometql::tables::{Table, TableId, find_column, find_table};
 
 /// Error 3 for tables whose rows replace no others: as CppComet has it, and its applications test it.
 pub(super) fn check_replaces(table: &Table, clause: &str) -> Result<(), Error> {

@@ -96,6 +96,19 @@ pub enum Scalar {
 }
 
 impl Query {
+    /// `SELECT scalar`, without a heading.
+    pub fn of(scalar: Scalar) -> Self {
+        let block = Block {
+            distinct: false,
+            entries: vec![Entry::One { scalar, heading: Box::default() }],
+            from: Vec::new(),
+            condition: None,
+            group: Vec::new(),
+            having: None,
+        };
+        Self { blocks: vec![block], distinct: false, order: Vec::new(), limit: None }
+    }
+
     /// Whether it has one row of one value, however that is computed.
     pub(super) fn is_one_value(&self) -> bool {
         match self.blocks.as_slice() {

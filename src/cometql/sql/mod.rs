@@ -184,7 +184,7 @@ fn statement_of(
 }
 
 /// The database that describes the others.
-const SCHEMA: &str = "information_schema";
+pub const SCHEMA: &str = "information_schema";
 
 #[cfg(test)]
 mod tests;

@@ -489,7 +489,7 @@ fn an_error_amid_the_rows_ends_the_answer() {
     assert!(text.contains("Storage failed: disk"), "{text}");
     assert_eq!(bench.take(), ["rows token: a", "error 500"]);
     bench.check("SELECT 2", "rows 2: 2");
-    assert_eq!(bench.exec.counters().errors, 1);
+    assert_eq!(bench.exec.counters().statement_errors, 1);
 }
 
 #[test]

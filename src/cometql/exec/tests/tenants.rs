@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::cometql::exec::session::{Asked, Phase};
 use sha2::Sha256;
 
 const OWN: &str = "battery staple";

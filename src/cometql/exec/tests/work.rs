@@ -2,6 +2,8 @@
 
 use super::tables::message;
 use super::*;
+use crate::cometql::exec::stage::Stage;
+use crate::cometql::exec::turns::STATEMENT_WORK;
 use crate::ring::{Batch, BatchWish, Replies};
 
 impl Bench {
@@ -179,4 +181,62 @@ fn sessions_that_look_at_rows_take_turns() {
     assert!(bench.take().is_empty(), "nothing is looked at");
     bench.turn();
     assert_eq!(bench.take(), ["rows name: pipe"]);
+}
+
+/// 30 queries in one packet held up the INSERTs of others for eight seconds.
+#[test]
+fn a_session_does_no_more_in_a_turn_than_its_share() {
+    let mut bench = Bench::logged_in();
+    let feed = |bench: &mut Bench, sql: &str, count: usize| {
+        let body: Vec<u8> = [3].into_iter().chain(sql.bytes()).collect();
+        for _ in 0..count {
+            bench.input.extend([body.len().to_le_bytes()[0], body.len().to_le_bytes()[1], 0, 0]);
+            bench.input.extend(&body);
+        }
+        let received = bench.exec.receive(id(0), &bench.input, NOW, &live);
+        bench.input.drain(..received.used);
+        bench.paused = received.pause;
+        while bench.exec.go_on(&live) {}
+        received.pause
+    };
+    let long = "SELECT COUNT(*) FROM information_schema.COLUMNS a, information_schema.COLUMNS b";
+    for (sql, count, answer, begun) in [
+        ("SELECT 1", 200, "rows 1: 1", 64),
+        ("SELECT FROM", 200, "error 3", 64),
+        (long, 30, "error 11", 2),
+        ("SELECT COUNT(*) FROM information_schema.ENGINES", 20, "rows COUNT(*): 1", 20),
+    ] {
+        let statements = bench.exec.counters().statements;
+        let paused = feed(&mut bench, sql, count);
+        let first = (bench.exec.counters().statements - statements) as usize;
+        assert_eq!(paused, begun < count, "{sql}");
+        assert!(first.abs_diff(begun) <= 1, "{sql}: {first}");
+        // Others are heard meanwhile, and the rest follows in its order.
+        bench.turn();
+        assert_eq!(bench.take(), vec![answer; count], "{sql}");
+        assert!(bench.input.is_empty(), "{sql}");
+    }
+}
+
+/// However many sessions ask.
+#[test]
+fn queries_of_all_sessions_together_are_bounded_in_a_turn() {
+    let mut bench = Bench::logged_in();
+    bench.packet(0, &[27, 0, 0]);
+    bench.take();
+    let one = "SELECT 1 FROM information_schema.COLUMNS a, information_schema.COLUMNS b";
+    let body: Vec<u8> = [3].into_iter().chain(format!("{one}; {one}").bytes()).collect();
+    let head = [body.len().to_le_bytes()[0], body.len().to_le_bytes()[1], 0, 0];
+    let input: Vec<u8> = head.into_iter().chain(body).collect();
+    bench.exec.turn = Turn::used_up();
+    let received = bench.exec.receive(id(0), &input, NOW, &live);
+    assert!(received.pause && received.used == input.len());
+    while bench.exec.go_on(&live) {}
+    bench.exec.end_turn();
+    assert!(bench.exec.poll_output().is_none(), "nothing is begun");
+    assert!(bench.exec.next_turn());
+    bench.paused = true;
+    bench.turn();
+    assert_eq!(bench.take(), ["error 11"]);
+    assert!(!bench.paused);
 }

@@ -1,6 +1,7 @@
 //! What graphical clients ask about the server, and the arithmetic behind it.
 
 use super::*;
+use crate::cometql::rows::rows_of_times;
 use crate::cometql::sql::Reading;
 
 /// The statements of `tools.sql`, each with the columns that it must have and how many rows.
@@ -25,7 +26,7 @@ fn shape(query: &str, memory: &mut Memory) -> Result<(String, usize), Error> {
             ResultSet::default()
         }
         Plan::Reply(Reply::Rows(set)) => set,
-        Plan::Catalog(catalog) => catalog.answer(&|_| vec![["1"; 8].map(Box::from).into()]).0?,
+        Plan::Catalog(catalog) => catalog.answer(&Budget::default(), &|_| vec![["1"; 8].map(Box::from).into()]).rows?,
         Plan::Live(LiveQuery { query, .. }) => query.apply(Vec::new())?,
         Plan::Read { query, .. } => query.apply(rows_of_times((1..=3).map(|user| (UserId::new(user).unwrap(), 0))))?,
         _ => ResultSet::default(),
@@ -70,7 +71,7 @@ pub(super) fn answers(cases: &[(&str, &str)]) {
     for (query, expected) in cases {
         let shown = match run(query) {
             Ok(Plan::Reply(Reply::Rows(set))) => show_set(&set),
-            Ok(Plan::Catalog(catalog)) => match catalog.answer(&|_| Vec::new()).0 {
+            Ok(Plan::Catalog(catalog)) => match catalog.answer(&Budget::default(), &|_| Vec::new()).rows {
                 Ok(set) => show_set(&set),
                 Err(error) => error.code.number().to_string(),
             },
@@ -201,7 +202,9 @@ fn limited(query: &str) -> Result<Plan, Error> {
     let limits = StatementLimits::default();
     let statement = parse(query, StringEscapes::Mysql)?;
     match plan(&statement, &SessionView { limits: &limits, ..session() })? {
-        Plan::Catalog(catalog) => catalog.answer(&|_| Vec::new()).0.map(|set| Plan::Reply(Reply::Rows(set))),
+        Plan::Catalog(catalog) => {
+            catalog.answer(&Budget::default(), &|_| Vec::new()).rows.map(|set| Plan::Reply(Reply::Rows(set)))
+        }
         other => Ok(other),
     }
 }

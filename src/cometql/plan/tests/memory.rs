@@ -1,7 +1,8 @@
 //! What a session remembers: SET, transactions, modes, and what functions tell of the statement before.
 
 use super::*;
-use crate::cometql::plan::memory::{VARIABLE_BYTES_MAX, VARIABLES_MAX};
+use crate::cometql::introspection::Answered;
+use crate::cometql::session::{VARIABLE_BYTES_MAX, VARIABLES_BYTES_MAX, VARIABLES_MAX};
 use crate::cometql::sql::modes::Treatment;
 use crate::cometql::sql::{Modes, Reading};
 
@@ -40,7 +41,7 @@ impl Conversation {
                 if ends { "bye".to_owned() } else { "ok".to_owned() }
             }
             Ok(Plan::Catalog(catalog)) => {
-                let (answer, _, assigned) = catalog.answer(&|_| Vec::new());
+                let Answered { rows: answer, assigned } = catalog.answer(&Budget::default(), &|_| Vec::new());
                 match answer {
                     Err(error) => format!("error {}", error.code.number()),
                     Ok(rows) => {
@@ -412,9 +413,10 @@ fn every_mode_is_honoured_or_refused() {
 fn read_as(session: &Conversation) -> [&'static str; 4] {
     let value = |query: &str| match session.plan(query) {
         Ok(Plan::Reply(Reply::Rows(rows))) => show_set(&rows),
-        Ok(Plan::Catalog(catalog)) => {
-            catalog.answer(&|_| Vec::new()).0.map_or_else(|_| "error".to_owned(), |rows| show_set(&rows))
-        }
+        Ok(Plan::Catalog(catalog)) => catalog
+            .answer(&Budget::default(), &|_| Vec::new())
+            .rows
+            .map_or_else(|_| "error".to_owned(), |rows| show_set(&rows)),
         other => show(other),
     };
     // With the escape, one text of two characters; without it, a text that is a backslash and a further one.

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::rows::like;
 use super::*;
 
 /// `text` as a literal in the way of a client that escapes with backslashes or doubles quotes.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::cometql::exec::{ExecConfig, Tenants, Tls};
-use crate::cometql::plan::{self, StatementLimits};
+use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
 use crate::config::CometQlByHttp;
 use crate::http::HeadLimits;
@@ -83,7 +83,7 @@ pub(super) fn session_config(placement: &Placement, pipeline_max: usize) -> Sess
             packets: wire::Limits::default(),
             statements: StatementLimits::default(),
             escapes: sql::StringEscapes::Mysql,
-            server: plan::Server {
+            server: session::Server {
                 version: wire::SERVER_VERSION,
                 host_name: "a-machine".into(),
                 port: Arc::new(3306.into()),

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::rows::Row;
+use super::result::Row;
 
 /// Rows that are sorted at once.
 const PIECE_ROWS: usize = 512;

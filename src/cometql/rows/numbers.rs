@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// The whole number that a text is, exactly, however it is written; blanks around it are allowed. `None` for everything
 /// else.
-pub(super) fn whole(text: &str) -> Option<i128> {
+pub fn whole(text: &str) -> Option<i128> {
     let text = text.trim_ascii();
     if let Ok(number) = text.parse() {
         return Some(number);
@@ -43,7 +43,7 @@ pub(super) fn whole(text: &str) -> Option<i128> {
 }
 
 /// Whole numbers are compared exactly, others as fractions; `None` when one of them is no number.
-pub(super) fn compare(left: &str, right: &str) -> Option<Ordering> {
+pub fn compare(left: &str, right: &str) -> Option<Ordering> {
     if let (Some(left), Some(right)) = (whole(left), whole(right)) {
         return Some(left.cmp(&right));
     }

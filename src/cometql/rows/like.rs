@@ -7,7 +7,7 @@ use crate::cometql::errors::{Code, Error};
 
 /// How much longer LIKE may look, in characters.
 #[derive(Clone, Debug)]
-pub(super) struct Effort {
+pub struct Effort {
     most: u32,
     left: u32,
 }
@@ -25,27 +25,27 @@ impl Default for Effort {
 }
 
 impl Effort {
-    pub(super) fn new(characters: u32) -> Self {
+    pub fn new(characters: u32) -> Self {
         Self { most: characters, left: characters }
     }
 
     /// As much of this as can be done in so many steps.
-    pub(super) fn slice(&self, steps: u32) -> Self {
+    pub fn slice(&self, steps: u32) -> Self {
         Self::new(self.left.min(steps.saturating_mul(CHARACTERS_PER_STEP)))
     }
 
     /// What was done with a slice of it.
-    pub(super) fn take(&mut self, slice: &Self) {
+    pub fn take(&mut self, slice: &Self) {
         self.left = self.left.saturating_sub(slice.most.saturating_sub(slice.left));
     }
 
     /// What was done, in steps of a query about the server.
-    pub(super) fn steps(&self) -> u32 {
+    pub fn steps(&self) -> u32 {
         self.most.saturating_sub(self.left) / CHARACTERS_PER_STEP
     }
 
     /// Error: 11 when it is used up.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         if self.left > 0 {
             return Ok(());
         }
@@ -60,19 +60,19 @@ impl Effort {
 
 /// How far one comparison has come, as places in pattern and text.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Progress {
+pub struct Progress {
     at: (usize, usize),
     /// The pattern behind the last `%`, and the text from where it was tried.
     retry: Option<(usize, usize)>,
 }
 
 /// False also when the effort is used up, which its owner has to check.
-pub(super) fn like(pattern: &str, text: &str, ignore_case: bool, effort: &mut Effort) -> bool {
+pub fn like(pattern: &str, text: &str, ignore_case: bool, effort: &mut Effort) -> bool {
     go_on(pattern, text, ignore_case, &mut Progress::default(), effort).unwrap_or(false)
 }
 
 /// Goes on with a comparison; `None` when the effort is used up before it is decided.
-pub(super) fn go_on(
+pub fn go_on(
     pattern: &str,
     text: &str,
     ignore_case: bool,

@@ -7,15 +7,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::cometql::errors::{Code, Error};
+use crate::cometql::rows::Field;
 use crate::cometql::sql::{Modes, Transaction};
 
-use super::scalars::Field;
-
 /// Variables of one session.
-pub(super) const VARIABLES_MAX: usize = 256;
+pub const VARIABLES_MAX: usize = 256;
 
 /// Bytes of one variable's value.
-pub(super) const VARIABLE_BYTES_MAX: usize = 64 * 1024;
+pub const VARIABLE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a variable's name.
 const NAME_BYTES_MAX: usize = 256;
@@ -314,7 +313,7 @@ pub const NOT_ROLLED_BACK: (u16, &str) =
 
 /// The distance from UTC that `+02:00`, `SYSTEM` and `UTC` stand for, in seconds; `None` for all other names, as the server
 /// has no table of zones.
-pub(super) fn offset_s(zone: &str) -> Option<i64> {
+pub fn offset_s(zone: &str) -> Option<i64> {
     const MINUTES_MAX: i64 = 14 * 60;
     if ["SYSTEM", "UTC"].iter().any(|name| zone.eq_ignore_ascii_case(name)) {
         return Some(0);

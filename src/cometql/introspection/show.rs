@@ -1,22 +1,22 @@
-//! SHOW and DESCRIBE to plans: lists that are known from the tables' descriptions, and figures that the server supplies.
+//! SHOW and DESCRIBE: lists that are known from the tables' descriptions, and figures that the server supplies.
 
-use super::catalog::{PRIVILEGES, SCHEMA, View};
-use super::keys;
-use super::rows::{Row, RowQuery, SourceColumn, Test};
-use super::update;
-use super::variables::variables;
-use super::{
-    Database, Figures, LiveQuery, NOT_ROLLED_BACK, PROCESS_COLUMNS, Plan, Reply, SessionView, Source, find_table,
+use super::answer::Answer;
+use super::described::{
+    CHARACTER_SETS, COLLATIONS, Described, ENGINE, ENGINE_COMMENT, Listed, PRIVILEGES, is_numeric, listed, privileges,
+    table_columns, view_columns,
 };
+use super::figures::{Figures, LiveQuery, PROCESS_COLUMNS};
+use super::variables::variables;
+use super::views::View;
 use crate::cometql::errors::{Code, Error};
-use crate::cometql::sql::{Show, ShowFilter, StatusFlag, Subject, TableName};
-use crate::cometql::tables::{Access, DATABASE, Table};
+use crate::cometql::rows::{Row, RowQuery, SourceColumn, Test, compile, pattern};
+use crate::cometql::session::{Database, NOT_ROLLED_BACK, SessionView, parse_database};
+use crate::cometql::sql::{SCHEMA, Show, ShowFilter, StatusFlag, Subject, TableName};
+use crate::cometql::tables::{DATABASE, Table, find_table};
 
-pub(super) const ENGINE: &str = "CometQL";
-pub(super) const ENGINE_COMMENT: &str = "Live state of the comet server";
 const VARIABLE_COLUMNS: [&str; 2] = ["Variable_name", "Value"];
 
-pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, Error> {
+pub(super) fn show(show: &Show, session: &SessionView<'_>) -> Result<Answer, Error> {
     let filter = &show.filter;
     match &show.subject {
         Subject::Databases => list(&["Database"], vec![row([DATABASE])], filter),
@@ -51,7 +51,7 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
             list(&["Table", "Create Table"], vec![row([table.name, &create_table(table)])], filter)
         }
         Subject::CreateDatabase { name } => {
-            let (name, charset) = match super::parse_database(name.as_bytes(), session.limits.dev_max)? {
+            let (name, charset) = match parse_database(name.as_bytes(), session.limits.dev_max)? {
                 Database::Schema => (SCHEMA, "utf8"),
                 Database::CometQl | Database::Tenant(_) => (DATABASE, "utf8mb4"),
             };
@@ -63,9 +63,7 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
             live(Figures::Processlist, &["ServiceName", "id", "status", "count"], filter)
         }
         // CppComet knows no such statement, so it shows what MySQL's does.
-        Subject::Processlist { full: true } => {
-            Ok(Plan::Read { source: Source::Processes(session.unix), query: query(&PROCESS_COLUMNS, filter)? })
-        }
+        Subject::Processlist { full: true } => Ok(Answer::Processes(session.unix, query(&PROCESS_COLUMNS, filter)?)),
         Subject::Grants => grants(session, filter),
         Subject::Privileges => {
             let may = |privilege: &&str| row([privilege, "Tables", "The statement of this name on tables"]);
@@ -104,11 +102,7 @@ pub(super) fn plan_show(show: &Show, session: &SessionView<'_>) -> Result<Plan, 
     }
 }
 
-pub(super) fn plan_describe(table: &TableName<'_>, filter: &ShowFilter) -> Result<Plan, Error> {
-    describe(table, "DESCRIBE", filter)
-}
-
-fn describe(table: &TableName<'_>, verb: &str, filter: &ShowFilter) -> Result<Plan, Error> {
+pub(super) fn describe(table: &TableName<'_>, verb: &str, filter: &ShowFilter) -> Result<Answer, Error> {
     let rows = columns_of(table, verb)?.into_iter().map(row);
     list(&["Field", "Type", "Null", "Key", "Default", "Extra"], rows.collect(), filter)
 }
@@ -130,7 +124,7 @@ fn columns_of(table: &TableName<'_>, verb: &str) -> Result<Vec<Described>, Error
 }
 
 /// One heading is the user's, so it is put over the list afterwards.
-fn grants(session: &SessionView<'_>, filter: &ShowFilter) -> Result<Plan, Error> {
+fn grants(session: &SessionView<'_>, filter: &ShowFilter) -> Result<Answer, Error> {
     let user = session.user;
     let grants = [
         format!("GRANT USAGE ON *.* TO `{user}`@`%`"),
@@ -141,11 +135,11 @@ fn grants(session: &SessionView<'_>, filter: &ShowFilter) -> Result<Plan, Error>
         column.heading = format!("Grants for {user}@%");
     }
     let rows = grants.iter().map(|grant| row([grant])).collect();
-    Ok(Plan::Reply(Reply::Rows(query.apply(rows)?)))
+    Ok(Answer::Rows(query.apply(rows)?))
 }
 
 /// No rows under these columns, which are separated by blanks; what MySQL writes with a blank has an underscore.
-fn nothing(columns: &'static str, filter: &ShowFilter) -> Result<Plan, Error> {
+fn nothing(columns: &'static str, filter: &ShowFilter) -> Result<Answer, Error> {
     let columns: Vec<&'static str> = columns.split_ascii_whitespace().collect();
     let mut query = query(&columns, filter)?;
     for column in &mut query.output {
@@ -153,67 +147,38 @@ fn nothing(columns: &'static str, filter: &ShowFilter) -> Result<Plan, Error> {
             column.heading = format!("Database {word}");
         }
     }
-    Ok(Plan::Reply(Reply::Rows(query.apply(Vec::new())?)))
+    Ok(Answer::Rows(query.apply(Vec::new())?))
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Row {
     cells.map(Box::from).into()
 }
 
-fn list(columns: &[&'static str], rows: Vec<Row>, filter: &ShowFilter) -> Result<Plan, Error> {
-    Ok(Plan::Reply(Reply::Rows(query(columns, filter)?.apply(rows)?)))
+fn list(columns: &[&'static str], rows: Vec<Row>, filter: &ShowFilter) -> Result<Answer, Error> {
+    Ok(Answer::Rows(query(columns, filter)?.apply(rows)?))
 }
 
-fn live(figures: Figures, columns: &[&'static str], filter: &ShowFilter) -> Result<Plan, Error> {
-    Ok(Plan::Live(LiveQuery { figures, query: query(columns, filter)? }))
+fn live(figures: Figures, columns: &[&'static str], filter: &ShowFilter) -> Result<Answer, Error> {
+    Ok(Answer::Live(LiveQuery { figures, query: query(columns, filter)? }))
 }
 
 /// Rows under these headings, filtered by LIKE on the first or WHERE on any of them.
 fn query(columns: &[&'static str], filter: &ShowFilter) -> Result<RowQuery, Error> {
     let mut query = RowQuery::all(columns.iter().map(|name| SourceColumn { name, number: false }).collect::<Vec<_>>());
-    query.ignore_case = true;
+    query.source.ignore_case = true;
     query.test = match filter {
         ShowFilter::None => Test::Constant(true),
-        ShowFilter::Like(pattern) => keys::pattern(0, pattern)?,
+        ShowFilter::Like(text) => pattern(0, text)?,
         ShowFilter::Where(condition) => {
             let find = |name: &str| columns.iter().position(|known| known.eq_ignore_ascii_case(name));
-            keys::compile(condition, &find)?
+            compile(condition, &find)?
         }
     };
     Ok(query)
 }
 
-/// A column as lists show it: Field, Type, Null, Key, Default, Extra.
-pub(super) type Described = [&'static str; 6];
-
-pub(super) fn table_columns(table: &'static Table) -> impl Iterator<Item = Described> {
-    table.columns.iter().map(|column| {
-        let is_key = table.primary_key().is_some_and(|key| key.name == column.name);
-        [column.name, column.sql_type, "NO", if is_key { "PRI" } else { "" }, "", ""]
-    })
-}
-
-pub(super) fn view_columns(view: &View) -> impl Iterator<Item = Described> + use<> {
-    let sql_type = |number| if number { "bigint(21)" } else { "varchar(512)" };
-    view.columns().map(move |(name, number)| [name, sql_type(number), "YES", "", "", ""])
-}
-
-/// Whether a column of this type has no character set.
-pub(super) fn is_numeric(sql_type: &str) -> bool {
-    sql_type.split('(').next().is_some_and(|name| name.ends_with("int"))
-}
-
 const FULL_COLUMN_COLUMNS: [&str; 9] =
     ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"];
-
-/// What may be done with the columns of a table. Graphical clients let nobody edit a row without `update`.
-pub(super) fn privileges(table: &Table) -> &'static str {
-    match (table.insert, update::is_possible(table)) {
-        (Access::Refused(_), _) => "select",
-        (Access::Allowed, false) => "select,insert",
-        (Access::Allowed, true) => "select,insert,update",
-    }
-}
 
 fn full_column([field, sql_type, null, key, default, extra]: Described, privileges: &str) -> Row {
     let collation = if is_numeric(sql_type) { "" } else { "utf8mb4_bin" };
@@ -278,37 +243,6 @@ const STATUS_COLUMNS: [&str; 18] = [
     "Comment",
 ];
 
-/// A table as lists of tables show it.
-pub(super) struct Listed {
-    pub(super) schema: &'static str,
-    pub(super) name: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) engine: &'static str,
-    pub(super) format: &'static str,
-    pub(super) collation: &'static str,
-}
-
-/// Those of `information_schema` first.
-pub(super) fn listed() -> impl Iterator<Item = Listed> {
-    let views = View::all().map(|view| Listed {
-        schema: SCHEMA,
-        name: view.name,
-        kind: "SYSTEM VIEW",
-        engine: "MEMORY",
-        format: "Fixed",
-        collation: "utf8_general_ci",
-    });
-    let tables = Table::listed().map(|table| Listed {
-        schema: DATABASE,
-        name: table.name,
-        kind: "BASE TABLE",
-        engine: ENGINE,
-        format: "Dynamic",
-        collation: "utf8mb4_bin",
-    });
-    views.chain(tables)
-}
-
 /// Whatever else is named, it is a tenant's name for the one database.
 fn tables_of(database: Option<&str>) -> impl Iterator<Item = Listed> + use<> {
     let schema = if database.is_some_and(is_schema) { SCHEMA } else { DATABASE };
@@ -320,21 +254,3 @@ fn table_status(Listed { name, engine, format, collation, .. }: Listed) -> Row {
     let zero = "0";
     row([name, engine, "10", format, zero, zero, zero, zero, zero, zero, "", "", "", "", collation, "", "", ""])
 }
-
-/// Ids by which clients know the character set of a column definition.
-pub(super) const COLLATIONS: [[&str; 6]; 7] = [
-    ["latin1_swedish_ci", "latin1", "8", "Yes", "Yes", "1"],
-    ["utf8_general_ci", "utf8", "33", "Yes", "Yes", "1"],
-    ["utf8mb4_general_ci", "utf8mb4", "45", "Yes", "Yes", "1"],
-    ["utf8mb4_bin", "utf8mb4", "46", "", "Yes", "1"],
-    ["binary", "binary", "63", "Yes", "Yes", "1"],
-    ["utf8mb4_unicode_ci", "utf8mb4", "224", "", "Yes", "8"],
-    ["utf8mb4_0900_ai_ci", "utf8mb4", "255", "", "Yes", "0"],
-];
-
-pub(super) const CHARACTER_SETS: [[&str; 4]; 4] = [
-    ["binary", "Binary pseudo charset", "binary", "1"],
-    ["latin1", "cp1252 West European", "latin1_swedish_ci", "1"],
-    ["utf8", "UTF-8 Unicode", "utf8_general_ci", "3"],
-    ["utf8mb4", "UTF-8 Unicode", "utf8mb4_general_ci", "4"],
-];

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use super::condition::Looked;
 use super::like::Effort;
-use super::rows::{Looked, ResultColumn, Row, RowQuery, too_large, weight};
+use super::query::{Projected, RowQuery};
+use super::result::{ResultColumn, ResultSet, Row, too_large, weight};
 use super::sorted::Sorted;
 use crate::cometql::errors::Error;
 
@@ -40,6 +42,35 @@ const ROW_STEPS: u32 = 8;
 
 /// So many bytes of rows are compared and copied in the time of a step.
 const BYTES_PER_STEP: usize = 256;
+
+impl RowQuery {
+    /// The answer from these rows, which have the source's columns in order. Error: 11 when LIKE would take too long, or
+    /// when the answer weighs too much.
+    pub fn apply(self, rows: Vec<Row>) -> Result<ResultSet, Error> {
+        let bytes_max = self.bytes_max;
+        let column = |column: &Projected| ResultColumn { name: column.heading.clone(), number: column.number };
+        let columns = self.output.iter().map(column).collect();
+        let mut stream = self.stream();
+        stream.push(rows);
+        stream.look(u32::MAX)?;
+        stream.finish();
+        stream.look(u32::MAX)?;
+        let mut bytes = 0_usize;
+        let rows = std::iter::from_fn(|| stream.take_row())
+            .map(|row| {
+                // A constant comes again with every row, so the rows say little about the answer.
+                bytes = row.iter().flatten().fold(bytes, |sum, cell| sum.saturating_add(cell.len()));
+                if bytes > bytes_max { Err(too_large(bytes_max)) } else { Ok(row) }
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(ResultSet { columns, rows })
+    }
+
+    /// The same, for rows that come bit by bit.
+    pub fn stream(self) -> RowStream {
+        RowStream::new(self)
+    }
+}
 
 impl RowStream {
     pub(super) fn new(query: RowQuery) -> Self {

@@ -5,13 +5,11 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::like::{Effort, like};
-use super::memory::offset_s;
-use super::variables::Moment;
+use super::moment::Moment;
 use crate::cometql::errors::{Code, Error};
-
-/// A value in a row; `None` is NULL.
-pub(super) type Field = Option<Cow<'static, str>>;
+use crate::cometql::rows::like::like;
+use crate::cometql::rows::{Effort, Field};
+use crate::cometql::session::offset_s;
 
 /// The longest text that a function may put together, in bytes.
 pub(super) const TEXT_BYTES_MAX: usize = 64 * 1024;
