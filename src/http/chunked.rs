@@ -40,7 +40,7 @@ impl Chunked {
         {
             match self.step(rest)? {
                 0 => break,
-                more => used += more,
+                more => used = used.saturating_add(more),
             }
         }
         Ok(used)
@@ -65,46 +65,54 @@ impl Chunked {
             State::Size => {
                 let Some(line) = line(bytes, SIZE_LINE_BYTES_MAX)? else { return Ok(0) };
                 let size = size(line)?;
-                if size > self.bytes_max - self.body.len() {
+                if size > self.bytes_max.saturating_sub(self.body.len()) {
                     return Err(BodyError::TooLarge);
                 }
                 self.state = if size == 0 { State::Trailer } else { State::Data(size) };
-                Ok(line.len() + 2)
+                Ok(with_end(line))
             }
             State::Data(left) => {
                 let data = bytes.get(..left).unwrap_or(bytes);
                 self.body.extend_from_slice(data);
-                let left = left - data.len();
+                let left = left.saturating_sub(data.len());
                 self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
                 Ok(data.len())
             }
             State::DataEnd => {
                 let Some(line) = line(bytes, 0)? else { return Ok(0) };
                 self.state = State::Size;
-                Ok(line.len() + 2)
+                Ok(with_end(line))
             }
             State::Trailer => {
                 let Some(line) = line(bytes, self.trailer_left)? else { return Ok(0) };
-                self.trailer_left = self.trailer_left.saturating_sub(line.len() + 2);
+                self.trailer_left = self.trailer_left.saturating_sub(with_end(line));
                 if line.is_empty() {
                     self.state = State::Done;
                 }
-                Ok(line.len() + 2)
+                Ok(with_end(line))
             }
             State::Done => Ok(0),
         }
     }
 }
 
+/// Bytes of a line's end.
+const LINE_END: usize = 2;
+
+fn with_end(line: &[u8]) -> usize {
+    line.len().saturating_add(LINE_END)
+}
+
 /// The line that the bytes begin with, without its end; `None` if its end is still to come. A line feed alone ends none.
 fn line(bytes: &[u8], bytes_max: usize) -> Result<Option<&[u8]>, BodyError> {
-    let seen = bytes.get(..bytes_max + 2).unwrap_or(bytes);
+    let most = bytes_max.saturating_add(LINE_END);
+    let seen = bytes.get(..most).unwrap_or(bytes);
     match memchr::memchr(b'\n', seen) {
         Some(at) => match seen.get(..at).and_then(|line| line.strip_suffix(b"\r")) {
             Some(line) => Ok(Some(line)),
             None => Err(BodyError::Malformed),
         },
-        None if seen.len() < bytes_max + 2 => Ok(None),
+        None if seen.len() < most => Ok(None),
         None => Err(BodyError::Malformed),
     }
 }

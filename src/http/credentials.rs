@@ -26,8 +26,8 @@ pub fn credentials(head: &Head<'_>) -> Option<Credentials> {
         return None;
     }
     let decoded = STANDARD.decode(rest).ok()?;
-    let colon = decoded.iter().position(|byte| *byte == b':')?;
-    let (user, password) = (decoded.get(..colon)?, decoded.get(colon + 1..)?);
+    let mut parts = decoded.splitn(2, |byte| *byte == b':');
+    let (user, password) = (parts.next()?, parts.next()?);
     Some(Credentials { user: Some(str::from_utf8(user).ok()?.to_owned()), password: password.into() })
 }
 

@@ -14,7 +14,7 @@ pub(super) fn write_date(seconds: i64) -> String {
     format!(
         "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
         name(&DAYS, days.rem_euclid(7)),
-        name(&MONTHS, month - 1),
+        name(&MONTHS, month.saturating_sub(1)),
         second / 3600,
         second / 60 % 60,
         second % 60
@@ -30,11 +30,11 @@ pub(super) fn parse_date(text: &[u8]) -> Option<i64> {
         let digits = text.get(from..to).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
         std::str::from_utf8(digits).ok()?.parse::<i64>().ok()
     };
-    let month = MONTHS.iter().position(|name| text.get(8..11) == Some(name.as_bytes()))? as i64 + 1;
+    let month = (1..).zip(MONTHS).find(|(_, name)| text.get(8..11) == Some(name.as_bytes()))?.0;
     let (day, year) = (number(5, 7)?, number(12, 16)?);
     let (hour, minute, second) = (number(17, 19)?, number(20, 22)?, number(23, 25)?);
     let fits = (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
-    fits.then(|| days_until(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second)
+    fits.then(|| seconds_until((year, month, day), (hour, minute, second)))
 }
 
 // The calendar, counted in eras of 400 years that begin in March: so a leap day is the last of its year.
@@ -43,6 +43,7 @@ const DAYS_PER_ERA: i64 = 146_097;
 /// Days from the first of March of the year 0 until 1970 began.
 const DAYS_UNTIL_1970: i64 = 719_468;
 
+#[expect(clippy::arithmetic_side_effects, reason = "the time of this machine or of one of its files, in days")]
 fn date_of(days: i64) -> (i64, i64, i64) {
     let days = days + DAYS_UNTIL_1970;
     let (era, day) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
@@ -54,12 +55,15 @@ fn date_of(days: i64) -> (i64, i64, i64) {
     (era * 400 + year + i64::from(month <= 2), month, day_of_month)
 }
 
-fn days_until(year: i64, month: i64, day: i64) -> i64 {
+/// Of a date and a time of four and two digits, as [`parse_date`] lets through: nowhere near the end of the numbers.
+#[expect(clippy::arithmetic_side_effects, reason = "at most four digits each")]
+fn seconds_until((year, month, day): (i64, i64, i64), (hour, minute, second): (i64, i64, i64)) -> i64 {
     let year = year - i64::from(month <= 2);
     let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
     let month = if month > 2 { month - 3 } else { month + 9 };
     let day = (153 * month + 2) / 5 + day - 1;
-    era * DAYS_PER_ERA + year * 365 + year / 4 - year / 100 + day - DAYS_UNTIL_1970
+    let days = era * DAYS_PER_ERA + year * 365 + year / 4 - year / 100 + day - DAYS_UNTIL_1970;
+    days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second
 }
 
 #[cfg(test)]

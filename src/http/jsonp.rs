@@ -15,7 +15,7 @@ pub fn is_callback(text: &str) -> bool {
 ///
 /// Two characters that JSON allows end a line in older scripts, so they are escaped; they occur in texts only.
 pub fn jsonp(callback: &str, json: &[u8]) -> Vec<u8> {
-    let mut script = Vec::with_capacity(json.len() + callback.len() + 8);
+    let mut script = Vec::with_capacity(json.len().saturating_add(callback.len()).saturating_add(8));
     script.extend_from_slice(b"/**/");
     script.extend_from_slice(callback.as_bytes());
     script.push(b'(');

@@ -6,6 +6,8 @@
 //!
 //! The answer to a handshake contains an accept key, which `ws` makes.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
 mod head;
 
 mod assets;

@@ -32,8 +32,15 @@ pub fn same_origin(head: &Head<'_>) -> bool {
     }
     let Some(origin) = head.header("Origin") else { return true };
     let host = head.header("Host").unwrap_or_default();
-    let authority = origin.windows(3).position(|three| three == b"://").and_then(|at| origin.get(at + 3..));
+    let authority = behind_scheme(origin);
     !host.is_empty() && authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+/// What follows the scheme of an address; `None` if it has none.
+pub(super) fn behind_scheme(address: &[u8]) -> Option<&[u8]> {
+    const END: &[u8] = b"://";
+    let at = address.windows(END.len()).position(|window| window == END)?;
+    address.get(at..)?.strip_prefix(END)
 }
 
 /// Whether the request was addressed to this machine by its own name or number, or by none. A name of somebody else may lead

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use super::head::Head;
-use super::origin::{host_of, origin_allowed};
+use super::origin::{behind_scheme, host_of, origin_allowed};
 
 /// What is asked for. Pages can ask for some things in ways that tell less of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +47,8 @@ fn is_of_another_site(head: &Head<'_>, referer: Option<&[u8]>, host: Option<&[u8
     if let Some(site) = head.header("Sec-Fetch-Site") {
         return !matches!(site, b"same-origin" | b"none");
     }
-    let authority = |origin: &[u8]| origin.windows(3).position(|three| three == b"://").map(|at| at + 3);
     let same = |origin: &[u8]| {
-        let page = authority(origin).and_then(|at| origin.get(at..)).unwrap_or_default();
+        let page = behind_scheme(origin).unwrap_or_default();
         host.is_some_and(|host| host.eq_ignore_ascii_case(page))
     };
     referer.is_some_and(|origin| !same(origin))
@@ -65,10 +64,10 @@ fn is_no_foreign_name(host: &[u8]) -> bool {
 
 /// The origin in a whole address.
 fn origin_of(address: &[u8]) -> &[u8] {
-    let Some(scheme) = address.windows(3).position(|three| three == b"://") else { return address };
-    let behind = address.get(scheme + 3..).unwrap_or_default();
+    let Some(behind) = behind_scheme(address) else { return address };
     let host = behind.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(behind.len());
-    address.get(..scheme + 3 + host).unwrap_or(address)
+    let path = behind.get(host..).unwrap_or_default();
+    address.strip_suffix(path).unwrap_or(address)
 }
 
 #[cfg(test)]

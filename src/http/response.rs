@@ -185,7 +185,7 @@ pub fn file_head(file: &FileHead, content_type: &str, terms: &Terms) -> Vec<u8> 
         Wanted::Part(part) => {
             range = format!("bytes {}-{}/{}", part.start, part.end.saturating_sub(1), file.length);
             extra.push(("Content-Range", &range));
-            (206, Some(part.end - part.start))
+            (206, Some(part.end.saturating_sub(part.start)))
         }
         Wanted::Unsatisfiable => {
             range = format!("bytes */{}", file.length);

@@ -60,7 +60,7 @@ pub fn encode_answer(answer: &Answer, form: WireForm, now: UnixTime, server: &st
             let position = position.map_or(Value::Null, Value::Position);
             let pipe = ("pipe", Value::Text(pipe.as_str()));
             let members = [pipe, ("position", position), ("recovered", Value::Truth(recovered.unwrap_or_default()))];
-            let told = if recovered.is_some() { members.len() } else { members.len() - 1 };
+            let told = if recovered.is_some() { 3 } else { 2 };
             Envelope {
                 data: Data::Object(members.get(..told).unwrap_or_default()),
                 event: Name("", "subscribed"),

@@ -195,10 +195,13 @@ impl RecoveryList<'_> {
     }
 }
 
+fn leading_digits(text: &str) -> &str {
+    text.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default()
+}
+
 /// The leading digits count; without any, or when no user can have the number, it is user 0.
 fn parse_status_user(arguments: &str) -> UserId {
-    let digits = arguments.len() - arguments.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    arguments.get(..digits).and_then(|digits| digits.parse().ok()).and_then(UserId::new).unwrap_or(UserId::ANONYMOUS)
+    leading_digits(arguments).parse().ok().and_then(UserId::new).unwrap_or(UserId::ANONYMOUS)
 }
 
 fn parse_pipe_count(arguments: &str) -> Result<PipeCount, PipeError> {
@@ -249,7 +252,7 @@ fn true_sender_body(body: &str) -> Cow<'_, str> {
     if !body.starts_with("A::") {
         return Cow::Borrowed(body);
     }
-    let mut literal = Vec::with_capacity(body.len() + 2);
+    let mut literal = Vec::with_capacity(body.len().saturating_add(2));
     super::json::write_string(body.as_bytes(), &mut literal);
     String::from_utf8(literal).map_or(Cow::Borrowed(""), Cow::Owned)
 }
@@ -276,7 +279,6 @@ fn parse_user_data(arguments: &str) -> Option<UserData> {
     // Pages pass what their forms hold: blanks and a sign before the digits, anything behind them.
     let user = user.trim_ascii_start();
     let user = user.strip_prefix('+').unwrap_or(user);
-    let digits = user.len() - user.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let user = user.get(..digits)?.parse().ok().and_then(UserId::new)?;
+    let user = leading_digits(user).parse().ok().and_then(UserId::new)?;
     Some(UserData { marker, user })
 }

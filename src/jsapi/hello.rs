@@ -122,8 +122,7 @@ impl<'a> Fields<'a> {
 
     fn unnamed(&self, place: usize) -> Option<&'a [u8]> {
         let field = self.iter().nth(place).filter(|field| !Self::NAMES.iter().any(|name| field.starts_with(name)))?;
-        let equals = field.iter().position(|byte| *byte == b'=')?;
-        field.get(equals + 1..)
+        field.splitn(2, |byte| *byte == b'=').nth(1)
     }
 }
 

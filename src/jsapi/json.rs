@@ -240,7 +240,7 @@ fn write_position(position: Position, out: &mut Vec<u8>) {
 
 /// `text` (UTF-8) as a JSON string, quotes included.
 pub(super) fn write_string(text: &[u8], out: &mut Vec<u8>) {
-    out.reserve(text.len() + 2);
+    out.reserve(text.len().saturating_add(2));
     out.push(b'"');
     write_escaped(text, out);
     out.push(b'"');
@@ -284,9 +284,9 @@ fn plain_length(text: &[u8]) -> usize {
     let (blocks, tail) = text.as_chunks::<BLOCK>();
     let plain_blocks =
         blocks.iter().take_while(|block| !block.iter().fold(false, |any, b| any | is_special(*b))).count();
-    let passed = plain_blocks * BLOCK;
+    let passed = plain_blocks.saturating_mul(BLOCK);
     let here = blocks.get(plain_blocks).map_or(tail, |block| block.as_slice());
-    passed + here.iter().position(|byte| is_special(*byte)).unwrap_or(here.len())
+    passed.saturating_add(here.iter().position(|byte| is_special(*byte)).unwrap_or(here.len()))
 }
 
 fn is_special(byte: u8) -> bool {

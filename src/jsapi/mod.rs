@@ -6,6 +6,8 @@
 //!
 //! Frames come out of here whole, so this core uses the frame heads of `ws`.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
 mod hello;
 
 mod command;

@@ -38,8 +38,8 @@ pub fn encode_publication(publication: &Publication, form: WireForm, out: &mut V
 pub fn frame_publication(publication: &Publication, form: WireForm) -> SharedBytes {
     /// Room for keys, time, sender and some escapes; more escapes cost another allocation, not bytes on the wire.
     const SURROUNDINGS: usize = 256;
-    let texts = publication.message.len() + publication.event.as_str().len() + publication.pipe.name.as_str().len();
-    let mut json = Vec::with_capacity(texts + SURROUNDINGS);
+    let texts = [&publication.message, publication.event.as_str(), publication.pipe.name.as_str()];
+    let mut json = Vec::with_capacity(texts.iter().map(|text| text.len()).fold(SURROUNDINGS, usize::saturating_add));
     encode_publication(publication, form, &mut json);
     ws::text_frame(&json)
 }

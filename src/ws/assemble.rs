@@ -132,7 +132,7 @@ impl Assembler {
 
     /// Bytes of heap that the open message holds, for the accounting of memory.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.payload.capacity()
+        size_of::<Self>().saturating_add(self.payload.capacity())
     }
 
     /// Takes one data frame; gives the message that it ends. After a violation the connection is over, and the
@@ -180,11 +180,12 @@ impl Assembler {
     /// character that the fragment cuts is looked at again with the next one.
     fn check_text(&mut self) -> Result<(), Violation> {
         let unchecked = self.payload.get(self.valid_bytes..).unwrap_or_default();
-        match simdutf8::compat::from_utf8(unchecked) {
-            Ok(text) => self.valid_bytes += text.len(),
-            Err(error) if error.error_len().is_none() => self.valid_bytes += error.valid_up_to(),
+        let valid = match simdutf8::compat::from_utf8(unchecked) {
+            Ok(text) => text.len(),
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
             Err(_) => return Err(Violation::NotUtf8),
-        }
+        };
+        self.valid_bytes = self.valid_bytes.saturating_add(valid);
         Ok(())
     }
 }

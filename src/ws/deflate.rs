@@ -79,10 +79,8 @@ fn parse_offer(offer: &[u8]) -> Option<Offer> {
     let mut window = None;
     let mut seen = Vec::new();
     for part in parts {
-        let (name, value) = match part.iter().position(|byte| *byte == b'=') {
-            Some(at) => (part.get(..at)?.trim_ascii_end(), part.get(at + 1..).map(<[u8]>::trim_ascii_start)),
-            None => (part, None),
-        };
+        let mut sides = part.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
+        let (name, value) = (sides.next()?, sides.next());
         if seen.contains(&name) {
             return None;
         }
@@ -102,8 +100,8 @@ fn parse_offer(offer: &[u8]) -> Option<Offer> {
 fn window_bits(value: &[u8]) -> Option<Window> {
     let digits = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
     let bits = match digits {
-        [digit @ b'8'..=b'9'] => digit - b'0',
-        [b'1', digit @ b'0'..=b'5'] => 10 + digit - b'0',
+        [digit @ b'8'..=b'9'] => digit & 0x0f,
+        [b'1', digit @ b'0'..=b'5'] => 10_u8.saturating_add(digit & 0x0f),
         _ => return None,
     };
     Window::new(bits)
@@ -124,7 +122,7 @@ impl Deflater {
         let state = self.state.get_or_insert_with(|| Compress::new(Compression::new(LEVEL), false));
         state.reset();
         // What does not fit is not smaller than the payload.
-        let mut deflated = Vec::with_capacity(payload.len() + TAIL.len());
+        let mut deflated = Vec::with_capacity(payload.len().saturating_add(TAIL.len()));
         state.compress_vec(payload, &mut deflated, FlushCompress::Sync).ok()?;
         let whole = state.total_in() == payload.len() as u64 && deflated.len() < deflated.capacity();
         let bytes = deflated.strip_suffix(&TAIL).filter(|bytes| whole && bytes.len() < payload.len())?.len();
@@ -156,11 +154,11 @@ impl Inflater {
                 if message.len() == message.capacity() {
                     grow(&mut message, bytes_max);
                 }
-                let (used, room) = (state.total_in(), message.capacity() - message.len());
+                let (used, room) = (state.total_in(), message.capacity().saturating_sub(message.len()));
                 let before = message.len();
                 let status = state.decompress_vec(input, &mut message, FlushDecompress::Sync);
                 let status = status.map_err(|_| Violation::BadDeflate)?;
-                let used = usize::try_from(state.total_in() - used).unwrap_or(usize::MAX);
+                let used = usize::try_from(state.total_in().saturating_sub(used)).unwrap_or(usize::MAX);
                 input = input.get(used..).unwrap_or_default();
                 if message.len() > bytes_max {
                     return Err(Violation::TooLarge);
@@ -171,7 +169,7 @@ impl Inflater {
                     if input.is_empty() {
                         break;
                     }
-                } else if message.len() - before < room {
+                } else if message.len().saturating_sub(before) < room {
                     // There was more room, so the input was not enough.
                     break;
                 }
@@ -184,6 +182,6 @@ impl Inflater {
 /// Twice the room, at first a kibibyte, and never more than one byte above the cap: that byte tells that it is passed.
 fn grow(message: &mut Vec<u8>, bytes_max: usize) {
     const FIRST: usize = 1024;
-    let wanted = (message.len() * 2).max(FIRST).min(bytes_max.saturating_add(1));
+    let wanted = message.len().saturating_mul(2).max(FIRST).min(bytes_max.saturating_add(1));
     message.reserve_exact(wanted.saturating_sub(message.len()).max(1));
 }

@@ -28,17 +28,17 @@ impl SmallHead {
 pub fn text_frame_head(payload_bytes: usize) -> SmallHead {
     let mut bytes = [0; 10];
     let (start, length) = bytes.split_at_mut(2);
-    let (short, length_bytes) = if payload_bytes <= CONTROL_BYTES_MAX {
+    let (short, length_bytes): (u8, u8) = if payload_bytes <= CONTROL_BYTES_MAX {
         (payload_bytes as u8, 0)
     } else if let Ok(payload_bytes) = u16::try_from(payload_bytes) {
-        length[..2].copy_from_slice(&payload_bytes.to_be_bytes());
+        length.iter_mut().zip(payload_bytes.to_be_bytes()).for_each(|(to, byte)| *to = byte);
         (126, 2)
     } else {
         length.copy_from_slice(&(payload_bytes as u64).to_be_bytes());
         (127, 8)
     };
     start.copy_from_slice(&[FIN_TEXT, short]);
-    SmallHead { bytes, length: 2 + length_bytes }
+    SmallHead { bytes, length: length_bytes.saturating_add(2) }
 }
 
 /// A whole text frame around `json`, to be shared by all its receivers; one allocation.
@@ -57,7 +57,7 @@ pub fn deflated_text_frame(frame: &[u8], deflater: &mut Deflater) -> Option<Defl
 fn shared_frame(first: u8, payload: &[u8]) -> SharedBytes {
     let head = text_frame_head(payload.len());
     let head = head.as_slice();
-    let mut frame: SharedBytes = std::iter::repeat_n(first, head.len() + payload.len()).collect();
+    let mut frame: SharedBytes = std::iter::repeat_n(first, head.len().saturating_add(payload.len())).collect();
     // Nobody else knows this frame yet, so it can be written.
     if let Some((to_head, to_payload)) =
         std::sync::Arc::get_mut(&mut frame).and_then(|bytes| bytes.split_at_mut_checked(head.len()))
@@ -84,10 +84,11 @@ pub fn append_text_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     const SHORT_HEAD: [u8; 2] = [FIN_TEXT, 0];
     let start = out.len();
     out.extend_from_slice(&SHORT_HEAD);
+    let behind = out.len();
     write(out);
-    let head = text_frame_head(out.len().saturating_sub(start + SHORT_HEAD.len()));
+    let head = text_frame_head(out.len().saturating_sub(behind));
     // Only a payload above 125 bytes has to move for its longer head.
-    out.splice(start..start + SHORT_HEAD.len(), head.as_slice().iter().copied());
+    out.splice(start..behind, head.as_slice().iter().copied());
 }
 
 /// Appends a pong with the ping's payload, which is cut at 125 bytes (a ping has no more).
@@ -111,7 +112,7 @@ pub fn close(code: CloseCode, out: &mut Vec<u8>) {
 pub fn close_with_reason(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
     const CODE_BYTES: usize = 2;
     let reason = &reason[..reason.floor_char_boundary(CONTROL_BYTES_MAX - CODE_BYTES)];
-    out.extend_from_slice(&[FIN_CLOSE, (CODE_BYTES + reason.len()) as u8]);
+    out.extend_from_slice(&[FIN_CLOSE, CODE_BYTES.saturating_add(reason.len()) as u8]);
     out.extend_from_slice(&u16::from(code).to_be_bytes());
     out.extend_from_slice(reason.as_bytes());
 }

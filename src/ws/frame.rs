@@ -122,7 +122,7 @@ fn parse_head(limits: &Limits, reserved: u8, bytes: &[u8]) -> Result<Option<Pars
     let payload_bytes =
         usize::try_from(length).ok().filter(|&n| n <= limits.frame_bytes_max).ok_or(Violation::TooLarge)?;
     let Some(mask) = array_at(bytes, mask_at) else { return Ok(None) };
-    Ok(Some(ParsedHead { head, mask, payload_at: mask_at + MASK_BYTES, payload_bytes }))
+    Ok(Some(ParsedHead { head, mask, payload_at: mask_at.saturating_add(MASK_BYTES), payload_bytes }))
 }
 
 fn parse_first_byte(first: u8, reserved: u8) -> Result<FrameHead, Violation> {

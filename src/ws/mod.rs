@@ -7,6 +7,8 @@
 //!
 //! A connection without an open fragmented message holds no state of this module.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
 mod accept;
 mod assemble;
 mod close;

@@ -282,7 +282,7 @@ fn check_name(table: &TableName<'_>, session: &SessionView<'_>) -> Result<(), Er
     if session.names() == Names::CometQl || table.database.is_some() {
         return Ok(());
     }
-    let text = format!("Nothing is written to {}: USE {DATABASE}, or write {DATABASE} before the name", SCHEMA);
+    let text = format!("Nothing is written to {SCHEMA}: USE {DATABASE}, or write {DATABASE} before the name");
     Err(Error::new(Code::NotFound, text))
 }
 

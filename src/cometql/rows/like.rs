@@ -30,6 +30,7 @@ impl Effort {
     }
 
     /// As much of this as can be done in so many steps.
+    #[must_use]
     pub fn slice(&self, steps: u32) -> Self {
         Self::new(self.left.min(steps.saturating_mul(CHARACTERS_PER_STEP)))
     }

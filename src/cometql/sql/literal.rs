@@ -36,12 +36,12 @@ pub(super) fn quoted(bytes: &[u8], open: usize, reading: Reading) -> Option<Quot
     let escapes = reading.escapes_in(quote);
     let mut at = open.checked_add(1)?;
     let mut plain = true;
-    let mut run = 0;
+    let mut run = 0_usize;
     loop {
         let byte = *bytes.get(at)?;
         if !is_special(byte, quote, escapes) {
             at = at.checked_add(1)?;
-            run += 1;
+            run = run.saturating_add(1);
             if run == NEAR {
                 at = at.checked_add(far_special(bytes.get(at..)?, quote, escapes)?)?;
                 run = 0;

@@ -5,6 +5,8 @@
 //! takes the fast path ([`fast`]); session statements are parsed by hand (`session`); SELECT, INSERT, REPLACE,
 //! DELETE and UPDATE go as tokens through sqlparser and its tree becomes our [`Statement`] (`tree`).
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
 pub mod catalog;
 pub mod fast;
 mod lexer;

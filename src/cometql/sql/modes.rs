@@ -85,6 +85,7 @@ const COMBINATIONS: [(Modes, &[Modes]); 2] = [
     ),
 ];
 
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
 const _: () = {
     let mut bit = Modes::BITS as usize;
     while bit < MODES.len() {
@@ -114,6 +115,7 @@ impl Modes {
     pub const NO_BACKSLASH_ESCAPES: Self = Self::of("NO_BACKSLASH_ESCAPES");
     const ANSI: Self = Self::of("ANSI");
 
+    #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed by the compiler")]
     const fn of(name: &str) -> Self {
         let mut bit = 0;
         while bit < MODES.len() {
@@ -193,6 +195,7 @@ impl std::fmt::Display for Modes {
     }
 }
 
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "computed by the compiler")]
 const fn same(left: &str, right: &str) -> bool {
     let (left, right) = (left.as_bytes(), right.as_bytes());
     if left.len() != right.len() {

@@ -142,7 +142,7 @@ impl<'a> Scanner<'a> {
 
     fn hint_is_executed(&self) -> bool {
         let digits = self.rest().get(3..).unwrap_or_default().iter().take(7).take_while(|byte| byte.is_ascii_digit());
-        let version = digits.fold(0_u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0')));
+        let version = digits.fold(0_u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit & 0x0f)));
         version <= HINT_VERSION_MAX
     }
 

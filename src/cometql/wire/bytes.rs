@@ -99,10 +99,10 @@ impl<'a> Reader<'a> {
 /// Makes room for `more` bytes. Doubles like a `Vec` does, but not beyond `capacity_max` unless `more` itself needs
 /// it; so what is charged for a buffer is what it takes.
 pub(super) fn grow(buffer: &mut Vec<u8>, more: usize, capacity_max: usize) {
-    let needed = buffer.len() + more;
+    let needed = buffer.len().saturating_add(more);
     if needed > buffer.capacity() {
-        let wanted = (buffer.capacity() * 2).min(capacity_max).max(needed);
-        buffer.reserve_exact(wanted - buffer.len());
+        let wanted = buffer.capacity().saturating_mul(2).min(capacity_max).max(needed);
+        buffer.reserve_exact(wanted.saturating_sub(buffer.len()));
     }
 }
 
@@ -143,14 +143,19 @@ pub(super) fn put_length_bytes(out: &mut Vec<u8>, value: &[u8]) {
 pub(super) fn put_packet(out: &mut Vec<u8>, sequence: u8, write: impl FnOnce(&mut Vec<u8>)) -> u8 {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_LENGTH]);
+    let behind = out.len();
     write(out);
-    let length = out.len() - start - HEADER_LENGTH;
-    if length < PACKET_FULL {
+    let Some((head, payload)) = out.get_mut(start..).and_then(|packet| packet.split_first_chunk_mut::<HEADER_LENGTH>())
+    else {
+        never!("what is written stands behind its header");
+        return sequence;
+    };
+    if payload.len() < PACKET_FULL {
         let sequence = sequence.wrapping_add(1);
-        out[start..start + HEADER_LENGTH].copy_from_slice(&header(length, sequence));
+        *head = header(payload.len(), sequence);
         return sequence;
     }
-    let payload = out.split_off(start + HEADER_LENGTH);
+    let payload = out.split_off(behind);
     out.truncate(start);
     put_long_payload(out, sequence, &payload)
 }

@@ -208,7 +208,7 @@ impl Connection {
         if length > limits.packet_before_login_max || length == PACKET_FULL {
             return Err(Fatal::too_large(sequence));
         }
-        let used = HEADER_LENGTH + length;
+        let used = HEADER_LENGTH.saturating_add(length);
         let Some(payload) = input.get(HEADER_LENGTH..used) else { return Ok(None) };
         self.sequence = sequence;
         let event = if self.state == State::SwitchResponse {
@@ -462,7 +462,8 @@ impl Connection {
     /// Bytes that the session holds beyond its own size: a payload being collected, parameter types, long data. (Not
     /// counted are the statements themselves, about a hundred bytes each.)
     pub fn held_bytes(&self) -> usize {
-        self.payloads.held() + self.statements.as_ref().map_or(0, |statements| statements.held())
+        let statements = self.statements.as_ref().map_or(0, |statements| statements.held());
+        self.payloads.held().saturating_add(statements)
     }
 }
 

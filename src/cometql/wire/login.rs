@@ -24,8 +24,9 @@ impl Salt {
     /// a recorded login be replayed.
     pub fn from_random(random: [u8; Self::LENGTH]) -> Self {
         Self(random.map(|byte| {
-            let allowed = 1 + byte % 126;
-            if allowed < b'$' { allowed } else { allowed + 1 }
+            // The values from 1 to 127 without `$`.
+            let place = byte % 126;
+            if place < b'$' - 1 { place.saturating_add(1) } else { place.saturating_add(2) }
         }))
     }
 
@@ -70,7 +71,7 @@ fn native_response(password: &[u8], salt: &Salt) -> [u8; 20] {
     let once: [u8; 20] = Sha1::digest(password).into();
     let twice: [u8; 20] = Sha1::digest(once).into();
     let mask: [u8; 20] = Sha1::new().chain_update(salt.bytes()).chain_update(twice).finalize().into();
-    std::array::from_fn(|place| once[place] ^ mask[place])
+    both(once, mask)
 }
 
 /// `SHA256(password) XOR SHA256(SHA256(SHA256(password)), salt)`.
@@ -78,7 +79,12 @@ fn sha2_response(password: &[u8], salt: &Salt) -> [u8; 32] {
     let once: [u8; 32] = Sha256::digest(password).into();
     let twice: [u8; 32] = Sha256::digest(once).into();
     let mask: [u8; 32] = Sha256::new().chain_update(twice).chain_update(salt.bytes()).finalize().into();
-    std::array::from_fn(|place| once[place] ^ mask[place])
+    both(once, mask)
+}
+
+fn both<const LENGTH: usize>(mut left: [u8; LENGTH], right: [u8; LENGTH]) -> [u8; LENGTH] {
+    left.iter_mut().zip(right).for_each(|(left, right)| *left ^= right);
+    left
 }
 
 /// Whether a response proves the password.

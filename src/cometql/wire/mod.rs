@@ -9,6 +9,8 @@
 //!
 //! Source: "Client/Server Protocol" of the `MySQL` internals documentation; section 1 of the `CometQL` protocol.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
 mod connection;
 
 mod login;

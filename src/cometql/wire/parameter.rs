@@ -50,7 +50,7 @@ impl fmt::Debug for TemporalText {
 impl Write for TemporalText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let start = usize::from(self.length);
-        let end = start + text.len();
+        let end = start.saturating_add(text.len());
         self.bytes.get_mut(start..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
         self.length = end as u8;
         Ok(())
@@ -164,7 +164,8 @@ fn time(reader: &mut Reader<'_>) -> Option<TemporalText> {
     fields.get_mut(..length)?.copy_from_slice(reader.bytes(length)?);
     let [negative, d0, d1, d2, d3, hour, minute, second, micros @ ..] = fields;
     let micros = u32::from_le_bytes(micros);
-    let hours = u64::from(u32::from_le_bytes([d0, d1, d2, d3])) * 24 + u64::from(hour);
+    let days = u64::from(u32::from_le_bytes([d0, d1, d2, d3]));
+    let hours = days.saturating_mul(24).saturating_add(hour.into());
     if negative > 1 || hours > HOURS_MAX || !is_clock(hour, minute, second, micros) {
         return None;
     }

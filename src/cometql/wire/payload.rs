@@ -66,7 +66,7 @@ impl Payloads {
             if length > payload_max {
                 return Err(TooLarge { sequence });
             }
-            let used = HEADER_LENGTH + length;
+            let used = HEADER_LENGTH.saturating_add(length);
             if length < PACKET_FULL
                 && let Some(payload) = input.get(HEADER_LENGTH..used)
             {
@@ -125,14 +125,15 @@ impl Collected {
         let mut rest = input;
         loop {
             let (taken, after) = rest.split_at(self.missing.min(rest.len()));
-            self.missing -= taken.len();
+            self.missing = self.missing.saturating_sub(taken.len());
             self.keep(taken, &body_max);
             rest = after;
             if self.missing > 0 || !self.awaits_header() {
                 break;
             }
             let Some(Header { length, sequence }) = Header::read(rest) else { break };
-            if self.length + usize::from(self.command.is_some()) + length > payload_max {
+            let so_far = self.length.saturating_add(self.command.is_some().into());
+            if so_far.saturating_add(length) > payload_max {
                 return Err(TooLarge { sequence });
             }
             self.missing = length;
@@ -140,7 +141,7 @@ impl Collected {
             self.sequence = sequence;
             rest = rest.get(HEADER_LENGTH..).unwrap_or_default();
         }
-        Ok(input.len() - rest.len())
+        Ok(input.len().saturating_sub(rest.len()))
     }
 
     /// At the very start, and behind a full packet. (Nothing shorter than a byte is ever collected.)
@@ -157,9 +158,9 @@ impl Collected {
             _ => bytes,
         };
         let Some(most) = self.command.map(body_max) else { return };
-        self.length += body.len();
+        self.length = self.length.saturating_add(body.len());
         // The header has told how much is still to come, so most of these are dropped from their first byte on.
-        if self.length + self.missing > most && !self.dropped {
+        if self.length.saturating_add(self.missing) > most && !self.dropped {
             self.dropped = true;
             self.body.truncate(HEAD);
             self.body.shrink_to_fit();

@@ -204,7 +204,7 @@ impl<'a> Reply<'a> {
     /// The answer to `COM_STMT_PREPARE`: 0, id (4), columns (2), parameters (2), 0, warnings (2); then the definitions
     /// of both. The columns may be left out: clients take them from the execution.
     pub fn prepared(&mut self, statement: u32, columns: &[Column], parameters: u16) {
-        let columns = &columns[..columns.len().min(usize::from(u16::MAX))];
+        let columns = columns.get(..usize::from(u16::MAX)).unwrap_or(columns);
         self.packet(|out| {
             out.push(0);
             put_u32(out, statement);
@@ -390,12 +390,14 @@ impl<'a> RowWriter<'a> {
             RowForm::Binary => self.reply.packet(|out| {
                 out.push(0);
                 let bitmap = out.len();
-                out.resize(bitmap + (columns + 2).div_ceil(8), 0);
+                // The first two bits of the bitmap stand for nothing.
+                out.resize(bitmap.saturating_add(columns.saturating_add(2).div_ceil(8)), 0);
                 for place in 0..columns {
                     let integer = place < u64::BITS as usize && integers & 1 << place != 0;
                     let put = values.next().flatten().is_some_and(|value| put_value(out, value.as_ref(), integer));
-                    if !put {
-                        out[bitmap + (place + 2) / 8] |= 1 << ((place + 2) % 8);
+                    let bit = place.saturating_add(2);
+                    if !put && let Some(byte) = out.get_mut(bitmap.saturating_add(bit / 8)) {
+                        *byte |= 1 << (bit % 8);
                     }
                 }
             }),

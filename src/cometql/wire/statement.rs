@@ -47,7 +47,7 @@ impl Statements {
         }
         let mut id = self.last;
         loop {
-            id = if id >= u32::MAX - 1 { 1 } else { id + 1 };
+            id = id.checked_add(1).filter(|id| *id < u32::MAX).unwrap_or(1);
             if !self.all.contains_key(&id) {
                 break;
             }
@@ -59,13 +59,13 @@ impl Statements {
 
     pub(super) fn remove(&mut self, id: u32) {
         if let Some(statement) = self.all.remove(&id) {
-            self.held -= statement.held();
+            release(&mut self.held, statement.held());
         }
     }
 
     pub(super) fn reset(&mut self, id: u32) -> Result<(), Refusal> {
         let statement = self.all.get_mut(&id).ok_or(UNKNOWN)?;
-        self.held -= statement.take_long_data().held;
+        release(&mut self.held, statement.take_long_data().held);
         Ok(())
     }
 
@@ -87,9 +87,9 @@ impl Statements {
         }
         let room = limits.long_data_max.saturating_sub(self.held);
         if let Some(charged) = statement.append(room, parameter, data) {
-            self.held += charged;
+            self.held = self.held.saturating_add(charged);
         } else {
-            self.held -= statement.take_long_data().held;
+            release(&mut self.held, statement.take_long_data().held);
             statement.long_data_lost = true;
         }
     }
@@ -99,7 +99,7 @@ impl Statements {
         let Some(statement) = self.all.get_mut(&id).filter(|statement| parameter < statement.parameters) else {
             return;
         };
-        self.held -= statement.take_long_data().held;
+        release(&mut self.held, statement.take_long_data().held);
         statement.long_data_lost = true;
     }
 
@@ -112,22 +112,22 @@ impl Statements {
         let id = reader.u32().ok_or(WRONG_ARGUMENTS)?;
         let statement = self.all.get_mut(&id).ok_or(UNKNOWN)?;
         let long_data = statement.take_long_data();
-        self.held -= long_data.held;
+        release(&mut self.held, long_data.held);
         if long_data.lost {
             return Err(TOO_LONG);
         }
         reader.bytes(1 + 4).ok_or(WRONG_ARGUMENTS)?;
         let parameters = usize::from(statement.parameters);
-        let nulls_at = body.len() - reader.len();
+        let nulls_at = body.len().saturating_sub(reader.len());
         if parameters > 0 {
             reader.bytes(parameters.div_ceil(8)).ok_or(WRONG_ARGUMENTS)?;
             if reader.u8().ok_or(WRONG_ARGUMENTS)? == 1 {
-                let types = reader.bytes(parameters * 2).ok_or(WRONG_ARGUMENTS)?;
+                let types = reader.bytes(parameters.saturating_mul(2)).ok_or(WRONG_ARGUMENTS)?;
                 let charged = if statement.types.is_none() { types.len() } else { 0 };
-                if self.held + charged > limits.long_data_max {
+                if self.held.saturating_add(charged) > limits.long_data_max {
                     return Err(TOO_LONG);
                 }
-                self.held += charged;
+                self.held = self.held.saturating_add(charged);
                 statement.bind(types);
             }
         }
@@ -136,10 +136,18 @@ impl Statements {
             None if parameters == 0 => None,
             None => return Err(WRONG_ARGUMENTS),
         };
-        let values_at = body.len() - reader.len();
+        let values_at = body.len().saturating_sub(reader.len());
         let execute = Execute { statement: id, body, nulls_at, values_at, types, long_data: long_data.values };
         if execute.parameters().count() == parameters { Ok(execute) } else { Err(WRONG_ARGUMENTS) }
     }
+}
+
+/// These bytes of one statement are held no more.
+fn release(held: &mut usize, bytes: usize) {
+    if bytes > *held {
+        never!("what a statement holds is part of the sum");
+    }
+    *held = held.saturating_sub(bytes);
 }
 
 struct LongData {
@@ -150,7 +158,8 @@ struct LongData {
 
 impl Statement {
     fn held(&self) -> usize {
-        self.long_data_held + self.types.as_ref().map_or(0, |types| types.len() * 2)
+        let types = self.types.as_ref().map_or(0, |types| size_of_val(&**types));
+        self.long_data_held.saturating_add(types)
     }
 
     fn take_long_data(&mut self) -> LongData {
@@ -163,7 +172,8 @@ impl Statement {
 
     /// Drivers bind the same types again and again; an equal list is not allocated anew.
     fn bind(&mut self, types: &[u8]) {
-        let types = types.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        let (pairs, _) = types.as_chunks::<2>();
+        let types = pairs.iter().copied().map(u16::from_le_bytes);
         if !self.types.as_ref().is_some_and(|bound| bound.iter().copied().eq(types.clone())) {
             self.types = Some(types.collect());
         }
@@ -178,10 +188,10 @@ impl Statement {
         }
         let value = self.long_data.entry(parameter).or_default();
         let before = value.capacity();
-        grow(value, data.len(), before + room);
+        grow(value, data.len(), before.saturating_add(room));
         value.extend_from_slice(data);
-        let charged = entry + (value.capacity() - before);
-        self.long_data_held += charged;
+        let charged = value.capacity().saturating_sub(before).saturating_add(entry);
+        self.long_data_held = self.long_data_held.saturating_add(charged);
         Some(charged)
     }
 }
@@ -213,7 +223,7 @@ impl Execute<'_> {
 
     /// Of the command and of long data.
     pub fn bytes(&self) -> usize {
-        self.body.len() + self.long_data.values().map(Vec::len).sum::<usize>()
+        self.long_data.values().map(Vec::len).fold(self.body.len(), usize::saturating_add)
     }
 
     /// The execution without ties to the bytes it was read from.
