@@ -264,7 +264,10 @@ impl Exec {
     /// Goes on with the result set at the front: looks at what has come, writes what is known of it and asks for more,
     /// unless the client has enough to read or the session has done enough.
     fn stream(&mut self, session: &mut Session) {
-        let Some(Entry { start, more, binary, stage }) = session.queue.pop_front() else { return };
+        let Some(Entry { start, more, binary, stage }) = session.queue.pop_front() else {
+            never!("what goes on stands at the front");
+            return;
+        };
         let mut stream = match stage {
             Stage::Streaming(stream) => stream,
             stage => return session.queue.push_front(Entry { start, more, binary, stage }),

@@ -205,7 +205,7 @@ impl Cursor {
                 *after = next;
                 *shard += u16::from(next.is_none());
             }
-            _ => {}
+            _ => never!("a shard answers what it was asked"),
         }
         self.complete();
     }
@@ -256,7 +256,7 @@ impl Cursor {
                 };
                 self.rows = rows.into_iter().map(|token| vec![token]).collect();
             }
-            (_, Ok(_)) => {}
+            (_, Ok(_)) => never!("storage answers what it was asked"),
         }
         self.complete();
     }

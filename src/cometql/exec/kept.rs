@@ -30,8 +30,14 @@ impl Exec {
     pub(super) fn make_room(&mut self) {
         while self.kept > self.config.kept_bytes_max {
             let holders = self.sessions.iter().flatten().filter(|session| session.kept > 0);
-            let Some(id) = holders.max_by_key(|session| session.kept).map(|session| session.id) else { return };
-            let Some(mut session) = self.take(id) else { return };
+            let Some(id) = holders.max_by_key(|session| session.kept).map(|session| session.id) else {
+                never!("somebody holds what is counted");
+                return;
+            };
+            let Some(mut session) = self.take(id) else {
+                never!("a session that was found is there");
+                return;
+            };
             let prepared = session.prepared_bytes();
             let fatal = session.wire.abandon();
             session.forget_all();

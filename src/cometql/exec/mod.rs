@@ -286,15 +286,17 @@ impl Exec {
             }
             RingMessage::Answered(answered) => {
                 let Answered { id: AskId(id), replies } = *answered;
-                let Some((session, places)) = self.asks.remove(&id) else { return };
+                let Some((session, places)) = self.asks.remove(&id) else {
+                    never!("a question is answered once");
+                    return;
+                };
                 let placement = self.config.placement.clone();
                 self.with(session, |session| match replies {
                     Replies::Killed(found) => session.killed(found),
                     replies => session.heard(|cursor| cursor.answered(&places, replies, &placement)),
                 });
             }
-            // Nothing else is ever sent to this shard.
-            _ => {}
+            _ => never!("a session's shard is sent answers only"),
         }
     }
 
@@ -303,6 +305,7 @@ impl Exec {
     pub fn stored(&mut self, completion: Completion) {
         let Some(StoredFor { session, dev, hashes_deleted, tokens_revoked }) = self.jobs.remove(&completion.ticket.0)
         else {
+            never!("a request to storage is completed once");
             return;
         };
         // Also if the session is gone by now: what is committed holds.

@@ -295,28 +295,31 @@ impl Session {
     /// What is not read yet, if nothing stands before it.
     pub(super) fn take_script(&mut self) -> Option<(Start, Box<Script>)> {
         let front = self.queue.pop_front_if(|front| matches!(front.stage, Stage::Script(_)))?;
-        match front.stage {
-            Stage::Script(script) => Some((front.start, script)),
-            _ => None,
-        }
+        let Stage::Script(script) = front.stage else {
+            never!("what is not read yet is a script");
+            return None;
+        };
+        Some((front.start, script))
     }
 
     /// The plan of the statement at the front if that is not begun; [`Session::begun`] says what it has become.
     pub(super) fn take_planned(&mut self) -> Option<Plan> {
         let front = self.queue.front_mut().filter(|front| matches!(front.stage, Stage::Planned(_)))?;
-        match std::mem::replace(&mut front.stage, Stage::Ready(Vec::new())) {
-            Stage::Planned(plan) => Some(*plan),
-            _ => None,
-        }
+        let Stage::Planned(plan) = std::mem::replace(&mut front.stage, Stage::Ready(Vec::new())) else {
+            never!("what is not begun is a plan");
+            return None;
+        };
+        Some(*plan)
     }
 
     /// What the statement at the front gathers, to be gone on with; [`Session::begun`] says what it has become.
     pub(super) fn take_gathering(&mut self) -> Option<Box<Gathering>> {
         let front = self.queue.front_mut().filter(|front| matches!(front.stage, Stage::Gathering(_)))?;
-        match std::mem::replace(&mut front.stage, Stage::Ready(Vec::new())) {
-            Stage::Gathering(gathering) => Some(gathering),
-            _ => None,
-        }
+        let Stage::Gathering(gathering) = std::mem::replace(&mut front.stage, Stage::Ready(Vec::new())) else {
+            never!("what gathers is a gathering");
+            return None;
+        };
+        Some(gathering)
     }
 
     pub(super) fn begun(&mut self, stage: Stage) {
@@ -377,6 +380,7 @@ impl Session {
     }
 
     pub(super) fn killed(&mut self, found: bool) {
+        // Gone: a batch that was itself ended by KILL has an empty queue.
         let Some(Entry { stage: Stage::Killing(number), .. }) = self.queue.front() else { return };
         let done = Ok(Reply::Ok { affected: 0, insert_id: 0 });
         let result = if found { done } else { Err(self.no_connection(*number)) };
@@ -384,6 +388,7 @@ impl Session {
     }
 
     pub(super) fn stored(&mut self, result: Result<Outcome, StorageError>) {
+        // Gone: the statement of a batch that was ended by KILL.
         let Some(entry) = self.queue.front_mut() else { return };
         match (&mut entry.stage, result) {
             (Stage::Writing { reply, counted }, Ok(outcome)) => {
