@@ -147,7 +147,7 @@ const MODULES: &[Module] = &[
         ],
     ),
     // The program. It names the library by its crate, so what it takes from there is `encke::...`.
-    edge("main", &["config", "run"]),
+    edge("main", &["cli", "config", "run"]),
     edge("cli", &["config", "run"]),
     // Declares the modules.
     pure("lib", &[]),

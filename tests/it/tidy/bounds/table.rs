@@ -430,7 +430,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(
         QUERIES,
         "A query about the server's own tables",
-        "{STEPS_MAX} values computed and rows looked at, more for long texts and wide rows; {evaluate::BYTES_MAX} of rows held; {tree::catalog::DEPTH_MAX} levels",
+        "{STEPS_MAX} values computed and rows looked at, more for long texts and wide rows; {evaluation::BYTES_MAX} of rows held; {tree::catalog::DEPTH_MAX} levels",
         "error 11 or 3",
     ),
     row(
@@ -448,7 +448,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(
         QUERIES,
         "A text that a function puts together; all that the functions of one query make before it begins",
-        "{scalars::TEXT_BYTES_MAX}; {STEPS_MAX} steps of {evaluate::BYTES_PER_STEP}",
+        "{scalars::TEXT_BYTES_MAX}; {STEPS_MAX} steps of {budget::BYTES_PER_STEP}",
         "error 11",
     ),
     row(QUERIES, "Pairs of values that one DELETE names by two keys", "{PAIRS_MAX}", "error 19"),
@@ -579,7 +579,7 @@ pub(super) const NO_BOUNDS: &[(&[&str], &str)] = &[
             "HASH_MAX",
             "TOKEN_MAX",
             "CALL_NAME_MAX",
-            "plan::memory::NAME_BYTES_MAX",
+            "session::memory::NAME_BYTES_MAX",
             "plan::select::UUID_MAX",
             "model::LENGTH_MAX",
             "hub::local::details::UUID_MAX",
