@@ -4,11 +4,14 @@
 //! connection shards and the CometQL shard; [`Running`] is the server as `main` sees it.
 
 mod bounds;
+#[path = "../browsers/mod.rs"]
 mod browsers;
 mod certificate;
 mod figures;
 mod files;
+#[path = "../browsers/fragments.rs"]
 mod fragments;
+#[path = "../browsers/half_open.rs"]
 mod half_open;
 mod host;
 #[cfg(feature = "mysql")]
@@ -16,9 +19,13 @@ pub mod import;
 pub mod kept;
 mod live;
 pub mod log;
+#[path = "../browsers/pace.rs"]
 mod pace;
+#[path = "../browsers/pages.rs"]
 mod pages;
+#[path = "../browsers/polls/mod.rs"]
 mod polls;
+#[path = "../browsers/recent.rs"]
 mod recent;
 mod runtime;
 mod sessions;

@@ -118,6 +118,25 @@ const MODULES: &[Module] = &[
     pure("figures", &["hub", "metrics"]),
     // Declares its parts; what it offers is what they offer.
     pure("cometql", &[]),
+    // Its files are declared by `run` as long as they name the edge.
+    edge(
+        "browsers",
+        &[
+            "model",
+            "config",
+            "ws",
+            "http",
+            "jsapi",
+            "storage",
+            "ring",
+            "hub",
+            "cometql/errors",
+            "cometql/exec",
+            "cometql/json",
+            "metrics",
+            "figures",
+        ],
+    ),
     edge(
         "run",
         &[
