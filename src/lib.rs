@@ -50,6 +50,9 @@ pub mod hub;
 /// The backend API over the MySQL protocol.
 pub mod cometql;
 
+/// The browsers of one shard: their bytes to inputs of the hub, its outputs to what they get.
+mod browsers;
+
 /// Counters per shard, their names and units.
 pub mod metrics;
 

@@ -6,15 +6,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use shards::Token;
-
 use crate::http::{self, Head, Proxies, Terms};
 use crate::hub::{Details, Input};
 use crate::jsapi;
-use crate::model::CloseReason;
+use crate::model::{CloseReason, ConnId};
 
-use super::super::host::id;
-use super::super::runtime::Runtime;
+use super::effects::Effects;
 use super::polling::Asking;
 use super::requests::headers;
 use super::{Browsers, Phase, Progress, browser_mut};
@@ -31,14 +28,14 @@ const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 impl Browsers {
     /// What a request says of who asks; its id is in another place.
-    pub(super) fn details(&self, io: &impl Runtime, conn: Token, head: &Head<'_>) -> Details {
+    pub(super) fn details(&self, io: &impl Effects, conn: ConnId, head: &Head<'_>) -> Details {
         let address = self.address(io, conn, head);
         Details { uuid: Box::default(), address, headers: headers(head), since: io.now().unix }
     }
 
     /// Who asks, as trusted proxies tell.
-    pub(super) fn address(&self, io: &impl Runtime, conn: Token, head: &Head<'_>) -> IpAddr {
-        let peer = io.peer_address(conn).map_or(NO_ADDRESS, |address| address.ip());
+    pub(super) fn address(&self, io: &impl Effects, conn: ConnId, head: &Head<'_>) -> IpAddr {
+        let peer = io.peer_address(conn).unwrap_or(NO_ADDRESS);
         let proxies = Proxies { trusted: &self.config.trusted_proxies, header: self.config.real_ip_header };
         http::client_address(peer, head, &proxies)
     }
@@ -46,8 +43,8 @@ impl Browsers {
     /// `Err`: not yet, or not at all; what comes of the request for now. `asking`: how a poll wants its answer.
     pub(super) fn admit(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         address: IpAddr,
         terms: &Terms,
         asking: Option<&Asking>,
@@ -62,7 +59,7 @@ impl Browsers {
         if !self.admissions.contains_key(&conn) {
             let Some(browser) = browser_mut(io, conn) else { return Err(Progress::Over) };
             browser.phase = Phase::Admission;
-            self.input(io, Input::Admit { conn: id(conn), address });
+            self.input(io, Input::Admit { conn: conn, address });
         }
         match self.admissions.get(&conn).copied() {
             None => Err(Progress::Used(0)),
@@ -71,7 +68,13 @@ impl Browsers {
         }
     }
 
-    pub(super) fn admission_known(&mut self, io: &mut impl Runtime, conn: Token, address: IpAddr, wait_s: Option<u16>) {
+    pub(super) fn admission_known(
+        &mut self,
+        io: &mut impl Effects,
+        conn: ConnId,
+        address: IpAddr,
+        wait_s: Option<u16>,
+    ) {
         let admission = wait_s.map_or(Admission::Granted(address), Admission::Refused);
         match browser_mut(io, conn).filter(|browser| browser.phase == Phase::Admission) {
             Some(browser) => {
@@ -86,13 +89,13 @@ impl Browsers {
     }
 
     /// The connection that the request came on ends.
-    pub(super) fn forget_admission(&mut self, io: &mut impl Runtime, conn: Token) {
+    pub(super) fn forget_admission(&mut self, io: &mut impl Effects, conn: ConnId) {
         if let Some(Admission::Granted(address)) = self.admissions.remove(&conn) {
             self.input(io, Input::Release { address });
         }
     }
 
-    pub(super) fn go_on_with_admissions(&mut self, io: &mut impl Runtime) {
+    pub(super) fn go_on_with_admissions(&mut self, io: &mut impl Effects) {
         while !io.congested()
             && let Some(address) = self.unused_admissions.pop_front()
         {
@@ -102,8 +105,8 @@ impl Browsers {
 
     fn refuse_for_now(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         terms: &Terms,
         asking: Option<&Asking>,
         wait_s: u16,

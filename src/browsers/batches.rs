@@ -9,18 +9,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ahash::RandomState;
-use shards::Token;
 
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::exec::{ANSWER_BYTES_MAX, BATCHES_MAX};
 use crate::cometql::json;
 use crate::config::CometQlByHttp;
 use crate::http::{self, Body, Credentials, Door, Head, Method, Query, Terms, WithPassword};
-use crate::model::{CloseReason, ShardId};
+use crate::model::{CloseReason, ConnId, ShardId};
 use crate::ring::{Batch, BatchAnswer, BatchWish, RingMessage};
 
-use super::super::host::id;
-use super::super::runtime::Runtime;
+use super::effects::Effects;
 use super::{Browsers, Phase, Progress, browser, browser_mut};
 
 /// How long a body may take.
@@ -30,20 +28,20 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 const BATCH_TIME_MAX: Duration = Duration::from_mins(2);
 
 /// Bytes of the bodies that a shard collects; the one begun first ends its connection.
-pub(in super::super) const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes of answers that a shard is sending; beyond, requests are refused.
 const ANSWERS_BYTES_MAX: usize = 16 * ANSWER_BYTES_MAX;
 
 #[derive(Clone, Debug)]
-pub(in super::super) struct BatchConfig {
-    pub(in super::super) allowed: CometQlByHttp,
-    pub(in super::super) body_bytes_max: usize,
+pub(crate) struct BatchConfig {
+    pub(crate) allowed: CometQlByHttp,
+    pub(crate) body_bytes_max: usize,
 }
 
 /// A request as it was received.
 pub(super) struct Request<'a> {
-    pub(super) conn: Token,
+    pub(super) conn: ConnId,
     pub(super) head: &'a Head<'a>,
     /// What was received, head and all.
     pub(super) whole: &'a [u8],
@@ -73,17 +71,17 @@ struct Collected {
 /// Requests with a password that are on their way, by their connections.
 pub(super) struct Batches {
     /// Their bodies come still.
-    bodies: HashMap<Token, Box<Collected>, RandomState>,
+    bodies: HashMap<ConnId, Box<Collected>, RandomState>,
     /// By the numbers they were begun under.
-    bodies_order: BTreeMap<u64, Token>,
+    bodies_order: BTreeMap<u64, ConnId>,
     last_body: u64,
     bodies_bytes: usize,
     /// The CometQL shard has them.
-    waiting: HashMap<Token, (Terms, WithPassword), RandomState>,
+    waiting: HashMap<ConnId, (Terms, WithPassword), RandomState>,
     /// Those included whose connection is gone.
     under_way: usize,
     /// Bytes of answers that sockets have not taken yet.
-    sending: HashMap<Token, usize, RandomState>,
+    sending: HashMap<ConnId, usize, RandomState>,
     sending_bytes: usize,
 }
 
@@ -103,11 +101,11 @@ impl Batches {
 
     pub(super) fn bytes(&self) -> usize {
         self.bodies_bytes
-            + self.bodies.capacity() * size_of::<(Token, Box<Collected>)>()
+            + self.bodies.capacity() * size_of::<(ConnId, Box<Collected>)>()
             + self.bodies.len() * size_of::<Collected>()
-            + self.bodies_order.len() * size_of::<(u64, Token)>()
-            + self.waiting.capacity() * size_of::<(Token, (Terms, WithPassword))>()
-            + self.sending.capacity() * size_of::<(Token, usize)>()
+            + self.bodies_order.len() * size_of::<(u64, ConnId)>()
+            + self.waiting.capacity() * size_of::<(ConnId, (Terms, WithPassword))>()
+            + self.sending.capacity() * size_of::<(ConnId, usize)>()
     }
 
     /// Whether the CometQL shard has any that is not answered.
@@ -116,25 +114,25 @@ impl Batches {
     }
 
     /// The connection is gone.
-    pub(super) fn forget(&mut self, conn: Token) {
+    pub(super) fn forget(&mut self, conn: ConnId) {
         self.take_body(conn);
         self.waiting.remove(&conn);
         self.sent(conn);
     }
 
     /// All that was written to the connection is sent.
-    pub(super) fn sent(&mut self, conn: Token) {
+    pub(super) fn sent(&mut self, conn: ConnId) {
         self.sending_bytes -= self.sending.remove(&conn).unwrap_or_default();
     }
 
-    fn take_body(&mut self, conn: Token) -> Option<Collected> {
+    fn take_body(&mut self, conn: ConnId) -> Option<Collected> {
         let collected = self.bodies.remove(&conn)?;
         self.bodies_bytes -= collected.body.len();
         self.bodies_order.remove(&collected.number);
         Some(*collected)
     }
 
-    fn put_body(&mut self, conn: Token, wanted: Wanted, length: usize) {
+    fn put_body(&mut self, conn: ConnId, wanted: Wanted, length: usize) {
         self.last_body += 1;
         let number = self.last_body;
         self.bodies_order.insert(number, conn);
@@ -142,13 +140,13 @@ impl Batches {
     }
 
     /// The body that was begun first.
-    fn oldest_body(&self) -> Option<Token> {
+    fn oldest_body(&self) -> Option<ConnId> {
         self.bodies_order.first_key_value().map(|(_, conn)| *conn)
     }
 }
 
 impl Browsers {
-    pub(super) fn password_request(&mut self, io: &mut impl Runtime, request: &Request<'_>, terms: Terms) -> Progress {
+    pub(super) fn password_request(&mut self, io: &mut impl Effects, request: &Request<'_>, terms: Terms) -> Progress {
         let Request { conn, head, whole, wanted: what, fields } = *request;
         let rest = whole.get(head.used..).unwrap_or_default();
         // What is refused without a look at the body ends the connection, as nobody knows where the next request begins.
@@ -207,7 +205,7 @@ impl Browsers {
         }
     }
 
-    pub(super) fn collect_body(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
+    pub(super) fn collect_body(&mut self, io: &mut impl Effects, conn: ConnId, bytes: &[u8]) -> Progress {
         let Some(collected) = self.batches.bodies.get_mut(&conn) else { return self.collect_chunked(io, conn, bytes) };
         let more = collected.length - collected.body.len();
         let more = bytes.get(..more).unwrap_or(bytes);
@@ -228,8 +226,8 @@ impl Browsers {
 
     fn begin_batch(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         wanted: Wanted,
         body: &[u8],
         used: usize,
@@ -250,7 +248,7 @@ impl Browsers {
         io.deadline_after(conn, BATCH_TIME_MAX);
         self.batches.under_way += 1;
         self.batches.waiting.insert(conn, (terms, what));
-        let batch = Batch { asker: id(conn), address, user, database, password, wish };
+        let batch = Batch { asker: conn, address, user, database, password, wish };
         let cometql = ShardId(self.config.hub.placement.connection_shards());
         io.send(cometql, RingMessage::Batch(Box::new(batch)));
         // Who has said all waits for the answer.
@@ -259,12 +257,12 @@ impl Browsers {
     }
 
     /// The answer to a request that this shard took.
-    pub(super) fn batch_done(&mut self, io: &mut impl Runtime, conn: Token, mut answer: BatchAnswer) {
+    pub(super) fn batch_done(&mut self, io: &mut impl Effects, conn: ConnId, mut answer: BatchAnswer) {
         self.batches.under_way -= 1;
         let Some((terms, what)) = self.batches.waiting.remove(&conn) else { return };
         if what == WithPassword::DashboardKey && answer.status == 200 {
             // Hexadecimal digits and letters need no escaping.
-            answer.body = format!("{{\"pipe\":\"{}\"}}", self.config.watch.pipe_name()).into_bytes().into();
+            answer.body = format!("{{\"pipe\":\"{}\"}}", self.figures.pipe_name()).into_bytes().into();
         }
         self.answer_with(io, conn, &terms, answer, 0);
         // What was sent behind the request is looked at now, or when the answer is sent.
@@ -275,7 +273,7 @@ impl Browsers {
     }
 
     /// The answer did not come in time. Whether the connection waited for one.
-    pub(super) fn give_up_batch(&mut self, io: &mut impl Runtime, conn: Token) -> bool {
+    pub(super) fn give_up_batch(&mut self, io: &mut impl Effects, conn: ConnId) -> bool {
         let Some((terms, _)) = self.batches.waiting.remove(&conn) else { return false };
         let terms = Terms { persistent: false, ..terms };
         let text = "no answer in time; the statements may be carried out all the same";
@@ -285,8 +283,8 @@ impl Browsers {
 
     fn answer_failure(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         terms: &Terms,
         status: u16,
         text: &str,
@@ -296,8 +294,8 @@ impl Browsers {
 
     fn answer_with(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         terms: &Terms,
         answer: BatchAnswer,
         used: usize,

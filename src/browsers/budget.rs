@@ -1,9 +1,7 @@
 //! How much of a turn connections may use: one of them, so that the others have their turn, and all of them, so that
 //! nobody waits long for a message that comes meanwhile.
 
-use shards::Token;
-
-use crate::model::Time;
+use crate::model::{ConnId, Time};
 
 /// Frames of one connection that are looked at in one turn; more must wait for the others.
 const FRAMES_PER_TURN: usize = 64;
@@ -28,12 +26,12 @@ pub(super) struct TurnBudget {
     turn: Time,
     /// By all connections.
     frames_of_all: usize,
-    of: Option<Token>,
+    of: Option<ConnId>,
     frames: usize,
 }
 
 impl TurnBudget {
-    pub(super) fn charge(&mut self, turn: Time, conn: Token, frames: usize) {
+    pub(super) fn charge(&mut self, turn: Time, conn: ConnId, frames: usize) {
         if self.turn != turn {
             *self = Self { turn, ..Self::default() };
         }
@@ -59,8 +57,8 @@ impl TurnBudget {
 mod tests {
     use super::*;
 
-    const A: Token = Token { index: 1, generation: 0 };
-    const B: Token = Token { index: 2, generation: 0 };
+    const A: ConnId = ConnId { index: 1, generation: 0 };
+    const B: ConnId = ConnId { index: 2, generation: 0 };
 
     #[test]
     fn each_connection_has_its_share() {

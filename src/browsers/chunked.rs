@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use ahash::RandomState;
-use shards::Token;
 
 use crate::http::{self, BodyError, Chunked, Head};
-use crate::model::CloseReason;
+use crate::model::{CloseReason, ConnId};
 
-use super::super::runtime::Runtime;
 use super::batches::BODIES_BYTES_MAX;
+use super::effects::Effects;
 use super::{Browsers, Phase, Progress, browser_mut};
 
 /// How long such a body may take.
@@ -31,9 +30,9 @@ struct Collecting {
 }
 
 pub(super) struct ChunkedBodies {
-    by_conn: HashMap<Token, Box<Collecting>, RandomState>,
+    by_conn: HashMap<ConnId, Box<Collecting>, RandomState>,
     /// By the numbers they were begun under.
-    order: BTreeMap<u64, Token>,
+    order: BTreeMap<u64, ConnId>,
     last: u64,
     bytes: usize,
 }
@@ -45,24 +44,24 @@ impl ChunkedBodies {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
-            + self.by_conn.capacity() * size_of::<(Token, Box<Collecting>)>()
+            + self.by_conn.capacity() * size_of::<(ConnId, Box<Collecting>)>()
             + self.by_conn.len() * size_of::<Collecting>()
-            + self.order.len() * size_of::<(u64, Token)>()
+            + self.order.len() * size_of::<(u64, ConnId)>()
     }
 
     /// The connection is gone.
-    pub(super) fn forget(&mut self, conn: Token) {
+    pub(super) fn forget(&mut self, conn: ConnId) {
         self.take(conn);
     }
 
-    fn take(&mut self, conn: Token) -> Option<Box<Collecting>> {
+    fn take(&mut self, conn: ConnId) -> Option<Box<Collecting>> {
         let collecting = self.by_conn.remove(&conn)?;
         self.order.remove(&collecting.number);
         self.bytes -= collecting.weight();
         Some(collecting)
     }
 
-    fn put(&mut self, conn: Token, collecting: Box<Collecting>) {
+    fn put(&mut self, conn: ConnId, collecting: Box<Collecting>) {
         self.order.insert(collecting.number, conn);
         self.bytes += collecting.weight();
         self.by_conn.insert(conn, collecting);
@@ -79,8 +78,8 @@ impl Browsers {
     /// `request`: the bytes of the head. The body has so many bytes at most.
     pub(super) fn begin_chunked(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         head: &Head<'_>,
         request: &[u8],
         bytes_max: usize,
@@ -100,7 +99,7 @@ impl Browsers {
         Progress::Used(used)
     }
 
-    pub(super) fn collect_chunked(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
+    pub(super) fn collect_chunked(&mut self, io: &mut impl Effects, conn: ConnId, bytes: &[u8]) -> Progress {
         let Some(mut collecting) = self.chunked.take(conn) else { return Progress::Used(bytes.len()) };
         let Some(body) = &mut collecting.body else { return Progress::Over };
         let used = match body.feed(bytes) {
@@ -129,7 +128,7 @@ impl Browsers {
     }
 
     /// Reads a request that is whole; `None` if the connection has none. Its end stays unread while it waits for an admission.
-    pub(super) fn replay(&mut self, io: &mut impl Runtime, conn: Token) -> Option<Progress> {
+    pub(super) fn replay(&mut self, io: &mut impl Effects, conn: ConnId) -> Option<Progress> {
         if self.chunked.by_conn.is_empty() {
             return None;
         }
@@ -145,7 +144,7 @@ impl Browsers {
         }
     }
 
-    fn refuse_chunked(&mut self, io: &mut impl Runtime, conn: Token, error: BodyError) -> Progress {
+    fn refuse_chunked(&mut self, io: &mut impl Effects, conn: ConnId, error: BodyError) -> Progress {
         let text = "the chunks of the body cannot be read, or are too many\n";
         let answer = http::response(error.status(), "text/plain", &[], text.as_bytes()).into();
         self.end_http(io, conn, &answer, CloseReason::BadRequest)

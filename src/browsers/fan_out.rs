@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use shards::Token;
-
 use crate::jsapi;
 use crate::model::{ConnId, Publication, SharedBytes, Time, WireForm};
 use crate::ws::{self, Deflater};
 
-use super::super::host::{id, token};
-use super::super::polls::Polls;
-use super::super::runtime::Runtime;
+use super::effects::Effects;
+use super::polls::Polls;
 use super::{Browser, Phase, append_publication, browser, frame};
 
 /// What makes two receivers get the same bytes.
@@ -25,19 +22,19 @@ struct Wire {
 
 /// One write per connection and wire, encoded once for all of them.
 pub(super) fn fan_out(
-    io: &mut impl Runtime,
+    io: &mut impl Effects,
     polls: &mut Polls,
     deflater: &mut Deflater,
     publications: &[Arc<Publication>],
     conns: Vec<ConnId>,
 ) {
-    let mut groups: Vec<(Wire, Vec<Token>)> = Vec::new();
+    let mut groups: Vec<(Wire, Vec<ConnId>)> = Vec::new();
     let receivers = conns.len();
     // Where no position is to be told, two forms are one.
     let tells_positions = publications.iter().any(|publication| publication.kept);
-    for conn in conns.into_iter().map(token) {
+    for conn in conns.into_iter() {
         let Some(Browser { mut form, phase, deflate: window, .. }) = browser(io, conn) else {
-            fan_out_to_polled(polls, publications, id(conn), io.now().time);
+            fan_out_to_polled(polls, publications, conn, io.now().time);
             io.fan_out_to_polled(publications);
             continue;
         };

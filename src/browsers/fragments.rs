@@ -5,16 +5,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ahash::RandomState;
-use shards::Token;
 
+use crate::model::ConnId;
 use crate::ws::Assembler;
 
 pub(super) struct Fragments {
     open_max: usize,
     bytes_max: usize,
-    open: HashMap<Token, Open, RandomState>,
+    open: HashMap<ConnId, Open, RandomState>,
     /// By the number they were opened under: the first one is open longest.
-    order: BTreeMap<u64, Token>,
+    order: BTreeMap<u64, ConnId>,
     last_number: u64,
     /// Of all assemblers that are here.
     bytes: usize,
@@ -38,13 +38,13 @@ impl Fragments {
     }
 
     /// The connection's open message, to be given back by [`put`](Self::put).
-    pub(super) fn take(&mut self, conn: Token) -> Option<Box<Assembler>> {
+    pub(super) fn take(&mut self, conn: ConnId) -> Option<Box<Assembler>> {
         let assembler = self.open.get_mut(&conn)?.assembler.take()?;
         self.bytes -= assembler.bytes();
         Some(assembler)
     }
 
-    pub(super) fn put(&mut self, conn: Token, assembler: Box<Assembler>) {
+    pub(super) fn put(&mut self, conn: ConnId, assembler: Box<Assembler>) {
         self.bytes += assembler.bytes();
         let open = self.open.entry(conn).or_insert_with(|| {
             self.last_number += 1;
@@ -54,14 +54,14 @@ impl Fragments {
         open.assembler = Some(assembler);
     }
 
-    pub(super) fn forget(&mut self, conn: Token) {
+    pub(super) fn forget(&mut self, conn: ConnId) {
         let Some(open) = self.open.remove(&conn) else { return };
         self.order.remove(&open.number);
         self.bytes -= open.assembler.map_or(0, |assembler| assembler.bytes());
     }
 
     /// The connection that has to go while there are more messages, or more bytes of them, than may be.
-    pub(super) fn excess(&self) -> Option<Token> {
+    pub(super) fn excess(&self) -> Option<ConnId> {
         let oldest = self.order.first_key_value().map(|(_, conn)| *conn);
         oldest.filter(|_| self.open.len() > self.open_max || self.bytes > self.bytes_max)
     }
@@ -70,11 +70,10 @@ impl Fragments {
 #[cfg(test)]
 mod tests {
     use super::Fragments;
+    use crate::model::ConnId;
     use crate::ws::{Assembler, FrameHead, Limits, Opcode};
-    use shards::Token;
-
-    fn conn(index: u32) -> Token {
-        Token { index, generation: 1 }
+    fn conn(index: u32) -> ConnId {
+        ConnId { index, generation: 1 }
     }
 
     /// Adds so many bytes to what the connection has open.

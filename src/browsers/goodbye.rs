@@ -8,14 +8,12 @@
 //! | polled for | the reason, with status 410 |
 //! | a plain request | its answer, if that is on its way |
 
-use shards::Token;
-
 use crate::http;
 use crate::hub::Input;
-use crate::model::CloseReason;
+use crate::model::{CloseReason, ConnId};
 use crate::ws::{self, CloseCode};
 
-use super::super::runtime::Runtime;
+use super::effects::Effects;
 use super::{Browsers, Phase, browser};
 
 /// Codes are those of RFC 6455, and its successors in the registry of IANA.
@@ -49,7 +47,7 @@ pub(super) fn of(reason: CloseReason) -> Goodbye {
 impl Browsers {
     /// Ends a connection as its client understands it, when everything written so far is sent. The hub hears of it
     /// at the end of the turn: this may be what a message causes, and the end of a connection causes more than a message may.
-    pub(super) fn dismiss(&mut self, io: &mut impl Runtime, conn: Token, reason: CloseReason) {
+    pub(super) fn dismiss(&mut self, io: &mut impl Effects, conn: ConnId, reason: CloseReason) {
         let Some(browser) = browser(io, conn).filter(|_| io.is_open(conn)) else { return };
         self.scratch.clear();
         let Goodbye { code, text, .. } = of(reason);
@@ -70,22 +68,22 @@ impl Browsers {
         self.dismissed.push_back(conn);
     }
 
-    pub(super) fn forget_dismissed(&mut self, io: &mut impl Runtime) {
+    pub(super) fn forget_dismissed(&mut self, io: &mut impl Effects) {
         while let Some(conn) = self.dismissed.pop_front() {
             self.let_go(io, conn);
         }
     }
 
-    pub(in crate::run) fn stopping(&mut self) {
+    pub(crate) fn stopping(&mut self) {
         self.stopping = true;
     }
 
     /// While the server stops: whether anybody waits for the answer to what was read before, or takes a part of a queue.
-    pub(in crate::run) fn owes_answers(&self) -> bool {
+    pub(crate) fn owes_answers(&self) -> bool {
         self.hub.owes_answers() || !self.flushing.is_empty() || self.batches.are_under_way()
     }
 
-    pub(in crate::run) fn farewell(&mut self, io: &mut impl Runtime) {
+    pub(crate) fn farewell(&mut self, io: &mut impl Effects) {
         self.input(io, Input::Stopping);
         for conn in self.polls.live() {
             self.end_polled(io, conn, CloseReason::ShuttingDown);

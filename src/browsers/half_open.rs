@@ -3,15 +3,13 @@
 
 use std::collections::VecDeque;
 
-use shards::Token;
-
-use super::runtime::Runtime;
+use crate::model::ConnId;
 
 /// Lacks a way to be told that one is not half-open any more: it looks at the state where it matters.
 #[derive(Debug, Default)]
-pub(super) struct HalfOpen {
+pub(crate) struct HalfOpen {
     /// In the order of their accepts. Holds others too, no more than there are half-open ones, or `ROOM_MIN`.
-    queue: VecDeque<Token>,
+    queue: VecDeque<ConnId>,
     /// At this length the others are thrown out.
     sweep_at: usize,
 }
@@ -20,29 +18,26 @@ pub(super) struct HalfOpen {
 const ROOM_MIN: usize = 64;
 
 impl HalfOpen {
-    pub(super) fn push(&mut self, io: &mut impl Runtime, conn: Token) {
+    /// `is_half_open`: whether one that came before is so still.
+    pub(crate) fn push(&mut self, conn: ConnId, mut is_half_open: impl FnMut(ConnId) -> bool) {
         if self.queue.len() >= self.sweep_at.max(ROOM_MIN) {
-            self.queue.retain(|conn| is_half_open(io, *conn));
+            self.queue.retain(|conn| is_half_open(*conn));
             self.sweep_at = self.queue.len() * 2;
             self.queue.shrink_to(self.sweep_at.max(ROOM_MIN));
         }
         self.queue.push_back(conn);
     }
 
-    pub(super) fn take_oldest(&mut self, io: &mut impl Runtime) -> Option<Token> {
+    pub(crate) fn take_oldest(&mut self, mut is_half_open: impl FnMut(ConnId) -> bool) -> Option<ConnId> {
         while let Some(conn) = self.queue.pop_front() {
-            if is_half_open(io, conn) {
+            if is_half_open(conn) {
                 return Some(conn);
             }
         }
         None
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.queue.capacity() * size_of::<Token>()
+    pub(crate) fn bytes(&self) -> usize {
+        self.queue.capacity() * size_of::<ConnId>()
     }
-}
-
-fn is_half_open(io: &mut impl Runtime, conn: Token) -> bool {
-    io.state(conn).is_some_and(|browser| browser.phase.is_half_open())
 }

@@ -1,7 +1,5 @@
 //! What goes to one connection and takes more than an answer: queues, personal messages, histories, what was missed.
 
-use shards::Token;
-
 use crate::hub::{Input, Subscribed};
 use crate::jsapi::{self, HistoryEntry};
 use crate::model::{
@@ -11,19 +9,18 @@ use crate::ring::{AskId, Flush, Replies, RingMessage};
 use crate::storage::StoredMessage;
 use crate::ws;
 
-use super::super::PRODUCT;
-use super::super::host::{id, token};
-use super::super::polls::Polls;
-use super::super::recent::{Kind, Made, Messages, Shape};
-use super::super::runtime::Runtime;
+use super::PRODUCT;
+use super::effects::Effects;
 use super::fan_out::fan_out_to_polled;
+use super::polls::Polls;
+use super::recent::{Kind, Made, Messages, Shape};
 use super::{Browser, Browsers, append, append_publication, browser};
 
 /// Microseconds that a connection may take for one part of a queue.
 const FLUSH_TIME_MAX: u64 = 5_000_000;
 
 impl Browsers {
-    pub(super) fn write_queue(&mut self, io: &mut impl Runtime, mut flush: Box<Flush>, mut to: ShardId) {
+    pub(super) fn write_queue(&mut self, io: &mut impl Effects, mut flush: Box<Flush>, mut to: ShardId) {
         if let Some(form) = self.polls.form(flush.conn) {
             for StoredMessage { time, event, message, .. } in &flush.messages {
                 self.scratch.clear();
@@ -35,7 +32,7 @@ impl Browsers {
                 Err(back) => (flush, to) = back,
             }
         }
-        let conn = token(flush.conn);
+        let conn = flush.conn;
         if let Some(browser) = browser(io, conn) {
             self.scratch.clear();
             for StoredMessage { time, event, message, .. } in &flush.messages {
@@ -58,18 +55,18 @@ impl Browsers {
 
     pub(super) fn write_personal(
         &mut self,
-        io: &mut impl Runtime,
+        io: &mut impl Effects,
         personal: &Personal,
         conns: Vec<ConnId>,
         ask: AskId,
         to: ShardId,
     ) {
         let mut connections = 0;
-        for conn in conns.into_iter().map(token) {
+        for conn in conns.into_iter() {
             let Some(browser) = browser(io, conn) else {
-                if let Some(form) = self.polls.form(id(conn)) {
+                if let Some(form) = self.polls.form(conn) {
                     let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
-                    connections += u32::from(self.polls.push_frame(id(conn), frame, io.now().time));
+                    connections += u32::from(self.polls.push_frame(conn, frame, io.now().time));
                 }
                 continue;
             };
@@ -89,17 +86,17 @@ impl Browsers {
 
     pub(super) fn write_history(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         key: &PipeKey,
         marker: Marker,
         messages: &[StoredMessage],
     ) {
         let browser = browser(io, conn);
         let now = io.now().time;
-        let Some(form) = browser.map(|browser| browser.form).or_else(|| self.polls.form(id(conn))) else { return };
+        let Some(form) = browser.map(|browser| browser.form).or_else(|| self.polls.form(conn)) else { return };
         let told = Told { key, form, kind: Kind::Log(Some(marker).filter(|_| form == WireForm::Legacy)) };
-        let Some(browser) = browser else { return self.push_told(id(conn), &told, messages, now) };
+        let Some(browser) = browser else { return self.push_told(conn, &told, messages, now) };
         if let Some(bytes) = self.made(&told, browser, messages, now) {
             return io.write_shared(conn, &bytes);
         }
@@ -140,11 +137,11 @@ impl Browsers {
     }
 
     /// What it missed, the answer, and what came meanwhile.
-    pub(super) fn write_subscribed(&mut self, io: &mut impl Runtime, subscribed: Subscribed) {
+    pub(super) fn write_subscribed(&mut self, io: &mut impl Effects, subscribed: Subscribed) {
         let Subscribed { conn, key, missed, answer, live } = subscribed;
         let now = io.now();
         self.counters.answers += 1;
-        let Some(browser) = browser(io, token(conn)) else {
+        let Some(browser) = browser(io, conn) else {
             let Some(form) = self.polls.form(conn) else { return };
             self.push_told(conn, &Told { key: &key, form, kind: Kind::Missed }, &missed, now.time);
             if self.polls.takes_answers(conn) {
@@ -158,7 +155,7 @@ impl Browsers {
         let told = Told { key: &key, form, kind: Kind::Missed };
         self.scratch.clear();
         match self.made(&told, browser, &missed, now.time) {
-            Some(bytes) => io.write_shared(token(conn), &bytes),
+            Some(bytes) => io.write_shared(conn, &bytes),
             None => told.append(browser, &missed, &mut self.scratch),
         }
         let event_id = match &answer {
@@ -171,7 +168,7 @@ impl Browsers {
         for publication in &live {
             append_publication(&mut self.scratch, browser, publication);
         }
-        io.write(token(conn), &self.scratch);
+        io.write(conn, &self.scratch);
     }
 }
 
@@ -206,13 +203,13 @@ impl Told<'_> {
 }
 
 /// What waits to be sent is known here only.
-pub(super) fn fill_in_queues(io: &impl Runtime, polls: &Polls, message: &mut RingMessage) {
+pub(super) fn fill_in_queues(io: &impl Effects, polls: &Polls, message: &mut RingMessage) {
     if let RingMessage::Answered(answered) = message
         && let Replies::Connections { connections, .. } = &mut answered.replies
     {
         for connection in connections {
             let conn = connection.conn;
-            let queued = if conn.is_polled() { polls.queued_bytes(conn) } else { io.queued_bytes(token(conn)) };
+            let queued = if conn.is_polled() { polls.queued_bytes(conn) } else { io.queued_bytes(conn) };
             connection.queued_bytes = queued as u64;
         }
     }

@@ -1,4 +1,4 @@
-//! A connection shard's edge: bytes of browsers become inputs of the hub, its outputs become writes.
+//! The core of a connection shard: bytes of browsers become inputs of the hub, its outputs become [`Effects`].
 //!
 //! ```text
 //!  Head --101--> Open --close, error--> (gone)
@@ -19,12 +19,20 @@ mod admission;
 mod batches;
 mod budget;
 mod chunked;
+mod effects;
 mod fan_out;
+mod figures;
+mod file;
+mod fragments;
 mod goodbye;
-mod guesses;
+mod half_open;
 mod letters;
 mod old_clients;
+mod pace;
+mod pages;
 mod polling;
+mod polls;
+mod recent;
 mod requests;
 mod storing;
 mod wanted;
@@ -35,43 +43,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
-use shards::{End, Token};
 
 use crate::http;
 use crate::hub::{Credentials, Details, Hub, HubConfig, Input, Output};
 use crate::jsapi::{self, Command, Hello, HelloError, TrackPipePage};
 use crate::metrics::Counters;
 use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, Network, Now, PipeName, Position, Publication, RealIpHeader, ShardId,
-    SharedBytes, Time, WireForm,
+    Answer, ApiError, CloseReason, ConnId, Network, Now, PipeKey, PipeName, Position, Publication, RealIpHeader,
+    ShardId, SharedBytes, Time, WireForm,
 };
 use crate::ring::{Flush, Poll, RingMessage};
-use crate::storage::{Beginning, Completion};
+use crate::storage::{Beginning, Completion, Job};
 use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
-
-use super::figures::{ShardFigures, Watch};
-use super::files::FileClient;
-use super::fragments::Fragments;
-use super::half_open::HalfOpen;
-use super::host::{count_end, id, token};
-use super::pace::Pace;
-use super::pages::Pages;
-use super::polls::{PollLimits, Polls};
-use super::recent::Recent;
-use super::runtime::Runtime;
-use super::storage::StorageClient;
 
 use admission::Admission;
 use batches::Batches;
-pub(super) use batches::{BODIES_BYTES_MAX, BatchConfig};
+pub(crate) use batches::{BODIES_BYTES_MAX, BatchConfig};
 use budget::{NAMES_PER_FRAME, NEWCOMERS_BYTES_PER_TURN, RECOVERY_IN_NAMES, TurnBudget};
 use chunked::ChunkedBodies;
+pub(crate) use effects::{Effects, Trouble};
 use fan_out::fan_out;
+use figures::ShardFigures;
+pub(crate) use file::{Asker, FileAnswer, Found, Part};
+use fragments::Fragments;
+pub(crate) use half_open::HalfOpen;
 use letters::fill_in_queues;
+use pace::Pace;
+pub(crate) use pages::Pages;
 use polling::Asking;
+pub(crate) use polls::PollLimits;
+use polls::Polls;
+use recent::Recent;
+
+/// What `serverInfo` tells browsers.
+pub(crate) const PRODUCT: &str = concat!("Encke ", env!("CARGO_PKG_VERSION"));
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Its request, or the login of a session, is not complete.
     #[default]
     Head,
@@ -110,7 +118,7 @@ impl Phase {
 
 /// What the edge keeps per connection, in the shard's slab. Of a session it is the phase only.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Browser {
+pub(crate) struct Browser {
     pub(super) phase: Phase,
     form: WireForm,
     /// Its library reconnects only if the connection just drops: it must never see a close frame.
@@ -125,7 +133,7 @@ pub(super) struct Browser {
     requests: u8,
 }
 
-pub(super) struct BrowserConfig {
+pub(crate) struct BrowserConfig {
     pub(super) hub: HubConfig,
     pub(super) frames: ws::Limits,
     /// Commands of one connection; what is beyond waits for the next second. Zero: no limit.
@@ -150,22 +158,20 @@ pub(super) struct BrowserConfig {
     pub(super) pages: Arc<Pages>,
     pub(super) polls: PollLimits,
     pub(super) batches: BatchConfig,
-    /// Who looks at the server's figures.
-    pub(super) watch: Arc<Watch>,
+    /// Where the server's figures go.
+    pub(super) figures: Arc<PipeKey>,
 }
 
-pub(super) struct Browsers {
+pub(crate) struct Browsers {
     config: BrowserConfig,
     hub: Hub,
-    storage: StorageClient,
-    files: Option<FileClient>,
     fragments: Fragments,
     /// Parts of queues that sockets have not taken whole, and who wants to know when they have.
-    flushing: HashMap<Token, (Box<Flush>, ShardId, Time), RandomState>,
+    flushing: HashMap<ConnId, (Box<Flush>, ShardId, Time), RandomState>,
     /// What storage refused to take, until the end of the turn. No more than jobs were made in it.
     refused: VecDeque<Completion>,
     /// Until when, in the order in which they began; entries of those that are through stay until then.
-    flushing_until: VecDeque<(Time, Token)>,
+    flushing_until: VecDeque<(Time, ConnId)>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
@@ -181,13 +187,13 @@ pub(super) struct Browsers {
     polls_noted: VecDeque<(ShardId, Box<Poll>)>,
     polls_resumed: VecDeque<ConnId>,
     /// Of requests that may begin a connection, or may not, until they are carried out.
-    admissions: HashMap<Token, Admission, RandomState>,
+    admissions: HashMap<ConnId, Admission, RandomState>,
     /// Addresses of those that were admitted when they had gone.
     unused_admissions: VecDeque<IpAddr>,
     /// When users whose grace is over are looked for again, although a ring is full.
     leaving_retry: Time,
     /// Connections whose request waits.
-    asking: HashMap<Token, Asking, RandomState>,
+    asking: HashMap<ConnId, Asking, RandomState>,
     batches: Batches,
     chunked: ChunkedBodies,
     figures: ShardFigures,
@@ -196,20 +202,15 @@ pub(super) struct Browsers {
     /// Something was left over by a turn that could have done it a step earlier: the next turn must come at once.
     unfinished: bool,
     /// Connections that were told goodbye; the hub hears of them at the end of the turn.
-    dismissed: VecDeque<Token>,
+    dismissed: VecDeque<ConnId>,
     stopping: bool,
     /// A handshake's answer that is not written yet.
-    head_of: Option<(Token, Vec<u8>)>,
+    head_of: Option<(ConnId, Vec<u8>)>,
     pub(super) counters: Counters,
 }
 
 impl Browsers {
-    pub(super) fn new(
-        config: BrowserConfig,
-        beginning: Beginning,
-        storage: StorageClient,
-        files: Option<FileClient>,
-    ) -> Self {
+    pub(super) fn new(config: BrowserConfig, beginning: Beginning) -> Self {
         let mut hub = Hub::new(config.hub.clone());
         hub.handle(Input::Begin(Box::new(beginning)), Now::default());
         let hasher = config.hub.placement.hasher();
@@ -222,12 +223,10 @@ impl Browsers {
         let admissions = HashMap::with_hasher(hasher.clone());
         let batches = Batches::new(hasher.clone());
         let chunked = ChunkedBodies::new(hasher.clone());
-        let figures = ShardFigures::new(config.watch.clone(), config.hub.shard, &config.hub.placement, &mut hub);
+        let figures = ShardFigures::new(config.figures.clone(), config.hub.shard, &config.hub.placement, &mut hub);
         Self {
             config,
             hub,
-            storage,
-            files,
             fragments,
             flushing: HashMap::with_hasher(hasher),
             flushing_until: VecDeque::new(),
@@ -259,19 +258,19 @@ impl Browsers {
         }
     }
 
-    pub(super) fn accepted(&mut self, io: &mut impl Runtime, conn: Token) {
+    pub(super) fn accepted(&mut self, io: &mut impl Effects, conn: ConnId) {
         io.deadline_after(conn, self.config.handshake_timeout);
-        self.half_open.push(io, conn);
+        self.half_open.push(conn, |conn| is_half_open(io, conn));
     }
 
     /// Whoever has not finished a handshake longest makes room.
-    pub(super) fn full(&mut self, io: &mut impl Runtime) {
-        if let Some(conn) = self.half_open.take_oldest(io) {
+    pub(super) fn full(&mut self, io: &mut impl Effects) {
+        if let Some(conn) = self.half_open.take_oldest(|conn| is_half_open(io, conn)) {
             self.drop_connection(io, conn, CloseReason::NoRoom);
         }
     }
 
-    pub(super) fn received(&mut self, io: &mut impl Runtime, conn: Token, bytes: &mut [u8]) -> usize {
+    pub(super) fn received(&mut self, io: &mut impl Effects, conn: ConnId, bytes: &mut [u8]) -> usize {
         let mut used = 0;
         while let Some(rest) = bytes.get_mut(used..).filter(|rest| !rest.is_empty()) {
             let Some(browser) = browser(io, conn) else { break };
@@ -305,7 +304,7 @@ impl Browsers {
             }
             // The next request waits for the answer to this one, as a command does.
             let is_answering = browser_mut(io, conn).is_some_and(|browser| browser.phase.is_answering());
-            if is_answering || self.hub.is_busy(id(conn)) {
+            if is_answering || self.hub.is_busy(conn) {
                 io.pause(conn);
                 break;
             }
@@ -320,12 +319,15 @@ impl Browsers {
     }
 
     /// A browser that half-closes is gone: what waits for it may still arrive, but it is nobody's subscriber.
-    pub(super) fn half_closed(&mut self, io: &mut impl Runtime, conn: Token) {
+    pub(super) fn half_closed(&mut self, io: &mut impl Effects, conn: ConnId) {
         self.let_go(io, conn);
     }
 
-    pub(super) fn ended(&mut self, io: &mut impl Runtime, conn: Token, end: End) {
-        count_end(&mut self.counters, end);
+    /// `reason`: none if the core itself ended the connection.
+    pub(super) fn ended(&mut self, io: &mut impl Effects, conn: ConnId, reason: Option<CloseReason>) {
+        if let Some(reason) = reason {
+            self.counters.add_closed(reason);
+        }
         self.asking.remove(&conn);
         self.forget_admission(io, conn);
         self.batches.forget(conn);
@@ -334,7 +336,7 @@ impl Browsers {
     }
 
     /// All that was written to the connection is sent.
-    pub(super) fn drained(&mut self, io: &mut impl Runtime, conn: Token) {
+    pub(super) fn drained(&mut self, io: &mut impl Effects, conn: ConnId) {
         if let Some((flush, to, _)) = self.flushing.remove(&conn) {
             return self.input(io, Input::QueueWritten { flush, to, taken: true });
         }
@@ -342,7 +344,7 @@ impl Browsers {
         requests::answer_sent(io, conn);
     }
 
-    pub(super) fn timed_out(&mut self, io: &mut impl Runtime, conn: Token) {
+    pub(super) fn timed_out(&mut self, io: &mut impl Effects, conn: ConnId) {
         if self.give_up_batch(io, conn) {
             return;
         }
@@ -369,27 +371,27 @@ impl Browsers {
         io.write(conn, &self.scratch);
     }
 
-    pub(super) fn message(&mut self, io: &mut impl Runtime, from: ShardId, message: RingMessage) {
+    pub(super) fn message(&mut self, io: &mut impl Effects, from: ShardId, message: RingMessage) {
         match message {
             RingMessage::Poll(poll) => self.polls_noted.push_back((from, poll)),
-            RingMessage::Polled(polled) => self.polled(io, token(polled.asker), polled.outcome),
-            RingMessage::BatchDone(done) => self.batch_done(io, token(done.asker), done.answer),
+            RingMessage::Polled(polled) => self.polled(io, polled.asker, polled.outcome),
+            RingMessage::BatchDone(done) => self.batch_done(io, done.asker, done.answer),
             message => self.input(io, Input::Ring { from, message }),
         }
     }
 
-    pub(super) fn woken(&mut self, io: &mut impl Runtime) {
+    pub(super) fn woken(&mut self, io: &mut impl Effects) {
         self.take_completions(io);
         self.read_files(io);
     }
 
-    pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
+    pub(super) fn turn_ended(&mut self, io: &mut impl Effects) {
         self.forget_dismissed(io);
         self.send_deferred(io);
         for conn in self.pace.take_due(io.now().time) {
-            if id(conn).is_polled() {
-                self.polls_resumed.push_back(id(conn));
-            } else if !self.hub.is_busy(id(conn)) {
+            if conn.is_polled() {
+                self.polls_resumed.push_back(conn);
+            } else if !self.hub.is_busy(conn) {
                 // Whoever waits for an answer as well is resumed with it.
                 io.resume(conn);
             }
@@ -439,7 +441,7 @@ impl Browsers {
     }
 
     /// Timers are work from outside: what follows from them waits while a ring is full.
-    fn tell_presence(&mut self, io: &mut impl Runtime) {
+    fn tell_presence(&mut self, io: &mut impl Effects) {
         let now = io.now();
         if self.hub.presence_deadline().is_none_or(|due| due.max(self.leaving_retry) > now.time) {
             return;
@@ -453,7 +455,7 @@ impl Browsers {
     }
 
     /// The user's other devices, and who writes to the user, wait for the one that takes the queue.
-    fn end_slow_flushes(&mut self, io: &mut impl Runtime) {
+    fn end_slow_flushes(&mut self, io: &mut impl Effects) {
         while let Some((_, conn)) = self.flushing_until.pop_front_if(|(until, _)| *until <= io.now().time) {
             if self.flushing.get(&conn).is_some_and(|(_, _, until)| *until <= io.now().time) {
                 self.drop_connection(io, conn, CloseReason::SlowConsumer);
@@ -461,7 +463,7 @@ impl Browsers {
         }
     }
 
-    fn send_deferred(&mut self, io: &mut impl Runtime) {
+    fn send_deferred(&mut self, io: &mut impl Effects) {
         if !io.fan_out_pending() {
             for (to, message) in std::mem::take(&mut self.deferred) {
                 io.send(to, message);
@@ -475,8 +477,8 @@ impl Browsers {
         }
     }
 
-    fn go_on_with_figures(&mut self, io: &mut impl Runtime) {
-        self.figures.notice(&mut self.hub, || io.now().time);
+    fn go_on_with_figures(&mut self, io: &mut impl Effects) {
+        self.figures.notice(io, &mut self.hub);
         let Some(due) = self.figures.due() else { return };
         let now = io.now().time;
         if now < due {
@@ -485,12 +487,12 @@ impl Browsers {
         if io.congested() {
             return self.figures.put_off(now);
         }
-        if let Some(publication) = self.figures.tell(&mut self.hub, now) {
+        if let Some(publication) = self.figures.tell(io, &mut self.hub, now) {
             self.input(io, Input::Announce { publication });
         }
     }
 
-    pub(super) fn snapshot(&self, io: &impl Runtime) -> Counters {
+    pub(super) fn snapshot(&self) -> Counters {
         let memory = self.hub.memory();
         let mut counters = self.counters.clone();
         self.hub.counters().add_to(&mut counters);
@@ -507,18 +509,22 @@ impl Browsers {
             + self.polls.bytes()
             + self.recent.bytes()
             + self.polls_noted.capacity() * size_of::<(ShardId, Box<Poll>)>()
-            + self.asking.capacity() * size_of::<(Token, Asking)>()
-            + self.admissions.capacity() * size_of::<(Token, Admission)>()
+            + self.asking.capacity() * size_of::<(ConnId, Asking)>()
+            + self.admissions.capacity() * size_of::<(ConnId, Admission)>()
             + self.unused_admissions.capacity() * size_of::<IpAddr>()
             + self.batches.bytes()
             + self.chunked.bytes()
-            + self.flushing.capacity() * size_of::<(Token, (Box<Flush>, ShardId, Time))>()
-            + self.flushing_until.capacity() * size_of::<(Time, Token)>()
+            + self.flushing.capacity() * size_of::<(ConnId, (Box<Flush>, ShardId, Time))>()
+            + self.flushing_until.capacity() * size_of::<(Time, ConnId)>()
             + self.refused.capacity() * size_of::<Completion>()
-            + self.dismissed.capacity() * size_of::<Token>()
+            + self.dismissed.capacity() * size_of::<ConnId>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
-        io.add_to(&mut counters);
         counters
+    }
+
+    /// The shard's last words: who has gone is told to storage, which outlives all shards.
+    pub(super) fn last_job(&mut self) -> Option<Job> {
+        self.hub.last_job()
     }
 
     /// Connections of this shard, and those of all shards that it counts by their addresses.
@@ -535,7 +541,7 @@ impl Browsers {
     }
 
     /// The request line's fields say who it is.
-    fn hello(&mut self, io: &mut impl Runtime, conn: Token, target: &str, admitted: bool, details: Details) {
+    fn hello(&mut self, io: &mut impl Effects, conn: ConnId, target: &str, admitted: bool, details: Details) {
         let Some(browser) = browser_mut(io, conn) else { return };
         browser.phase = Phase::Open;
         let hello = jsapi::parse_hello(target.as_bytes(), self.config.dev_max).and_then(|hello| {
@@ -556,7 +562,7 @@ impl Browsers {
     }
 
     /// Tells the hub of it, and from now on there are pings instead of a deadline.
-    fn connect(&mut self, io: &mut impl Runtime, conn: Token, hello: Hello, details: Details) {
+    fn connect(&mut self, io: &mut impl Effects, conn: ConnId, hello: Hello, details: Details) {
         let Some(browser) = browser_mut(io, conn) else { return };
         browser.form = hello.form;
         if self.config.ping_interval.is_zero() {
@@ -564,11 +570,11 @@ impl Browsers {
         } else {
             io.idle_timeout(conn, self.config.ping_interval);
         }
-        self.begin(io, conn, id(conn), hello, details);
+        self.begin(io, conn, conn, hello, details);
     }
 
     /// Hands the hub a connection that the request on `asker` begins.
-    fn begin(&mut self, io: &mut impl Runtime, asker: Token, conn: ConnId, hello: Hello, details: Details) {
+    fn begin(&mut self, io: &mut impl Effects, asker: ConnId, conn: ConnId, hello: Hello, details: Details) {
         // From now on the hub knows when it is gone.
         self.admissions.remove(&asker);
         self.counters.handshakes += 1;
@@ -579,7 +585,7 @@ impl Browsers {
 
     // Frames
 
-    fn frame(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, bytes: &mut [u8]) -> Progress {
+    fn frame(&mut self, io: &mut impl Effects, conn: ConnId, browser: Browser, bytes: &mut [u8]) -> Progress {
         let limits = &self.config.frames;
         let step = match browser.deflate {
             Some(_) => ws::next_frame_with_deflate(limits, bytes),
@@ -628,7 +634,7 @@ impl Browsers {
 
     /// Keeps what the connection has open, and ends the connections whose messages are open longest while all of them
     /// are too much.
-    fn put_fragments(&mut self, io: &mut impl Runtime, conn: Token, open: Option<Box<Assembler>>) {
+    fn put_fragments(&mut self, io: &mut impl Effects, conn: ConnId, open: Option<Box<Assembler>>) {
         if let Some(browser) = browser_mut(io, conn) {
             browser.fragments = open.is_some();
         }
@@ -646,8 +652,8 @@ impl Browsers {
 
     fn violation(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         browser: Browser,
         violation: ws::Violation,
     ) -> Progress {
@@ -655,13 +661,13 @@ impl Browsers {
         Progress::Over
     }
 
-    fn command(&mut self, io: &mut impl Runtime, conn: Token, browser: Browser, text: &str) {
+    fn command(&mut self, io: &mut impl Effects, conn: ConnId, browser: Browser, text: &str) {
         self.counters.commands += 1;
         self.pace.charge(conn, io.now().time);
         let Ok(command) = jsapi::parse_command(text) else {
             return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
         };
-        let conn_id = id(conn);
+        let conn_id = conn;
         let input = match command {
             Command::Subscription(list) => {
                 let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
@@ -719,7 +725,7 @@ impl Browsers {
         }
     }
 
-    fn errors(&mut self, io: &mut impl Runtime, conn: Token, errors: Vec<ApiError>) {
+    fn errors(&mut self, io: &mut impl Effects, conn: ConnId, errors: Vec<ApiError>) {
         for error in errors {
             self.answer(io, conn, &Answer::Error(error));
         }
@@ -727,7 +733,7 @@ impl Browsers {
 
     // Outputs
 
-    fn input(&mut self, io: &mut impl Runtime, input: Input) {
+    fn input(&mut self, io: &mut impl Effects, input: Input) {
         self.hub.handle(input, io.now());
         self.carry_out(io);
         if self.hub.is_full() {
@@ -735,11 +741,11 @@ impl Browsers {
         }
     }
 
-    fn carry_out(&mut self, io: &mut impl Runtime) {
+    fn carry_out(&mut self, io: &mut impl Effects) {
         while let Some(output) = self.hub.poll_output() {
             match output {
-                Output::Admitted { conn, address, wait_s } => self.admission_known(io, token(conn), address, wait_s),
-                Output::Answer { conn, answer } => self.answer(io, token(conn), &answer),
+                Output::Admitted { conn, address, wait_s } => self.admission_known(io, conn, address, wait_s),
+                Output::Answer { conn, answer } => self.answer(io, conn, &answer),
                 Output::FanOut { publications, conns } => {
                     fan_out(io, &mut self.polls, &mut self.deflater, &publications, conns);
                 }
@@ -751,29 +757,29 @@ impl Browsers {
                 Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
                 Output::Subscribed(subscribed) => self.write_subscribed(io, *subscribed),
                 Output::History { conn, key, marker, messages } => {
-                    self.write_history(io, token(conn), &key, marker, &messages);
+                    self.write_history(io, conn, &key, marker, &messages);
                 }
                 Output::RingAfterFanOut { to, message } => self.deferred.push_back((to, message)),
-                Output::Store(job) => self.store(job, None),
-                Output::Ask { job, address } => self.store(job, Some(address)),
-                Output::KeysGuessed { address, wrong } => guesses::warn(io.now().time, address, wrong),
+                Output::Store(job) => self.store(io, job, None),
+                Output::Ask { job, address } => self.store(io, job, Some(address)),
+                Output::KeysGuessed { address, wrong } => io.keys_guessed(address, wrong),
                 Output::Close { conn, reason } if conn.is_polled() => self.end_polled(io, conn, reason),
-                Output::Close { conn, reason } => self.dismiss(io, token(conn), reason),
+                Output::Close { conn, reason } => self.dismiss(io, conn, reason),
                 Output::Resume { conn } if conn.is_polled() => self.polls_resumed.push_back(conn),
-                Output::Resume { conn } => io.resume(token(conn)),
+                Output::Resume { conn } => io.resume(conn),
             }
         }
     }
 
-    fn answer(&mut self, io: &mut impl Runtime, conn: Token, answer: &Answer) {
-        let Some(browser) = browser(io, conn) else { return self.answer_polled(io, id(conn), answer) };
+    fn answer(&mut self, io: &mut impl Effects, conn: ConnId, answer: &Answer) {
+        let Some(browser) = browser(io, conn) else { return self.answer_polled(io, conn, answer) };
         self.scratch.clear();
         if let Some((_, head)) = self.head_of.take_if(|(owner, _)| *owner == conn) {
             self.scratch.extend_from_slice(&head);
         }
         let now = io.now().unix;
         append(&mut self.scratch, browser, None, |out| {
-            jsapi::encode_answer(answer, browser.form, now, super::PRODUCT, out);
+            jsapi::encode_answer(answer, browser.form, now, PRODUCT, out);
         });
         io.write(conn, &self.scratch);
         self.counters.answers += 1;
@@ -782,8 +788,8 @@ impl Browsers {
     /// Ends a connection as its client understands it.
     fn close(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         browser: Browser,
         reason: CloseReason,
         code: ws::CloseCode,
@@ -802,7 +808,7 @@ impl Browsers {
     /// The connection will say nothing more. The hub hears of it at once: a client that keeps its side open must not
     /// count as a subscriber meanwhile. A second time changes nothing, because a place is not taken again before `ended`
     /// has returned, and then under another generation.
-    fn let_go(&mut self, io: &mut impl Runtime, conn: Token) {
+    fn let_go(&mut self, io: &mut impl Effects, conn: ConnId) {
         if let Some(browser) = browser_mut(io, conn)
             && std::mem::take(&mut browser.fragments)
         {
@@ -811,23 +817,14 @@ impl Browsers {
         if let Some((flush, to, _)) = self.flushing.remove(&conn) {
             self.input(io, Input::QueueWritten { flush, to, taken: false });
         }
-        self.input(io, Input::Disconnected { conn: id(conn) });
+        self.input(io, Input::Disconnected { conn: conn });
     }
 
-    fn drop_connection(&mut self, io: &mut impl Runtime, conn: Token, reason: CloseReason) {
+    fn drop_connection(&mut self, io: &mut impl Effects, conn: ConnId, reason: CloseReason) {
         if io.is_open(conn) {
             self.counters.add_closed(reason);
         }
         io.close(conn);
-    }
-}
-
-impl Drop for Browsers {
-    /// The shard's last words: who has gone is told to storage, which outlives all shards.
-    fn drop(&mut self) {
-        if let Some(job) = self.hub.last_job() {
-            self.storage.send_last(job);
-        }
     }
 }
 
@@ -870,10 +867,14 @@ fn frame(publication: &Publication, form: WireForm) -> SharedBytes {
     publication.frame(form, |publication| jsapi::frame_publication(publication, form)).clone()
 }
 
-fn browser(io: &mut impl Runtime, conn: Token) -> Option<Browser> {
+fn browser(io: &mut impl Effects, conn: ConnId) -> Option<Browser> {
     browser_mut(io, conn).copied()
 }
 
-fn browser_mut(io: &mut impl Runtime, conn: Token) -> Option<&mut Browser> {
+fn browser_mut(io: &mut impl Effects, conn: ConnId) -> Option<&mut Browser> {
     io.state(conn)
+}
+
+fn is_half_open(io: &mut impl Effects, conn: ConnId) -> bool {
+    browser(io, conn).is_some_and(|browser| browser.phase.is_half_open())
 }

@@ -4,16 +4,14 @@
 //! `CComet` has nothing that names it, only the number of what it had last: each of its requests is a connection of its own,
 //! which begins at that position of the pipe's history and ends with its answer.
 
-use shards::Token;
-
 use crate::http::{self, Door, Head, PollAddress, Query, Terms};
 use crate::jsapi;
 use crate::model::{ConnId, EventName, PipeClass, PipeName, WireForm, counted_address};
 use crate::ring::{PollOutcome, Wish};
 
-use super::super::polls::{Manner, OLD_WAIT_MAX};
-use super::super::runtime::Runtime;
+use super::effects::Effects;
 use super::polling::{Asking, PollId, Request};
+use super::polls::{Manner, OLD_WAIT_MAX};
 use super::wanted::{Last, subscription};
 use super::{Browsers, Progress};
 
@@ -67,7 +65,7 @@ impl OldClient {
 impl Browsers {
     pub(super) fn old_request(
         &mut self,
-        io: &mut impl Runtime,
+        io: &mut impl Effects,
         request: &Request<'_>,
         query: Query<'_>,
         terms: Terms,
@@ -93,7 +91,7 @@ impl Browsers {
     #[expect(clippy::too_many_arguments, reason = "all that is known of a request")]
     fn old_wish(
         &mut self,
-        io: &mut impl Runtime,
+        io: &mut impl Effects,
         request: &Request<'_>,
         query: Query<'_>,
         client: OldClient,
@@ -144,8 +142,8 @@ impl Browsers {
     /// A connection for such a page, which is nobody's. Errors: what came of the request, or nothing if there is no room.
     fn open_old(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         head: &Head<'_>,
         query: Query<'_>,
         asking: &Asking,
@@ -167,7 +165,7 @@ impl Browsers {
         Ok(id)
     }
 
-    fn old_command(&mut self, io: &mut impl Runtime, polled: ConnId, text: String) {
+    fn old_command(&mut self, io: &mut impl Effects, polled: ConnId, text: String) {
         self.polls.command(polled, None, None, text.into());
         self.begin_commands(io, polled);
     }
@@ -176,7 +174,7 @@ impl Browsers {
     #[expect(clippy::too_many_arguments, reason = "all that is known of a request")]
     fn old_publication(
         &mut self,
-        io: &mut impl Runtime,
+        io: &mut impl Effects,
         request: &Request<'_>,
         query: Query<'_>,
         client: &OldClient,
@@ -206,8 +204,8 @@ impl Browsers {
     /// The answer to a request that this shard took.
     pub(super) fn answer_old(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         asking: &Asking,
         client: &OldClient,
         outcome: PollOutcome,

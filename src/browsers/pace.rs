@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ahash::RandomState;
-use shards::Token;
 
-use crate::model::Time;
+use crate::model::{ConnId, Time};
 
 /// The pace of a shard's connections. Those that send nothing have no part in it.
 #[derive(Debug)]
@@ -16,9 +15,9 @@ pub(super) struct Pace {
     commands_max: u32,
     second: u64,
     /// What connections have used of this second, of the shard's connections at most.
-    used: HashMap<Token, u32, RandomState>,
+    used: HashMap<ConnId, u32, RandomState>,
     /// Who waits for the next second; more than once if something else woke it too early.
-    slowed: Vec<Token>,
+    slowed: Vec<ConnId>,
     due: Option<Time>,
 }
 
@@ -28,7 +27,7 @@ impl Pace {
     }
 
     /// Whether the connection has to wait for the next second before its next command; if so, it is told then.
-    pub(super) fn has_to_wait(&mut self, conn: Token, now: Time) -> bool {
+    pub(super) fn has_to_wait(&mut self, conn: ConnId, now: Time) -> bool {
         if self.commands_max == 0 || self.second != second(now) {
             return false;
         }
@@ -41,7 +40,7 @@ impl Pace {
     }
 
     /// One more command.
-    pub(super) fn charge(&mut self, conn: Token, now: Time) {
+    pub(super) fn charge(&mut self, conn: ConnId, now: Time) {
         if self.commands_max == 0 {
             return;
         }
@@ -57,7 +56,7 @@ impl Pace {
     }
 
     /// Those whose second is over.
-    pub(super) fn take_due(&mut self, now: Time) -> Vec<Token> {
+    pub(super) fn take_due(&mut self, now: Time) -> Vec<ConnId> {
         if self.due.is_none_or(|due| now < due) {
             return Vec::new();
         }
@@ -66,7 +65,7 @@ impl Pace {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.slowed.capacity() * size_of::<Token>() + self.used.capacity() * size_of::<(Token, u32)>()
+        self.slowed.capacity() * size_of::<ConnId>() + self.used.capacity() * size_of::<(ConnId, u32)>()
     }
 }
 
@@ -85,7 +84,7 @@ mod tests {
     fn a_second_has_so_many_commands() {
         let mut pace = Pace::new(3, RandomState::with_seed(1));
         let at = |second: u64| Time(second * SECOND + 5);
-        let [hasty, calm] = [1, 2].map(|index| Token { index, generation: 1 });
+        let [hasty, calm] = [1, 2].map(|index| ConnId { index, generation: 1 });
         for _ in 0..3 {
             assert!(!pace.has_to_wait(hasty, at(7)));
             pace.charge(hasty, at(7));
@@ -103,7 +102,7 @@ mod tests {
     #[test]
     fn without_a_limit_nothing_is_kept() {
         let mut pace = Pace::new(0, RandomState::with_seed(1));
-        let conn = Token { index: 1, generation: 1 };
+        let conn = ConnId { index: 1, generation: 1 };
         (0..1000).for_each(|_| pace.charge(conn, Time(5)));
         assert!(!pace.has_to_wait(conn, Time(5)));
         assert_eq!((pace.bytes(), pace.due()), (0, None));

@@ -6,10 +6,9 @@ use std::sync::{Arc, OnceLock};
 use crate::http::{self, Conditions, FileHead, Route, Site, Terms};
 use crate::model::SharedBytes;
 
-use super::host::Board;
-use super::live;
+use super::effects::Trouble;
 
-pub(super) struct Pages {
+pub(crate) struct Pages {
     /// Known once every shard listens.
     cometql_port: Arc<OnceLock<u16>>,
     password_file: String,
@@ -17,18 +16,16 @@ pub(super) struct Pages {
     node_name: String,
     /// By file extension; empty when no static files are served.
     content_types: HashMap<String, String>,
-    board: Board,
 }
 
 impl Pages {
-    pub(super) fn new(
+    pub(crate) fn new(
         cometql_port: Arc<OnceLock<u16>>,
         password_file: String,
         node_name: String,
         content_types: HashMap<String, String>,
-        board: Board,
     ) -> Self {
-        Self { cometql_port, password_file, start_page: OnceLock::new(), node_name, content_types, board }
+        Self { cometql_port, password_file, start_page: OnceLock::new(), node_name, content_types }
     }
 
     /// Whether files of this extension are served at all.
@@ -51,11 +48,17 @@ impl Pages {
     }
 
     /// Whether this server can do its work, for whoever decides where browsers are sent.
-    pub(super) fn health(&self, stopping: bool, conditions: &Conditions, terms: &Terms) -> SharedBytes {
-        let (status, text) = match live::storage_trouble(&self.board) {
+    pub(super) fn health(
+        &self,
+        stopping: bool,
+        storage: Option<Trouble>,
+        conditions: &Conditions,
+        terms: &Terms,
+    ) -> SharedBytes {
+        let (status, text) = match storage {
             _ if stopping => (503, "the server stops\n"),
-            Some((true, trouble)) => (503, trouble),
-            Some((false, trouble)) => (200, trouble),
+            Some(Trouble { keeps_out: true, text }) => (503, text),
+            Some(Trouble { keeps_out: false, text }) => (200, text),
             None => (200, "ok"),
         };
         http::response_on(

@@ -7,20 +7,17 @@
 
 use std::net::IpAddr;
 
-use shards::Token;
-
 use crate::http::{self, Body, Door, Head, PollAddress, Query, Terms};
 use crate::hub::Input;
 use crate::jsapi;
 use crate::model::{Answer, CloseReason, ConnId, ShardId, WireForm, counted_address, is_name_byte};
 use crate::ring::{Poll, PollOutcome, Polled, RingMessage, Wish};
 
-use super::super::PRODUCT;
-use super::super::host::{id, token};
-use super::super::polls::WAIT_MAX;
-use super::super::runtime::Runtime;
+use super::PRODUCT;
+use super::effects::Effects;
 use super::goodbye;
 use super::old_clients::OldClient;
+use super::polls::WAIT_MAX;
 use super::wanted::{Last, subscription};
 use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 
@@ -29,7 +26,7 @@ const FIELDS_BYTES_MAX: usize = 16 * 1024;
 
 /// A request as it was received.
 pub(super) struct Request<'a> {
-    pub(super) conn: Token,
+    pub(super) conn: ConnId,
     pub(super) head: &'a Head<'a>,
     /// What was received, head and all.
     pub(super) whole: &'a [u8],
@@ -71,7 +68,7 @@ impl PollId {
 }
 
 impl Browsers {
-    pub(super) fn poll_request(&mut self, io: &mut impl Runtime, request: &Request<'_>, terms: Terms) -> Progress {
+    pub(super) fn poll_request(&mut self, io: &mut impl Effects, request: &Request<'_>, terms: Terms) -> Progress {
         let Request { conn, head, whole, address, fields } = *request;
         let rest = whole.get(head.used..).unwrap_or_default();
         let is_publishing = address == PollAddress::Publish;
@@ -143,8 +140,8 @@ impl Browsers {
     /// Has the shard that the id names do what is wished.
     pub(super) fn send_poll(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         poll_id: PollId,
         wish: Wish,
         asking: Asking,
@@ -157,7 +154,7 @@ impl Browsers {
         // The answer comes before; this is for faults of our own.
         io.deadline_after(conn, WAIT_MAX * 2);
         self.asking.insert(conn, asking);
-        let poll = Poll { asker: id(conn), conn: polled, secret, wish };
+        let poll = Poll { asker: conn, conn: polled, secret, wish };
         if shard == self.config.hub.shard {
             self.begin_poll(io, shard, poll);
         } else {
@@ -168,7 +165,7 @@ impl Browsers {
 
     fn open_polled(
         &mut self,
-        io: &mut impl Runtime,
+        io: &mut impl Effects,
         request: &Request<'_>,
         query: Query<'_>,
         asking: &Asking,
@@ -217,15 +214,13 @@ impl Browsers {
     }
 
     /// A place for a connection that is polled for here, with a secret of its own; nothing if there is none for who opens it.
-    pub(super) fn open_place(&mut self, io: &impl Runtime, form: WireForm, opener: IpAddr) -> Option<PollId> {
-        let mut secret = [0; 16];
-        getrandom::fill(&mut secret).ok()?;
-        let secret = u128::from_le_bytes(secret);
+    pub(super) fn open_place(&mut self, io: &mut impl Effects, form: WireForm, opener: IpAddr) -> Option<PollId> {
+        let secret = io.secret()?;
         let conn = self.polls.open(form, secret, opener, io.now().time)?;
         Some(PollId { shard: self.config.hub.shard, conn, secret })
     }
 
-    fn begin_poll(&mut self, io: &mut impl Runtime, from: ShardId, poll: Poll) {
+    fn begin_poll(&mut self, io: &mut impl Effects, from: ShardId, poll: Poll) {
         let Poll { asker, conn, secret, wish } = poll;
         let asker = (from, asker);
         match wish {
@@ -246,22 +241,22 @@ impl Browsers {
         self.answer_polls(io);
     }
 
-    pub(super) fn begin_commands(&mut self, io: &mut impl Runtime, conn: ConnId) {
+    pub(super) fn begin_commands(&mut self, io: &mut impl Effects, conn: ConnId) {
         let Some(form) = self.polls.form(conn) else { return };
         while !self.hub.is_busy(conn) && self.polls.has_commands(conn) {
-            if self.pace.has_to_wait(token(conn), io.now().time) {
+            if self.pace.has_to_wait(conn, io.now().time) {
                 self.counters.commands_slowed += 1;
                 return;
             }
             let Some(text) = self.polls.next_command(conn) else { return };
-            self.turn_budget.charge(io.now().time, token(conn), 1);
-            self.command(io, token(conn), Browser { form, classic: true, ..Browser::default() }, &text);
+            self.turn_budget.charge(io.now().time, conn, 1);
+            self.command(io, conn, Browser { form, classic: true, ..Browser::default() }, &text);
         }
     }
 
     /// At the end of a turn, before fan-outs are formed: what other shards handed over, and what came due. Each kind has its
     /// turn even where sockets have used up theirs.
-    pub(super) fn go_on_with_polls(&mut self, io: &mut impl Runtime) {
+    pub(super) fn go_on_with_polls(&mut self, io: &mut impl Effects) {
         let turn = io.now().time;
         while !io.congested()
             && let Some((from, poll)) = self.polls_noted.pop_front()
@@ -291,11 +286,11 @@ impl Browsers {
     }
 
     /// At the very end of a turn.
-    pub(super) fn answer_polls(&mut self, io: &mut impl Runtime) {
+    pub(super) fn answer_polls(&mut self, io: &mut impl Effects) {
         self.polls.answer_ready(io.now().time);
         while let Some(((shard, asker), outcome)) = self.polls.next_answer() {
             if shard == self.config.hub.shard {
-                self.polled(io, token(asker), outcome);
+                self.polled(io, asker, outcome);
             } else {
                 io.send(shard, RingMessage::Polled(Box::new(Polled { asker, outcome })));
             }
@@ -303,7 +298,7 @@ impl Browsers {
     }
 
     /// The answer to a request that this shard took.
-    pub(super) fn polled(&mut self, io: &mut impl Runtime, conn: Token, outcome: PollOutcome) {
+    pub(super) fn polled(&mut self, io: &mut impl Effects, conn: ConnId, outcome: PollOutcome) {
         let Some(mut asking) = self.asking.remove(&conn) else { return };
         match outcome {
             outcome if let Some(old) = asking.old.take() => self.answer_old(io, conn, &asking, &old, outcome),
@@ -327,8 +322,8 @@ impl Browsers {
 
     fn answer_poll_error(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         asking: &Asking,
         status: u16,
         text: &str,
@@ -342,8 +337,8 @@ impl Browsers {
 
     pub(super) fn answer_poll(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         asking: &Asking,
         status: u16,
         json: &[u8],
@@ -362,7 +357,7 @@ impl Browsers {
     }
 
     /// An answer of the hub for a connection without a socket.
-    pub(super) fn answer_polled(&mut self, io: &impl Runtime, conn: ConnId, answer: &Answer) {
+    pub(super) fn answer_polled(&mut self, io: &impl Effects, conn: ConnId, answer: &Answer) {
         let Some(form) = self.polls.form(conn).filter(|_| self.polls.takes_answers(conn)) else { return };
         let now = io.now();
         self.scratch.clear();
@@ -371,7 +366,7 @@ impl Browsers {
         self.counters.answers += 1;
     }
 
-    pub(super) fn end_polled(&mut self, io: &impl Runtime, conn: ConnId, reason: CloseReason) {
+    pub(super) fn end_polled(&mut self, io: &impl Effects, conn: ConnId, reason: CloseReason) {
         if self.polls.form(conn).is_some() {
             self.counters.add_closed(reason);
             self.polls.end(conn, goodbye::of(reason).to_poll, io.now().time);

@@ -4,21 +4,18 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::time::Duration;
 
-use shards::Token;
-
 use crate::http::{self, Conditions, Door, Head, HeadStep, Query, Route, Terms};
 use crate::jsapi::{self, Hello};
-use crate::model::{Answer, ApiError, CloseReason, SharedBytes, WireForm, counted_address};
+use crate::model::{Answer, ApiError, CloseReason, ConnId, SharedBytes, WireForm, counted_address};
 use crate::ring::Headers;
 
-use super::super::files::{Asker, FileAnswer, FileClient, Found, Part};
-use super::super::host::{id, token};
-use super::super::runtime::Runtime;
-use super::super::{PRODUCT, pages};
 use super::batches;
+use super::effects::Effects;
+use super::file::{Asker, FileAnswer, Found, Part};
 use super::polling::Request;
 use super::wanted::{Last, subscription};
 use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
+use super::{PRODUCT, pages};
 
 /// How long a client may take for the answer to a plain request.
 const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
@@ -32,7 +29,7 @@ const NEXT_REQUEST_TIME_MAX: Duration = Duration::from_secs(http::KEEP_ALIVE_S +
 const REQUESTS_MAX: u8 = 100;
 
 impl Browsers {
-    pub(super) fn head(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
+    pub(super) fn head(&mut self, io: &mut impl Effects, conn: ConnId, bytes: &[u8]) -> Progress {
         if let Some(progress) = self.replay(io, conn) {
             return progress;
         }
@@ -56,7 +53,7 @@ impl Browsers {
                 let address = counted_address(self.address(io, conn, &head));
                 let number = browser(io, conn).map_or(0, |browser| browser.requests);
                 let conditions = Conditions::of(&head);
-                self.file(io, Asker { conn: id(conn), number, address, path, conditions, terms }, head.used)
+                self.file(io, Asker { conn: conn, number, address, path, conditions, terms }, head.used)
             }
             Route::Events(fields) => self.events(io, conn, &head, Query::new(fields), &terms),
             Route::Poll(address, fields) => {
@@ -67,7 +64,8 @@ impl Browsers {
                 self.password_request(io, &request, terms)
             }
             Route::Health => {
-                let answer = self.config.pages.health(self.stopping, &Conditions::of(&head), &terms);
+                let answer =
+                    self.config.pages.health(self.stopping, io.storage_trouble(), &Conditions::of(&head), &terms);
                 self.reply(io, conn, &answer, &terms, head.used)
             }
             route => {
@@ -77,7 +75,7 @@ impl Browsers {
         }
     }
 
-    fn terms(&self, io: &mut impl Runtime, conn: Token, head: &Head<'_>, route: &Route<'_>) -> Terms {
+    fn terms(&self, io: &mut impl Effects, conn: ConnId, head: &Head<'_>, route: &Route<'_>) -> Terms {
         let mut terms = Terms::of(head, route, &self.config.origins);
         let is_last = browser(io, conn).is_none_or(|browser| browser.requests + 1 >= REQUESTS_MAX);
         terms.persistent &= !is_last && !self.stopping;
@@ -86,8 +84,8 @@ impl Browsers {
 
     fn upgrade(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         head: &Head<'_>,
         target: &str,
         terms: &Terms,
@@ -119,8 +117,8 @@ impl Browsers {
     /// who it is.
     fn events(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         head: &Head<'_>,
         fields: Query<'_>,
         terms: &Terms,
@@ -146,7 +144,7 @@ impl Browsers {
         Progress::Used(0)
     }
 
-    pub(super) fn subscribe_events(&mut self, io: &mut impl Runtime, conn: Token, bytes: &[u8]) -> Progress {
+    pub(super) fn subscribe_events(&mut self, io: &mut impl Effects, conn: ConnId, bytes: &[u8]) -> Progress {
         let Ok(HeadStep::Head(head)) = http::parse_head(bytes, &self.config.heads) else { return Progress::Wait };
         if let Some(browser) = browser_mut(io, conn) {
             browser.phase = Phase::Events;
@@ -186,7 +184,7 @@ impl Browsers {
     }
 
     /// A page that gets another status than 200 stays away, as it does after such an error over WebSocket.
-    pub(super) fn refuse(&mut self, io: &mut impl Runtime, conn: Token, code: u16, terms: &Terms) -> Progress {
+    pub(super) fn refuse(&mut self, io: &mut impl Effects, conn: ConnId, code: u16, terms: &Terms) -> Progress {
         let status = if code == ORIGIN_REFUSED { 403 } else { 400 };
         let mut body = Vec::new();
         let error = Answer::Error(ApiError::Handshake(code));
@@ -196,9 +194,9 @@ impl Browsers {
         self.end_http(io, conn, &answer, CloseReason::HandshakeError)
     }
 
-    fn file(&mut self, io: &mut impl Runtime, asker: Asker, used: usize) -> Progress {
-        let conn = token(asker.conn);
-        if !self.files.as_ref().is_some_and(|files| files.request(asker)) {
+    fn file(&mut self, io: &mut impl Effects, asker: Asker, used: usize) -> Progress {
+        let conn = asker.conn;
+        if !io.read_file(asker) {
             return self.end_http(io, conn, &pages::busy(), CloseReason::NoRoom);
         }
         if let Some(browser) = browser_mut(io, conn) {
@@ -208,18 +206,18 @@ impl Browsers {
         Progress::Used(used)
     }
 
-    pub(super) fn read_files(&mut self, io: &mut impl Runtime) {
-        while let Some(answer) = self.files.as_ref().and_then(FileClient::poll) {
+    pub(super) fn read_files(&mut self, io: &mut impl Effects) {
+        while let Some(answer) = io.file_answer() {
             match answer {
                 FileAnswer::Found { asker, found } => self.answer_file(io, *asker, found),
-                FileAnswer::MakeRoom { conn, number } => self.stop_sending(io, token(conn), number),
+                FileAnswer::MakeRoom { conn, number } => self.stop_sending(io, conn, number),
             }
         }
     }
 
-    fn answer_file(&mut self, io: &mut impl Runtime, asker: Asker, found: Found) {
+    fn answer_file(&mut self, io: &mut impl Effects, asker: Asker, found: Found) {
         let Asker { conn, path, conditions, terms, .. } = asker;
-        let conn = token(conn);
+        let conn = conn;
         // Its place may be somebody else's by now, and then the token names nobody.
         if !io.is_open(conn) {
             return;
@@ -241,7 +239,7 @@ impl Browsers {
     }
 
     /// Ends the connection if it is being sent the answer to this one of its requests still.
-    fn stop_sending(&mut self, io: &mut impl Runtime, conn: Token, number: u8) {
+    fn stop_sending(&mut self, io: &mut impl Effects, conn: ConnId, number: u8) {
         let is_sending = browser(io, conn).is_some_and(|Browser { phase, requests, .. }| match phase {
             Phase::Sending => requests == number.saturating_add(1),
             // With its last answer a connection is as it was, but not open.
@@ -255,8 +253,8 @@ impl Browsers {
 
     fn answer_in_two(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         head: &SharedBytes,
         body: Option<Part>,
         terms: &Terms,
@@ -274,8 +272,8 @@ impl Browsers {
     /// Answers a request whose head and body were so many bytes.
     pub(super) fn reply(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         answer: &SharedBytes,
         terms: &Terms,
         used: usize,
@@ -285,8 +283,8 @@ impl Browsers {
 
     fn reply_with(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         (answer, part): (&SharedBytes, Range<usize>),
         terms: &Terms,
         used: usize,
@@ -313,8 +311,8 @@ impl Browsers {
     /// The last answer of a connection.
     pub(super) fn end_http(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         answer: &SharedBytes,
         reason: CloseReason,
     ) -> Progress {
@@ -323,8 +321,8 @@ impl Browsers {
 
     fn end_http_with(
         &mut self,
-        io: &mut impl Runtime,
-        conn: Token,
+        io: &mut impl Effects,
+        conn: ConnId,
         (answer, part): (&SharedBytes, Range<usize>),
         reason: CloseReason,
     ) -> Progress {
@@ -338,7 +336,7 @@ impl Browsers {
 }
 
 /// All that was written is sent: the next request may come.
-pub(super) fn answer_sent(io: &mut impl Runtime, conn: Token) {
+pub(super) fn answer_sent(io: &mut impl Effects, conn: ConnId) {
     if let Some(browser) = browser_mut(io, conn)
         && browser.phase == Phase::Sending
     {

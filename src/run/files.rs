@@ -12,10 +12,9 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
 use shards::Waker;
 
-use crate::http::{Conditions, FileHead, Terms};
+use crate::browsers::{Asker, FileAnswer, Found};
 use crate::model::{ConnId, ShardId};
 
-pub(super) use contents::Part;
 use contents::{Contents, KEPT_UNUSED_MAX};
 
 /// Requests that may wait; beyond, a browser is told to come again.
@@ -26,30 +25,6 @@ struct FileRequest {
     asker: Box<Asker>,
 }
 
-/// Who asked for what.
-pub(super) struct Asker {
-    pub(super) conn: ConnId,
-    /// Which of its requests this is.
-    pub(super) number: u8,
-    /// As what it counts.
-    pub(super) address: IpAddr,
-    pub(super) path: String,
-    pub(super) conditions: Conditions,
-    pub(super) terms: Terms,
-}
-
-pub(super) enum FileAnswer {
-    Found {
-        asker: Box<Asker>,
-        found: Found,
-    },
-    /// Others need the room: the connection ends if it is being sent the answer to this one of its requests still.
-    MakeRoom {
-        conn: ConnId,
-        number: u8,
-    },
-}
-
 /// Who is being sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reader {
@@ -57,16 +32,6 @@ struct Reader {
     conn: ConnId,
     number: u8,
     address: IpAddr,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// What of the file is wanted, unless nothing of it is.
-    File(FileHead, Option<Part>),
-    /// Not a readable file below the root, or too large a one.
-    Missing,
-    /// Too many contents are being sent.
-    Busy,
 }
 
 pub(super) struct FileClient {

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use shards::{End, Io, Token};
 use tracing::error;
 
+use crate::browsers::Browser;
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, Now, ShardId, Time, UnixTime};
 use crate::never;
 use crate::ring::{Level, RingMessage};
 
-use super::browsers::{Browser, Browsers};
+use super::front::Front;
 use super::sessions::Sessions;
 
 /// What every shard has counted, by shard, and at the end the storage thread. Written once per turn, read by whoever reports.
@@ -29,12 +30,12 @@ pub(super) struct Host {
 }
 
 enum Kind {
-    Browsers(Box<Browsers>),
+    Browsers(Box<Front>),
     Sessions(Box<Sessions>),
 }
 
 impl Host {
-    pub(super) fn browsers(browsers: Browsers, board: Board) -> Self {
+    pub(super) fn browsers(browsers: Front, board: Board) -> Self {
         Self { kind: Kind::Browsers(Box::new(browsers)), board, board_due: None, board_written: None, never_told: 0 }
     }
 
@@ -235,15 +236,14 @@ pub(super) fn level(level: Level) -> shards::Level {
     }
 }
 
-/// Counts why the runtime ended a connection; what the host itself ended was counted when it did.
-pub(super) fn count_end(counters: &mut Counters, end: End) {
-    let reason = match end {
+/// Why the runtime ended a connection; `None` for what the host itself ended, which was counted when it did.
+pub(super) fn close_reason(end: End) -> Option<CloseReason> {
+    Some(match end {
         End::PeerClosed | End::Reset => CloseReason::PeerClosed,
         End::SlowConsumer => CloseReason::SlowConsumer,
         End::TooMuchUnread => CloseReason::TooLarge,
         End::NoRoom => CloseReason::NoRoom,
         End::Stopped => CloseReason::ShuttingDown,
-        End::Local => return,
-    };
-    counters.add_closed(reason);
+        End::Local => return None,
+    })
 }

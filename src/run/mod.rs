@@ -4,29 +4,17 @@
 //! connection shards and the CometQL shard; [`Running`] is the server as `main` sees it.
 
 mod bounds;
-#[path = "../browsers/mod.rs"]
-mod browsers;
 mod certificate;
 mod figures;
 mod files;
-#[path = "../browsers/fragments.rs"]
-mod fragments;
-#[path = "../browsers/half_open.rs"]
-mod half_open;
+mod front;
+mod guesses;
 mod host;
 #[cfg(feature = "mysql")]
 pub mod import;
 pub mod kept;
 mod live;
 pub mod log;
-#[path = "../browsers/pace.rs"]
-mod pace;
-#[path = "../browsers/pages.rs"]
-mod pages;
-#[path = "../browsers/polls/mod.rs"]
-mod polls;
-#[path = "../browsers/recent.rs"]
-mod recent;
 mod runtime;
 mod sessions;
 mod storage;
@@ -46,6 +34,7 @@ use std::time::Duration;
 use shards::{Engine, EngineChoice, KeepAlive, Settings, ShardSettings};
 use tracing::{info, warn};
 
+use crate::browsers::{BODIES_BYTES_MAX, BatchConfig, BrowserConfig, Pages, PollLimits};
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
@@ -59,18 +48,13 @@ use crate::storage::{Beginning, StorageError};
 use crate::token::{NoPublicKey, TokenKey, TokenKeys};
 use crate::ws;
 
-use browsers::{BODIES_BYTES_MAX, BatchConfig, BrowserConfig, Browsers};
 use certificate::{CertificateError, Place};
 use figures::Watch;
 use files::FileLimits;
+use front::Front;
 use host::{Board, Host};
-use pages::Pages;
-use polls::PollLimits;
 use sessions::{Sessions, SessionsConfig};
 use storage::StorageThread;
-
-/// What `serverInfo` tells browsers.
-const PRODUCT: &str = concat!("Encke ", env!("CARGO_PKG_VERSION"));
 
 /// Largest static file.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -456,7 +440,6 @@ fn make_host(
             password_file(config),
             config.main.node_name.clone(),
             content_types,
-            board.clone(),
         )),
         polls: PollLimits {
             connections_max: POLLED_PER_SHARD_MAX,
@@ -468,10 +451,17 @@ fn make_host(
             // As a text in JSON a statement may be twice as long.
             body_bytes_max: (2 * config.cometql.query_bytes_max).clamp(UNREAD_BYTES_MIN, BODIES_BYTES_MAX),
         },
-        watch: ends.watch.clone(),
+        figures: ends.watch.pipe(),
     };
     let beginning = take(&ends.beginnings, shard).unwrap_or_default();
-    Host::browsers(Browsers::new(browsers, beginning, storage, take(&ends.files, shard)), board.clone())
+    let ends = front::Ends {
+        shard: ShardId(shard),
+        storage,
+        files: take(&ends.files, shard),
+        watch: ends.watch.clone(),
+        board: board.clone(),
+    };
+    Host::browsers(Front::new(browsers, beginning, ends), board.clone())
 }
 
 /// One of their secrets, of the tenants that have it.

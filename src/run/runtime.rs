@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use shards::{Io, SharedBytes, Token};
 
+use crate::browsers::Browser;
 use crate::metrics::Counters;
 use crate::model::{Now, Publication, ShardId};
 use crate::ring::RingMessage;
 
-use super::browsers::Browser;
 use super::host::{self, Host, level};
 
 /// The methods mean what those of [`shards::Io`] of the same name do, unless they say more.

@@ -9,14 +9,13 @@ use rustls::ServerConfig;
 use shards::{End, Token};
 use tracing::{debug, error, warn};
 
+use crate::browsers::{HalfOpen, Phase};
 use crate::cometql::exec::{Exec, ExecConfig, Output, Received};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, ShardId, Time};
 use crate::ring::{Batch, RingMessage};
 
-use super::browsers::Phase;
-use super::half_open::HalfOpen;
-use super::host::{Board, count_end, id, token};
+use super::host::{Board, close_reason, id, token};
 use super::live;
 use super::runtime::Runtime;
 use super::storage::StorageClient;
@@ -45,7 +44,7 @@ pub(super) struct Sessions {
     /// Sessions go on in the next turn, which is to come at once.
     again: bool,
     board: Board,
-    pub(super) counters: Counters,
+    counters: Counters,
 }
 
 impl Sessions {
@@ -76,14 +75,14 @@ impl Sessions {
         // A client that is gone already has no address.
         let Some(peer) = io.peer_address(conn) else { return io.close(conn) };
         io.deadline_after(conn, self.config.login_timeout);
-        self.half_open.push(io, conn);
+        self.half_open.push(id(conn), |conn| is_half_open(io, conn));
         self.exec.opened(id(conn), peer.ip().to_canonical(), random);
         self.carry_out(io);
     }
 
     /// Whoever has not logged in longest makes room.
     pub(super) fn full(&mut self, io: &mut impl Runtime) {
-        if let Some(conn) = self.half_open.take_oldest(io) {
+        if let Some(conn) = self.half_open.take_oldest(|conn| is_half_open(io, conn)).map(token) {
             if io.is_open(conn) {
                 self.counters.add_closed(CloseReason::NoRoom);
             }
@@ -158,7 +157,9 @@ impl Sessions {
     }
 
     pub(super) fn ended(&mut self, io: &mut impl Runtime, conn: Token, end: End) {
-        count_end(&mut self.counters, end);
+        if let Some(reason) = close_reason(end) {
+            self.counters.add_closed(reason);
+        }
         self.tls.remove(&id(conn));
         self.exec.closed(id(conn));
         self.carry_out(io);
@@ -266,6 +267,11 @@ impl Sessions {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> &Counters {
+        &self.counters
+    }
+
     pub(super) fn snapshot(&self, io: &impl Runtime) -> Counters {
         let mut counters = self.counters.clone();
         self.exec.counters().add_to(&mut counters);
@@ -336,4 +342,8 @@ impl Sessions {
             }
         }
     }
+}
+
+fn is_half_open(io: &mut impl Runtime, conn: ConnId) -> bool {
+    io.state(token(conn)).is_some_and(|state| state.phase.is_half_open())
 }

@@ -58,11 +58,11 @@ pub(super) type Part = (Box<Flush>, ShardId);
 
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_field_names, reason = "all of them are maxima, as their names say elsewhere")]
-pub(super) struct PollLimits {
-    pub(super) connections_max: usize,
-    pub(super) bytes_max: usize,
+pub(crate) struct PollLimits {
+    pub(crate) connections_max: usize,
+    pub(crate) bytes_max: usize,
     /// Of all connections together.
-    pub(super) bytes_of_all_max: usize,
+    pub(crate) bytes_of_all_max: usize,
 }
 
 pub(super) struct Polls {

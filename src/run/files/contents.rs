@@ -18,17 +18,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::browsers::{Found, Part};
 use crate::http::{Conditions, FileHead, Validators, Wanted};
 use crate::model::SharedBytes;
 
-use super::{FileLimits, Found, Reader};
-
-/// What is wanted of a content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::run) struct Part {
-    pub(in crate::run) content: SharedBytes,
-    pub(in crate::run) range: Range<usize>,
-}
+use super::{FileLimits, Reader};
 
 /// How long a content may stay when nobody is being sent it any more, about.
 pub(super) const KEPT_UNUSED_MAX: Duration = Duration::from_secs(1);

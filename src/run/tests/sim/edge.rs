@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use shards::{End, Io, Level, SharedBytes, Token};
 
+use crate::browsers::Browser;
 use crate::metrics::Counters;
 use crate::model::{Now, Publication, ShardId, Time};
 use crate::ring::RingMessage;
-use crate::run::browsers::{Browser, Browsers};
+use crate::run::front::Front;
 use crate::run::host::level;
 use crate::run::runtime::Runtime;
 use crate::run::sessions::Sessions;
@@ -22,7 +23,7 @@ use super::kernel::{Simulated, socket_of};
 use super::seen::Seen;
 
 pub(super) enum Kind {
-    Browsers(Box<Browsers>),
+    Browsers(Box<Front>),
     Sessions(Box<Sessions>),
 }
 
@@ -65,16 +66,16 @@ impl Edge {
 
     pub(super) fn commands(&self) -> u64 {
         match &self.kind {
-            Kind::Browsers(edge) => edge.counters.commands,
-            Kind::Sessions(edge) => edge.counters.commands,
+            Kind::Browsers(edge) => edge.counted().commands,
+            Kind::Sessions(edge) => edge.counted().commands,
         }
     }
 
     /// How often storage had no room for what the edge wanted.
     pub(super) fn storage_refusals(&self) -> u64 {
         match &self.kind {
-            Kind::Browsers(edge) => edge.counters.storage_refusals,
-            Kind::Sessions(edge) => edge.counters.storage_refusals,
+            Kind::Browsers(edge) => edge.counted().storage_refusals,
+            Kind::Sessions(edge) => edge.counted().storage_refusals,
         }
     }
 

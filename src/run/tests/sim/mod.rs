@@ -69,7 +69,6 @@ use std::time::Duration;
 
 use crate::model::ShardId;
 use crate::ring::{Placement, RingMessage};
-use crate::run::browsers::Browsers;
 use crate::run::storage;
 use crate::storage::Beginning;
 
@@ -163,7 +162,7 @@ fn an_answer_that_comes_last_in_a_turn_does_not_wait_for_another_wake() {
     let placement = Placement::new(1, [1, 2, 3, 4]);
     let (_storage, mut clients) = storage::channels(2, 0);
     let config = setup::browser_config(ShardId(0), &placement, 1_000_000, Duration::ZERO, 1_000_000);
-    let browsers = Browsers::new(config, Beginning::default(), clients.swap_remove(0), None);
+    let browsers = setup::front(config, Beginning::default(), clients.swap_remove(0));
     let limits = Limits {
         ring_capacity: 4,
         slice: 10,

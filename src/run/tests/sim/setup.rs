@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::browsers::{BatchConfig, BrowserConfig, Pages, PollLimits};
 use crate::cometql::exec::{ExecConfig, Tenants, Tls};
 use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
@@ -12,11 +13,11 @@ use crate::http::HeadLimits;
 use crate::hub::{self, GivenOut, HubConfig};
 use crate::model::{RealIpHeader, ShardId};
 use crate::ring::Placement;
-use crate::run::browsers::{BatchConfig, BrowserConfig};
 use crate::run::figures::Watch;
-use crate::run::pages::Pages;
-use crate::run::polls::PollLimits;
+use crate::run::front::{Ends, Front};
 use crate::run::sessions::SessionsConfig;
+use crate::run::storage::StorageClient;
+use crate::storage::Beginning;
 use crate::token::TokenKeys;
 use crate::ws;
 
@@ -62,17 +63,22 @@ pub(super) fn browser_config(
         ping_interval,
         fragments_max: 10,
         fragments_bytes_max: 100_000,
-        pages: Arc::new(Pages::new(
-            Arc::new(OnceLock::new()),
-            String::new(),
-            "simulated".to_owned(),
-            HashMap::new(),
-            Arc::default(),
-        )),
+        pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), String::new(), "simulated".to_owned(), HashMap::new())),
         polls: PollLimits { connections_max: 100, bytes_max: page_bytes_max, bytes_of_all_max: 1 << 30 },
         batches: BatchConfig { allowed: CometQlByHttp::On, body_bytes_max: 100_000 },
-        watch: Arc::new(Watch::new(0, placement, Arc::default(), String::new())),
+        figures: watch(placement).pipe(),
     }
+}
+
+fn watch(placement: &Placement) -> Watch {
+    Watch::new(0, placement, Arc::default(), String::new())
+}
+
+/// A connection shard's edge, of which nobody sees the figures.
+pub(super) fn front(config: BrowserConfig, beginning: Beginning, storage: StorageClient) -> Front {
+    let watch = Arc::new(watch(&config.hub.placement));
+    let ends = Ends { shard: config.hub.shard, storage, files: None, watch, board: Arc::default() };
+    Front::new(config, beginning, ends)
 }
 
 pub(super) fn session_config(placement: &Placement, pipeline_max: usize) -> SessionsConfig {

@@ -9,7 +9,6 @@ use crate::hub::{self};
 use crate::metrics::Counters;
 use crate::model::{Now, ShardId};
 use crate::ring::Placement;
-use crate::run::browsers::Browsers;
 use crate::run::host::Board;
 use crate::run::sessions::Sessions;
 use crate::run::storage::{self, Given, StorageClient, StorageSetup};
@@ -25,7 +24,7 @@ use super::pages::PageSetup;
 use super::people::People;
 use super::published::Published;
 use super::session::SessionClient;
-use super::setup::{browser_config, seeds, session_config};
+use super::setup::{browser_config, front, seeds, session_config};
 use super::shard::{Limits, Shard, shard_settings};
 use super::totals::Totals;
 use super::{past::Past, random::Random};
@@ -254,7 +253,7 @@ fn edges(
     let browsers = (0..).zip(clients).map(|(number, client)| {
         let mut config = browser_config(ShardId(number), placement, arrivals_bytes_max, ping_interval, setup.bytes_max);
         (config.hub.limits, config.hub.offline_grace) = (limits.clone(), offline_grace);
-        Kind::Browsers(Box::new(Browsers::new(config, beginning.clone(), client, None)))
+        Kind::Browsers(Box::new(front(config, beginning.clone(), client)))
     });
     let mut edges: Vec<Kind> = browsers.collect();
     let config = session_config(placement, 1 + random.below(8));
