@@ -59,7 +59,7 @@ impl Browsers {
         if !self.admissions.contains_key(&conn) {
             let Some(browser) = browser_mut(io, conn) else { return Err(Progress::Over) };
             browser.phase = Phase::Admission;
-            self.input(io, Input::Admit { conn: conn, address });
+            self.input(io, Input::Admit { conn, address });
         }
         match self.admissions.get(&conn).copied() {
             None => Err(Progress::Used(0)),

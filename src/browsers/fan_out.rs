@@ -32,7 +32,7 @@ pub(super) fn fan_out(
     let receivers = conns.len();
     // Where no position is to be told, two forms are one.
     let tells_positions = publications.iter().any(|publication| publication.kept);
-    for conn in conns.into_iter() {
+    for conn in conns {
         let Some(Browser { mut form, phase, deflate: window, .. }) = browser(io, conn) else {
             fan_out_to_polled(polls, publications, conn, io.now().time);
             io.fan_out_to_polled(publications);

@@ -14,7 +14,7 @@ use crate::model::{CloseReason, ConnId};
 use crate::ws::{self, CloseCode};
 
 use super::effects::Effects;
-use super::{Browsers, Phase, browser};
+use super::{Browser, Browsers, Phase, browser, browser_mut};
 
 /// Codes are those of RFC 6455, and its successors in the registry of IANA.
 pub(super) struct Goodbye {
@@ -66,6 +66,48 @@ impl Browsers {
         }
         io.close_after_flush(conn);
         self.dismissed.push_back(conn);
+    }
+
+    /// Ends a connection as its client understands it.
+    pub(super) fn close(
+        &mut self,
+        io: &mut impl Effects,
+        conn: ConnId,
+        browser: Browser,
+        reason: CloseReason,
+        code: CloseCode,
+    ) {
+        if browser.classic {
+            return self.drop_connection(io, conn, reason);
+        }
+        self.counters.add_closed(reason);
+        self.scratch.clear();
+        ws::close(code, &mut self.scratch);
+        io.write(conn, &self.scratch);
+        io.close_after_flush(conn);
+        self.let_go(io, conn);
+    }
+
+    /// The connection will say nothing more. The hub hears of it at once: a client that keeps its side open must not
+    /// count as a subscriber meanwhile. A second time changes nothing, because a place is not taken again before `ended`
+    /// has returned, and then under another generation.
+    pub(super) fn let_go(&mut self, io: &mut impl Effects, conn: ConnId) {
+        if let Some(browser) = browser_mut(io, conn)
+            && std::mem::take(&mut browser.fragments)
+        {
+            self.fragments.forget(conn);
+        }
+        if let Some((flush, to, _)) = self.flushing.remove(&conn) {
+            self.input(io, Input::QueueWritten { flush, to, taken: false });
+        }
+        self.input(io, Input::Disconnected { conn });
+    }
+
+    pub(super) fn drop_connection(&mut self, io: &mut impl Effects, conn: ConnId, reason: CloseReason) {
+        if io.is_open(conn) {
+            self.counters.add_closed(reason);
+        }
+        io.close(conn);
     }
 
     pub(super) fn forget_dismissed(&mut self, io: &mut impl Effects) {

@@ -62,7 +62,7 @@ impl Browsers {
         to: ShardId,
     ) {
         let mut connections = 0;
-        for conn in conns.into_iter() {
+        for conn in conns {
             let Some(browser) = browser(io, conn) else {
                 if let Some(form) = self.polls.form(conn) {
                     let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));

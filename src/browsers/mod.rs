@@ -1,33 +1,32 @@
 //! The core of a connection shard: bytes of browsers become inputs of the hub, its outputs become [`Effects`].
 //!
-//! ```text
-//!  Head --101--> Open --close, error--> (gone)
-//!   ^ |            ^ frames, while the hub is not busy with the connection
-//!   | +--static file--> File --answer--+
-//!   | +--long body--> Body --all of it-+
-//!   | +--anything else: an answer------+--> (gone, unless the connection stays)
-//!   |                                  v
-//!   +------------- all is sent ------ Sending
-//! ```
+//! Owned here: every step from the bytes of a connection to what it gets, over WebSocket, Server-Sent Events and long
+//! polling; plain requests; and what all connections of a shard may hold. Deliberately absent: sockets, threads and clocks,
+//! which are the edge's (`run/front.rs`); and who may do what, which the hub decides.
 //!
-//! A request for Server-Sent Events goes to Subscribing and is looked at once more there, when the hub knows who asked; then
-//! to Events, where nothing is read any more.
-//!
-//! While a connection is in File or Sending, it is not read: requests are answered one after the other.
+//! What comes in is a method of [`Browsers`]: bytes, ring messages, the end of a connection, the end of a turn. Start reading
+//! at [`Browsers::received`]; the states of a connection are drawn in `connection`, and `turn` says what a turn ends with.
 
 mod admission;
 mod batches;
 mod budget;
 mod chunked;
+mod commands;
+mod config;
+mod connecting;
+mod connection;
+mod counting;
 mod effects;
 mod fan_out;
 mod figures;
 mod file;
 mod fragments;
+mod frames;
 mod goodbye;
 mod half_open;
 mod letters;
 mod old_clients;
+mod outputs;
 mod pace;
 mod pages;
 mod polling;
@@ -35,132 +34,46 @@ mod polls;
 mod recent;
 mod requests;
 mod storing;
+mod turn;
 mod wanted;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use ahash::RandomState;
 
 use crate::http;
-use crate::hub::{Credentials, Details, Hub, HubConfig, Input, Output};
-use crate::jsapi::{self, Command, Hello, HelloError, TrackPipePage};
+use crate::hub::{Hub, Input};
 use crate::metrics::Counters;
-use crate::model::{
-    Answer, ApiError, CloseReason, ConnId, Network, Now, PipeKey, PipeName, Position, Publication, RealIpHeader,
-    ShardId, SharedBytes, Time, WireForm,
-};
+use crate::model::{CloseReason, ConnId, Now, Position, ShardId, Time};
 use crate::ring::{Flush, Poll, RingMessage};
 use crate::storage::{Beginning, Completion, Job};
-use crate::ws::{self, Assembler, Deflater, Inflater, Received, Step};
+use crate::ws::{self, Deflater, Inflater};
 
 use admission::Admission;
 use batches::Batches;
-pub(crate) use batches::{BODIES_BYTES_MAX, BatchConfig};
-use budget::{NAMES_PER_FRAME, NEWCOMERS_BYTES_PER_TURN, RECOVERY_IN_NAMES, TurnBudget};
+use budget::TurnBudget;
 use chunked::ChunkedBodies;
-pub(crate) use effects::{Effects, Trouble};
-use fan_out::fan_out;
+use connection::{browser, browser_mut, is_half_open};
 use figures::ShardFigures;
-pub(crate) use file::{Asker, FileAnswer, Found, Part};
 use fragments::Fragments;
-pub(crate) use half_open::HalfOpen;
-use letters::fill_in_queues;
+use outputs::{append, append_publication, frame};
 use pace::Pace;
-pub(crate) use pages::Pages;
 use polling::Asking;
-pub(crate) use polls::PollLimits;
 use polls::Polls;
 use recent::Recent;
 
+pub(crate) use batches::{BODIES_BYTES_MAX, BatchConfig};
+pub(crate) use config::BrowserConfig;
+pub(crate) use connection::{Browser, Phase};
+pub(crate) use effects::{Effects, Trouble};
+pub(crate) use file::{Asker, FileAnswer, Found, Part};
+pub(crate) use half_open::HalfOpen;
+pub(crate) use pages::Pages;
+pub(crate) use polls::PollLimits;
+
 /// What `serverInfo` tells browsers.
 pub(crate) const PRODUCT: &str = concat!("Encke ", env!("CARGO_PKG_VERSION"));
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Its request, or the login of a session, is not complete.
-    #[default]
-    Head,
-    /// The owner of its address is asked whether it may begin a connection.
-    Admission,
-    /// Its file is being looked for.
-    File,
-    /// Its request has a body that is collected.
-    Body,
-    /// An answer is on its way, and another request may follow.
-    Sending,
-    Open,
-    /// Gets Server-Sent Events, and its request is read once more for the pipes it wants.
-    Subscribing,
-    /// Gets Server-Sent Events.
-    Events,
-    /// Its request waits for a connection without a socket to get something, or for statements to be carried out.
-    Polling,
-}
-
-impl Phase {
-    /// Whether it has not shown yet what it is for.
-    pub(super) fn is_half_open(self) -> bool {
-        matches!(self, Self::Head | Self::Admission | Self::Body | Self::File | Self::Sending)
-    }
-
-    /// Whether what stands behind the request has to wait.
-    fn is_answering(self) -> bool {
-        matches!(self, Self::Admission | Self::File | Self::Sending)
-    }
-
-    fn is_events(self) -> bool {
-        matches!(self, Self::Subscribing | Self::Events)
-    }
-}
-
-/// What the edge keeps per connection, in the shard's slab. Of a session it is the phase only.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Browser {
-    pub(super) phase: Phase,
-    form: WireForm,
-    /// Its library reconnects only if the connection just drops: it must never see a close frame.
-    classic: bool,
-    /// A ping was sent and nothing has come since.
-    pinged: bool,
-    /// Messages may be compressed, for a client that can look back so far.
-    deflate: Option<ws::Window>,
-    /// A fragmented message is open, see `Browsers::fragments`.
-    fragments: bool,
-    /// Plain requests that it was answered.
-    requests: u8,
-}
-
-pub(crate) struct BrowserConfig {
-    pub(super) hub: HubConfig,
-    pub(super) frames: ws::Limits,
-    /// Commands of one connection; what is beyond waits for the next second. Zero: no limit.
-    pub(super) commands_per_second_max: u32,
-    /// Whether messages are compressed for clients that offer it.
-    pub(super) deflate: bool,
-    pub(super) heads: http::HeadLimits,
-    /// Tenants are 0 to this minus one.
-    pub(super) dev_max: u32,
-    /// Hosts whose pages may connect; empty: all.
-    pub(super) origins: Vec<String>,
-    /// Peers that name the browser whose request they pass on, and where they do.
-    pub(super) trusted_proxies: Arc<[Network]>,
-    pub(super) real_ip_header: RealIpHeader,
-    pub(super) handshake_timeout: Duration,
-    /// Zero: never ping.
-    pub(super) ping_interval: Duration,
-    /// Fragmented messages open at the same time; with a further one the oldest ends its connection.
-    pub(super) fragments_max: usize,
-    /// Bytes of all of them; with more the same happens.
-    pub(super) fragments_bytes_max: usize,
-    pub(super) pages: Arc<Pages>,
-    pub(super) polls: PollLimits,
-    pub(super) batches: BatchConfig,
-    /// Where the server's figures go.
-    pub(super) figures: Arc<PipeKey>,
-}
 
 pub(crate) struct Browsers {
     config: BrowserConfig,
@@ -385,451 +298,11 @@ impl Browsers {
         self.read_files(io);
     }
 
-    pub(super) fn turn_ended(&mut self, io: &mut impl Effects) {
-        self.forget_dismissed(io);
-        self.send_deferred(io);
-        for conn in self.pace.take_due(io.now().time) {
-            if conn.is_polled() {
-                self.polls_resumed.push_back(conn);
-            } else if !self.hub.is_busy(conn) {
-                // Whoever waits for an answer as well is resumed with it.
-                io.resume(conn);
-            }
-        }
-        self.go_on_with_polls(io);
-        self.go_on_with_admissions(io);
-        self.tell_presence(io);
-        self.go_on_with_figures(io);
-        let mut given = 0;
-        while given < NEWCOMERS_BYTES_PER_TURN && self.hub.has_arrivals() && !io.fan_out_pending() {
-            given += self.hub.end_turn();
-            self.on_its_way.extend(self.hub.formed());
-            self.carry_out(io);
-            // A turn without receivers has nothing to wait for.
-            self.send_deferred(io);
-            io.hold(self.hub.is_full());
-        }
-        self.end_slow_flushes(io);
-        self.recent.forget(io.now().time);
-        if self.hub.next_deadline().is_some() {
-            self.hub.time_passed(io.now());
-            self.carry_out(io);
-        }
-        self.take_completions(io);
-        self.answer_polls(io);
-        // Forming fan-outs may have ended a hold under which polls were left, and completions may have brought arrivals. No
-        // wake comes for that; while the rings are full, the runtime looks again by itself.
-        let arrived = self.hub.has_arrivals() && !io.fan_out_pending();
-        let polled = !self.polls_noted.is_empty() || !self.polls_resumed.is_empty();
-        self.unfinished = !io.congested() && (arrived || polled);
-    }
-
-    /// When `turn_ended` has something to do without any input.
-    pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.work_due().into_iter().chain(self.polls.next_deadline()).min()
-    }
-
-    /// The same without polls: one that waits is never far from its deadline.
-    pub(super) fn work_due(&self) -> Option<Time> {
-        let flushing = self.flushing_until.front().map(|(until, _)| *until);
-        let leaving = self.hub.presence_deadline().map(|due| due.max(self.leaving_retry));
-        let at_once = self.unfinished.then(Time::default);
-        let recent = self.recent.next_deadline();
-        let timers =
-            [at_once, self.hub.next_deadline(), flushing, self.pace.due(), leaving, self.figures.due(), recent];
-        timers.into_iter().flatten().min()
-    }
-
-    /// Timers are work from outside: what follows from them waits while a ring is full.
-    fn tell_presence(&mut self, io: &mut impl Effects) {
-        let now = io.now();
-        if self.hub.presence_deadline().is_none_or(|due| due.max(self.leaving_retry) > now.time) {
-            return;
-        }
-        if io.congested() {
-            self.leaving_retry = now.time + LEAVING_RETRY_AFTER;
-            return;
-        }
-        self.hub.tell_presence(now);
-        self.carry_out(io);
-    }
-
-    /// The user's other devices, and who writes to the user, wait for the one that takes the queue.
-    fn end_slow_flushes(&mut self, io: &mut impl Effects) {
-        while let Some((_, conn)) = self.flushing_until.pop_front_if(|(until, _)| *until <= io.now().time) {
-            if self.flushing.get(&conn).is_some_and(|(_, _, until)| *until <= io.now().time) {
-                self.drop_connection(io, conn, CloseReason::SlowConsumer);
-            }
-        }
-    }
-
-    fn send_deferred(&mut self, io: &mut impl Effects) {
-        if !io.fan_out_pending() {
-            for (to, message) in std::mem::take(&mut self.deferred) {
-                io.send(to, message);
-            }
-            if !self.on_its_way.is_empty() {
-                let now = io.now().unix_micros();
-                for position in self.on_its_way.drain(..) {
-                    self.counters.add_latency(now.saturating_sub(position.micros()));
-                }
-            }
-        }
-    }
-
-    fn go_on_with_figures(&mut self, io: &mut impl Effects) {
-        self.figures.notice(io, &mut self.hub);
-        let Some(due) = self.figures.due() else { return };
-        let now = io.now().time;
-        if now < due {
-            return;
-        }
-        if io.congested() {
-            return self.figures.put_off(now);
-        }
-        if let Some(publication) = self.figures.tell(io, &mut self.hub, now) {
-            self.input(io, Input::Announce { publication });
-        }
-    }
-
-    pub(super) fn snapshot(&self) -> Counters {
-        let memory = self.hub.memory();
-        let mut counters = self.counters.clone();
-        self.hub.counters().add_to(&mut counters);
-        counters.connections = self.hub.connections() as u64;
-        counters.polled = self.polls.len() as u64;
-        counters.last_seen_waiting = self.hub.departed() as u64;
-        counters.memory_hub =
-            (memory.connections + memory.pipes + memory.owned_pipes + memory.users + memory.waiting + memory.arrivals)
-                as u64;
-        counters.memory_edge = (self.fragments.bytes()
-            + self.scratch.capacity()
-            + self.pace.bytes()
-            + self.half_open.bytes()
-            + self.polls.bytes()
-            + self.recent.bytes()
-            + self.polls_noted.capacity() * size_of::<(ShardId, Box<Poll>)>()
-            + self.asking.capacity() * size_of::<(ConnId, Asking)>()
-            + self.admissions.capacity() * size_of::<(ConnId, Admission)>()
-            + self.unused_admissions.capacity() * size_of::<IpAddr>()
-            + self.batches.bytes()
-            + self.chunked.bytes()
-            + self.flushing.capacity() * size_of::<(ConnId, (Box<Flush>, ShardId, Time))>()
-            + self.flushing_until.capacity() * size_of::<(Time, ConnId)>()
-            + self.refused.capacity() * size_of::<Completion>()
-            + self.dismissed.capacity() * size_of::<ConnId>()
-            + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;
-        counters
-    }
-
     /// The shard's last words: who has gone is told to storage, which outlives all shards.
     pub(super) fn last_job(&mut self) -> Option<Job> {
         self.hub.last_job()
     }
-
-    /// Connections of this shard, and those of all shards that it counts by their addresses.
-    #[cfg(test)]
-    pub(super) fn connections(&self) -> (usize, usize) {
-        (self.hub.connections(), self.hub.counted_connections())
-    }
-
-    /// Whether publications, messages or ends of connections wait here for a turn.
-    pub(super) fn has_work(&self) -> bool {
-        let has_polls = !self.polls_noted.is_empty() || !self.polls_resumed.is_empty() || self.polls.has_over();
-        let has_messages = self.hub.has_arrivals() || !self.deferred.is_empty() || !self.refused.is_empty();
-        has_messages || has_polls || !self.dismissed.is_empty()
-    }
-
-    /// The request line's fields say who it is.
-    fn hello(&mut self, io: &mut impl Effects, conn: ConnId, target: &str, admitted: bool, details: Details) {
-        let Some(browser) = browser_mut(io, conn) else { return };
-        browser.phase = Phase::Open;
-        let hello = jsapi::parse_hello(target.as_bytes(), self.config.dev_max).and_then(|hello| {
-            if admitted { Ok(hello) } else { Err(HelloError { code: ORIGIN_REFUSED, form: hello.form }) }
-        });
-        match hello {
-            Ok(hello) => {
-                browser.classic = hello.classic;
-                self.connect(io, conn, hello, details);
-            }
-            Err(error) => {
-                browser.form = error.form;
-                self.answer(io, conn, &Answer::Error(ApiError::Handshake(error.code)));
-                self.counters.add_closed(CloseReason::HandshakeError);
-                io.close_after_flush(conn);
-            }
-        }
-    }
-
-    /// Tells the hub of it, and from now on there are pings instead of a deadline.
-    fn connect(&mut self, io: &mut impl Effects, conn: ConnId, hello: Hello, details: Details) {
-        let Some(browser) = browser_mut(io, conn) else { return };
-        browser.form = hello.form;
-        if self.config.ping_interval.is_zero() {
-            io.no_timeout(conn);
-        } else {
-            io.idle_timeout(conn, self.config.ping_interval);
-        }
-        self.begin(io, conn, conn, hello, details);
-    }
-
-    /// Hands the hub a connection that the request on `asker` begins.
-    fn begin(&mut self, io: &mut impl Effects, asker: ConnId, conn: ConnId, hello: Hello, details: Details) {
-        // From now on the hub knows when it is gone.
-        self.admissions.remove(&asker);
-        self.counters.handshakes += 1;
-        let Hello { dev, user, key, uuid, .. } = hello;
-        let credentials = Credentials { dev, user, key, details: Details { uuid, ..details } };
-        self.input(io, Input::Connected { conn, credentials });
-    }
-
-    // Frames
-
-    fn frame(&mut self, io: &mut impl Effects, conn: ConnId, browser: Browser, bytes: &mut [u8]) -> Progress {
-        let limits = &self.config.frames;
-        let step = match browser.deflate {
-            Some(_) => ws::next_frame_with_deflate(limits, bytes),
-            None => ws::next_frame(limits, bytes),
-        };
-        let (used, head, payload) = match step {
-            Ok(Step::Incomplete) => return Progress::Wait,
-            Ok(Step::Frame { used, head, payload }) => (used, head, payload),
-            Err(violation) => return self.violation(io, conn, browser, violation),
-        };
-        if browser.pinged
-            && let Some(browser) = browser_mut(io, conn)
-        {
-            browser.pinged = false;
-        }
-        let payload = bytes.get(payload).unwrap_or_default();
-        let mut open = if browser.fragments { self.fragments.take(conn) } else { None };
-        let received = ws::receive(&mut open, &self.config.frames, head, payload);
-        if browser.fragments || open.is_some() {
-            self.put_fragments(io, conn, open);
-            if !io.is_open(conn) {
-                return Progress::Over;
-            }
-        }
-        match received {
-            Ok(Received::Message(message)) => {
-                match self.inflater.open(message, &self.config.frames).and_then(ws::Message::into_text) {
-                    Ok(text) => self.command(io, conn, browser, &text),
-                    Err(violation) => return self.violation(io, conn, browser, violation),
-                }
-            }
-            Ok(Received::Fragment | Received::Pong) => {}
-            Ok(Received::Ping(payload)) => {
-                self.scratch.clear();
-                ws::pong(payload, &mut self.scratch);
-                io.write(conn, &self.scratch);
-            }
-            Ok(Received::Close(code)) => {
-                self.close(io, conn, browser, CloseReason::CloseFrame, code.unwrap_or(ws::CloseCode::Normal));
-                return Progress::Over;
-            }
-            Err(violation) => return self.violation(io, conn, browser, violation),
-        }
-        Progress::Used(used)
-    }
-
-    /// Keeps what the connection has open, and ends the connections whose messages are open longest while all of them
-    /// are too much.
-    fn put_fragments(&mut self, io: &mut impl Effects, conn: ConnId, open: Option<Box<Assembler>>) {
-        if let Some(browser) = browser_mut(io, conn) {
-            browser.fragments = open.is_some();
-        }
-        match open {
-            Some(assembler) => self.fragments.put(conn, assembler),
-            None => self.fragments.forget(conn),
-        }
-        while let Some(oldest) = self.fragments.excess() {
-            self.fragments.forget(oldest);
-            if let Some(browser) = browser(io, oldest) {
-                self.close(io, oldest, browser, CloseReason::NoRoom, ws::CloseCode::Again);
-            }
-        }
-    }
-
-    fn violation(
-        &mut self,
-        io: &mut impl Effects,
-        conn: ConnId,
-        browser: Browser,
-        violation: ws::Violation,
-    ) -> Progress {
-        self.close(io, conn, browser, violation.close_reason(), violation.close_code());
-        Progress::Over
-    }
-
-    fn command(&mut self, io: &mut impl Effects, conn: ConnId, browser: Browser, text: &str) {
-        self.counters.commands += 1;
-        self.pace.charge(conn, io.now().time);
-        let Ok(command) = jsapi::parse_command(text) else {
-            return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
-        };
-        let conn_id = conn;
-        let input = match command {
-            Command::Subscription(list) => {
-                let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
-                self.errors(io, conn, errors);
-                let names = self.hub.subscriptions(conn_id) + pipes.len();
-                self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
-                Ok(Input::Subscribe { conn: conn_id, pipes })
-            }
-            // Classic clients do not know them, so for them they are not there.
-            Command::Subscription2(_) | Command::TrackPipePage(_) if browser.form != WireForm::Extended => {
-                return self.close(io, conn, browser, CloseReason::UnknownCommand, ws::CloseCode::Policy);
-            }
-            Command::Subscription2(list) => {
-                let (pipes, errors) = list.collect(self.config.hub.pipes_per_connection_max);
-                self.errors(io, conn, errors);
-                let names = self.hub.subscriptions(conn_id) + RECOVERY_IN_NAMES * pipes.len();
-                self.turn_budget.charge(io.now().time, conn, names / NAMES_PER_FRAME);
-                Ok(Input::Resubscribe { conn: conn_id, pipes })
-            }
-            Command::WebPipe2(Ok(wanted)) => Ok(Input::Publish {
-                conn: conn_id,
-                pipe: wanted.pipe,
-                event: wanted.event,
-                message: wanted.body.into_owned().into(),
-                hide_sender: wanted.hide_sender,
-            }),
-            Command::PipeCount(Ok(wanted)) => {
-                Ok(Input::CountPipe { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
-            }
-            Command::UserData(Ok(wanted)) => {
-                Ok(Input::ReadUserData { conn: conn_id, user: wanted.user, marker: wanted.marker })
-            }
-            Command::PipeLog(Err(errors)) => Err(errors.to_vec()),
-            Command::WebPipe2(Err(error))
-            | Command::PipeCount(Err(error))
-            | Command::UserData(Err(error))
-            | Command::TrackPipeUsers(Err(error))
-            | Command::TrackPipePage(Err(error)) => Err(vec![error]),
-            Command::UserStatus(user) => Ok(Input::ReadUserStatus { conn: conn_id, user }),
-            Command::PipeLog(Ok(wanted)) => {
-                Ok(Input::ReadHistory { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
-            }
-            Command::TrackPipePage(Ok(wanted)) => {
-                let TrackPipePage { pipe, marker, cursor } = wanted;
-                Ok(Input::PageTrackUsers { conn: conn_id, pipe, marker, cursor })
-            }
-            Command::TrackPipeUsers(Ok(wanted)) => {
-                Ok(Input::ListTrackUsers { conn: conn_id, pipe: wanted.pipe, marker: wanted.marker })
-            }
-            Command::Statistics | Command::CgiCall | Command::CometQlCall => return,
-        };
-        match input {
-            Ok(input) => self.input(io, input),
-            Err(errors) => self.errors(io, conn, errors),
-        }
-    }
-
-    fn errors(&mut self, io: &mut impl Effects, conn: ConnId, errors: Vec<ApiError>) {
-        for error in errors {
-            self.answer(io, conn, &Answer::Error(error));
-        }
-    }
-
-    // Outputs
-
-    fn input(&mut self, io: &mut impl Effects, input: Input) {
-        self.hub.handle(input, io.now());
-        self.carry_out(io);
-        if self.hub.is_full() {
-            io.hold(true);
-        }
-    }
-
-    fn carry_out(&mut self, io: &mut impl Effects) {
-        while let Some(output) = self.hub.poll_output() {
-            match output {
-                Output::Admitted { conn, address, wait_s } => self.admission_known(io, conn, address, wait_s),
-                Output::Answer { conn, answer } => self.answer(io, conn, &answer),
-                Output::FanOut { publications, conns } => {
-                    fan_out(io, &mut self.polls, &mut self.deflater, &publications, conns);
-                }
-                Output::Ring { to, mut message } => {
-                    fill_in_queues(io, &self.polls, &mut message);
-                    io.send(to, message);
-                }
-                Output::Queue { flush, to } => self.write_queue(io, flush, to),
-                Output::Personal { personal, conns, ask, to } => self.write_personal(io, &personal, conns, ask, to),
-                Output::Subscribed(subscribed) => self.write_subscribed(io, *subscribed),
-                Output::History { conn, key, marker, messages } => {
-                    self.write_history(io, conn, &key, marker, &messages);
-                }
-                Output::RingAfterFanOut { to, message } => self.deferred.push_back((to, message)),
-                Output::Store(job) => self.store(io, job, None),
-                Output::Ask { job, address } => self.store(io, job, Some(address)),
-                Output::KeysGuessed { address, wrong } => io.keys_guessed(address, wrong),
-                Output::Close { conn, reason } if conn.is_polled() => self.end_polled(io, conn, reason),
-                Output::Close { conn, reason } => self.dismiss(io, conn, reason),
-                Output::Resume { conn } if conn.is_polled() => self.polls_resumed.push_back(conn),
-                Output::Resume { conn } => io.resume(conn),
-            }
-        }
-    }
-
-    fn answer(&mut self, io: &mut impl Effects, conn: ConnId, answer: &Answer) {
-        let Some(browser) = browser(io, conn) else { return self.answer_polled(io, conn, answer) };
-        self.scratch.clear();
-        if let Some((_, head)) = self.head_of.take_if(|(owner, _)| *owner == conn) {
-            self.scratch.extend_from_slice(&head);
-        }
-        let now = io.now().unix;
-        append(&mut self.scratch, browser, None, |out| {
-            jsapi::encode_answer(answer, browser.form, now, PRODUCT, out);
-        });
-        io.write(conn, &self.scratch);
-        self.counters.answers += 1;
-    }
-
-    /// Ends a connection as its client understands it.
-    fn close(
-        &mut self,
-        io: &mut impl Effects,
-        conn: ConnId,
-        browser: Browser,
-        reason: CloseReason,
-        code: ws::CloseCode,
-    ) {
-        if browser.classic {
-            return self.drop_connection(io, conn, reason);
-        }
-        self.counters.add_closed(reason);
-        self.scratch.clear();
-        ws::close(code, &mut self.scratch);
-        io.write(conn, &self.scratch);
-        io.close_after_flush(conn);
-        self.let_go(io, conn);
-    }
-
-    /// The connection will say nothing more. The hub hears of it at once: a client that keeps its side open must not
-    /// count as a subscriber meanwhile. A second time changes nothing, because a place is not taken again before `ended`
-    /// has returned, and then under another generation.
-    fn let_go(&mut self, io: &mut impl Effects, conn: ConnId) {
-        if let Some(browser) = browser_mut(io, conn)
-            && std::mem::take(&mut browser.fragments)
-        {
-            self.fragments.forget(conn);
-        }
-        if let Some((flush, to, _)) = self.flushing.remove(&conn) {
-            self.input(io, Input::QueueWritten { flush, to, taken: false });
-        }
-        self.input(io, Input::Disconnected { conn: conn });
-    }
-
-    fn drop_connection(&mut self, io: &mut impl Effects, conn: ConnId, reason: CloseReason) {
-        if io.is_open(conn) {
-            self.counters.add_closed(reason);
-        }
-        io.close(conn);
-    }
 }
-
-/// Microseconds until it is looked again whether the rings have room.
-const LEAVING_RETRY_AFTER: u64 = 10_000;
 
 /// The protocol's number for a page of a host that is not on the list.
 const ORIGIN_REFUSED: u16 = 423;
@@ -840,41 +313,4 @@ enum Progress {
     Wait,
     /// The connection ends; nothing more is looked at.
     Over,
-}
-
-fn append_publication(out: &mut Vec<u8>, browser: Browser, publication: &Publication) {
-    let frame = frame(publication, browser.form);
-    let event_id = publication.kept.then_some((&publication.pipe.name, publication.position));
-    append(out, browser, event_id, |out| out.extend_from_slice(ws::payload_of(&frame)));
-}
-
-/// Appends one message as the connection's transport wants it. `event_id` is where it stands in a history.
-fn append(
-    out: &mut Vec<u8>,
-    browser: Browser,
-    event_id: Option<(&PipeName, Position)>,
-    write: impl FnOnce(&mut Vec<u8>),
-) {
-    if browser.phase.is_events() {
-        let event_id = event_id.map(|(pipe, position)| format!("{pipe}:{position}"));
-        http::append_event(out, event_id.as_deref(), write);
-    } else {
-        ws::append_text_frame(out, write);
-    }
-}
-
-fn frame(publication: &Publication, form: WireForm) -> SharedBytes {
-    publication.frame(form, |publication| jsapi::frame_publication(publication, form)).clone()
-}
-
-fn browser(io: &mut impl Effects, conn: ConnId) -> Option<Browser> {
-    browser_mut(io, conn).copied()
-}
-
-fn browser_mut(io: &mut impl Effects, conn: ConnId) -> Option<&mut Browser> {
-    io.state(conn)
-}
-
-fn is_half_open(io: &mut impl Effects, conn: ConnId) -> bool {
-    browser(io, conn).is_some_and(|browser| browser.phase.is_half_open())
 }

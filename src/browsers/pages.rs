@@ -47,36 +47,30 @@ impl Pages {
         self.answer(&Route::NotFound, conditions, terms)
     }
 
-    /// Whether this server can do its work, for whoever decides where browsers are sent.
-    pub(super) fn health(
-        &self,
-        stopping: bool,
-        storage: Option<Trouble>,
-        conditions: &Conditions,
-        terms: &Terms,
-    ) -> SharedBytes {
-        let (status, text) = match storage {
-            _ if stopping => (503, "the server stops\n"),
-            Some(Trouble { keeps_out: true, text }) => (503, text),
-            Some(Trouble { keeps_out: false, text }) => (200, text),
-            None => (200, "ok"),
-        };
-        http::response_on(
-            terms,
-            status,
-            "text/plain",
-            &[("Cache-Control", "no-store")],
-            text.as_bytes(),
-            conditions.with_body,
-        )
-        .into()
-    }
-
     /// What goes in front of a file's content.
     pub(super) fn file_head(&self, path: &str, file: &FileHead, terms: &Terms) -> SharedBytes {
         let content_type = http::content_type(&self.content_types, path).unwrap_or("application/octet-stream");
         http::file_head(file, content_type, terms).into()
     }
+}
+
+/// Whether this server can do its work, for whoever decides where browsers are sent.
+pub(super) fn health(stopping: bool, storage: Option<Trouble>, conditions: &Conditions, terms: &Terms) -> SharedBytes {
+    let (status, text) = match storage {
+        _ if stopping => (503, "the server stops\n"),
+        Some(Trouble { keeps_out: true, text }) => (503, text),
+        Some(Trouble { keeps_out: false, text }) => (200, text),
+        None => (200, "ok"),
+    };
+    http::response_on(
+        terms,
+        status,
+        "text/plain",
+        &[("Cache-Control", "no-store")],
+        text.as_bytes(),
+        conditions.with_body,
+    )
+    .into()
 }
 
 /// Too many files are being read or sent already.

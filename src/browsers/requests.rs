@@ -53,7 +53,7 @@ impl Browsers {
                 let address = counted_address(self.address(io, conn, &head));
                 let number = browser(io, conn).map_or(0, |browser| browser.requests);
                 let conditions = Conditions::of(&head);
-                self.file(io, Asker { conn: conn, number, address, path, conditions, terms }, head.used)
+                self.file(io, Asker { conn, number, address, path, conditions, terms }, head.used)
             }
             Route::Events(fields) => self.events(io, conn, &head, Query::new(fields), &terms),
             Route::Poll(address, fields) => {
@@ -64,8 +64,7 @@ impl Browsers {
                 self.password_request(io, &request, terms)
             }
             Route::Health => {
-                let answer =
-                    self.config.pages.health(self.stopping, io.storage_trouble(), &Conditions::of(&head), &terms);
+                let answer = pages::health(self.stopping, io.storage_trouble(), &Conditions::of(&head), &terms);
                 self.reply(io, conn, &answer, &terms, head.used)
             }
             route => {
@@ -217,7 +216,6 @@ impl Browsers {
 
     fn answer_file(&mut self, io: &mut impl Effects, asker: Asker, found: Found) {
         let Asker { conn, path, conditions, terms, .. } = asker;
-        let conn = conn;
         // Its place may be somebody else's by now, and then the token names nobody.
         if !io.is_open(conn) {
             return;

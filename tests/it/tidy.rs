@@ -133,7 +133,6 @@ const MODULES: &[Module] = &[
             "cometql/exec",
             "cometql/json",
             "metrics",
-            "figures",
         ],
     ),
     edge(
