@@ -28,8 +28,11 @@ pub struct Figures<'a> {
     pub resident_bytes: u64,
     /// Microseconds of processor time that the process has used.
     pub processor_us: u64,
-    /// Connection shards, the CometQL shard, the storage thread.
-    pub counters: &'a [Counters],
+    /// Of the connection shards.
+    pub browsers: &'a [Counters],
+    pub cometql: &'a Counters,
+    /// The storage thread is no shard.
+    pub storage: &'a Counters,
     /// Of the connection shards.
     pub tops: &'a [Tops],
 }
@@ -37,11 +40,10 @@ pub struct Figures<'a> {
 impl Figures<'_> {
     pub fn message(&self) -> String {
         let mut all = Counters::default();
-        self.counters.iter().for_each(|counters| all.merge(counters));
+        self.browsers.iter().chain([self.cometql, self.storage]).for_each(|counters| all.merge(counters));
         let rows: Map<String, Value> = all.rows().into_iter().map(|(name, value)| (name, value.into())).collect();
-        // The storage thread is no shard.
-        let shards = self.counters.len().saturating_sub(1);
-        let shards: Vec<Value> = self.counters.iter().take(shards).enumerate().map(shard(shards)).collect();
+        let browsers = self.browsers.iter().enumerate().map(|(place, part)| shard(&format!("browsers-{place}"), part));
+        let shards: Vec<Value> = browsers.chain([shard("cometql", self.cometql)]).collect();
         let message = json!({
             "product": self.product,
             "node": self.node,
@@ -59,33 +61,30 @@ impl Figures<'_> {
 }
 
 /// What tells whether shards have the same to do.
-fn shard(shards: usize) -> impl Fn((usize, &Counters)) -> Value {
-    move |(place, counters)| {
-        let name = if place + 1 == shards { "cometql".to_owned() } else { format!("browsers-{place}") };
-        let Counters { connections, sessions, publications, deliveries, sent_bytes, turns, ring_stalls, .. } = counters;
-        let Counters { memory_connections, memory_queues, memory_rings, memory_buffers, memory_hub, .. } = counters;
-        let Counters { memory_edge, memory_sessions, memory_tls, .. } = counters;
-        let kinds = [
-            memory_connections,
-            memory_queues,
-            memory_rings,
-            memory_buffers,
-            memory_hub,
-            memory_edge,
-            memory_sessions,
-            memory_tls,
-        ];
-        json!({
-            "name": name,
-            "connections": connections + sessions,
-            "publications": publications,
-            "deliveries": deliveries,
-            "sent_bytes": sent_bytes,
-            "turns": turns,
-            "ring_stalls": ring_stalls,
-            "memory": kinds.into_iter().sum::<u64>(),
-        })
-    }
+fn shard(name: &str, counters: &Counters) -> Value {
+    let Counters { connections, sessions, publications, deliveries, sent_bytes, turns, ring_stalls, .. } = counters;
+    let Counters { memory_connections, memory_queues, memory_rings, memory_buffers, memory_hub, .. } = counters;
+    let Counters { memory_edge, memory_sessions, memory_tls, .. } = counters;
+    let kinds = [
+        memory_connections,
+        memory_queues,
+        memory_rings,
+        memory_buffers,
+        memory_hub,
+        memory_edge,
+        memory_sessions,
+        memory_tls,
+    ];
+    json!({
+        "name": name,
+        "connections": connections + sessions,
+        "publications": publications,
+        "deliveries": deliveries,
+        "sent_bytes": sent_bytes,
+        "turns": turns,
+        "ring_stalls": ring_stalls,
+        "memory": kinds.into_iter().sum::<u64>(),
+    })
 }
 
 /// The lists of all shards as one. A pipe that is on no shard among the first is missing, however many it has together;
@@ -137,7 +136,9 @@ mod tests {
             uptime_ms: 1,
             resident_bytes: 2,
             processor_us: 3,
-            counters: &[first, second, cometql, storage],
+            browsers: &[first, second],
+            cometql: &cometql,
+            storage: &storage,
             tops: &tops,
         };
         let message: Value = serde_json::from_str(&figures.message()).expect("JSON");

@@ -15,7 +15,7 @@ use crate::cometql::exec::{ANSWER_BYTES_MAX, BATCHES_MAX};
 use crate::cometql::json;
 use crate::config::CometQlByHttp;
 use crate::http::{self, Body, Credentials, Door, Head, Method, Query, Terms, WithPassword};
-use crate::model::{CloseReason, ConnId, ShardId};
+use crate::model::{CloseReason, ConnId};
 use crate::ring::{Batch, BatchAnswer, BatchWish, RingMessage};
 
 use super::effects::Effects;
@@ -249,7 +249,7 @@ impl Browsers {
         self.batches.under_way += 1;
         self.batches.waiting.insert(conn, (terms, what));
         let batch = Batch { asker: conn, address, user, database, password, wish };
-        let cometql = ShardId(self.config.hub.placement.connection_shards());
+        let cometql = self.config.hub.placement.cometql_shard();
         io.send(cometql, RingMessage::Batch(Box::new(batch)));
         // Who has said all waits for the answer.
         io.pause(conn);

@@ -117,7 +117,7 @@ impl Browsers {
             (PollAddress::OldPublish, _) => self.old_publication(io, request, query, &client, pipe, &asking, used),
             (_, OldClient::IComet { seq, .. }) => {
                 let token = query.value("token").as_deref().and_then(PollId::parse);
-                let Some(id) = token.filter(|id| id.shard.0 < self.config.hub.placement.connection_shards()) else {
+                let Some(id) = token.filter(|id| self.config.hub.placement.has_connections(id.shard)) else {
                     return self.answer_poll(io, conn, &asking, 401, &client.word("401"), used);
                 };
                 let wish = Wish::Messages { seq: *seq, pipes: None };

@@ -112,7 +112,7 @@ impl Browsers {
                 _ => self.open_polled(io, request, query, &asking, used),
             };
         };
-        let poll_id = PollId::parse(&text).filter(|poll| poll.shard.0 < self.config.hub.placement.connection_shards());
+        let poll_id = PollId::parse(&text).filter(|poll| self.config.hub.placement.has_connections(poll.shard));
         let Some(PollId { shard, conn: polled, secret }) = poll_id else {
             return self.answer_poll_error(io, conn, &asking, 400, "this is no id", used);
         };

@@ -27,6 +27,11 @@ impl Placement {
         self.shards
     }
 
+    /// Whether this is a connection shard. A number that a client names may be no shard's at all.
+    pub fn has_connections(&self, shard: ShardId) -> bool {
+        shard.0 < self.shards
+    }
+
     pub fn cometql_shard(&self) -> ShardId {
         ShardId(self.shards)
     }

@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::browsers::PRODUCT;
 use crate::figures::Figures;
 use crate::hub::Tops;
-use crate::metrics::Counters;
 use crate::model::{DevId, PipeKey, PipeName, ShardId, Time};
 use crate::ring::Placement;
 
-use super::host::Board;
+use super::board::Board;
 
 /// What the shards share.
 pub(super) struct Watch {
@@ -60,8 +59,6 @@ impl Watch {
 
     /// The message of now.
     pub(super) fn message(&self, now: Time) -> Box<str> {
-        let copy = |place: &Mutex<Counters>| place.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let counters: Vec<Counters> = self.board.iter().map(copy).collect();
         let copy = |place: &Mutex<Tops>| place.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let tops: Vec<Tops> = self.tops.iter().map(copy).collect();
         let figures = Figures {
@@ -70,7 +67,9 @@ impl Watch {
             uptime_ms: now.0 / 1000,
             resident_bytes: resident_bytes().unwrap_or_default(),
             processor_us: processor_us().unwrap_or_default(),
-            counters: &counters,
+            browsers: &self.board.browsers(),
+            cometql: &self.board.cometql(),
+            storage: &self.board.storage(),
             tops: &tops,
         };
         figures.message().into()

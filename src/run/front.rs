@@ -16,10 +16,11 @@ use crate::model::{ConnId, Now, Publication, ShardId, SharedBytes, Time};
 use crate::ring::RingMessage;
 use crate::storage::{Beginning, Completion, Job};
 
+use super::board::Board;
 use super::figures::Watch;
 use super::files::FileClient;
 use super::guesses;
-use super::host::{Board, close_reason, id, token};
+use super::host::{close_reason, id, token};
 use super::live;
 use super::runtime::Runtime;
 use super::storage::StorageClient;

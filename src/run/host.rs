@@ -1,23 +1,19 @@
 //! The two kinds of shards behind the one interface of the runtime, and what they share.
 
-use std::cell::Cell;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use shards::{End, Io, Token};
 use tracing::error;
 
 use crate::browsers::Browser;
-use crate::metrics::Counters;
-use crate::model::{CloseReason, ConnId, Now, ShardId, Time, UnixTime};
+use crate::model::{CloseReason, ConnId, ShardId};
 use crate::never;
 use crate::ring::{Level, RingMessage};
 
+use super::board::{Board, Part};
+use super::clock::instant;
 use super::front::Front;
 use super::sessions::Sessions;
-
-/// What every shard has counted, by shard, and at the end the storage thread. Written once per turn, read by whoever reports.
-pub(super) type Board = Arc<[Mutex<Counters>]>;
 
 pub(super) struct Host {
     kind: Kind,
@@ -68,14 +64,13 @@ impl Host {
         self.board_due = None;
         self.board_written = Some(now);
         self.tell_of_faults();
-        let snapshot = each!(self, shard => shard.snapshot(io));
-        if let Some(place) = self.board.get(usize::from(io.shard())) {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
-        }
+        let part = match &self.kind {
+            Kind::Browsers(_) => Part::Browsers(ShardId(io.shard())),
+            Kind::Sessions(_) => Part::CometQl,
+        };
+        self.board.put(part, each!(self, shard => shard.snapshot(io)));
     }
-}
 
-impl Host {
     /// Faults of this server are told once for each place.
     fn tell_of_faults(&mut self) {
         let untold = never::take_untold(self.never_told);
@@ -175,47 +170,6 @@ impl shards::Host for Host {
     fn farewell(&mut self, io: &mut Io<'_, Self>) {
         each!(self, shard => shard.farewell(io));
     }
-}
-
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// From now on time counts.
-pub(super) fn start_clock() {
-    LazyLock::force(&START);
-}
-
-thread_local! {
-    /// What the last turn of this thread's shard was told.
-    static LAST: Cell<Option<(Instant, Now)>> = const { Cell::new(None) };
-}
-
-/// Both clocks, the monotonic one at this instant. The system's clock is read once for each instant, which is once in a
-/// turn.
-pub(super) fn clocks(instant: Instant) -> Now {
-    if let Some((last, now)) = LAST.get()
-        && last == instant
-    {
-        return now;
-    }
-    let now = read_clocks(instant);
-    LAST.set(Some((instant, now)));
-    now
-}
-
-fn read_clocks(instant: Instant) -> Now {
-    let micros = instant.saturating_duration_since(*START).as_micros() as u64;
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now { time: Time(micros), unix: UnixTime(unix.as_secs() as i64), micros: unix.subsec_micros() }
-}
-
-/// The moment of a time that [`clocks`] may tell.
-fn instant(time: Time) -> Instant {
-    *START + Duration::from_micros(time.0)
-}
-
-/// Seconds since the server started.
-pub(super) fn uptime() -> u64 {
-    START.elapsed().as_secs()
 }
 
 pub(super) fn id(conn: Token) -> ConnId {

@@ -1,7 +1,6 @@
 //! The rows of `SHOW STATUS` and `SHOW PROCESSLIST`: what the shards have counted, and what the system says.
 
 use std::fs;
-use std::sync::PoisonError;
 
 use crate::cometql::introspection::Figures;
 use crate::cometql::rows::Row;
@@ -11,7 +10,8 @@ use crate::metrics::Counters;
 use crate::model::DevId;
 use crate::never;
 
-use super::host::{Board, uptime};
+use super::board::Board;
+use super::clock::uptime;
 use super::log;
 
 pub(super) fn rows(board: &Board, figures: Figures, dev: DevId) -> Vec<Row> {
@@ -35,21 +35,10 @@ fn flagged(flag: &str, values: Named) -> Vec<Row> {
     std::iter::once(flag).chain(values).map(|(name, value)| vec![name.into(), value.into()]).collect()
 }
 
-/// Of the shards.
-fn counters(board: &Board) -> Vec<Counters> {
-    let shards = board.len().saturating_sub(1);
-    board.iter().take(shards).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
-}
-
-/// Of the storage thread, whose place is the last.
-fn of_storage(board: &Board) -> Counters {
-    board.last().map(|place| place.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
-}
-
 /// What is wrong with storage, as it knew when it was used last; and whether browsers should rather go elsewhere. Where only
 /// writes fail they need not: they are let in, and get what is published.
 pub(super) fn storage_trouble(board: &Board) -> Option<(bool, &'static str)> {
-    let storage = of_storage(board);
+    let storage = board.storage();
     match () {
         () if storage.storage_down > 0 => Some((true, "the database cannot be reached\n")),
         () if storage.storage_read_fails > 0 => Some((true, "the database cannot be read\n")),
@@ -72,10 +61,9 @@ fn storage_state(storage: &Counters) -> &'static str {
 
 /// The names that monitoring scripts of the predecessor read come first, in its order; then our own.
 fn global(board: &Board) -> Vec<Row> {
-    let shards = counters(board);
+    let backend = &board.cometql();
     let mut browsers = Counters::default();
-    let Some((backend, connection_shards)) = shards.split_last() else { return Vec::new() };
-    for shard in connection_shards {
+    for shard in &board.browsers() {
         browsers.merge(shard);
     }
     let seconds = uptime();
@@ -113,7 +101,7 @@ fn global(board: &Board) -> Vec<Row> {
     add("network_events", format!("{:.6}", (browsers.reads + backend.reads) as f64 / seconds.max(1) as f64));
     let mut all = browsers.clone();
     all.merge(backend);
-    all.merge(&of_storage(board));
+    all.merge(&board.storage());
     all.log_lines_lost = log::lines_lost();
     all.never = never::total();
     // As MySQL has them, of backends only: graphical clients compute with them.
@@ -144,8 +132,8 @@ fn global(board: &Board) -> Vec<Row> {
 }
 
 fn session(board: &Board, dev: DevId) -> Vec<Row> {
-    let mut all = Counters::default();
-    for shard in &counters(board) {
+    let mut all = board.cometql();
+    for shard in &board.browsers() {
         all.merge(shard);
     }
     flagged(
@@ -161,13 +149,12 @@ fn session(board: &Board, dev: DevId) -> Vec<Row> {
 
 /// One row per shard, services in the predecessor's order. A shard that answers is always waiting (`0`).
 fn processlist(board: &Board) -> Vec<Row> {
-    let shards = counters(board);
-    let Some((backend, connection_shards)) = shards.split_last() else { return Vec::new() };
     let row = |service: &str, id: usize, counters: &Counters| -> Row {
         vec![service.into(), id.to_string().into(), "0".into(), counters.reads.to_string().into()]
     };
-    let browsers = connection_shards.iter().enumerate().map(|(id, counters)| row("ws", id, counters));
-    std::iter::once(row("cometql", 0, backend)).chain(browsers).collect()
+    let browsers = board.browsers();
+    let browsers = browsers.iter().enumerate().map(|(id, counters)| row("ws", id, counters));
+    std::iter::once(row("cometql", 0, &board.cometql())).chain(browsers).collect()
 }
 
 // The system's own files; what cannot be read is left out.
@@ -236,13 +223,11 @@ fn human(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::metrics::METRICS;
 
     fn names(figures: Figures) -> Vec<String> {
-        let board: Board = (0..4).map(|_| Mutex::new(Counters::default())).collect();
+        let board = Board::new(2);
         rows(&board, figures, DevId(5)).into_iter().map(|row| row[0].to_string()).collect()
     }
 

@@ -12,7 +12,8 @@ use crate::metrics::Counters;
 use crate::model::{Now, Publication, ShardId};
 use crate::ring::RingMessage;
 
-use super::host::{self, Host, level};
+use super::clock;
+use super::host::{Host, level};
 
 /// The methods mean what those of [`shards::Io`] of the same name do, unless they say more.
 pub(super) trait Runtime {
@@ -57,7 +58,7 @@ pub(super) trait Runtime {
 
 impl Runtime for Io<'_, Host> {
     fn now(&self) -> Now {
-        host::clocks(self.turn_time())
+        clock::now(self.turn_time())
     }
 
     fn state(&mut self, conn: Token) -> Option<&mut Browser> {

@@ -15,7 +15,8 @@ use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, ShardId, Time};
 use crate::ring::{Batch, RingMessage};
 
-use super::host::{Board, close_reason, id, token};
+use super::board::Board;
+use super::host::{close_reason, id, token};
 use super::live;
 use super::runtime::Runtime;
 use super::storage::StorageClient;

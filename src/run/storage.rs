@@ -16,7 +16,6 @@ mod turns;
 mod waiting;
 
 use std::collections::VecDeque;
-use std::sync::PoisonError;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,7 +27,7 @@ use crate::metrics::Counters;
 use crate::model::{DevId, ShardId, UserId};
 use crate::storage::{Completion, Expired, Job, Outcome, Read, Removal, Request, StorageError, Store, Ticket};
 
-use super::host::Board;
+use super::board::{Board, Part};
 
 use client::Whose;
 pub(super) use client::{Given, StorageClient, StorageSetup, channels};
@@ -49,7 +48,7 @@ pub(super) struct StorageThread {
 }
 
 impl StorageThread {
-    /// `retry`: how long writes wait for a database that cannot be reached, from when they were given. The thread's figures are the last of `board`.
+    /// `retry`: how long writes wait for a database that cannot be reached, from when they were given. The thread's figures are those of storage on `board`.
     pub(super) fn start(
         setup: StorageSetup,
         store: Box<dyn Store + Send>,
@@ -486,9 +485,7 @@ impl Keeper {
         self.counters.storage_waiting = self.waiting.jobs.len() as u64;
         self.counters.storage_waiting_bytes = self.waiting.bytes as u64;
         self.health.show(&mut self.counters);
-        if let Some(place) = self.board.last() {
-            place.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.counters);
-        }
+        self.board.put(Part::Storage, self.counters.clone());
     }
 }
 

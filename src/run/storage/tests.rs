@@ -99,7 +99,7 @@ impl Bench {
     fn new(retry: Duration) -> Self {
         let database = Arc::new(Mutex::new(Database::default()));
         let (setup, mut clients) = channels(1, 1024);
-        let board: Board = [Mutex::new(Counters::default())].into();
+        let board = Board::default();
         let store = Box::new(Link(database.clone()));
         let thread = StorageThread::start(setup, store, Vec::new(), board.clone(), retry).unwrap();
         Self { database, client: clients.remove(0), board, thread }
@@ -130,7 +130,7 @@ impl Bench {
     }
 
     fn figures(&self) -> Counters {
-        self.board[0].lock().unwrap().clone()
+        self.board.storage()
     }
 
     /// The board is written behind what it tells of.

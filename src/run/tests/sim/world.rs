@@ -2,14 +2,13 @@
 //! clients that read late, send in pieces and vanish.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hub::{self};
-use crate::metrics::Counters;
 use crate::model::{Now, ShardId};
 use crate::ring::Placement;
-use crate::run::host::Board;
+use crate::run::board::Board;
 use crate::run::sessions::Sessions;
 use crate::run::storage::{self, Given, StorageClient, StorageSetup};
 use crate::storage::{Beginning, Trusted};
@@ -236,7 +235,7 @@ fn edges(
     setup: &PageSetup,
     count: u32,
 ) -> Vec<Kind> {
-    let board: Board = clients.iter().map(|_| Mutex::new(Counters::default())).collect();
+    let board = Board::new(connection_shards);
     let limits = hub::Limits {
         connections_per_address_max: count,
         connects_per_address_per_s: count,
