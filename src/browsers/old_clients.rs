@@ -5,14 +5,14 @@
 //! which begins at that position of the pipe's history and ends with its answer.
 
 use crate::http::{self, Door, Head, PollAddress, Query, Terms};
-use crate::jsapi;
-use crate::model::{ConnId, EventName, PipeClass, PipeName, WireForm, counted_address};
+use crate::jsapi::{self, Hello, HelloFields};
+use crate::model::{ConnId, EventName, PipeClass, PipeName, counted_address};
 use crate::ring::{PollOutcome, Wish};
 
 use super::effects::Effects;
 use super::polling::{Asking, PollId, Request};
 use super::polls::{Manner, OLD_WAIT_MAX};
-use super::wanted::{Last, subscription};
+use super::wanted::Order;
 use super::{Browsers, Progress};
 
 /// Whose page asks, and what it has to be told with the answer.
@@ -110,7 +110,8 @@ impl Browsers {
                     Err(Some(progress)) => return progress,
                     Err(None) => return self.answer_poll(io, conn, &asking, 503, &client.word("429"), used),
                 };
-                self.old_command(io, opened.conn, format!("subscription\n{}", pipe.as_str()));
+                let order = Order::Subscribe { pipes: pipe.as_str().into(), last: Box::default() };
+                self.old_order(io, opened.conn, order);
                 let body = jsapi::icomet_sign(cname, &opened.text(), OLD_WAIT_MAX.as_secs() + 5);
                 self.answer_poll(io, conn, &asking, 200, &body, used)
             }
@@ -132,7 +133,7 @@ impl Browsers {
                 // The page names the number behind the last one. What it had never seen anything of begins now.
                 let seqid = query.value("seqid").and_then(|text| text.parse::<u64>().ok()).filter(|seqid| *seqid > 0);
                 let last = seqid.map(|seqid| (seqid - 1).to_string()).unwrap_or_default();
-                self.old_command(io, id.conn, subscription(WireForm::Extended, pipe.as_str(), &Last::parse(&last)));
+                self.old_order(io, id.conn, Order::Subscribe { pipes: pipe.as_str().into(), last: last.into() });
                 let wish = Wish::Messages { seq: 0, pipes: None };
                 self.send_poll(io, conn, id, wish, Asking { old: Some(client), ..asking }, used)
             }
@@ -150,9 +151,12 @@ impl Browsers {
         manner: Manner,
     ) -> Result<PollId, Option<Progress>> {
         let api = if manner == Manner::Once { "js2" } else { "" };
-        let dev = query.raw("devid").unwrap_or("0");
-        let target = format!("sesion=&myid=&devid={dev}&v=4.0&uuid=&api={api}");
-        let Ok(hello) = jsapi::parse_hello(target.as_bytes(), self.config.dev_max) else { return Err(None) };
+        let dev = query.raw("devid").unwrap_or_default().as_bytes();
+        let fields = HelloFields { dev, version: b"4.0", api: Some(api.as_bytes()), ..HelloFields::default() };
+        let Ok(hello) = Hello::of(&fields, self.config.dev_max) else {
+            never!("this version can be read");
+            return Err(None);
+        };
         let details = self.details(io, conn, head);
         self.admit(io, conn, details.address, &asking.terms, Some(asking)).map_err(Some)?;
         let Some(id) = self.open_place(io, hello.form, counted_address(details.address)) else {
@@ -165,8 +169,8 @@ impl Browsers {
         Ok(id)
     }
 
-    fn old_command(&mut self, io: &mut impl Effects, polled: ConnId, text: String) {
-        self.polls.command(polled, None, None, text.into());
+    fn old_order(&mut self, io: &mut impl Effects, polled: ConnId, order: Order) {
+        self.polls.command(polled, None, None, order);
         self.begin_commands(io, polled);
     }
 
@@ -196,7 +200,8 @@ impl Browsers {
             Err(None) => return self.answer_poll(io, conn, asking, 503, &client.word("403"), used),
         };
         let event = query.value("sname").filter(|sname| EventName::new(sname.as_bytes()).is_ok()).unwrap_or_default();
-        self.old_command(io, id.conn, format!("web_pipe2\n{}\n{event}\n*\n{message}", pipe.as_str()));
+        let (pipe, event, message) = (pipe.as_str().into(), event.into(), message.into());
+        self.old_order(io, id.conn, Order::Publish { pipe, event, message });
         self.polls.end(id.conn, "published", io.now().time);
         self.answer_poll(io, conn, asking, 200, &client.word(done), used)
     }

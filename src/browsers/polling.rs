@@ -18,8 +18,8 @@ use super::effects::Effects;
 use super::goodbye;
 use super::old_clients::OldClient;
 use super::polls::WAIT_MAX;
-use super::wanted::{Last, subscription};
-use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
+use super::wanted::Order;
+use super::{Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 
 /// Bytes of fields that come as a body.
 const FIELDS_BYTES_MAX: usize = 16 * 1024;
@@ -122,7 +122,7 @@ impl Browsers {
                     query.value("pipes").map(|pipes| (pipes.into(), query.value("last").unwrap_or_default().into()));
                 query.value("seq").unwrap_or_else(|| "0".into()).parse().ok().map(|seq| Wish::Messages { seq, pipes })
             }
-            _ => publication(query, body.ok()).map(Wish::Command),
+            _ => publication(query, body.ok()),
         };
         let Some(wish) = wish else {
             return self.answer_poll_error(
@@ -197,8 +197,7 @@ impl Browsers {
         self.begin(io, conn, polled, hello, details);
         if let Some(pipes) = query.value("pipes") {
             let last = query.value("last").unwrap_or_default();
-            let text = subscription(form, &pipes, &Last::parse(&last));
-            self.polls.command(polled, None, None, text.into());
+            self.polls.command(polled, None, None, Order::Subscribe { pipes: pipes.into(), last: last.into() });
             self.begin_commands(io, polled);
         }
         let name = opened.text();
@@ -228,14 +227,13 @@ impl Browsers {
                 if let Some((flush, to)) = self.polls.poll(conn, secret, asker, seq, io.now().time) {
                     self.input(io, Input::QueueWritten { flush, to, taken: true });
                 }
-                if let Some((pipes, last)) = pipes
-                    && let Some(form) = self.polls.form(conn)
-                {
-                    let text = subscription(form, &pipes, &Last::parse(&last));
-                    self.polls.command(conn, Some(secret), None, text.into());
+                if let Some((pipes, last)) = pipes {
+                    self.polls.command(conn, Some(secret), None, Order::Subscribe { pipes, last });
                 }
             }
-            Wish::Command(text) => self.polls.command(conn, Some(secret), Some(asker), text),
+            Wish::Publish { pipe, event, message } => {
+                self.polls.command(conn, Some(secret), Some(asker), Order::Publish { pipe, event, message });
+            }
         }
         self.begin_commands(io, conn);
         self.answer_polls(io);
@@ -248,9 +246,9 @@ impl Browsers {
                 self.counters.commands_slowed += 1;
                 return;
             }
-            let Some(text) = self.polls.next_command(conn) else { return };
+            let Some(order) = self.polls.next_command(conn) else { return };
             self.turn_budget.charge(io.now().time, conn, 1);
-            self.command(io, conn, Browser { form, classic: true, ..Browser::default() }, &text);
+            self.order(io, conn, form, &order);
         }
     }
 
@@ -374,14 +372,14 @@ impl Browsers {
     }
 }
 
-/// The command of a request that publishes. The message is the body, or a field where a page has no bodies.
-fn publication(query: Query<'_>, body: Option<&str>) -> Option<Box<str>> {
-    let is_name = |text: &str| text.trim_start_matches('@').bytes().all(is_name_byte);
-    let pipe = query.value("pipe").filter(|pipe| is_name(pipe))?;
-    let event = query.value("event").unwrap_or_default();
-    let message = query.value("message");
-    let message = message.as_deref().or(body)?;
-    is_name(&event).then(|| format!("web_pipe2\n{pipe}\n{event}\n*\n{message}").into())
+/// What a request publishes. The message is the body, or a field where a page has no bodies. What no name can be is an error
+/// of the request; whether this pipe is one of those that the page may use is told to its connection, as over WebSocket.
+fn publication(query: Query<'_>, body: Option<&str>) -> Option<Wish> {
+    let is_name = |text: &String| text.trim_start_matches('@').bytes().all(is_name_byte);
+    let pipe = query.value("pipe").filter(is_name)?;
+    let event = Some(query.value("event").unwrap_or_default()).filter(is_name)?;
+    let message = query.value("message").map(String::into_boxed_str).or_else(|| body.map(Into::into))?;
+    Some(Wish::Publish { pipe: pipe.into(), event: event.into(), message })
 }
 
 #[cfg(test)]

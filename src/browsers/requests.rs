@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::http::{self, Conditions, Door, Head, HeadStep, Query, Route, Terms};
-use crate::jsapi::{self, Hello};
+use crate::jsapi::{self, Hello, HelloFields};
 use crate::model::{Answer, ApiError, CloseReason, ConnId, SharedBytes, WireForm, counted_address};
 use crate::ring::Headers;
 
@@ -13,7 +13,7 @@ use super::batches;
 use super::effects::Effects;
 use super::file::{Asker, FileAnswer, Found, Part};
 use super::polling::Request;
-use super::wanted::{Last, subscription};
+use super::wanted::Last;
 use super::{Browser, Browsers, ORIGIN_REFUSED, Phase, Progress, browser, browser_mut};
 use super::{PRODUCT, pages};
 
@@ -160,7 +160,7 @@ impl Browsers {
             let event_id = event_id.map(Cow::Borrowed).or_else(|| in_address().map(Cow::Owned));
             let last = event_id.as_deref().map_or_else(|| Last::parse(&named), Last::of_event);
             if let Some(pipes) = query.value("pipes").filter(|pipes| !pipes.is_empty()) {
-                self.command(io, conn, browser, &subscription(browser.form, &pipes, &last));
+                self.subscribe_to(io, conn, browser.form, &pipes, &last);
             }
         }
         Progress::Used(head.used)
@@ -174,12 +174,18 @@ impl Browsers {
             return Err(ORIGIN_REFUSED);
         }
         // They are decoded with those of the WebSocket address, in one place.
-        let value = |name| fields.raw(name).unwrap_or_default();
+        let value = |name| fields.raw(name).unwrap_or_default().as_bytes();
         let version = fields.raw("v").unwrap_or("4");
         let version = if version.contains('.') { version.to_owned() } else { format!("{version}.0") };
-        let (key, user, dev, uuid) = (value("sesion"), value("myid"), value("devid"), value("uuid"));
-        let target = format!("sesion={key}&myid={user}&devid={dev}&v={version}&uuid={uuid}&api={}", value("api"));
-        jsapi::parse_hello(target.as_bytes(), self.config.dev_max).map_err(|error| error.code)
+        let hello = HelloFields {
+            key: value("sesion"),
+            user: value("myid"),
+            dev: value("devid"),
+            version: version.as_bytes(),
+            uuid: value("uuid"),
+            api: Some(value("api")),
+        };
+        Hello::of(&hello, self.config.dev_max).map_err(|error| error.code)
     }
 
     /// A page that gets another status than 200 stays away, as it does after such an error over WebSocket.

@@ -1,8 +1,17 @@
-//! Which pipes a plain request wants, and from where on, as a command of the browser protocol.
+//! What plain requests want of a connection: which pipes from where on, or to publish something.
 
 use std::collections::HashMap;
 
-use crate::model::{Position, WireForm, is_name_byte};
+use crate::model::{Position, is_name_byte};
+
+/// What a page wants, until its connection has the answer to what it wanted before.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// These are its subscriptions from now on; `last` is for [`Last::parse`].
+    Subscribe { pipes: Box<str>, last: Box<str> },
+    /// The pipe may have `@` before it.
+    Publish { pipe: Box<str>, event: Box<str>, message: Box<str> },
+}
 
 /// The position up to which a page has what was published, of some pipes or of all.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -53,41 +62,40 @@ impl<'a> Last<'a> {
     }
 }
 
-/// A command for these pipes, whose names may be separated by anything that no name contains.
-pub(super) fn subscription(form: WireForm, pipes: &str, last: &Last<'_>) -> String {
-    if form != WireForm::Extended {
-        return format!("subscription\n{pipes}");
-    }
-    let mut command = "subscription2".to_owned();
-    for pipe in pipes.split(|c: char| !u8::try_from(c).is_ok_and(is_name_byte)).filter(|pipe| !pipe.is_empty()) {
-        command.push('\n');
-        command.push_str(pipe);
-        if let Some(position) = last.of(pipe) {
-            command.push(' ');
-            command.push_str(&position.to_string());
-        }
-    }
-    command
+/// These pipes, whose names may be separated by anything that no name contains, each with the position up to which its
+/// page has it.
+pub(super) fn wanted<'a>(pipes: &'a str, last: &Last<'_>) -> impl Iterator<Item = (&'a str, Option<Position>)> {
+    let names = pipes.split(|c: char| !u8::try_from(c).is_ok_and(is_name_byte)).filter(|name| !name.is_empty());
+    names.map(|name| (name, last.of(name).map(Position)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Last, NEVER, WireForm, subscription};
+    use super::{Last, NEVER, wanted};
 
     #[test]
-    fn commands() {
-        let check = |form, last: &Last<'_>, expected: &str| assert_eq!(subscription(form, "aa,bb", last), expected);
-        check(WireForm::Modern, &Last::parse("aa:5"), "subscription\naa,bb");
-        check(WireForm::Extended, &Last::default(), "subscription2\naa\nbb");
-        check(WireForm::Extended, &Last::parse("aa:5"), "subscription2\naa 5\nbb");
-        check(WireForm::Extended, &Last::parse("bb:6,7,aa:5"), "subscription2\naa 5\nbb 6");
-        check(WireForm::Extended, &Last::parse("7,bb:x"), &format!("subscription2\naa 7\nbb {NEVER}"));
-        check(WireForm::Extended, &Last::parse("x"), &format!("subscription2\naa {NEVER}\nbb {NEVER}"));
+    fn positions_of_pipes() {
+        let check = |last: &Last<'_>, expected: [Option<u64>; 2]| {
+            let pipes: Vec<_> = wanted("aa,bb", last).map(|(pipe, position)| (pipe, position.map(|at| at.0))).collect();
+            assert_eq!(pipes, [("aa", expected[0]), ("bb", expected[1])]);
+        };
+        check(&Last::default(), [None, None]);
+        check(&Last::parse("aa:5"), [Some(5), None]);
+        check(&Last::parse("bb:6,7,aa:5"), [Some(5), Some(6)]);
+        check(&Last::parse("7,bb:x"), [Some(7), Some(NEVER)]);
+        check(&Last::parse("x"), [Some(NEVER); 2]);
         let id = format!("bb:{}", 3 * 4_096_000);
-        check(WireForm::Extended, &Last::of_event(&id), "subscription2\naa 4096000\nbb 12288000");
-        check(WireForm::Extended, &Last::of_event(""), "subscription2\naa\nbb");
+        check(&Last::of_event(&id), [Some(4_096_000), Some(12_288_000)]);
+        check(&Last::of_event(""), [None, None]);
         for id in ["x", "bb", "bb:", "bb:-1", "bb:1 2\n3", "cc:99999999999999999999", "undefined"] {
-            check(WireForm::Extended, &Last::of_event(id), &format!("subscription2\naa {NEVER}\nbb {NEVER}"));
+            check(&Last::of_event(id), [Some(NEVER); 2]);
         }
+    }
+
+    #[test]
+    fn names_end_where_no_name_goes_on() {
+        let names = |pipes| wanted(pipes, &Last::default()).map(|(pipe, _)| pipe).collect::<Vec<_>>();
+        assert_eq!(names("aa\nweb_pipe2\nbb 5,,cc\u{e9}"), ["aa", "web_pipe2", "bb", "5", "cc"]);
+        assert_eq!(names(", \n"), Vec::<&str>::new());
     }
 }

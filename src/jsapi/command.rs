@@ -118,6 +118,10 @@ pub struct SubscriptionList<'a> {
 }
 
 impl<'a> SubscriptionList<'a> {
+    pub fn new(text: &'a str) -> Self {
+        Self { text }
+    }
+
     /// Most errors that one command is answered with; further names that are too long are passed over in silence.
     pub const ERRORS_MAX: usize = 8;
 
@@ -164,35 +168,49 @@ pub struct RecoveryList<'a> {
     text: &'a str,
 }
 
-impl RecoveryList<'_> {
-    /// The first `names_max` different names, each with the position that its first line has, and the errors to answer
-    /// with, at most [`SubscriptionList::ERRORS_MAX`]. A position that is no number is before all others, so that its
-    /// client is told of a gap.
-    pub fn collect(self, names_max: usize) -> (Vec<(PipeName, Option<Position>)>, Vec<ApiError>) {
-        let mut seen = BTreeSet::new();
-        let (mut wanted, mut errors) = (Vec::new(), Vec::new());
-        for line in self.text.lines().filter(|line| !line.is_empty()) {
-            let (name, position) = line.split_once(' ').map_or((line, None), |(name, position)| (name, Some(position)));
-            let error = match PipeName::new(name.as_bytes()) {
-                Ok(_) if seen.contains(name) => continue,
-                Ok(_) if wanted.len() >= names_max => SubscriptionError::TooManyPipes,
-                Ok(pipe) => {
-                    seen.insert(name);
-                    wanted.push((pipe, position.map(|text| Position(text.trim().parse().unwrap_or_default()))));
-                    continue;
-                }
-                Err(NameError::TooLong) => SubscriptionError::NameTooLong,
-                Err(NameError::TooShort | NameError::BadCharacter) => SubscriptionError::BadName,
-            };
-            if errors.len() < SubscriptionList::ERRORS_MAX {
-                errors.push(ApiError::Subscription(error));
-            }
-            if error == SubscriptionError::TooManyPipes {
-                break;
-            }
-        }
-        (wanted, errors)
+impl<'a> RecoveryList<'a> {
+    /// The lines one by one. A position that is no number is before all others, so that its client is told of a gap.
+    fn entries(self) -> impl Iterator<Item = (&'a str, Option<Position>)> {
+        self.text.lines().filter(|line| !line.is_empty()).map(|line| match line.split_once(' ') {
+            Some((name, position)) => (name, Some(Position(position.trim().parse().unwrap_or_default()))),
+            None => (line, None),
+        })
     }
+
+    /// See [`collect_recovery`].
+    pub fn collect(self, names_max: usize) -> (Vec<(PipeName, Option<Position>)>, Vec<ApiError>) {
+        collect_recovery(self.entries(), names_max)
+    }
+}
+
+/// The first `names_max` different names, each with the position that it has first, and the errors to answer with, at most
+/// [`SubscriptionList::ERRORS_MAX`].
+pub fn collect_recovery<'a>(
+    entries: impl Iterator<Item = (&'a str, Option<Position>)>,
+    names_max: usize,
+) -> (Vec<(PipeName, Option<Position>)>, Vec<ApiError>) {
+    let mut seen = BTreeSet::new();
+    let (mut wanted, mut errors) = (Vec::new(), Vec::new());
+    for (name, position) in entries {
+        let error = match PipeName::new(name.as_bytes()) {
+            Ok(_) if seen.contains(name) => continue,
+            Ok(_) if wanted.len() >= names_max => SubscriptionError::TooManyPipes,
+            Ok(pipe) => {
+                seen.insert(name);
+                wanted.push((pipe, position));
+                continue;
+            }
+            Err(NameError::TooLong) => SubscriptionError::NameTooLong,
+            Err(NameError::TooShort | NameError::BadCharacter) => SubscriptionError::BadName,
+        };
+        if errors.len() < SubscriptionList::ERRORS_MAX {
+            errors.push(ApiError::Subscription(error));
+        }
+        if error == SubscriptionError::TooManyPipes {
+            break;
+        }
+    }
+    (wanted, errors)
 }
 
 fn leading_digits(text: &str) -> &str {
@@ -228,22 +246,30 @@ fn parse_web_pipe2(arguments: &str) -> Result<WebPipe2<'_>, ApiError> {
     let mut lines = arguments.splitn(4, '\n');
     let mut line = || lines.next().unwrap_or_default();
     let (pipe, event, flag, body) = (line(), line(), line(), line());
-    let (hide_sender, pipe) = match pipe.strip_prefix('@') {
-        Some(pipe) => (true, pipe),
-        None => (false, pipe),
-    };
-    match PipeClass::of(pipe) {
-        PipeClass::Web => {}
-        PipeClass::WebAuthorised if !hide_sender => {}
-        _ => return Err(ApiError::Pipe(PipeError::WrongClass)),
-    }
-    let pipe = PipeName::new(pipe.as_bytes()).map_err(|_: NameError| ApiError::Pipe(PipeError::BadName))?;
-    let event = EventName::new(event.as_bytes()).map_err(|_: NameError| ApiError::EventName)?;
+    let wanted = WebPipe2::new(pipe, event, body)?;
     // What the byte says was never defined; libraries send an asterisk.
     if flag.len() != 1 {
         return Err(ApiError::Pipe(PipeError::BadFlag));
     }
-    Ok(WebPipe2 { hide_sender, pipe, event, body: true_sender_body(body) })
+    Ok(wanted)
+}
+
+impl<'a> WebPipe2<'a> {
+    /// `pipe` may have `@` before it.
+    pub fn new(pipe: &str, event: &str, body: &'a str) -> Result<Self, ApiError> {
+        let (hide_sender, pipe) = match pipe.strip_prefix('@') {
+            Some(pipe) => (true, pipe),
+            None => (false, pipe),
+        };
+        match PipeClass::of(pipe) {
+            PipeClass::Web => {}
+            PipeClass::WebAuthorised if !hide_sender => {}
+            _ => return Err(ApiError::Pipe(PipeError::WrongClass)),
+        }
+        let pipe = PipeName::new(pipe.as_bytes()).map_err(|_: NameError| ApiError::Pipe(PipeError::BadName))?;
+        let event = EventName::new(event.as_bytes()).map_err(|_: NameError| ApiError::EventName)?;
+        Ok(Self { hide_sender, pipe, event, body: true_sender_body(body) })
+    }
 }
 
 /// Classic libraries take a message `A::5;text` for `text` sent by user 5, so an anonymous page could speak for

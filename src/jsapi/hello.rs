@@ -61,6 +61,37 @@ impl HelloError {
     }
 }
 
+/// The fields of an address one by one, as they stand in it: percent-encoded. Who has them by their names need not write them
+/// into a target first. One that is absent is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HelloFields<'a> {
+    pub key: &'a [u8],
+    pub user: &'a [u8],
+    pub dev: &'a [u8],
+    pub version: &'a [u8],
+    pub uuid: &'a [u8],
+    /// Absent is not the same as empty: see [`Hello::classic`].
+    pub api: Option<&'a [u8]>,
+}
+
+impl Hello {
+    /// `dev_max` is the number of tenants: the first id that does not exist. The error is a version that cannot be read.
+    pub fn of(fields: &HelloFields<'_>, dev_max: u32) -> Result<Self, HelloError> {
+        let version = parse_version(&decoded(fields.version))?;
+        let api = fields.api.map(decoded);
+        let api = api.as_deref();
+        Ok(Self {
+            key: parse_key(&decoded(fields.key)),
+            user: parse_number(&decoded(fields.user)).and_then(UserId::new).unwrap_or(UserId::ANONYMOUS),
+            dev: DevId(parse_number(&decoded(fields.dev)).filter(|dev| *dev < dev_max).unwrap_or(0)),
+            form: if api == Some(b"js2".as_slice()) { WireForm::Extended } else { form_of(version.0) },
+            version,
+            uuid: parse_uuid(&decoded(fields.uuid)),
+            classic: api.is_none_or(|api| api == b"js"),
+        })
+    }
+}
+
 /// Reads a connection's target (with or without its prefix up to `/ws/`). `dev_max` is the number of tenants: the
 /// first id that does not exist.
 pub fn parse_hello(target: &[u8], dev_max: u32) -> Result<Hello, HelloError> {
@@ -72,18 +103,15 @@ pub fn parse_hello(target: &[u8], dev_max: u32) -> Result<Hello, HelloError> {
         3 => return Err(HelloError::NO_VERSION),
         _ => {}
     }
-    let version = parse_version(&decoded(fields.value(b"v=", 3)))?;
-    let api = fields.named(b"api=").map(decoded);
-    let api = api.as_deref();
-    Ok(Hello {
-        key: parse_key(&decoded(fields.value(b"sesion=", 0))),
-        user: parse_number(&decoded(fields.value(b"myid=", 1))).and_then(UserId::new).unwrap_or(UserId::ANONYMOUS),
-        dev: DevId(parse_number(&decoded(fields.value(b"devid=", 2))).filter(|dev| *dev < dev_max).unwrap_or(0)),
-        form: if api == Some(b"js2".as_slice()) { WireForm::Extended } else { form_of(version.0) },
-        version,
-        uuid: parse_uuid(&decoded(fields.named(b"uuid=").unwrap_or_default())),
-        classic: api.is_none_or(|api| api == b"js"),
-    })
+    let fields = HelloFields {
+        key: fields.value(b"sesion=", 0),
+        user: fields.value(b"myid=", 1),
+        dev: fields.value(b"devid=", 2),
+        version: fields.value(b"v=", 3),
+        uuid: fields.named(b"uuid=").unwrap_or_default(),
+        api: fields.named(b"api="),
+    };
+    Hello::of(&fields, dev_max)
 }
 
 fn decoded(value: &[u8]) -> Cow<'_, [u8]> {

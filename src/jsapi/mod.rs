@@ -28,9 +28,9 @@ mod tests;
 pub use answer::{encode_answer, frame_answer};
 pub use command::{
     Command, PipeCount, PipeLog, RecoveryList, SubscriptionList, TrackPipePage, TrackPipeUsers, Unknown, UserData,
-    WebPipe2, parse_command,
+    WebPipe2, collect_recovery, parse_command,
 };
-pub use hello::{Hello, HelloError, parse_hello};
+pub use hello::{Hello, HelloError, HelloFields, parse_hello};
 pub use notice::{
     HistoryEntry, encode_history, encode_missed, encode_personal, encode_poll_begin, encode_poll_error,
     encode_track_users, encode_user_status,

@@ -21,8 +21,8 @@ pub enum Wish {
     /// All up to `seq` has arrived; whatever is there beyond, or comes in a while. With `pipes` these are its
     /// subscriptions from now on; the second text names positions.
     Messages { seq: u64, pipes: Option<(Box<str>, Box<str>)> },
-    /// A command of the browser protocol.
-    Command(Box<str>),
+    /// Something to publish; the pipe may have `@` before it. Whether it may be is judged where the connection is.
+    Publish { pipe: Box<str>, event: Box<str>, message: Box<str> },
 }
 
 /// What became of it.

@@ -24,6 +24,7 @@ use crate::model::{ConnId, ShardId, SharedBytes, Time, WireForm};
 use crate::ring::{Flush, PollOutcome};
 use crate::ws;
 
+use super::wanted::Order;
 use room::{Rank, Room, Standing};
 
 /// How long a poll waits for a message.
@@ -104,7 +105,7 @@ struct Polled {
     address: IpAddr,
     standing: Standing,
     asker: Option<Asker>,
-    commands: VecDeque<(Option<Asker>, Box<str>)>,
+    commands: VecDeque<(Option<Asker>, Order)>,
     /// A part of the user's queue, which counts as taken when this message is acknowledged; and how long that may take.
     flush: Option<(u64, Box<Flush>, ShardId)>,
     flush_until: Time,
@@ -333,14 +334,14 @@ impl Polls {
     }
 
     /// A command that waits for its turn; see [`next_command`](Self::next_command). Without a secret it is our own.
-    pub(super) fn command(&mut self, conn: ConnId, secret: Option<u128>, asker: Option<Asker>, text: Box<str>) {
+    pub(super) fn command(&mut self, conn: ConnId, secret: Option<u128>, asker: Option<Asker>, order: Order) {
         let refused = match secret {
             Some(secret) => self.admit(conn, secret).err(),
             None => None,
         };
         let refused = refused.or_else(|| match self.find(conn) {
             Some((_, polled)) if polled.commands.len() < COMMANDS_MAX => {
-                polled.commands.push_back((asker, text));
+                polled.commands.push_back((asker, order));
                 None
             }
             Some(_) => Some(PollOutcome::Busy),
@@ -354,11 +355,11 @@ impl Polls {
     }
 
     /// Who sent it hears that it was begun.
-    pub(super) fn next_command(&mut self, conn: ConnId) -> Option<Box<str>> {
+    pub(super) fn next_command(&mut self, conn: ConnId) -> Option<Order> {
         let (_, polled) = self.find(conn)?;
-        let (asker, text) = polled.commands.pop_front()?;
+        let (asker, order) = polled.commands.pop_front()?;
         self.answers.extend(asker.map(|asker| (asker, PollOutcome::Begun)));
-        Some(text)
+        Some(order)
     }
 
     /// Keeps a message, of which `frame` is the whole frame; false if there is nobody for it.

@@ -23,6 +23,10 @@ fn answer(polls: &mut Polls) -> Option<PollOutcome> {
     Some(outcome)
 }
 
+fn order(pipes: &str) -> Order {
+    Order::Subscribe { pipes: pipes.into(), last: Box::default() }
+}
+
 fn messages(text: &str) -> PollOutcome {
     PollOutcome::Messages(text.as_bytes().into())
 }
@@ -98,7 +102,7 @@ fn only_the_secret_opens_one() {
     for (conn, secret) in [(conn, 8), (ConnId { generation: 9, ..conn }, 7), (ConnId { index: 0, ..conn }, 7)] {
         polls.poll(conn, secret, ASKER, 0, Time(0));
         assert_eq!(answer(&mut polls), Some(PollOutcome::Gone(UNKNOWN)));
-        polls.command(conn, Some(secret), Some(ASKER), "x".into());
+        polls.command(conn, Some(secret), Some(ASKER), order("x"));
         assert_eq!(answer(&mut polls), Some(PollOutcome::Gone(UNKNOWN)));
     }
 }
@@ -107,12 +111,12 @@ fn only_the_secret_opens_one() {
 fn commands_wait_in_line() {
     let (mut polls, conn) = polls();
     for _ in 0..COMMANDS_MAX {
-        polls.command(conn, Some(7), Some(ASKER), "x".into());
+        polls.command(conn, Some(7), Some(ASKER), order("x"));
     }
     assert_eq!(answer(&mut polls), None);
-    polls.command(conn, Some(7), Some(ASKER), "y".into());
+    polls.command(conn, Some(7), Some(ASKER), order("y"));
     assert_eq!(answer(&mut polls), Some(PollOutcome::Busy));
-    assert_eq!(polls.next_command(conn).as_deref(), Some("x"));
+    assert_eq!(polls.next_command(conn), Some(order("x")));
     assert_eq!(answer(&mut polls), Some(PollOutcome::Begun));
     polls.end(conn, IDLE, Time(0));
     assert_eq!(answer(&mut polls), Some(PollOutcome::Gone(IDLE)));

@@ -235,7 +235,7 @@ fn edges(
     setup: &PageSetup,
     count: u32,
 ) -> Vec<Kind> {
-    let board = Board::new(connection_shards);
+    let board = Board::new(placement.connection_shards());
     let limits = hub::Limits {
         connections_per_address_max: count,
         connects_per_address_per_s: count,
