@@ -4,18 +4,19 @@
 //! back as [`RingMessage::BatchDone`]. Here the body is collected, which may be longer than what a connection may have
 //! unread; it says nothing of who may ask, so that guessing passwords leads through one place.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use ahash::RandomState;
 
+use crate::aged::Aged;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::exec::{ANSWER_BYTES_MAX, BATCHES_MAX};
 use crate::cometql::json;
 use crate::config::CometQlByHttp;
 use crate::http::{self, Body, Credentials, Door, Head, Method, Query, Terms, WithPassword};
-use crate::model::{CloseReason, ConnId};
+use crate::model::{CloseReason, ConnId, Time};
 use crate::ring::{Batch, BatchAnswer, BatchWish, RingMessage};
 
 use super::effects::Effects;
@@ -62,7 +63,6 @@ struct Wanted {
 }
 
 struct Collected {
-    number: u64,
     wanted: Wanted,
     body: Vec<u8>,
     length: usize,
@@ -70,11 +70,8 @@ struct Collected {
 
 /// Requests with a password that are on their way, by their connections.
 pub(super) struct Batches {
-    /// Their bodies come still.
-    bodies: HashMap<ConnId, Box<Collected>, RandomState>,
-    /// By the numbers they were begun under.
-    bodies_order: BTreeMap<u64, ConnId>,
-    last_body: u64,
+    /// Their bodies come still, in the order in which they were begun.
+    bodies: Aged<ConnId, Box<Collected>>,
     bodies_bytes: usize,
     /// The CometQL shard has them.
     waiting: HashMap<ConnId, (Terms, WithPassword), RandomState>,
@@ -88,9 +85,7 @@ pub(super) struct Batches {
 impl Batches {
     pub(super) fn new(hasher: RandomState) -> Self {
         Self {
-            bodies: HashMap::with_hasher(hasher.clone()),
-            bodies_order: BTreeMap::new(),
-            last_body: 0,
+            bodies: Aged::new(hasher.clone()),
             bodies_bytes: 0,
             waiting: HashMap::with_hasher(hasher.clone()),
             under_way: 0,
@@ -101,9 +96,8 @@ impl Batches {
 
     pub(super) fn bytes(&self) -> usize {
         self.bodies_bytes
-            + self.bodies.capacity() * size_of::<(ConnId, Box<Collected>)>()
+            + self.bodies.bytes()
             + self.bodies.len() * size_of::<Collected>()
-            + self.bodies_order.len() * size_of::<(u64, ConnId)>()
             + self.waiting.capacity() * size_of::<(ConnId, (Terms, WithPassword))>()
             + self.sending.capacity() * size_of::<(ConnId, usize)>()
     }
@@ -128,20 +122,16 @@ impl Batches {
     fn take_body(&mut self, conn: ConnId) -> Option<Collected> {
         let collected = self.bodies.remove(&conn)?;
         self.bodies_bytes -= collected.body.len();
-        self.bodies_order.remove(&collected.number);
         Some(*collected)
     }
 
-    fn put_body(&mut self, conn: ConnId, wanted: Wanted, length: usize) {
-        self.last_body += 1;
-        let number = self.last_body;
-        self.bodies_order.insert(number, conn);
-        self.bodies.insert(conn, Box::new(Collected { number, wanted, body: Vec::new(), length }));
+    fn put_body(&mut self, conn: ConnId, now: Time, wanted: Wanted, length: usize) {
+        self.bodies.insert(conn, now, Box::new(Collected { wanted, body: Vec::new(), length }));
     }
 
-    /// The body that was begun first.
-    fn oldest_body(&self) -> Option<ConnId> {
-        self.bodies_order.first_key_value().map(|(_, conn)| *conn)
+    /// The body that was begun first, while all of them are too much.
+    fn excess(&self) -> Option<ConnId> {
+        self.bodies.first().copied().filter(|_| self.bodies_bytes > BODIES_BYTES_MAX)
     }
 }
 
@@ -194,7 +184,7 @@ impl Browsers {
                     browser.phase = Phase::Body;
                 }
                 io.deadline_after(conn, BODY_TIME_MAX);
-                self.batches.put_body(conn, wanted, length);
+                self.batches.put_body(conn, io.now().time, wanted, length);
                 Progress::Used(head.used)
             }
             Ok(Body::Chunked) => self.begin_chunked(io, conn, head, whole, self.config.batches.body_bytes_max),
@@ -215,9 +205,7 @@ impl Browsers {
             let Some(Collected { wanted, body, .. }) = self.batches.take_body(conn) else { return Progress::Over };
             return self.begin_batch(io, conn, wanted, &body, more.len());
         }
-        while self.batches.bodies_bytes > BODIES_BYTES_MAX
-            && let Some(oldest) = self.batches.oldest_body()
-        {
+        while let Some(oldest) = self.batches.excess() {
             self.batches.take_body(oldest);
             self.drop_connection(io, oldest, CloseReason::NoRoom);
         }

@@ -3,13 +3,13 @@
 //! What is collected has a bound, and the body begun first ends its connection for the next. Whether somebody may ask at all is
 //! decided by the head, before anything is collected.
 
-use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use ahash::RandomState;
 
+use crate::aged::Aged;
 use crate::http::{self, BodyError, Chunked, Head};
-use crate::model::{CloseReason, ConnId};
+use crate::model::{CloseReason, ConnId, Time};
 
 use super::batches::BODIES_BYTES_MAX;
 use super::effects::Effects;
@@ -20,7 +20,8 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 
 /// One request.
 struct Collecting {
-    number: u64,
+    /// When the body was begun: it keeps its place among the others while it is taken out to be added to.
+    begun: Time,
     head: Vec<u8>,
     body: Option<Chunked>,
     /// All of it, with a length. It stays while somebody is asked whether the request may go on.
@@ -30,23 +31,18 @@ struct Collecting {
 }
 
 pub(super) struct ChunkedBodies {
-    by_conn: HashMap<ConnId, Box<Collecting>, RandomState>,
-    /// By the numbers they were begun under.
-    order: BTreeMap<u64, ConnId>,
-    last: u64,
+    /// In the order in which they were begun.
+    bodies: Aged<ConnId, Box<Collecting>>,
     bytes: usize,
 }
 
 impl ChunkedBodies {
     pub(super) fn new(hasher: RandomState) -> Self {
-        Self { by_conn: HashMap::with_hasher(hasher), order: BTreeMap::new(), last: 0, bytes: 0 }
+        Self { bodies: Aged::new(hasher), bytes: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
-            + self.by_conn.capacity() * size_of::<(ConnId, Box<Collecting>)>()
-            + self.by_conn.len() * size_of::<Collecting>()
-            + self.order.len() * size_of::<(u64, ConnId)>()
+        self.bytes + self.bodies.bytes() + self.bodies.len() * size_of::<Collecting>()
     }
 
     /// The connection is gone.
@@ -55,16 +51,19 @@ impl ChunkedBodies {
     }
 
     fn take(&mut self, conn: ConnId) -> Option<Box<Collecting>> {
-        let collecting = self.by_conn.remove(&conn)?;
-        self.order.remove(&collecting.number);
+        let collecting = self.bodies.remove(&conn)?;
         self.bytes -= collecting.weight();
         Some(collecting)
     }
 
     fn put(&mut self, conn: ConnId, collecting: Box<Collecting>) {
-        self.order.insert(collecting.number, conn);
         self.bytes += collecting.weight();
-        self.by_conn.insert(conn, collecting);
+        self.bodies.insert(conn, collecting.begun, collecting);
+    }
+
+    /// The body that was begun first, while all of them are too much.
+    fn excess(&self) -> Option<ConnId> {
+        self.bodies.first().copied().filter(|_| self.bytes > BODIES_BYTES_MAX)
     }
 }
 
@@ -90,11 +89,10 @@ impl Browsers {
         let Some(browser) = browser_mut(io, conn) else { return Progress::Over };
         browser.phase = Phase::Body;
         io.deadline_after(conn, TIME_MAX);
-        self.chunked.last += 1;
         let head = request.get(..head.used).unwrap_or(request).to_vec();
         let used = head.len();
         let body = Some(Chunked::new(bytes_max));
-        let collecting = Collecting { number: self.chunked.last, head, body, whole: Vec::new(), end: 0 };
+        let collecting = Collecting { begun: io.now().time, head, body, whole: Vec::new(), end: 0 };
         self.chunked.put(conn, Box::new(collecting));
         Progress::Used(used)
     }
@@ -118,9 +116,7 @@ impl Browsers {
             return self.replay(io, conn).unwrap_or(Progress::Over);
         }
         self.chunked.put(conn, collecting);
-        while self.chunked.bytes > BODIES_BYTES_MAX
-            && let Some(oldest) = self.chunked.order.first_key_value().map(|(_, conn)| *conn)
-        {
+        while let Some(oldest) = self.chunked.excess() {
             self.chunked.forget(oldest);
             self.drop_connection(io, oldest, CloseReason::NoRoom);
         }
@@ -129,7 +125,7 @@ impl Browsers {
 
     /// Reads a request that is whole; `None` if the connection has none. Its end stays unread while it waits for an admission.
     pub(super) fn replay(&mut self, io: &mut impl Effects, conn: ConnId) -> Option<Progress> {
-        if self.chunked.by_conn.is_empty() {
+        if self.chunked.bodies.is_empty() {
             return None;
         }
         let collecting = self.chunked.take(conn)?;

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::metrics::Counters;
-use crate::model::{ConnId, ShardId, Time};
-use crate::ring::{Flush, Poll, RingMessage};
+use crate::model::{ConnId, ShardId};
+use crate::ring::{Poll, RingMessage};
 use crate::storage::Completion;
 
 use super::Browsers;
@@ -34,8 +34,7 @@ impl Browsers {
             + self.unused_admissions.capacity() * size_of::<IpAddr>()
             + self.batches.bytes()
             + self.chunked.bytes()
-            + self.flushing.capacity() * size_of::<(ConnId, (Box<Flush>, ShardId, Time))>()
-            + self.flushing_until.capacity() * size_of::<(Time, ConnId)>()
+            + self.flushing.bytes()
             + self.refused.capacity() * size_of::<Completion>()
             + self.dismissed.capacity() * size_of::<ConnId>()
             + self.deferred.capacity() * size_of::<(ShardId, RingMessage)>()) as u64;

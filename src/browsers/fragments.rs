@@ -2,68 +2,56 @@
 //! state; and they have a maximum together, which the one that is open longest pays for: a client that sends a message
 //! in parts is done in a moment, one that keeps it open only takes the room of others.
 
-use std::collections::{BTreeMap, HashMap};
-
 use ahash::RandomState;
 
-use crate::model::ConnId;
+use crate::aged::Aged;
+use crate::model::{ConnId, Time};
 use crate::ws::Assembler;
 
 pub(super) struct Fragments {
     open_max: usize,
     bytes_max: usize,
-    open: HashMap<ConnId, Open, RandomState>,
-    /// By the number they were opened under: the first one is open longest.
-    order: BTreeMap<u64, ConnId>,
-    last_number: u64,
+    /// In the order in which they were opened, so the moment of all is the same. Absent while a frame is added to it.
+    open: Aged<ConnId, Option<Box<Assembler>>>,
     /// Of all assemblers that are here.
     bytes: usize,
-}
-
-struct Open {
-    number: u64,
-    /// Absent while a frame is added to it.
-    assembler: Option<Box<Assembler>>,
 }
 
 impl Fragments {
     /// `open_max`: messages open at the same time. `bytes_max`: what they may hold together.
     pub(super) fn new(open_max: usize, bytes_max: usize, hasher: RandomState) -> Self {
-        let open = HashMap::with_hasher(hasher);
-        Self { open_max, bytes_max, open, order: BTreeMap::new(), last_number: 0, bytes: 0 }
+        Self { open_max, bytes_max, open: Aged::new(hasher), bytes: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.open.bytes()
     }
 
     /// The connection's open message, to be given back by [`put`](Self::put).
     pub(super) fn take(&mut self, conn: ConnId) -> Option<Box<Assembler>> {
-        let assembler = self.open.get_mut(&conn)?.assembler.take()?;
+        let assembler = self.open.get_mut(&conn)?.take()?;
         self.bytes -= assembler.bytes();
         Some(assembler)
     }
 
     pub(super) fn put(&mut self, conn: ConnId, assembler: Box<Assembler>) {
         self.bytes += assembler.bytes();
-        let open = self.open.entry(conn).or_insert_with(|| {
-            self.last_number += 1;
-            self.order.insert(self.last_number, conn);
-            Open { number: self.last_number, assembler: None }
-        });
-        open.assembler = Some(assembler);
+        match self.open.get_mut(&conn) {
+            // What is added to a message does not make it younger.
+            Some(open) => *open = Some(assembler),
+            None => drop(self.open.insert(conn, Time::default(), Some(assembler))),
+        }
     }
 
     pub(super) fn forget(&mut self, conn: ConnId) {
-        let Some(open) = self.open.remove(&conn) else { return };
-        self.order.remove(&open.number);
-        self.bytes -= open.assembler.map_or(0, |assembler| assembler.bytes());
+        let assembler = self.open.remove(&conn).flatten();
+        self.bytes -= assembler.map_or(0, |assembler| assembler.bytes());
     }
 
     /// The connection that has to go while there are more messages, or more bytes of them, than may be.
     pub(super) fn excess(&self) -> Option<ConnId> {
-        let oldest = self.order.first_key_value().map(|(_, conn)| *conn);
-        oldest.filter(|_| self.open.len() > self.open_max || self.bytes > self.bytes_max)
+        let is_too_much = self.open.len() > self.open_max || self.bytes > self.bytes_max;
+        self.open.first().copied().filter(|_| is_too_much)
     }
 }
 

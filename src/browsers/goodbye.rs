@@ -53,7 +53,7 @@ impl Browsers {
         let Goodbye { code, text, .. } = of(reason);
         match browser.phase {
             // A part of the user's queue that the socket has not taken counts as not taken, so it must not arrive.
-            _ if self.flushing.contains_key(&conn) => return self.drop_connection(io, conn, reason),
+            _ if self.flushing.contains(&conn) => return self.drop_connection(io, conn, reason),
             Phase::Open if !browser.classic => ws::close_with_reason(code, text, &mut self.scratch),
             phase if phase.is_events() => http::append_goodbye(&mut self.scratch, code.into(), text),
             _ if reason != CloseReason::ShuttingDown => return self.drop_connection(io, conn, reason),
@@ -97,7 +97,7 @@ impl Browsers {
         {
             self.fragments.forget(conn);
         }
-        if let Some((flush, to, _)) = self.flushing.remove(&conn) {
+        if let Some((flush, to)) = self.flushing.remove(&conn) {
             self.input(io, Input::QueueWritten { flush, to, taken: false });
         }
         self.input(io, Input::Disconnected { conn });

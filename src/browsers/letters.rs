@@ -46,8 +46,7 @@ impl Browsers {
         if taken && io.queued_bytes(conn) > 0 {
             // Taken is what the socket has. The next part waits for that too, so no queue makes a slow consumer by itself.
             let until = io.now().time + FLUSH_TIME_MAX;
-            self.flushing.insert(conn, (flush, to, until));
-            self.flushing_until.push_back((until, conn));
+            self.flushing.insert(conn, until, (flush, to));
             return io.tell_when_drained(conn);
         }
         self.hub.handle(Input::QueueWritten { flush, to, taken }, io.now());

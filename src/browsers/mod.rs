@@ -42,6 +42,7 @@ use std::net::IpAddr;
 
 use ahash::RandomState;
 
+use crate::aged::Aged;
 use crate::http;
 use crate::hub::{Hub, Input};
 use crate::metrics::Counters;
@@ -80,11 +81,10 @@ pub(crate) struct Browsers {
     hub: Hub,
     fragments: Fragments,
     /// Parts of queues that sockets have not taken whole, and who wants to know when they have.
-    flushing: HashMap<ConnId, (Box<Flush>, ShardId, Time), RandomState>,
+    /// Each until when it has to be taken.
+    flushing: Aged<ConnId, (Box<Flush>, ShardId)>,
     /// What storage refused to take, until the end of the turn. No more than jobs were made in it.
     refused: VecDeque<Completion>,
-    /// Until when, in the order in which they began; entries of those that are through stay until then.
-    flushing_until: VecDeque<(Time, ConnId)>,
     /// Ring messages that wait until the fan-outs before them are out.
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
@@ -141,8 +141,7 @@ impl Browsers {
             config,
             hub,
             fragments,
-            flushing: HashMap::with_hasher(hasher),
-            flushing_until: VecDeque::new(),
+            flushing: Aged::new(hasher),
             refused: VecDeque::new(),
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
@@ -250,7 +249,7 @@ impl Browsers {
 
     /// All that was written to the connection is sent.
     pub(super) fn drained(&mut self, io: &mut impl Effects, conn: ConnId) {
-        if let Some((flush, to, _)) = self.flushing.remove(&conn) {
+        if let Some((flush, to)) = self.flushing.remove(&conn) {
             return self.input(io, Input::QueueWritten { flush, to, taken: true });
         }
         self.batches.sent(conn);

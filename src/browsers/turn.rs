@@ -54,7 +54,7 @@ impl Browsers {
 
     /// The same without polls: one that waits is never far from its deadline.
     pub(crate) fn work_due(&self) -> Option<Time> {
-        let flushing = self.flushing_until.front().map(|(until, _)| *until);
+        let flushing = self.flushing.next_moment().filter(|until| *until < NEVER);
         let leaving = self.hub.presence_deadline().map(|due| due.max(self.leaving_retry));
         let at_once = self.unfinished.then(Time::default);
         let recent = self.recent.next_deadline();
@@ -86,10 +86,13 @@ impl Browsers {
 
     /// The user's other devices, and who writes to the user, wait for the one that takes the queue.
     fn end_slow_flushes(&mut self, io: &mut impl Effects) {
-        while let Some((_, conn)) = self.flushing_until.pop_front_if(|(until, _)| *until <= io.now().time) {
-            if self.flushing.get(&conn).is_some_and(|(_, _, until)| *until <= io.now().time) {
-                self.drop_connection(io, conn, CloseReason::SlowConsumer);
-            }
+        let now = io.now().time;
+        while let Some(conn) = self.flushing.first().copied()
+            && self.flushing.next_moment().is_some_and(|until| until <= now)
+        {
+            // The end of the connection says that the part was not taken, and until then nobody looks at it again.
+            self.flushing.touch(&conn, NEVER);
+            self.drop_connection(io, conn, CloseReason::SlowConsumer);
         }
     }
 
@@ -122,6 +125,9 @@ impl Browsers {
         }
     }
 }
+
+/// No part of a queue has so much time.
+const NEVER: Time = Time(u64::MAX);
 
 /// Microseconds until it is looked again whether the rings have room.
 const LEAVING_RETRY_AFTER: u64 = 10_000;

@@ -122,6 +122,8 @@ const MODULES: &[Module] = &[
         "browsers",
         &[
             "model",
+            "never",
+            "aged",
             "config",
             "ws",
             "http",
