@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use shards::{End, Io, Token};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::browsers::Browser;
 use crate::model::{CloseReason, ConnId, ShardId};
@@ -14,6 +14,7 @@ use super::board::{Board, Part};
 use super::clock::instant;
 use super::front::Front;
 use super::sessions::Sessions;
+use super::slow::Turns;
 
 pub(super) struct Host {
     kind: Kind,
@@ -23,6 +24,7 @@ pub(super) struct Host {
     board_written: Option<Instant>,
     /// Of what cannot be, how often it was, when somebody was told last.
     never_told: u64,
+    turns: Turns,
 }
 
 enum Kind {
@@ -32,11 +34,15 @@ enum Kind {
 
 impl Host {
     pub(super) fn browsers(browsers: Front, board: Board) -> Self {
-        Self { kind: Kind::Browsers(Box::new(browsers)), board, board_due: None, board_written: None, never_told: 0 }
+        Self::new(Kind::Browsers(Box::new(browsers)), board)
     }
 
     pub(super) fn sessions(sessions: Sessions, board: Board) -> Self {
-        Self { kind: Kind::Sessions(Box::new(sessions)), board, board_due: None, board_written: None, never_told: 0 }
+        Self::new(Kind::Sessions(Box::new(sessions)), board)
+    }
+
+    fn new(kind: Kind, board: Board) -> Self {
+        Self { kind, board, board_due: None, board_written: None, never_told: 0, turns: Turns::default() }
     }
 }
 
@@ -71,6 +77,12 @@ impl Host {
         self.board.put(part, each!(self, shard => shard.snapshot(io)));
     }
 
+    fn tell_of_long_turns(&mut self, io: &Io<'_, Self>) {
+        let Some(turn) = self.turns.ended(io.turn_time(), Instant::now()) else { return };
+        let (shard, ms, inputs) = (io.shard(), turn.took.as_millis() as u64, turn.inputs);
+        warn!(shard, ms, ?inputs, untold = turn.untold, "a turn took long, and everybody on this shard waited for it");
+    }
+
     /// Faults of this server are told once for each place.
     fn tell_of_faults(&mut self) {
         let untold = never::take_untold(self.never_told);
@@ -92,6 +104,7 @@ impl shards::Host for Host {
     type State = Browser;
 
     fn accepted(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        self.turns.inputs.accepted += 1;
         each!(self, shard => shard.accepted(io, conn));
     }
 
@@ -100,6 +113,7 @@ impl shards::Host for Host {
     }
 
     fn received(&mut self, io: &mut Io<'_, Self>, conn: Token, bytes: &mut [u8]) -> usize {
+        self.turns.read(bytes.len());
         each!(self, shard => shard.received(io, conn, bytes))
     }
 
@@ -118,24 +132,29 @@ impl shards::Host for Host {
     }
 
     fn ended(&mut self, io: &mut Io<'_, Self>, conn: Token, end: End) {
+        self.turns.inputs.ends += 1;
         each!(self, shard => shard.ended(io, conn, end));
     }
 
     fn timed_out(&mut self, io: &mut Io<'_, Self>, conn: Token) {
+        self.turns.inputs.timeouts += 1;
         each!(self, shard => shard.timed_out(io, conn));
     }
 
     fn message(&mut self, io: &mut Io<'_, Self>, from: u16, message: RingMessage) {
+        self.turns.inputs.messages += 1;
         each!(self, shard => shard.message(io, ShardId(from), message));
     }
 
     fn woken(&mut self, io: &mut Io<'_, Self>) {
+        self.turns.inputs.completions += 1;
         each!(self, shard => shard.woken(io));
     }
 
     fn turn_ended(&mut self, io: &mut Io<'_, Self>) {
         each!(self, shard => shard.turn_ended(io));
         self.write_board(io);
+        self.tell_of_long_turns(io);
     }
 
     fn deadline(&self) -> Option<Instant> {

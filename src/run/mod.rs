@@ -24,6 +24,7 @@ mod live;
 pub mod log;
 mod runtime;
 mod sessions;
+mod slow;
 mod storage;
 mod tls;
 
