@@ -48,6 +48,9 @@ impl Browsers {
     /// Ends a connection as its client understands it, when everything written so far is sent. The hub hears of it
     /// at the end of the turn: this may be what a message causes, and the end of a connection causes more than a message may.
     pub(super) fn dismiss(&mut self, io: &mut impl Effects, conn: ConnId, reason: CloseReason) {
+        if conn.is_polled() {
+            return self.end_polled(io, conn, reason);
+        }
         let Some(browser) = browser(io, conn).filter(|_| io.is_open(conn)) else { return };
         self.scratch.clear();
         let Goodbye { code, text, .. } = of(reason);
@@ -128,7 +131,7 @@ impl Browsers {
     pub(crate) fn farewell(&mut self, io: &mut impl Effects) {
         self.input(io, Input::Stopping);
         for conn in self.polls.live() {
-            self.end_polled(io, conn, CloseReason::ShuttingDown);
+            self.dismiss(io, conn, CloseReason::ShuttingDown);
         }
         for conn in io.open_connections() {
             // A poll that waits gets its answer from the shard that has its connection.

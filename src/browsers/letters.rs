@@ -7,40 +7,35 @@ use crate::model::{
 };
 use crate::ring::{AskId, Flush, Replies, RingMessage};
 use crate::storage::StoredMessage;
-use crate::ws;
 
-use super::PRODUCT;
 use super::effects::Effects;
-use super::fan_out::fan_out_to_polled;
 use super::polls::Polls;
 use super::recent::{Kind, Made, Messages, Shape};
-use super::{Browser, Browsers, append, append_publication, browser};
+use super::recipient::{Recipient, queued_bytes};
+use super::{Browser, Browsers, append};
 
 /// Microseconds that a connection may take for one part of a queue.
 const FLUSH_TIME_MAX: u64 = 5_000_000;
 
 impl Browsers {
     pub(super) fn write_queue(&mut self, io: &mut impl Effects, mut flush: Box<Flush>, mut to: ShardId) {
-        if let Some(form) = self.polls.form(flush.conn) {
+        let conn = flush.conn;
+        let recipient = self.recipient(io, conn);
+        if let Some(recipient) = recipient {
+            self.scratch.clear();
             for StoredMessage { time, event, message, .. } in &flush.messages {
-                self.scratch.clear();
-                jsapi::encode_personal(event, message, Some(UnixTime(*time)), form, &mut self.scratch);
-                self.polls.push_json(flush.conn, &self.scratch, io.now().time);
+                let time = Some(UnixTime(*time));
+                self.put(io, recipient, None, |out| {
+                    jsapi::encode_personal(event, message, time, recipient.form(), out);
+                });
             }
-            match self.polls.keep_flush(flush.conn, flush, to, io.now().time) {
+            self.send_put(io, recipient);
+        }
+        if let Some(Recipient::Page(..)) = recipient {
+            match self.polls.keep_flush(conn, flush, to, io.now().time) {
                 Ok(()) => return,
                 Err(back) => (flush, to) = back,
             }
-        }
-        let conn = flush.conn;
-        if let Some(browser) = browser(io, conn) {
-            self.scratch.clear();
-            for StoredMessage { time, event, message, .. } in &flush.messages {
-                append(&mut self.scratch, browser, None, |out| {
-                    jsapi::encode_personal(event, message, Some(UnixTime(*time)), browser.form, out);
-                });
-            }
-            io.write(conn, &self.scratch);
         }
         let taken = io.can_send(conn);
         if taken && io.queued_bytes(conn) > 0 {
@@ -62,23 +57,10 @@ impl Browsers {
     ) {
         let mut connections = 0;
         for conn in conns {
-            let Some(browser) = browser(io, conn) else {
-                if let Some(form) = self.polls.form(conn) {
-                    let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
-                    connections += u32::from(self.polls.push_frame(conn, frame, io.now().time));
-                }
-                continue;
-            };
-            let form = browser.form;
+            let Some(recipient) = self.recipient(io, conn) else { continue };
+            let form = recipient.form();
             let frame = personal.frame(form, |personal| jsapi::frame_personal(personal, form));
-            if browser.phase.is_events() {
-                self.scratch.clear();
-                append(&mut self.scratch, browser, None, |out| out.extend_from_slice(ws::payload_of(frame)));
-                io.write(conn, &self.scratch);
-            } else {
-                io.write_shared(conn, frame);
-            }
-            connections += u32::from(io.can_send(conn));
+            connections += u32::from(self.send_shared(io, recipient, frame));
         }
         self.hub.handle(Input::PersonalWritten { ask, to, connections }, io.now());
     }
@@ -91,17 +73,24 @@ impl Browsers {
         marker: Marker,
         messages: &[StoredMessage],
     ) {
-        let browser = browser(io, conn);
-        let now = io.now().time;
-        let Some(form) = browser.map(|browser| browser.form).or_else(|| self.polls.form(conn)) else { return };
-        let told = Told { key, form, kind: Kind::Log(Some(marker).filter(|_| form == WireForm::Legacy)) };
-        let Some(browser) = browser else { return self.push_told(conn, &told, messages, now) };
-        if let Some(bytes) = self.made(&told, browser, messages, now) {
-            return io.write_shared(conn, &bytes);
-        }
+        let Some(to) = self.recipient(io, conn) else { return };
+        let form = to.form();
+        let kind = Kind::Log(Some(marker).filter(|_| form == WireForm::Legacy));
         self.scratch.clear();
-        told.append(browser, messages, &mut self.scratch);
-        io.write(conn, &self.scratch);
+        self.put_told(io, to, &Told { key, form, kind }, messages);
+        self.send_put(io, to);
+    }
+
+    /// Puts messages of a history, which come first. A long answer is sent at once, as it is made for everybody.
+    fn put_told(&mut self, io: &mut impl Effects, to: Recipient, told: &Told<'_>, messages: &[StoredMessage]) {
+        let now = io.now().time;
+        match to {
+            Recipient::Page(conn, _) => self.push_told(conn, told, messages, now),
+            Recipient::Socket(conn, browser) => match self.made(told, browser, messages, now) {
+                Some(bytes) => io.write_shared(conn, &bytes),
+                None => told.append(browser, messages, &mut self.scratch),
+            },
+        }
     }
 
     /// A long answer, made once for everybody who asks for the same; `None`: it is none.
@@ -138,36 +127,19 @@ impl Browsers {
     /// What it missed, the answer, and what came meanwhile.
     pub(super) fn write_subscribed(&mut self, io: &mut impl Effects, subscribed: Subscribed) {
         let Subscribed { conn, key, missed, answer, live } = subscribed;
-        let now = io.now();
         self.counters.answers += 1;
-        let Some(browser) = browser(io, conn) else {
-            let Some(form) = self.polls.form(conn) else { return };
-            self.push_told(conn, &Told { key: &key, form, kind: Kind::Missed }, &missed, now.time);
-            if self.polls.takes_answers(conn) {
-                self.scratch.clear();
-                jsapi::encode_answer(&answer, form, now.unix, PRODUCT, &mut self.scratch);
-                self.polls.push_json(conn, &self.scratch, now.time);
-            }
-            return fan_out_to_polled(&mut self.polls, &live, conn, now.time);
-        };
-        let form = browser.form;
-        let told = Told { key: &key, form, kind: Kind::Missed };
+        let Some(to) = self.recipient(io, conn) else { return };
         self.scratch.clear();
-        match self.made(&told, browser, &missed, now.time) {
-            Some(bytes) => io.write_shared(conn, &bytes),
-            None => told.append(browser, &missed, &mut self.scratch),
-        }
+        self.put_told(io, to, &Told { key: &key, form: to.form(), kind: Kind::Missed }, &missed);
         let event_id = match &answer {
             Answer::Subscribed { pipe, position, .. } => position.map(|position| (pipe, position)),
             _ => None,
         };
-        append(&mut self.scratch, browser, event_id, |out| {
-            jsapi::encode_answer(&answer, form, now.unix, PRODUCT, out);
-        });
+        self.put_answer(io, to, event_id, &answer);
         for publication in &live {
-            append_publication(&mut self.scratch, browser, publication);
+            self.put_publication(io, to, publication);
         }
-        io.write(conn, &self.scratch);
+        self.send_put(io, to);
     }
 }
 
@@ -207,9 +179,7 @@ pub(super) fn fill_in_queues(io: &impl Effects, polls: &Polls, message: &mut Rin
         && let Replies::Connections { connections, .. } = &mut answered.replies
     {
         for connection in connections {
-            let conn = connection.conn;
-            let queued = if conn.is_polled() { polls.queued_bytes(conn) } else { io.queued_bytes(conn) };
-            connection.queued_bytes = queued as u64;
+            connection.queued_bytes = queued_bytes(io, polls, connection.conn) as u64;
         }
     }
 }

@@ -32,6 +32,7 @@ mod pages;
 mod polling;
 mod polls;
 mod recent;
+mod recipient;
 mod requests;
 mod storing;
 mod turn;

@@ -8,7 +8,7 @@ use crate::{http, ws};
 use super::effects::Effects;
 use super::fan_out::fan_out;
 use super::letters::fill_in_queues;
-use super::{Browser, Browsers, PRODUCT, browser};
+use super::{Browser, Browsers};
 
 impl Browsers {
     pub(super) fn input(&mut self, io: &mut impl Effects, input: Input) {
@@ -41,26 +41,22 @@ impl Browsers {
                 Output::Store(job) => self.store(io, job, None),
                 Output::Ask { job, address } => self.store(io, job, Some(address)),
                 Output::KeysGuessed { address, wrong } => io.keys_guessed(address, wrong),
-                Output::Close { conn, reason } if conn.is_polled() => self.end_polled(io, conn, reason),
                 Output::Close { conn, reason } => self.dismiss(io, conn, reason),
-                Output::Resume { conn } if conn.is_polled() => self.polls_resumed.push_back(conn),
-                Output::Resume { conn } => io.resume(conn),
+                Output::Resume { conn } => self.resume(io, conn),
             }
         }
     }
 
     pub(super) fn answer(&mut self, io: &mut impl Effects, conn: ConnId, answer: &Answer) {
-        let Some(browser) = browser(io, conn) else { return self.answer_polled(io, conn, answer) };
+        let Some(to) = self.recipient(io, conn) else { return };
         self.scratch.clear();
         if let Some((_, head)) = self.head_of.take_if(|(owner, _)| *owner == conn) {
             self.scratch.extend_from_slice(&head);
         }
-        let now = io.now().unix;
-        append(&mut self.scratch, browser, None, |out| {
-            jsapi::encode_answer(answer, browser.form, now, PRODUCT, out);
-        });
-        io.write(conn, &self.scratch);
-        self.counters.answers += 1;
+        if self.put_answer(io, to, None, answer) {
+            self.counters.answers += 1;
+        }
+        self.send_put(io, to);
     }
 }
 

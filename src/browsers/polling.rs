@@ -10,10 +10,9 @@ use std::net::IpAddr;
 use crate::http::{self, Body, Door, Head, PollAddress, Query, Terms};
 use crate::hub::Input;
 use crate::jsapi;
-use crate::model::{Answer, CloseReason, ConnId, ShardId, WireForm, counted_address, is_name_byte};
+use crate::model::{CloseReason, ConnId, ShardId, WireForm, counted_address, is_name_byte};
 use crate::ring::{Poll, PollOutcome, Polled, RingMessage, Wish};
 
-use super::PRODUCT;
 use super::effects::Effects;
 use super::goodbye;
 use super::old_clients::OldClient;
@@ -352,16 +351,6 @@ impl Browsers {
             None => http::response_on(&asking.terms, status, "application/json", &uncached, json, true),
         };
         self.reply(io, conn, &answer.into(), &asking.terms, used)
-    }
-
-    /// An answer of the hub for a connection without a socket.
-    pub(super) fn answer_polled(&mut self, io: &impl Effects, conn: ConnId, answer: &Answer) {
-        let Some(form) = self.polls.form(conn).filter(|_| self.polls.takes_answers(conn)) else { return };
-        let now = io.now();
-        self.scratch.clear();
-        jsapi::encode_answer(answer, form, now.unix, PRODUCT, &mut self.scratch);
-        self.polls.push_json(conn, &self.scratch, now.time);
-        self.counters.answers += 1;
     }
 
     pub(super) fn end_polled(&mut self, io: &impl Effects, conn: ConnId, reason: CloseReason) {

@@ -12,11 +12,9 @@ impl Browsers {
         self.forget_dismissed(io);
         self.send_deferred(io);
         for conn in self.pace.take_due(io.now().time) {
-            if conn.is_polled() {
-                self.polls_resumed.push_back(conn);
-            } else if !self.hub.is_busy(conn) {
-                // Whoever waits for an answer as well is resumed with it.
-                io.resume(conn);
+            // Whoever waits for an answer as well is resumed with it.
+            if conn.is_polled() || !self.hub.is_busy(conn) {
+                self.resume(io, conn);
             }
         }
         self.go_on_with_polls(io);

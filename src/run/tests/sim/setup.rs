@@ -13,6 +13,7 @@ use crate::http::HeadLimits;
 use crate::hub::{self, GivenOut, HubConfig};
 use crate::model::{RealIpHeader, ShardId};
 use crate::ring::Placement;
+use crate::run::board::Board;
 use crate::run::figures::Watch;
 use crate::run::front::{Ends, Front};
 use crate::run::sessions::SessionsConfig;
@@ -71,13 +72,13 @@ pub(super) fn browser_config(
 }
 
 fn watch(placement: &Placement) -> Watch {
-    Watch::new(0, placement, Arc::default(), String::new())
+    Watch::new(0, placement, Board::default(), String::new())
 }
 
 /// A connection shard's edge, of which nobody sees the figures.
 pub(super) fn front(config: BrowserConfig, beginning: Beginning, storage: StorageClient) -> Front {
     let watch = Arc::new(watch(&config.hub.placement));
-    let ends = Ends { shard: config.hub.shard, storage, files: None, watch, board: Arc::default() };
+    let ends = Ends { shard: config.hub.shard, storage, files: None, watch, board: Board::default() };
     Front::new(config, beginning, ends)
 }
 
