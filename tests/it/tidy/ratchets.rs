@@ -11,22 +11,21 @@ use std::fs;
 const LINES_MAX: usize = 800;
 
 /// Files that are longer than that, and do not grow.
-const LONG: &[Long] =
-    &[Long { path: "src/run/browsers.rs", lines_max: 879 }, Long { path: "src/storage/tests/any.rs", lines_max: 920 }];
+const LONG: &[Long] = &[Long { path: "src/storage/tests/any.rs", lines_max: 920 }];
 
 /// How many lines the functions of the server and its runtime have at most: nine in ten of them, all but one in a
 /// hundred, the longest one. Tests do not count.
 const FUNCTION_LINES_MAX: [(usize, usize); 3] = [(90, 22), (99, 54), (100, 116)];
 
 /// Lines of code in pure modules for each hundred in the others, at least.
-const PURE_PER_HUNDRED: usize = 330;
+const PURE_PER_HUNDRED: usize = 560;
 
 /// Folders through which files import each other in a circle; `docs/decisions/circles.md` says why.
 const CIRCLES: &[&[&str]] = &[
     &["cometql/sql", "cometql/sql/tree"],
     &["config", "config/keys"],
     &["hub", "hub/owned"],
-    &["run", "run/browsers", "run/storage"],
+    &["run", "run/storage"],
     &["storage", "storage/statements"],
 ];
 
@@ -36,7 +35,6 @@ const UNUSED: &[&str] = &[
     "to_prometheus",
     "TOO_MANY_STATEMENTS",
     "buffered",
-    "cometql_shard",
 ];
 
 #[test]

@@ -347,7 +347,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(
         SESSIONS,
         "What all sessions, also before their login, hold of what their clients sent: unread bytes, unfinished packets, long data",
-        "{run::KEPT_BYTES_MAX}, or twice `[cometql] packet_bytes_max`",
+        "{assemble::KEPT_BYTES_MAX}, or twice `[cometql] packet_bytes_max`",
         "the session that holds most ends with error 11",
     ),
     row(
@@ -524,7 +524,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(
         REST,
         "Static file; files waiting to be read; contents being sent, each file counted once",
-        "{run::FILE_BYTES_MAX}; {QUEUE_MAX}; {FILE_CONTENTS_BYTES_MAX}, and as much again that just made room",
+        "{assemble::FILE_BYTES_MAX}; {QUEUE_MAX}; {FILE_CONTENTS_BYTES_MAX}, and as much again that just made room",
         "404; 503; what the address holding most is sent ends, or 503 for an address that would hold most itself",
     ),
     row(
