@@ -20,6 +20,43 @@ pub(crate) enum Command {
     /// Read the configuration, say what is wrong with it and leave
     CheckConfig,
 
+    /// Print a comet.ini with every key, its meaning and its default
+    SampleConfig,
+
+    /// Publish a message through the running server
+    ///
+    /// Address and password are found as the server finds them, in the configuration and in the data folder. The exit status is
+    /// 0 when the message was published, 1 when not, 2 for bad arguments or a bad configuration.
+    Publish {
+        /// The pipe, 3 to 64 letters, digits, `_` and `-`
+        pipe: String,
+
+        /// The event, a word that pages choose by
+        event: String,
+
+        /// The message, any text; - reads it from standard input
+        #[arg(allow_hyphen_values = true)]
+        message: String,
+
+        #[command(flatten)]
+        door: Door,
+    },
+
+    /// Carry out CometQL statements in the running server
+    ///
+    /// Without STATEMENT they are read from standard input, a terminal or a pipe. A terminal gets tables, a pipe gets lines with tabs. The exit status is 1 as soon as a statement is refused.
+    Sql {
+        /// One statement, or several with semicolons between
+        statement: Option<String>,
+
+        /// Print tables also where the output is no terminal
+        #[arg(long, short)]
+        table: bool,
+
+        #[command(flatten)]
+        door: Door,
+    },
+
     /// Copy all data from a MySQL database, such as CppComet's, into the data folder, or back
     ///
     /// DATABASE is `mysql://USER:PASSWORD@HOST:PORT/NAME` or a comet.ini with a section [db]. A password that is not given
@@ -35,6 +72,18 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DATABASE", group = "direction")]
         to: Option<String>,
     },
+}
+
+/// How a client finds the running server, beside the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Parser)]
+pub(crate) struct Door {
+    /// Port of CometQL, where the configuration leaves it to the system or the server had another one
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// Log in as this tenant, with its own password if it has one
+    #[arg(long, value_name = "NUMBER")]
+    pub tenant: Option<u32>,
 }
 
 #[cfg(test)]

@@ -16,6 +16,19 @@ pub(crate) struct Facts<'a> {
     pub storage: &'a str,
     pub password: &'a Origin,
     pub conf: &'a Path,
+    pub pasted: Pasted<'a>,
+}
+
+/// What a line needs that is pasted into a shell in any folder.
+pub(crate) struct Pasted<'a> {
+    /// The working directory, absolute; paths of the configuration begin there.
+    pub folder: &'a Path,
+    /// This program, absolute.
+    pub program: &'a Path,
+    /// Whether the configuration says the port of CometQL.
+    pub port_is_known: bool,
+    /// Whether the data folder begins at the working directory.
+    pub data_is_here: bool,
 }
 
 /// The banner, each line ended. It never holds the password.
@@ -28,6 +41,14 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
     row(&mut text, "password", format_args!("{}", password(facts)));
     row(&mut text, "open", format_args!("http://{}/", reachable(facts.browsers)));
     row(&mut text, "publish", format_args!("{}", publish(facts)));
+    row(&mut text, "connect", format_args!("{}", connect(facts)));
+    if facts.tls == Tls::Off {
+        row(
+            &mut text,
+            "",
+            format_args!("a client that insists on TLS, such as MariaDB's from 11.4 on, needs --skip-ssl"),
+        );
+    }
     row(&mut text, "stop", format_args!("Ctrl-C, or SIGTERM"));
     text
 }
@@ -48,25 +69,47 @@ fn tls(tls: Tls) -> &'static str {
 fn password(facts: &Facts<'_>) -> String {
     match facts.password {
         Origin::Configured => format!("[main] password of {}", shown(facts.conf)),
-        Origin::Kept(path) => format!("in {}", shown(path)),
-        Origin::Generated(path) => format!("in {}, generated just now", shown(path)),
+        Origin::Kept(path) => format!("in {}", facts.pasted.folder.join(plain(path)).display()),
+        Origin::Generated(path) => {
+            format!("in {}, generated just now", facts.pasted.folder.join(plain(path)).display())
+        }
     }
 }
 
-/// A line to paste into a shell as it is.
+/// A line to paste into a shell as it is. It needs no other program, and no password on it.
 fn publish(facts: &Facts<'_>) -> String {
+    let Pasted { folder, program, port_is_known, data_is_here } = facts.pasted;
+    let mut line = String::new();
+    let mut program = program.to_owned();
+    if data_is_here {
+        line = format!("cd {} && ", quoted(&folder.display().to_string()));
+        if let Ok(within) = program.strip_prefix(folder) {
+            program = if within.components().count() > 1 { within.to_owned() } else { Path::new(".").join(within) };
+        }
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(line, "{} publish ", quoted(&program.display().to_string()));
+    if !(data_is_here && plain(facts.conf) == Path::new("config/comet.ini")) {
+        let _ = write!(line, "--conf {} ", quoted(&folder.join(plain(facts.conf)).display().to_string()));
+    }
+    if !port_is_known {
+        let _ = write!(line, "--port {} ", facts.cometql.port());
+    }
+    line + "simplechat newMessage '{\"text\":\"hello\"}'"
+}
+
+/// The same for a client of MySQL.
+fn connect(facts: &Facts<'_>) -> String {
     let address = reachable(facts.cometql);
     // Without a value, -p makes the client ask.
     let password = match facts.password {
         Origin::Configured => "-p".to_owned(),
-        Origin::Kept(path) | Origin::Generated(path) => format!("-p\"$(cat {})\"", quoted(&shown(path))),
+        Origin::Kept(path) | Origin::Generated(path) => {
+            let path = facts.pasted.folder.join(plain(path)).display().to_string();
+            format!("-p\"$(cat {})\"", quoted(&path))
+        }
     };
-    format!(
-        "mysql -h {} -P {} -u root {password} CometQL_v1 -e \"INSERT INTO pipes_messages (name, event, message) \
-         VALUES ('simplechat', 'newMessage', '{{\\\"text\\\":\\\"hello\\\"}}')\"",
-        address.ip(),
-        address.port()
-    )
+    format!("mysql -h {} -P {} -u root {password} CometQL_v1", address.ip(), address.port())
 }
 
 /// An address that a program on this machine can connect to.
@@ -100,19 +143,26 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
     use std::path::PathBuf;
+    use std::process::Command;
 
-    fn banner(browsers: &str, cometql: &str, password: &Origin, shards: usize) -> String {
-        text(&Facts {
+    fn facts<'a>(browsers: &str, cometql: &str, password: &'a Origin) -> Facts<'a> {
+        Facts {
             version: "1.2.3",
             browsers: browsers.parse().unwrap(),
             cometql: cometql.parse().unwrap(),
             tls: Tls::Off,
-            shards,
+            shards: 2,
             engine: "io_uring",
             storage: "SQLite, data/encke.db",
             password,
             conf: Path::new("./config/comet.ini"),
-        })
+            pasted: Pasted {
+                folder: Path::new("/srv/encke"),
+                program: Path::new("/srv/encke/target/trial/encke"),
+                port_is_known: true,
+                data_is_here: true,
+            },
+        }
     }
 
     #[test]
@@ -122,22 +172,24 @@ mod tests {
   browsers  0.0.0.0:8087 (2 shards, io_uring)
   CometQL   127.0.0.1:3300 (the MySQL protocol)
   storage   SQLite, data/encke.db
-  password  in data/cometql.password, generated just now
+  password  in /srv/encke/data/cometql.password, generated just now
   open      http://127.0.0.1:8087/
-  publish   mysql -h 127.0.0.1 -P 3300 -u root -p"$(cat data/cometql.password)" CometQL_v1 -e "INSERT INTO pipes_messages (name, event, message) VALUES ('simplechat', 'newMessage', '{\"text\":\"hello\"}')"
+  publish   cd /srv/encke && target/trial/encke publish simplechat newMessage '{"text":"hello"}'
+  connect   mysql -h 127.0.0.1 -P 3300 -u root -p"$(cat /srv/encke/data/cometql.password)" CometQL_v1
+            a client that insists on TLS, such as MariaDB's from 11.4 on, needs --skip-ssl
   stop      Ctrl-C, or SIGTERM
 "#;
-        assert_eq!(banner("0.0.0.0:8087", "127.0.0.1:3300", &generated, 2), expected);
+        assert_eq!(text(&facts("0.0.0.0:8087", "127.0.0.1:3300", &generated)), expected);
     }
 
     #[test]
     fn addresses_that_can_be_reached() {
-        let text = banner("10.1.2.3:80", "0.0.0.0:3307", &Origin::Configured, 1);
+        let text = text(&Facts { shards: 1, ..facts("10.1.2.3:80", "0.0.0.0:3307", &Origin::Configured) });
         assert!(text.contains("\n  browsers  10.1.2.3:80 (1 shard, io_uring)\n"), "{text}");
         assert!(text.contains("\n  open      http://10.1.2.3:80/\n"), "{text}");
-        assert!(text.contains("mysql -h 127.0.0.1 -P 3307 -u root -p CometQL_v1 -e "), "{text}");
+        assert!(text.contains("mysql -h 127.0.0.1 -P 3307 -u root -p CometQL_v1\n"), "{text}");
         assert!(text.contains("\n  password  [main] password of config/comet.ini\n"), "{text}");
-        let text = banner("[::]:8087", "[::1]:3300", &Origin::Configured, 1);
+        let text = super::text(&facts("[::]:8087", "[::1]:3300", &Origin::Configured));
         assert!(text.contains("\n  open      http://[::1]:8087/\n"), "{text}");
         assert!(text.contains("mysql -h ::1 -P 3300 "), "{text}");
     }
@@ -151,25 +203,46 @@ mod tests {
         }
     }
 
-    /// What `sh` makes of the line is what the server must get.
+    /// As a package is installed: everything has its own place, so the line needs no folder.
     #[test]
-    fn the_line_survives_a_shell() {
+    fn an_installed_server_is_published_to_from_anywhere() {
+        let configured = Origin::Configured;
+        let mut facts = facts("0.0.0.0:8087", "127.0.0.1:3307", &configured);
+        facts.conf = Path::new("/etc/encke/comet.ini");
+        facts.pasted = Pasted {
+            folder: Path::new("/"),
+            program: Path::new("/usr/bin/encke"),
+            port_is_known: false,
+            data_is_here: false,
+        };
+        let expected = "/usr/bin/encke publish --conf /etc/encke/comet.ini --port 3307 simplechat newMessage '{\"text\":\"hello\"}'";
+        assert_eq!(publish(&facts), expected);
+    }
+
+    /// What a shell makes of the lines is what the programs must get.
+    #[test]
+    fn the_lines_survive_a_shell() {
         let dir = std::env::temp_dir().join(format!("encke it's \"$(x)\" {}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let path = dir.join("cometql.password");
-        std::fs::write(&path, "secret$word").unwrap();
+        std::fs::create_dir_all(dir.join("data")).unwrap();
+        std::fs::write(dir.join("data/cometql.password"), "secret$word").unwrap();
+        let path = PathBuf::from("./data/cometql.password");
         for (shell, password, expected) in [
             ("sh", Origin::Kept(path.clone()), "-psecret$word"),
             ("bash", Origin::Generated(path.clone()), "-psecret$word"),
             ("bash", Origin::Configured, "-p"),
         ] {
-            let text = banner("0.0.0.0:8087", "127.0.0.1:3300", &password, 2);
-            let line = text.lines().find_map(|line| line.strip_prefix("  publish   mysql ")).unwrap();
-            let output =
-                std::process::Command::new(shell).args(["-c", &format!("printf '%s\\n' {line}")]).output().unwrap();
-            let insert = "INSERT INTO pipes_messages (name, event, message) VALUES ('simplechat', 'newMessage', '{\"text\":\"hello\"}')";
-            let arguments = ["-h", "127.0.0.1", "-P", "3300", "-u", "root", expected, "CometQL_v1", "-e", insert];
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), arguments.join("\n") + "\n");
+            let mut facts = facts("0.0.0.0:8087", "127.0.0.1:3300", &password);
+            facts.pasted.folder = &dir;
+            let seen = |line: &str| {
+                let output = Command::new(shell).args(["-c", line]).output().unwrap();
+                String::from_utf8(output.stdout).unwrap()
+            };
+            let line = connect(&facts).replacen("mysql", "printf '%s\\n'", 1);
+            let arguments = ["-h", "127.0.0.1", "-P", "3300", "-u", "root", expected, "CometQL_v1"];
+            assert_eq!(seen(&line), arguments.join("\n") + "\n");
+            let line = publish(&facts).replacen("/srv/encke/target/trial/encke", "pwd; printf '%s\\n'", 1);
+            let arguments = [&dir.display().to_string(), "publish", "simplechat", "newMessage", "{\"text\":\"hello\"}"];
+            assert_eq!(seen(&line), arguments.join("\n") + "\n");
         }
         std::fs::remove_dir_all(&dir).unwrap();
     }

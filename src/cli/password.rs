@@ -59,6 +59,15 @@ pub(crate) fn load_or_generate(configured: Option<&str>, dir: &Path) -> Result<(
     }
 }
 
+/// The password of a server that was started before; `None` if there is no such file. Nothing is generated.
+pub(crate) fn find(configured: Option<&str>, dir: &Path) -> Result<Option<(String, Origin)>, PasswordError> {
+    if let Some(password) = configured {
+        return Ok(Some((password.to_owned(), Origin::Configured)));
+    }
+    let path = dir.join(kept::PASSWORD_FILE);
+    Ok(read(&path)?.map(|password| (password, Origin::Kept(path))))
+}
+
 /// Whether others than its owner may read the file.
 pub(crate) fn is_open_to_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0)

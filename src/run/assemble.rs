@@ -431,6 +431,11 @@ fn exec_config(config: &Config, password: &str, placement: &Placement, port: Arc
     }
 }
 
+/// What clients of this machine may compare the certificate of CometQL with.
+pub fn certificate_file(config: &Config) -> std::path::PathBuf {
+    place_of_certificate(config).certificate
+}
+
 /// The configured files, else our own in the data folder.
 fn place_of_certificate(config: &Config) -> Place {
     let own = |name| config.storage.dir.join(name);

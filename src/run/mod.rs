@@ -45,7 +45,7 @@ use crate::storage::StorageError;
 use certificate::CertificateError;
 use storage::StorageThread;
 
-pub use assemble::start;
+pub use assemble::{certificate_file, start};
 
 /// Why the server did not start; `Display` is one sentence.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ mod autobahn;
 mod browser;
 mod by_http;
 mod cli;
+mod client_commands;
 mod clients;
 mod conformance;
 mod corpus;

@@ -132,13 +132,11 @@ impl Server {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The line of the banner that publishes, as a user would paste it.
-    pub(crate) fn publish_line(&self) -> String {
-        self.await_line(|line| line.starts_with("  publish "), "the line that publishes")
-            .trim_start()
-            .trim_start_matches("publish")
-            .trim_start()
-            .to_owned()
+    /// A line of the banner, as a user would paste it.
+    pub(crate) fn banner_line(&self, name: &str) -> String {
+        let name = format!("  {name} ");
+        let line = self.await_line(|line| line.starts_with(&name), &name);
+        line.strip_prefix(&name).map(str::trim).unwrap_or_default().to_owned()
     }
 
     /// Bytes of memory that it has now.

@@ -165,6 +165,8 @@ const MODULES: &[Module] = &[
     // The program. It names the library by its crate, so what it takes from there is `encke::...`.
     edge("main", &["cli", "config", "run"]),
     edge("cli", &["config", "run"]),
+    pure("cli/client/packets", &[]),
+    pure("cli/sql/split", &[]),
     // Declares the modules.
     pure("lib", &[]),
 ];

@@ -71,10 +71,10 @@ impl Runner {
         let server = Server::start(&Setup { password: None, more: more.clone(), ..Setup::default() });
         // As in a checkout and as installed.
         let folder = server.folder().to_owned();
-        for place in ["bin", "target/release", "config"] {
+        for place in ["bin", "target/release", "target/trial", "config"] {
             fs::create_dir_all(folder.join(place)).expect("a folder");
         }
-        for place in ["bin/encke", "target/release/encke"] {
+        for place in ["bin/encke", "target/release/encke", "target/trial/encke"] {
             symlink(program(), folder.join(place)).expect("the program");
         }
         fs::copy(tools::root().join("config/comet.ini"), folder.join("config/comet.ini")).expect("the configuration");
@@ -175,7 +175,10 @@ impl Runner {
         let text = text
             .replace("https://comet.example", &format!("http://{browsers}"))
             .replace("wss://comet.example", &format!("ws://{browsers}"))
-            .replace("comet.example", &browsers.ip().to_string());
+            .replace("comet.example", &browsers.ip().to_string())
+            // The shipped configuration that they read has the usual port.
+            .replace("encke publish ", &format!("encke publish --port {} ", cometql.port()))
+            .replace("encke sql ", &format!("encke sql --port {} ", cometql.port()));
         let Some(Place { host, port, user, name, .. }) = &self.database else { return text };
         text.replace(DATABASE, &format!("{user}@{host}:{port}/{name}"))
     }

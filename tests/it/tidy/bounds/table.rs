@@ -564,6 +564,19 @@ pub(super) const BOUNDS: &[Bound] = &[
 pub(super) const NO_BOUNDS: &[(&[&str], &str)] = &[
     (
         &[
+            "cli::client::CONNECT_TIME_MAX",
+            "cli::client::SILENCE_MAX",
+            "cli::client::PAYLOAD_BYTES_MAX",
+            "client::packets::PACKET_BYTES_MAX",
+            "cli::sql::LINE_BYTES_MAX",
+            "cli::sql::STATEMENT_BYTES_MAX",
+            "sql::print::TABLE_ROWS_MAX",
+            "sql::print::TABLE_BYTES_MAX",
+        ],
+        "what a command holds that serves nobody but its caller",
+    ),
+    (
+        &[
             "cli::password::FILE_BYTES_MAX",
             "certificate::FILE_BYTES_MAX",
             "tenants::SECRET_BYTES_MAX",
