@@ -3,6 +3,7 @@
 
 use crate::docs::markdown::{Block, Document};
 use crate::nginx::{self, Nginx, await_bytes, connect};
+use crate::php::have_php;
 use crate::server::{PATIENCE, Server, Setup};
 use crate::tools;
 use std::io::Write;
@@ -90,6 +91,65 @@ fn the_publisher_in_perl() {
         return tools::skip(test, "perl-mariadb", "libdbd-mariadb-perl is not installed");
     }
     publishes("perl", None);
+}
+
+/// The line of its README, in the server's folder; then what it says of a server that it cannot reach by MySQL, of one with TLS, and of
+/// a wrong password.
+#[test]
+fn the_check_of_a_hosting() {
+    let test = "the_check_of_a_hosting";
+    if !have_php(test) {
+        return;
+    }
+    let said = |server: &Server, options: &str, variables: &[(&str, &str)]| {
+        let folder = server.folder().join("examples");
+        copy(&tools::root().join("examples"), &folder);
+        let before = files(&folder);
+        let readme = Document::read("examples/php-check/README.md");
+        let line = readme.blocks.iter().find(|block| block.language == "sh").expect("a line").text.clone();
+        let mut command = Command::new("bash");
+        command.args(["-c", &line.replace("php examples", &format!("php {options} examples"))]);
+        command.env("COMET_PORT", server.cometql.port().to_string());
+        command.env("COMET_URL", format!("http://{}", server.browsers)).envs(variables.iter().copied());
+        let finished = tools::run(command.current_dir(server.folder()), PATIENCE);
+        assert_eq!(files(&folder), before, "it leaves something behind");
+        assert!(!finished.stdout.contains(&server.password), "{}", finished.stdout);
+        assert!(
+            !finished.stdout.contains("Warning: ") && finished.stderr.is_empty(),
+            "{}{}",
+            finished.stdout,
+            finished.stderr
+        );
+        finished.stdout
+    };
+    let server = Server::start(&Setup { password: None, ..Setup::default() });
+    let fine = said(&server, "", &[]);
+    for words in [
+        "ok    mysqli   ",
+        "ok    PDO   ",
+        "-     mysqli with TLS ",
+        "ok    POST /cometql ",
+        "\n\nPublish with PDO: host 127.0.0.1",
+    ] {
+        assert!(fine.contains(words), "{words} in\n{fine}");
+    }
+    // Without the extensions, as on the smallest hostings.
+    let bare = said(&server, "-n", &[]);
+    assert!(
+        bare.contains("no    mysqli   ")
+            && bare.contains("MySQL sessions do not work from here. Publish with POST http"),
+        "{bare}"
+    );
+    let closed = said(&server, "", &[("COMET_PORT", "1")]);
+    assert!(closed.contains("no    TCP ") && closed.contains("[cometql] ip"), "{closed}");
+    let with_tls =
+        Server::start(&Setup { password: None, more: "[cometql]\ntls = required\n".to_owned(), ..Setup::default() });
+    let required = said(&with_tls, "", &[]);
+    assert!(required.contains("ok    mysqli with TLS ") && required.contains("TLS only"), "{required}");
+    let closed_to_others =
+        Server::start(&Setup { password: None, more: "[ws]\ncometql = off\n".to_owned(), ..Setup::default() });
+    let no_way = said(&closed_to_others, "-n", &[]);
+    assert!(no_way.contains("No way works yet"), "{no_way}");
 }
 
 /// Where Debian has its Java libraries.
@@ -183,7 +243,19 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// A publisher that no test runs would rot.
 #[test]
 fn every_example_is_run() {
-    let known = ["go", "java", "nginx", "node", "perl", "php-chat", "python", "ruby", "shell", "webrtc-signalling"];
+    let known = [
+        "go",
+        "java",
+        "nginx",
+        "node",
+        "perl",
+        "php-chat",
+        "php-check",
+        "python",
+        "ruby",
+        "shell",
+        "webrtc-signalling",
+    ];
     let index = Document::read("examples/README.md");
     let mut names: Vec<String> = std::fs::read_dir(example(""))
         .expect("the examples")
