@@ -231,6 +231,12 @@ pub(super) const BOUNDS: &[Bound] = &[
         "error 500",
     ),
     row(
+        PIPES,
+        "Pipes whose settings storage is changing",
+        "as many as it has jobs, for each is one (`[storage] queue_max`)",
+        "the change is refused as any job, with error 500",
+    ),
+    row(
         HISTORY,
         "History of a pipe; of a `trust_` pipe without a setting; its age",
         "its `length`, at most {tables::HISTORY_MAX}; `[storage] trust_messages_max`; `[storage] trust_days`",
