@@ -5,11 +5,13 @@
 //! ```text
 //! {"product":"Encke 0.1.0","node":"...","uptime_ms":1,"resident_bytes":1,"processor_us":1,
 //!  "all":{<name>:<number>, ...}, "shards":[{"name":"browsers-0",<name>:<number>, ...}, ...],
-//!  "latency_us":[...], "busiest":[{"dev":0,"pipe":"...","count":1}, ...], "largest":[...]}
+//!  "warnings":1, "machine":{...}, "latency_us":[...], "busiest":[{"dev":0,"pipe":"...","count":1}, ...], "largest":[...]}
 //! ```
 //!
 //! The names in `all` are those of `SHOW GLOBAL STATUS` without `encke_`; `latency_us` counts publications by powers of
 //! two, see [`Counters::latencies`].
+
+pub mod past;
 
 use std::collections::HashMap;
 
@@ -35,6 +37,10 @@ pub struct Figures<'a> {
     pub storage: &'a Counters,
     /// Of the connection shards.
     pub tops: &'a [Tops],
+    /// Warnings and errors in the log since the start.
+    pub warnings: u64,
+    /// Disk, memory and threads, as they were a moment ago.
+    pub machine: &'a Value,
 }
 
 impl Figures<'_> {
@@ -51,6 +57,8 @@ impl Figures<'_> {
             "resident_bytes": self.resident_bytes,
             "processor_us": self.processor_us,
             "all": rows,
+            "warnings": self.warnings,
+            "machine": self.machine,
             "shards": shards,
             "latency_us": all.latencies(),
             "busiest": merged(self.tops.iter().map(|tops| &tops.busiest)),
@@ -140,9 +148,12 @@ mod tests {
             cometql: &cometql,
             storage: &storage,
             tops: &tops,
+            warnings: 4,
+            machine: &json!({ "disk_free_bytes": 5 }),
         };
         let message: Value = serde_json::from_str(&figures.message()).expect("JSON");
         assert_eq!(message["node"], "a \"node\"");
+        assert_eq!((&message["warnings"], &message["machine"]["disk_free_bytes"]), (&4.into(), &5.into()));
         let all = &message["all"];
         assert_eq!((&all["connections"], &all["sessions"], &all["storage_groups"]), (&3.into(), &4.into(), &7.into()));
         assert_eq!(all["closed_slow_consumer"], 0);

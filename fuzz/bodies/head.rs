@@ -36,7 +36,14 @@ pub(crate) fn check(bytes: &[u8]) {
         }
         plain => {
             let terms = Terms::of(&head, &plain, &["a.example"]);
-            let site = Site { start_page: "", cometql_port: 3300, password_file: "", node_name: "n" };
+            let site = Site {
+                start_page: "",
+                cometql_port: 3300,
+                password_file: "",
+                node_name: "n",
+                cometql_host: "",
+                sign_in: "on",
+            };
             let answer = plain_answer(&plain, &Conditions::of(&head), &site, &terms).expect("an answer");
             assert!(answer.starts_with(b"HTTP/1.1 "));
         }

@@ -222,9 +222,9 @@ impl Browsers {
     ) -> Progress {
         let Wanted { terms, what, is_json, address, user, database, password } = wanted;
         let wish = match what {
-            WithPassword::DashboardKey => BatchWish::Password,
-            WithPassword::Statements if is_json => BatchWish::Json(body.into()),
-            WithPassword::Statements => BatchWish::Text(body.into()),
+            wanted if wanted.is_dashboard() => BatchWish::Password,
+            _ if is_json => BatchWish::Json(body.into()),
+            _ => BatchWish::Text(body.into()),
         };
         if self.batches.under_way >= BATCHES_MAX || self.batches.sending_bytes >= ANSWERS_BYTES_MAX {
             let answer = BatchAnswer { retry_after: Some(1), ..failure(503, "too many requests at once") };
@@ -251,6 +251,10 @@ impl Browsers {
         if what == WithPassword::DashboardKey && answer.status == 200 {
             // Hexadecimal digits and letters need no escaping.
             answer.body = format!("{{\"pipe\":\"{}\"}}", self.figures.pipe_name()).into_bytes().into();
+        } else if answer.status == 200
+            && let Some(told) = io.dashboard(what)
+        {
+            answer.body = told;
         }
         self.answer_with(io, conn, &terms, answer, 0);
         // What was sent behind the request is looked at now, or when the answer is sent.

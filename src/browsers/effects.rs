@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::http::WithPassword;
 use crate::hub::Tops;
 use crate::model::{ConnId, Now, Publication, ShardId, SharedBytes, Time};
 use crate::ring::RingMessage;
@@ -100,4 +101,8 @@ pub(crate) trait Effects {
     fn put_tops(&mut self, tops: Tops);
     /// The figures of all shards as a message.
     fn figures(&self, now: Time) -> Box<str>;
+    /// What a viewer of them who knows the password asks for besides.
+    fn dashboard(&self, _wanted: WithPassword) -> Option<Box<[u8]>> {
+        None
+    }
 }

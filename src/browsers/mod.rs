@@ -71,7 +71,7 @@ pub(crate) use connection::{Browser, Phase};
 pub(crate) use effects::{Effects, Trouble};
 pub(crate) use file::{Asker, FileAnswer, Found, Part};
 pub(crate) use half_open::HalfOpen;
-pub(crate) use pages::Pages;
+pub(crate) use pages::{About, Pages};
 pub(crate) use polls::PollLimits;
 
 /// What `serverInfo` tells browsers.

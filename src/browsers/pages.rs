@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use crate::config::{CometQlByHttp, Config};
 use crate::http::{self, Conditions, FileHead, Route, Site, Terms};
 use crate::model::SharedBytes;
 
@@ -11,21 +12,42 @@ use super::effects::Trouble;
 pub(crate) struct Pages {
     /// Known once every shard listens.
     cometql_port: Arc<OnceLock<u16>>,
-    password_file: String,
+    about: About,
     start_page: OnceLock<String>,
-    node_name: String,
     /// By file extension; empty when no static files are served.
     content_types: HashMap<String, String>,
 }
 
+/// What pages say of this server.
+#[derive(Default)]
+pub(crate) struct About {
+    pub(crate) password_file: String,
+    pub(crate) node_name: String,
+    /// Empty if that is every address.
+    pub(crate) cometql_host: String,
+    /// Who may sign in by HTTP, as the configuration has it.
+    pub(crate) sign_in: &'static str,
+}
+
+impl About {
+    pub(crate) fn new(config: &Config, password_file: String) -> Self {
+        let host = config.cometql.ip;
+        Self {
+            password_file,
+            node_name: config.main.node_name.clone(),
+            cometql_host: if host.is_unspecified() { String::new() } else { host.to_string() },
+            sign_in: match config.ws.cometql {
+                CometQlByHttp::Off => "off",
+                CometQlByHttp::Local => "local",
+                CometQlByHttp::On => "on",
+            },
+        }
+    }
+}
+
 impl Pages {
-    pub(crate) fn new(
-        cometql_port: Arc<OnceLock<u16>>,
-        password_file: String,
-        node_name: String,
-        content_types: HashMap<String, String>,
-    ) -> Self {
-        Self { cometql_port, password_file, start_page: OnceLock::new(), node_name, content_types }
+    pub(crate) fn new(cometql_port: Arc<OnceLock<u16>>, about: About, content_types: HashMap<String, String>) -> Self {
+        Self { cometql_port, about, start_page: OnceLock::new(), content_types }
     }
 
     /// Whether files of this extension are served at all.
@@ -35,8 +57,9 @@ impl Pages {
 
     pub(super) fn answer(&self, route: &Route<'_>, conditions: &Conditions, terms: &Terms) -> SharedBytes {
         let cometql_port = self.cometql_port.get().copied().unwrap_or_default();
-        let start_page = self.start_page.get_or_init(|| http::start_page(cometql_port, &self.password_file));
-        let site = Site { start_page, cometql_port, password_file: &self.password_file, node_name: &self.node_name };
+        let About { password_file, node_name, cometql_host, sign_in } = &self.about;
+        let site = Site { start_page: "", cometql_port, password_file, node_name, cometql_host, sign_in };
+        let site = Site { start_page: self.start_page.get_or_init(|| http::start_page(&site)), ..site };
         http::plain_answer(route, conditions, &site, terms)
             .or_else(|| http::plain_answer(&Route::NotFound, conditions, &site, terms))
             .unwrap_or_default()

@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 pub struct Asset {
     pub path: &'static str,
     pub content_type: &'static str,
-    /// `{{COMETQL_PORT}}` and `{{PASSWORD_FILE}}` in a page stand for what [`super::Site`] says.
+    /// What stands in double braces in a page is filled in, see [`super::frame`].
     pub body: &'static str,
     /// Pages of other sites load it for hours; the others belong together and are asked for each time.
     pub is_library: bool,
@@ -26,6 +26,8 @@ impl Asset {
     pub fn moved(path: &str) -> Option<&'static str> {
         match path {
             "/demo" => Some("demo/"),
+            "/docs" => Some("docs/"),
+            "/docs/ru" => Some("ru/"),
             "/dashboard/" => Some("../dashboard"),
             "/console/" => Some("../console"),
             "/demo/chat/" => Some("../chat"),
@@ -38,18 +40,21 @@ impl Asset {
     pub fn packed(&self) -> &'static [u8] {
         static PACKED: [OnceLock<Vec<u8>>; ASSETS.len()] = [const { OnceLock::new() }; ASSETS.len()];
         let place = ASSETS.iter().position(|asset| asset.path == self.path);
-        let Some(packed) = place.and_then(|place| PACKED.get(place)) else { return &[] };
-        packed.get_or_init(|| {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-            // Writing to memory cannot fail.
-            let _ = encoder.write_all(self.body.as_bytes());
-            encoder.finish().unwrap_or_default()
-        })
+        let Some(kept) = place.and_then(|place| PACKED.get(place)) else { return &[] };
+        kept.get_or_init(|| packed(self.body))
     }
 
     pub fn is_page(&self) -> bool {
         self.content_type == "text/html"
     }
+}
+
+/// Compressed with gzip.
+pub(super) fn packed(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(text.as_bytes());
+    encoder.finish().unwrap_or_default()
 }
 
 const fn asset(path: &'static str, content_type: &'static str, body: &'static str) -> Asset {
@@ -82,7 +87,18 @@ pub(super) static ASSETS: &[Asset] = &[
     asset("/encke.css", STYLE, include_str!("../../web/pages/encke.css")),
     asset("/encke-start.js", SCRIPT, include_str!("../../web/start/start.js")),
     asset("/encke-pages.js", SCRIPT, include_str!("../../web/pages/pages.js")),
+    asset("/encke-colours.js", SCRIPT, include_str!("../../web/pages/colours.js")),
+    asset("/encke-docs.css", STYLE, include_str!("../../web/pages/docs.css")),
+    asset("/encke-docs.js", SCRIPT, include_str!("../../web/pages/docs.js")),
+    asset("/encke-console.css", STYLE, include_str!("../../web/pages/console.css")),
+    asset("/encke-dashboard.css", STYLE, include_str!("../../web/pages/dashboard.css")),
+    // Another one's, see the licence beside it.
+    library("/uplot.js", SCRIPT, include_str!("../../web/pages/uplot/uPlot.iife.min.js")),
+    library("/uplot.css", STYLE, include_str!("../../web/pages/uplot/uPlot.min.css")),
     asset("/dashboard", PAGE, include_str!("../../web/pages/dashboard.html")),
+    asset("/encke-charts.js", SCRIPT, include_str!("../../web/pages/charts.js")),
+    asset("/encke-attention.js", SCRIPT, include_str!("../../web/pages/attention.js")),
+    asset("/encke-lists.js", SCRIPT, include_str!("../../web/pages/lists.js")),
     asset("/encke-dashboard.js", SCRIPT, include_str!("../../web/pages/dashboard.js")),
     asset("/console", PAGE, include_str!("../../web/pages/console.html")),
     asset("/encke-console.js", SCRIPT, include_str!("../../web/pages/console.js")),

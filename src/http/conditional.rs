@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::date::{parse_date, write_date};
 use super::head::{Head, Method};
+use super::route::depth;
 
 /// Longest header that is looked at; of a longer one nothing is believed, which costs a transfer.
 const HEADER_BYTES_MAX: usize = 512;
@@ -20,6 +21,8 @@ pub struct Conditions {
     pub accepts_gzip: bool,
     /// False for HEAD.
     pub with_body: bool,
+    /// Levels below the root: from there the page that tells of nothing being found has its style and its links.
+    pub depth: usize,
 }
 
 impl Conditions {
@@ -34,6 +37,7 @@ impl Conditions {
             if_range: owned("If-Range"),
             accepts_gzip: head.list("Accept-Encoding").any(is_gzip),
             with_body: head.wants_body(),
+            depth: depth(head.target),
         }
     }
 

@@ -12,6 +12,10 @@ mod head;
 
 mod assets;
 
+mod docs;
+
+mod frame;
+
 mod route;
 
 mod origin;
@@ -51,14 +55,15 @@ pub use client::{Proxies, client_address};
 pub use conditional::{Conditions, Validators, Wanted};
 pub use credentials::{Credentials, credentials};
 pub use events::{EVENTS_PING, append_event, append_goodbye, events_head};
+pub use frame::Site;
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
 pub use jsonp::{is_callback, jsonp};
 pub use origin::{is_for_loopback, origin_allowed, same_origin};
 pub use page::{Door, page_allowed};
 pub use query::Query;
 pub use response::{
-    CONTINUE, FileHead, KEEP_ALIVE_S, Site, content_type, file_head, not_this_name, plain_answer, response,
-    response_on, start_page,
+    CONTINUE, FileHead, KEEP_ALIVE_S, content_type, file_head, not_this_name, plain_answer, response, response_on,
+    start_page,
 };
 pub use route::{PollAddress, Route, WithPassword, route};
 pub use terms::{Cors, Terms};

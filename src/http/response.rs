@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::hash::{BuildHasher, Hash};
 
 use super::conditional::{Conditions, Validators, Wanted};
+use super::frame::{Site, filled, not_found};
 use super::route::Route;
 use super::terms::{Cors, Terms};
 
@@ -34,24 +35,9 @@ pub const KEEP_ALIVE_S: u64 = 65;
 /// What a client waits for before it sends a body.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// What the plain answers say of this server.
-#[derive(Clone, Copy, Debug)]
-pub struct Site<'a> {
-    /// The body of `/`, from [`start_page`].
-    pub start_page: &'a str,
-    pub cometql_port: u16,
-    /// Where the CometQL password stands, for whoever is in the server's folder; empty if that is not for every page to know.
-    pub password_file: &'a str,
-    pub node_name: &'a str,
-}
-
-/// The start page with the port of `CometQL` filled in; made once, at start.
-pub fn start_page(cometql_port: u16, password_file: &str) -> String {
-    filled(START_PAGE, cometql_port, password_file)
-}
-
-fn filled(page: &str, cometql_port: u16, password_file: &str) -> String {
-    page.replace("{{COMETQL_PORT}}", &cometql_port.to_string()).replace("{{PASSWORD_FILE}}", password_file)
+/// The start page with what the site says filled in; made once, at start.
+pub fn start_page(site: &Site<'_>) -> String {
+    filled(START_PAGE, "/", site)
 }
 
 /// The whole answer to every route that has one by itself; `None` for all others, see [`super::upgrade`] and
@@ -67,12 +53,18 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         | Route::Health => return None,
         Route::Start => (200, "text/html", &[CACHED, PAGE_POLICY], site.start_page),
         Route::Asset(asset) if asset.is_page() => {
-            page = filled(asset.body, site.cometql_port, site.password_file);
+            page = filled(asset.body, asset.path, site);
             (200, asset.content_type, &[REVALIDATED, PAGE_POLICY], page.as_str())
         }
         Route::Asset(asset) => {
             (200, asset.content_type, &[if asset.is_library { CACHED } else { REVALIDATED }], asset.body)
         }
+        Route::Doc(doc) => (
+            200,
+            doc.content_type(),
+            if doc.is_page() { &[REVALIDATED, PAGE_POLICY] } else { &[REVALIDATED] },
+            doc.body(),
+        ),
         // Pages of the predecessor's time parse this themselves, so it keeps the type that makes them do it.
         Route::Info => {
             info = info_body(site.node_name);
@@ -85,20 +77,30 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
             (301, "text/html", &moved, "The page is at another address.\n")
         }
         // A file may be put there at any time.
-        Route::NotFound => (404, "text/html", &[REVALIDATED], NOT_FOUND),
+        Route::NotFound => {
+            page = not_found(conditions.depth, site);
+            (404, "text/html", &[REVALIDATED, PAGE_POLICY], page.as_str())
+        }
     };
     let (mut body, mut extra) = (body.as_bytes(), extra.to_vec());
-    if let Route::Asset(asset) = route
-        && !asset.is_page()
-    {
+    let is_packed = match route {
+        Route::Asset(asset) => !asset.is_page(),
+        Route::Doc(_) => true,
+        _ => false,
+    };
+    if is_packed {
         extra.push(("Vary", "Accept-Encoding"));
-        if conditions.accepts_gzip {
-            extra.push(("Content-Encoding", "gzip"));
-            body = asset.packed();
-        }
+    }
+    if is_packed && conditions.accepts_gzip {
+        extra.push(("Content-Encoding", "gzip"));
+        body = match route {
+            Route::Asset(asset) => asset.packed(),
+            Route::Doc(doc) => doc.packed(),
+            _ => body,
+        };
     }
     let validators = Validators::of_content(body);
-    if matches!(route, Route::Start | Route::Favicon | Route::Asset(_)) {
+    if matches!(route, Route::Start | Route::Favicon | Route::Asset(_) | Route::Doc(_)) {
         extra.push(("ETag", validators.tag()));
         if conditions.is_known(&validators) {
             return Some(
@@ -113,9 +115,6 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
     }
     Some(answer)
 }
-
-const NOT_FOUND: &str = "<!doctype html><meta charset=\"utf-8\"><title>Not found</title>\
-    <p>This Encke server has nothing at this address.</p>\n";
 
 /// Shape: `{"status":"ok","node":"<name>"}` with exactly ten characters of name, filled up with `_`.
 fn info_body(node_name: &str) -> String {

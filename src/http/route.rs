@@ -3,6 +3,7 @@
 use crate::percent;
 
 use super::assets::Asset;
+use super::docs::Doc;
 use super::head::{Head, Method};
 
 /// Proxies that do not cut their own prefix pass this one on.
@@ -27,6 +28,8 @@ pub enum Route<'a> {
     Health,
     /// A file that is part of the program.
     Asset(&'static Asset),
+    /// A page of the documentation, or what its search looks through.
+    Doc(&'static Doc),
     /// What needs a password, by whatever method; the fields of the address, for [`super::Query`].
     WithPassword(WithPassword, &'a str),
     /// A page that was asked for with a slash too much or without the one it needs, and where it is from there.
@@ -46,6 +49,16 @@ pub enum WithPassword {
     Statements,
     /// `/dashboard/key`: the name of the pipe with the server's figures.
     DashboardKey,
+    /// `/dashboard/past`: the figures of the last hour, the program and its configuration.
+    DashboardPast,
+    /// `/dashboard/log`: the last warnings.
+    DashboardLog,
+}
+
+impl WithPassword {
+    pub fn is_dashboard(self) -> bool {
+        self != Self::Statements
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +107,7 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         "/health" => Route::Health,
         "/favicon.ico" => Route::Favicon,
         path if let Some(asset) = Asset::find(path) => Route::Asset(asset),
+        path if let Some(doc) = Doc::find(path) => Route::Doc(doc),
         // The links within such a page are relative, so it is redirected and not shown under this path.
         path if let Some(place) = Asset::moved(path) => Route::Moved(place),
         _ => static_path(path).map_or(Route::NotFound, Route::Static),
@@ -105,7 +119,7 @@ impl Route<'_> {
     /// neither is what health checks ask, by whatever name.
     pub fn is_content(&self) -> bool {
         match self {
-            Self::Start | Self::Moved(_) | Self::Static(_) => true,
+            Self::Start | Self::Moved(_) | Self::Static(_) | Self::Doc(_) => true,
             Self::Asset(asset) => !asset.is_library,
             _ => false,
         }
@@ -124,6 +138,12 @@ impl Route<'_> {
     pub(super) fn wants_password(target: &str) -> bool {
         with_password(without_second_slash(target)).is_some()
     }
+}
+
+/// How many levels below the root the target is, which links of a page there go up.
+pub(super) fn depth(target: &str) -> usize {
+    let path = path_of(target);
+    path.bytes().filter(|byte| *byte == b'/').count().saturating_sub(1)
 }
 
 /// Without query and prefix.
@@ -162,6 +182,8 @@ fn with_password(target: &str) -> Option<(WithPassword, &str)> {
     match path_of(target) {
         "/cometql" => Some((WithPassword::Statements, fields)),
         "/dashboard/key" => Some((WithPassword::DashboardKey, fields)),
+        "/dashboard/past" => Some((WithPassword::DashboardPast, fields)),
+        "/dashboard/log" => Some((WithPassword::DashboardLog, fields)),
         _ => None,
     }
 }

@@ -7,8 +7,14 @@ use super::*;
 use crate::model::{Network, RealIpHeader};
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-const SITE: Site<'_> =
-    Site { start_page: "<p>start", cometql_port: 3300, password_file: "data/cometql.password", node_name: "n1" };
+const SITE: Site<'_> = Site {
+    start_page: "<p>start",
+    cometql_port: 3300,
+    password_file: "data/cometql.password",
+    node_name: "n1",
+    cometql_host: "127.0.0.1",
+    sign_in: "local",
+};
 
 fn head(text: &str) -> Head<'_> {
     match parse_head(text.as_bytes(), &HeadLimits::default()) {
@@ -514,14 +520,14 @@ fn the_libraries_are_scripts() {
 
 #[test]
 fn the_start_page_is_whole() {
-    let page = start_page(3307, "data/cometql.password");
+    let page = start_page(&Site { cometql_port: 3307, ..SITE });
     assert!(page.contains("3307") && !page.contains("{{"));
     assert!(page.len() < 64 * 1024);
 }
 
 #[test]
 fn pages_load_nothing_from_elsewhere_and_take_no_text_for_markup() {
-    let page = start_page(3307, "data/cometql.password");
+    let page = start_page(&Site { cometql_port: 3307, ..SITE });
     let assets = assets::ASSETS.iter().filter(|asset| !asset.is_library).map(|asset| (asset.path, asset.body));
     for (path, text) in assets.chain([("/", page.as_str())]) {
         assert!(!text.contains("https://") && !text.contains("src=\"//"), "{path}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use shards::{EngineChoice, KeepAlive, Settings, ShardSettings};
 use tracing::{info, warn};
 
-use crate::browsers::{BODIES_BYTES_MAX, BatchConfig, BrowserConfig, Pages, PollLimits};
+use crate::browsers::{About, BODIES_BYTES_MAX, BatchConfig, BrowserConfig, Pages, PollLimits};
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
@@ -31,7 +31,7 @@ use super::front::{self, Front};
 use super::host::Host;
 use super::sessions::{Sessions, SessionsConfig};
 use super::storage::{self, StorageThread};
-use super::{Running, StartError, bounds, clock, kept};
+use super::{Running, StartError, bounds, clock, kept, past};
 
 /// Largest static file.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -141,6 +141,7 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         )),
     };
     let cometql_shard = placement.cometql_shard();
+    past::start(&ends.watch.kept, &config, board.clone()).map_err(StartError::Thread)?;
     let make = move |shard: u16| make_host(shard, &config, &password, &given_out, &placement, &board, &ends);
     let running = prepared.start(make).map_err(StartError::Shards)?;
     let addresses = running.addresses();
@@ -198,6 +199,8 @@ fn settings(config: &Config, connection_shards: u16) -> Settings {
     let waiting = bounds::Waiting::of_a_shard(&config.ws, connection_shards);
     let mut shards: Vec<ShardSettings> = (0..connection_shards)
         .map(|shard| ShardSettings {
+            // The names of the threads, under which the dashboard shows them.
+            name: format!("browsers-{shard}"),
             connections_max: config.ws.connections_max as u32,
             queue_bytes_max: config.ws.queue_bytes_max,
             waiting_bytes_max: waiting.sockets,
@@ -209,6 +212,7 @@ fn settings(config: &Config, connection_shards: u16) -> Settings {
         })
         .collect();
     shards.push(ShardSettings {
+        name: "cometql".to_owned(),
         connections_max: config.cometql.sessions_max as u32,
         queue_bytes_max: config.cometql.packet_bytes_max,
         waiting_bytes_max: bounds::SESSIONS_WAITING_BYTES_MAX.max(4 * config.cometql.packet_bytes_max),
@@ -300,8 +304,7 @@ fn browser_config(
         fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),
         pages: Arc::new(Pages::new(
             ends.cometql_port.clone(),
-            password_file(config),
-            config.main.node_name.clone(),
+            About::new(config, password_file(config)),
             content_types,
         )),
         polls: PollLimits {

@@ -42,6 +42,16 @@ pub(super) fn instant(time: Time) -> Instant {
     *START + Duration::from_micros(time.0)
 }
 
+/// Milliseconds since the server started.
+pub(super) fn uptime_ms() -> u64 {
+    START.elapsed().as_millis() as u64
+}
+
+/// Seconds since 1970.
+pub(super) fn wall_clock_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// Seconds since the server started.
 pub(super) fn uptime() -> u64 {
     START.elapsed().as_secs()

@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::browsers::PRODUCT;
 use crate::figures::Figures;
+use crate::http::WithPassword;
 use crate::hub::Tops;
 use crate::model::{DevId, PipeKey, PipeName, ShardId, Time};
 use crate::ring::Placement;
 
 use super::board::Board;
+use super::log;
+use super::past::{self, Kept};
 
 /// What the shards share.
 pub(super) struct Watch {
@@ -21,6 +24,8 @@ pub(super) struct Watch {
     tops: Box<[Mutex<Tops>]>,
     board: Board,
     node_name: String,
+    /// What viewers get beside the messages.
+    pub(super) kept: Arc<Kept>,
 }
 
 impl Watch {
@@ -35,6 +40,7 @@ impl Watch {
             tops: (0..placement.connection_shards()).map(|_| Mutex::default()).collect(),
             board,
             node_name,
+            kept: Arc::default(),
         }
     }
 
@@ -57,6 +63,16 @@ impl Watch {
         }
     }
 
+    /// The answer to a viewer who knows the password.
+    pub(super) fn told(&self, wanted: WithPassword) -> Option<Box<[u8]>> {
+        let told = match wanted {
+            WithPassword::Statements | WithPassword::DashboardKey => return None,
+            WithPassword::DashboardPast => self.kept.told(),
+            WithPassword::DashboardLog => past::log_told(),
+        };
+        Some(told.to_string().into_bytes().into())
+    }
+
     /// The message of now.
     pub(super) fn message(&self, now: Time) -> Box<str> {
         let copy = |place: &Mutex<Tops>| place.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -71,19 +87,21 @@ impl Watch {
             cometql: &self.board.cometql(),
             storage: &self.board.storage(),
             tops: &tops,
+            warnings: log::warnings_count(),
+            machine: &self.kept.machine(),
         };
         figures.message().into()
     }
 }
 
-fn resident_bytes() -> Option<u64> {
+pub(super) fn resident_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }
 
 /// Of all threads.
-fn processor_us() -> Option<u64> {
+pub(super) fn processor_us() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
     // The name in brackets may hold blanks. Behind it, user time is the 12th field and system time the 13th.
     let (_, fields) = text.rsplit_once(')')?;

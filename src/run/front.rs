@@ -10,6 +10,7 @@ use shards::{End, Token};
 use tracing::error;
 
 use crate::browsers::{Asker, Browser, BrowserConfig, Browsers, Effects, FileAnswer, Trouble};
+use crate::http::WithPassword;
 use crate::hub::Tops;
 use crate::metrics::Counters;
 use crate::model::{ConnId, Now, Publication, ShardId, SharedBytes, Time};
@@ -297,5 +298,9 @@ impl<R: Runtime> Effects for Edge<'_, R> {
 
     fn figures(&self, now: Time) -> Box<str> {
         self.ends.watch.message(now)
+    }
+
+    fn dashboard(&self, wanted: WithPassword) -> Option<Box<[u8]>> {
+        self.ends.watch.told(wanted)
     }
 }

@@ -21,9 +21,11 @@ use crate::config::{self, LogFormat};
 
 use lines::{Json, Lines};
 use sink::Sink;
+pub(super) use warnings::{warnings, warnings_count};
 
 mod lines;
 mod sink;
+mod warnings;
 
 /// Lines that wait to be written.
 const LINES_MAX: usize = 4096;
@@ -88,12 +90,14 @@ fn tell_of_lost(lines: u64) {
 }
 
 /// Where the subscriber writes: one call for each line.
-struct Line;
+struct Line {
+    kind: fn(Box<[u8]>) -> Entry,
+}
 
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(log) = LOG.get() {
-            log.put(bytes, Entry::Line);
+            log.put(bytes, self.kind);
         }
         Ok(bytes.len())
     }
@@ -105,6 +109,8 @@ impl Write for Line {
 
 enum Entry {
     Line(Box<[u8]>),
+    /// A line that the dashboard can show as well.
+    Warning(Box<[u8]>),
     /// For whoever started the program, whatever becomes of the log.
     Said(Box<[u8]>),
     /// Nothing to write; the file is to be opened anew.
@@ -200,6 +206,11 @@ impl Writing {
             }
             let (line, written) = match entry {
                 Entry::Line(line) => {
+                    let written = to.write_all(&line).and_then(|()| to.flush());
+                    (line, written)
+                }
+                Entry::Warning(line) => {
+                    warnings::keep(&line);
                     let written = to.write_all(&line).and_then(|()| to.flush());
                     (line, written)
                 }

@@ -22,6 +22,7 @@ pub mod import;
 pub mod kept;
 mod live;
 pub mod log;
+mod past;
 mod runtime;
 mod sessions;
 mod slow;

@@ -111,13 +111,12 @@ fn the_console_runs_statements_and_explains_errors() {
     sign_in(&mut page, &server.password);
     page.await_text("users_in_pipes");
 
-    // A click on a table is a statement that it takes.
+    // A click on a table runs a statement that it takes.
     page.evaluate("[...document.querySelectorAll('#tables button')].find((b) => b.textContent === 'pipes').click()");
     assert_eq!(
         page.evaluate("document.getElementById('sql').value"),
         "SELECT name, users FROM pipes WHERE name = 'simplechat'"
     );
-    press(&mut page, "Enter", true);
     await_newest(&mut page, "1 row");
     let cells =
         "JSON.stringify([...document.querySelector('.result tbody').rows[0].cells].map((cell) => cell.innerText))";
@@ -126,8 +125,7 @@ fn the_console_runs_statements_and_explains_errors() {
     for table in 0..tables.parse().unwrap_or(0) {
         page.evaluate(&format!(
             "document.querySelectorAll('.result').forEach((r) => r.remove());
-             document.querySelectorAll('#tables button')[{table}].click();
-             document.getElementById('editor').requestSubmit(); ''"
+             document.querySelectorAll('#tables button')[{table}].click(); ''"
         ));
         page.await_value("String(document.querySelectorAll('.result').length)", "1");
         let said = page.evaluate(NEWEST);
@@ -138,6 +136,8 @@ fn the_console_runs_statements_and_explains_errors() {
     run(&mut page, "SELECT NULL AS nothing, 'NULL' AS text, '<b>bold</b>' AS markup");
     await_newest(&mut page, "<b>bold</b>");
     assert_eq!(page.evaluate("String(document.querySelectorAll('.result td .null').length)"), "1");
+    run(&mut page, "INSERT INTO pipes_messages (name, event, message) VALUES ('simplechat', 'e', 'it''s; (one)')");
+    await_newest(&mut page, "OK, published to 0.");
     run(&mut page, "INSERT INTO users_data (id, data) VALUES (7, 'x'); SELECT * FROM nowhere; SELECT 1");
     await_newest(&mut page, "OK, 1 row affected, insert id 7");
     await_newest(&mut page, "ERROR 15 (HY000)");
@@ -200,9 +200,10 @@ fn the_numbers_of_the_dashboard_move() {
         page.await_value(&first_row("largest"), "busy");
         page.await_value(&first_row("shards"), "browsers-0");
         page.await_value("String(document.querySelectorAll('#latency progress').length > 0)", "true");
-        let lines =
-            "String([...document.querySelectorAll('.chart .line')].every((line) => line.getAttribute('points')))";
-        page.await_value(lines, "true");
+        // Each figure of a graph is told as text as well.
+        let told = "document.querySelectorAll('.chart .plot')[2].getAttribute('aria-label')";
+        page.await_value(&format!("String(/at most [1-9]/.test({told}))"), "true");
+        page.await_value("String(document.querySelectorAll('.chart canvas').length > 9)", "true");
         stop.store(true, Ordering::Relaxed);
     });
     page.await_value(&tile("Publications / s"), "0");
@@ -214,6 +215,33 @@ fn the_numbers_of_the_dashboard_move() {
     let server = Server::start_in(folder, &Setup { more: ports, ..Setup::default() });
     let _browsers = [server.browser(), server.browser(), server.browser(), server.browser()];
     page.await_value(&tile("Connections"), "5");
+}
+
+/// The dashboard does not begin with nothing: an hour is kept, and the configuration is told without its secrets.
+#[test]
+fn the_past_and_the_configuration_are_for_who_knows_the_password() {
+    let server = Server::start(&Setup::default());
+    let mut http = Http::connect(&server);
+    let mut ask = |what: &str, password: &str| {
+        http.send(&format!(
+            "POST /dashboard/{what} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {password}\r\nContent-Length: 0\r\n\r\n"
+        ));
+        let response = http.response();
+        (response.status, response.text().to_owned())
+    };
+    assert_eq!(ask("past", "wrong").0, 401);
+    let (status, text) = ask("past", &server.password);
+    assert_eq!(status, 200);
+    assert!(!text.contains(&server.password), "the password is told");
+    let told: Value = serde_json::from_str(&text).expect("JSON");
+    let names = told["past"]["names"].as_array().expect("names");
+    let points = told["past"]["points"].as_array().expect("points");
+    assert!(points.iter().all(|point| point.as_array().map(Vec::len) == Some(names.len())), "{told}");
+    let keys = told["about"]["configuration"].as_array().expect("keys");
+    assert!(keys.iter().any(|key| key["key"] == "connections_max" && key["is_default"] == true), "{keys:?}");
+    let (status, text) = ask("log", &server.password);
+    let log: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(status == 200 && log["lines"].is_array(), "{log}");
 }
 
 #[test]

@@ -50,6 +50,12 @@ fn pages_fit_their_screens() {
     run("pages_fit_their_screens", "pages");
 }
 
+/// Every page of the server, empty, used, with an error and without its server, has no fault that axe finds.
+#[test]
+fn the_servers_pages_are_for_everybody() {
+    run("the_servers_pages_are_for_everybody", "server_pages");
+}
+
 fn run(test: &str, scenarios: &str) {
     let Some(node) = tools::need(test, &["node"]) else { return };
     // The pages show lines for a shell with `mysql` in it.
@@ -60,9 +66,11 @@ fn run(test: &str, scenarios: &str) {
         return;
     }
     let installed = tools::root().join(".test-deps");
-    for (need, package) in
-        [("playwright", "web/node_modules/playwright-core"), ("node-mysql2", "node/node_modules/mysql2")]
-    {
+    for (need, package) in [
+        ("playwright", "web/node_modules/playwright-core"),
+        ("playwright", "web/node_modules/axe-core"),
+        ("node-mysql2", "node/node_modules/mysql2"),
+    ] {
         if !installed.join(package).is_dir() {
             return tools::skip(test, need, &format!("{package} is not installed"));
         }

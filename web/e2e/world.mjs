@@ -5,7 +5,7 @@
 //   ENCKE_PROGRAM=target/debug/encke node --test web/e2e/
 
 import { execFile, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer, connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
@@ -16,10 +16,12 @@ export const root = new URL("../../", import.meta.url).pathname;
 const installed = (folder, name) => createRequire(join(root, ".test-deps", folder, "package.json"))(name);
 const { chromium } = installed("web", "playwright-core");
 const mysql = installed("node", "mysql2/promise");
+/** The text of axe-core, for a page to run. */
+export const axe = () => readFileSync(createRequire(join(root, ".test-deps/web/package.json")).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Longer than anything takes on a slow machine; only a failing test waits so long. */
 export const PATIENCE_MS = 60_000;
-const PASSWORD = "a password for the tests";
+export const PASSWORD = "a password for the tests";
 const BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 export const screenshots = resolve(root, process.env.ENCKE_SCREENSHOTS ?? "target/screenshots");
 
@@ -230,9 +232,9 @@ class World {
     });
   }
 
-  async screenshot(page, name) {
+  async screenshot(page, name, options) {
     mkdirSync(screenshots, { recursive: true });
-    await page.screenshot({ path: join(screenshots, `${name}.png`) });
+    await page.screenshot({ path: join(screenshots, `${name}.png`), ...options });
   }
 }
 

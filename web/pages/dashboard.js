@@ -1,69 +1,62 @@
-// The dashboard: subscribes through the library to the pipe in which the server tells its figures once a second.
+// The dashboard: subscribes through the library to the pipe in which the server tells its figures once a second. What was
+// before, the configuration and the log are asked for with the password.
 
+import { attention, WORDS } from "./encke-attention.js";
+import { Chart, keepUp } from "./encke-charts.js";
 import { connect } from "./encke.js";
-import { byId, element, forget, post, signIn, tellState } from "./encke-pages.js";
+import { link, listen as listenToForms, pipe as showPipe } from "./encke-lists.js";
+import { byId, bytes, duration, element, forget, number, post, signIn, tellState } from "./encke-pages.js";
 
-/** Seconds that the graphs show. */
-const SHOWN_S = 120;
+/** Seconds of samples that are kept. */
+const KEPT_S = 3600;
+/** Without figures for so long, those that are shown are old. */
+const STALE_MS = 3500;
 
 // ---- numbers for people
 
-const LANGUAGE = "en";
-const exact = new Intl.NumberFormat(LANGUAGE);
-const short = new Intl.NumberFormat(LANGUAGE, { notation: "compact", maximumSignificantDigits: 3 });
-const number = (value) => (Math.abs(value) < 10_000 ? exact.format(Math.round(value * 10) / 10) : short.format(value));
-const rate = (value) => (value === undefined ? "" : number(value < 100 ? value : Math.round(value)));
-
-function bytes(value) {
-  const units = ["B", "KB", "MB", "GB", "TB"];
-  let place = 0;
-  while (value >= 1000 && place < units.length - 1) {
-    value /= 1024;
-    place += 1;
-  }
-  return `${value < 10 && place ? value.toFixed(1) : Math.round(value)} ${units[place]}`;
-}
+const rate = (value) => number(value < 100 ? Math.round(value * 10) / 10 : Math.round(value));
 
 function micros(value) {
-  if (value === undefined) return "";
   if (value < 1000) return `${Math.round(value)} µs`;
   if (value < 1_000_000) return `${value < 10_000 ? (value / 1000).toFixed(1) : Math.round(value / 1000)} ms`;
   return `${(value / 1_000_000).toFixed(1)} s`;
 }
 
-function duration(seconds) {
-  const parts = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
-  const first = Math.max(0, parts.findIndex(([size]) => seconds >= size));
-  return parts.slice(first, first + 2)
-    .map(([size, unit], place) => `${Math.floor(place ? (seconds % parts[first][0]) / size : seconds / size)} ${unit}`)
-    .join(" ");
-}
+const percent = (value) => `${Math.round(value)} %`;
 
 // ---- what came
 
-/** Messages of the last minutes, each with what happened since the one before. */
+/** `{ time, values }`, the oldest first: those of the past have a step of seconds, later ones come each second. */
 let samples = [];
+/** The last messages as they came, for what is told of the last minute. */
+let messages = [];
 
-function sampled(figures) {
-  const last = samples.at(-1)?.figures;
-  // Another start of the server counts anew.
-  if (last && figures.uptime_ms < last.uptime_ms) samples = [];
-  const before = samples.at(-1)?.figures;
-  const seconds = before ? (figures.uptime_ms - before.uptime_ms) / 1000 : 0;
-  if (before && seconds <= 0) return undefined;
-  const per = (read) => (before ? Math.max(0, read(figures) - (read(before) ?? 0)) / seconds : undefined);
-  const sample = { figures, seconds, per };
-  samples.push(sample);
-  while (samples.length > SHOWN_S + 1) samples.shift();
-  return sample;
+/** What is shown over time, from two messages and the seconds between them. */
+function valuesOf(now, before, seconds) {
+  const per = (read) => (before && seconds > 0 ? Math.max(0, read(now) - read(before)) / seconds : undefined);
+  return {
+    connections: now.all.connections,
+    sessions: now.all.sessions,
+    accepted: per(({ all }) => all.accepted),
+    ended: per(({ all }) => all.ended),
+    publications: per(({ all }) => all.publications),
+    deliveries: per(({ all }) => all.deliveries),
+    sent: per(({ all }) => all.sent_bytes),
+    received: per(({ all }) => all.received_bytes),
+    resident: now.resident_bytes,
+    queued: now.all.memory_queues,
+    processor: per(({ processor_us }) => processor_us / 10_000),
+    statements: per(({ all }) => all.statements),
+    errors: per(({ all }) => all.statement_errors),
+    recovered: per(({ all }) => all.recoveries),
+    gaps: per(({ all }) => all.recoveries_failed),
+    half: now.latency_half_us || undefined,
+    most: now.latency_99_us || undefined,
+  };
 }
 
-/** Publications by latency in the last so many seconds. */
-function latencies(seconds) {
-  const now = samples.at(-1).figures.latency_us;
-  const then = samples[Math.max(0, samples.length - 1 - seconds)].figures.latency_us;
-  return samples.length > 1 ? now.map((count, place) => count - then[place]) : now.map(() => 0);
-}
+/** Publications by delivery time between two messages. */
+const between = (now, before) => (before ? now.latency_us.map((count, place) => count - before.latency_us[place]) : now.latency_us.map(() => 0));
 
 /** The least time, in microseconds, below which this part of the publications is; undefined without any. */
 function percentile(counts, part) {
@@ -73,254 +66,299 @@ function percentile(counts, part) {
   return 2 ** counts.findIndex((count) => (sum += count) >= wanted);
 }
 
+function take(figures) {
+  const last = messages.at(-1)?.figures;
+  // Another start of the server counts anew.
+  if (last && figures.uptime_ms < last.uptime_ms) messages = [];
+  const before = messages.at(-1)?.figures;
+  const seconds = before ? (figures.uptime_ms - before.uptime_ms) / 1000 : 0;
+  if (before && seconds <= 0) return false;
+  const counts = between(figures, before);
+  const values = valuesOf({ ...figures, latency_half_us: percentile(counts, 0.5), latency_99_us: percentile(counts, 0.99) }, before, seconds);
+  messages.push({ figures, at: Date.now() });
+  while (messages.length > 62) messages.shift();
+  samples.push({ time: Date.now() / 1000, values });
+  const oldest = Date.now() / 1000 - KEPT_S;
+  while (samples.length && samples[0].time < oldest) samples.shift();
+  return true;
+}
+
+/** Of some seconds ago, or the oldest there is. */
+const messageOf = (seconds) => messages[Math.max(0, messages.length - 1 - seconds)]?.figures;
+
+function takePast({ names, points }, uptimeMs) {
+  const now = Date.now() / 1000;
+  const read = points.map((point) => {
+    const all = Object.fromEntries(names.map((name, place) => [name, point[place]]));
+    return { ...all, all };
+  });
+  const past = read.map((figures, place) => {
+    const before = read[place - 1];
+    const seconds = before ? (figures.uptime_ms - before.uptime_ms) / 1000 : 0;
+    return { time: now - (uptimeMs - figures.uptime_ms) / 1000, values: valuesOf(figures, before, seconds) };
+  });
+  const first = samples[0]?.time ?? Infinity;
+  samples = [...past.filter(({ time }) => time < first && time > now - KEPT_S), ...samples];
+}
+
 // ---- graphs
 
-const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 240;
-const HEIGHT = 72;
-
-function svg(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
-/** A round number that is not less. */
-function roundUp(value) {
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].find((step) => step * power >= value) * power;
-}
-
-/** Lines over the last minutes. Where the pointer is, the legend tells what was then. */
-class Chart {
-  constructor({ title, lines, format, least }) {
-    this.format = format;
-    this.least = least;
-    this.lines = lines.map(({ name, read }, place) => ({
-      name,
-      read,
-      path: svg("polyline", { class: `line line-${place + 1}` }),
-      area: svg("polygon", { class: `area line-${place + 1}` }),
-      value: element("b"),
-    }));
-    this.top = element("span", { className: "top" });
-    this.mark = svg("line", { class: "mark", y1: 0, y2: HEIGHT });
-    this.graph = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
-    this.graph.append(...this.lines.flatMap(({ area, path }) => [area, path]), this.mark);
-    this.graph.setAttribute("aria-label", title);
-    const legend = this.lines.map(({ name, value }, place) => element("span", { className: `key line-${place + 1}` }, `${name} `, value));
-    this.when = element("span", { className: "hint" });
-    this.element = element("section", { className: "card chart" },
-      element("div", { className: "above" }, element("h2", { textContent: title }), this.when),
-      element("div", { className: "legend" }, ...legend),
-      element("div", { className: "plot" }, this.top, this.graph));
-    this.at = undefined;
-    this.graph.addEventListener("pointermove", (event) => {
-      const { left, width } = this.graph.getBoundingClientRect();
-      this.at = Math.round(((event.clientX - left) / width) * SHOWN_S);
-      this.draw();
-    });
-    this.graph.addEventListener("pointerleave", () => {
-      this.at = undefined;
-      this.draw();
-    });
-  }
-
-  draw() {
-    const places = Math.max(0, SHOWN_S - samples.length + 1);
-    const values = this.lines.map(({ read }) => samples.map(read));
-    const most = Math.max(this.least, ...values.flat().filter(Number.isFinite));
-    const top = roundUp(most);
-    this.top.textContent = this.format(top);
-    for (const [line, { path, area }] of this.lines.entries()) {
-      const points = values[line].flatMap((value, place) => Number.isFinite(value)
-        ? [[((place + places) / SHOWN_S) * WIDTH, HEIGHT - (value / top) * (HEIGHT - 2) - 1]] : []);
-      const text = points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
-      path.setAttribute("points", text);
-      area.setAttribute("points", points.length
-        ? `${points[0][0].toFixed(1)},${HEIGHT} ${text} ${points.at(-1)[0].toFixed(1)},${HEIGHT}` : "");
-    }
-    const asked = this.at === undefined ? undefined : this.at - places;
-    const isThere = asked !== undefined && samples[asked] !== undefined;
-    const place = isThere ? asked : samples.length - 1;
-    this.lines.forEach(({ value }, line) => {
-      const shown = values[line][place];
-      value.textContent = Number.isFinite(shown) ? this.format(shown) : "-";
-    });
-    const ago = samples.length - 1 - place;
-    this.when.textContent = isThere && ago > 0 ? `${ago} s ago` : "";
-    const x = isThere ? ((place + places) / SHOWN_S) * WIDTH : -1;
-    this.mark.setAttribute("x1", x);
-    this.mark.setAttribute("x2", x);
-  }
-}
-
-/** Of one second; kept with it, since what came before is gone from the list one day. */
-function latencyOf(sample, part) {
-  const place = samples.indexOf(sample);
-  sample.latency ??= place > 0
-    ? sample.figures.latency_us.map((count, at) => count - samples[place - 1].figures.latency_us[at])
-    : sample.figures.latency_us.map(() => 0);
-  return percentile(sample.latency, part);
-}
-
 const charts = [
-  new Chart({
-    title: "Connections",
-    least: 10,
-    format: number,
-    lines: [
-      { name: "browsers", read: ({ figures }) => figures.all.connections },
-      { name: "CometQL sessions", read: ({ figures }) => figures.all.sessions },
-    ],
-  }),
-  new Chart({
-    title: "Publications and deliveries per second",
-    least: 10,
-    format: rate,
-    lines: [
-      { name: "deliveries", read: ({ per }) => per(({ all }) => all.deliveries) },
-      { name: "publications", read: ({ per }) => per(({ all }) => all.publications) },
-    ],
-  }),
-  new Chart({
-    title: "Latency",
-    least: 1000,
-    format: micros,
-    lines: [
-      { name: "99 % below", read: (sample) => latencyOf(sample, 0.99) },
-      { name: "half below", read: (sample) => latencyOf(sample, 0.5) },
-    ],
-  }),
-  new Chart({
-    title: "Memory of the process",
-    least: 1_048_576,
-    format: bytes,
-    lines: [
-      { name: "resident", read: ({ figures }) => figures.resident_bytes },
-      { name: "waits to be sent", read: ({ figures }) => figures.all.memory_queues },
-    ],
-  }),
-];
-byId("charts").append(...charts.map((chart) => chart.element));
+  { title: "Connections of browsers", least: 10, format: number, lines: [{ name: "now", value: "connections" }] },
+  { title: "Sessions of backends", least: 5, format: number, lines: [{ name: "now", value: "sessions" }] },
+  { title: "Published", unit: "messages per second", least: 5, format: rate, lines: [{ name: "messages", value: "publications" }] },
+  { title: "Delivered", unit: "messages per second", least: 5, format: rate, lines: [{ name: "messages", value: "deliveries" }] },
+  { title: "Delivery time", least: 1000, format: micros, lines: [{ name: "99 % below", value: "most" }, { name: "half below", value: "half" }] },
+  { title: "Coming and going", unit: "per second", least: 5, format: rate, lines: [{ name: "connected", value: "accepted" }, { name: "ended", value: "ended" }] },
+  { title: "Network", unit: "per second", least: 1024, isBinary: true, format: bytes, lines: [{ name: "sent", value: "sent" }, { name: "received", value: "received" }] },
+  { title: "Statements of backends", unit: "per second", least: 5, format: rate, lines: [{ name: "all", value: "statements" }, { name: "with an error", value: "errors" }] },
+  { title: "Pages that came back", unit: "pipes per second", least: 5, format: rate, lines: [{ name: "asked for what they missed", value: "recovered" }, { name: "could not get all of it", value: "gaps" }] },
+  { title: "Memory of the process", least: 16 * 1024 * 1024, isBinary: true, format: bytes, lines: [{ name: "resident", value: "resident" }] },
+  { title: "Waits to be sent", least: 64 * 1024, isBinary: true, format: bytes, lines: [{ name: "bytes", value: "queued" }] },
+  { title: "Processor", unit: "100 % is one core", least: 100, format: percent, lines: [{ name: "all threads", value: "processor" }] },
+].map((one) => new Chart(one));
+
+let span = 300;
+
+for (const button of document.querySelectorAll("#span button")) {
+  button.addEventListener("click", () => {
+    span = Number(button.dataset.span);
+    for (const other of document.querySelectorAll("#span button")) other.setAttribute("aria-pressed", String(other === button));
+    draw();
+  });
+}
+
+const draw = () => charts.forEach((chart) => chart.show(samples, span));
 
 // ---- tiles and tables
 
 const TILES = [
   ["Connections", ({ figures }) => number(figures.all.connections)],
   ["CometQL sessions", ({ figures }) => number(figures.all.sessions)],
-  ["Publications / s", ({ per }) => rate(per(({ all }) => all.publications))],
-  ["Deliveries / s", ({ per }) => rate(per(({ all }) => all.deliveries))],
-  ["Latency, 99 %", () => micros(percentile(latencies(10), 0.99))],
-  ["Sent / s", ({ per }) => (per(({ all }) => all.sent_bytes) === undefined ? "" : bytes(per(({ all }) => all.sent_bytes)))],
-  ["Processor", ({ per }) => (per((f) => f.processor_us) === undefined ? "" : `${Math.round(per((f) => f.processor_us) / 10_000)} %`)],
+  ["Publications / s", ({ values }) => values.publications !== undefined && rate(values.publications)],
+  ["Deliveries / s", ({ values }) => values.deliveries !== undefined && rate(values.deliveries)],
+  ["Latency, 99 %", ({ minute }) => percentile(minute, 0.99) && micros(percentile(minute, 0.99))],
+  ["Sent / s", ({ values }) => values.sent !== undefined && bytes(values.sent)],
+  ["Processor", ({ values }) => values.processor !== undefined && percent(values.processor)],
   ["Memory", ({ figures }) => bytes(figures.resident_bytes)],
 ];
+const NAMES = { "Latency, 99 %": "Delivery time, 99 %", "CometQL sessions": "Sessions of backends", "Publications / s": "Published / s", "Deliveries / s": "Delivered / s" };
 const tiles = TILES.map(([name]) => {
   const value = element("dd", { textContent: "-" });
   value.dataset.tile = name;
-  byId("tiles").append(element("div", {}, element("dt", { textContent: name }), value));
+  byId("tiles").append(element("div", {}, element("dt", { textContent: NAMES[name] ?? name }), value));
   return value;
 });
 
 /** Fills a table; cells that did not change stay, so that selections and screen readers are not disturbed. */
-function fill(table, head, rows) {
+function fill(table, head, rows, act) {
   if (!table.tHead) {
     const cells = head.map((name, place) => element("th", { scope: "col", className: place ? "number" : "", textContent: name }));
-    if (head.length) table.append(element("thead", {}, element("tr", {}, ...cells)));
-    table.append(element("tbody"));
+    table.append(element("thead", {}, element("tr", {}, ...cells)), element("tbody"));
   }
   const body = table.tBodies[0];
   while (body.rows.length > rows.length) body.deleteRow(-1);
   rows.forEach((row, at) => {
     const line = body.rows[at] ?? body.insertRow();
     row.forEach((text, place) => {
-      const cell = line.cells[place] ?? line.appendChild(element(place ? "td" : "th", { className: place ? "number" : "name" }));
-      if (cell.textContent !== text) cell.textContent = text;
+      const cell = line.cells[place] ?? line.appendChild(element(place ? "td" : "th", place ? { className: "number" } : { className: "name", scope: "row" }));
+      if (cell.textContent === text) return;
+      if (act && place === 0 && text !== "none") cell.replaceChildren(link(text, () => act(text)));
+      else cell.textContent = text;
     });
   });
 }
 
 function fillTop(id, entries, unit) {
   const rows = entries.map(({ dev, pipe, count }) => [pipe, String(dev), number(count)]);
-  fill(byId(id), ["Pipe", "Tenant", unit], rows.length ? rows : [["none", "", ""]]);
+  fill(byId(id), ["Pipe", "Tenant", unit], rows.length ? rows : [["none", "", ""]], showPipe);
 }
 
 const MEMORY = [
   ["Connections", "memory_connections"], ["Waits to be sent", "memory_queues"], ["Subscriptions, pipes, users", "memory_hub"],
-  ["Rings between shards", "memory_rings"], ["Buffers and fan-outs", "memory_buffers"], ["Polls, fragments and requests", "memory_edge"],
-  ["CometQL sessions", "memory_sessions"], ["TLS of sessions", "memory_tls"],
+  ["Between threads", "memory_rings"], ["Buffers", "memory_buffers"], ["Polls and requests", "memory_edge"],
+  ["Sessions of backends", "memory_sessions"], ["TLS of backends", "memory_tls"],
 ];
 
-function show(sample) {
-  const { figures, per } = sample;
+const ENDS = {
+  peer_closed: "The browser or backend went", close_frame: "The page closed it", http_done: "A plain request was answered", bad_request: "No request of HTTP",
+  handshake_error: "The handshake was wrong", protocol_error: "The protocol was broken", unknown_command: "An unknown command", too_large: "A message was too large",
+  slow_consumer: "It did not read fast enough", timed_out: "It was silent for too long", login_refused: "The login was refused", quit: "The backend said goodbye",
+  hash_deleted: "The user's key was deleted", token_revoked: "The token was revoked", token_expired: "The token was over", killed: "KILL ended it", no_room: "Others needed its room",
+  limited: "A limit of connections", key_not_tried: "Its key was not looked at, since keys are guessed there", storage_unavailable: "The database could not be asked",
+  shutting_down: "The server stops",
+};
+
+const TROUBLE = [
+  ["Browsers with a wrong key", "logins_refused"], ["Backends with a wrong password", "session_logins_refused"], ["Held off after wrong passwords", "session_logins_held_off"],
+  ["Statements with an error", "statement_errors"], ["Browsers refused, too many of their address", "connections_refused"], ["Messages refused, their user publishes too fast", "publications_refused"],
+  ["Subscriptions refused", "names_refused"], ["Commands slowed down", "commands_slowed"], ["New connections had to wait", "accept_stops"],
+  ["Requests to the database failed", "storage_failures"], ["Requests to the database refused", "storage_refusals"], ["Lines of the log lost", "log_lines_lost"],
+];
+
+let about;
+let lines = [];
+let linesCount = -1;
+/** Processor time of the threads: the last two times that it was told. */
+let threads = [];
+
+function show() {
+  const { figures } = messages.at(-1);
   const { all } = figures;
+  const values = samples.at(-1).values;
+  const minuteAgo = messageOf(60);
+  const seconds = (figures.uptime_ms - minuteAgo.uptime_ms) / 1000;
+  const minute = between(figures, messageOf(10));
   byId("about").textContent = `${figures.product} on ${figures.node}, up for ${duration(figures.uptime_ms / 1000)}`;
-  const isDown = all.storage_down > 0;
-  byId("warning").hidden = !isDown;
-  byId("warning").textContent = isDown
-    ? `The database cannot be reached: reads fail, ${number(all.storage_waiting)} writes (${bytes(all.storage_waiting_bytes)}) wait for it.` : "";
   TILES.forEach(([, read], place) => {
-    const text = read(sample) || "-";
+    const text = read({ figures, values, minute }) || "-";
     if (tiles[place].textContent !== text) tiles[place].textContent = text;
   });
-  charts.forEach((chart) => chart.draw());
+  if (JSON.stringify(figures.machine?.threads) !== JSON.stringify(threads.at(-1)?.used)) {
+    threads = [threads.at(-1), { at: figures.uptime_ms, used: figures.machine?.threads }];
+  }
+  showAttention(figures, minuteAgo, seconds);
+  draw();
   fillTop("busiest", figures.busiest, "Per second");
   fillTop("largest", figures.largest, "Subscribers");
-  const before = samples.at(-2)?.figures.shards;
-  const since = (place, name) => (before?.[place] ? rate((figures.shards[place][name] - before[place][name]) / sample.seconds) : "");
-  fill(byId("shards"), ["Shard", "Connections", "Publications / s", "Deliveries / s", "Turns / s", "Full rings / s", "Memory"],
-    figures.shards.map((shard, place) => [shard.name, number(shard.connections), since(place, "publications"),
-      since(place, "deliveries"), since(place, "turns"), since(place, "ring_stalls"), bytes(shard.memory)]));
+  showShards(figures);
+  showStorage(figures, minuteAgo, seconds);
   const kinds = MEMORY.map(([name, key]) => [name, all[key] ?? 0]);
   const counted = kinds.reduce((sum, [, value]) => sum + value, 0);
-  const rest = ["Program and database", Math.max(0, figures.resident_bytes - counted)];
-  fill(byId("memory"), ["What", "Bytes"], [...kinds, rest].map(([name, value]) => [name, bytes(value)]));
-  const jobs = per((f) => f.all.storage_jobs);
-  const groups = per((f) => f.all.storage_groups);
-  const busy = per((f) => f.all.storage_busy_us);
-  fill(byId("storage"), ["What", "Value"], [
-    ["State", isDown ? "cannot be reached" : "ok"],
-    ["Requests / s", rate(jobs)],
-    ["Groups (commits) / s", rate(groups)],
-    ["Time of one group", groups ? micros(busy / groups) : ""],
-    ["Wait for the next group", number(all.storage_queue)],
-    ["Writes that wait for the database", number(all.storage_waiting)],
-    ["Refused: too busy", number(all.storage_refusals)],
-    ["Given up", number(all.storage_given_up)],
-  ]);
-  fill(byId("trouble"), ["Since the start", "Count"], [
-    ["Closed: did not read fast enough", number(all.closed_slow_consumer ?? 0)],
-    ["Writes taken only in part", number(all.short_sends)],
-    ["Commands slowed down", number(all.commands_slowed)],
-    ["Browsers with a wrong key", number(all.logins_refused)],
-    ["CometQL logins refused", number(all.session_logins_refused)],
-    ["Held off after wrong passwords", number(all.session_logins_held_off)],
-    ["Statements with an error", number(all.statement_errors)],
-    ["Accepting stopped", number(all.accept_stops)],
-  ]);
-  showLatency();
+  fill(byId("memory"), ["What", "Size"], [...kinds, ["Program and database", Math.max(0, figures.resident_bytes - counted)]].map(([name, value]) => [name, bytes(value)]));
+  const perMinute = (key) => number(Math.max(0, all[key] - minuteAgo.all[key]));
+  fill(byId("trouble"), ["What", "Last minute", "Since the start"], TROUBLE.map(([name, key]) => [name, perMinute(key), number(all[key] ?? 0)]));
+  const ends = Object.entries(ENDS).map(([key, name]) => [name, `closed_${key}`]).filter(([, key]) => all[key] > 0).sort((one, other) => all[other[1]] - all[one[1]]);
+  fill(byId("ends"), ["Why", "Last minute", "Since the start"], ends.length ? ends.map(([name, key]) => [name, perMinute(key), number(all[key])]) : [["none", "", ""]]);
+  showLatency(between(figures, minuteAgo));
+  if (figures.warnings !== linesCount) askForLog(figures.warnings);
 }
 
-function showLatency() {
-  const counts = latencies(60);
+/** Of one core, by the name of the thread. */
+function coresUsed() {
+  const [before, now] = threads;
+  if (!before?.used || !now?.used || now.at <= before.at) return new Map();
+  return new Map(Object.entries(now.used).map(([name, used]) => [name, Math.max(0, (used - (before.used[name] ?? used)) / 1000 / (now.at - before.at))]));
+}
+
+function showAttention(figures, before, seconds) {
+  const cores = coresUsed();
+  const found = attention({ now: figures, before, seconds, about, cores, lines });
+  const list = byId("attention");
+  while (list.childElementCount > found.length) list.lastElementChild.remove();
+  found.forEach(({ level, text }, place) => {
+    const item = list.children[place] ?? list.appendChild(element("li", {}, element("b"), element("span")));
+    item.className = `level-${level}`;
+    const [word, said] = item.children;
+    if (word.textContent !== WORDS[level]) word.textContent = WORDS[level];
+    if (said.textContent !== text) said.textContent = text;
+  });
+}
+
+function showShards(figures) {
+  const before = messages.at(-2)?.figures;
+  const seconds = before ? (figures.uptime_ms - before.uptime_ms) / 1000 : 0;
+  const cores = coresUsed();
+  const since = (place, name) => (before?.shards[place] ? rate((figures.shards[place][name] - before.shards[place][name]) / seconds) : "");
+  fill(byId("shards"), ["Thread", "Processor", "Connections", "Published / s", "Delivered / s", "Sent / s", "Waits for others / s", "Memory"],
+    figures.shards.map((shard, place) => {
+      const sent = before?.shards[place] ? bytes((shard.sent_bytes - before.shards[place].sent_bytes) / seconds) : "";
+      const core = cores.get(shard.name);
+      return [shard.name, core === undefined ? "-" : percent(core * 100), number(shard.connections), since(place, "publications"),
+        since(place, "deliveries"), sent, since(place, "ring_stalls"), bytes(shard.memory)];
+    }));
+}
+
+function showStorage(figures, before, seconds) {
+  const { all, machine } = figures;
+  const per = (name) => (seconds > 0 ? (all[name] - before.all[name]) / seconds : 0);
+  const [jobs, groups, busy] = ["storage_jobs", "storage_groups", "storage_busy_us"].map(per);
+  const state = all.storage_down ? "cannot be reached" : all.storage_read_fails ? "cannot be read" : all.storage_full ? "the disk is full" : all.storage_write_fails ? "writes fail" : "ok";
+  const size = (value) => (Number.isFinite(value) ? bytes(value) : "-");
+  fill(byId("storage"), ["What", "Value"], [
+    ["State", state],
+    ["Engine", about?.storage ?? "-"],
+    ["Requests / s", rate(jobs)],
+    ["Commits / s", rate(groups)],
+    ["Time of one", groups > 0 ? micros(busy / groups) : "-"],
+    ["Busy", percent(busy / 10_000)],
+    ["Requests that wait", number(all.storage_queue)],
+    ["Writes that wait for the database", number(all.storage_waiting)],
+    ["Database", size(machine?.database_bytes)],
+    ["Its journal (WAL)", size(machine?.wal_bytes)],
+    ["Free on the disk", machine?.disk_bytes ? `${bytes(machine.disk_free_bytes)} of ${bytes(machine.disk_bytes)}` : "-"],
+    ["Pages that came back", number(all.recoveries)],
+    ["Those that missed something for good", number(all.recoveries_failed)],
+  ]);
+  fill(byId("machine"), ["What", "Value"], [
+    ["Version", about ? `${about.version}${about.commit ? `, commit ${about.commit.slice(0, 10)}` : ""}` : "-"],
+    ["Started", about ? new Date(about.started * 1000).toLocaleString() : "-"],
+    ["Memory of the machine", machine?.memory_bytes ? `${bytes(machine.memory_free_bytes)} free of ${bytes(machine.memory_bytes)}` : "-"],
+    ["Connections that one thread may have", machine?.descriptors_max ? number(machine.descriptors_max) : "-"],
+    ["Browsers that poll", number(all.polled)],
+    ["Logins of browsers", number(all.logins)],
+    ["Longest turn of a thread", micros(all.longest_turn_us ?? 0)],
+  ]);
+}
+
+function showLatency(counts) {
   const first = counts.findIndex((count) => count > 0);
   const last = counts.findLastIndex((count) => count > 0);
   const place = byId("latency");
   if (first < 0) {
+    place.setAttribute("aria-label", "No publications in the last minute");
     place.replaceChildren(element("p", { className: "empty", textContent: "No publications in the last minute" }));
     return;
   }
   const most = Math.max(...counts);
   const sum = counts.reduce((total, count) => total + count, 0);
-  const shown = counts.slice(first, last + 1);
   place.setAttribute("aria-label", `half below ${micros(percentile(counts, 0.5))}, 99 % below ${micros(percentile(counts, 0.99))}`);
-  place.replaceChildren(...shown.map((count, at) => {
+  place.replaceChildren(...counts.slice(first, last + 1).map((count, at) => {
     const bar = element("progress", { max: most, value: count });
+    bar.setAttribute("aria-hidden", "true");
     return element("div", {}, element("span", { textContent: `< ${micros(2 ** (first + at))}` }), bar,
       element("span", { textContent: `${((count / sum) * 100).toFixed(count / sum < 0.1 ? 1 : 0)} %` }));
   }));
 }
+
+function showLog() {
+  byId("quiet").hidden = lines.length > 0;
+  byId("log").hidden = lines.length === 0;
+  byId("log").textContent = [...lines].reverse().join("\n");
+}
+
+async function askForLog(count) {
+  linesCount = count;
+  try {
+    ({ lines } = await post("dashboard/log", "", "text/plain"));
+    showLog();
+  } catch {
+    // With the next warning it is tried again.
+  }
+}
+
+function showConfiguration() {
+  const all = byId("all-keys").checked;
+  const rows = (about?.configuration ?? []).filter((key) => all || !key.is_default);
+  const cells = ({ section, key, value, default: usual, doc }) => element("tr", {},
+    element("th", { className: "name", scope: "row" }, element("code", { textContent: `[${section}] ${key}` })),
+    element("td", { textContent: value ?? "not set" }), element("td", { textContent: usual ?? "not set" }), element("td", { textContent: doc }));
+  const head = element("thead", {}, element("tr", {}, ...["Key", "In force", "By default", "Meaning"].map((name) => element("th", { scope: "col", textContent: name }))));
+  byId("configuration").replaceChildren(head, element("tbody", {}, ...(rows.length ? rows.map(cells) : [element("tr", {}, element("td", { colSpan: 4, textContent: "All is as by default" }))])));
+}
+
+byId("all-keys").addEventListener("change", showConfiguration);
+
+// ---- figures that do not come
+
+setInterval(() => {
+  if (!messages.length) return;
+  const age = Date.now() - messages.at(-1).at;
+  const isStale = age > STALE_MS;
+  byId("main").classList.toggle("is-stale", isStale);
+  byId("stale").hidden = !isStale;
+  if (isStale) byId("stale").textContent = `Last figures ${duration(Math.round(age / 1000))} ago: the server does not answer. This page tries again by itself.`;
+}, 1000);
 
 // ---- the connection
 
@@ -334,14 +372,19 @@ async function listen(pipe) {
   if (pipe === key) return;
   key = pipe;
   subscription?.unsubscribe();
-  subscription = await comet.subscribe(`${pipe}.figures`, ({ data }) => {
-    const sample = sampled(data);
-    if (sample) show(sample);
-  });
+  const { past, about: told, log } = await post("dashboard/past", "", "text/plain");
+  about = told;
+  ({ lines, count: linesCount } = log);
+  showLog();
+  showConfiguration();
+  const uptimeMs = Date.now() - about.started * 1000;
+  if (samples.length === 0) takePast(past, uptimeMs);
+  subscription = await comet.subscribe(`${pipe}.figures`, ({ data }) => take(data) && show());
 }
 
 async function enter(credentials) {
   const { pipe } = await post("dashboard/key", "", "text/plain", credentials);
+  if (credentials) sessionStorage.setItem("encke.credentials", credentials);
   if (!comet) {
     comet = connect({ shared: false });
     comet.on("state", ({ state: now }) => {
@@ -351,8 +394,11 @@ async function enter(credentials) {
     });
     tellState(state, comet.state);
   }
-  state.hidden = false;
-  byId("main").hidden = false;
+  for (const id of ["state", "main", "leave"]) byId(id).hidden = false;
+  if (!charts[0].graph) {
+    charts.forEach((chart) => chart.make());
+    keepUp(charts);
+  }
   await listen(pipe);
   isIn = true;
 }
@@ -362,5 +408,7 @@ function leave() {
   location.reload();
 }
 
+byId("charts").append(...charts.map((chart) => chart.element));
 byId("leave").addEventListener("click", leave);
+listenToForms();
 signIn(enter);

@@ -1,10 +1,12 @@
 // The start page: listens to a pipe through the library, and shows how to publish to it.
 
 import { connect } from "./encke.js";
-import { backendHost, byId, copy, element, mysqlClient, tellState } from "./encke-pages.js";
+import { colour } from "./encke-colours.js";
+import { ask, backendHost, byId, copy, element, explainSignIn, forget, isSignedIn, mysqlClient, post, signIn, statement, tellState,
+  whyNotHere } from "./encke-pages.js";
 
 const COMETQL_PORT = document.body.dataset.cometqlPort;
-// Empty if the password is configured, or in a place that is not told.
+// Where its file is named, seen from the server's folder. Empty if the password is configured, or in a place that is not told.
 const PASSWORD_FILE = document.body.dataset.passwordFile;
 const SHOWN_MAX = 200;
 
@@ -49,6 +51,8 @@ const PUBLISHERS = {
     `  -d '{"sql": "${insert(pipe, "?, ?, ?")}", "params": ["${pipe}", "hello", "Hello from curl"]}'`],
 };
 
+const COLOURS = { shell: "sh", php: "php", python: "python", node: "js", curl: "sh" };
+
 const tabs = [...document.querySelectorAll("[role=tab]")];
 let shown = "shell";
 
@@ -65,14 +69,14 @@ function choose(tab) {
 function fill() {
   const [about, ...lines] = PUBLISHERS[shown](pipe);
   byId("about").textContent = about;
-  byId("publisher").textContent = lines.join("\n");
-  byId("js").textContent = [
+  colour(byId("publisher"), lines.join("\n"), COLOURS[shown]);
+  colour(byId("js"), [
     "<script type=\"module\">",
     `import { connect } from "${base}/encke.js";`,
     "const comet = connect();",
     `await comet.subscribe("${pipe}", ({ event, data }) => console.log(event, data));`,
     "</" + "script>",
-  ].join("\n");
+  ].join("\n"), "js");
   for (const place of document.querySelectorAll("[data-fill=pipe]")) place.textContent = pipe;
   byId("address").textContent = `${base.replace(/^http/, "ws")}/ws/`;
 }
@@ -93,11 +97,25 @@ for (const button of document.querySelectorAll("[data-copy]")) button.addEventLi
 
 let received = 0;
 
+/** JSON laid out in lines; other texts as they are. */
+function told(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Then it is a text.
+  }
+  if (typeof value !== "object" || value === null) return element("p", { className: "text", textContent: text });
+  const code = element("code");
+  colour(code, JSON.stringify(value, null, 2), "js");
+  return element("pre", { className: "tree" }, code);
+}
+
 function show(label, text, seconds, isError) {
   const when = new Date((seconds ?? Date.now() / 1000) * 1000);
   const time = element("time", { dateTime: when.toISOString(), textContent: when.toLocaleTimeString() });
   const about = element("div", { className: "about" }, time, element("span", { className: "label", textContent: label }));
-  const item = element("li", { className: isError ? "error" : "" }, about, element("p", { className: "text", textContent: text }));
+  const item = element("li", { className: isError ? "error" : "" }, about, told(text));
   const log = byId("log");
   log.prepend(item);
   while (log.childElementCount > SHOWN_MAX) log.lastElementChild.remove();
@@ -109,7 +127,8 @@ function tellShown() {
   byId("log").hidden = isEmpty;
   byId("clear").hidden = isEmpty;
   byId("empty").hidden = !isEmpty;
-  byId("count").textContent = received === 0 ? "No messages yet" : received === 1 ? "1 message" : `${received} messages`;
+  const count = received === 0 ? "No messages yet" : received === 1 ? "1 message" : `${received} messages`;
+  byId("count").textContent = received > SHOWN_MAX ? `${count}, the last ${SHOWN_MAX} are shown` : count;
 }
 
 function clear() {
@@ -136,16 +155,24 @@ async function listen(name) {
   subscription?.unsubscribe();
   subscription = undefined;
   const asked = name;
+  say("listening", `Asking for ${name} …`, "");
+  offerToSend();
   try {
     const made = await comet.subscribe(name, ({ event, text, time }) => {
       received += 1;
       show(event || "(no event)", text, time, false);
     });
-    if (pipe === asked) subscription = made;
-    else made.unsubscribe();
+    if (pipe !== asked) return made.unsubscribe();
+    subscription = made;
+    say("listening", `Listening to ${asked} since ${new Date().toLocaleTimeString()}`, "good");
   } catch (error) {
-    show("error", error.message, undefined, true);
+    if (pipe === asked) say("listening", error.message, "error");
   }
+}
+
+function say(id, text, className) {
+  byId(id).className = `said ${className}`;
+  byId(id).textContent = text;
 }
 
 byId("form").addEventListener("submit", (submit) => {
@@ -156,6 +183,74 @@ byId("form").addEventListener("submit", (submit) => {
 });
 byId("clear").addEventListener("click", clear);
 
+// ---- sending
+
+/** Browsers may publish in these pipes by themselves. */
+const isOpen = () => pipe.startsWith("web_");
+
+/** The form to send with, or what has to come before it. */
+function offerToSend() {
+  const maySend = isOpen() || isSignedIn();
+  byId("send").hidden = !maySend;
+  byId("sign-in").hidden = maySend;
+  byId("leave").hidden = !isSignedIn();
+  byId("as").value = isOpen() ? "this browser" : "backend";
+  if (!maySend && whyNotHere()) explainSignIn(byId("sign-in"));
+}
+
+const receivers = (count) => (count === 1 ? "1 connection" : `${count} connections`);
+
+async function send() {
+  const [event, message] = [byId("event").value.trim(), byId("message").value];
+  if (isOpen()) {
+    const data = asJson(message);
+    return comet.publish(pipe, data, event ? { event } : undefined);
+  }
+  await statement("INSERT INTO pipes_messages (name, event, message) VALUES (?, ?, ?)", [pipe, event, message]);
+  const [row] = await ask("SELECT users FROM pipes WHERE name = ?", [pipe]);
+  return Number(row?.users ?? 0);
+}
+
+function asJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+byId("send").addEventListener("submit", async (submit) => {
+  submit.preventDefault();
+  const button = byId("send").querySelector("button");
+  button.disabled = true;
+  try {
+    say("sent", `Published to ${receivers(await send())}`, "good");
+  } catch (error) {
+    say("sent", error.message, "error");
+    if (error.status === 401) {
+      forget();
+      offerToSend();
+    }
+  } finally {
+    button.disabled = false;
+  }
+});
+byId("message").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("send").requestSubmit();
+});
+byId("leave").addEventListener("click", () => {
+  forget();
+  offerToSend();
+});
+byId("web")?.addEventListener("click", () => {
+  byId("pipe").value = "web_demo";
+  byId("form").requestSubmit();
+});
+
 const asked = location.hash.slice(1);
+if (PASSWORD_FILE) for (const place of document.querySelectorAll("[data-fill=password-file]")) place.textContent = PASSWORD_FILE;
 choose(tabs[0]);
 listen(/^[\w-]{2,64}$/.test(asked) ? asked : pipe);
+signIn(async (credentials) => {
+  await post("cometql", "SELECT 1", "application/sql", credentials);
+}, offerToSend);

@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{self, LogLevel};
 
-use super::Line;
+use super::{Entry, Line};
 
 /// Where the lines of each part come from; all others have the level of the whole.
 const PARTS: &[(&str, &[&str])] = &[
@@ -66,11 +66,12 @@ impl<'a> MakeWriter<'a> for Lines {
     type Writer = OptionalWriter<Line>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        OptionalWriter::some(Line)
+        OptionalWriter::some(Line { kind: Entry::Line })
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
-        if self.takes(metadata) { OptionalWriter::some(Line) } else { OptionalWriter::none() }
+        let kind = if *metadata.level() <= Level::WARN { Entry::Warning } else { Entry::Line };
+        if self.takes(metadata) { OptionalWriter::some(Line { kind }) } else { OptionalWriter::none() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::browsers::{BatchConfig, BrowserConfig, Pages, PollLimits};
+use crate::browsers::{About, BatchConfig, BrowserConfig, Pages, PollLimits};
 use crate::cometql::exec::{ExecConfig, Tenants, Tls};
 use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
@@ -64,7 +64,11 @@ pub(super) fn browser_config(
         ping_interval,
         fragments_max: 10,
         fragments_bytes_max: 100_000,
-        pages: Arc::new(Pages::new(Arc::new(OnceLock::new()), String::new(), "simulated".to_owned(), HashMap::new())),
+        pages: Arc::new(Pages::new(
+            Arc::new(OnceLock::new()),
+            About { node_name: "simulated".to_owned(), ..About::default() },
+            HashMap::new(),
+        )),
         polls: PollLimits { connections_max: 100, bytes_max: page_bytes_max, bytes_of_all_max: 1 << 30 },
         batches: BatchConfig { allowed: CometQlByHttp::On, body_bytes_max: 100_000 },
         figures: watch(placement).pipe(),

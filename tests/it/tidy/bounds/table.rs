@@ -548,6 +548,18 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(REST, "Publications of one round whose latency is measured", "{FORMED_MAX}", "the others are not"),
     row(
         REST,
+        "Figures of the past for the dashboard, one every 5 seconds; warnings of the log for it, bytes of each",
+        "{POINTS_MAX}; {warnings::KEPT_MAX}, {warnings::KEPT_BYTES_MAX}",
+        "the oldest go; a longer line is cut",
+    ),
+    row(
+        REST,
+        "Levels that a link of the page for what is not found goes up",
+        "{frame::DEPTH_MAX}",
+        "the link leads nowhere",
+    ),
+    row(
+        REST,
         "Lines of the log that wait to be written; how long the end of the process waits for them",
         "{LINES_MAX}, {log::BYTES_MAX}; {log::FLUSH_TIME_MAX}",
         "lost, counted, and told when the log can be written again",
