@@ -63,7 +63,8 @@ pub struct Trusted {
 pub(super) fn read<C: Connection>(db: &mut C, now: i64) -> Result<Beginning, C::Error> {
     let (settings, trusted) = (settings(db)?, trusted(db)?);
     let mark = |db: &mut C, mark| begun::get(db, mark).map(|mark| mark.map_or(0, |mark| mark.time().0));
-    let mut newest = mark(db, Begun::Clock)?;
+    let (noted, before) = (mark(db, Begun::Clock)?, mark(db, Begun::Behind)?);
+    let mut newest = noted;
     for sql in C::NEWEST {
         newest = newest.max(first(db, sql, &[], |row| row.int(0))?.unwrap_or_default());
     }
@@ -72,9 +73,8 @@ pub(super) fn read<C: Connection>(db: &mut C, now: i64) -> Result<Beginning, C::
             newest = newest.max(last_beyond(db, pipe, 0)?.map_or(0, |Place { time, .. }| time));
         }
     }
-    let before = mark(db, Begun::Behind)?;
-    let behind = go_on(now, newest, before);
-    if behind > now {
+    let behind = go_on(now, newest, noted, before);
+    if behind >= now {
         begun::raise(db, Begun::Behind, Position::last_of(UnixTime(behind)))?;
     }
     begun::raise(db, Begun::Clock, Position::last_of(UnixTime(now)))?;
@@ -87,18 +87,20 @@ pub(super) fn read<C: Connection>(db: &mut C, now: i64) -> Result<Beginning, C::
     })
 }
 
-/// Behind which second positions go on. `newest`: that of the newest of what is stored; `before`: where positions went on at
-/// the last start that found the clock behind.
-pub(crate) fn go_on(now: i64, newest: i64, before: i64) -> i64 {
+/// Behind which second positions go on. `newest`: that of the newest of what is stored, the mark of the clock included;
+/// `noted`: that of the mark alone; `before`: where positions went on at the last start that found the clock not ahead.
+pub(crate) fn go_on(now: i64, newest: i64, noted: i64, before: i64) -> i64 {
     // The last second in which there may be a position, if the clock has not caught up since that start.
     let counted = before.saturating_add(1);
     if newest <= now && counted < now {
         // The clock is right, as far as anybody can know: all positions were given before now, and not long after the mark.
         newest.max(before).saturating_add(CLOCK_INTERVAL_S).min(now.saturating_sub(1)).max(newest)
     } else if newest <= counted {
-        // The clock has not caught up since then, and a position without a clock is one more than the last: they have not
-        // come further than this.
-        newest.max(before).saturating_add(1)
+        // A position without a clock is one more than the last: those have not come further than `counted`. But the clock may
+        // have caught up since then and have been set back after that, which a mark in the future tells: positions by the
+        // clock have come no further than the time at which the mark would have been set again.
+        let by_clock = if newest > now { noted.saturating_add(CLOCK_INTERVAL_S) } else { 0 };
+        counted.max(by_clock)
     } else {
         // With the clock they went on since the mark was set.
         newest.saturating_add(CLOCK_INTERVAL_S)
@@ -171,18 +173,18 @@ mod tests {
 
     #[test]
     fn positions_go_on_behind_the_newest() {
-        assert!(go_on(NOW, 0, 0) <= CLOCK_INTERVAL_S, "a new database");
-        assert_eq!(go_on(NOW, NOW - 7200, 0), NOW - 7200 + CLOCK_INTERVAL_S);
-        assert_eq!(go_on(NOW, NOW - 5, 0), NOW - 1, "what was given since then is not after the start");
-        assert_eq!(go_on(NOW, NOW, 0), NOW);
+        assert!(go_on(NOW, 0, 0, 0) <= CLOCK_INTERVAL_S, "a new database");
+        assert_eq!(go_on(NOW, NOW - 7200, 0, 0), NOW - 7200 + CLOCK_INTERVAL_S);
+        assert_eq!(go_on(NOW, NOW - 5, 0, 0), NOW - 1, "what was given since then is not after the start");
+        assert_eq!(go_on(NOW, NOW, 0, 0), NOW);
         let ahead = NOW + 7200;
-        let behind = go_on(NOW, ahead, 0);
+        let behind = go_on(NOW, ahead, 0, 0);
         assert_eq!(behind, ahead + CLOCK_INTERVAL_S);
         // One start after the other: they go no further than they must.
-        let last = (0..100).fold(behind, |before, start| go_on(NOW + start, before + start % 2, before));
+        let last = (0..100).fold(behind, |before, start| go_on(NOW + start, before + start % 2, 0, before));
         assert!(last <= behind + 200, "{last}");
         // The clock went ahead once more.
-        assert_eq!(go_on(NOW, behind + 100, behind), behind + 100 + CLOCK_INTERVAL_S);
+        assert_eq!(go_on(NOW, behind + 100, 0, behind), behind + 100 + CLOCK_INTERVAL_S);
     }
 
     /// The newest of what is stored may be older than the positions that were told: nothing was published since, or it was
@@ -190,10 +192,25 @@ mod tests {
     #[test]
     fn positions_go_on_behind_those_that_are_in_no_message() {
         for (now, newest, before) in [(NOW, NOW, NOW + 9), (NOW, NOW - 600, NOW), (NOW, 0, NOW - 1)] {
-            let behind = go_on(now, newest, before);
+            let behind = go_on(now, newest, 0, before);
             assert!(behind > before, "{behind} {before}");
-            assert_eq!(go_on(now, behind, behind), behind + 1, "and so on at the next start");
+            assert_eq!(go_on(now, behind, 0, behind), behind + 1, "and so on at the next start");
         }
-        assert_eq!(go_on(NOW, NOW - 10, NOW - 2), NOW - 1, "the clock has caught up");
+        assert_eq!(go_on(NOW, NOW - 10, 0, NOW - 2), NOW - 1, "the clock has caught up");
+    }
+
+    /// The clock catches up with positions that were counted, positions go on by the clock, and before the mark is set again
+    /// the server ends and the clock is set back.
+    #[test]
+    fn positions_go_on_behind_those_of_a_clock_that_had_caught_up() {
+        let (ahead, by_clock) = (NOW + 80_000, NOW + 80_058);
+        let noted = ahead - 240;
+        let behind = go_on(NOW, ahead + 1, noted, ahead);
+        assert!(behind >= by_clock, "{behind}");
+        assert_eq!(behind, noted + CLOCK_INTERVAL_S);
+        let next = go_on(NOW + 1, ahead + 1, noted, behind);
+        assert_eq!(next, behind + 1, "one start after the other, no further than they must");
+        // A start right after the last one is no such thing.
+        assert_eq!(go_on(NOW + 1, NOW, NOW, NOW), NOW + 1);
     }
 }

@@ -149,8 +149,8 @@ impl Sea {
     fn begin(&mut self, seed: u64) {
         let newest = self.kept.iter().filter_map(|kept| kept.rows.back()).map(|row| row.time).max().unwrap_or_default();
         let now = self.now.unix.0;
-        let behind = go_on(now, newest.max(self.noted), self.behind);
-        if behind > now {
+        let behind = go_on(now, newest.max(self.noted), self.noted, self.behind);
+        if behind >= now {
             self.behind = behind;
         }
         self.noted = self.noted.max(now);
@@ -192,7 +192,8 @@ impl Sea {
             self.unstored[pipe].extend(unstored);
         }
         let hours = [0, 0, -1, 1, -2, 24, -24][self.random.below(7)];
-        let seconds = self.random.below(100) as i64;
+        // No start takes no time.
+        let seconds = self.random.below(100).max(1) as i64;
         self.pass_time(3_600 * hours + seconds);
         self.hubs = placements::hubs(SHARDS, self.random.below(1_000_000) as u64);
         let seed = self.random.below(10) as u64;
