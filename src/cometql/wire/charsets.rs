@@ -7,7 +7,7 @@
 /// Whether this collation, as logins name it, is of such a set.
 pub(super) fn quotes_otherwise(collation: u16) -> bool {
     // Those of MariaDB that compare without padding are 1,024 above the others.
-    let padded = if collation > 1024 { collation - 1024 } else { collation };
+    let padded = collation.checked_sub(1024).filter(|padded| *padded > 0).unwrap_or(collation);
     let chinese = matches!(padded, 1 | 84 | 24 | 86 | 28 | 87 | 248..=250); // big5, gb2312, gbk, gb18030
     let japanese = matches!(padded, 12 | 91 | 97 | 98 | 13 | 88 | 95 | 96); // ujis, eucjpms, sjis, cp932
     let korean = matches!(padded, 19 | 85); // euckr
