@@ -49,7 +49,7 @@ pub(super) fn framed(page: &str, path: &str) -> String {
 
 /// The page that tells of nothing being there, so many levels below the root.
 pub(super) fn not_found(depth: usize, site: &Site<'_>) -> String {
-    filled(NOT_FOUND, &format!("{}-", "/".repeat(depth + 1)), site)
+    filled(NOT_FOUND, &format!("{}-", "/".repeat(depth.saturating_add(1))), site)
 }
 
 /// A text as a part of a page, or of a value in quotes.

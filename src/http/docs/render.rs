@@ -43,7 +43,7 @@ pub(super) fn page(text: &str, path: &str, is_page: fn(&str) -> bool) -> Rendere
             event => events.push(event),
         }
     }
-    let mut html = String::with_capacity(text.len() * 3 / 2);
+    let mut html = String::with_capacity(text.len().saturating_mul(3) / 2);
     html::push_html(&mut html, events.into_iter());
     // A heading without a word heads nothing.
     let html = html.replace("<th></th>", "<td></td>");
@@ -120,7 +120,7 @@ fn headings(text: &str) -> Vec<Heading> {
                     let name = name(&text);
                     let times = taken.entry(name.clone()).or_default();
                     let id = if *times == 0 { name } else { format!("{name}-{times}") };
-                    *times += 1;
+                    *times = times.saturating_add(1);
                     headings.push(Heading { level, text, id });
                 }
             }
