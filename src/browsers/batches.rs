@@ -14,7 +14,7 @@ use crate::aged::Aged;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::exec::{ANSWER_BYTES_MAX, BATCHES_MAX};
 use crate::cometql::json;
-use crate::config::CometQlByHttp;
+use crate::config::ByHttp;
 use crate::http::{self, Body, Credentials, Door, Head, Method, Query, Terms, WithPassword};
 use crate::model::{CloseReason, ConnId, Time};
 use crate::ring::{Batch, BatchAnswer, BatchWish, RingMessage};
@@ -36,7 +36,7 @@ const ANSWERS_BYTES_MAX: usize = 16 * ANSWER_BYTES_MAX;
 
 #[derive(Clone, Debug)]
 pub(crate) struct BatchConfig {
-    pub(crate) allowed: CometQlByHttp,
+    pub(crate) allowed: ByHttp,
     pub(crate) body_bytes_max: usize,
 }
 
@@ -146,11 +146,9 @@ impl Browsers {
         }
         let address = self.address(io, conn, head);
         let may_ask = match self.config.batches.allowed {
-            CometQlByHttp::Off => false,
-            CometQlByHttp::Local => {
-                address.to_canonical().is_loopback() && http::is_for_loopback(head) && !is_passed_on(head)
-            }
-            CometQlByHttp::On => true,
+            ByHttp::Off => false,
+            ByHttp::Local => http::is_from_this_machine(head, address),
+            ByHttp::On => true,
         };
         if !may_ask {
             let text = "this server takes no password by HTTP from this address: see cometql in [ws] of comet.ini";
@@ -309,11 +307,6 @@ impl Browsers {
         }
         progress
     }
-}
-
-/// Whether a proxy says that somebody else asks.
-fn is_passed_on(head: &Head<'_>) -> bool {
-    ["Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"].iter().any(|name| head.header(name).is_some())
 }
 
 fn failure(status: u16, text: &str) -> BatchAnswer {

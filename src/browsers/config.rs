@@ -8,7 +8,7 @@ use crate::hub::HubConfig;
 use crate::model::{Network, PipeKey, RealIpHeader};
 use crate::ws;
 
-use super::{BatchConfig, Pages, PollLimits};
+use super::{BatchConfig, MetricsConfig, Pages, PollLimits};
 
 pub(crate) struct BrowserConfig {
     pub(crate) hub: HubConfig,
@@ -35,6 +35,7 @@ pub(crate) struct BrowserConfig {
     pub(crate) pages: Arc<Pages>,
     pub(crate) polls: PollLimits,
     pub(crate) batches: BatchConfig,
+    pub(crate) metrics: MetricsConfig,
     /// Where the server's figures go.
     pub(crate) figures: Arc<PipeKey>,
 }

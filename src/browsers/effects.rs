@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::http::WithPassword;
 use crate::hub::Tops;
+use crate::metrics::Format;
 use crate::model::{ConnId, Now, Publication, ShardId, SharedBytes, Time};
 use crate::ring::RingMessage;
 use crate::storage::{Completion, Job};
@@ -105,4 +106,6 @@ pub(crate) trait Effects {
     fn dashboard(&self, _wanted: WithPassword) -> Option<Box<[u8]>> {
         None
     }
+    /// And as a page for scrapers.
+    fn metrics(&self, format: Format, stopping: bool) -> String;
 }

@@ -25,6 +25,7 @@ mod frames;
 mod goodbye;
 mod half_open;
 mod letters;
+mod metrics;
 mod old_clients;
 mod outputs;
 mod pace;
@@ -71,6 +72,7 @@ pub(crate) use connection::{Browser, Phase};
 pub(crate) use effects::{Effects, Trouble};
 pub(crate) use file::{Asker, FileAnswer, Found, Part};
 pub(crate) use half_open::HalfOpen;
+pub(crate) use metrics::MetricsConfig;
 pub(crate) use pages::{About, Pages};
 pub(crate) use polls::PollLimits;
 

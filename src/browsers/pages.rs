@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::config::{CometQlByHttp, Config};
+use crate::config::{ByHttp, Config};
 use crate::http::{self, Conditions, FileHead, Route, Site, Terms};
 use crate::model::SharedBytes;
 
@@ -37,9 +37,9 @@ impl About {
             node_name: config.main.node_name.clone(),
             cometql_host: if host.is_unspecified() { String::new() } else { host.to_string() },
             sign_in: match config.ws.cometql {
-                CometQlByHttp::Off => "off",
-                CometQlByHttp::Local => "local",
-                CometQlByHttp::On => "on",
+                ByHttp::Off => "off",
+                ByHttp::Local => "local",
+                ByHttp::On => "on",
             },
         }
     }

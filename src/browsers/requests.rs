@@ -59,6 +59,7 @@ impl Browsers {
             Route::Poll(address, fields) => {
                 self.poll_request(io, &Request { conn, head: &head, whole: bytes, address, fields }, terms)
             }
+            Route::Metrics => self.metrics(io, conn, &head, &terms),
             Route::WithPassword(wanted, fields) => {
                 let request = batches::Request { conn, head: &head, whole: bytes, wanted, fields };
                 self.password_request(io, &request, terms)

@@ -127,7 +127,11 @@ pub struct Ws {
     /// Whether messages are compressed for clients that offer it. Default false.
     pub deflate: bool,
     /// Who may use CometQL by HTTP. Default `local`.
-    pub cometql: CometQlByHttp,
+    pub cometql: ByHttp,
+    /// Who is told the figures at `/metrics`. Default `local`.
+    pub metrics: ByHttp,
+    /// What a scraper has to know to be told them from elsewhere; wanted with `on`.
+    pub metrics_token: Option<String>,
     /// Pipes that one connection may be subscribed to. Default 1,024 (CppComet: 32).
     pub pipes_max: usize,
     /// Connections of one user that get personal messages. Default 16.
@@ -147,9 +151,9 @@ pub struct Ws {
     pub busy_poll_us: u32,
 }
 
-/// Who may send a password and statements by HTTP.
+/// Who may ask for something by HTTP that is not for everybody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CometQlByHttp {
+pub enum ByHttp {
     Off,
     /// This machine, but not what a proxy on it passes on for others: nobody listens in between.
     #[default]
@@ -412,7 +416,9 @@ impl Default for Ws {
             trusted_proxies: Vec::new(),
             real_ip_header: RealIpHeader::XRealIp,
             deflate: false,
-            cometql: CometQlByHttp::Local,
+            cometql: ByHttp::Local,
+            metrics: ByHttp::Local,
+            metrics_token: None,
             send_engine: SendEngine::Auto,
             pin_cores: true,
             busy_poll_us: 0,

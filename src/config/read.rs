@@ -7,7 +7,7 @@ use super::keys::{CONTENT_TYPE, SECTIONS, TOKEN_ALGORITHMS, keys, level_word};
 use super::problem::{Nearest, Problem, ProblemKind, Severity, shown};
 use super::values::{self, Mark, ValueError};
 use super::{
-    CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, PROXIES_MAX, TENANTS_MAX, Tenant, ignored, ini, tenants,
+    ByHttp, CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, PROXIES_MAX, TENANTS_MAX, Tenant, ignored, ini, tenants,
 };
 use std::collections::HashMap;
 
@@ -309,6 +309,10 @@ impl<'a> Reader<'a> {
         };
         if let Some((given, missing)) = alone {
             found.push((self.line_of(&[("cometql", given)]), ProblemKind::Alone { given, missing }));
+        }
+        if ws.metrics == ByHttp::On && ws.metrics_token.is_none() {
+            let line = self.line_of(&[("ws", "metrics")]);
+            found.push((line, ProblemKind::Alone { given: "metrics = on", missing: "metrics_token" }));
         }
         let jwt = &self.config.jwt;
         let is_shared_secret = jwt.algorithm == TokenAlgorithm::Hs256;

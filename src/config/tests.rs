@@ -615,3 +615,13 @@ fn token_algorithms() {
     alone("[tenant 3]\njwt_public_key = b.pem");
     alone("[tenant 3]\njwt_algorithm = ES256\njwt_public_key = b.pem\njwt_secret = 0123456789abcdef0123456789abcdef");
 }
+
+#[test]
+fn figures_for_everybody_want_a_token() {
+    check("[ws]\nmetrics = off\n", |config| config.ws.metrics = ByHttp::Off);
+    check("[ws]\nmetrics = on\nmetrics_token = abc\n", |config| {
+        config.ws.metrics = ByHttp::On;
+        config.ws.metrics_token = Some("abc".into());
+    });
+    assert_eq!(severities("[ws]\nmetrics = on\n"), [Severity::Error]);
+}

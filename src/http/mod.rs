@@ -58,7 +58,7 @@ pub use events::{EVENTS_PING, append_event, append_goodbye, events_head};
 pub use frame::Site;
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
 pub use jsonp::{is_callback, jsonp};
-pub use origin::{is_for_loopback, origin_allowed, same_origin};
+pub use origin::{is_from_this_machine, origin_allowed, same_origin};
 pub use page::{Door, page_allowed};
 pub use query::Query;
 pub use response::{

@@ -45,12 +45,20 @@ pub(super) fn behind_scheme(address: &[u8]) -> Option<&[u8]> {
 
 /// Whether the request was addressed to this machine by its own name or number, or by none. A name of somebody else may lead
 /// here as well, and the page that has it would count as one of this server.
-pub fn is_for_loopback(head: &Head<'_>) -> bool {
+fn is_for_loopback(head: &Head<'_>) -> bool {
     let Some(host) = head.header("Host") else { return true };
     let Some(host) = std::str::from_utf8(host).ok().and_then(host_of) else { return false };
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     name == "localhost" || name.ends_with(".localhost") || number.is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+/// Whether the client is a program on this machine, and not somebody for whom a proxy on it asks. `address`: the client's, as
+/// far as it is known.
+pub fn is_from_this_machine(head: &Head<'_>, address: IpAddr) -> bool {
+    let is_passed_on =
+        ["Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"].iter().any(|name| head.header(name).is_some());
+    address.to_canonical().is_loopback() && is_for_loopback(head) && !is_passed_on
 }
 
 /// The host in `[scheme://]host[:port]`. The host may be an IPv6 address in brackets.

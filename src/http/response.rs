@@ -50,7 +50,8 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         | Route::Poll(..)
         | Route::WithPassword(..)
         | Route::Static(_)
-        | Route::Health => return None,
+        | Route::Health
+        | Route::Metrics => return None,
         Route::Start => (200, "text/html", &[CACHED, PAGE_POLICY], site.start_page),
         Route::Asset(asset) if asset.is_page() => {
             page = filled(asset.body, asset.path, site);

@@ -8,6 +8,7 @@ use super::head::{Head, Method};
 
 /// Proxies that do not cut their own prefix pass this one on.
 const PREFIX: &str = "/comet-server";
+const METRICS: &str = "/metrics";
 /// Longest path of a file below the static folder.
 const PATH_BYTES_MAX: usize = 1024;
 
@@ -26,6 +27,8 @@ pub enum Route<'a> {
     Favicon,
     /// `/health`: whether this server can do its work.
     Health,
+    /// `/metrics`, by whatever method: the figures, for Prometheus.
+    Metrics,
     /// A file that is part of the program.
     Asset(&'static Asset),
     /// A page of the documentation, or what its search looks through.
@@ -94,6 +97,7 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         Method::Get | Method::Post if let Some((address, fields)) = poll_address(target) => {
             return Route::Poll(address, fields);
         }
+        _ if path_of(target) == METRICS => return Route::Metrics,
         _ if let Some((address, fields)) = with_password(target) => return Route::WithPassword(address, fields),
         Method::Post | Method::Other => return Route::NotFound,
         Method::Get if is_websocket(target) => return Route::WebSocket(head.target),
@@ -130,13 +134,15 @@ impl Route<'_> {
         let path = path_of(without_second_slash(target));
         let first = path.trim_start_matches('/').split('/').next();
         first.is_some_and(|first| {
-            ["health", "sse", "poll", "cometql", "sign", "sub", "pub", "subscribe", "publish"].contains(&first)
+            ["health", "metrics", "sse", "poll", "cometql", "sign", "sub", "pub", "subscribe", "publish"]
+                .contains(&first)
         })
     }
 
-    /// Whether the target is one of the addresses that need a password.
+    /// Whether the target is one of the addresses that need a password, or the token of scrapers.
     pub(super) fn wants_password(target: &str) -> bool {
-        with_password(without_second_slash(target)).is_some()
+        let target = without_second_slash(target);
+        with_password(target).is_some() || path_of(target) == METRICS
     }
 }
 

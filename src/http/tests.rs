@@ -128,6 +128,9 @@ fn routes() {
     check("GET /ssex", file("ssex"));
     check("GET /health", Route::Health);
     check("HEAD /health?x", Route::Health);
+    for method in ["GET", "HEAD", "POST"] {
+        check(&format!("{method} /comet-server/metrics?x"), Route::Metrics);
+    }
     check("GET /favicon.ico", Route::Favicon);
     check("GET /comet-server/favicon.ico", Route::Favicon);
     for (target, expected) in [

@@ -3,8 +3,11 @@
 //! A shard adds to its own [`Counters`] without sharing anything; whoever wants to show them merges copies of all
 //! shards first. Nothing here knows when that happens.
 
+mod text;
+
+pub use text::{Format, Page, Process};
+
 use crate::model::CloseReason;
-use std::fmt::Write;
 
 /// Whether a number only grows, or says how much there is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ macro_rules! counters {
             closed: [u64; CloseReason::ALL.len()],
             /// Publications by the time from their acceptance to the writes of a shard; read with [`Counters::latencies`].
             latencies: [u64; LATENCIES],
+            /// The sum of those times in microseconds.
+            latency_us: u64,
         }
 
         /// All numbers but those by close reason, in the order of [`Counters::rows`].
@@ -67,6 +72,7 @@ macro_rules! counters {
                 for (mine, theirs) in mine.zip(other.closed.into_iter().chain(other.latencies)) {
                     *mine = mine.saturating_add(theirs);
                 }
+                self.latency_us = self.latency_us.saturating_add(other.latency_us);
             }
         }
     };
@@ -188,6 +194,7 @@ impl Counters {
         let place = (u64::BITS - micros.leading_zeros()) as usize;
         let count = &mut self.latencies[place.min(LATENCIES - 1)];
         *count = count.saturating_add(1);
+        self.latency_us = self.latency_us.saturating_add(micros);
     }
 
     /// How many took less than 2 to the power of their place in microseconds, but not less than the place before; the last
@@ -206,49 +213,7 @@ impl Counters {
         let closed = CloseReason::ALL.iter().map(|reason| format!("closed_{}", reason.as_str())).zip(self.closed);
         named.chain(closed).collect()
     }
-
-    /// The Prometheus text format, version 0.0.4. Names get `encke_` in front and counters `_total` behind; the
-    /// reason of an end is a label.
-    pub fn to_prometheus(&self) -> String {
-        let mut text = String::new();
-        for (metric, value) in METRICS.iter().zip(self.values()) {
-            metric.head(&mut text);
-            sample(&mut text, format_args!("{} {value}", metric.full_name()));
-        }
-        CLOSED.head(&mut text);
-        for (reason, value) in CloseReason::ALL.iter().zip(self.closed) {
-            sample(&mut text, format_args!("{}{{reason=\"{}\"}} {value}", CLOSED.full_name(), reason.as_str()));
-        }
-        text
-    }
 }
-
-impl Metric {
-    /// The name as Prometheus sees it.
-    pub fn full_name(&self) -> String {
-        match self.kind {
-            Kind::Counter => format!("encke_{}_total", self.name),
-            Kind::Gauge | Kind::Peak => format!("encke_{}", self.name),
-        }
-    }
-
-    fn head(&self, text: &mut String) {
-        let kind = match self.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge | Kind::Peak => "gauge",
-        };
-        let name = self.full_name();
-        sample(text, format_args!("# HELP {name} {}\n# TYPE {name} {kind}", self.help));
-    }
-}
-
-fn sample(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{line}");
-}
-
-const CLOSED: Metric =
-    Metric { name: "closed", kind: Kind::Counter, help: "Connections and sessions that ended, by reason." };
 
 #[cfg(test)]
 mod tests {
@@ -336,22 +301,5 @@ mod tests {
         let other = counters.clone();
         counters.merge(&other);
         assert_eq!(counters.latencies()[2], 4);
-    }
-
-    #[test]
-    fn prometheus_text() {
-        let text = distinct().to_prometheus();
-        assert!(text.starts_with(
-            "# HELP encke_connections Browser connections open now.\n# TYPE encke_connections gauge\nencke_connections 1\n"
-        ));
-        assert!(text.contains("# TYPE encke_publications_total counter\nencke_publications_total 3\n"));
-        assert!(text.contains("\nencke_closed_total{reason=\"peer_closed\"} 1\n"));
-        let last = CloseReason::ALL.len();
-        assert!(text.ends_with(&format!("encke_closed_total{{reason=\"shutting_down\"}} {last}\n")), "{text}");
-        // Every line is a comment or a name and a number.
-        for line in text.lines().filter(|line| !line.starts_with("# ")) {
-            let (name, value) = line.rsplit_once(' ').expect("a name and a value");
-            assert!(name.starts_with("encke_") && value.parse::<u64>().is_ok(), "{line}");
-        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use shards::{EngineChoice, KeepAlive, Settings, ShardSettings};
 use tracing::{info, warn};
 
-use crate::browsers::{About, BODIES_BYTES_MAX, BatchConfig, BrowserConfig, Pages, PollLimits};
+use crate::browsers::{About, BODIES_BYTES_MAX, BatchConfig, BrowserConfig, MetricsConfig, Pages, PollLimits};
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
@@ -29,9 +29,10 @@ use super::figures::Watch;
 use super::files::{self, FileLimits};
 use super::front::{self, Front};
 use super::host::Host;
+use super::scrape::Scrape;
 use super::sessions::{Sessions, SessionsConfig};
 use super::storage::{self, StorageThread};
-use super::{Running, StartError, bounds, clock, kept, past};
+use super::{Running, StartError, bounds, clock, engine_name, kept, past};
 
 /// Largest static file.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -126,6 +127,7 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     };
 
     let cometql_port = Arc::new(OnceLock::new());
+    let scrape = Arc::new(Scrape::new(engine_name(engine), storage_name(&config), board.clone()));
     let ends = Ends {
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),
@@ -133,6 +135,7 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         tls: tls_config,
         tokens,
         cometql_port: cometql_port.clone(),
+        scrape: scrape.clone(),
         watch: Arc::new(Watch::new(
             u128::from_le_bytes(secret),
             &placement,
@@ -144,6 +147,7 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     past::start(&ends.watch.kept, &config, board.clone()).map_err(StartError::Thread)?;
     let make = move |shard: u16| make_host(shard, &config, &password, &given_out, &placement, &board, &ends);
     let running = prepared.start(make).map_err(StartError::Shards)?;
+    scrape.set_shards_have_tables(running.own_descriptor_tables());
     let addresses = running.addresses();
     let address = |shard: u16| addresses.get(usize::from(shard)).copied().flatten().unwrap_or(NO_ADDRESS);
     let (browsers, cometql) = (address(0), address(cometql_shard.0));
@@ -159,6 +163,10 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         storage_thread,
         file_thread,
     })
+}
+
+fn storage_name(config: &Config) -> &'static str {
+    if config.db.name.is_some() { "mysql" } else { "sqlite" }
 }
 
 /// The connection shards' listener is service 0.
@@ -191,6 +199,7 @@ struct Ends {
     tokens: TokenKeys,
     cometql_port: Arc<OnceLock<u16>>,
     watch: Arc<Watch>,
+    scrape: Arc<Scrape>,
 }
 
 fn settings(config: &Config, connection_shards: u16) -> Settings {
@@ -271,6 +280,7 @@ fn make_host(
         files: take(&ends.files, shard),
         watch: ends.watch.clone(),
         board: board.clone(),
+        scrape: ends.scrape.clone(),
     };
     Host::browsers(Front::new(config, beginning, ends), board.clone())
 }
@@ -311,6 +321,10 @@ fn browser_config(
             connections_max: POLLED_PER_SHARD_MAX,
             bytes_max: config.ws.queue_bytes_max,
             bytes_of_all_max: bounds::Waiting::of_a_shard(&config.ws, placement.connection_shards()).polled,
+        },
+        metrics: MetricsConfig {
+            allowed: config.ws.metrics,
+            token: config.ws.metrics_token.as_deref().map(Into::into),
         },
         batches: BatchConfig {
             allowed: config.ws.cometql,

@@ -1,7 +1,6 @@
 //! What the shards share of the figures that the dashboard gets: whether anybody looks, what each shard has counted, and
 //! what the system says.
 
-use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +14,7 @@ use crate::ring::Placement;
 use super::board::Board;
 use super::log;
 use super::past::{self, Kept};
+use super::process;
 
 /// What the shards share.
 pub(super) struct Watch {
@@ -81,8 +81,8 @@ impl Watch {
             product: PRODUCT,
             node: &self.node_name,
             uptime_ms: now.0 / 1000,
-            resident_bytes: resident_bytes().unwrap_or_default(),
-            processor_us: processor_us().unwrap_or_default(),
+            resident_bytes: process::resident_bytes().unwrap_or_default(),
+            processor_us: process::processor_us().unwrap_or_default(),
             browsers: &self.board.browsers(),
             cometql: &self.board.cometql(),
             storage: &self.board.storage(),
@@ -92,19 +92,4 @@ impl Watch {
         };
         figures.message().into()
     }
-}
-
-pub(super) fn resident_bytes() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
-}
-
-/// Of all threads.
-pub(super) fn processor_us() -> Option<u64> {
-    let text = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in brackets may hold blanks. Behind it, user time is the 12th field and system time the 13th.
-    let (_, fields) = text.rsplit_once(')')?;
-    let ticks: Vec<u64> = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
-    Some(ticks.iter().sum::<u64>() * 1_000_000 / rustix::param::clock_ticks_per_second().max(1))
 }

@@ -12,7 +12,7 @@ use tracing::error;
 use crate::browsers::{Asker, Browser, BrowserConfig, Browsers, Effects, FileAnswer, Trouble};
 use crate::http::WithPassword;
 use crate::hub::Tops;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Format};
 use crate::model::{ConnId, Now, Publication, ShardId, SharedBytes, Time};
 use crate::ring::RingMessage;
 use crate::storage::{Beginning, Completion, Job};
@@ -24,6 +24,7 @@ use super::guesses;
 use super::host::{close_reason, id, token};
 use super::live;
 use super::runtime::Runtime;
+use super::scrape::Scrape;
 use super::storage::StorageClient;
 
 pub(super) struct Front {
@@ -39,6 +40,7 @@ pub(super) struct Ends {
     pub(super) files: Option<FileClient>,
     pub(super) watch: Arc<Watch>,
     pub(super) board: Board,
+    pub(super) scrape: Arc<Scrape>,
 }
 
 /// The core's view of the edge while it handles one input.
@@ -259,6 +261,10 @@ impl<R: Runtime> Effects for Edge<'_, R> {
 
     fn storage_trouble(&self) -> Option<Trouble> {
         live::storage_trouble(&self.ends.board).map(|(keeps_out, text)| Trouble { keeps_out, text })
+    }
+
+    fn metrics(&self, format: Format, stopping: bool) -> String {
+        self.ends.scrape.page(format, stopping)
     }
 
     fn read_file(&mut self, asker: Asker) -> bool {

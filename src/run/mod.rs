@@ -23,7 +23,9 @@ pub mod kept;
 mod live;
 pub mod log;
 mod past;
+mod process;
 mod runtime;
+mod scrape;
 mod sessions;
 mod slow;
 mod storage;
@@ -109,6 +111,14 @@ pub struct Running {
     file_thread: Option<JoinHandle<()>>,
 }
 
+/// How publications reach the sockets, for people.
+fn engine_name(engine: Engine) -> &'static str {
+    match engine {
+        Engine::IoUring => "io_uring",
+        Engine::Plain => "plain send",
+    }
+}
+
 impl Running {
     pub fn browsers(&self) -> SocketAddr {
         self.browsers
@@ -129,10 +139,7 @@ impl Running {
     }
 
     pub fn engine(&self) -> &str {
-        match self.engine {
-            Engine::IoUring => "io_uring",
-            Engine::Plain => "plain send",
-        }
+        engine_name(self.engine)
     }
 
     pub fn storage(&self) -> String {

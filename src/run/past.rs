@@ -18,8 +18,8 @@ use crate::metrics::Counters;
 
 use super::board::Board;
 use super::clock::{uptime_ms, wall_clock_s};
-use super::figures::{processor_us, resident_bytes};
 use super::log;
+use super::process::{processor_us, resident_bytes};
 
 /// What is in the embedded database's folder; its size is told.
 const DATABASE: &str = "encke.db";

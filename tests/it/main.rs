@@ -23,6 +23,7 @@ mod library;
 mod limits;
 mod log;
 mod mariadb;
+mod metrics;
 mod nginx;
 mod old_clients;
 mod pages;

@@ -3,7 +3,7 @@
 use crate::model::RealIpHeader;
 
 use super::super::key::{Field, Key};
-use super::super::{CometQlByHttp, SendEngine};
+use super::super::{ByHttp, SendEngine};
 use super::{BY_HTTP, KIB, MIB, ON_OFF, REAL_IP_HEADERS, SEND_ENGINES, TIMEOUT_S_MAX};
 
 pub(super) const WS: &[Key] = &[
@@ -280,17 +280,52 @@ pub(super) const WS: &[Key] = &[
         field: Field::Word {
             words: BY_HTTP,
             get: |config| match config.ws.cometql {
-                CometQlByHttp::Off => "off",
-                CometQlByHttp::Local => "local",
-                CometQlByHttp::On => "on",
+                ByHttp::Off => "off",
+                ByHttp::Local => "local",
+                ByHttp::On => "on",
             },
             set: |config, word| {
                 config.ws.cometql = match word {
-                    "off" => CometQlByHttp::Off,
-                    "on" => CometQlByHttp::On,
-                    _ => CometQlByHttp::Local,
+                    "off" => ByHttp::Off,
+                    "on" => ByHttp::On,
+                    _ => ByHttp::Local,
                 }
             },
+        },
+    },
+    Key {
+        section: "ws",
+        name: "metrics",
+        shipped: false,
+        doc: "The figures for Prometheus (GET /metrics). local: for this machine only, and not for those whom a proxy on it tells of. on: for whoever knows metrics_token as well.",
+        without_effect: None,
+        field: Field::Word {
+            words: BY_HTTP,
+            get: |config| match config.ws.metrics {
+                ByHttp::Off => "off",
+                ByHttp::Local => "local",
+                ByHttp::On => "on",
+            },
+            set: |config, word| {
+                config.ws.metrics = match word {
+                    "off" => ByHttp::Off,
+                    "on" => ByHttp::On,
+                    _ => ByHttp::Local,
+                }
+            },
+        },
+    },
+    Key {
+        section: "ws",
+        name: "metrics_token",
+        shipped: false,
+        doc: "What a scraper from elsewhere sends as Authorization: Bearer. Generate it: openssl rand -hex 16.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 256,
+            secret: true,
+            get: |config| config.ws.metrics_token.clone(),
+            set: |config, text| config.ws.metrics_token = Some(text.to_owned()),
         },
     },
     Key {

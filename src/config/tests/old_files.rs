@@ -127,7 +127,7 @@ fn lists_of_nodes_are_no_values_of_ours() {
         .into();
     assert_eq!(said(&text), expected);
     // Ours takes a word, and no list.
-    check("[ws]\ncometql = off ; by HTTP\n", |config| config.ws.cometql = CometQlByHttp::Off);
+    check("[ws]\ncometql = off ; by HTTP\n", |config| config.ws.cometql = ByHttp::Off);
     assert_eq!(severities("[ws]\ncometql = Server=127.0.0.1\n"), [Severity::Error]);
     for section in ["cluster", "cometqlproxy", "mysqlproxy"] {
         let expected = format!("1 warning: ignored: [{section}], {because}");

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::browsers::{About, BatchConfig, BrowserConfig, Pages, PollLimits};
+use crate::browsers::{About, BatchConfig, BrowserConfig, MetricsConfig, Pages, PollLimits};
 use crate::cometql::exec::{ExecConfig, Tenants, Tls};
 use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
-use crate::config::CometQlByHttp;
+use crate::config::ByHttp;
 use crate::http::HeadLimits;
 use crate::hub::{self, GivenOut, HubConfig};
 use crate::model::{RealIpHeader, ShardId};
@@ -16,6 +16,7 @@ use crate::ring::Placement;
 use crate::run::board::Board;
 use crate::run::figures::Watch;
 use crate::run::front::{Ends, Front};
+use crate::run::scrape::Scrape;
 use crate::run::sessions::SessionsConfig;
 use crate::run::storage::StorageClient;
 use crate::storage::Beginning;
@@ -70,7 +71,8 @@ pub(super) fn browser_config(
             HashMap::new(),
         )),
         polls: PollLimits { connections_max: 100, bytes_max: page_bytes_max, bytes_of_all_max: 1 << 30 },
-        batches: BatchConfig { allowed: CometQlByHttp::On, body_bytes_max: 100_000 },
+        batches: BatchConfig { allowed: ByHttp::On, body_bytes_max: 100_000 },
+        metrics: MetricsConfig { allowed: ByHttp::On, token: None },
         figures: watch(placement).pipe(),
     }
 }
@@ -82,7 +84,8 @@ fn watch(placement: &Placement) -> Watch {
 /// A connection shard's edge, of which nobody sees the figures.
 pub(super) fn front(config: BrowserConfig, beginning: Beginning, storage: StorageClient) -> Front {
     let watch = Arc::new(watch(&config.hub.placement));
-    let ends = Ends { shard: config.hub.shard, storage, files: None, watch, board: Board::default() };
+    let scrape = Arc::new(Scrape::new("simulated", "simulated", Board::default()));
+    let ends = Ends { shard: config.hub.shard, storage, files: None, watch, board: Board::default(), scrape };
     Front::new(config, beginning, ends)
 }
 
