@@ -516,6 +516,11 @@ impl Personal {
     }
 }
 
+/// Whether a key is what drivers and pages write where there is none: stored as a hash, it would let in whoever has none.
+pub fn is_no_key(key: &str) -> bool {
+    ["", "null", "undefined", "none", "default"].iter().any(|word| key.eq_ignore_ascii_case(word))
+}
+
 /// What a browser connection is told besides publications. `jsapi` writes it down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {

@@ -9,7 +9,7 @@ use crate::cometql::tables::{
     CALL_NAME_MAX, COLUMNS_MAX, HASH_MAX, HISTORY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table, TableId,
     find_column, find_table,
 };
-use crate::model::{EventName, NameError, PipeName, UserId};
+use crate::model::{EventName, NameError, PipeName, UserId, is_no_key};
 use crate::storage::Write;
 use crate::token::revoked_until;
 
@@ -225,6 +225,10 @@ impl<'r> Fields<'r, '_> {
         let hash = self.required(column);
         if !hash.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=_".contains(&byte)) {
             let text = format!("The field `{column}` can hold only the characters A-Za-z0-9+/=_");
+            return Err(Error::new(Code::Invalid, text));
+        }
+        if !hash.is_empty() && is_no_key(hash) {
+            let text = format!("The field `{column}` cannot be {hash}: that is what clients without a key send");
             return Err(Error::new(Code::Invalid, text));
         }
         self.bounded(column, HASH_MAX)

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UnixTime, UserId};
+use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UnixTime, UserId, is_no_key};
 use crate::ring::{AskId, AskKey, EndedUsers, KeyTried, RingMessage};
 use crate::storage::Read;
 use crate::token::{TokenProof, signed_part};
@@ -46,7 +46,7 @@ impl Local {
         let Credentials { dev, user, key, details } = credentials;
         self.conns.insert(conn, dev);
         self.details.insert(conn, details);
-        if user.is_anonymous() || key.is_empty() {
+        if user.is_anonymous() || is_no_key(&key) {
             self.answer(conn, Answer::ServerInfo { authorised: false, key: "".into() }, effects);
             return;
         }

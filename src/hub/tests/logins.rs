@@ -13,10 +13,19 @@ pub(super) fn a_key_is_checked_against_storage() {
     let mut net = Net::new(2);
     net.hashes.insert(5, "key");
     net.hashes.insert(6, "");
-    for (index, (user, key, authorised)) in
-        [(5, "key", true), (5, "kez", false), (5, "", false), (0, "key", false), (6, "", false), (7, "key", false)]
-            .into_iter()
-            .enumerate()
+    // Of a backend whose client wrote that there is none, before this was refused.
+    net.hashes.insert(8, "NULL");
+    for (index, (user, key, authorised)) in [
+        (5, "key", true),
+        (5, "kez", false),
+        (5, "", false),
+        (0, "key", false),
+        (6, "", false),
+        (7, "key", false),
+        (8, "NULL", false),
+    ]
+    .into_iter()
+    .enumerate()
     {
         net.login(0, index as u32, user, key);
         assert_eq!(

@@ -72,3 +72,13 @@ fn numbers_that_no_pipe_can_be_called_are_refused() {
         assert_eq!(show(run(query)), expected, "{query}");
     }
 }
+
+/// A driver writes the word where a backend has no key for a user. Stored, it let in every page that had none either.
+#[test]
+fn what_stands_for_no_key_is_none() {
+    for word in ["NULL", "null", "'null'", "'undefined'", "None", "DEFAULT"] {
+        assert_eq!(show(run(&format!("INSERT INTO users_auth (id, hash) VALUES (5, {word})"))), "error 12", "{word}");
+    }
+    assert_eq!(show(run("UPDATE users_auth SET hash = 'Null' WHERE id = 5")), "error 12");
+    assert_eq!(show(run("INSERT INTO users_auth (id, hash) VALUES (5, 'nullx')")), "hash 7:5=nullx, ok 1 5");
+}
