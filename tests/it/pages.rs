@@ -144,8 +144,7 @@ fn the_console_runs_statements_and_explains_errors() {
     await_newest(&mut page, "There is no such table");
 
     // What ran before, with the keys; and after the page was loaded again, without another password.
-    press(&mut page, "ArrowUp", false);
-    press(&mut page, "ArrowUp", false);
+    (0..3).for_each(|_| press(&mut page, "ArrowUp", false));
     let shown = page.evaluate("document.getElementById('sql').value");
     assert!(shown.starts_with("SELECT NULL"), "{shown}");
     press(&mut page, "ArrowDown", false);

@@ -50,7 +50,7 @@ test("two browsers chat, and a backend in PHP joins in", withWorld(async (world)
   const insert = `require 'examples/php-chat/comet.php'; comet("INSERT INTO pipes_messages (name, event, message) VALUES ('web_demo', 'newMessage', ?)", [json_encode(['name' => 'PHP', 'text' => "Привет, it's me"])]);`;
   await run("php", ["-r", insert], { cwd: root, env: world.server.environment });
   for (const page of [ada, boris]) await page.getByText("Привет, it's me").waitFor();
-  assert.equal(await ada.locator("img").count() + (await boris.locator("img").count()), 0);
+  assert.equal(await ada.locator(".chat img").count() + (await boris.locator(".chat img").count()), 0);
   assert.equal(await ada.evaluate(() => window.struck), undefined);
   // The lines that the page shows.
   await world.server.shell(await ada.locator("#backend").textContent());
