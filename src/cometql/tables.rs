@@ -115,6 +115,20 @@ impl Table {
         self.columns.get(self.key_column).filter(|_| self.key != Key::None)
     }
 
+    /// Whether SELECT without the key gets all rows where the server allows it: by looking for the keys first.
+    pub fn has_every(&self) -> bool {
+        matches!(
+            self.id,
+            TableId::UsersAuth
+                | TableId::UsersTime
+                | TableId::UsersMessages
+                | TableId::UsersData
+                | TableId::Pipes
+                | TableId::PipesMessages
+                | TableId::PipesSettings
+        )
+    }
+
     /// Whether UPDATE can change its rows.
     pub fn is_updatable(&self) -> bool {
         self.instead_of_update().is_none()

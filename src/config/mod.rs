@@ -201,6 +201,8 @@ pub struct CometQl {
     pub idle_timeout_s: u32,
     /// Whether DELETE reports how many rows are gone. Default `off`, as CppComet.
     pub delete_counts: bool,
+    /// A SELECT that names no key gets all rows.
+    pub select_without_key: bool,
     /// How backslashes in string literals are read. Default `mysql`.
     pub string_escapes: StringEscapes,
     /// The method of logging in that the greeting offers. Default `mysql_native_password`.
@@ -441,6 +443,7 @@ impl Default for CometQl {
             master_password_for_tenants: true,
             idle_timeout_s: 8 * 60 * 60,
             delete_counts: false,
+            select_without_key: true,
             string_escapes: StringEscapes::Mysql,
             auth_plugin: AuthPlugin::Native,
             tls: Tls::Off,

@@ -77,6 +77,8 @@ impl Hub {
             Question::Online(dev, users) => owned.online(dev, &users),
             Question::Members { pipe, before, rows } => local.members(&pipe, before, rows),
             Question::Connections { dev, after, rows } => local.list_connections(dev, after, rows),
+            Question::Pipes { dev, after, rows } => local.list_pipes(dev, after, rows),
+            Question::PipeCountsFrom { shard, pipes } => owned.subscribers_from(&pipes, shard),
             Question::Kill { dev, conn } => local.kill(dev, conn, effects),
         };
         effects.send(from, RingMessage::Answered(Box::new(Answered { id: ask.id, replies })));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{ConnId, DevId, PipeKey, UnixTime, UserId};
+use crate::model::{ConnId, DevId, PipeKey, PipeName, ShardId, UnixTime, UserId};
 
 /// Chosen by whoever asks; comes back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +27,10 @@ pub enum Question {
     Members { pipe: PipeKey, before: Option<u32>, rows: u32 },
     /// Connections of a tenant on the shard asked, from behind a place on, at most so many.
     Connections { dev: DevId, after: Option<u32>, rows: u32 },
+    /// Names of a tenant's pipes with subscribers on the shard asked, from behind a place on, at most so many.
+    Pipes { dev: DevId, after: Option<u32>, rows: u32 },
+    /// Subscribers of each pipe, all owned by the shard asked; 0 for one that has some on a shard before this one.
+    PipeCountsFrom { shard: ShardId, pipes: Vec<PipeKey> },
     /// End this connection of the shard asked.
     Kill { dev: DevId, conn: ConnId },
 }
@@ -51,6 +55,11 @@ pub enum Replies {
     /// `next`: where to go on, if there are more.
     Connections {
         connections: Vec<ConnectionInfo>,
+        next: Option<u32>,
+    },
+    /// `next`: where to go on, if there are more.
+    Pipes {
+        names: Vec<PipeName>,
         next: Option<u32>,
     },
     /// Whether there was such a connection.

@@ -416,6 +416,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement, port: Arc
             result_bytes_max: config.cometql.result_bytes_max,
             dev_max: config.main.dev_index_size.saturating_sub(1),
             sessions_max: config.cometql.sessions_max,
+            lists_tables: config.cometql.select_without_key,
             // MySQL has no never; this is the longest that it has.
             idle_s: if config.cometql.idle_timeout_s == 0 { 31_536_000 } else { config.cometql.idle_timeout_s },
         },

@@ -85,6 +85,8 @@ pub(super) fn weight(outcome: &Outcome) -> usize {
         }
         Outcome::Lengths(rows) => size_of_val(rows.as_slice()),
         Outcome::Tokens { rows, .. } => rows.iter().map(|token| size_of_val(token) + token.len()).sum(),
+        Outcome::Users { rows, .. } => size_of_val(rows.as_slice()),
+        Outcome::Names { rows, .. } => rows.iter().map(|name| size_of_val(name) + name.as_str().len()).sum(),
         Outcome::Calls(rows) => rows.iter().map(super::Call::bytes).sum(),
     }
 }

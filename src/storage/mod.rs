@@ -53,6 +53,27 @@ pub enum Read {
     AllRevoked { dev: DevId, after: Option<Box<str>>, page: Page },
     /// The invitations to these calls: [`Outcome::Calls`].
     Calls { dev: DevId, names: Vec<Box<str>> },
+    /// Users of a tenant who have a row there, in their order, from behind one on; so many at most: [`Outcome::Users`].
+    Users { dev: DevId, table: UserTable, after: Option<UserId>, rows: u32 },
+    /// Pipes of a tenant that have a row there, in the order of their names, from behind one on; so many at most:
+    /// [`Outcome::Names`].
+    Names { dev: DevId, table: PipeTable, after: Option<Box<str>>, rows: u32 },
+}
+
+/// Tables whose rows belong to users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserTable {
+    Hashes,
+    Times,
+    Data,
+    Queues,
+}
+
+/// Tables whose rows belong to pipes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PipeTable {
+    Settings,
+    Histories,
 }
 
 impl Read {
@@ -63,6 +84,8 @@ impl Read {
             Self::Hashes { users, .. } | Self::UserData { users, .. } | Self::LastSeen { users, .. } => users.len(),
             Self::Login { .. } => 2,
             Self::Queue { .. } | Self::History { .. } | Self::NewestHistory { .. } | Self::AllRevoked { .. } => PAGE,
+            // Each of them may be a search of its own.
+            Self::Users { rows, .. } | Self::Names { rows, .. } => *rows as usize,
             Self::Missed { pipes, .. } => 4 * pipes.len(),
             Self::Settings { pipes, .. } => pipes.len(),
             Self::Revoked { tokens, .. } => tokens.len(),
@@ -81,7 +104,9 @@ impl Read {
             | Self::Settings { dev, .. }
             | Self::Revoked { dev, .. }
             | Self::AllRevoked { dev, .. }
-            | Self::Calls { dev, .. } => *dev,
+            | Self::Calls { dev, .. }
+            | Self::Users { dev, .. }
+            | Self::Names { dev, .. } => *dev,
             Self::History { pipe, .. } | Self::NewestHistory { pipe, .. } => pipe.dev,
             Self::Missed { pipes, .. } => pipes.first().map(|since| since.pipe.dev).unwrap_or_default(),
         }
@@ -368,6 +393,16 @@ pub enum Outcome {
         more: bool,
     },
     Calls(Vec<Call>),
+    /// `after`: where to go on, if there may be more.
+    Users {
+        rows: Vec<UserId>,
+        after: Option<UserId>,
+    },
+    /// The same with pipes. Names that no pipe can have are left out.
+    Names {
+        rows: Vec<PipeName>,
+        after: Option<Box<str>>,
+    },
 }
 
 /// What was missed of one pipe.

@@ -4,6 +4,7 @@
 //! Tables and columns have the names of `db.sql`. A row that holds what this server would never have written - a name with
 //! other characters, an id that is no UUID - is left out of what is read.
 
+mod keys;
 mod messages;
 mod reads;
 mod writes;

@@ -68,7 +68,7 @@ fn python_mysql_connector_that_compresses_is_refused_with_the_reason() {
     let test = "python_mysql_connector_that_compresses_is_refused_with_the_reason";
     let Some(backend) = python(test, "mysql.connector", "connector") else { return };
     let mut command = Command::new(backend.get_program());
-    let server = Server::start(&Setup::default());
+    let server = Server::start(&classic());
     let finished = tools::run_with_input(command.arg(script("compressed.py")), &json_job(&server, &[]), PATIENCE);
     let refused: Value = serde_json::from_str(&finished.stdout).unwrap_or_default();
     assert_eq!(refused["code"], 16, "{}{}", finished.stdout, finished.stderr);
@@ -174,7 +174,7 @@ fn check(command: &mut Command, modes: &[&str]) {
 /// Judges what a client saw and what a subscriber received from it. `modes` are the client's ways of running a
 /// statement; each is also the event it publishes with.
 fn judge(modes: &[&str], strings: &[String], client: impl FnOnce(&Server) -> Value) {
-    let server = Server::start(&Setup::default());
+    let server = Server::start(&classic());
     let mut browser = server.browser();
     browser.send(&format!("subscription\n{PIPE}"));
     server.await_subscribers(PIPE, 1);
@@ -206,6 +206,11 @@ fn judge(modes: &[&str], strings: &[String], client: impl FnOnce(&Server) -> Val
             assert_eq!(row, [mode, string], "{kept}");
         }
     }
+}
+
+/// What clients see of a SELECT without a key as CppComet answered it.
+fn classic() -> Setup {
+    Setup { more: "[cometql]\nselect_without_key = off\n".to_owned(), ..Setup::default() }
 }
 
 /// What was sent to a user who never comes.

@@ -14,11 +14,14 @@ use crate::storage::{Call, Outcome, Page, Place, Read, StorageError, StoredMessa
 
 use super::answers::storage_failure;
 use super::numbers::number_of;
+use super::walk::{Search, Walk};
 
 #[derive(Debug)]
 pub(super) struct Cursor {
     dev: DevId,
     left: Left,
+    /// Behind those that are left, of a table that is looked through.
+    walk: Option<Box<Walk>>,
     /// Answers that have not come yet.
     missing: usize,
     /// Of the piece that is being answered.
@@ -41,10 +44,13 @@ pub(super) enum Step {
 #[derive(Debug)]
 enum Left {
     Nothing,
-    /// One row per name asked for.
+    /// The next keys of a table that is looked through.
+    Keys,
+    /// One row per name asked for; or, of those that this shard has named, per pipe with subscribers on none before.
     Counts {
         keys: Vec<PipeKey>,
         counts: Vec<u32>,
+        named_by: Option<ShardId>,
     },
     /// One per user asked for; -1 until storage or an owner knows better.
     LastSeen {
@@ -87,31 +93,39 @@ enum Left {
     },
 }
 
-impl Cursor {
-    pub(super) fn new(dev: DevId, source: Source) -> Self {
-        let left = match source {
-            Source::PipeCounts(names) => {
-                let keys: Vec<PipeKey> = names.into_iter().map(|name| PipeKey { dev, name }).collect();
-                Left::Counts { counts: vec![0; keys.len()], keys }
-            }
+impl Left {
+    fn new(dev: DevId, source: Source) -> Self {
+        match source {
+            Source::Every(_) => Self::Nothing,
+            Source::PipeCounts(names) => Self::counts(dev, names, None),
             Source::LastSeen(users) => {
-                Left::LastSeen { times: vec![-1; users.len()], online: vec![false; users.len()], users }
+                Self::LastSeen { times: vec![-1; users.len()], online: vec![false; users.len()], users }
             }
-            Source::Hashes(users) => Left::Once(Read::Hashes { dev, users }),
-            Source::UserData(users) => Left::UserData { users, at: 0 },
-            Source::Queues(users) => Left::Queues { users, at: 0, after: None },
-            Source::Histories(pipes) => Left::Histories { pipes, at: 0, after: None, number: 0 },
-            Source::Lengths(pipes) => Left::Once(Read::Settings { dev, pipes }),
-            Source::Members(pipes) => Left::Members { pipes, at: 0, shard: 0, before: None },
-            Source::Revoked(tokens) => Left::Once(Read::Revoked { dev, tokens }),
-            Source::AllRevoked => Left::AllRevoked { after: None },
-            Source::Calls(names) => Left::Once(Read::Calls { dev, names }),
-            Source::Connections => Left::Connections { processes: None, shard: 0, after: None },
-            Source::Processes(now) => Left::Sessions(now),
-        };
-        Self { dev, left, missing: 0, rows: Vec::new(), failure: None }
+            Source::Hashes(users) => Self::Once(Read::Hashes { dev, users }),
+            Source::UserData(users) => Self::UserData { users, at: 0 },
+            Source::Queues(users) => Self::Queues { users, at: 0, after: None },
+            Source::Histories(pipes) => Self::Histories { pipes, at: 0, after: None, number: 0 },
+            Source::Lengths(pipes) => Self::Once(Read::Settings { dev, pipes }),
+            Source::Members(pipes) => Self::Members { pipes, at: 0, shard: 0, before: None },
+            Source::Revoked(tokens) => Self::Once(Read::Revoked { dev, tokens }),
+            Source::AllRevoked => Self::AllRevoked { after: None },
+            Source::Calls(names) => Self::Once(Read::Calls { dev, names }),
+            Source::Connections => Self::Connections { processes: None, shard: 0, after: None },
+            Source::Processes(now) => Self::Sessions(now),
+        }
     }
 
+    fn counts(dev: DevId, names: Vec<PipeName>, named_by: Option<ShardId>) -> Self {
+        let keys: Vec<PipeKey> = names.into_iter().map(|name| PipeKey { dev, name }).collect();
+        Self::Counts { counts: vec![0; keys.len()], keys, named_by }
+    }
+}
+
+impl Cursor {
+    pub(super) fn new(dev: DevId, source: Source) -> Self {
+        let walk = if let Source::Every(every) = source { Some(Box::new(Walk::new(every))) } else { None };
+        Self { dev, left: Left::new(dev, source), walk, missing: 0, rows: Vec::new(), failure: None }
+    }
     /// Whether answers are on their way.
     pub(super) fn is_waiting(&self) -> bool {
         self.missing > 0
@@ -127,18 +141,39 @@ impl Cursor {
 
     /// Not to be called while the cursor is waiting.
     pub(super) fn next(&mut self, placement: &Placement) -> Step {
+        match (self.next_of_left(placement), &self.walk) {
+            (Step::End, Some(walk)) => {
+                let step = match walk.search(self.dev, placement) {
+                    Search::Storage(read) => Step::Ask { questions: Vec::new(), read: Some(read) },
+                    Search::Shard(shard, question) => {
+                        Step::Ask { questions: vec![(shard, Vec::new(), question)], read: None }
+                    }
+                    Search::End => return Step::End,
+                };
+                (self.left, self.missing) = (Left::Keys, 1);
+                step
+            }
+            (step, _) => step,
+        }
+    }
+
+    fn next_of_left(&mut self, placement: &Placement) -> Step {
         let dev = self.dev;
         let read = |read| (Vec::new(), Some(read));
         let (questions, read) = match &mut self.left {
-            Left::Nothing => return Step::End,
+            Left::Nothing | Left::Keys => return Step::End,
             Left::Sessions(now) => {
                 let now = *now;
                 self.left = Left::Connections { processes: Some(now), shard: 0, after: None };
                 return Step::Sessions(now);
             }
-            Left::Counts { keys, .. } => {
+            Left::Counts { keys, named_by, .. } => {
                 let ask = |places: &[usize]| {
-                    Question::PipeCounts(places.iter().filter_map(|place| keys.get(*place).cloned()).collect())
+                    let pipes = places.iter().filter_map(|place| keys.get(*place).cloned()).collect();
+                    match *named_by {
+                        Some(shard) => Question::PipeCountsFrom { shard, pipes },
+                        None => Question::PipeCounts(pipes),
+                    }
                 };
                 (by_owner(keys, |key| placement.owner_of_pipe(key), ask), None)
             }
@@ -205,6 +240,16 @@ impl Cursor {
                 *after = next;
                 *shard += u16::from(next.is_none());
             }
+            (left @ Left::Keys, Replies::Pipes { names, next }) => {
+                *left = Left::Nothing;
+                if let Some(walk) = self.walk.as_mut() {
+                    let shard = walk.named(next);
+                    if !names.is_empty() {
+                        *left = Left::counts(self.dev, names, Some(shard));
+                    }
+                }
+                return;
+            }
             _ => never!("a shard answers what it was asked"),
         }
         self.complete();
@@ -245,6 +290,9 @@ impl Cursor {
                 if let Some(pipe) = pipes.get(*at) {
                     let numbers = *number..;
                     *number += rows.len() as u64;
+                    if let Some(walk) = &mut self.walk {
+                        walk.number = *number;
+                    }
                     self.rows = numbers.zip(rows).map(|(at, message)| row_of_history(pipe, at, message)).collect();
                 }
                 *at += usize::from(after.is_none());
@@ -255,6 +303,12 @@ impl Cursor {
                     None => Left::Nothing,
                 };
                 self.rows = rows.into_iter().map(|token| vec![token]).collect();
+            }
+            (Left::Keys, Ok(keys)) => {
+                if let Some(walk) = &mut self.walk {
+                    self.left = left_of(self.dev, walk, keys);
+                }
+                return;
             }
             (_, Ok(_)) => never!("storage answers what it was asked"),
         }
@@ -267,8 +321,9 @@ impl Cursor {
             return;
         }
         self.rows = match std::mem::replace(&mut self.left, Left::Nothing) {
-            Left::Counts { keys, counts } => {
-                rows_of_counts(keys.into_iter().map(|key| key.name).zip(counts.into_iter().map(u64::from)))
+            Left::Counts { keys, counts, named_by } => {
+                let rows = keys.into_iter().map(|key| key.name).zip(counts.into_iter().map(u64::from));
+                rows_of_counts(rows.filter(|(_, count)| named_by.is_none() || *count > 0))
             }
             Left::LastSeen { users, times, online } => {
                 let times = times.into_iter().zip(online).map(|(time, online)| if online { 0 } else { time });
@@ -292,6 +347,26 @@ impl Cursor {
         };
         keys + self.rows.iter().flatten().map(|cell| size_of::<Box<str>>() + cell.len()).sum::<usize>()
     }
+}
+
+/// What is left when these keys were found.
+fn left_of(dev: DevId, walk: &mut Walk, keys: Outcome) -> Left {
+    let (none, source) = match keys {
+        Outcome::Users { rows, after } => (rows.is_empty(), walk.users(rows, after)),
+        Outcome::Names { rows, after } => (rows.is_empty(), walk.names(rows, after)),
+        _ => {
+            never!("storage answers with keys when it was asked for them");
+            return Left::Nothing;
+        }
+    };
+    if none {
+        return Left::Nothing;
+    }
+    let mut left = Left::new(dev, source);
+    if let Left::Histories { number, .. } = &mut left {
+        *number = walk.number;
+    }
+    left
 }
 
 /// What is read of a long list at once.

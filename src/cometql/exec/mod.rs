@@ -35,6 +35,7 @@ mod session;
 mod stage;
 mod tenants;
 mod turns;
+mod walk;
 
 #[cfg(test)]
 mod tests;

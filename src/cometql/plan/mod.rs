@@ -133,6 +133,8 @@ pub enum Source {
     Lengths(Vec<PipeName>),
     /// A row per subscription, newest first of each shard: pipe, user, uuid, agent, address, origin, language.
     Members(Vec<PipeName>),
+    /// All rows of the tenant's table, by looking for its keys a page at a time.
+    Every(Every),
     /// Those of these tokens that are revoked.
     Revoked(Vec<Box<str>>),
     /// All of the tenant's, in their order.
@@ -144,6 +146,18 @@ pub enum Source {
     /// The sessions that this one may see, then its tenant's browser connections, as they are at this time:
     /// [`PROCESS_COLUMNS`](introspection::PROCESS_COLUMNS).
     Processes(UnixTime),
+}
+
+/// Tables that are looked through: in the order of their keys, but pipes with subscribers in none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    PipeCounts,
+    Hashes,
+    UserData,
+    LastSeen,
+    Queues,
+    Histories,
+    Lengths,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

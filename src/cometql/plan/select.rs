@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::keys::{self, Keys};
-use super::{DONE, Plan, Reply, Source, check_name, not_implemented};
+use super::{DONE, Every, Plan, Reply, Source, check_name, not_implemented};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::introspection::evaluate;
 use crate::cometql::rows::{Cell, Effort, Projected, Row, RowQuery, SourceColumn, Test, compile};
@@ -22,16 +22,19 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
     query.bytes_max = session.limits.result_bytes_max;
     project(&mut query, &select.items, |name| table.column(name), session)?;
     query.order = order(&select.order, &query, |name| table.column(name))?;
+    let lists = session.limits.lists_tables && table.has_every();
     let keys = match &select.condition {
         Some(condition) => {
             query.test = compile(condition, &|name: &str| table.column(name))?;
             match find_keys(condition, table, table.key_column) {
                 // All rows are looked at, whatever the condition says of keys.
                 Err(_) if table.listable => Ok(Keys::All),
+                // It names none.
+                Err(error) if lists && error.code == Code::Where => Ok(Keys::All),
                 keys => keys,
             }
         }
-        None if table.listable => Ok(Keys::All),
+        None if table.listable || lists => Ok(Keys::All),
         None => Err(keys::missing(key_name(table))),
     };
     window(&mut query, select.limit.as_ref())?;
@@ -53,6 +56,13 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
         (TableId::RevokedTokens, Keys::All) => Source::AllRevoked,
         (TableId::Conference, Keys::Texts(names)) => Source::Calls(names),
         (TableId::Connections, Keys::All) => Source::Connections,
+        (TableId::Pipes, Keys::All) => Source::Every(Every::PipeCounts),
+        (TableId::UsersAuth, Keys::All) => Source::Every(Every::Hashes),
+        (TableId::UsersData, Keys::All) => Source::Every(Every::UserData),
+        (TableId::UsersTime, Keys::All) => Source::Every(Every::LastSeen),
+        (TableId::UsersMessages, Keys::All) => Source::Every(Every::Queues),
+        (TableId::PipesMessages, Keys::All) => Source::Every(Every::Histories),
+        (TableId::PipesSettings, Keys::All) => Source::Every(Every::Lengths),
         // Nobody talks without a media server, and nothing is profiled here.
         (TableId::ConferenceMembers | TableId::Profiler, _) => {
             return Ok(Plan::Reply(Reply::Rows(query.apply(Vec::new())?)));

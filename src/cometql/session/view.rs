@@ -63,6 +63,8 @@ pub struct StatementLimits {
     pub sessions_max: usize,
     /// Seconds of silence after which a session is closed, as `@@wait_timeout` says.
     pub idle_s: u32,
+    /// Whether a SELECT that names no key gets all rows; else error 13, as in CppComet.
+    pub lists_tables: bool,
 }
 
 impl Default for StatementLimits {
@@ -75,6 +77,7 @@ impl Default for StatementLimits {
             dev_max: 99_999,
             sessions_max: 10_000,
             idle_s: 28_800,
+            lists_tables: true,
         }
     }
 }

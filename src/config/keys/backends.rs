@@ -146,6 +146,18 @@ pub(super) const COMETQL: &[Key] = &[
     },
     Key {
         section: "cometql",
+        name: "select_without_key",
+        shipped: false,
+        doc: "Whether a SELECT that names no key gets all rows of its table, a page at a time. CppComet refused it with error 13, and with off it is refused here.",
+        without_effect: None,
+        field: Field::Word {
+            words: ON_OFF,
+            get: |config| if config.cometql.select_without_key { "on" } else { "off" },
+            set: |config, word| config.cometql.select_without_key = word == "on",
+        },
+    },
+    Key {
+        section: "cometql",
         name: "delete_counts",
         shipped: false,
         doc: "Report as affected rows of a DELETE how many are gone; CppComet always said 0.",

@@ -152,6 +152,12 @@ impl Local {
         })
     }
 
+    /// Names of a tenant's pipes with subscribers on this shard, in the order of their places.
+    pub(in crate::hub) fn list_pipes(&self, dev: DevId, after: Option<u32>, rows: u32) -> Replies {
+        let (names, next) = self.pipes.names(dev, after, rows);
+        Replies::Pipes { names, next }
+    }
+
     /// A tenant's connections on this shard, in the order of their places.
     pub(in crate::hub) fn list_connections(&self, dev: DevId, after: Option<u32>, rows: u32) -> Replies {
         let mut connections = Vec::new();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use slab::Slab;
 
-use crate::model::{PipeKey, Position, Publication};
+use crate::model::{DevId, PipeKey, PipeName, Position, Publication};
 use crate::ring::{InterestId, OneInterest};
 
 use super::super::HubConfig;
@@ -59,7 +59,24 @@ pub(super) struct Pipes {
     held_bytes: usize,
 }
 
+/// Places that are looked at for one list of names, whoever's they are.
+const NAMED_PLACES_MAX: usize = 4_096;
+
 impl Pipes {
+    /// Names of a tenant's pipes in the order of their places, from behind one on, and where to go on if there may be more.
+    pub(super) fn names(&self, dev: DevId, after: Option<u32>, rows: u32) -> (Vec<PipeName>, Option<u32>) {
+        let begin = after.map_or(0, |after| after as usize + 1);
+        let end = self.slab.capacity().min(begin.saturating_add(NAMED_PLACES_MAX));
+        let mut names = Vec::new();
+        for place in begin..end {
+            if names.len() >= rows as usize {
+                return (names, (place as u32).checked_sub(1));
+            }
+            names.extend(self.slab.get(place).filter(|pipe| pipe.key.dev == dev).map(|pipe| pipe.key.name.clone()));
+        }
+        (names, (end < self.slab.capacity()).then(|| (end as u32).saturating_sub(1)))
+    }
+
     pub(super) fn new(config: &HubConfig) -> Self {
         Self {
             slab: Slab::new(),

@@ -187,6 +187,11 @@ impl Owned {
         Replies::Counts(pipes.iter().map(|pipe| self.pipes.subscribers(pipe)).collect())
     }
 
+    /// Subscribers of each pipe, but 0 for one that a shard before this one has named already.
+    pub(in crate::hub) fn subscribers_from(&self, pipes: &[PipeKey], shard: ShardId) -> Replies {
+        Replies::Counts(pipes.iter().map(|pipe| self.pipes.subscribers_from(pipe, shard)).collect())
+    }
+
     pub(in crate::hub) fn has_history(&self, pipe: &PipeKey) -> Replies {
         Replies::HasHistory(self.pipes.histories().may_have_history(pipe))
     }

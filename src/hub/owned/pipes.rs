@@ -257,6 +257,13 @@ impl Pipes {
         self.subscribed.get(key).map_or(0, |pipe| pipe.shards.iter().map(|(subscribers, _)| subscribers).sum())
     }
 
+    /// The same, or 0 if a shard before this one has any: so a pipe is told of once, however many shards are asked.
+    pub(super) fn subscribers_from(&self, key: &PipeKey, shard: ShardId) -> u32 {
+        let before =
+            |pipe: &OwnedPipe| pipe.shards.iter().take(shard.0.into()).any(|(subscribers, _)| *subscribers > 0);
+        if self.subscribed.get(key).is_some_and(before) { 0 } else { self.subscribers(key) }
+    }
+
     /// A shard has so many subscribers now.
     pub(super) fn interest(&mut self, key: &Arc<PipeKey>, from: ShardId, subscribers: u32, interest: InterestId) {
         let pipe = self

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
+use super::keys::{names, users};
 use super::{Connection, Row, Value, first, of_name, values};
 use crate::model::{DevId, EventName, MessageId, PipeClass, PipeKey, PipeName, UserId};
 use crate::storage::begun;
@@ -59,6 +60,8 @@ pub(super) fn run_read<C: Connection>(
             }
             Ok(Outcome::Tokens { rows, more: false })
         }
+        Read::Users { dev, table, after, rows } => users(db, *dev, *table, *after, *rows),
+        Read::Names { dev, table, after, rows } => names(db, *dev, *table, after.as_deref(), *rows),
         Read::AllRevoked { dev, after, page } => all_revoked(db, *dev, after.as_deref(), page_of(page)),
     }
     .map(Some)

@@ -30,7 +30,7 @@ fn mariadb_batch() {
     assert!(refused.stderr.starts_with("ERROR 16 (HY000)"), "{}", refused.stderr);
     for (wrong, error) in [
         ("SELECT id FROM no_such_table WHERE id = 1;\n", "ERROR 15 (HY000) at line 1"),
-        ("SELECT data FROM users_data;\n", "ERROR 13 (HY000) at line 1"),
+        ("DELETE FROM users_data;\n", "ERROR 13 (HY000) at line 1"),
         ("USE no_such_database;\n", "ERROR 15 (HY000) at line 1"),
     ] {
         let finished = tools::run_with_input(&mut command(&program, &server, &server.password), wrong, PATIENCE);

@@ -3,6 +3,7 @@
 
 mod batch;
 mod ends;
+mod every;
 mod kept;
 mod logins;
 mod memories;
@@ -66,6 +67,7 @@ impl Bench {
                 query_bytes_max: 10_000,
                 result_bytes_max: 50_000,
                 dev_max: 9,
+                lists_tables: false,
                 ..StatementLimits::default()
             },
             escapes: StringEscapes::Mysql,

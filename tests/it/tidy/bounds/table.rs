@@ -226,6 +226,12 @@ pub(super) const BOUNDS: &[Bound] = &[
     ),
     row(
         PIPES,
+        "Places of pipes looked at for one page of `SELECT * FROM pipes`",
+        "{NAMED_PLACES_MAX}",
+        "the next question goes on behind them",
+    ),
+    row(
+        PIPES,
         "Pipes with a setting, of a shard; those of one tenant",
         "{SETTINGS_PER_SHARD_MAX}; a quarter of them",
         "error 500",
