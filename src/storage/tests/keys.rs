@@ -26,9 +26,9 @@ pub(crate) fn keys_come_in_their_order_page_by_page(open: Open<'_>) {
     // Many rows of one key are one key.
     rows.extend((0..50).map(|number| queued(7, number)));
     rows.extend([queued(3, 60), queued(0, 61)]);
-    for name in ["zulu", "alpha", "Mike"] {
+    for (name, begin) in [("zulu", 100), ("alpha", 110), ("Mike", 120)] {
         rows.push(setting(&pipe(name), 5));
-        rows.extend((0..5).map(|number| put_history(&pipe(name), 100 + number + 10 * name.len() as u64, false)));
+        rows.extend((begin..begin + 5).map(|number| put_history(&pipe(name), number, false)));
     }
     writes(&mut *store, rows);
     let store = &mut *store;
