@@ -6,7 +6,7 @@ use shards::{End, Io, Token};
 use tracing::{error, warn};
 
 use crate::browsers::Browser;
-use crate::model::{CloseReason, ConnId, ShardId};
+use crate::model::{CloseReason, ConnId, ShardId, Time};
 use crate::never;
 use crate::ring::{Level, RingMessage};
 
@@ -27,9 +27,40 @@ pub(super) struct Host {
     turns: Turns,
 }
 
-enum Kind {
+/// A shard's edge: of browsers or of sessions.
+pub(super) enum Kind {
     Browsers(Box<Front>),
     Sessions(Box<Sessions>),
+}
+
+impl Kind {
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        match self {
+            Self::Browsers(browsers) => browsers.next_deadline(),
+            Self::Sessions(sessions) => sessions.next_deadline(),
+        }
+    }
+
+    pub(super) fn stopping(&mut self) {
+        if let Self::Browsers(browsers) = self {
+            browsers.stopping();
+        }
+    }
+
+    pub(super) fn owes_answers(&self) -> bool {
+        match self {
+            Self::Browsers(browsers) => browsers.owes_answers(),
+            Self::Sessions(sessions) => sessions.owes_answers(),
+        }
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        match self {
+            Self::Browsers(browsers) => browsers.has_work(),
+            // What a message causes here is done in its turn; the rest are statements.
+            Self::Sessions(_) => false,
+        }
+    }
 }
 
 impl Host {
@@ -158,32 +189,19 @@ impl shards::Host for Host {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let due = match &self.kind {
-            Kind::Browsers(browsers) => browsers.next_deadline(),
-            Kind::Sessions(sessions) => sessions.next_deadline(),
-        };
-        due.map(instant).into_iter().chain(self.board_due).min()
+        self.kind.next_deadline().map(instant).into_iter().chain(self.board_due).min()
     }
 
     fn stopping(&mut self, _: &mut Io<'_, Self>) {
-        if let Kind::Browsers(browsers) = &mut self.kind {
-            browsers.stopping();
-        }
+        self.kind.stopping();
     }
 
     fn owes_answers(&self) -> bool {
-        match &self.kind {
-            Kind::Browsers(browsers) => browsers.owes_answers(),
-            Kind::Sessions(sessions) => sessions.owes_answers(),
-        }
+        self.kind.owes_answers()
     }
 
     fn has_work(&self) -> bool {
-        match &self.kind {
-            Kind::Browsers(browsers) => browsers.has_work(),
-            // What a message causes here is done in its turn; the rest are statements.
-            Kind::Sessions(_) => false,
-        }
+        self.kind.has_work()
     }
 
     fn farewell(&mut self, io: &mut Io<'_, Self>) {

@@ -13,19 +13,12 @@ use crate::browsers::Browser;
 use crate::metrics::Counters;
 use crate::model::{Now, Publication, ShardId, Time};
 use crate::ring::RingMessage;
-use crate::run::front::Front;
-use crate::run::host::level;
+use crate::run::host::{Kind, level};
 use crate::run::runtime::Runtime;
-use crate::run::sessions::Sessions;
 
 use super::clock;
 use super::kernel::{Simulated, socket_of};
 use super::seen::Seen;
-
-pub(super) enum Kind {
-    Browsers(Box<Front>),
-    Sessions(Box<Sessions>),
-}
 
 pub(super) struct Edge {
     pub(super) kind: Kind,
@@ -88,10 +81,7 @@ impl Edge {
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        match &self.kind {
-            Kind::Browsers(edge) => edge.next_deadline(),
-            Kind::Sessions(edge) => edge.next_deadline(),
-        }
+        self.kind.next_deadline()
     }
 
     /// When there is something to do without any input, but for polls, which always wait for some time.
@@ -193,23 +183,15 @@ impl shards::Host for Edge {
     }
 
     fn stopping(&mut self, _: &mut Io<'_, Self>) {
-        if let Kind::Browsers(browsers) = &mut self.kind {
-            browsers.stopping();
-        }
+        self.kind.stopping();
     }
 
     fn owes_answers(&self) -> bool {
-        match &self.kind {
-            Kind::Browsers(browsers) => browsers.owes_answers(),
-            Kind::Sessions(sessions) => sessions.owes_answers(),
-        }
+        self.kind.owes_answers()
     }
 
     fn has_work(&self) -> bool {
-        match &self.kind {
-            Kind::Browsers(browsers) => browsers.has_work(),
-            Kind::Sessions(_) => false,
-        }
+        self.kind.has_work()
     }
 
     fn farewell(&mut self, io: &mut Io<'_, Self>) {

@@ -69,10 +69,10 @@ use std::time::Duration;
 
 use crate::model::ShardId;
 use crate::ring::{Placement, RingMessage};
+use crate::run::host::Kind;
 use crate::run::storage;
 use crate::storage::Beginning;
 
-use edge::Kind;
 use random::Random;
 use shard::{Limits, Shard, shard_settings};
 use totals::Totals;

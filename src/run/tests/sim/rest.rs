@@ -2,9 +2,9 @@
 //! true then is checked here.
 
 use crate::model::CloseReason;
+use crate::run::host::Kind;
 
 use super::browser::BrowserClient;
-use super::edge::Kind;
 use super::session::Owed;
 use super::shard::Shard;
 use super::world::{PIPES, World};

@@ -8,9 +8,10 @@ use shards::{Level, Settings, ShardSettings};
 
 use crate::metrics::Counters;
 use crate::model::{Now, Time};
+use crate::run::host::Kind;
 
 use super::clock;
-use super::edge::{Edge, Kind};
+use super::edge::Edge;
 use super::kernel::Simulated;
 use super::random::Random;
 use super::seen::Seen;
