@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::config::{ByHttp, Config};
+use crate::config::Config;
 use crate::http::{self, Conditions, FileHead, Route, Site, Terms};
 use crate::model::SharedBytes;
 
@@ -36,11 +36,7 @@ impl About {
             password_file,
             node_name: config.main.node_name.clone(),
             cometql_host: if host.is_unspecified() { String::new() } else { host.to_string() },
-            sign_in: match config.ws.cometql {
-                ByHttp::Off => "off",
-                ByHttp::Local => "local",
-                ByHttp::On => "on",
-            },
+            sign_in: config.ws.cometql.word(),
         }
     }
 }

@@ -161,6 +161,25 @@ pub enum ByHttp {
     On,
 }
 
+impl ByHttp {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Local => "local",
+            Self::On => "on",
+        }
+    }
+
+    /// Of another word: `local`.
+    fn of_word(word: &str) -> Self {
+        match word {
+            "off" => Self::Off,
+            "on" => Self::On,
+            _ => Self::Local,
+        }
+    }
+}
+
 /// How publications reach the sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SendEngine {

@@ -279,18 +279,8 @@ pub(super) const WS: &[Key] = &[
         without_effect: None,
         field: Field::Word {
             words: BY_HTTP,
-            get: |config| match config.ws.cometql {
-                ByHttp::Off => "off",
-                ByHttp::Local => "local",
-                ByHttp::On => "on",
-            },
-            set: |config, word| {
-                config.ws.cometql = match word {
-                    "off" => ByHttp::Off,
-                    "on" => ByHttp::On,
-                    _ => ByHttp::Local,
-                }
-            },
+            get: |config| config.ws.cometql.word(),
+            set: |config, word| config.ws.cometql = ByHttp::of_word(word),
         },
     },
     Key {
@@ -301,18 +291,8 @@ pub(super) const WS: &[Key] = &[
         without_effect: None,
         field: Field::Word {
             words: BY_HTTP,
-            get: |config| match config.ws.metrics {
-                ByHttp::Off => "off",
-                ByHttp::Local => "local",
-                ByHttp::On => "on",
-            },
-            set: |config, word| {
-                config.ws.metrics = match word {
-                    "off" => ByHttp::Off,
-                    "on" => ByHttp::On,
-                    _ => ByHttp::Local,
-                }
-            },
+            get: |config| config.ws.metrics.word(),
+            set: |config, word| config.ws.metrics = ByHttp::of_word(word),
         },
     },
     Key {
