@@ -45,22 +45,7 @@ pub(super) fn query(tree: ast::Query) -> Result<Query, SyntaxError> {
 
 fn query_at(tree: ast::Query, depth: usize) -> Result<Query, SyntaxError> {
     let depth = depth.checked_sub(QUERY_DEPTH).ok_or(SyntaxError::TooDeep)?;
-    let ast::Query {
-        with,
-        body,
-        order_by,
-        limit_clause,
-        fetch,
-        locks: _,
-        for_clause,
-        settings,
-        format_clause,
-        pipe_operators,
-    } = tree;
-    refuse(with.is_some(), "WITH")?;
-    refuse(fetch.is_some(), "FETCH")?;
-    refuse(for_clause.is_some(), "FOR")?;
-    refuse(settings.is_some() || format_clause.is_some() || !pipe_operators.is_empty(), "this clause")?;
+    let ast::Query { body, order_by, limit_clause, .. } = super::without_foreign_clauses(tree)?;
     let mut query = Query { blocks: Vec::new(), distinct: false, order: Vec::new(), limit: limit(limit_clause)? };
     body_into(*body, &mut query, depth)?;
     query.order = match order_by {

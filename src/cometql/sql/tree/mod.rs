@@ -173,12 +173,13 @@ fn select(query: ast::Query) -> Result<Select, SyntaxError> {
     }
 }
 
-fn rows_of_query(query: ast::Query) -> Result<Select, SyntaxError> {
+/// The query, if it has no clauses but those that are looked at everywhere: its body, ORDER BY and LIMIT.
+fn without_foreign_clauses(query: ast::Query) -> Result<ast::Query, SyntaxError> {
     let ast::Query {
         with,
-        body,
-        order_by,
-        limit_clause,
+        body: _,
+        order_by: _,
+        limit_clause: _,
         fetch,
         // FOR UPDATE locks nothing, as transactions change nothing.
         locks: _,
@@ -186,11 +187,16 @@ fn rows_of_query(query: ast::Query) -> Result<Select, SyntaxError> {
         settings,
         format_clause,
         pipe_operators,
-    } = query;
+    } = &query;
     refuse(with.is_some(), "WITH")?;
     refuse(fetch.is_some(), "FETCH")?;
     refuse(for_clause.is_some(), "FOR")?;
     refuse(settings.is_some() || format_clause.is_some() || !pipe_operators.is_empty(), "this clause")?;
+    Ok(query)
+}
+
+fn rows_of_query(query: ast::Query) -> Result<Select, SyntaxError> {
+    let ast::Query { body, order_by, limit_clause, .. } = without_foreign_clauses(query)?;
     let ast::SetExpr::Select(body) = *body else {
         return Err(SyntaxError::Unsupported("a combination of queries"));
     };
