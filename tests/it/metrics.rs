@@ -5,9 +5,8 @@ use crate::tools;
 use crate::transports::{Http, Response};
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 const OPEN_METRICS: &str = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n";
 
@@ -95,16 +94,6 @@ fn strangers_are_told_nothing() {
     }
 }
 
-/// Killed at the end, also of a test that fails.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn prometheus_likes_both_formats_and_scrapes() {
     let test = "prometheus_likes_both_formats_and_scrapes";
@@ -128,9 +117,7 @@ fn prometheus_likes_both_formats_and_scrapes() {
     fs::write(&file, configuration).expect("a file");
     let checked = tools::run(Command::new(&promtool).arg("check").arg("config").arg(&file), PATIENCE);
     assert!(checked.status.success(), "{}{}", checked.stdout, checked.stderr);
-    // A port that is free now; nobody else takes it in this moment.
-    let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
-    let port = free.expect("a port").port();
+    let port = tools::free_port();
     let child = Command::new(prometheus)
         .arg(format!("--config.file={}", file.display()))
         .arg(format!("--storage.tsdb.path={}", server.folder().join("prometheus").display()))
@@ -139,7 +126,7 @@ fn prometheus_likes_both_formats_and_scrapes() {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    let _running = Running(child.expect("it starts"));
+    let _running = tools::Running(child.expect("it starts"));
     let ask = |query: &str| {
         let address = format!("http://127.0.0.1:{port}/api/v1/query");
         let mut command = Command::new(&curl);

@@ -31,6 +31,22 @@ pub(crate) fn skip(test: &str, need: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
 }
 
+/// A program that a test has started: killed at the end, also of a test that fails.
+pub(crate) struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that is free now; nobody else takes it in this moment.
+pub(crate) fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
+    free.expect("a port").port()
+}
+
 /// What a program printed and how it ended.
 pub(crate) struct Finished {
     pub status: ExitStatus,

@@ -12,7 +12,7 @@ use crate::tools;
 use mysql::prelude::Queryable;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// What every layer of quoting has to bring through.
 const STRING: &str = "it's \"quoted\" \\ `%_?:name` Привет 😀\nnext line";
@@ -122,16 +122,6 @@ fn exercise(command: &mut Command, event: &str, server: &Server) {
     assert_eq!(publication["data"], STRING, "{publication}");
 }
 
-/// Killed at the end, also of a test that fails.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// A collector in Go, whose driver is the one of most programs in that language: every scrape has to succeed.
 #[test]
 fn prometheus_exporter() {
@@ -147,8 +137,7 @@ fn prometheus_exporter() {
         row.filter(|(_, sessions)| *sessions > 0)
     });
     assert!(counted.is_some(), "the session is never counted");
-    // A port that is free now; nobody else takes it in this moment.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let port = tools::free_port();
     let source = format!("root:{}@({})/", server.password, server.cometql);
     let exporter = Command::new(program)
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
@@ -157,7 +146,7 @@ fn prometheus_exporter() {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    let _running = Running(exporter.expect("the exporter starts"));
+    let _running = tools::Running(exporter.expect("the exporter starts"));
     let address = format!("http://127.0.0.1:{port}/metrics");
     let metrics = tools::until(PATIENCE, || {
         let finished = tools::run(Command::new(&curl).args(["--silent", &address]), PATIENCE);
