@@ -12,6 +12,7 @@ use clap::Parser;
 use cli::args::{Args, Command, Door};
 use cli::banner::{self, Facts, Pasted};
 use cli::conf::{self, Loaded};
+use cli::control;
 use cli::fault;
 use cli::password::{self, Origin};
 use cli::signals;
@@ -141,7 +142,7 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     let folder = std::env::current_dir().unwrap_or_default();
     let program = std::env::current_exe().unwrap_or_else(|_| "encke".into());
     let port_is_known = config.cometql.port != 0;
-    let running = match run::start(config, password, &mut || signals::end_is_asked_for(&mut signals)) {
+    let mut running = match run::start(config, password, &mut || signals::end_is_asked_for(&mut signals)) {
         Ok(running) => running,
         Err(StartError::GivenUp) => return Ok(()),
         Err(error) => return Err(error.to_string()),
@@ -164,7 +165,7 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
         tracing::warn!(file = %file.display(), "others than its owner can read the password file; chmod 600 it");
     }
     tracing::info!("ready");
-    signals::wait(signals, &running);
+    control::serve(signals, &mut running).map_err(|error| format!("the control thread cannot work: {error}"))?;
     running.join().map_err(|fault| fault.to_string())?;
     if fault::happened() {
         return Err("a part of the server failed, see the log".to_owned());

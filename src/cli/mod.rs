@@ -5,6 +5,7 @@ pub(crate) mod args;
 pub(crate) mod banner;
 pub(crate) mod client;
 pub(crate) mod conf;
+pub(crate) mod control;
 pub(crate) mod fault;
 #[cfg_attr(not(feature = "mysql"), path = "no_import.rs")]
 pub(crate) mod import;

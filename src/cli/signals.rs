@@ -3,17 +3,12 @@
 //! that standard error goes to, may not grow any more, which the failed write tells as well. PIPE is passed over by Rust's
 //! start of every program.
 
-use encke::run::{Running, log};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::io;
 use std::process::exit;
-use std::thread;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-
-/// From the first signal to the end of the process, whatever still hangs. Everything acknowledged is stored by then,
-/// since nothing is acknowledged before.
-const STOP_TIMEOUT: Duration = Duration::from_millis(1_800);
 
 /// A second TERM ends the process at once, if the stop lasts longer than this by then: a stop that is clean takes less, and
 /// some programs send the signal twice, to the process and to its group.
@@ -27,11 +22,11 @@ pub(crate) fn catch() -> io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ])
 }
 
-fn asks_for_the_end(signal: i32) -> bool {
+pub(crate) fn asks_for_the_end(signal: i32) -> bool {
     matches!(signal, SIGTERM | SIGINT)
 }
 
-fn name(signal: i32) -> &'static str {
+pub(crate) fn name(signal: i32) -> &'static str {
     match signal {
         SIGTERM => "SIGTERM",
         SIGINT => "SIGINT",
@@ -48,37 +43,17 @@ pub(crate) fn end_is_asked_for(signals: &mut Signals) -> bool {
     signals.pending().any(asks_for_the_end)
 }
 
-/// Waits until a signal asks for the end, stops the server and watches that it really ends.
-pub(crate) fn wait(mut signals: Signals, running: &Running) {
-    for signal in signals.forever() {
-        if asks_for_the_end(signal) {
-            tracing::info!(signal = name(signal), "stopping");
-            break;
-        }
-        match signal {
-            SIGUSR1 => log::reopen(),
-            SIGHUP => tracing::warn!("SIGHUP: reload is not supported yet, restart the server instead"),
-            // The log may be the very file that must not grow.
-            SIGXFSZ => {}
-            _ => tracing::warn!(signal = name(signal), "passed over: it has no meaning yet"),
-        }
-    }
-    running.stop();
-    thread::spawn(move || end_at_second(signals, Instant::now()));
-    thread::spawn(|| {
-        thread::sleep(STOP_TIMEOUT);
-        tracing::error!("not stopped in time, ending anyway");
-        log::flush();
-        exit(1);
-    });
-}
-
-fn end_at_second(mut signals: Signals, stopped: Instant) {
-    for signal in signals.forever() {
-        if ends_at_once(signal, stopped.elapsed()) {
+/// The next signal that the control thread has to act on. Once the server stops, a signal may end the process here and now.
+pub(crate) fn next(signals: &mut Signals, stopping: &OnceLock<Instant>) -> Option<i32> {
+    signals.forever().find(|signal| {
+        if let Some(since) = stopping.get()
+            && ends_at_once(*signal, since.elapsed())
+        {
             exit(ENDED_BY_SIGNAL + signal);
         }
-    }
+        // The log may be the very file that must not grow.
+        *signal != SIGXFSZ
+    })
 }
 
 /// Whether a signal ends the process while it stops, so long after the stop began.

@@ -1,15 +1,17 @@
 //! Why a statement or a session is refused: one table of numbers, and the error that travels to the backend.
 //!
 //! The number is the contract: backends test it (`cometql.md` section 4). The text is for people and says what to
-//! do; SQLSTATE is [`SQLSTATE`] but for a table that is not there. Nothing here knows which statement caused the error.
+//! do; SQLSTATE is [`SQLSTATE`] but for a table that is not there and for what is not allowed. Nothing here knows which statement caused the error.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::sql::SyntaxError;
 
-/// The SQLSTATE of all errors but one.
+/// The SQLSTATE of all errors but two.
 pub const SQLSTATE: &str = "HY000";
+/// What MySQL says to those that may not.
+const SQLSTATE_DENIED: &str = "42000";
 /// Drivers for Java look at this one instead of the number.
 const SQLSTATE_NO_TABLE: &str = "42S02";
 
@@ -70,6 +72,8 @@ codes! {
     NoSuchTable = 1146,
     /// Peer: as many parameters as there are no placeholders for.
     WrongParameters = 1210,
+    /// Peer: a statement about the whole server, on a session that may not ask for it.
+    NotAllowed = 1227,
     /// Peer: a prepared statement that was closed or never existed.
     UnknownStatement = 1243,
     /// Peer: more prepared statements than a session may hold.
@@ -86,7 +90,11 @@ impl Code {
 
     /// What goes with it on the wire.
     pub fn state(self) -> &'static str {
-        if self == Self::NoSuchTable { SQLSTATE_NO_TABLE } else { SQLSTATE }
+        match self {
+            Self::NoSuchTable => SQLSTATE_NO_TABLE,
+            Self::NotAllowed => SQLSTATE_DENIED,
+            _ => SQLSTATE,
+        }
     }
 }
 

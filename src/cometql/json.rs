@@ -116,6 +116,14 @@ impl Results {
         out.extend_from_slice(format!("{{\"affected\":{affected},\"insert_id\":{insert_id}}}").as_bytes());
     }
 
+    /// OK, and a sentence.
+    pub fn told(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.begin(out);
+        out.extend_from_slice(b"{\"affected\":0,\"insert_id\":0,\"info\":");
+        put_text(out, text);
+        out.push(b'}');
+    }
+
     pub fn columns(&mut self, columns: &[ResultColumn], out: &mut Vec<u8>) {
         let start = out.len();
         self.begin(out);

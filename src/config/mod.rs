@@ -16,7 +16,7 @@ mod values;
 pub use key::{Field, Key};
 pub use keys::{SECTIONS, TIMEOUT_S_MAX, keys};
 pub use problem::{Problem, ProblemKind, Severity};
-pub use read::parse;
+pub use read::{log_level, parse};
 pub use sample::{sample, to_text};
 pub use tenants::{TENANTS_MAX, Tenant, Tenants};
 pub use values::ValueError;

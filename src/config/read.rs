@@ -7,7 +7,8 @@ use super::keys::{CONTENT_TYPE, SECTIONS, TOKEN_ALGORITHMS, keys, level_word};
 use super::problem::{Nearest, Problem, ProblemKind, Severity, shown};
 use super::values::{self, Mark, ValueError};
 use super::{
-    ByHttp, CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, PROXIES_MAX, TENANTS_MAX, Tenant, ignored, ini, tenants,
+    ByHttp, CONTENT_TYPES_MAX, Config, ContentTypes, HOSTS_MAX, Log, PROXIES_MAX, TENANTS_MAX, Tenant, ignored, ini,
+    tenants,
 };
 use std::collections::HashMap;
 
@@ -28,6 +29,19 @@ pub fn parse(text: &str) -> (Config, Vec<Problem>) {
     }
     reader.relations();
     reader.finish()
+}
+
+/// What `[log] level` says with this value.
+pub fn log_level(text: &str) -> Result<Log, ValueError> {
+    let mut reader =
+        Reader { config: Config::default(), problems: Vec::new(), seen: HashMap::new(), tenants: Vec::new() };
+    let written = ini::Entry { key: "level", value: text.trim(), item: false, line: 0 };
+    if let Some(key) = keys().find(|key| (key.section, key.name) == ("log", "level")) {
+        reader.set(key, &written, false)?;
+    } else {
+        never!("the log has a level");
+    }
+    Ok(reader.config.log)
 }
 
 struct Reader<'a> {

@@ -25,12 +25,15 @@ use crate::ws;
 
 use super::board::Board;
 use super::certificate::{self, Place};
+use super::control::{self, Control, ControlClient};
 use super::figures::Watch;
 use super::files::{self, FileLimits};
 use super::front::{self, Front};
 use super::host::Host;
+use super::in_force::InForce;
+use super::notice::Notice;
 use super::scrape::Scrape;
-use super::sessions::{Sessions, SessionsConfig};
+use super::sessions::{self, Sessions, SessionsConfig};
 use super::storage::{self, StorageThread};
 use super::{Running, StartError, bounds, clock, engine_name, kept, past};
 
@@ -82,20 +85,18 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let given_out = GivenOut::new(key);
 
     let tls = config.cometql.tls;
-    let tls_config = match tls {
-        Tls::Off => None,
-        Tls::On | Tls::Required => {
-            let place = place_of_certificate(&config);
-            let loaded = certificate::load(&place, &names_of_certificate(&config)).map_err(StartError::Certificate)?;
-            info!(certificate = %place.certificate.display(), "CometQL has TLS");
-            Some(loaded)
-        }
-    };
+    let in_force = Arc::new(InForce::load(config.clone())?);
+    if in_force.tls.is_some() {
+        info!(certificate = %place_of_certificate(&config).certificate.display(), "CometQL has TLS");
+    }
 
     let tokens = token_keys(&config, &password)?;
 
     let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
+    let (desk, instructions) = control::desk();
+    let notice = Notice::default();
+    let control = Control::new(desk, wakers.clone(), notice.clone(), in_force.clone());
 
     kept::guard(&config.storage.dir);
     let mut store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
@@ -132,7 +133,9 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         storage: Mutex::new(storage_clients.into_iter().map(Some).collect()),
         files: Mutex::new(file_clients.into_iter().map(Some).collect()),
         beginnings: Mutex::new(beginnings.into_iter().map(Some).collect()),
-        tls: tls_config,
+        control: Mutex::new(Some(instructions)),
+        notice,
+        tls: in_force.tls.clone(),
         tokens,
         cometql_port: cometql_port.clone(),
         scrape: scrape.clone(),
@@ -153,6 +156,7 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let (browsers, cometql) = (address(0), address(cometql_shard.0));
     let _ = cometql_port.set(cometql.port());
     Ok(Running {
+        control: Some(control),
         browsers,
         cometql,
         tls,
@@ -195,6 +199,8 @@ struct Ends {
     storage: Mutex<Vec<Option<storage::StorageClient>>>,
     files: Mutex<Vec<Option<files::FileClient>>>,
     beginnings: Mutex<Vec<Option<Beginning>>>,
+    control: Mutex<Option<ControlClient>>,
+    notice: Notice<InForce>,
     tls: Option<Arc<rustls::ServerConfig>>,
     tokens: TokenKeys,
     cometql_port: Arc<OnceLock<u16>>,
@@ -264,13 +270,24 @@ fn make_host(
 ) -> Host {
     let storage = take(&ends.storage, shard).unwrap_or_else(storage::StorageClient::nowhere);
     if ShardId(shard) == placement.cometql_shard() {
-        let sessions = SessionsConfig {
+        let config = SessionsConfig {
             exec: exec_config(config, password, placement, ends.cometql_port.clone()),
             login_timeout: Duration::from_millis(u64::from(config.cometql.login_timeout_ms)),
             idle_timeout: Duration::from_secs(u64::from(config.cometql.idle_timeout_s)),
             tls: ends.tls.clone(),
         };
-        return Host::sessions(Sessions::new(sessions, storage, board.clone()), board.clone());
+        let ends = sessions::Ends {
+            storage,
+            control: ends
+                .control
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .unwrap_or_else(ControlClient::nowhere),
+            in_force: ends.notice.reader(),
+            board: board.clone(),
+        };
+        return Host::sessions(Sessions::new(config, ends), board.clone());
     }
     let beginning = take(&ends.beginnings, shard).unwrap_or_default();
     let config = browser_config(ShardId(shard), config, given_out, placement, ends);
@@ -455,7 +472,7 @@ pub fn certificate_file(config: &Config) -> std::path::PathBuf {
 }
 
 /// The configured files, else our own in the data folder.
-fn place_of_certificate(config: &Config) -> Place {
+pub(super) fn place_of_certificate(config: &Config) -> Place {
     let own = |name| config.storage.dir.join(name);
     match (&config.cometql.tls_cert, &config.cometql.tls_key) {
         (Some(certificate), Some(key)) => Place { certificate: certificate.clone(), key: key.clone(), own: false },
@@ -464,7 +481,7 @@ fn place_of_certificate(config: &Config) -> Place {
 }
 
 /// Where clients of this machine and of others may find CometQL, for a certificate of our own.
-fn names_of_certificate(config: &Config) -> Vec<String> {
+pub(super) fn names_of_certificate(config: &Config) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
     if !config.cometql.ip.is_unspecified() && !config.cometql.ip.is_loopback() {
         names.push(config.cometql.ip.to_string());

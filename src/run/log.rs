@@ -9,17 +9,18 @@
 //! The log's thread never splits its descriptor table off as shards do, so it sees the standard error of the process.
 
 use std::io::{self, Write};
-use std::sync::OnceLock;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use tracing::{error, info, warn};
+use tracing::warn;
 
-use crate::config::{self, LogFormat};
+use crate::config;
 
-use lines::{Json, Lines};
+use lines::Dial;
 use sink::Sink;
 pub(super) use warnings::{warnings, warnings_count};
 
@@ -36,6 +37,8 @@ const FLUSH_TIME_MAX: Duration = Duration::from_millis(200);
 
 /// The one of this process, once it was started.
 static LOG: OnceLock<Log> = OnceLock::new();
+/// What becomes a line, and in which form.
+static DIAL: OnceLock<Dial> = OnceLock::new();
 
 /// Starts the log's thread; from now on all that is logged goes there. A second call changes nothing.
 pub fn start(settings: &config::Log) -> io::Result<()> {
@@ -43,14 +46,17 @@ pub fn start(settings: &config::Log) -> io::Result<()> {
     let sink = Sink::open(settings.file.as_deref())?;
     Builder::new().name("log".to_owned()).spawn(move || writing.run(sink, &|| LOG.get(), &tell_of_lost))?;
     let _ = LOG.set(log);
-    // By default what cannot be written is told on standard error in a way that panics when that fails too.
-    let lines = tracing_subscriber::fmt().with_ansi(false).log_internal_errors(false);
-    let lines = lines.with_max_level(lines::least(settings)).with_writer(Lines::new(settings));
-    let _ = match settings.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.event_format(Json).try_init(),
-    };
+    if let Some(dial) = Dial::install(settings) {
+        let _ = DIAL.set(dial);
+    }
     Ok(())
+}
+
+/// From now on lines of other levels are written, or in another form.
+pub(super) fn set(settings: &config::Log) {
+    if let Some(dial) = DIAL.get() {
+        dial.set(settings);
+    }
 }
 
 /// A text for whoever started the program, as it is and in its place among the lines of the log. A failure to write it is no
@@ -64,13 +70,14 @@ pub fn say(text: &str) {
     }
 }
 
-/// After a rotation: the next line goes to a new file under the name that `[log] file` has.
-pub fn reopen() {
+/// The next line goes to this file, or to standard error; also to a new file of the same name, after a rotation. On an error
+/// lines go where they went before. May wait for a disk.
+pub(super) fn open(file: Option<&Path>) -> io::Result<()> {
+    let sink = Sink::open(file)?;
     if let Some(log) = LOG.get() {
-        log.is_to_reopen.store(true, Ordering::Relaxed);
-        // Wakes the thread. With a full queue it has lines that do.
-        let _ = log.queue.try_send(Entry::Reopen);
+        log.write_to(sink);
     }
+    Ok(())
 }
 
 /// Waits until what was logged so far is written, but not for long: for the end of the process.
@@ -113,8 +120,8 @@ enum Entry {
     Warning(Box<[u8]>),
     /// For whoever started the program, whatever becomes of the log.
     Said(Box<[u8]>),
-    /// Nothing to write; the file is to be opened anew.
-    Reopen,
+    /// Nothing to write; lines go elsewhere from now on.
+    Sink,
     /// Answered when everything before it is written.
     Flush(Sender<()>),
 }
@@ -126,7 +133,9 @@ struct Log {
     /// Bytes of the lines in the queue.
     bytes: AtomicUsize,
     lost: AtomicU64,
-    is_to_reopen: AtomicBool,
+    has_next: AtomicBool,
+    /// Where lines are to go from now on.
+    next: Mutex<Option<Sink>>,
 }
 
 impl Log {
@@ -137,7 +146,8 @@ impl Log {
             bytes_max,
             bytes: AtomicUsize::new(0),
             lost: AtomicU64::new(0),
-            is_to_reopen: AtomicBool::new(false),
+            has_next: AtomicBool::new(false),
+            next: Mutex::new(None),
         };
         (log, Writing { entries, lines_max, told: 0 })
     }
@@ -151,6 +161,20 @@ impl Log {
             self.bytes.fetch_sub(line.len(), Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn write_to(&self, sink: Sink) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+        self.has_next.store(true, Ordering::Release);
+        // Wakes the thread. With a full queue it has lines that do.
+        let _ = self.queue.try_send(Entry::Sink);
+    }
+
+    fn take_next(&self) -> Option<Sink> {
+        if !self.has_next.swap(false, Ordering::Acquire) {
+            return None;
+        }
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn lost(&self) -> u64 {
@@ -167,15 +191,14 @@ impl Log {
 
 /// Where the lines go.
 trait Target: Write {
-    /// Whether there is anything to open anew.
-    fn reopen(&mut self) -> io::Result<bool>;
+    fn change(&mut self, to: Sink);
     /// Standard error, if that is another place.
     fn say(&mut self, text: &[u8]) -> io::Result<()>;
 }
 
 impl Target for Sink {
-    fn reopen(&mut self) -> io::Result<bool> {
-        self.reopen()
+    fn change(&mut self, to: Sink) {
+        *self = to;
     }
 
     fn say(&mut self, text: &[u8]) -> io::Result<()> {
@@ -195,14 +218,8 @@ impl Writing {
     /// Writes until nobody can log any more. `tell` logs how many lines were lost since it was called last.
     fn run<'a>(mut self, mut to: impl Target, log: &dyn Fn() -> Option<&'a Log>, tell: &dyn Fn(u64)) {
         while let Ok(entry) = self.entries.recv() {
-            if log().is_some_and(|log| log.is_to_reopen.swap(false, Ordering::Relaxed)) {
-                match to.reopen() {
-                    Ok(true) => info!("the log's file was opened anew"),
-                    Ok(false) => {
-                        info!("SIGUSR1 opens the log's file anew, and there is none: see file in [log] of comet.ini");
-                    }
-                    Err(error) => error!(%error, "the log's file cannot be opened anew, the old one stays"),
-                }
+            if let Some(next) = log().and_then(Log::take_next) {
+                to.change(next);
             }
             let (line, written) = match entry {
                 Entry::Line(line) => {
@@ -222,7 +239,7 @@ impl Writing {
                     let _ = done.try_send(());
                     continue;
                 }
-                Entry::Reopen => continue,
+                Entry::Sink => continue,
             };
             // Nobody can log before the log is known.
             let Some(log) = log() else { continue };

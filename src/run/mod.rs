@@ -12,6 +12,7 @@ mod board;
 mod bounds;
 mod certificate;
 mod clock;
+pub mod control;
 mod figures;
 mod files;
 mod front;
@@ -19,9 +20,11 @@ mod guesses;
 mod host;
 #[cfg(feature = "mysql")]
 pub mod import;
+mod in_force;
 pub mod kept;
 mod live;
 pub mod log;
+mod notice;
 mod past;
 mod process;
 mod runtime;
@@ -46,6 +49,7 @@ use crate::model::TokenAlgorithm;
 use crate::storage::StorageError;
 
 use certificate::CertificateError;
+use control::Control;
 use storage::StorageThread;
 
 pub use assemble::{certificate_file, start};
@@ -100,6 +104,7 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 pub struct Running {
+    control: Option<Control>,
     shards: shards::Running,
     connection_shards: usize,
     browsers: SocketAddr,
@@ -144,6 +149,11 @@ impl Running {
 
     pub fn storage(&self) -> String {
         self.storage.clone()
+    }
+
+    /// For the one thread that carries out what concerns the whole server. Only once.
+    pub fn take_control(&mut self) -> Option<Control> {
+        self.control.take()
     }
 
     /// Ends the server: connections are closed, what storage was handed is committed.

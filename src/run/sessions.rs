@@ -16,8 +16,11 @@ use crate::model::{CloseReason, ConnId, ShardId, Time};
 use crate::ring::{Batch, RingMessage};
 
 use super::board::Board;
+use super::control::ControlClient;
 use super::host::{close_reason, id, token};
+use super::in_force::InForce;
 use super::live;
+use super::notice::NoticeReader;
 use super::runtime::Runtime;
 use super::storage::StorageClient;
 use super::tls::{State, Tls};
@@ -31,10 +34,20 @@ pub(super) struct SessionsConfig {
     pub(super) tls: Option<Arc<ServerConfig>>,
 }
 
+/// Where its work goes, and who looks on.
+pub(super) struct Ends {
+    pub(super) storage: StorageClient,
+    pub(super) control: ControlClient,
+    pub(super) in_force: NoticeReader<InForce>,
+    pub(super) board: Board,
+}
+
 pub(super) struct Sessions {
     config: SessionsConfig,
     exec: Exec,
     storage: StorageClient,
+    control: ControlClient,
+    in_force: NoticeReader<InForce>,
     /// Sessions that asked for TLS; the others are not in here.
     tls: HashMap<ConnId, Tls, RandomState>,
     /// Those among them that go on with what they hold deciphered.
@@ -49,13 +62,16 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(config: SessionsConfig, storage: StorageClient, board: Board) -> Self {
+    pub(super) fn new(config: SessionsConfig, ends: Ends) -> Self {
         let exec = Exec::new(config.exec.clone());
         let tls = HashMap::with_hasher(config.exec.placement.hasher());
+        let Ends { storage, control, in_force, board } = ends;
         Self {
             config,
             exec,
             storage,
+            control,
+            in_force,
             tls,
             resumed: VecDeque::new(),
             batches_noted: VecDeque::new(),
@@ -187,6 +203,10 @@ impl Sessions {
     }
 
     pub(super) fn woken(&mut self, io: &mut impl Runtime) {
+        if let Some(in_force) = self.in_force.news() {
+            // Sessions that are enciphered go on with what they began with.
+            self.config.tls.clone_from(&in_force.tls);
+        }
         self.take_completions(io);
     }
 
@@ -196,6 +216,12 @@ impl Sessions {
             && let Some(completion) = self.storage.poll()
         {
             self.exec.stored(completion);
+            self.carry_out(io);
+        }
+        while !io.congested()
+            && let Some((number, result)) = self.control.poll()
+        {
+            self.exec.carried_out(number, result);
             self.carry_out(io);
         }
     }
@@ -328,6 +354,11 @@ impl Sessions {
                     if let Err(refused) = self.storage.send(job, None) {
                         self.counters.storage_refusals += 1;
                         self.exec.stored(refused);
+                    }
+                }
+                Output::Instruct { number, instruction } => {
+                    if let Err(refused) = self.control.send(number, instruction) {
+                        self.exec.carried_out(number, Err(refused));
                     }
                 }
                 Output::Close { session, reason } => {

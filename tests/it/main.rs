@@ -10,6 +10,7 @@ mod cli;
 mod client_commands;
 mod clients;
 mod conformance;
+mod control;
 mod corpus;
 mod crash;
 mod crowded;

@@ -153,6 +153,7 @@ const MODULES: &[Module] = &[
             "browsers",
             "cometql/wire",
             "cometql/sql",
+            "cometql/errors",
             "cometql/tables",
             "cometql/rows",
             "cometql/session",

@@ -409,3 +409,29 @@ fn the_mariadb_client_speaks_tls() {
     let refused = run(&["--skip-ssl", "-e", "SELECT 1"]);
     assert!(refused.stderr.contains("ERROR 16 (HY000)") && refused.stderr.contains("TLS only"), "{}", refused.stderr);
 }
+
+#[test]
+fn another_certificate_counts_for_new_sessions() {
+    let server = server("on");
+    let mut before = Session::logged_in(&server);
+    let [certificate, key] = ["data/cometql.crt", "data/cometql.key"].map(|name| server.folder().join(name));
+    let first = fs::read(&certificate).unwrap();
+    let mut backend = server.backend();
+    // What cannot be used changes nothing.
+    fs::write(&certificate, "no certificate").unwrap();
+    let refused = backend.query("ALTER INSTANCE RELOAD TLS").unwrap();
+    assert!(
+        matches!(&refused, Answer::Error { code: 500, text, .. } if text.contains("in use stays") && text.contains("cometql.crt")),
+        "{refused:?}"
+    );
+    fs::write(&certificate, &first).unwrap();
+    Session::logged_in(&server);
+    // Both are made anew where they are missing.
+    fs::remove_file(&certificate).unwrap();
+    fs::remove_file(&key).unwrap();
+    backend.execute("ALTER INSTANCE RELOAD TLS").unwrap();
+    assert_ne!(fs::read(&certificate).unwrap(), first);
+    Session::logged_in(&server);
+    before.query("SELECT 'as before'");
+    assert!(before.row().ends_with(b"as before"));
+}

@@ -86,6 +86,10 @@ impl Session {
                 reply.ok_warning(affected, insert_id, self.memory.warned().into(), more);
                 reply.sequence()
             }
+            Ok(Reply::Told(text)) => {
+                reply.ok_told(&text, more);
+                reply.sequence()
+            }
             Ok(Reply::Rows(rows)) => write_rows(reply, &rows, more, binary),
             Err(error) => {
                 reply.error(error.code.number(), &error.text);

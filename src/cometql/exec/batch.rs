@@ -230,6 +230,10 @@ impl BatchState {
                 self.results.ok(affected, insert_id, out);
                 return true;
             }
+            Ok(Reply::Told(text)) => {
+                self.results.told(&text, out);
+                return true;
+            }
             Ok(Reply::Rows(rows)) => {
                 self.results.columns(&rows.columns, out);
                 let mut rows = rows.rows.iter();

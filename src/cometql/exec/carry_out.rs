@@ -189,6 +189,7 @@ impl Exec {
                 session.use_database(database);
                 Reply::Ok { affected: 0, insert_id: 0 }
             })),
+            Plan::Instruct(instruction) => self.instruct(session, instruction),
             Plan::Kill(number) => self.kill(session, number),
             Plan::Live(LiveQuery { figures, query }) => {
                 let rows = self.figures(session, figures, live);

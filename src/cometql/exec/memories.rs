@@ -129,6 +129,7 @@ impl Session {
     pub(super) fn remember_result(&mut self, result: &Result<Reply, Error>) {
         match result {
             Ok(Reply::Ok { affected, insert_id }) => self.memory.changed_rows(*affected, *insert_id),
+            Ok(Reply::Told(_)) => self.memory.changed_rows(0, 0),
             Ok(Reply::Rows(rows)) => self.memory.gave_rows(rows.rows.len() as u64),
             Err(_) => self.memory.failed(),
         }

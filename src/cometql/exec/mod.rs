@@ -12,6 +12,7 @@
 //!                                   |  Planned    not begun; begins at the front of the queue
 //!                                   |  Ordering   so many owners have yet to say whether it is done
 //!                                   |  Writing    storage has yet to commit
+//!                                   |  Instructing  the control thread has yet to do it
 //!                                   |  Streaming  rows are fetched in pieces and written as they come
 //!                                   v  Ready      encoded answer
 //! ```
@@ -25,6 +26,7 @@ mod carry_out;
 mod commands;
 mod config;
 mod cursor;
+mod instruct;
 mod kept;
 mod login;
 mod memories;
@@ -122,6 +124,8 @@ pub struct Exec {
     /// Who asked, and which of its keys the answer is for.
     asks: HashMap<u64, (ConnId, Vec<usize>), RandomState>,
     jobs: HashMap<u64, StoredFor, RandomState>,
+    /// Who instructed the server.
+    instructed: HashMap<u64, ConnId, RandomState>,
     next_number: u64,
     back_off: BackOff,
     /// Of passwords by HTTP, apart: what pages and proxies do must not hold off backends.
@@ -154,7 +158,8 @@ impl Exec {
             prepared_bytes_max: kept::ALL_PREPARED_BYTES_MAX,
             remembered: 0,
             asks: HashMap::with_hasher(hasher.clone()),
-            jobs: HashMap::with_hasher(hasher),
+            jobs: HashMap::with_hasher(hasher.clone()),
+            instructed: HashMap::with_hasher(hasher),
             next_number: 0,
             back_off,
             back_off_by_http,
@@ -179,6 +184,7 @@ impl Exec {
             + self.connections.capacity() * size_of::<(u32, ConnId)>()
             + self.asks.capacity() * size_of::<(u64, (ConnId, Vec<usize>))>()
             + self.jobs.capacity() * size_of::<(u64, StoredFor)>()
+            + self.instructed.capacity() * size_of::<(u64, ConnId)>()
             + self.turn_bytes()
             + self.bound.bytes()
             + self.back_off.bytes()
@@ -320,6 +326,15 @@ impl Exec {
             }
         }
         self.with(session, |session| session.stored(completion.result));
+    }
+
+    /// What came of an instruction: a sentence, or why nothing was done. What can begin now waits for [`Exec::go_on`].
+    pub fn carried_out(&mut self, number: u64, result: Result<Box<str>, Error>) {
+        let Some(session) = self.instructed.remove(&number) else {
+            never!("an instruction is carried out once");
+            return;
+        };
+        self.with(session, |session| session.carried_out(result));
     }
 
     /// Everything written to the session is sent: after [`Output::TellWhenDrained`]. What goes on now waits for

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::cometql::introspection::Figures;
 use crate::cometql::rows::Row;
+use crate::cometql::sql::Instruction;
 use crate::model::{CloseReason, ConnId, DevId, ShardId};
 use crate::ring::RingMessage;
 use crate::storage::Job;
@@ -20,6 +21,11 @@ pub enum Output {
         message: RingMessage,
     },
     Store(Job),
+    /// Answered by [`Exec::carried_out`](super::Exec::carried_out) with the same number.
+    Instruct {
+        number: u64,
+        instruction: Instruction,
+    },
     /// After what was written before has been sent.
     Close {
         session: ConnId,

@@ -42,6 +42,8 @@ pub(super) enum Stage {
     },
     /// A shard has yet to say whether it has this connection.
     Killing(u64),
+    /// Whoever keeps the server's files has yet to do it.
+    Instructing,
     Streaming(Box<Stream>),
     Gathering(Box<Gathering>),
     Failed(Error),

@@ -18,7 +18,8 @@ use super::introspection::{self, Answer, Catalog, LiveQuery, Question};
 use super::rows::{ResultColumn, ResultSet, RowQuery, numbers};
 use super::session::{Database, Memory, SessionView, StatementLimits, parse_database};
 use super::sql::{
-    ClusterPrefix, Limit, Names, Prepared, SCHEMA, Select, Statement, TableName, Transaction, Value, cluster_prefix,
+    ClusterPrefix, Instruction, Limit, Names, Prepared, SCHEMA, Select, Statement, TableName, Transaction, Value,
+    cluster_prefix,
 };
 use super::tables::{DATABASE, Table};
 use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
@@ -83,6 +84,8 @@ pub enum Plan {
     Transaction(Transaction),
     /// To be planned when it begins, as it depends on what the statements before it do.
     Later(Box<Statement>),
+    /// For whoever keeps the server's files, if the session may ask for it; then OK with what came of it, or an error.
+    Instruct(Instruction),
     /// End this session or browser connection, then OK; [`Code::UnknownConnection`] if there is none.
     Kill(u64),
     /// Figures only the server has, in rows as [`LiveQuery`] says.
@@ -106,6 +109,7 @@ impl Plan {
             | Self::Remember(_)
             | Self::Transaction(_)
             | Self::Later(_)
+            | Self::Instruct(_)
             | Self::Kill(_)
             | Self::Live(_)
             | Self::Catalog(_) => 0,
@@ -162,7 +166,12 @@ pub enum Every {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    Ok { affected: u64, insert_id: u64 },
+    Ok {
+        affected: u64,
+        insert_id: u64,
+    },
+    /// OK, and this sentence.
+    Told(Box<str>),
     Rows(ResultSet),
 }
 
@@ -192,6 +201,7 @@ pub fn plan(statement: &Statement, session: &SessionView<'_>) -> Result<Plan, Er
         Statement::Empty | Statement::KillQuery => Ok(DONE),
         Statement::Set(assignments) => set::plan_set(assignments, session),
         Statement::Transaction(transaction) => Ok(Plan::Transaction(*transaction)),
+        Statement::Instruct(instruction) => Ok(Plan::Instruct(instruction.clone())),
         Statement::Insert(insert) => plan_insert(insert, session),
         Statement::Upsert { insert, updates } => upsert::plan_upsert(insert, updates, session),
         Statement::Select(select) => select::plan_select(select, session),

@@ -8,10 +8,13 @@ use crate::cometql::errors::{Code, Error};
 use crate::cometql::introspection::value_of;
 use crate::cometql::rows::Field;
 use crate::cometql::session::{Memory, SessionView, Variable, offset_s};
-use crate::cometql::sql::{Assigned, Assignment, Modes, Target};
+use crate::cometql::sql::{Assigned, Assignment, Instruction, Modes, Target};
 
 /// All of it or nothing. Errors: 3 for a variable that is not here or cannot have that value, 11 beyond the bounds.
 pub(super) fn plan_set(assignments: &[Assignment], session: &SessionView<'_>) -> Result<Plan, Error> {
+    if let Some(name) = assignments.iter().find_map(|assignment| assignment.target.of_server()) {
+        return set_of_server(name, assignments, session);
+    }
     let mut memory = session.memory.clone();
     session.budget.made(memory.bytes())?;
     for Assignment { target, value } in assignments {
@@ -31,6 +34,27 @@ fn evaluate(value: &Assigned, session: &SessionView<'_>) -> Result<Option<Variab
     })
 }
 
+/// Those of the whole server that can be set. All others stand in its configuration.
+const OF_SERVER: [&str; 1] = ["log_level"];
+
+fn set_of_server(name: &str, assignments: &[Assignment], session: &SessionView<'_>) -> Result<Plan, Error> {
+    let refused = |text| Err(Error::new(Code::Syntax, text));
+    if !OF_SERVER.contains(&name) {
+        let text = "Of the whole server log_level alone can be set: all other settings stand in comet.ini, and FLUSH \
+                    SETTINGS reads it anew";
+        return refused(text);
+    }
+    let [Assignment { value, .. }] = assignments else {
+        return refused("What is set of the whole server is set by a SET of its own");
+    };
+    let value = match evaluate(value, session)? {
+        None => None,
+        Some(Variable { text: Some(text), .. }) => Some(text),
+        Some(_) => return Err(cannot(name, None, "a value")),
+    };
+    Ok(Plan::Instruct(Instruction::Set { name: name.into(), value }))
+}
+
 fn assign(memory: &mut Memory, target: &Target, value: Option<Variable>) -> Result<(), Error> {
     match target {
         Target::CharacterSet => character_set("NAMES", value.as_ref()),
@@ -43,6 +67,8 @@ fn assign(memory: &mut Memory, target: &Target, value: Option<Variable>) -> Resu
         // Every statement is a transaction of its own, on whichever level.
         Target::NextTransaction(name) => isolation(name, value.as_ref()).map(|_| ()),
         Target::System(name) => set_system(memory, name, value),
+        // By a SET of its own.
+        Target::Server(_) => Ok(()),
     }
 }
 

@@ -28,8 +28,8 @@ pub use meter::Meter;
 pub use modes::{Modes, Reading};
 pub use split::{ClusterPrefix, Pieces, cluster_prefix, pieces, statements};
 pub use statement::{
-    Assigned, Assignment, Condition, Delete, Expression, Insert, Item, Limit, Operator, Order, Prepared, Select, Show,
-    ShowFilter, Statement, StatusFlag, Subject, Summary, TableName, Target, Transaction, Update, Value,
+    Assigned, Assignment, Condition, Delete, Expression, Insert, Instruction, Item, Limit, Operator, Order, Prepared,
+    Select, Show, ShowFilter, Statement, StatusFlag, Subject, Summary, TableName, Target, Transaction, Update, Value,
 };
 
 /// Why a text is no statement. Always the peer's fault.

@@ -1,5 +1,5 @@
-//! Session statements: SHOW, DESCRIBE, USE, KILL and the transaction words, parsed by hand to their last word: what is
-//! passed over would be answered OK and not done. SET is in [`super::set`].
+//! Session statements: SHOW, DESCRIBE, USE, KILL, the transaction words and what is asked of the server as a whole, parsed by
+//! hand to their last word: what is passed over would be answered OK and not done. SET is in [`super::set`].
 //!
 //! They are plain sequences of words in which CppComet, MySQL and sqlparser each know forms that the others do not;
 //! a WHERE behind SHOW is the only expression, and [`tree`] parses it.
@@ -7,7 +7,7 @@
 use super::SyntaxError;
 use super::lexer::{Token, TokenKind};
 use super::meter::Meter;
-use super::statement::{Show, ShowFilter, Statement, StatusFlag, Subject, TableName, Transaction, Value};
+use super::statement::{Instruction, Show, ShowFilter, Statement, StatusFlag, Subject, TableName, Transaction, Value};
 use super::{Reading, tree};
 
 /// The statement that these tokens are; the first is no verb that [`tree::statement`] takes.
@@ -26,9 +26,10 @@ pub(super) fn statement(tokens: &[Token<'_>], reading: Reading, meter: &Meter) -
             let number = cursor.value()?;
             if query { Statement::KillQuery } else { Statement::Kill(number) }
         }
-        word => match transaction(word, &mut cursor)? {
-            Some(transaction) => Statement::Transaction(transaction),
-            None => return Err(unexpected(Some(verb))),
+        word => match (transaction(word, &mut cursor)?, instruction(word, &mut cursor)?) {
+            (Some(transaction), _) => Statement::Transaction(transaction),
+            (None, Some(instruction)) => Statement::Instruct(instruction),
+            (None, None) => return Err(unexpected(Some(verb))),
         },
     };
     cursor.end()?;
@@ -76,6 +77,30 @@ fn transaction(verb: &str, cursor: &mut Cursor<'_, '_>) -> Result<Option<Transac
             }
             Transaction::Unlock
         }
+        _ => return Ok(None),
+    }))
+}
+
+/// What is asked of the server as a whole.
+fn instruction(verb: &str, cursor: &mut Cursor<'_, '_>) -> Result<Option<Instruction>, SyntaxError> {
+    Ok(Some(match verb {
+        "FLUSH" => {
+            // There is no binary log.
+            let _ = cursor.take("LOCAL") || cursor.take("NO_WRITE_TO_BINLOG");
+            if cursor.take("LOGS") {
+                Instruction::ReopenLog
+            } else {
+                cursor.expect("SETTINGS")?;
+                Instruction::ReloadSettings
+            }
+        }
+        "ALTER" if cursor.take("INSTANCE") => {
+            for word in ["RELOAD", "TLS"] {
+                cursor.expect(word)?;
+            }
+            Instruction::ReloadCertificate
+        }
+        "SHUTDOWN" => Instruction::Stop,
         _ => return Ok(None),
     }))
 }

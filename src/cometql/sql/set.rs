@@ -90,19 +90,19 @@ fn target(first: &Token<'_>, cursor: &mut Cursor<'_, '_>) -> Result<Target, Synt
             return Err(SyntaxError::Unsupported("this form of SET"));
         }
         let scoped = first.kind == TokenKind::Word && !is_assigned(cursor) && cursor.tokens.len() > 1;
-        if scoped && let Some(own) = is_own_scope(&written) {
+        if scoped && let Some(scope) = scope(&written) {
             let name = cursor.next().filter(|token| matches!(token.kind, TokenKind::Word | TokenKind::Name));
             let name = name.filter(|name| !name.text.starts_with('@')).ok_or_else(|| unexpected(None))?;
-            return scoped_target(own, name.text.to_ascii_lowercase());
+            return scoped_target(scope, name.text.to_ascii_lowercase());
         }
         return Ok(Target::System(written.into()));
     };
     // `@@` before a name in backticks is a word of its own.
     let name = if system.is_empty() { cursor.name()?.to_ascii_lowercase() } else { system.to_owned() };
-    match is_own_scope(&name) {
-        Some(own) if cursor.take_symbol(".") => {
+    match scope(&name) {
+        Some(scope) if cursor.take_symbol(".") => {
             let variable = cursor.name()?.to_ascii_lowercase();
-            scoped_target(own, variable)
+            scoped_target(scope, variable)
         }
         // Of these variables, what is set by a name with signs and without a scope counts for the next transaction only.
         _ if matches!(&*name, "transaction_isolation" | "tx_isolation" | "transaction_read_only" | "tx_read_only") => {
@@ -112,20 +112,29 @@ fn target(first: &Token<'_>, cursor: &mut Cursor<'_, '_>) -> Result<Target, Synt
     }
 }
 
-/// Whether a scope is the session's own; `None` if the word is no scope.
-fn is_own_scope(word: &str) -> Option<bool> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Session,
+    Server,
+    /// Of the server, and kept.
+    File,
+}
+
+/// `None` if the word is no scope.
+fn scope(word: &str) -> Option<Scope> {
     match word {
-        "session" | "local" => Some(true),
-        "global" | "persist" | "persist_only" => Some(false),
+        "session" | "local" => Some(Scope::Session),
+        "global" => Some(Scope::Server),
+        "persist" | "persist_only" => Some(Scope::File),
         _ => None,
     }
 }
 
-fn scoped_target(own: bool, name: String) -> Result<Target, SyntaxError> {
-    if own {
-        Ok(Target::System(name.into()))
-    } else {
-        Err(SyntaxError::Unsupported("SET of the whole server's variables, whose settings stand in comet.ini,"))
+fn scoped_target(scope: Scope, name: String) -> Result<Target, SyntaxError> {
+    match scope {
+        Scope::Session => Ok(Target::System(name.into())),
+        Scope::Server => Ok(Target::Server(name.into())),
+        Scope::File => Err(SyntaxError::Unsupported("SET that writes comet.ini")),
     }
 }
 
@@ -165,7 +174,7 @@ fn computed(value: &[Token<'_>], reading: Reading, meter: &Meter) -> Result<Assi
 }
 
 fn is_transaction(part: &[Token<'_>]) -> bool {
-    let scoped = part.first().is_some_and(|scope| is_own_scope(&scope.text.to_ascii_lowercase()).is_some());
+    let scoped = part.first().is_some_and(|first| scope(&first.text.to_ascii_lowercase()).is_some());
     let word = part.get(usize::from(scoped));
     let assigned = part.get(usize::from(scoped).saturating_add(1)).is_some_and(|token| token.is_symbol("="));
     word.is_some_and(|word| word.is_word("TRANSACTION")) && !assigned
@@ -176,8 +185,8 @@ fn transaction(tokens: &[Token<'_>], reading: Reading) -> Result<Vec<Assignment>
     let mut cursor = Cursor { tokens, reading };
     let mut session = false;
     if !cursor.take("TRANSACTION") {
-        let scope = cursor.next().map(|scope| scope.text.to_ascii_lowercase()).unwrap_or_default();
-        session = is_own_scope(&scope) == Some(true);
+        let word = cursor.next().map(|word| word.text.to_ascii_lowercase()).unwrap_or_default();
+        session = scope(&word) == Some(Scope::Session);
         if !session {
             return Err(SyntaxError::Unsupported("SET GLOBAL TRANSACTION"));
         }

@@ -134,10 +134,39 @@ pub enum Statement {
     /// BEGIN, COMMIT and the like. Every statement is its own transaction; the session tells what MySQL's would.
     Transaction(Transaction),
     Use(Box<str>),
+    Instruct(Instruction),
     /// KILL of a connection. KILL QUERY is [`Statement::KillQuery`].
     Kill(Value<'static>),
     /// Accepted, without effect: no statement runs long enough to be stopped.
     KillQuery,
+}
+
+/// What is asked of the server as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Instruction {
+    /// FLUSH SETTINGS: the configuration is read anew.
+    ReloadSettings,
+    /// FLUSH LOGS: the log's file is opened anew.
+    ReopenLog,
+    /// ALTER INSTANCE RELOAD TLS: certificate and key are read anew.
+    ReloadCertificate,
+    /// SHUTDOWN.
+    Stop,
+    /// SET GLOBAL, until the configuration is read anew; `None` is DEFAULT.
+    Set { name: Box<str>, value: Option<Box<str>> },
+}
+
+impl Instruction {
+    /// The statement, without its values.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::ReloadSettings => "FLUSH SETTINGS",
+            Self::ReopenLog => "FLUSH LOGS",
+            Self::ReloadCertificate => "ALTER INSTANCE RELOAD TLS",
+            Self::Stop => "SHUTDOWN",
+            Self::Set { .. } => "SET GLOBAL",
+        }
+    }
 }
 
 /// What a word about transactions asks for.
@@ -176,10 +205,19 @@ pub enum Target {
     User(Box<str>),
     /// A variable of the session, lower case, without signs and scope.
     System(Box<str>),
+    /// A variable of the whole server.
+    Server(Box<str>),
     /// NAMES and CHARACTER SET; the value is the name of the set.
     CharacterSet,
     /// Of the next transaction only.
     NextTransaction(Box<str>),
+}
+
+impl Target {
+    /// The variable of the whole server that it is.
+    pub fn of_server(&self) -> Option<&str> {
+        if let Self::Server(name) = self { Some(name) } else { None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -506,7 +544,7 @@ impl Statement {
     /// Every value that is not within one that is computed.
     pub fn each_value(&mut self, visit: &mut impl FnMut(&mut Value<'static>)) {
         match self {
-            Self::Empty | Self::Transaction(_) | Self::Use(_) | Self::KillQuery => {}
+            Self::Empty | Self::Transaction(_) | Self::Use(_) | Self::KillQuery | Self::Instruct(_) => {}
             Self::Late(statement) => statement.each_value(visit),
             Self::Set(assignments) => {
                 for Assignment { value, .. } in assignments {

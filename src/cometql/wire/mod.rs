@@ -93,7 +93,7 @@ impl Default for ServerSettings<'_> {
     }
 }
 
-/// Error numbers that this module itself answers with, and the one whose state is not `HY000`.
+/// Error numbers that this module itself answers with, and those whose state is not `HY000`.
 pub mod code {
     /// A packet or parameter above its cap.
     pub const TOO_LONG: u16 = 11;
@@ -101,6 +101,8 @@ pub mod code {
     pub const AUTHENTICATION: u16 = 16;
     pub const UNKNOWN_COMMAND: u16 = 1047;
     pub const NO_SUCH_TABLE: u16 = 1146;
+    /// A statement about the whole server.
+    pub const NOT_ALLOWED: u16 = 1227;
     /// An execution whose parameters cannot be read.
     pub const WRONG_ARGUMENTS: u16 = 1210;
     pub const UNKNOWN_STATEMENT: u16 = 1243;

@@ -174,12 +174,22 @@ impl<'a> Reply<'a> {
         self.put_ok(0, affected, insert_id, warnings, more);
     }
 
+    /// The same with a sentence behind it (length-encoded, as clients read it whatever the documentation says).
+    pub fn ok_told(&mut self, text: &str, more: bool) {
+        let status = self.status_with(more);
+        self.packet(|out| {
+            put_ok_head(out, 0, 0, 0, status, 0);
+            put_length_bytes(out, text.as_bytes());
+        });
+    }
+
     /// Shape: 255, code (2), `#` and the state (5), text. A text beyond 511 bytes is cut.
     pub fn error(&mut self, code: u16, text: &str) {
         let text = &text[..text.floor_char_boundary(ERROR_TEXT_MAX)];
         let state: &[u8] = match code {
             _ if !self.capabilities.has(Capabilities::PROTOCOL_41) => b"",
             code::NO_SUCH_TABLE => b"#42S02",
+            code::NOT_ALLOWED => b"#42000",
             _ => b"#HY000",
         };
         self.packet(|out| {
@@ -274,13 +284,7 @@ impl<'a> Reply<'a> {
 
     fn put_ok(&mut self, first: u8, affected: u64, insert_id: u64, warnings: u16, more: bool) {
         let status = self.status_with(more);
-        self.packet(|out| {
-            out.push(first);
-            put_length(out, affected);
-            put_length(out, insert_id);
-            put_u16(out, status);
-            put_u16(out, warnings);
-        });
+        self.packet(|out| put_ok_head(out, first, affected, insert_id, status, warnings));
     }
 
     fn put_end(&mut self, more: bool) {
@@ -320,6 +324,14 @@ impl<'a> Reply<'a> {
     fn packet(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.sequence = put_packet(self.out, self.sequence, write);
     }
+}
+
+fn put_ok_head(out: &mut Vec<u8>, first: u8, affected: u64, insert_id: u64, status: u16, warnings: u16) {
+    out.push(first);
+    put_length(out, affected);
+    put_length(out, insert_id);
+    put_u16(out, status);
+    put_u16(out, warnings);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,17 +2,24 @@
 //! of the part that it comes from.
 
 use std::fmt::{self, Debug};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime as Rfc3339};
 use tracing_subscriber::fmt::writer::{MakeWriter, OptionalWriter};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt as lines_of};
 
-use crate::config::{self, LogLevel};
+use crate::config::{self, LogFormat, LogLevel};
 
 use super::{Entry, Line};
 
@@ -23,7 +30,7 @@ const PARTS: &[(&str, &[&str])] = &[
     ("storage", &["encke::storage", "encke::run::storage", "encke::run::kept"]),
 ];
 
-pub(super) fn level(level: LogLevel) -> Level {
+fn level(level: LogLevel) -> Level {
     match level {
         LogLevel::Error => Level::ERROR,
         LogLevel::Warn => Level::WARN,
@@ -34,28 +41,78 @@ pub(super) fn level(level: LogLevel) -> Level {
 }
 
 /// The least important level that any part is to log: what is beyond is not even looked at.
-pub(super) fn least(log: &config::Log) -> Level {
-    log.parts.iter().map(|(_, of_part)| level(*of_part)).chain([level(log.level)]).max().unwrap_or(Level::INFO)
+fn least(log: &config::Log) -> LevelFilter {
+    let levels = log.parts.iter().map(|(_, of_part)| level(*of_part)).chain([level(log.level)]);
+    levels.max().unwrap_or(Level::INFO).into()
 }
 
-/// Decides by level and part which events become lines.
-pub(super) struct Lines {
-    whole: Level,
-    parts: Vec<(&'static str, Level)>,
+/// Where levels and form can be changed while lines are written.
+pub(super) struct Dial {
+    choice: Arc<Choice>,
+    /// The one filter of all lines.
+    least: Handle<LevelFilter, Registry>,
 }
 
-impl Lines {
-    pub(super) fn new(log: &config::Log) -> Self {
-        let parts = log.parts.iter().map(|(part, of_part)| (*part, level(*of_part))).collect();
-        Self { whole: level(log.level), parts }
+impl Dial {
+    /// From now on what is logged becomes lines. `None`: something else takes them already.
+    pub(super) fn install(settings: &config::Log) -> Option<Self> {
+        let choice = Arc::new(Choice::new(settings));
+        let (filter, least) = reload::Layer::new(least(settings));
+        // By default what cannot be written is told on standard error in a way that panics when that fails too.
+        let lines = lines_of::layer().with_ansi(false).log_internal_errors(false);
+        let lines = lines.with_writer(Lines(choice.clone())).event_format(Form(choice.clone()));
+        tracing_subscriber::registry().with(filter).with(lines).try_init().ok()?;
+        Some(Self { choice, least })
+    }
+
+    pub(super) fn set(&self, settings: &config::Log) {
+        self.choice.set(settings);
+        // The filter is gone only with the process.
+        let _ = self.least.reload(least(settings));
+    }
+}
+
+/// What is chosen of levels and form.
+#[derive(Debug)]
+struct Choice {
+    whole: AtomicU8,
+    /// In the order of [`PARTS`].
+    parts: [AtomicU8; PARTS.len()],
+    json: AtomicBool,
+}
+
+impl Choice {
+    fn new(settings: &config::Log) -> Self {
+        let choice = Self { whole: AtomicU8::new(0), parts: Default::default(), json: AtomicBool::new(false) };
+        choice.set(settings);
+        choice
+    }
+
+    fn set(&self, settings: &config::Log) {
+        let set = |at: &AtomicU8, level: LogLevel| at.store(level as u8, Ordering::Relaxed);
+        set(&self.whole, settings.level);
+        for (at, (part, _)) in self.parts.iter().zip(PARTS) {
+            let own = settings.parts.iter().find(|(known, _)| known == part);
+            set(at, own.map_or(settings.level, |(_, level)| *level));
+        }
+        self.json.store(settings.format == LogFormat::Json, Ordering::Relaxed);
     }
 
     fn takes(&self, metadata: &Metadata<'_>) -> bool {
-        let part = PARTS.iter().find(|(_, targets)| targets.iter().any(|target| is_below(metadata.target(), target)));
-        let level = part.and_then(|(part, _)| self.parts.iter().find(|(known, _)| known == part));
-        *metadata.level() <= level.map_or(self.whole, |(_, level)| *level)
+        let is_of = |(_, targets): &(&str, &[&str])| targets.iter().any(|target| is_below(metadata.target(), target));
+        let part = PARTS.iter().position(is_of).and_then(|place| self.parts.get(place));
+        rank(*metadata.level()) <= part.unwrap_or(&self.whole).load(Ordering::Relaxed)
     }
 }
+
+/// As [`LogLevel`] numbers them.
+fn rank(of: Level) -> u8 {
+    let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+    levels.into_iter().find(|known| level(*known) == of).unwrap_or(LogLevel::Trace) as u8
+}
+
+/// Decides by level and part which events become lines.
+struct Lines(Arc<Choice>);
 
 /// Whether a module is this one or in it.
 fn is_below(module: &str, of: &str) -> bool {
@@ -71,12 +128,28 @@ impl<'a> MakeWriter<'a> for Lines {
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
         let kind = if *metadata.level() <= Level::WARN { Entry::Warning } else { Entry::Line };
-        if self.takes(metadata) { OptionalWriter::some(Line { kind }) } else { OptionalWriter::none() }
+        if self.0.takes(metadata) { OptionalWriter::some(Line { kind }) } else { OptionalWriter::none() }
+    }
+}
+
+/// The form that is chosen.
+struct Form(Arc<Choice>);
+
+impl<S, N> FormatEvent<S, N> for Form
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        if self.0.json.load(Ordering::Relaxed) {
+            return Json.format_event(context, writer, event);
+        }
+        Format::default().with_ansi(false).format_event(context, writer, event)
     }
 }
 
 /// An object a line: `ts`, `level`, `target`, `msg`, and what the line tells besides under its own names.
-pub(super) struct Json;
+struct Json;
 
 impl<S, N> FormatEvent<S, N> for Json
 where

@@ -1,28 +1,20 @@
-//! Where lines go: standard error, or a file that is opened anew after a rotation.
+//! Where lines go: standard error, or a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(super) enum Sink {
     Stderr,
-    File { path: PathBuf, file: File },
+    File(File),
 }
 
 impl Sink {
     /// The file is made if it is missing, for this account only.
     pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
         let Some(path) = path else { return Ok(Self::Stderr) };
-        Ok(Self::File { path: path.to_owned(), file: append(path)? })
-    }
-
-    /// Whoever rotates has moved the file away: lines go to a new one under the old name. The old one stays if that fails.
-    /// Whether there is a file.
-    pub(super) fn reopen(&mut self) -> io::Result<bool> {
-        let Self::File { path, file } = self else { return Ok(false) };
-        *file = append(path)?;
-        Ok(true)
+        append(path).map(Self::File)
     }
 }
 
@@ -37,14 +29,14 @@ impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Stderr => io::stderr().write(bytes),
-            Self::File { file, .. } => file.write(bytes),
+            Self::File(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Stderr => io::stderr().flush(),
-            Self::File { file, .. } => file.flush(),
+            Self::File(file) => file.flush(),
         }
     }
 }
@@ -52,6 +44,7 @@ impl Write for Sink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn folder() -> PathBuf {
         let folder = std::env::temp_dir().join(format!("encke-sink-{}", std::process::id()));
@@ -66,7 +59,7 @@ mod tests {
         sink.write_all(b"one\n").unwrap();
         std::fs::rename(&path, &old).unwrap();
         sink.write_all(b"two\n").unwrap();
-        sink.reopen().unwrap();
+        sink = Sink::open(Some(&path)).unwrap();
         sink.write_all(b"three\n").unwrap();
         let read = |path| std::fs::read_to_string(path).unwrap();
         assert_eq!((read(&old), read(&path)), ("one\ntwo\n".into(), "three\n".into()));

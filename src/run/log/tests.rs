@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::{Entry, Log, Target};
+use super::{Entry, Log, Sink, Target};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -31,9 +31,7 @@ impl Write for Gate {
 }
 
 impl Target for Gate {
-    fn reopen(&mut self) -> io::Result<bool> {
-        Ok(true)
-    }
+    fn change(&mut self, _: Sink) {}
 
     fn say(&mut self, text: &[u8]) -> io::Result<()> {
         self.write_all(text)

@@ -4,6 +4,7 @@
 mod batch;
 mod ends;
 mod every;
+mod instruct;
 mod kept;
 mod logins;
 mod memories;
@@ -17,7 +18,7 @@ use super::*;
 use crate::cometql::introspection::Figures;
 use crate::cometql::rows::Row;
 use crate::cometql::session::{Server, StatementLimits};
-use crate::cometql::sql::StringEscapes;
+use crate::cometql::sql::{Instruction, StringEscapes};
 use crate::cometql::wire::{self, Method};
 use crate::model::{Time, UnixTime, UserId};
 use crate::ring::{Placement, Question, Refusal, Replies};
@@ -40,6 +41,7 @@ struct Bench {
     jobs: Vec<Job>,
     closed: Vec<(ConnId, CloseReason)>,
     held_off: Vec<IpAddr>,
+    instructions: Vec<(u64, Instruction)>,
     /// The last write.
     written: Vec<u8>,
     /// The session waits for its client to read.
@@ -97,6 +99,7 @@ impl Bench {
             jobs: Vec::new(),
             closed: Vec::new(),
             held_off: Vec::new(),
+            instructions: Vec::new(),
             written: Vec::new(),
             undrained: false,
             now: NOW,
@@ -178,6 +181,7 @@ impl Bench {
                 }
                 Output::TellWhenDrained { .. } => self.undrained = true,
                 Output::HeldOff { address } => self.held_off.push(address),
+                Output::Instruct { number, instruction } => self.instructions.push((number, instruction)),
                 Output::LoggedIn { .. } => {}
             }
         }
@@ -260,6 +264,10 @@ fn decode(bytes: &[u8]) -> Vec<String> {
     let mut packets = packets.into_iter();
     while let Some(packet) = packets.next() {
         match packet[0] {
+            // The answer to PREPARE has twelve bytes.
+            0 if packet.len() > 7 && packet.len() != 12 => {
+                answers.push(format!("told {}", texts(&packet[7..]).concat()))
+            }
             0 => answers.push(format!("ok {} {}", packet[1], packet[2])),
             0xff => answers.push(format!("error {}", u16::from_le_bytes([packet[1], packet[2]]))),
             0xfe => answers.push("eof".to_owned()),

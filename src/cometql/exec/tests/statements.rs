@@ -162,6 +162,7 @@ fn every_error_of_the_table_is_sent() {
         (21, format!("INSERT INTO users_auth ({names}) VALUES ({})", list("1", 21))),
         (1094, "KILL 77".to_owned()),
         (1146, "SHOW CREATE TABLE nowhere".to_owned()),
+        (1227, "SHUTDOWN".to_owned()),
         (1792, format!("SET TRANSACTION READ ONLY; {INSERT}")),
     ];
     let mut sent = std::collections::BTreeSet::new();

@@ -91,6 +91,20 @@ fn session_statements_are_read_to_their_last_word() {
         "SET GLOBAL sql_mode = ''",
         "SET @@global.time_zone = '+00:00'",
         "SET PERSIST max_connections = 5",
+        "SET PERSIST log_level = 'debug'",
+        "SET GLOBAL log_level = 'debug', @x = 1",
+        "SET @x = 1, GLOBAL log_level = 'debug'",
+        "SET GLOBAL log_level = NULL",
+        "SET GLOBAL log_level = 'debug' x",
+        "SET log_level = 'debug'",
+        "FLUSH",
+        "FLUSH LOGS x",
+        "FLUSH SETTINGS, LOGS",
+        "SHUTDOWN NOW",
+        "ALTER INSTANCE",
+        "ALTER INSTANCE RELOAD",
+        "ALTER INSTANCE RELOAD TLS x",
+        "ALTER TABLE pipes RELOAD TLS",
         "SET ROLE NONE",
         "SET DEFAULT ROLE x TO y",
         "SET TRANSACTION",
@@ -530,5 +544,23 @@ fn what_depends_on_others_waits_for_them() {
         "SELECT id FROM users_time WHERE id = 1",
     ] {
         assert!(!later(query), "{query}");
+    }
+}
+
+#[test]
+fn what_is_asked_of_the_whole_server_is_for_whoever_keeps_it() {
+    let set = |value: &str| format!("Set {{ name: \"log_level\", value: {value} }}");
+    for (query, expected) in [
+        ("FLUSH SETTINGS", "ReloadSettings".to_owned()),
+        ("flush logs;", "ReopenLog".to_owned()),
+        ("FLUSH LOCAL LOGS", "ReopenLog".to_owned()),
+        ("FLUSH NO_WRITE_TO_BINLOG SETTINGS", "ReloadSettings".to_owned()),
+        ("ALTER INSTANCE RELOAD TLS", "ReloadCertificate".to_owned()),
+        ("SHUTDOWN", "Stop".to_owned()),
+        ("SET GLOBAL log_level = 'info, storage=debug'", set("Some(\"info, storage=debug\")")),
+        ("SET @@GLOBAL.Log_Level = debug", set("Some(\"debug\")")),
+        ("SET GLOBAL log_level = DEFAULT", set("None")),
+    ] {
+        assert_eq!(Conversation::default().say(query), expected, "{query}");
     }
 }

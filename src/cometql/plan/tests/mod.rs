@@ -85,6 +85,7 @@ fn show_set(set: &ResultSet) -> String {
 fn show_reply(reply: &Reply) -> String {
     match reply {
         Reply::Ok { affected, insert_id } => format!("ok {affected} {insert_id}"),
+        Reply::Told(text) => format!("told {text}"),
         Reply::Rows(set) => show_set(set),
     }
 }
@@ -189,6 +190,7 @@ fn show(plan: Result<Plan, Error>) -> String {
         Ok(Plan::Remember(_)) => "remember".to_owned(),
         Ok(Plan::Transaction(transaction)) => format!("{transaction:?}"),
         Ok(Plan::Later(_)) => "later".to_owned(),
+        Ok(Plan::Instruct(instruction)) => format!("{instruction:?}"),
     }
 }
 

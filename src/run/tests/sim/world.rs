@@ -9,8 +9,10 @@ use crate::hub::{self};
 use crate::model::{Now, ShardId};
 use crate::ring::Placement;
 use crate::run::board::Board;
+use crate::run::control::ControlClient;
 use crate::run::host::Kind;
-use crate::run::sessions::Sessions;
+use crate::run::notice::Notice;
+use crate::run::sessions::{Ends, Sessions};
 use crate::run::storage::{self, Given, StorageClient, StorageSetup};
 use crate::storage::{Beginning, Trusted};
 
@@ -256,7 +258,9 @@ fn edges(
     });
     let mut edges: Vec<Kind> = browsers.collect();
     let config = session_config(placement, 1 + random.below(8));
-    edges.push(Kind::Sessions(Box::new(Sessions::new(config, sessions, board))));
+    let ends =
+        Ends { storage: sessions, control: ControlClient::nowhere(), in_force: Notice::default().reader(), board };
+    edges.push(Kind::Sessions(Box::new(Sessions::new(config, ends))));
     edges
 }
 

@@ -375,6 +375,7 @@ pub(super) const BOUNDS: &[Bound] = &[
         "closed as a protocol error",
     ),
     row(SESSIONS, "Statements of a session under way", "{PIPELINE_MAX}", "the session is not read"),
+    row(SESSIONS, "Statements about the whole server under way", "{control::INSTRUCTIONS_MAX}", "error 500"),
     row(
         SESSIONS,
         "Prepared statements of a session; of all",
