@@ -129,6 +129,7 @@ impl From<SyntaxError> for Error {
                 Code::WrongParameters,
                 format!("The statement has {wanted} placeholders, but {given} values were given"),
             ),
+            SyntaxError::Fixed(text) => Self::new(Code::Syntax, text),
             other => Self::new(Code::Syntax, format!("Syntax error: {other}")),
         }
     }

@@ -3,6 +3,8 @@
 //! One description per table (`cometql.md` section 3). A table that is described here is complete for SHOW, DESCRIBE
 //! and all checks that need no data; carrying out its reads and writes is one arm each in `plan`.
 
+mod near;
+
 use super::errors::{Code, Error};
 use super::sql::TableName;
 
@@ -37,6 +39,8 @@ pub struct Column {
     pub number: bool,
     /// Whether an INSERT must give it.
     pub required: bool,
+    /// What clients show beside it: one line, without quotes.
+    pub comment: &'static str,
 }
 
 /// What the key column holds, hence which values can be looked up.
@@ -84,6 +88,8 @@ pub enum TableId {
 pub struct Table {
     pub id: TableId,
     pub name: &'static str,
+    /// What clients show beside it: one line, without quotes.
+    pub comment: &'static str,
     pub columns: &'static [Column],
     pub key: Key,
     /// Place of the key column in `columns`.
@@ -108,6 +114,11 @@ impl Table {
     /// The place of a column, by its name in any case.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The place of a column that must be there. Error: 14.
+    pub fn place(&self, name: &str) -> Result<usize, Error> {
+        self.column(name).ok_or_else(|| no_column(name, self.columns.iter().map(|column| column.name)))
     }
 
     /// The column that is shown as the primary key; none if rows are not looked up by key.
@@ -148,7 +159,7 @@ impl Table {
     }
 
     /// The tables that SHOW TABLES lists: those that can be read.
-    pub fn listed() -> impl Iterator<Item = &'static Self> {
+    pub fn listed() -> impl Iterator<Item = &'static Self> + Clone {
         TABLES.iter().filter(|table| table.select == Access::Allowed)
     }
 }
@@ -164,7 +175,7 @@ pub fn find_table(
         // CppComet has one database and one number for it. Tools look for MySQL's where they ask what there is.
         let asks = verb.starts_with("SHOW") || !ours && ["SELECT", "DESCRIBE"].contains(&verb);
         let code = if asks { Code::NoSuchTable } else { Code::NotFound };
-        return Err(Error::new(code, "The table does not exist: SHOW TABLES lists those that do"));
+        return Err(Error::new(code, no_table(name)));
     };
     match access(table) {
         Access::Allowed => Ok(table),
@@ -175,30 +186,59 @@ pub fn find_table(
     }
 }
 
-/// The place of a column. Error: 14.
-pub fn find_column(position: Option<usize>, name: &str) -> Result<usize, Error> {
-    position.ok_or_else(|| {
-        let shown: String = name.chars().filter(|shown| !shown.is_control()).take(64).collect();
-        Error::new(Code::Columns, format!("There is no column `{shown}`: DESCRIBE lists a table's columns"))
-    })
+/// What is said of a table that is not there.
+fn no_table(TableName { database, name }: &TableName<'_>) -> String {
+    if let (Some(database), Some(table)) = (database, Table::find(name)) {
+        return format!("There is no table `{}` in `{}`: it is in {DATABASE}", table.name, shown(database));
+    }
+    let names = Table::listed().map(|table| table.name);
+    let missing = format!("The table `{}` does not exist", shown(name));
+    or_nearest(&missing, name, names, "SHOW TABLES lists those that do")
 }
 
-const fn text(name: &'static str, sql_type: &'static str) -> Column {
-    Column { name, sql_type, number: false, required: false }
+/// Error 14, for a column that is none of these.
+pub fn no_column<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> Error {
+    let missing = format!("There is no column `{}`", shown(name));
+    Error::new(Code::Columns, or_nearest(&missing, name, known, "DESCRIBE lists a table's columns"))
 }
 
-const fn number(name: &'static str) -> Column {
-    Column { name, sql_type: "int(11)", number: true, required: false }
+/// What is missing, and the name that may have been meant, or else what to do.
+pub fn or_nearest<'n>(
+    missing: &str,
+    name: &str,
+    known: impl Iterator<Item = &'n str> + Clone,
+    otherwise: &str,
+) -> String {
+    match near::nearest(name, known) {
+        Some(near) => format!("{missing}: did you mean `{near}`?"),
+        None => format!("{missing}: {otherwise}"),
+    }
+}
+
+/// A name as errors show it.
+pub fn shown(name: &str) -> String {
+    name.chars().filter(|shown| !shown.is_control()).take(64).collect()
+}
+
+const fn text(name: &'static str, sql_type: &'static str, comment: &'static str) -> Column {
+    Column { name, sql_type, number: false, required: false, comment }
+}
+
+const fn number(name: &'static str, comment: &'static str) -> Column {
+    Column { name, sql_type: "int(11)", number: true, required: false, comment }
 }
 
 const fn required(column: Column) -> Column {
     Column { required: true, ..column }
 }
 
-const USER_ID: Column = number("id");
-const PIPE_NAME: Column = text("name", "varchar(64)");
-const EVENT: Column = text("event", "varchar(64)");
-const MESSAGE: Column = text("message", "mediumtext");
+const USER_ID: Column = number("id", "The user");
+const PIPE_NAME: Column = text("name", "varchar(64)", "The pipe: 3 to 64 of A-Z a-z 0-9 _ -");
+const EVENT: Column = text("event", "varchar(64)", "What kind of message it is; may be empty");
+const MESSAGE: Column = text("message", "mediumtext", "Any text, mostly JSON");
+
+const CALL_NAME: Column = text("name", "varchar(64)", "The call");
+const IP: Column = text("ip", "varchar(64)", "Who connected; behind a proxy, the proxy");
 
 const WRITABLE: Access = Access::Allowed;
 const READ_ONLY: Access = Access::Refused(Code::ReadOnly);
@@ -208,6 +248,7 @@ const ABSENT: Access = Access::Refused(Code::NotFound);
 const PLAIN: Table = Table {
     id: TableId::Dialogs,
     name: "",
+    comment: "",
     columns: &[],
     key: Key::None,
     key_column: 0,
@@ -224,14 +265,22 @@ pub static TABLES: [Table; 14] = [
     Table {
         id: TableId::UsersAuth,
         name: "users_auth",
-        columns: &[required(USER_ID), required(text("hash", "varchar(32)"))],
+        comment: "What proves a user: INSERT lets a page with this hash in, DELETE ends all connections of the user",
+        columns: &[
+            required(USER_ID),
+            required(text("hash", "varchar(32)", "What the page connects with: up to 32 of A-Z a-z 0-9 + / = _")),
+        ],
         key: Key::User { least: 1 },
         ..PLAIN
     },
     Table {
         id: TableId::UsersTime,
         name: "users_time",
-        columns: &[USER_ID, number("time")],
+        comment: "When users were last here; read only",
+        columns: &[
+            USER_ID,
+            number("time", "0: is here now; -1: never seen; else the unix time at which the last connection went"),
+        ],
         key: Key::User { least: 0 },
         insert: READ_ONLY,
         delete: READ_ONLY,
@@ -240,21 +289,28 @@ pub static TABLES: [Table; 14] = [
     Table {
         id: TableId::UsersMessages,
         name: "users_messages",
-        columns: &[required(USER_ID), text("index", "char(36)"), required(EVENT), required(MESSAGE)],
+        comment: "INSERT sends to all connections of a user, or into its queue; SELECT shows what waits, DELETE empties it",
+        columns: &[
+            required(USER_ID),
+            text("index", "char(36)", "Id of the message in the queue, given by the server"),
+            required(EVENT),
+            required(MESSAGE),
+        ],
         key: Key::User { least: 0 },
         ..PLAIN
     },
     Table {
         id: TableId::PipesMessages,
         name: "pipes_messages",
+        comment: "INSERT publishes to whoever is subscribed; SELECT shows the history of pipes that keep one",
         columns: &[
-            text("id", "char(36)"),
-            number("time"),
+            text("id", "char(36)", "Given by the server; ids grow with the order of the messages"),
+            number("time", "Unix time, given by the server"),
             required(PIPE_NAME),
-            number("index"),
+            number("index", "Number of the row in this answer, from 0"),
             required(EVENT),
             required(MESSAGE),
-            number("user_id"),
+            number("user_id", "Who sent it; 0: a backend, or somebody nameless"),
         ],
         key: Key::Pipe,
         key_column: 2,
@@ -264,14 +320,15 @@ pub static TABLES: [Table; 14] = [
     Table {
         id: TableId::UsersInPipes,
         name: "users_in_pipes",
+        comment: "Who is subscribed now, a row for each connection; read only",
         columns: &[
             PIPE_NAME,
-            number("user_id"),
-            text("user_uuid", "varchar(32)"),
-            text("user_agent", "varchar(250)"),
-            text("ip", "varchar(64)"),
-            text("origin", "varchar(250)"),
-            text("language", "varchar(64)"),
+            number("user_id", "0: nameless"),
+            text("user_uuid", "varchar(32)", "The name of the browser"),
+            text("user_agent", "varchar(250)", "As the browser says"),
+            IP,
+            text("origin", "varchar(250)", "The site of the page, as the browser says"),
+            text("language", "varchar(64)", "As the browser says"),
         ],
         key: Key::Pipe,
         insert: READ_ONLY,
@@ -281,7 +338,8 @@ pub static TABLES: [Table; 14] = [
     Table {
         id: TableId::Pipes,
         name: "pipes",
-        columns: &[PIPE_NAME, number("users")],
+        comment: "How many connections are subscribed now; read only",
+        columns: &[PIPE_NAME, number("users", "Connections, nameless ones included")],
         key: Key::Pipe,
         insert: READ_ONLY,
         delete: READ_ONLY,
@@ -290,21 +348,27 @@ pub static TABLES: [Table; 14] = [
     Table {
         id: TableId::PipesSettings,
         name: "pipes_settings",
-        columns: &[required(PIPE_NAME), number("length")],
+        comment: "How many messages a pipe keeps; DELETE removes the history as well",
+        columns: &[required(PIPE_NAME), number("length", "Messages that are kept, 0 to 1000")],
         key: Key::Pipe,
         ..PLAIN
     },
     Table {
         id: TableId::UsersData,
         name: "users_data",
-        columns: &[required(USER_ID), required(text("data", "mediumtext"))],
+        comment: "A public text for each user, which all pages of the tenant can read",
+        columns: &[
+            required(USER_ID),
+            required(text("data", "mediumtext", "Any text, mostly JSON; no place for secrets")),
+        ],
         key: Key::User { least: 1 },
         ..PLAIN
     },
     Table {
         id: TableId::RevokedTokens,
         name: "revoked_tokens",
-        columns: &[required(text("token", "varchar(600)"))],
+        comment: "JSON Web Tokens that count no more; INSERT ends the connections that came with one",
+        columns: &[required(text("token", "varchar(600)", "The whole token"))],
         key: Key::Text { bytes_max: TOKEN_MAX },
         listable: true,
         ..PLAIN
@@ -312,14 +376,15 @@ pub static TABLES: [Table; 14] = [
     Table {
         id: TableId::Conference,
         name: "conference",
+        comment: "Calls by video, which need media servers; INSERT is refused without them",
         columns: &[
-            required(PIPE_NAME),
-            required(number("user_id")),
-            number("caller_id"),
+            required(CALL_NAME),
+            required(number("user_id", "Who is called; DELETE names it too")),
+            number("caller_id", "Who calls"),
             required(MESSAGE),
-            text("profile", "varchar(64)"),
-            text("stream", "varchar(64)"),
-            text("node", "varchar(64)"),
+            text("profile", "varchar(64)", "For the media server"),
+            text("stream", "varchar(64)", "For the media server"),
+            text("node", "varchar(64)", "The media server"),
         ],
         // Never a pipe's name: the calls of one tenant are named as it likes.
         key: Key::Text { bytes_max: CALL_NAME_MAX },
@@ -330,7 +395,13 @@ pub static TABLES: [Table; 14] = [
     Table {
         id: TableId::ConferenceMembers,
         name: "conference_members",
-        columns: &[PIPE_NAME, number("user_id"), number("join_time"), number("last_talking")],
+        comment: "Always empty: there is no media server",
+        columns: &[
+            CALL_NAME,
+            number("user_id", "Who takes part"),
+            number("join_time", "Unix time"),
+            number("last_talking", "Unix time"),
+        ],
         key: Key::Pipe,
         listable: true,
         insert: READ_ONLY,
@@ -340,24 +411,32 @@ pub static TABLES: [Table; 14] = [
     Table {
         id: TableId::Profiler,
         name: "profiler",
-        columns: &[text("tag", "varchar(64)"), text("time", "varchar(32)"), number("calls")],
+        comment: "Always empty",
+        columns: &[
+            text("tag", "varchar(64)", "What was measured"),
+            text("time", "varchar(32)", "How long it took"),
+            number("calls", "How often"),
+        ],
         listable: true,
         insert: ABSENT,
         delete: ABSENT,
         ..PLAIN
     },
-    // Not in CppComet. `id` is what KILL takes, `pipes` how many pipes a connection is subscribed to, `queued_bytes` what
-    // waits to be sent to it, `since` the unix time at which it came.
+    // Not in CppComet.
     Table {
         id: TableId::Connections,
         name: "connections",
+        comment: "The browsers that are connected now; read only, KILL ends one",
         columns: &[
-            Column { sql_type: "bigint(20)", ..number("id") },
-            number("user_id"),
-            text("ip", "varchar(64)"),
-            number("pipes"),
-            Column { sql_type: "bigint(20)", ..number("queued_bytes") },
-            number("since"),
+            Column { sql_type: "bigint(20)", ..number("id", "What KILL takes") },
+            number("user_id", "0: nameless"),
+            IP,
+            number("pipes", "How many it is subscribed to"),
+            Column {
+                sql_type: "bigint(20)",
+                ..number("queued_bytes", "What waits to be sent: much of it is a slow reader")
+            },
+            number("since", "Unix time at which it came"),
         ],
         listable: true,
         insert: READ_ONLY,

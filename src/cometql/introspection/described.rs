@@ -11,19 +11,19 @@ pub(super) const ENGINE_COMMENT: &str = "Live state of the comet server";
 /// What a backend may do with the tables.
 pub(super) const PRIVILEGES: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
-/// A column as lists show it: Field, Type, Null, Key, Default, Extra.
-pub(super) type Described = [&'static str; 6];
+/// A column as lists show it: Field, Type, Null, Key, Default, Extra, Comment.
+pub(super) type Described = [&'static str; 7];
 
 pub(super) fn table_columns(table: &'static Table) -> impl Iterator<Item = Described> {
     table.columns.iter().map(|column| {
         let is_key = table.primary_key().is_some_and(|key| key.name == column.name);
-        [column.name, column.sql_type, "NO", if is_key { "PRI" } else { "" }, "", ""]
+        [column.name, column.sql_type, "NO", if is_key { "PRI" } else { "" }, "", "", column.comment]
     })
 }
 
 pub(super) fn view_columns(view: &View) -> impl Iterator<Item = Described> + use<> {
     let sql_type = |number| if number { "bigint(21)" } else { "varchar(512)" };
-    view.columns().map(move |(name, number)| [name, sql_type(number), "YES", "", "", ""])
+    view.columns().map(move |(name, number)| [name, sql_type(number), "YES", "", "", "", ""])
 }
 
 /// Whether a column of this type has no character set.
@@ -48,6 +48,7 @@ pub(super) struct Listed {
     pub(super) engine: &'static str,
     pub(super) format: &'static str,
     pub(super) collation: &'static str,
+    pub(super) comment: &'static str,
 }
 
 /// Those of `information_schema` first.
@@ -59,6 +60,7 @@ pub(super) fn listed() -> impl Iterator<Item = Listed> {
         engine: "MEMORY",
         format: "Fixed",
         collation: "utf8_general_ci",
+        comment: "",
     });
     let tables = Table::listed().map(|table| Listed {
         schema: DATABASE,
@@ -67,6 +69,7 @@ pub(super) fn listed() -> impl Iterator<Item = Listed> {
         engine: ENGINE,
         format: "Dynamic",
         collation: "utf8mb4_bin",
+        comment: table.comment,
     });
     views.chain(tables)
 }

@@ -10,7 +10,7 @@ use crate::cometql::errors::{Code, Error};
 use crate::cometql::rows::{Effort, Field};
 use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Expression, Value};
-use crate::cometql::tables::find_column;
+use crate::cometql::tables::no_column;
 
 /// What an expression without a table is worth, and whether it is a number; `None` is NULL. Error: 3 for functions that
 /// are not there.
@@ -44,7 +44,7 @@ pub fn evaluate(
             (value.map(Cow::into_owned), scalars::gives_number(name))
         }
         Expression::ColumnOrText(text) => (Some(text.to_string()), false),
-        Expression::Column(name) => find_column(None, name).map(|_| (None, false))?,
+        Expression::Column(name) => return Err(no_column(name, std::iter::empty())),
         Expression::CountRows | Expression::CountColumn(_) => {
             return Err(Error::new(Code::Syntax, "COUNT cannot stand inside another function"));
         }

@@ -19,6 +19,7 @@ mod answer;
 mod described;
 mod expressions;
 mod figures;
+mod help;
 mod moment;
 mod query;
 mod scalars;

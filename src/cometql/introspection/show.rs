@@ -6,13 +6,14 @@ use super::described::{
     table_columns, view_columns,
 };
 use super::figures::{Figures, LiveQuery, PROCESS_COLUMNS};
+use super::help;
 use super::variables::variables;
 use super::views::View;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::rows::{Row, RowQuery, SourceColumn, Test, compile, pattern};
 use crate::cometql::session::{Database, NOT_ROLLED_BACK, SessionView, parse_database};
 use crate::cometql::sql::{SCHEMA, Show, ShowFilter, StatusFlag, Subject, TableName};
-use crate::cometql::tables::{DATABASE, Table, find_table};
+use crate::cometql::tables::{DATABASE, Table, find_table, no_column};
 
 const VARIABLE_COLUMNS: [&str; 2] = ["Variable_name", "Value"];
 
@@ -98,12 +99,15 @@ pub(super) fn show(show: &Show, session: &SessionView<'_>) -> Result<Answer, Err
         Subject::CharacterSet => {
             list(&["Charset", "Description", "Default collation", "Maxlen"], CHARACTER_SETS.map(row).into(), filter)
         }
+        Subject::Help(topic) => help::help(topic),
         Subject::Plugins => list(&["Name", "Status", "Type", "Library", "License"], Vec::new(), filter),
     }
 }
 
 pub(super) fn describe(table: &TableName<'_>, verb: &str, filter: &ShowFilter) -> Result<Answer, Error> {
-    let rows = columns_of(table, verb)?.into_iter().map(row);
+    let rows = columns_of(table, verb)?
+        .into_iter()
+        .map(|[field, kind, null, key, default, extra, _]| row([field, kind, null, key, default, extra]));
     list(&["Field", "Type", "Null", "Key", "Default", "Extra"], rows.collect(), filter)
 }
 
@@ -150,11 +154,11 @@ fn nothing(columns: &'static str, filter: &ShowFilter) -> Result<Answer, Error> 
     Ok(Answer::Rows(query.apply(Vec::new())?))
 }
 
-fn row<const N: usize>(cells: [&str; N]) -> Row {
+pub(super) fn row<const N: usize>(cells: [&str; N]) -> Row {
     cells.map(Box::from).into()
 }
 
-fn list(columns: &[&'static str], rows: Vec<Row>, filter: &ShowFilter) -> Result<Answer, Error> {
+pub(super) fn list(columns: &[&'static str], rows: Vec<Row>, filter: &ShowFilter) -> Result<Answer, Error> {
     Ok(Answer::Rows(query(columns, filter)?.apply(rows)?))
 }
 
@@ -170,7 +174,10 @@ fn query(columns: &[&'static str], filter: &ShowFilter) -> Result<RowQuery, Erro
         ShowFilter::None => Test::Constant(true),
         ShowFilter::Like(text) => pattern(0, text)?,
         ShowFilter::Where(condition) => {
-            let find = |name: &str| columns.iter().position(|known| known.eq_ignore_ascii_case(name));
+            let find = |name: &str| {
+                let place = columns.iter().position(|known| known.eq_ignore_ascii_case(name));
+                place.ok_or_else(|| no_column(name, columns.iter().copied()))
+            };
             compile(condition, &find)?
         }
     };
@@ -180,9 +187,9 @@ fn query(columns: &[&'static str], filter: &ShowFilter) -> Result<RowQuery, Erro
 const FULL_COLUMN_COLUMNS: [&str; 9] =
     ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"];
 
-fn full_column([field, sql_type, null, key, default, extra]: Described, privileges: &str) -> Row {
+fn full_column([field, sql_type, null, key, default, extra, comment]: Described, privileges: &str) -> Row {
     let collation = if is_numeric(sql_type) { "" } else { "utf8mb4_bin" };
-    row([field, sql_type, collation, null, key, default, extra, privileges, ""])
+    row([field, sql_type, collation, null, key, default, extra, privileges, comment])
 }
 
 const INDEX_COLUMNS: [&str; 13] = [
@@ -214,12 +221,14 @@ fn create_view(view: &View) -> String {
 }
 
 fn create_table(table: &'static Table) -> String {
-    let mut lines: Vec<String> =
-        table_columns(table).map(|[name, kind, ..]| format!("  `{name}` {kind} NOT NULL")).collect();
+    let mut lines: Vec<String> = table_columns(table)
+        .map(|[name, kind, .., comment]| format!("  `{name}` {kind} NOT NULL COMMENT '{comment}'"))
+        .collect();
     if let Some(key) = table.primary_key() {
         lines.push(format!("  PRIMARY KEY (`{}`)", key.name));
     }
-    format!("CREATE TABLE `{}` (\n{}\n) ENGINE={ENGINE} DEFAULT CHARSET=utf8mb4", table.name, lines.join(",\n"))
+    let (name, lines, comment) = (table.name, lines.join(",\n"), table.comment);
+    format!("CREATE TABLE `{name}` (\n{lines}\n) ENGINE={ENGINE} DEFAULT CHARSET=utf8mb4 COMMENT='{comment}'")
 }
 
 const STATUS_COLUMNS: [&str; 18] = [
@@ -250,7 +259,7 @@ fn tables_of(database: Option<&str>) -> impl Iterator<Item = Listed> + use<> {
 }
 
 /// How many rows a table has is not counted, and how many bytes they take neither.
-fn table_status(Listed { name, engine, format, collation, .. }: Listed) -> Row {
+fn table_status(Listed { name, engine, format, collation, comment, .. }: Listed) -> Row {
     let zero = "0";
-    row([name, engine, "10", format, zero, zero, zero, zero, zero, zero, "", "", "", "", collation, "", "", ""])
+    row([name, engine, "10", format, zero, zero, zero, zero, zero, zero, "", "", "", "", collation, "", "", comment])
 }

@@ -82,11 +82,11 @@ fn keys() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 fn tables() -> Vec<Vec<Field>> {
     // How many rows there are is not counted, and a client need not be told that there are none.
-    let table = |Listed { schema, name, kind, engine, format, collation }: Listed| {
+    let table = |Listed { schema, name, kind, engine, format, collation, comment }: Listed| {
         let (zero, null) = ("0", NULL);
         fields([
             "def", schema, name, kind, engine, "10", format, null, zero, zero, zero, zero, zero, null, null, null,
-            null, collation, null, "", "",
+            null, collation, null, "", comment,
         ])
     };
     listed().map(table).collect()
@@ -107,7 +107,7 @@ fn columns() -> Vec<Vec<Field>> {
 fn column(
     [schema, table, privileges]: [&'static str; 3],
     place: usize,
-    [name, sql_type, nullable, key, ..]: Described,
+    [name, sql_type, nullable, key, .., comment]: Described,
 ) -> Vec<Field> {
     let (data_type, width) = sql_type.split_once('(').unwrap_or((sql_type, ""));
     let numeric = is_numeric(sql_type);
@@ -139,7 +139,7 @@ fn column(
         word(key),
         word(""),
         word(privileges),
-        word(""),
+        word(comment),
         word(""),
         None,
     ]

@@ -29,7 +29,7 @@ impl View {
         VIEWS.iter().find(|view| view.name.eq_ignore_ascii_case(name))
     }
 
-    pub(super) fn all() -> impl Iterator<Item = &'static Self> {
+    pub(super) fn all() -> impl Iterator<Item = &'static Self> + Clone {
         VIEWS.iter()
     }
 

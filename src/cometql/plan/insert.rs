@@ -7,7 +7,7 @@ use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Insert, Value};
 use crate::cometql::tables::{
     CALL_NAME_MAX, COLUMNS_MAX, HASH_MAX, HISTORY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table, TableId,
-    find_column, find_table,
+    find_table,
 };
 use crate::model::{EventName, NameError, PipeName, UserId, is_no_key};
 use crate::storage::Write;
@@ -163,7 +163,7 @@ fn places(insert: &Insert<'_>, table: &Table) -> Result<Places, Error> {
     let mut places: Places = [None; COLUMNS_MAX];
     for place in 0..wanted {
         let column = match names.and_then(|names| names.get(place)) {
-            Some(name) => find_column(table.column(name), name)?,
+            Some(name) => table.place(name)?,
             None => place,
         };
         match places.get_mut(column) {

@@ -9,7 +9,7 @@ use crate::cometql::introspection::evaluate;
 use crate::cometql::rows::{Cell, Effort, Projected, Row, RowQuery, SourceColumn, Test, compile};
 use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Condition, Delete, Expression, Item, Limit, Order, Select, Summary, Value};
-use crate::cometql::tables::{COLUMNS_MAX, Key, Table, TableId, find_column, find_table};
+use crate::cometql::tables::{COLUMNS_MAX, Key, Table, TableId, find_table, no_column};
 use crate::model::{DevId, MessageId, PipeKey, PipeName, UserId};
 use crate::storage::Write;
 
@@ -20,12 +20,12 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
     let table = find_table(name, "SELECT", |table| table.select)?;
     let mut query = RowQuery::all(source_columns(table));
     query.bytes_max = session.limits.result_bytes_max;
-    project(&mut query, &select.items, |name| table.column(name), session)?;
-    query.order = order(&select.order, &query, |name| table.column(name))?;
+    project(&mut query, &select.items, Some(table), session)?;
+    query.order = order(&select.order, &query, Some(table))?;
     let lists = session.limits.lists_tables && table.has_every();
     let keys = match &select.condition {
         Some(condition) => {
-            query.test = compile(condition, &|name: &str| table.column(name))?;
+            query.test = compile(condition, &|name: &str| table.place(name))?;
             match find_keys(condition, table, table.key_column) {
                 // All rows are looked at, whatever the condition says of keys.
                 Err(_) if table.listable => Ok(Keys::All),
@@ -75,11 +75,10 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
 /// SELECT without a table: one row.
 fn select_expressions(select: &Select, session: &SessionView<'_>) -> Result<Plan, Error> {
     let mut query = RowQuery::all(Vec::new());
-    let none = |_: &str| None;
-    project(&mut query, &select.items, none, session)?;
-    query.order = order(&select.order, &query, none)?;
+    project(&mut query, &select.items, None, session)?;
+    query.order = order(&select.order, &query, None)?;
     if let Some(condition) = &select.condition {
-        query.test = compile(condition, &none)?;
+        query.test = compile(condition, &|name: &str| place_in(None, name))?;
     }
     window(&mut query, select.limit.as_ref())?;
     summarise(&mut query, &select.summary)?;
@@ -114,7 +113,7 @@ pub(super) fn plan_delete(delete: &Delete, session: &SessionView<'_>) -> Result<
         return Err(keys::missing(key_name(table)));
     };
     let mut query = RowQuery::all(source_columns(table));
-    query.test = compile(condition, &|name: &str| table.column(name))?;
+    query.test = compile(condition, &|name: &str| table.place(name))?;
     window(&mut query, delete.limit.as_ref())?;
     let first = find_keys(condition, table, table.key_column);
     let second = match (table.other_key, &first) {
@@ -353,13 +352,14 @@ pub(super) fn only_tests(test: &Test, key: usize, other: Option<usize>) -> bool 
 fn project(
     query: &mut RowQuery,
     items: &[Item],
-    find: impl Fn(&str) -> Option<usize>,
+    table: Option<&Table>,
     session: &SessionView<'_>,
 ) -> Result<(), Error> {
     if items.len() > COLUMNS_MAX {
         let text = format!("SELECT of {} columns: at most {COLUMNS_MAX} are allowed", items.len());
         return Err(Error::new(Code::TooManyColumns, text));
     }
+    let find = |name: &str| table.and_then(|table| table.column(name));
     let mut output: Vec<Projected> = Vec::with_capacity(items.len());
     let mut effort = Effort::default();
     for item in items {
@@ -372,7 +372,7 @@ fn project(
                 let heading = heading.to_string();
                 output.push(match expression {
                     Expression::Column(name) => {
-                        let cell = Cell::Column(find_column(find(name), name)?);
+                        let cell = Cell::Column(place_in(table, name)?);
                         Projected { heading, number: query.is_number_cell(&cell), cell }
                     }
                     Expression::ColumnOrText(text) => {
@@ -380,7 +380,7 @@ fn project(
                         Projected { heading, number: query.is_number_cell(&cell), cell }
                     }
                     Expression::CountColumn(name) => {
-                        find_column(find(name), name)?;
+                        place_in(table, name)?;
                         Projected { heading, number: true, cell: Cell::Count }
                     }
                     Expression::CountRows if query.source.is_empty() => {
@@ -415,6 +415,11 @@ fn project(
     Ok(())
 }
 
+/// The place of a column, which is nowhere without a table. Error: 14.
+fn place_in(table: Option<&Table>, name: &str) -> Result<usize, Error> {
+    table.map_or_else(|| Err(no_column(name, std::iter::empty())), |table| table.place(name))
+}
+
 fn names_column(expression: &Expression, find: &impl Fn(&str) -> Option<usize>) -> bool {
     match expression {
         Expression::Column(name) => find(name).is_some(),
@@ -430,12 +435,13 @@ impl Projected {
 }
 
 /// ORDER BY columns of the table or headings of the SELECT list. Error: 14.
-fn order(order: &[Order], query: &RowQuery, find: impl Fn(&str) -> Option<usize>) -> Result<Vec<(usize, bool)>, Error> {
+fn order(order: &[Order], query: &RowQuery, table: Option<&Table>) -> Result<Vec<(usize, bool)>, Error> {
     order
         .iter()
         .map(|Order { column, descending }| {
             let aliased = || query.output.iter().find(|known| known.heading.eq_ignore_ascii_case(column))?.column();
-            Ok((find_column(find(column).or_else(aliased), column)?, *descending))
+            let place = table.and_then(|table| table.column(column)).or_else(aliased);
+            Ok((place.map_or_else(|| place_in(table, column), Ok)?, *descending))
         })
         .collect()
 }

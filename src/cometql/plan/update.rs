@@ -9,7 +9,7 @@ use crate::cometql::errors::{Code, Error};
 use crate::cometql::rows::{RowQuery, compile};
 use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Insert, TableName, Update, Value};
-use crate::cometql::tables::{Access, Table, find_column, find_table};
+use crate::cometql::tables::{Access, Table, find_table};
 use crate::storage::Write;
 
 /// Errors: 15 for the table, 3 for one whose rows cannot be changed, 14 and 13 for the columns, 13, 2, 18 and 19 for
@@ -25,7 +25,7 @@ pub(super) fn plan_update(update: &Update, session: &SessionView<'_>) -> Result<
     }
     let (mut key, mut value) = (None, None);
     for (name, assigned) in &update.assignments {
-        let column = find_column(table.column(name), name)?;
+        let column = table.place(name)?;
         let place = if column == table.key_column { &mut key } else { &mut value };
         if place.replace((column, assigned)).is_some() {
             return Err(Error::new(Code::Where, "A column is named twice in the UPDATE"));
@@ -35,7 +35,7 @@ pub(super) fn plan_update(update: &Update, session: &SessionView<'_>) -> Result<
         return Err(keys::missing(key_name(table)));
     };
     let mut query = RowQuery::all(source_columns(table));
-    query.test = compile(condition, &|name: &str| table.column(name))?;
+    query.test = compile(condition, &|name: &str| table.place(name))?;
     window(&mut query, update.limit.as_ref())?;
     let mut keys = find_keys(condition, table, table.key_column)?;
     if !only_tests(&query.test, table.key_column, None) {

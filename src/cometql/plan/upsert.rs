@@ -7,7 +7,7 @@ use super::{Plan, plan_insert};
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Insert, Value};
-use crate::cometql::tables::{Table, TableId, find_column, find_table};
+use crate::cometql::tables::{Table, TableId, find_table};
 
 /// Error 3 for tables whose rows replace no others: as CppComet has it, and its applications test it.
 pub(super) fn check_replaces(table: &Table, clause: &str) -> Result<(), Error> {
@@ -31,12 +31,12 @@ pub(super) fn plan_upsert(
     let refused = |text: String| Err(Error::new(Code::NotImplemented, text));
     check_replaces(table, "ON DUPLICATE KEY UPDATE")?;
     let inserted: Vec<usize> = match &insert.columns {
-        Some(names) => names.iter().map(|name| find_column(table.column(name), name)).collect::<Result<_, _>>()?,
+        Some(names) => names.iter().map(|name| table.place(name)).collect::<Result<_, _>>()?,
         None => (0..table.columns.len()).collect(),
     };
     let mut updated = Vec::with_capacity(updates.len());
     for (name, value) in updates {
-        let column = find_column(table.column(name), name)?;
+        let column = table.place(name)?;
         let place = inserted.iter().position(|known| *known == column);
         let same = |value: &Value<'_>| {
             let mut rows = insert.rows();

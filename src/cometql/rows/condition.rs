@@ -5,7 +5,7 @@ use super::like::{self, Effort, Progress};
 use super::result::Row;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::sql::{Condition, Operator, Value};
-use crate::cometql::tables::{CONDITIONS_MAX, VALUES_MAX, find_column};
+use crate::cometql::tables::{CONDITIONS_MAX, VALUES_MAX};
 
 /// Longest pattern of LIKE, in bytes: matching takes time in proportion to it.
 const PATTERN_BYTES_MAX: usize = 256;
@@ -47,9 +47,9 @@ impl Test {
     }
 }
 
-/// The condition with its columns looked up by `find`. Errors: 18 and 19 for its size, 14 for unknown columns, 11 for
-/// long patterns.
-pub fn compile(condition: &Condition, find: &impl Fn(&str) -> Option<usize>) -> Result<Test, Error> {
+/// The condition with its columns looked up by `find`. Errors: 18 and 19 for its size, those of `find`, 11 for long
+/// patterns.
+pub fn compile(condition: &Condition, find: &impl Fn(&str) -> Result<usize, Error>) -> Result<Test, Error> {
     let (mut conditions, mut values) = (0_usize, 0_usize);
     measure(condition, &mut conditions, &mut values);
     if conditions > CONDITIONS_MAX {
@@ -79,27 +79,26 @@ fn measure(condition: &Condition, conditions: &mut usize, values: &mut usize) {
     }
 }
 
-fn look_up(condition: &Condition, find: &impl Fn(&str) -> Option<usize>) -> Result<Test, Error> {
-    let column = |name: &str| find_column(find(name), name);
+fn look_up(condition: &Condition, find: &impl Fn(&str) -> Result<usize, Error>) -> Result<Test, Error> {
     let parts = |parts: &[Condition]| parts.iter().map(|part| look_up(part, find)).collect::<Result<Vec<_>, _>>();
     Ok(match condition {
         Condition::All(list) => Test::All(parts(list)?),
         Condition::Any(list) => Test::Any(parts(list)?),
         Condition::Not(part) => Test::Not(Box::new(look_up(part, find)?)),
         Condition::Constant(truth) => Test::Constant(*truth),
-        Condition::Compare { column: name, operator, value } => match (column(name)?, value.text()) {
+        Condition::Compare { column: name, operator, value } => match (find(name)?, value.text()) {
             (column, Some(text)) => Test::Compare { column, operator: *operator, value: text.into() },
             // Nothing equals NULL, nor differs from it.
             (_, None) => Test::Unknown,
         },
         Condition::In { column: name, values } => Test::In {
-            column: column(name)?,
+            column: find(name)?,
             values: values.iter().filter_map(Value::text).collect(),
             unknown: values.iter().any(|value| value.text().is_none()),
         },
-        Condition::Like { column: name, pattern: text } => pattern(column(name)?, text)?,
+        Condition::Like { column: name, pattern: text } => pattern(find(name)?, text)?,
         Condition::IsNull { column: name } => {
-            column(name)?;
+            find(name)?;
             Test::Constant(false)
         }
     })

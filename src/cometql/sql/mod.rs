@@ -52,6 +52,8 @@ pub enum SyntaxError {
     Placeholder,
     /// A clause of SQL that this language does not have.
     Unsupported(&'static str),
+    /// A statement that there is nothing for, and what there is instead.
+    Fixed(&'static str),
     /// What the parser expected and found, shortened.
     Grammar(Box<str>),
     /// Placeholders and bound values differ in number.
@@ -79,6 +81,7 @@ impl fmt::Display for SyntaxError {
             }
             Self::Placeholder => f.write_str("`?` stands for a value in prepared statements only"),
             Self::Unsupported(clause) => write!(f, "{clause} is not part of CometQL"),
+            Self::Fixed(text) => f.write_str(text),
             Self::Grammar(text) => f.write_str(text),
             Self::WrongParameters { given, wanted } => write!(f, "{given} values for {wanted} placeholders"),
         }

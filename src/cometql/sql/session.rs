@@ -1,5 +1,5 @@
-//! Session statements: SHOW, DESCRIBE, USE, KILL, the transaction words and what is asked of the server as a whole, parsed by
-//! hand to their last word: what is passed over would be answered OK and not done. SET is in [`super::set`].
+//! Session statements: SHOW, DESCRIBE, HELP, USE, KILL, the transaction words and what is asked of the server as a whole,
+//! parsed by hand to their last word: what is passed over would be answered OK and not done. SET is in [`super::set`].
 //!
 //! They are plain sequences of words in which CppComet, MySQL and sqlparser each know forms that the others do not;
 //! a WHERE behind SHOW is the only expression, and [`tree`] parses it.
@@ -19,6 +19,7 @@ pub(super) fn statement(tokens: &[Token<'_>], reading: Reading, meter: &Meter) -
     let statement = match verb.text.to_ascii_uppercase().as_str() {
         "SHOW" => Statement::Show(show(&mut cursor, meter)?),
         "DESCRIBE" | "DESC" | "EXPLAIN" => describe(&mut cursor)?,
+        "HELP" => Statement::Show(Show { subject: Subject::Help(topic(&mut cursor)?), filter: ShowFilter::None }),
         "USE" => Statement::Use(cursor.name()?),
         "KILL" => {
             let query = cursor.take("QUERY");
@@ -29,11 +30,41 @@ pub(super) fn statement(tokens: &[Token<'_>], reading: Reading, meter: &Meter) -
         word => match (transaction(word, &mut cursor)?, instruction(word, &mut cursor)?) {
             (Some(transaction), _) => Statement::Transaction(transaction),
             (None, Some(instruction)) => Statement::Instruct(instruction),
-            (None, None) => return Err(unexpected(Some(verb))),
+            (None, None) => return Err(definition(word, &cursor).unwrap_or_else(|| unexpected(Some(verb)))),
         },
     };
     cursor.end()?;
     Ok(statement)
+}
+
+/// Statements that make, change or remove what is fixed here. CppComet gives all of them the number of a syntax error.
+fn definition(verb: &str, cursor: &Cursor<'_, '_>) -> Option<SyntaxError> {
+    const TABLES: &str = "Tables are fixed: SHOW TABLES lists them, HELP says what they are for";
+    let names = |words: &[&str]| cursor.tokens.iter().take(DEFINITION_WORDS).any(|token| token.is_any_word(words));
+    Some(SyntaxError::Fixed(match verb {
+        "CREATE" | "ALTER" | "DROP" | "RENAME" if names(&["DATABASE", "SCHEMA"]) => {
+            "Databases are fixed: a tenant needs none of its own, USE db_5 is tenant 5"
+        }
+        "CREATE" | "ALTER" | "DROP" | "RENAME" if names(&["USER", "ROLE"]) => USERS,
+        "GRANT" | "REVOKE" => USERS,
+        "CREATE" | "ALTER" | "DROP" | "RENAME" => TABLES,
+        "TRUNCATE" => "Tables are fixed and are not emptied whole: DELETE removes the rows whose keys it names",
+        _ => return None,
+    }))
+}
+
+const USERS: &str = "Who may log in stands in comet.ini: [main] password, and [tenant N] for each tenant";
+
+/// In front of what a definition is of there are words such as OR REPLACE, TEMPORARY, IF EXISTS.
+const DEFINITION_WORDS: usize = 4;
+
+/// What is behind HELP, if anything.
+fn topic(cursor: &mut Cursor<'_, '_>) -> Result<Box<str>, SyntaxError> {
+    let mut words = Vec::new();
+    while cursor.peek().is_some() {
+        words.push(cursor.name()?);
+    }
+    Ok(words.join(" ").into())
 }
 
 fn transaction(verb: &str, cursor: &mut Cursor<'_, '_>) -> Result<Option<Transaction>, SyntaxError> {

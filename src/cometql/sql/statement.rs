@@ -395,6 +395,8 @@ pub enum Subject {
     Collation,
     CharacterSet,
     Plugins,
+    /// HELP, of a topic or of what there is.
+    Help(Box<str>),
 }
 
 /// The word before STATUS or VARIABLES.

@@ -13,7 +13,7 @@ use crate::cometql::introspection::view_rows;
 use crate::cometql::introspection::views::{Rows, View};
 use crate::cometql::rows::{Field, Row};
 use crate::cometql::sql::catalog::{Joined, On, Relation, Scalar};
-use crate::cometql::tables::find_column;
+use crate::cometql::tables::no_column;
 
 impl Evaluation<'_> {
     /// The rows of all tables joined for which the condition is true; without a table it is one row without columns.
@@ -150,7 +150,8 @@ impl<'j> Meeting<'j> {
             On::Using(names) => {
                 let (before, behind) = columns.split_at_checked(width).unwrap_or((columns, &[]));
                 let find = |columns: &[Named], name: &str| {
-                    find_column(columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)), name)
+                    let place = columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+                    place.ok_or_else(|| no_column(name, columns.iter().map(|column| &*column.name)))
                 };
                 let places = names.iter().map(|name| Ok((find(before, name)?, find(behind, name)?)));
                 Self::Same(places.collect::<Result<_, Error>>()?)

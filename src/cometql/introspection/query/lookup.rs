@@ -4,7 +4,7 @@ use crate::cometql::errors::{Code, Error};
 use crate::cometql::introspection::figures::Figures;
 use crate::cometql::introspection::views::{Rows, View};
 use crate::cometql::sql::{SCHEMA, StatusFlag, TableName};
-use crate::cometql::tables::DATABASE;
+use crate::cometql::tables::{DATABASE, or_nearest, shown};
 
 /// The view that a query names. Error: 1146, for what other servers have there.
 pub(super) fn find(table: &TableName<'_>) -> Result<&'static View, Error> {
@@ -28,9 +28,10 @@ pub(super) fn find(table: &TableName<'_>) -> Result<&'static View, Error> {
         _ => None,
     };
     found.ok_or_else(|| {
-        let shown: String = table.name.chars().filter(|shown| !shown.is_control()).take(64).collect();
-        let text = format!("The table `{shown}` does not exist there: SHOW TABLES FROM {SCHEMA} lists those that do");
-        Error::new(Code::NoSuchTable, text)
+        let missing = format!("The table `{}` does not exist there", shown(&table.name));
+        let otherwise = format!("SHOW TABLES FROM {SCHEMA} lists those that do");
+        let views = View::all().map(|view| view.name).filter(|_| database.eq_ignore_ascii_case(SCHEMA));
+        Error::new(Code::NoSuchTable, or_nearest(&missing, &table.name, views, &otherwise))
     })
 }
 

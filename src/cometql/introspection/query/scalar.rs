@@ -12,7 +12,7 @@ use crate::cometql::introspection::scalars::{self, boolean, is_among, is_true, n
 use crate::cometql::rows::Field;
 use crate::cometql::session::Variable;
 use crate::cometql::sql::catalog::{Entry, Scalar};
-use crate::cometql::tables::find_column;
+use crate::cometql::tables::no_column;
 
 impl Evaluation<'_> {
     /// A step, and more for a long text: whoever gets it reads it.
@@ -130,7 +130,7 @@ impl Evaluation<'_> {
             }
             around = scope.outer;
         }
-        find_column(None, name).map(|_| None)
+        Err(no_column(name, scope.columns.iter().map(|column| &*column.name)))
     }
 
     fn aggregate(

@@ -257,11 +257,11 @@ fn lists_of_show_for_tools() {
         // Without `update` no tool lets anybody edit a row.
         (
             "SHOW FULL COLUMNS FROM users_auth LIKE 'hash'",
-            "[Field Type Collation Null Key Default Extra Privileges Comment] [hash varchar(32) utf8mb4_bin NO    select,insert,update ]",
+            "[Field Type Collation Null Key Default Extra Privileges Comment] [hash varchar(32) utf8mb4_bin NO    select,insert,update What the page connects with: up to 32 of A-Z a-z 0-9 + / = _]",
         ),
         (
             "SHOW FULL COLUMNS FROM pipes LIKE 'users'",
-            "[Field Type Collation Null Key Default Extra Privileges Comment] [users int(11)  NO    select ]",
+            "[Field Type Collation Null Key Default Extra Privileges Comment] [users int(11)  NO    select Connections, nameless ones included]",
         ),
         (
             "SHOW COLUMNS FROM ENGINES FROM information_schema LIKE 'XA'",

@@ -13,6 +13,7 @@ mod reading;
 mod rows;
 mod session;
 mod tables;
+mod told;
 mod update;
 mod upsert;
 

@@ -121,7 +121,7 @@ fn session_statements() {
         ),
         (
             "SHOW CREATE TABLE users_auth",
-            "[Table Create Table] [users_auth CREATE TABLE `users_auth` (\n  `id` int(11) NOT NULL,\n  `hash` varchar(32) NOT NULL,\n  PRIMARY KEY (`id`)\n) ENGINE=CometQL DEFAULT CHARSET=utf8mb4]",
+            "[Table Create Table] [users_auth CREATE TABLE `users_auth` (\n  `id` int(11) NOT NULL COMMENT 'The user',\n  `hash` varchar(32) NOT NULL COMMENT 'What the page connects with: up to 32 of A-Z a-z 0-9 + / = _',\n  PRIMARY KEY (`id`)\n) ENGINE=CometQL DEFAULT CHARSET=utf8mb4 COMMENT='What proves a user: INSERT lets a page with this hash in, DELETE ends all connections of the user']",
         ),
         (
             "SHOW ENGINES",

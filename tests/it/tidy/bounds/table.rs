@@ -460,6 +460,12 @@ pub(super) const BOUNDS: &[Bound] = &[
     ),
     row(
         QUERIES,
+        "A name that is not there and for which the nearest one is looked for",
+        "{near::BYTES_MAX} bytes",
+        "none is offered",
+    ),
+    row(
+        QUERIES,
         "A text that a function puts together; all that the functions of one query make before it begins",
         "{scalars::TEXT_BYTES_MAX}; {STEPS_MAX} steps of {budget::BYTES_PER_STEP}",
         "error 11",
