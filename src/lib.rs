@@ -59,5 +59,8 @@ pub mod metrics;
 /// What the dashboard gets once a second.
 pub mod figures;
 
+/// What of a machine would hold the server up.
+pub mod doctor;
+
 /// The edge: readiness, rings, timers and completions become inputs, outputs become writes.
 pub mod run;

@@ -31,8 +31,10 @@ fn main() -> ExitCode {
 
 fn carry_out() -> ExitCode {
     let args = Args::parse();
-    if args.command == Some(Command::SampleConfig) {
-        return sample_config();
+    match &args.command {
+        Some(Command::SampleConfig) => return sample_config(),
+        Some(Command::Doctor(options)) => return cli::doctor::run(args.conf.as_deref(), options),
+        _ => {}
     }
     let loaded = match conf::load(args.conf.as_deref()) {
         Ok(loaded) => loaded,
@@ -46,7 +48,8 @@ fn carry_out() -> ExitCode {
         _ => say(&loaded.report()),
     }
     match args.command {
-        Some(Command::SampleConfig) => sample_config(),
+        // Carried out above, because they need no configuration.
+        Some(Command::SampleConfig | Command::Doctor(_)) => ExitCode::SUCCESS,
         Some(Command::Publish { pipe, event, message, door }) => publish(&loaded, door, [&pipe, &event, &message]),
         Some(Command::Sql { statement, table, door: Door { port, tenant } }) => {
             sql(&loaded, &Options { statement, port, tenant, table })

@@ -14,7 +14,8 @@
 //!   most of what waits.
 //! * [`mesh`]: the rings, usable alone; `park`, `waker`: sleeping and waking.
 //! * [`kernel`]: what a shard asks of the system; `linux`: the system; [`bare`]: shards without threads, on a simulated one.
-//! * `listen`, `table`: ports and descriptor tables. `heap`: giving free memory back. `stats`: what a shard tells about itself.
+//! * `listen`, `table`: ports and descriptor tables. `trial`: whether the system allows them. `heap`: giving free memory back.
+//!   `stats`: what a shard tells about itself.
 //!
 //! # Invariants
 //!
@@ -50,6 +51,7 @@ mod start;
 mod stats;
 mod stop;
 mod table;
+mod trial;
 mod turn;
 mod unread;
 mod waker;
@@ -65,4 +67,5 @@ pub use mesh::{Endpoint, Level, Mesh};
 pub use settings::{Budgets, EngineChoice, KeepAlive, SHARDS_MAX, Settings, ShardSettings};
 pub use start::{Panicked, Prepared, Running, StartError, prepare};
 pub use stats::{Counters, Engine, Memory};
+pub use trial::{clock_is_synchronised, try_address, try_io_uring, try_own_table};
 pub use waker::Waker;

@@ -23,6 +23,12 @@ pub(crate) enum Command {
     /// Print a comet.ini with every key, its meaning and its default
     SampleConfig,
 
+    /// Look at configuration and machine, and say what would hold the server up
+    ///
+    /// Nothing is changed. Each line is ok, warning or error, with a reason and what helps. The exit status is 0 if all is fine, 1 after
+    /// a warning, 2 after an error. Run it in the server's folder, and as root or as the server's user.
+    Doctor(Examination),
+
     /// Publish a message through the running server
     ///
     /// Address and password are found as the server finds them, in the configuration and in the data folder. The exit status is
@@ -84,6 +90,22 @@ pub(crate) struct Door {
     /// Log in as this tenant, with its own password if it has one
     #[arg(long, value_name = "NUMBER")]
     pub tenant: Option<u32>,
+}
+
+/// What `encke doctor` is to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+pub(crate) struct Examination {
+    /// Connections of browsers that the machine is to hold [default: 10000, or what the configuration allows]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub connections: Option<u64>,
+
+    /// Print one object for programs
+    #[arg(long)]
+    pub json: bool,
+
+    /// Look at a machine whose files are below this folder
+    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
+    pub root: PathBuf,
 }
 
 #[cfg(test)]

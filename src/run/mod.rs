@@ -13,6 +13,7 @@ mod bounds;
 mod certificate;
 mod clock;
 pub mod control;
+pub mod examined;
 mod figures;
 mod files;
 mod front;

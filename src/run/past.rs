@@ -15,14 +15,12 @@ use serde_json::{Value, json};
 use crate::config::{self, Config};
 use crate::figures::past::{Past, STEP_S};
 use crate::metrics::Counters;
+use crate::storage::sqlite::DATABASE_FILE;
 
 use super::board::Board;
 use super::clock::{uptime_ms, wall_clock_s};
 use super::log;
 use super::process::{processor_us, resident_bytes};
-
-/// What is in the embedded database's folder; its size is told.
-const DATABASE: &str = "encke.db";
 
 /// What the shards and the thread share.
 #[derive(Default)]
@@ -79,7 +77,7 @@ fn look(kept: &Weak<Kept>, folder: &Path, board: &Board) {
 fn machine(folder: &Path) -> Value {
     let disk = rustix::fs::statvfs(folder).ok();
     let blocks = |of: fn(&rustix::fs::StatVfs) -> u64| disk.as_ref().map(|disk| of(disk).saturating_mul(disk.f_frsize));
-    let size = |suffix: &str| fs::metadata(folder.join(format!("{DATABASE}{suffix}"))).map(|file| file.len()).ok();
+    let size = |suffix: &str| fs::metadata(folder.join(format!("{DATABASE_FILE}{suffix}"))).map(|file| file.len()).ok();
     json!({
         "disk_bytes": blocks(|disk| disk.f_blocks),
         "disk_free_bytes": blocks(|disk| disk.f_bavail),

@@ -59,20 +59,33 @@ fn boot_time() -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
-/// Since Linux 6.2 the size of the folder is the number of descriptors; before, it is 0, and counting the entries of 64,000
-/// connections would hold up a shard. Threads with a table of their own are the shards.
+/// Descriptors of all threads.
 fn open_fds(shards_have_tables: bool) -> Option<u64> {
-    let count = |folder: &Path| fs::metadata(folder).ok().map(|folder| folder.len()).filter(|count| *count > 0);
-    let mut sum = count(Path::new("/proc/self/fd"))?;
+    let mut sum = open_in(Path::new("/proc/self/fd"))?;
     if shards_have_tables {
-        for task in fs::read_dir("/proc/self/task").ok()?.flatten() {
-            let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-            if name.starts_with("browsers-") || name.trim_end() == "cometql" {
-                sum = sum.saturating_add(count(&task.path().join("fd"))?);
-            }
+        for (_, open) in tables(Path::new("/proc/self"))? {
+            sum = sum.saturating_add(open);
         }
     }
     Some(sum)
+}
+
+/// The shards of a server that have a table of their own, by name, and how many descriptors are open in each.
+pub(super) fn tables(process: &Path) -> Option<Vec<(String, u64)>> {
+    let mut found = Vec::new();
+    for task in fs::read_dir(process.join("task")).ok()?.flatten() {
+        let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        if name.starts_with("browsers-") || name.trim_end() == "cometql" {
+            found.push((name.trim_end().to_owned(), open_in(&task.path().join("fd"))?));
+        }
+    }
+    Some(found)
+}
+
+/// Since Linux 6.2 the size of the folder is the number of descriptors; before, it is 0, and counting the entries of 64,000
+/// connections would hold up a shard.
+fn open_in(folder: &Path) -> Option<u64> {
+    fs::metadata(folder).ok().map(|folder| folder.len()).filter(|count| *count > 0)
 }
 
 #[cfg(test)]

@@ -58,6 +58,10 @@ const MIGRATIONS: [&str; 3] = [
 ",
 ];
 
+/// In the data folder: the database, and what the running server holds locked.
+pub const DATABASE_FILE: &str = "encke.db";
+pub const LOCK_FILE: &str = "encke.lock";
+
 /// Prepared statements kept; there are fewer.
 const STATEMENTS_MAX: usize = 128;
 
@@ -106,7 +110,7 @@ impl Sqlite {
     /// Opens `folder`/encke.db, makes folder and file if they are missing, and brings the schema up to date.
     pub fn open(folder: &Path, durability: Durability, retention: Retention) -> Result<Self, OpenError> {
         let lock = lock(folder)?;
-        let file = folder.join("encke.db");
+        let file = folder.join(DATABASE_FILE);
         make_private(&file).map_err(|source| OpenError::Folder { folder: folder.to_owned(), source })?;
         let sqlite = |source| OpenError::Sqlite { file: file.clone(), source };
         let mut connection = Connection::open(&file).map_err(sqlite)?;
@@ -223,7 +227,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let unusable = |source| OpenError::Folder { folder: folder.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
-    let lock = files::open_private(&folder.join("encke.lock")).map_err(unusable)?;
+    let lock = files::open_private(&folder.join(LOCK_FILE)).map_err(unusable)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),

@@ -16,6 +16,7 @@ mod crash;
 mod crowded;
 mod deflate;
 mod docs;
+mod doctor;
 mod doors;
 mod examples;
 mod hostile;

@@ -139,6 +139,10 @@ impl Server {
         line.strip_prefix(&name).map(str::trim).unwrap_or_default().to_owned()
     }
 
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Bytes of memory that it has now.
     pub(crate) fn resident_bytes(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server is there");

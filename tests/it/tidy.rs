@@ -136,12 +136,14 @@ const MODULES: &[Module] = &[
             "metrics",
         ],
     ),
+    pure("doctor", &["config"]),
     edge(
         "run",
         &[
             "model",
             "never",
             "config",
+            "doctor",
             "ws",
             "http",
             "storage",
@@ -165,7 +167,7 @@ const MODULES: &[Module] = &[
     ),
     // The program. It names the library by its crate, so what it takes from there is `encke::...`.
     edge("main", &["cli", "config", "run"]),
-    edge("cli", &["config", "run"]),
+    edge("cli", &["config", "doctor", "run"]),
     pure("cli/client/packets", &[]),
     pure("cli/sql/split", &[]),
     // Declares the modules.

@@ -603,6 +603,8 @@ pub(super) const NO_BOUNDS: &[(&[&str], &str)] = &[
             "cli::sql::STATEMENT_BYTES_MAX",
             "sql::print::TABLE_ROWS_MAX",
             "sql::print::TABLE_BYTES_MAX",
+            "doctor::system::TEXT_BYTES_MAX",
+            "examined::FILES_MAX",
         ],
         "what a command holds that serves nobody but its caller",
     ),
