@@ -9,7 +9,7 @@
 mod cli;
 
 use clap::Parser;
-use cli::args::{Args, Command, Door};
+use cli::args::{Args, Command, Door, Logs};
 use cli::banner::{self, Facts, Pasted};
 use cli::conf::{self, Loaded};
 use cli::control;
@@ -44,7 +44,9 @@ fn carry_out() -> ExitCode {
         }
     };
     match &args.command {
-        Some(Command::Publish { .. } | Command::Sql { .. }) if loaded.count(Severity::Error) == 0 => {}
+        Some(
+            Command::Publish { .. } | Command::Sql { .. } | Command::Status { .. } | Command::Stop | Command::Logs(_),
+        ) if loaded.count(Severity::Error) == 0 => {}
         _ => say(&loaded.report()),
     }
     match args.command {
@@ -54,6 +56,9 @@ fn carry_out() -> ExitCode {
         Some(Command::Sql { statement, table, door: Door { port, tenant } }) => {
             sql(&loaded, &Options { statement, port, tenant, table })
         }
+        Some(Command::Status { json }) => cli::status::run(&loaded, json),
+        Some(Command::Stop) => cli::keeper::stop(&loaded),
+        Some(Command::Logs(Logs::Reopen)) => cli::keeper::instruct(&loaded, "FLUSH LOGS"),
         Some(Command::CheckConfig) => check_config(&loaded),
         Some(Command::Import { from, to }) => import(&loaded, from.as_deref(), to.as_deref()),
         None => serve(loaded),

@@ -66,7 +66,7 @@ impl<H: Host> Core<H> {
             budgets,
             started: now,
             turn_time: now,
-            slab: Slab::new(settings.connections_max),
+            slab: Slab::new(settings.places()),
             kernel,
             wheel: Wheel::new(),
             due: VecDeque::new(),

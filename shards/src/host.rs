@@ -51,6 +51,12 @@ pub trait Host: Sized {
     /// A new connection, its state is the default.
     fn accepted(&mut self, io: &mut Io<'_, Self>, conn: Token);
 
+    /// The same for a process of this machine that came by the door, and by the number of its user if the system tells it.
+    fn accepted_at_door(&mut self, io: &mut Io<'_, Self>, conn: Token, user: Option<u32>) {
+        let _ = user;
+        self.accepted(io, conn);
+    }
+
     /// Somebody waits for an accept, and there is no place or no descriptor for another connection. A host that ends one
     /// with [`Io::close`] makes room; otherwise accepting stops until one ends.
     fn full(&mut self, _io: &mut Io<'_, Self>) {}

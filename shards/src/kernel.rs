@@ -32,7 +32,7 @@ pub trait Kernel: Sized {
     fn yield_core(&self) {}
 
     /// Has [`wait`](Self::wait) tell when somebody may be waiting to be accepted, at the edge.
-    fn watch_listener(&mut self, listener: &Self::Listener) -> io::Result<()>;
+    fn watch_listener(&mut self, listener: &Self::Listener, way: Way) -> io::Result<()>;
 
     /// Has [`wait`](Self::wait) end whenever the signal is given.
     fn watch_signal(&mut self, signal: &Self::Signal) -> io::Result<()>;
@@ -72,6 +72,11 @@ pub trait Kernel: Sized {
 
     fn local_address(&self, socket: &Self::Socket) -> Option<SocketAddr>;
 
+    /// Whose process is at the other end of a connection that came by the door, by its number.
+    fn peer_user(&self, _socket: &Self::Socket) -> Option<u32> {
+        None
+    }
+
     /// Room for what one wait can tell.
     fn events(capacity: usize) -> Self::Events;
 
@@ -93,10 +98,18 @@ pub trait Signal {
     fn give(&self);
 }
 
+/// By which of its listeners a connection comes to a shard.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    Port,
+    /// A Unix socket.
+    Door,
+}
+
 /// What became ready.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Ready {
-    Listener,
+    Listener(Way),
     Signal,
     Connection(Token, Readiness),
 }

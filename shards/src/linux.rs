@@ -11,7 +11,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown, SocketFlags};
 
 use crate::host::Token;
-use crate::kernel::{Errno, Incomplete, Item, Kernel, Readiness, Ready, Signal};
+use crate::kernel::{Errno, Incomplete, Item, Kernel, Readiness, Ready, Signal, Way};
 use crate::sender::{Sender, send_flags};
 use crate::stats::Engine;
 use crate::table;
@@ -19,6 +19,7 @@ use crate::table;
 /// The marks of what is not a connection; the slab never gives out these indices.
 const LISTENER: mio::Token = mio::Token(usize::MAX);
 const SIGNAL: mio::Token = mio::Token(usize::MAX - 1);
+const DOOR: mio::Token = mio::Token(usize::MAX - 2);
 
 const _: () = assert!(usize::BITS == 64, "a token holds index and generation");
 
@@ -52,8 +53,12 @@ impl Kernel for Linux {
         std::thread::yield_now();
     }
 
-    fn watch_listener(&mut self, listener: &OwnedFd) -> io::Result<()> {
-        self.register(listener.as_fd(), LISTENER, Interest::READABLE)
+    fn watch_listener(&mut self, listener: &OwnedFd, way: Way) -> io::Result<()> {
+        let token = match way {
+            Way::Port => LISTENER,
+            Way::Door => DOOR,
+        };
+        self.register(listener.as_fd(), token, Interest::READABLE)
     }
 
     fn watch_signal(&mut self, signal: &EventFd) -> io::Result<()> {
@@ -110,6 +115,10 @@ impl Kernel for Linux {
         rustix::net::getsockname(socket).ok()?.try_into().ok()
     }
 
+    fn peer_user(&self, socket: &OwnedFd) -> Option<u32> {
+        rustix::net::sockopt::socket_peercred(socket).ok().map(|peer| peer.uid.as_raw())
+    }
+
     fn events(capacity: usize) -> Events {
         Events::with_capacity(capacity)
     }
@@ -126,7 +135,8 @@ impl Kernel for Linux {
 
     fn ready(events: &Events) -> impl Iterator<Item = Ready> {
         events.iter().map(|event| match event.token() {
-            LISTENER => Ready::Listener,
+            LISTENER => Ready::Listener(Way::Port),
+            DOOR => Ready::Listener(Way::Door),
             SIGNAL => Ready::Signal,
             mio::Token(value) => {
                 let conn = Token { index: value as u32, generation: (value >> 32) as u32 };

@@ -1,11 +1,15 @@
 //! Listeners: found free, opened in the shard's thread, shared by port.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
+use rustix::fs::Mode;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use crate::settings::ShardSettings;
 use crate::start::StartError;
@@ -52,6 +56,33 @@ pub(crate) fn open(address: SocketAddr, settings: &ShardSettings) -> Result<(Own
         Ok((socket.into(), local))
     };
     open().map_err(|error| StartError::of_address(address, error))
+}
+
+/// Opens a Unix socket that only processes of this user can connect to.
+///
+/// It gets its name when it is ready, and so never for a moment lets in others or leads to nobody. What had the name before
+/// loses it: whether somebody listens there is for the caller to know.
+pub(crate) fn open_door(path: &Path) -> io::Result<OwnedFd> {
+    const BACKLOG: i32 = 64;
+    let kind = Type::STREAM.cloexec().nonblocking();
+    let socket = Socket::new(Domain::UNIX, kind, None)?;
+    // No longer than the name itself, which has a maximum.
+    let draft = path.with_file_name(format!(".{}", std::process::id()));
+    // Left over by a process of this number that was killed in between.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let only_ours = Mode::RUSR | Mode::WUSR;
+    rustix::fs::fchmod(&socket, only_ours)?;
+    socket.bind(&SockAddr::unix(&draft)?)?;
+    let named = fs::set_permissions(&draft, fs::Permissions::from_mode(only_ours.bits()))
+        .and_then(|()| socket.listen(BACKLOG))
+        .and_then(|()| fs::rename(&draft, path));
+    if named.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    named.map(|()| socket.into())
 }
 
 /// What one accept brought.

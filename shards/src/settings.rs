@@ -1,6 +1,7 @@
 //! What the runtime can be told, with defaults for all of it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Which way of sending fan-outs is wanted.
@@ -85,11 +86,14 @@ pub struct ShardSettings {
     /// Shards of one service with the same address share its port. Port 0: the first such shard gets any free port, the
     /// others join it. `None`: no listener.
     pub listen: Option<SocketAddr>,
+    /// A Unix socket at which the shard listens as well, for processes of this user; it takes the place of whatever socket is
+    /// there. Where the system refuses it, the shard does without: [`Running::door_failed`](crate::Running::door_failed).
+    pub door: Option<PathBuf>,
     /// Which service the listener belongs to; default 0. Keeps two services apart that both asked for port 0.
     pub service: u16,
     /// Connections that may wait for accept; default 4,096 (the system's own limit may be lower).
     pub backlog: u32,
-    /// More are not accepted until one ends; default 1,000,000.
+    /// More are not accepted until one ends, but a few at the door; default 1,000,000.
     pub connections_max: u32,
     /// Unsent bytes per connection, above which it ends as [`End::SlowConsumer`](crate::End::SlowConsumer); default 1 MiB.
     /// A single write may be larger while nothing else waits.
@@ -133,6 +137,7 @@ impl Default for ShardSettings {
         Self {
             name: "shard".to_owned(),
             listen: None,
+            door: None,
             service: 0,
             backlog: 4096,
             connections_max: 1_000_000,
@@ -155,11 +160,19 @@ impl ShardSettings {
         Self { name: name.into(), listen, ..Self::default() }
     }
 
+    /// Places for connections, those included that only the door may take.
+    pub(crate) fn places(&self) -> u32 {
+        self.connections_max.saturating_add(if self.door.is_some() { DOOR_PLACES } else { 0 })
+    }
+
     /// What the system keeps unsent of a connection that it takes no more bytes of, about.
     pub(crate) fn unsent_in_kernel(&self) -> usize {
         self.unsent_low_water.map_or(0, |bytes| bytes as usize)
     }
 }
+
+/// Connections beyond the maximum that the door still lets in: whoever looks after the server has to get in when it is full.
+const DOOR_PLACES: u32 = 8;
 
 pub(crate) const READ_BUFFER_MIN: usize = 4 * 1024;
 pub(crate) const READ_BUFFER_MAX: usize = 16 * 1024 * 1024;

@@ -18,7 +18,7 @@ use crate::core::{Core, Expired};
 use crate::entry::Flags;
 use crate::host::{End, Host, Token};
 use crate::io::Io;
-use crate::kernel::{Kernel, Readiness, Ready};
+use crate::kernel::{Kernel, Readiness, Ready, Way};
 use crate::listen::{self, Accepted};
 use crate::mesh::{BACKLOG_POLL, Level};
 use crate::stop::Stop;
@@ -44,6 +44,8 @@ pub(crate) struct Shard<H: Host> {
     /// One for all connections; what is left in it after a read is copied to the connection.
     pub(crate) buffer: Box<[u8]>,
     pub(crate) acceptor: Acceptor<<H::Kernel as Kernel>::Listener>,
+    /// Of the Unix socket.
+    pub(crate) door: Acceptor<<H::Kernel as Kernel>::Listener>,
     /// Of all shards, by number.
     pub(crate) wakers: Vec<Waker<<H::Kernel as Kernel>::Signal>>,
     pub(crate) stop: Stop<<H::Kernel as Kernel>::Signal>,
@@ -128,6 +130,20 @@ impl<L> Default for Acceptor<L> {
     }
 }
 
+impl<L> Acceptor<L> {
+    fn can_accept(&self) -> bool {
+        self.ready && self.blocked.is_none()
+    }
+
+    /// When an accept is tried again.
+    fn retry(&self) -> Option<Instant> {
+        match self.blocked {
+            Some(Blocked::Until(time)) => Some(time),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Blocked {
     Full,
@@ -148,6 +164,7 @@ impl<H: Host> Shard<H> {
             buffer: vec![0; core.settings.read_buffer].into_boxed_slice(),
             core,
             acceptor: Acceptor { listener, ..Acceptor::default() },
+            door: Acceptor::default(),
             wakers,
             stop,
             busy_poll: Duration::ZERO,
@@ -161,8 +178,10 @@ impl<H: Host> Shard<H> {
     /// Registers what the loop itself watches.
     pub(crate) fn register(&mut self) -> io::Result<()> {
         let kernel = &mut self.core.kernel;
-        if let Some(listener) = &self.acceptor.listener {
-            kernel.watch_listener(listener)?;
+        for (acceptor, way) in [(&self.acceptor, Way::Port), (&self.door, Way::Door)] {
+            if let Some(listener) = &acceptor.listener {
+                kernel.watch_listener(listener, way)?;
+            }
         }
         if let Some(waker) = self.wakers.get(usize::from(self.core.number)) {
             kernel.watch_signal(waker.signal())?;
@@ -253,18 +272,15 @@ impl<H: Host> Shard<H> {
         let core = &self.core;
         let congested = core.endpoint.congested();
         let can_read = !core.readers.is_empty() && !congested;
-        let can_accept = self.acceptor.ready && self.acceptor.blocked.is_none() && !congested;
+        let can_accept = (self.acceptor.can_accept() || self.door.can_accept()) && !congested;
         let can_expire = !core.due.is_empty() && !congested;
         let work = self.again || can_read || can_accept || can_expire || !core.flushers.is_empty();
         if work || core.endpoint.can_receive() {
             return Some(Duration::ZERO);
         }
-        let retry = match self.acceptor.blocked {
-            Some(Blocked::Until(time)) => Some(time),
-            _ => None,
-        };
-        let earliest =
-            [core.next_timeout(), retry, self.host.deadline(), self.stop.deadline()].into_iter().flatten().min();
+        let retries = [self.acceptor.retry(), self.door.retry()];
+        let due = [core.next_timeout(), self.host.deadline(), self.stop.deadline()];
+        let earliest = due.into_iter().chain(retries).flatten().min();
         let time = earliest.map(|time| time.saturating_duration_since(core.kernel.now()));
         if congested { Some(time.map_or(BACKLOG_POLL, |time| time.min(BACKLOG_POLL))) } else { time }
     }
@@ -274,7 +290,7 @@ impl<H: Host> Shard<H> {
         let events = std::mem::replace(&mut self.events, H::Kernel::events(0));
         for ready in H::Kernel::ready(&events) {
             match ready {
-                Ready::Listener => self.acceptor.ready = true,
+                Ready::Listener(way) => self.acceptor_of(way).ready = true,
                 Ready::Signal => {}
                 Ready::Connection(conn, readiness) => self.take_readiness(conn, readiness),
             }
@@ -322,6 +338,7 @@ impl<H: Host> Shard<H> {
             // Its socket was closed when it ended.
             let _ = self.core.slab.remove(conn);
             self.acceptor.blocked = None;
+            self.door.blocked = None;
         }
     }
 
@@ -389,36 +406,56 @@ impl<H: Host> Shard<H> {
         }
     }
 
-    fn accept(&mut self) {
-        if let Some(Blocked::Until(time)) = self.acceptor.blocked
-            && time <= self.core.turn_time
-        {
-            self.acceptor.blocked = None;
+    fn acceptor_of(&mut self, way: Way) -> &mut Acceptor<<H::Kernel as Kernel>::Listener> {
+        match way {
+            Way::Port => &mut self.acceptor,
+            Way::Door => &mut self.door,
         }
+    }
+
+    /// Whether there is no place for another connection that comes this way.
+    fn is_full(&self, way: Way) -> bool {
+        self.core.slab.is_full() || way == Way::Port && self.core.slab.len() >= self.core.settings.connections_max
+    }
+
+    fn accept(&mut self) {
+        self.accept_by(Way::Door);
+        self.accept_by(Way::Port);
+    }
+
+    fn accept_by(&mut self, way: Way) {
+        let now = self.core.turn_time;
+        let acceptor = self.acceptor_of(way);
+        acceptor.blocked.take_if(|blocked| matches!(blocked, Blocked::Until(time) if *time <= now));
         for _ in 0..ACCEPTS_PER_TURN {
-            if !self.acceptor.ready || self.acceptor.blocked.is_some() || self.core.endpoint.congested() {
+            let is_full = self.is_full(way);
+            let (core, acceptor) = match way {
+                Way::Port => (&mut self.core, &mut self.acceptor),
+                Way::Door => (&mut self.core, &mut self.door),
+            };
+            if !acceptor.can_accept() || core.endpoint.congested() {
                 return;
             }
-            let Some(listener) = &self.acceptor.listener else { return };
-            if self.core.slab.is_full() {
-                if !self.core.kernel.somebody_waits(listener) {
-                    self.acceptor.ready = false;
+            let Some(listener) = &acceptor.listener else { return };
+            if is_full {
+                if !core.kernel.somebody_waits(listener) {
+                    acceptor.ready = false;
                     return;
                 }
                 if !self.make_room() {
                     self.core.counters.refused_full += 1;
-                    self.acceptor.blocked = Some(Blocked::Full);
+                    self.acceptor_of(way).blocked = Some(Blocked::Full);
                 }
                 continue;
             }
-            match listen::classify(self.core.kernel.accept(listener)) {
-                Accepted::Connection(socket) => self.admit(socket),
-                Accepted::Nobody => self.acceptor.ready = false,
+            match listen::classify(core.kernel.accept(listener)) {
+                Accepted::Connection(socket) => self.admit(socket, way),
+                Accepted::Nobody => acceptor.ready = false,
                 Accepted::Next => {}
                 // The system looks for a descriptor first, whether anybody waits or not.
-                Accepted::Exhausted if !self.core.kernel.somebody_waits(listener) => self.acceptor.ready = false,
+                Accepted::Exhausted if !core.kernel.somebody_waits(listener) => acceptor.ready = false,
                 Accepted::Exhausted if self.make_room() => {}
-                Accepted::Exhausted => self.refused_by_system(),
+                Accepted::Exhausted => self.refused_by_system(way),
             }
         }
     }
@@ -431,12 +468,12 @@ impl<H: Host> Shard<H> {
         self.core.counters.ended > before
     }
 
-    fn refused_by_system(&mut self) {
+    fn refused_by_system(&mut self, way: Way) {
         self.core.counters.refused_by_system += 1;
-        self.acceptor.blocked = Some(Blocked::Until(self.core.turn_time + ACCEPT_RETRY));
+        self.acceptor_of(way).blocked = Some(Blocked::Until(self.core.turn_time + ACCEPT_RETRY));
     }
 
-    fn admit(&mut self, socket: <H::Kernel as Kernel>::Socket) {
+    fn admit(&mut self, socket: <H::Kernel as Kernel>::Socket, way: Way) {
         let core = &mut self.core;
         let Some(conn) = core.slab.insert(socket) else { return };
         let socket = core.slab.get(conn).and_then(|entry| entry.socket.as_ref());
@@ -444,10 +481,20 @@ impl<H: Host> Shard<H> {
             if let Some(socket) = core.slab.remove(conn) {
                 core.kernel.close(socket);
             }
-            return self.refused_by_system();
+            return self.refused_by_system(way);
         }
         self.core.counters.accepted += 1;
-        self.host.accepted(&mut Io::new(&mut self.core), conn);
+        match way {
+            Way::Port => self.host.accepted(&mut Io::new(&mut self.core), conn),
+            Way::Door => {
+                let user = socket_of(&self.core, conn).and_then(|socket| self.core.kernel.peer_user(socket));
+                self.host.accepted_at_door(&mut Io::new(&mut self.core), conn, user);
+            }
+        }
         self.tell_ends();
     }
+}
+
+fn socket_of<H: Host>(core: &Core<H>, conn: Token) -> Option<&<H::Kernel as Kernel>::Socket> {
+    core.slab.get(conn)?.socket.as_ref()
 }

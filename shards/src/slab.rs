@@ -21,8 +21,8 @@ pub(crate) struct Slab<S, K> {
 impl<S: Copy + Default, K> Slab<S, K> {
     /// Holds at most `max` connections.
     pub(crate) fn new(max: u32) -> Self {
-        // The two highest indices stay free for the marks of the poll.
-        Self { chunks: Vec::new(), first_vacant: NONE, used: 0, max: max.min(NONE - 2) }
+        // The three highest indices stay free for the marks of the poll.
+        Self { chunks: Vec::new(), first_vacant: NONE, used: 0, max: max.min(NONE - 3) }
     }
 
     pub(crate) fn len(&self) -> u32 {

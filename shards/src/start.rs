@@ -198,6 +198,7 @@ impl Prepared {
         }
         let mut running = Running {
             addresses: shards.iter().map(|shard| shard.report.address).collect(),
+            door_failed: shards.iter_mut().find_map(|shard| shard.report.door_failed.take()),
             own_descriptor_tables: shards.iter().all(|shard| shard.report.own_table),
             threads: Vec::with_capacity(shards.len()),
             stopping,
@@ -228,6 +229,7 @@ struct Started {
 /// What a shard tells when it has opened everything.
 struct Report {
     address: Option<SocketAddr>,
+    door_failed: Option<io::Error>,
     own_table: bool,
 }
 
@@ -252,14 +254,14 @@ where
         let own_table = plan.settings.own_descriptor_table && table::split().is_ok();
         let opened = open(number, endpoint, address, &plan, &leaving.stopping);
         drop(plan);
-        let (mut shard, address) = match opened {
+        let (mut shard, address, door_failed) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 let _ = report_sender.send(Err(error));
                 return Ok(());
             }
         };
-        if report_sender.send(Ok(Report { address, own_table })).is_err() || go_receiver.recv().is_err() {
+        if report_sender.send(Ok(Report { address, door_failed, own_table })).is_err() || go_receiver.recv().is_err() {
             return Ok(());
         }
         shard.run()
@@ -278,6 +280,9 @@ where
     }
 }
 
+/// A shard, where it listens, and why it has no door.
+type Opened<H> = (Shard<H>, Option<SocketAddr>, Option<io::Error>);
+
 /// Opens everything that a shard needs, in its thread and after the split of its table.
 fn open<H, F>(
     number: u16,
@@ -285,7 +290,7 @@ fn open<H, F>(
     address: Option<SocketAddr>,
     plan: &Plan<F>,
     stopping: &Arc<Stopping<EventFd>>,
-) -> Result<(Shard<H>, Option<SocketAddr>), StartError>
+) -> Result<Opened<H>, StartError>
 where
     F: Fn(u16) -> H,
     H: Host<Kernel = Linux>,
@@ -298,6 +303,11 @@ where
         Some(address) => listen::open(address, &settings).map(|(listener, local)| (Some(listener), Some(local)))?,
         None => (None, None),
     };
+    let (door, door_failed) = match settings.door.as_deref().map(listen::open_door) {
+        Some(Ok(door)) => (Some(door), None),
+        Some(Err(error)) => (None, Some(error)),
+        None => (None, None),
+    };
     let sender = match plan.engine {
         Engine::Plain => Sender::Plain,
         Engine::IoUring => Sender::new(plan.settings.engine).map_err(StartError::IoUringRefused)?,
@@ -307,9 +317,10 @@ where
     core.buffer_bytes += EVENTS_MAX * size_of::<mio::event::Event>();
     let stop = Stop::new(Arc::clone(stopping), plan.settings.stop_grace);
     let mut shard = Shard::new((plan.make)(number), core, listener, plan.wakers.clone(), stop);
+    shard.door.listener = door;
     shard.busy_poll = plan.settings.busy_poll;
     shard.register().map_err(StartError::System)?;
-    Ok((shard, address))
+    Ok((shard, address, door_failed))
 }
 
 fn pin(core: usize) -> Result<(), StartError> {
@@ -325,6 +336,7 @@ fn pin(core: usize) -> Result<(), StartError> {
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<Option<SocketAddr>>,
+    door_failed: Option<io::Error>,
     own_descriptor_tables: bool,
     threads: Vec<JoinHandle<io::Result<()>>>,
     stopping: Arc<Stopping<EventFd>>,
@@ -334,6 +346,11 @@ impl Running {
     /// Where each shard listens, with the real port.
     pub fn addresses(&self) -> &[Option<SocketAddr>] {
         &self.addresses
+    }
+
+    /// Why there is no door where one was wanted.
+    pub fn door_failed(&self) -> Option<&io::Error> {
+        self.door_failed.as_ref()
     }
 
     /// Whether every shard has a descriptor table of its own.

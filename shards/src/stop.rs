@@ -196,7 +196,7 @@ impl<H: Host> Shard<H> {
         }
         if !self.stop.has_begun() {
             self.stop.begin(self.core.turn_time);
-            self.acceptor = Acceptor::default();
+            (self.acceptor, self.door) = (Acceptor::default(), Acceptor::default());
             self.host.stopping(&mut Io::new(&mut self.core));
             self.tell_ends();
         }

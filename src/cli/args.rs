@@ -63,6 +63,23 @@ pub(crate) enum Command {
         door: Door,
     },
 
+    /// Say on one screen how the running server is
+    ///
+    /// It is asked by its socket in the data folder, which the server's own user and root can use without a password. The exit
+    /// status is 0 when it answers and its storage works, 1 when not.
+    Status {
+        /// All figures as one object of JSON
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Stop the running server, as SIGTERM does, and wait for its end
+    Stop,
+
+    /// What becomes of the log
+    #[command(subcommand)]
+    Logs(Logs),
+
     /// Copy all data from a MySQL database, such as CppComet's, into the data folder, or back
     ///
     /// DATABASE is `mysql://USER:PASSWORD@HOST:PORT/NAME` or a comet.ini with a section [db]. A password that is not given
@@ -78,6 +95,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DATABASE", group = "direction")]
         to: Option<String>,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Logs {
+    /// Open the log's file anew, after a rotation
+    Reopen,
 }
 
 /// How a client finds the running server, beside the configuration.

@@ -7,10 +7,16 @@
 use super::conf::Loaded;
 use super::password;
 use encke::config::{Config, Tls};
+use encke::run::door::SOCKET_FILE;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fmt;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 mod packets;
 mod tls;
@@ -23,9 +29,26 @@ pub(crate) struct Door<'a> {
     config: &'a Config,
     /// The configuration's file, for sentences.
     file: String,
-    address: SocketAddr,
+    place: Place,
     user: String,
     password: String,
+}
+
+/// Where sessions begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Port(SocketAddr),
+    /// The server's own, where its user needs no password.
+    Socket(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(address) => address.fmt(f),
+            Self::Socket(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// What did not work. Each is shown as one sentence without its end.
@@ -34,7 +57,7 @@ pub(crate) enum ClientError {
     /// What has to be known is not there.
     Unknown(String),
     Unreachable {
-        address: SocketAddr,
+        place: Place,
         file: String,
         error: io::Error,
     },
@@ -88,7 +111,31 @@ impl<'a> Door<'a> {
             None => the_server_s(config)?,
         };
         let user = tenant.map_or_else(|| "root".to_owned(), |number| number.to_string());
-        Ok(Self { config, file, address: SocketAddr::new(ip, port), user, password })
+        Ok(Self { config, file, place: Place::Port(SocketAddr::new(ip, port)), user, password })
+    }
+
+    /// The door of whoever looks after the server: its socket, else its port with the password.
+    pub(crate) fn of_server(loaded: &'a Loaded) -> Result<Self, ClientError> {
+        let path = super::banner::plain(&loaded.config.storage.dir).join(SOCKET_FILE);
+        let file = super::banner::shown(&loaded.path);
+        match std::fs::symlink_metadata(&path) {
+            Ok(_) => {
+                let (user, password) = ("root".to_owned(), String::new());
+                Ok(Self { config: &loaded.config, file, place: Place::Socket(path), user, password })
+            }
+            // It may be a server that could not make one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::find(loaded, None, None).map_err(|_| {
+                let here = std::env::current_dir().map(|here| here.display().to_string()).unwrap_or_default();
+                let hint = if path.is_relative() { format!(" (seen from {here})") } else { String::new() };
+                let path = path.display();
+                ClientError::Unknown(format!("no server runs with the configuration {file}: there is no {path}{hint}"))
+            }),
+            Err(error) => Err(ClientError::Unreachable { place: Place::Socket(path), file, error }),
+        }
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 }
 
@@ -126,6 +173,7 @@ pub(crate) struct Client {
 
 enum Stream {
     Plain(TcpStream),
+    Socket(UnixStream),
     Tls(Box<tls::Stream>),
     /// Between the two.
     None,
@@ -133,18 +181,30 @@ enum Stream {
 
 impl Client {
     pub(crate) fn connect(door: &Door<'_>) -> Result<Self, ClientError> {
-        let socket = TcpStream::connect_timeout(&door.address, CONNECT_TIME_MAX)
-            .map_err(|error| ClientError::Unreachable { address: door.address, file: door.file.clone(), error })?;
-        socket.set_read_timeout(Some(SILENCE_MAX)).map_err(ClientError::Lost)?;
-        socket.set_write_timeout(Some(SILENCE_MAX)).map_err(ClientError::Lost)?;
-        socket.set_nodelay(true).map_err(ClientError::Lost)?;
-        let mut client = Self { stream: BufReader::new(Stream::Plain(socket)), sequence: 0 };
+        let unreachable =
+            |error| ClientError::Unreachable { place: door.place.clone(), file: door.file.clone(), error };
+        let stream = match &door.place {
+            Place::Port(address) => {
+                let socket = TcpStream::connect_timeout(address, CONNECT_TIME_MAX).map_err(unreachable)?;
+                socket.set_read_timeout(Some(SILENCE_MAX)).map_err(ClientError::Lost)?;
+                socket.set_write_timeout(Some(SILENCE_MAX)).map_err(ClientError::Lost)?;
+                socket.set_nodelay(true).map_err(ClientError::Lost)?;
+                Stream::Plain(socket)
+            }
+            Place::Socket(path) => {
+                let socket = UnixStream::connect(path).map_err(unreachable)?;
+                socket.set_read_timeout(Some(SILENCE_MAX)).map_err(ClientError::Lost)?;
+                socket.set_write_timeout(Some(SILENCE_MAX)).map_err(ClientError::Lost)?;
+                Stream::Socket(socket)
+            }
+        };
+        let mut client = Self { stream: BufReader::new(stream), sequence: 0 };
         let first = client.read()?;
         let greeting = Greeting::read(&first).ok_or_else(|| refusal(&first).unwrap_or(ClientError::Nonsense))?;
         if greeting.has(capabilities::SSL) && wants_tls(door) {
             client.write(&packets::tls_request())?;
             client.begin_tls(door)?;
-        } else if door.config.cometql.tls == Tls::Required {
+        } else if door.config.cometql.tls == Tls::Required && matches!(door.place, Place::Port(_)) {
             let sentence = "the configuration requires TLS and the server does not offer it; was it restarted since?";
             return Err(ClientError::Tls(sentence.to_owned()));
         }
@@ -156,11 +216,13 @@ impl Client {
 
     fn begin_tls(&mut self, door: &Door<'_>) -> Result<(), ClientError> {
         // Nothing was read ahead: the server is silent until TLS begins.
-        let Stream::Plain(socket) = std::mem::replace(self.stream.get_mut(), Stream::None) else {
+        let (Stream::Plain(socket), Place::Port(address)) =
+            (std::mem::replace(self.stream.get_mut(), Stream::None), &door.place)
+        else {
             return Err(ClientError::Nonsense);
         };
         let file = encke::run::certificate_file(door.config);
-        let stream = tls::begin(socket, door.address.ip(), &file).map_err(ClientError::Tls)?;
+        let stream = tls::begin(socket, address.ip(), &file).map_err(ClientError::Tls)?;
         self.stream = BufReader::new(Stream::Tls(Box::new(stream)));
         Ok(())
     }
@@ -179,6 +241,26 @@ impl Client {
                 _ => return Err(refusal(&packet).unwrap_or(ClientError::Nonsense)),
             }
         }
+    }
+
+    /// The server's, if it is known.
+    pub(crate) fn process(&self) -> Option<Pid> {
+        match self.stream.get_ref() {
+            Stream::Socket(socket) => socket_peercred(socket).ok().map(|peer| peer.pid),
+            _ => None,
+        }
+    }
+
+    /// Waits until the server has ended the session and then itself, for this long at most. Whether it has.
+    pub(crate) fn await_end(mut self, within: Duration) -> bool {
+        let end = Instant::now() + within;
+        // By its own socket the server is known as a process; otherwise by the session.
+        let process = self.process().and_then(|process| pidfd_open(process, PidfdFlags::empty()).ok());
+        while Instant::now() < end && self.read().is_ok() {}
+        let Some(process) = process else { return true };
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left)).is_ok_and(|ended| ended > 0)
     }
 
     /// Carries out what may be several statements; the first that is refused ends it.
@@ -264,6 +346,7 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.read(buffer),
+            Self::Socket(socket) => socket.read(buffer),
             Self::Tls(stream) => stream.read(buffer),
             Self::None => Ok(0),
         }
@@ -274,6 +357,7 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.write(bytes),
+            Self::Socket(socket) => socket.write(bytes),
             Self::Tls(stream) => stream.write(bytes),
             Self::None => Err(io::ErrorKind::NotConnected.into()),
         }
@@ -282,6 +366,7 @@ impl Write for Stream {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(socket) => socket.flush(),
+            Self::Socket(socket) => socket.flush(),
             Self::Tls(stream) => stream.flush(),
             Self::None => Ok(()),
         }
@@ -290,7 +375,10 @@ impl Write for Stream {
 
 /// On the loopback TLS protects from nobody and costs a handshake.
 fn wants_tls(door: &Door<'_>) -> bool {
-    door.config.cometql.tls == Tls::Required || !door.address.ip().is_loopback()
+    match &door.place {
+        Place::Port(address) => door.config.cometql.tls == Tls::Required || !address.ip().is_loopback(),
+        Place::Socket(_) => false,
+    }
 }
 
 fn refusal(packet: &[u8]) -> Option<ClientError> {
@@ -319,9 +407,15 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(sentence) | Self::Tls(sentence) => write!(f, "{sentence}"),
-            Self::Unreachable { address, file, error } => write!(
+            Self::Unreachable { place: Place::Socket(path), error, .. }
+                if error.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                let path = path.display();
+                write!(f, "{path} is for the server's own user and for root: {error}")
+            }
+            Self::Unreachable { place, file, error } => write!(
                 f,
-                "nothing answers at {address} ({error}); does the server run, and with the configuration {file}?"
+                "nothing answers at {place} ({error}); does the server run, and with the configuration {file}?"
             ),
             Self::Lost(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {

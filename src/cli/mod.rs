@@ -10,6 +10,8 @@ pub(crate) mod doctor;
 pub(crate) mod fault;
 #[cfg_attr(not(feature = "mysql"), path = "no_import.rs")]
 pub(crate) mod import;
+pub(crate) mod keeper;
 pub(crate) mod password;
 pub(crate) mod signals;
 pub(crate) mod sql;
+pub(crate) mod status;

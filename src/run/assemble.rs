@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use crate::ws;
 use super::board::Board;
 use super::certificate::{self, Place};
 use super::control::{self, Control, ControlClient};
+use super::door::{self, Socket};
 use super::figures::Watch;
 use super::files::{self, FileLimits};
 use super::front::{self, Front};
@@ -92,7 +93,9 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
 
     let tokens = token_keys(&config, &password)?;
 
-    let prepared = shards::prepare(settings(&config, connection_shards)).map_err(StartError::Shards)?;
+    let door = door::place(&config.storage.dir)
+        .map_err(|door::Taken| StartError::SocketInUse(config.storage.dir.join(door::SOCKET_FILE)))?;
+    let prepared = shards::prepare(settings(&config, connection_shards, door.clone())).map_err(StartError::Shards)?;
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
     let (desk, instructions) = control::desk();
     let notice = Notice::default();
@@ -151,12 +154,14 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let make = move |shard: u16| make_host(shard, &config, &password, &given_out, &placement, &board, &ends);
     let running = prepared.start(make).map_err(StartError::Shards)?;
     scrape.set_shards_have_tables(running.own_descriptor_tables());
+    let socket = door.and_then(|path| opened_door(path, running.door_failed()));
     let addresses = running.addresses();
     let address = |shard: u16| addresses.get(usize::from(shard)).copied().flatten().unwrap_or(NO_ADDRESS);
     let (browsers, cometql) = (address(0), address(cometql_shard.0));
     let _ = cometql_port.set(cometql.port());
     Ok(Running {
         control: Some(control),
+        socket,
         browsers,
         cometql,
         tls,
@@ -167,6 +172,16 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         storage_thread,
         file_thread,
     })
+}
+
+/// A server without its socket is as good as any, but for those who look after it.
+fn opened_door(path: PathBuf, failed: Option<&std::io::Error>) -> Option<Socket> {
+    let shown = path.display().to_string();
+    let opened = match failed {
+        Some(error) => Err(error.to_string()),
+        None => Socket::at(path).map_err(|error| error.to_string()),
+    };
+    opened.map_err(|error| warn!(path = shown, error, "no socket: it cannot be made there")).ok()
 }
 
 fn storage_name(config: &Config) -> &'static str {
@@ -208,7 +223,7 @@ struct Ends {
     scrape: Arc<Scrape>,
 }
 
-fn settings(config: &Config, connection_shards: u16) -> Settings {
+fn settings(config: &Config, connection_shards: u16, door: Option<PathBuf>) -> Settings {
     let browsers = SocketAddr::new(config.ws.ip, config.ws.port);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let waiting = bounds::Waiting::of_a_shard(&config.ws, connection_shards);
@@ -234,6 +249,7 @@ fn settings(config: &Config, connection_shards: u16) -> Settings {
         unsent_low_water: Some(bounds::SESSIONS_UNSENT_LOW_WATER),
         unread_bytes_max: wire::BORROWED_MAX * 2,
         service: COMETQL_SERVICE,
+        door,
         keep_alive: Some(SESSION_KEEP_ALIVE),
         ..ShardSettings::new("cometql", Some(SocketAddr::new(config.cometql.ip, config.cometql.port)))
     });
@@ -467,7 +483,7 @@ fn exec_config(config: &Config, password: &str, placement: &Placement, port: Arc
 }
 
 /// What clients of this machine may compare the certificate of CometQL with.
-pub fn certificate_file(config: &Config) -> std::path::PathBuf {
+pub fn certificate_file(config: &Config) -> PathBuf {
     place_of_certificate(config).certificate
 }
 

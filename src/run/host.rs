@@ -139,6 +139,14 @@ impl shards::Host for Host {
         each!(self, shard => shard.accepted(io, conn));
     }
 
+    fn accepted_at_door(&mut self, io: &mut Io<'_, Self>, conn: Token, user: Option<u32>) {
+        self.turns.inputs.accepted += 1;
+        match &mut self.kind {
+            Kind::Browsers(browsers) => browsers.accepted(io, conn),
+            Kind::Sessions(sessions) => sessions.accepted_at_door(io, conn, user),
+        }
+    }
+
     fn full(&mut self, io: &mut Io<'_, Self>) {
         each!(self, shard => shard.full(io));
     }

@@ -17,6 +17,7 @@ use super::log;
 pub(super) fn rows(board: &Board, figures: Figures, dev: DevId) -> Vec<Row> {
     match figures {
         Figures::Processlist => processlist(board),
+        Figures::Log => log::warnings().1.into_iter().map(|line| vec![line.into()]).collect(),
         // Known where the sessions are.
         Figures::Processes => Vec::new(),
         Figures::Status(StatusFlag::Session) => session(board, dev),

@@ -13,6 +13,7 @@ mod bounds;
 mod certificate;
 mod clock;
 pub mod control;
+pub mod door;
 pub mod examined;
 mod figures;
 mod files;
@@ -40,7 +41,7 @@ mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use shards::Engine;
@@ -51,6 +52,7 @@ use crate::storage::StorageError;
 
 use certificate::CertificateError;
 use control::Control;
+use door::Socket;
 use storage::StorageThread;
 
 pub use assemble::{certificate_file, start};
@@ -68,6 +70,8 @@ pub enum StartError {
     Settings(StorageError),
     /// As the caller wished.
     GivenUp,
+    /// Somebody listens at the server's socket.
+    SocketInUse(PathBuf),
     Shards(shards::StartError),
     Thread(std::io::Error),
     Random(getrandom::Error),
@@ -83,6 +87,11 @@ impl fmt::Display for StartError {
             Self::Storage(error) => error.fmt(f),
             Self::Settings(error) => write!(f, "The settings of the pipes cannot be read from storage: {error}."),
             Self::GivenUp => f.write_str("The start was given up."),
+            Self::SocketInUse(path) => write!(
+                f,
+                "Another server uses {}: stop it, or give this one a data folder of its own (dir in [storage]).",
+                path.display()
+            ),
             Self::Shards(error) => error.fmt(f),
             Self::Thread(error) => write!(f, "A thread cannot be started: {error}."),
             Self::Random(error) => write!(f, "The system gives no random numbers: {error}."),
@@ -106,6 +115,7 @@ impl std::error::Error for Fault {}
 
 pub struct Running {
     control: Option<Control>,
+    socket: Option<Socket>,
     shards: shards::Running,
     connection_shards: usize,
     browsers: SocketAddr,
@@ -132,6 +142,11 @@ impl Running {
 
     pub fn cometql(&self) -> SocketAddr {
         self.cometql
+    }
+
+    /// Where processes of this machine and of the server's own user need no password.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_ref().map(Socket::path)
     }
 
     /// Whether CometQL has TLS.
@@ -165,6 +180,9 @@ impl Running {
     /// Waits for the end.
     pub fn join(self) -> Result<(), Fault> {
         let ended = self.shards.join();
+        if let Some(socket) = &self.socket {
+            socket.remove();
+        }
         // The shards' ends of the channels are gone, so these threads finish what they have and end.
         self.storage_thread.join();
         if let Some(files) = self.file_thread {

@@ -1,6 +1,7 @@
 //! The CometQL shard's edge: bytes of backends go to [`Exec`], its outputs become writes.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use shards::{End, Token};
 use tracing::{debug, error, warn};
 
 use crate::browsers::{HalfOpen, Phase};
-use crate::cometql::exec::{Exec, ExecConfig, Output, Received};
+use crate::cometql::exec::{Exec, ExecConfig, Output, Peer, Received};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, ShardId, Time};
 use crate::ring::{Batch, RingMessage};
@@ -83,17 +84,30 @@ impl Sessions {
     }
 
     pub(super) fn accepted(&mut self, io: &mut impl Runtime, conn: Token) {
+        // A client that is gone already has no address.
+        let Some(peer) = io.peer_address(conn) else { return io.close(conn) };
+        self.opened(io, conn, Peer::Address(peer.ip().to_canonical()));
+    }
+
+    /// The files of the server are its own user's and those of the machine's, so to them it need not be proved who asks.
+    pub(super) fn accepted_at_door(&mut self, io: &mut impl Runtime, conn: Token, user: Option<u32>) {
+        const ROOT: u32 = 0;
+        let own = rustix::process::geteuid().as_raw();
+        let is_trusted = user.is_some_and(|user| user == own || user == ROOT);
+        let peer = if is_trusted { Peer::Trusted } else { Peer::Address(Ipv4Addr::LOCALHOST.into()) };
+        self.opened(io, conn, peer);
+    }
+
+    fn opened(&mut self, io: &mut impl Runtime, conn: Token, peer: Peer) {
         let mut random = [0; 20];
         if let Err(error) = getrandom::fill(&mut random) {
             // Without random numbers a recorded login could be replayed, so nobody logs in.
             error!(%error, "the system gives no random numbers");
             return io.close(conn);
         }
-        // A client that is gone already has no address.
-        let Some(peer) = io.peer_address(conn) else { return io.close(conn) };
         io.deadline_after(conn, self.config.login_timeout);
         self.half_open.push(id(conn), |conn| is_half_open(io, conn));
-        self.exec.opened(id(conn), peer.ip().to_canonical(), random);
+        self.exec.opened(id(conn), peer, random);
         self.carry_out(io);
     }
 

@@ -163,13 +163,17 @@ const MODULES: &[Module] = &[
             "cometql/exec",
             "metrics",
             "figures",
+            "run/notice",
         ],
     ),
+    pure("run/notice", &[]),
     // The program. It names the library by its crate, so what it takes from there is `encke::...`.
-    edge("main", &["cli", "config", "run"]),
+    edge("main", &["cli", "cli/args", "config", "run"]),
     edge("cli", &["config", "doctor", "run"]),
+    pure("cli/args", &[]),
     pure("cli/client/packets", &[]),
     pure("cli/sql/split", &[]),
+    pure("cli/status/screen", &[]),
     // Declares the modules.
     pure("lib", &[]),
 ];

@@ -179,7 +179,7 @@ pub(super) fn done(payload: &[u8]) -> Option<(Done, bool)> {
     reader.number()?;
     let status = reader.u16()?;
     let warnings = reader.u16()?;
-    let info = String::from_utf8_lossy(reader.rest()).into_owned();
+    let info = reader.text().map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
     Some((Done { affected, warnings, info }, status & MORE_RESULTS != 0))
 }
 

@@ -21,7 +21,7 @@ use super::script::{Read, Script};
 use super::session::{Asked, BatchState, Phase, Session};
 use super::stage::{Start, Stream};
 use super::tenants::Reach;
-use super::{Exec, LiveRows, Output};
+use super::{Exec, LiveRows, Output, Peer};
 
 /// Batches under way at a time; those with the passwords of tenants get half of them.
 pub const BATCHES_MAX: usize = 64;
@@ -94,7 +94,7 @@ impl Exec {
         self.last_batch = self.last_batch.wrapping_add(1);
         let id = ConnId { index: ConnId::POLLED_FIRST + place as u32, generation: self.last_batch };
         let connection = self.draw_connection(id);
-        let mut session = Box::new(Session::new(id, address, Connection::without_client(connection)));
+        let mut session = Box::new(Session::new(id, Peer::Address(address), Connection::without_client(connection)));
         let database = database.map(|name| name.as_bytes().into());
         session.asked = Some(Box::new(Asked { user: user.as_bytes().into(), database }));
         let admitted = self.admit(&mut session, reach).map_err(Denied::Forbidden);

@@ -18,7 +18,7 @@ use super::session::Session;
 use super::stage::{Entry, Gathering, Orders, Stage, Start, Stream};
 use super::tenants::Reach;
 use super::turns::{PUBLICATION_WORK, ROWS_WORK, STATEMENT_WORK};
-use super::{Exec, LiveRows, Output, StoredFor, numbers};
+use super::{Exec, LiveRows, Output, StoredFor, instruct, numbers};
 
 impl Exec {
     /// The stage in which a lone statement comes into the queue. What may overlap with what is under way is sent at once.
@@ -191,6 +191,9 @@ impl Exec {
             })),
             Plan::Instruct(instruction) => self.instruct(session, instruction),
             Plan::Kill(number) => self.kill(session, number),
+            Plan::Live(LiveQuery { figures: Figures::Log, .. }) if !session.may_instruct() => {
+                Stage::Failed(instruct::not_allowed())
+            }
             Plan::Live(LiveQuery { figures, query }) => {
                 let rows = self.figures(session, figures, live);
                 self.spend_on_list(session, rows.len());

@@ -6,21 +6,27 @@ use crate::cometql::introspection::Figures;
 use crate::cometql::plan::{self, Plan};
 use crate::cometql::session::{Database, parse_database};
 use crate::cometql::sql::{self, Meter};
-use crate::cometql::wire::{self, Command, Event};
+use crate::cometql::wire::{self, Command, Connection, Event};
 use crate::model::{CloseReason, DevId, Now};
 
 use super::script::{self, Read};
 use super::session::{Phase, Session};
 use super::stage::{Entry, Stage, Start};
+use super::tenants::Reach;
 use super::turns::STATEMENT_WORK;
-use super::{Exec, ExecCounters, LiveRows, Output, answers};
+use super::{Exec, ExecCounters, LiveRows, Output, Peer, answers};
 
 impl Exec {
     pub(super) fn event(&mut self, session: &mut Session, event: Event<'_>, now: Now, live: LiveRows<'_>) {
         match event {
             Event::Login(login) => self.login(session, &login, now.time),
             Event::AuthSwitchResponse(auth) => {
-                let verdict = self.verdict(session, |wire, password| wire.verdict_after_switch(auth, password));
+                let verdict = match session.peer {
+                    Peer::Trusted => (Connection::verdict_unasked_after_switch(auth), Reach::Everywhere),
+                    Peer::Address(_) => {
+                        self.verdict(session, |wire, password| wire.verdict_after_switch(auth, password))
+                    }
+                };
                 self.judge(session, verdict, now.time);
             }
             // A greeting that has not left yet is the last thing in plain text.

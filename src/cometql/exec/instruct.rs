@@ -13,8 +13,8 @@ use super::{Exec, Output};
 
 impl Exec {
     pub(super) fn instruct(&mut self, session: &Session, instruction: Instruction) -> Stage {
-        if session.reach != Reach::Everywhere || session.dev != DevId(0) {
-            return Stage::Failed(Error::new(Code::NotAllowed, NOT_ALLOWED));
+        if !session.may_instruct() {
+            return Stage::Failed(not_allowed());
         }
         let number = self.draw_number();
         self.instructed.insert(number, session.id);
@@ -24,11 +24,20 @@ impl Exec {
 }
 
 impl Session {
+    /// Whether it may ask for what concerns the whole server.
+    pub(super) fn may_instruct(&self) -> bool {
+        self.reach == Reach::Everywhere && self.dev == DevId(0)
+    }
+
     pub(super) fn carried_out(&mut self, result: Result<Box<str>, Error>) {
         // Gone: the statement of a batch that was ended by KILL.
         let Some(Entry { stage: Stage::Instructing, .. }) = self.queue.front() else { return };
         self.begun(Stage::Done(result.map(Reply::Told)));
     }
+}
+
+pub(super) fn not_allowed() -> Error {
+    Error::new(Code::NotAllowed, NOT_ALLOWED)
 }
 
 const NOT_ALLOWED: &str = "This concerns the whole server: it is for tenant 0 (user root) with the server's password, and for \

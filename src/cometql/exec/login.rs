@@ -11,12 +11,15 @@ use crate::model::{CloseReason, Time};
 use super::session::{Asked, Phase, Session};
 use super::stage::Entry;
 use super::tenants::Reach;
-use super::{Exec, Output, Tls};
+use super::{Exec, Output, Peer, Tls};
 
 impl Exec {
     pub(super) fn login(&mut self, session: &mut Session, login: &Login<'_>, now: Time) {
         session.asked = Some(Box::new(Asked { user: login.user.into(), database: login.database.map(Into::into) }));
-        let verdict = self.verdict(session, |wire, password| wire.verdict(login, password));
+        let verdict = match session.peer {
+            Peer::Trusted => (session.wire.verdict_unasked(login), Reach::Everywhere),
+            Peer::Address(_) => self.verdict(session, |wire, password| wire.verdict(login, password)),
+        };
         self.judge(session, verdict, now);
     }
 
@@ -28,6 +31,10 @@ impl Exec {
     }
 
     pub(super) fn judge(&mut self, session: &mut Session, (verdict, reach): (Verdict, Reach), now: Time) {
+        let address = match session.peer {
+            Peer::Address(address) => Some(address),
+            Peer::Trusted => None,
+        };
         let method = match verdict {
             // A probe tries no password, so it neither waits nor makes anybody wait; nor has it anything to encipher.
             Verdict::Empty if session.asked.as_ref().is_some_and(|asked| asked.user.starts_with(b"haproxy_check")) => {
@@ -35,14 +42,14 @@ impl Exec {
                 session.phase = Phase::Probe;
                 return answer_login(session, Connection::accept_unproved);
             }
-            _ if self.config.tls == Tls::Required && !session.wire.is_tls() => {
+            _ if self.config.tls == Tls::Required && !session.wire.is_tls() && address.is_some() => {
                 return self.refuse(session, &Error::new(Code::Authentication, TLS_REQUIRED));
             }
             Verdict::SwitchPlugin(method) => {
                 return answer_login(session, |wire, answer| wire.switch_plugin(method, answer));
             }
             // Whether the password is right is not told, or guessing would go on.
-            _ if let Some(left) = self.back_off.wait(session.address, now) => {
+            _ if let Some(left) = address.and_then(|address| self.back_off.wait(address, now)) => {
                 self.counters.session_logins_held_off += 1;
                 let seconds = left.div_ceil(1_000_000);
                 let text = format!("Too many wrong passwords from this address: wait {seconds} s and log in again");
@@ -50,7 +57,8 @@ impl Exec {
             }
             Verdict::Accepted(method) => method,
             Verdict::Empty | Verdict::Wrong => {
-                self.outputs.extend(count_wrong_password(&mut self.back_off, session.address, now));
+                let told = address.and_then(|address| count_wrong_password(&mut self.back_off, address, now));
+                self.outputs.extend(told);
                 return self.refuse(session, &Error::new(Code::Authentication, WRONG_PASSWORD));
             }
         };
@@ -59,8 +67,8 @@ impl Exec {
         match self.admit(session, reach).and_then(|()| self.bound.enter(session, &self.config)) {
             Ok(()) => {
                 // A tenant's own password proves nothing of the server's: or whoever knows one could guess the other.
-                if reach == Reach::Everywhere {
-                    self.back_off.succeeded(session.address);
+                if let (Reach::Everywhere, Some(address)) = (reach, address) {
+                    self.back_off.succeeded(address);
                 }
                 self.counters.session_logins += 1;
                 session.phase = Phase::Ready;
@@ -74,7 +82,11 @@ impl Exec {
     /// The user name selects the tenant; a database named at login may change it.
     pub(super) fn admit(&self, session: &mut Session, reach: Reach) -> Result<(), Error> {
         let Asked { user, database } = session.asked.take().map(|asked| *asked).unwrap_or_default();
-        session.user = User::parse(&user, self.config.statements.dev_max)?;
+        session.user = match User::parse(&user, self.config.statements.dev_max) {
+            // Clients show the name that the process has on its machine.
+            Err(_) if session.peer == Peer::Trusted => User::Root,
+            user => user?,
+        };
         session.dev = session.user.dev();
         session.reach = reach;
         session.database = None;

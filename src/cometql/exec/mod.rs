@@ -43,7 +43,6 @@ mod walk;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -65,7 +64,7 @@ use turns::Turn;
 
 pub use batch::{ANSWER_BYTES_MAX, BATCHES_MAX};
 pub use config::{ExecConfig, Tls};
-pub use output::{LiveRows, Output, Received};
+pub use output::{LiveRows, Output, Peer, Received};
 pub use tenants::Tenants;
 
 part! {
@@ -195,14 +194,14 @@ impl Exec {
         self.outputs.pop_front()
     }
 
-    /// A client has connected from this address. `random` must come from a cryptographic source.
-    pub fn opened(&mut self, id: ConnId, address: IpAddr, random: [u8; Salt::LENGTH]) {
+    /// A client has connected. `random` must come from a cryptographic source.
+    pub fn opened(&mut self, id: ConnId, peer: Peer, random: [u8; Salt::LENGTH]) {
         let place = id.index as usize;
         if self.sessions.len() <= place {
             self.sessions.resize_with(place + 1, || None);
         }
         let connection = self.draw_connection(id);
-        let mut session = Box::new(Session::new(id, address, Connection::new(connection, Salt::from_random(random))));
+        let mut session = Box::new(Session::new(id, peer, Connection::new(connection, Salt::from_random(random))));
         let (version, method) = (self.config.server.version, self.config.method);
         let settings = ServerSettings { version, method, tls: self.config.tls != Tls::Off };
         session.wire.greeting(&settings, &mut session.out);

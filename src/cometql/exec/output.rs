@@ -49,6 +49,15 @@ pub enum Output {
     },
 }
 
+/// Who has connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Whoever has this address and knows a password.
+    Address(IpAddr),
+    /// A process of this machine and of the server's own user, or of the machine's: it needs no password.
+    Trusted,
+}
+
 /// Gives the rows of live figures for a tenant: what only the edge knows.
 pub type LiveRows<'a> = &'a dyn Fn(Figures, DevId) -> Vec<Row>;
 

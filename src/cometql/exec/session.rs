@@ -1,7 +1,6 @@
 //! One CometQL session: who it is, and its statements that are not answered yet.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 
 use crate::cometql::budget::Budget;
 use crate::cometql::errors::Error;
@@ -19,7 +18,7 @@ use super::cursor::Cursor;
 use super::script::Script;
 use super::stage::{Entry, Gathering, Stage, Start};
 use super::tenants::Reach;
-use super::{ExecConfig, Tls};
+use super::{ExecConfig, Peer, Tls};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -41,8 +40,7 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: ConnId,
-    /// Where it came from.
-    pub(super) address: IpAddr,
+    pub(super) peer: Peer,
     pub(super) wire: Connection,
     pub(super) phase: Phase,
     /// Of a login that is not decided yet.
@@ -108,10 +106,10 @@ pub(super) struct BatchState {
 }
 
 impl Session {
-    pub(super) fn new(id: ConnId, address: IpAddr, wire: Connection) -> Self {
+    pub(super) fn new(id: ConnId, peer: Peer, wire: Connection) -> Self {
         Self {
             id,
-            address,
+            peer,
             wire,
             phase: Phase::Login,
             asked: None,
@@ -243,7 +241,11 @@ impl Session {
         let silent = now.0.saturating_sub(heard.0).max(0);
         let database = self.database.map_or_else(|| format!("db_{}", self.dev), str::to_owned);
         let (id, user) = (self.wire.id().to_string(), self.user.to_string());
-        let (host, silent) = (self.address.to_string(), silent.to_string());
+        let host = match self.peer {
+            Peer::Address(address) => address.to_string(),
+            Peer::Trusted => "localhost".to_owned(),
+        };
+        let silent = silent.to_string();
         [&id, &*user, &host, &database, command, &silent, "", ""].map(Box::from).into()
     }
 

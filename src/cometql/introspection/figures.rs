@@ -17,6 +17,8 @@ pub struct LiveQuery {
 pub enum Figures {
     /// `Variable_name`, `Value`.
     Status(StatusFlag),
+    /// `Line`: warnings and errors of the log, the oldest first. Not for everybody.
+    Log,
     /// `ServiceName`, `id`, `status`, `count`.
     Processlist,
     /// The sessions that this one may see and its tenant's browser connections: [`PROCESS_COLUMNS`]. For

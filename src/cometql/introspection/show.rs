@@ -60,6 +60,7 @@ pub(super) fn show(show: &Show, session: &SessionView<'_>) -> Result<Answer, Err
             list(&["Database", "Create Database"], vec![row([name, &text])], filter)
         }
         Subject::Status(flag) => live(Figures::Status(*flag), &VARIABLE_COLUMNS, filter),
+        Subject::Log => live(Figures::Log, &["Line"], filter),
         Subject::Processlist { full: false } => {
             live(Figures::Processlist, &["ServiceName", "id", "status", "count"], filter)
         }

@@ -380,6 +380,8 @@ pub enum Subject {
     Processlist {
         full: bool,
     },
+    /// The last warnings and errors of the server's log.
+    Log,
     /// What the user may do; also SHOW GRANTS FOR somebody, who is always this user.
     Grants,
     Privileges,

@@ -387,6 +387,18 @@ impl Connection {
         login::check(auth, &self.salt, password)
     }
 
+    /// The same for a login that needs no password: whatever was sent, it is the right one.
+    pub fn verdict_unasked(&self, login: &Login<'_>) -> Verdict {
+        match self.verdict(login, b"") {
+            Verdict::SwitchPlugin(method) => Verdict::SwitchPlugin(method),
+            _ => Self::verdict_unasked_after_switch(login.auth),
+        }
+    }
+
+    pub fn verdict_unasked_after_switch(auth: &[u8]) -> Verdict {
+        Verdict::Accepted(login::method_of(auth))
+    }
+
     /// Asks for another response. The caller remembers user and database of the login meanwhile.
     pub fn switch_plugin(&mut self, method: Method, out: &mut Vec<u8>) {
         debug_assert_eq!(self.state, State::Verdict);

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn sessions_end_each_other() {
     let mut bench = Bench::logged_in();
-    bench.exec.opened(id(4), HERE, SALT);
+    bench.exec.opened(id(4), Peer::Address(HERE), SALT);
     bench.turn();
     bench.take();
     bench.check("KILL 77", "error 1094");
@@ -24,9 +24,9 @@ fn the_next_session_in_a_place_is_not_killed_for_the_last_one() {
     let mut bench = Bench::logged_in();
     bench.packet(0, b"\x02db_0");
     let again = ConnId { index: 4, generation: 2 };
-    bench.exec.opened(id(4), HERE, SALT);
+    bench.exec.opened(id(4), Peer::Address(HERE), SALT);
     bench.exec.closed(id(4));
-    bench.exec.opened(again, HERE, SALT);
+    bench.exec.opened(again, Peer::Address(HERE), SALT);
     bench.turn();
     bench.take();
     bench.check("KILL 2", "error 1094");

@@ -63,3 +63,9 @@ fn whoever_instructed_may_be_gone() {
     bench.turn();
     assert_eq!(bench.take(), [""; 0]);
 }
+
+#[test]
+fn the_log_is_for_the_same() {
+    logged_in_as("root", PASSWORD).check("SHOW LOG", "rows Line: a warning");
+    logged_in_as("5", PASSWORD).check("SHOW LOG", "error 1227");
+}

@@ -24,7 +24,7 @@ impl Bench {
     }
 
     fn another(&mut self, index: u32) {
-        self.exec.opened(id(index), HERE, SALT);
+        self.exec.opened(id(index), Peer::Address(HERE), SALT);
         self.turn();
     }
 }

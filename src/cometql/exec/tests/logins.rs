@@ -109,7 +109,7 @@ fn tls_begins_behind_the_request() {
         let mut bench = Bench::greeted_with(offered);
         // Even if it comes so early that the greeting is still here, that one goes first.
         bench.exec.closed(id(0));
-        bench.exec.opened(id(0), HERE, SALT);
+        bench.exec.opened(id(0), Peer::Address(HERE), SALT);
         let input = [&SSL_REQUEST[..], b"\x16\x03\x01hello"].concat();
         let received = bench.exec.receive(id(0), &input, NOW, &live);
         assert_eq!(received, Received { used: 36, pause: false, start_tls: true });
@@ -170,4 +170,48 @@ fn a_health_probe_may_ping_and_nothing_else() {
     bench.packet(0, &[0x0c, 5, 0, 0, 0]);
     assert_eq!(bench.take(), ["error 403"], "a probe must not end sessions");
     assert!(bench.closed.is_empty());
+}
+
+/// Whoever may read the server's files need not prove anything.
+#[test]
+fn a_process_of_the_servers_own_user_needs_no_password() {
+    let own = |user: &str, response: &[u8], database: Option<&str>| {
+        let mut bench = Bench::greeted_with(Tls::Required);
+        bench.exec.closed(id(0));
+        bench.exec.opened(id(0), Peer::Trusted, SALT);
+        bench.turn();
+        bench.unread.clear();
+        bench.log_in_with(user, response, database);
+        bench
+    };
+    for (user, response, database, dev) in [
+        ("root", vec![], None, "0"),
+        ("somebody-of-the-machine", vec![], Some("CometQL_v1"), "0"),
+        ("root", response("whatever"), None, "0"),
+        ("root", vec![0], None, "0"),
+        ("4", vec![], None, "4"),
+        ("root", vec![], Some("db_4"), "4"),
+    ] {
+        let mut bench = own(user, &response, database);
+        assert_eq!(bench.take(), ["ok 0 0"], "{user}");
+        bench.check("SHOW STATUS LIKE 'id'", &format!("rows Variable_name,Value: id,{dev}"));
+        bench.query("SHOW FULL PROCESSLIST");
+        assert!(bench.take()[0].contains(",localhost,"), "{user}");
+    }
+    // The other method announces that a response was right.
+    assert_eq!(own("root", &[7; 32], None).take(), ["bytes \u{1}\u{3}", "ok 0 0"]);
+    assert_eq!(own("root", &[], Some("nowhere")).take(), ["error 15"]);
+    // Wrong passwords by the port are no obstacle.
+    let mut bench = Bench::greeted();
+    for _ in 0..5 {
+        bench.next_client(HERE);
+        bench.log_in("root", "wrong", None);
+    }
+    bench.exec.closed(id(0));
+    bench.input.clear();
+    bench.exec.opened(id(0), Peer::Trusted, SALT);
+    bench.turn();
+    bench.unread.clear();
+    bench.log_in("root", "", None);
+    assert_eq!(bench.take(), ["ok 0 0"]);
 }

@@ -24,7 +24,7 @@ use crate::model::{Time, UnixTime, UserId};
 use crate::ring::{Placement, Question, Refusal, Replies};
 use crate::storage::{Job, Outcome, Read, Request, StorageError, Write};
 use sha1::{Digest, Sha1};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 const NOW: Now = Now { time: Time(0), unix: UnixTime(1_700_000_000), micros: 0 };
 const PASSWORD: &str = "correct horse";
@@ -89,7 +89,7 @@ impl Bench {
             tls,
         };
         let mut exec = Exec::new(config);
-        exec.opened(id(0), HERE, SALT);
+        exec.opened(id(0), Peer::Address(HERE), SALT);
         let mut bench = Self {
             exec,
             input: Vec::new(),
@@ -238,6 +238,7 @@ fn response(password: &str) -> Vec<u8> {
 fn live(figures: Figures, dev: DevId) -> Vec<Row> {
     match figures {
         Figures::Status(_) => vec![vec!["uptime".into(), "12".into()], vec!["id".into(), dev.to_string().into()]],
+        Figures::Log => vec![vec!["a warning".into()]],
         Figures::Processlist | Figures::Processes => Vec::new(),
     }
 }
@@ -266,7 +267,7 @@ fn decode(bytes: &[u8]) -> Vec<String> {
         match packet[0] {
             // The answer to PREPARE has twelve bytes.
             0 if packet.len() > 7 && packet.len() != 12 => {
-                answers.push(format!("told {}", texts(&packet[7..]).concat()))
+                answers.push(format!("told {}", texts(&packet[7..]).concat()));
             }
             0 => answers.push(format!("ok {} {}", packet[1], packet[2])),
             0xff => answers.push(format!("error {}", u16::from_le_bytes([packet[1], packet[2]]))),
@@ -306,7 +307,7 @@ impl Bench {
     fn next_client(&mut self, address: IpAddr) {
         self.exec.closed(id(0));
         self.input.clear();
-        self.exec.opened(id(0), address, SALT);
+        self.exec.opened(id(0), Peer::Address(address), SALT);
         self.turn();
         self.unread.clear();
     }

@@ -354,7 +354,7 @@ fn connections_are_listed_and_ended() {
 #[test]
 fn the_process_list_has_sessions_and_connections() {
     let mut bench = Bench::logged_in();
-    bench.exec.opened(id(4), HERE, SALT);
+    bench.exec.opened(id(4), Peer::Address(HERE), SALT);
     bench.turn();
     bench.take();
     bench.query("SHOW FULL PROCESSLIST");

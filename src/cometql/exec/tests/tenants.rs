@@ -111,7 +111,7 @@ fn changing_the_user_takes_a_proof() {
 fn only_sessions_of_the_tenant_are_seen_and_ended() {
     let mut bench = bound();
     for place in [1, 2] {
-        bench.exec.opened(id(place), HERE, SALT);
+        bench.exec.opened(id(place), Peer::Address(HERE), SALT);
     }
     let mut others = [bench.exec.take(id(1)).unwrap(), bench.exec.take(id(2)).unwrap()];
     for (other, (dev, reach)) in others.iter_mut().zip([(5, Reach::Tenant), (5, Reach::Everywhere)]) {
@@ -199,7 +199,8 @@ fn a_login_with_a_tenants_password_clears_no_count() {
 fn sessions_with_tenants_passwords_do_not_take_all_places() {
     let mut bench = bench(false);
     let ask = |bench: &mut Bench, place: u32, user: &str, password: &str| {
-        let mut session = Session::new(id(place), HERE, Connection::new(100 + place, Salt::from_random(SALT)));
+        let mut session =
+            Session::new(id(place), Peer::Address(HERE), Connection::new(100 + place, Salt::from_random(SALT)));
         session.asked = Some(Box::new(Asked { user: user.as_bytes().into(), database: None }));
         let reach = if password == PASSWORD { Reach::Everywhere } else { Reach::Tenant };
         bench.exec.admit(&mut session, reach).unwrap();

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use shards::Token;
-use shards::kernel::{Errno, Kernel, Readiness, Ready, Signal};
+use shards::kernel::{Errno, Kernel, Readiness, Ready, Signal, Way};
 
 use super::random::Random;
 
@@ -282,7 +282,7 @@ impl Kernel for Simulated {
         self.now
     }
 
-    fn watch_listener(&mut self, (): &()) -> io::Result<()> {
+    fn watch_listener(&mut self, (): &(), _: Way) -> io::Result<()> {
         Ok(())
     }
 
@@ -380,7 +380,7 @@ impl Kernel for Simulated {
     fn wait(&mut self, events: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
         events.clear();
         if std::mem::take(&mut self.listener_ready) && !self.waiting.is_empty() {
-            events.push(Ready::Listener);
+            events.push(Ready::Listener(Way::Port));
         }
         if self.bell.0.swap(false, Ordering::Relaxed) {
             events.push(Ready::Signal);
