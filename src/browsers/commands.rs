@@ -115,7 +115,8 @@ impl Browsers {
 
     fn errors(&mut self, io: &mut impl Effects, conn: ConnId, errors: Vec<ApiError>) {
         for error in errors {
-            self.answer(io, conn, &Answer::Error(error));
+            self.put_in_letter(io, conn, &Answer::Error(error));
         }
+        self.send_letter(io);
     }
 }

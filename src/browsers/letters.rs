@@ -22,14 +22,14 @@ impl Browsers {
         let conn = flush.conn;
         let recipient = self.recipient(io, conn);
         if let Some(recipient) = recipient {
-            self.scratch.clear();
+            self.begin_letter(io, recipient);
             for StoredMessage { time, event, message, .. } in &flush.messages {
                 let time = Some(UnixTime(*time));
                 self.put(io, recipient, None, |out| {
                     jsapi::encode_personal(event, message, time, recipient.form(), out);
                 });
             }
-            self.send_put(io, recipient);
+            self.send_letter(io);
         }
         if let Some(Recipient::Page(..)) = recipient {
             match self.polls.keep_flush(conn, flush, to, io.now().time) {
@@ -76,9 +76,9 @@ impl Browsers {
         let Some(to) = self.recipient(io, conn) else { return };
         let form = to.form();
         let kind = Kind::Log(Some(marker).filter(|_| form == WireForm::Legacy));
-        self.scratch.clear();
+        self.begin_letter(io, to);
         self.put_told(io, to, &Told { key, form, kind }, messages);
-        self.send_put(io, to);
+        self.send_letter(io);
     }
 
     /// Puts messages of a history, which come first. A long answer is sent at once, as it is made for everybody.
@@ -87,7 +87,11 @@ impl Browsers {
         match to {
             Recipient::Page(conn, _) => self.push_told(conn, told, messages, now),
             Recipient::Socket(conn, browser) => match self.made(told, browser, messages, now) {
-                Some(bytes) => io.write_shared(conn, &bytes),
+                Some(bytes) => {
+                    self.send_letter(io);
+                    io.write_shared(conn, &bytes);
+                    self.begin_letter(io, to);
+                }
                 None => told.append(browser, messages, &mut self.scratch),
             },
         }
@@ -129,7 +133,7 @@ impl Browsers {
         let Subscribed { conn, key, missed, answer, live } = subscribed;
         self.counters.answers += 1;
         let Some(to) = self.recipient(io, conn) else { return };
-        self.scratch.clear();
+        self.begin_letter(io, to);
         self.put_told(io, to, &Told { key: &key, form: to.form(), kind: Kind::Missed }, &missed);
         let event_id = match &answer {
             Answer::Subscribed { pipe, position, .. } => position.map(|position| (pipe, position)),
@@ -139,7 +143,6 @@ impl Browsers {
         for publication in &live {
             self.put_publication(io, to, publication);
         }
-        self.send_put(io, to);
     }
 }
 

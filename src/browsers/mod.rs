@@ -92,6 +92,8 @@ pub(crate) struct Browsers {
     deferred: VecDeque<(ShardId, RingMessage)>,
     turn_budget: TurnBudget,
     scratch: Vec<u8>,
+    /// Whose letter `scratch` is; it is sent before the core returns.
+    letter_to: Option<ConnId>,
     pace: Pace,
     deflater: Deflater,
     inflater: Inflater,
@@ -149,6 +151,7 @@ impl Browsers {
             deferred: VecDeque::new(),
             turn_budget: TurnBudget::default(),
             scratch: Vec::new(),
+            letter_to: None,
             pace,
             deflater: Deflater::default(),
             inflater: Inflater::default(),

@@ -21,9 +21,12 @@ impl Browsers {
 
     pub(super) fn carry_out(&mut self, io: &mut impl Effects) {
         while let Some(output) = self.hub.poll_output() {
+            if output.writes_alone() {
+                self.send_letter(io);
+            }
             match output {
                 Output::Admitted { conn, address, wait_s } => self.admission_known(io, conn, address, wait_s),
-                Output::Answer { conn, answer } => self.answer(io, conn, &answer),
+                Output::Answer { conn, answer } => self.put_in_letter(io, conn, &answer),
                 Output::FanOut { publications, conns } => {
                     fan_out(io, &mut self.polls, &mut self.deflater, &publications, conns);
                 }
@@ -45,18 +48,46 @@ impl Browsers {
                 Output::Resume { conn } => self.resume(io, conn),
             }
         }
+        self.send_letter(io);
     }
 
     pub(super) fn answer(&mut self, io: &mut impl Effects, conn: ConnId, answer: &Answer) {
+        self.put_in_letter(io, conn, answer);
+        self.send_letter(io);
+    }
+
+    /// Puts an answer into the letter to the connection; [`send_letter`](Self::send_letter) sends it.
+    pub(super) fn put_in_letter(&mut self, io: &mut impl Effects, conn: ConnId, answer: &Answer) {
         let Some(to) = self.recipient(io, conn) else { return };
-        self.scratch.clear();
+        self.begin_letter(io, to);
         if let Some((_, head)) = self.head_of.take_if(|(owner, _)| *owner == conn) {
             self.scratch.extend_from_slice(&head);
         }
         if self.put_answer(io, to, None, answer) {
             self.counters.answers += 1;
         }
-        self.send_put(io, to);
+    }
+}
+
+impl Output {
+    /// Whether it may write to connections without the letter, whose bytes come before.
+    fn writes_alone(&self) -> bool {
+        match self {
+            Self::Answer { .. }
+            | Self::Subscribed(_)
+            | Self::Ring { .. }
+            | Self::RingAfterFanOut { .. }
+            | Self::Store(_)
+            | Self::Ask { .. }
+            | Self::KeysGuessed { .. }
+            | Self::Resume { .. } => false,
+            Self::Admitted { .. }
+            | Self::FanOut { .. }
+            | Self::Queue { .. }
+            | Self::Personal { .. }
+            | Self::History { .. }
+            | Self::Close { .. } => true,
+        }
     }
 }
 

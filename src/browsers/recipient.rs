@@ -16,6 +16,9 @@ use super::fan_out::fan_out_to_polled;
 use super::polls::Polls;
 use super::{Browser, Browsers, PRODUCT, append, append_publication, browser};
 
+/// A letter that has become so long is sent before more is put into it.
+const LETTER_BYTES: usize = 16 * 1024;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Recipient {
     Socket(ConnId, Browser),
@@ -86,9 +89,24 @@ impl Browsers {
         }
     }
 
+    /// What is put from now on goes to this recipient: behind what was put for the same connection before, as long as the
+    /// letter is short. A command with a thousand names has a thousand answers, and a system call for each would be most of
+    /// their price.
+    pub(super) fn begin_letter(&mut self, io: &mut impl Effects, to: Recipient) {
+        let conn = match to {
+            Recipient::Socket(conn, _) => Some(conn),
+            Recipient::Page(..) => None,
+        };
+        if conn.is_none() || self.letter_to != conn || self.scratch.len() >= LETTER_BYTES {
+            self.send_letter(io);
+            self.scratch.clear();
+            self.letter_to = conn;
+        }
+    }
+
     /// What was put is on its way.
-    pub(super) fn send_put(&mut self, io: &mut impl Effects, to: Recipient) {
-        if let Recipient::Socket(conn, _) = to
+    pub(super) fn send_letter(&mut self, io: &mut impl Effects) {
+        if let Some(conn) = self.letter_to.take()
             && !self.scratch.is_empty()
         {
             io.write(conn, &self.scratch);

@@ -1,5 +1,6 @@
 //! What connections, users and addresses may do at most; who counts as present; lists in pages.
 
+use crate::hostile::{await_status, status};
 use crate::server::{PATIENCE, Server, Setup};
 use crate::tools;
 use crate::transports::{Http, Poller, Response};
@@ -295,4 +296,26 @@ fn keys_of_users_cannot_be_guessed_at_speed() {
         (rows[0][1] == expected).then_some(())
     });
     assert!(counted.is_some(), "not {expected:?}");
+}
+
+/// A system call costs more than all the rest of an answer.
+#[test]
+fn answers_to_one_command_are_written_together() {
+    const NAMES: usize = 300;
+    let server = Server::start(&Setup { shards: 1, password: None, more: String::new() });
+    let mut browser = server.browser_of("js2");
+    let mut backend = server.backend();
+    for prefix in ["trust_none_", "web_room_"] {
+        let answers = status(&mut backend, "encke_answers") + NAMES as u64;
+        let before = status(&mut backend, "encke_sends");
+        let lines: Vec<_> = (0..NAMES).map(|number| format!("{prefix}{number} 5")).collect();
+        browser.send(&format!("subscription2\n{}", lines.join("\n")));
+        for _ in 0..NAMES {
+            assert_eq!(browser.receive()["event"], "subscribed");
+        }
+        await_status(&mut backend, "encke_answers", answers);
+        let sends = status(&mut backend, "encke_sends") - before;
+        // Those of the other transports and of CometQL are among them.
+        assert!(sends < NAMES as u64 / 10, "{sends} sends for {NAMES} answers");
+    }
 }
