@@ -33,6 +33,10 @@ fn carry_out() -> ExitCode {
     let args = Args::parse();
     match &args.command {
         Some(Command::SampleConfig) => return sample_config(),
+        Some(Command::Man { into }) => return written(cli::manual::pages(into.as_deref(), &mut std::io::stdout())),
+        Some(Command::Completions { shell }) => {
+            return written(cli::manual::completions(*shell, &mut std::io::stdout()));
+        }
         Some(Command::Doctor(options)) => return cli::doctor::run(args.conf.as_deref(), options),
         _ => {}
     }
@@ -51,7 +55,9 @@ fn carry_out() -> ExitCode {
     }
     match args.command {
         // Carried out above, because they need no configuration.
-        Some(Command::SampleConfig | Command::Doctor(_)) => ExitCode::SUCCESS,
+        Some(Command::SampleConfig | Command::Man { .. } | Command::Completions { .. } | Command::Doctor(_)) => {
+            ExitCode::SUCCESS
+        }
         Some(Command::Publish { pipe, event, message, door }) => publish(&loaded, door, [&pipe, &event, &message]),
         Some(Command::Sql { statement, table, door: Door { port, tenant } }) => {
             sql(&loaded, &Options { statement, port, tenant, table })
@@ -74,10 +80,17 @@ fn check_config(loaded: &Loaded) -> ExitCode {
 }
 
 fn sample_config() -> ExitCode {
-    // Half a file is no file.
-    match std::io::stdout().write_all(encke::config::sample().as_bytes()) {
+    written(std::io::stdout().write_all(encke::config::sample().as_bytes()))
+}
+
+/// Half a file is no file.
+fn written(result: std::io::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("encke: it cannot be written: {error}\n"));
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -156,7 +169,7 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
         Err(error) => return Err(error.to_string()),
     };
     say(&banner::text(&Facts {
-        version: env!("CARGO_PKG_VERSION"),
+        version: cli::version(),
         browsers: running.browsers(),
         cometql: running.cometql(),
         tls: running.tls(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// A comet server: browsers hold connections, backends publish through the MySQL protocol.
 #[derive(Debug, Parser)]
-#[command(name = "encke", version, about)]
+#[command(name = "encke", version = super::version(), about)]
 pub(crate) struct Args {
     /// Configuration file [default: ./config/comet.ini, else /etc/encke/comet.ini]
     #[arg(long, value_name = "FILE", global = true)]
@@ -79,6 +79,17 @@ pub(crate) enum Command {
     /// What becomes of the log
     #[command(subcommand)]
     Logs(Logs),
+
+    /// Print the manual page, or write all of them into a folder
+    #[command(hide = true)]
+    Man {
+        #[arg(long, value_name = "FOLDER")]
+        into: Option<PathBuf>,
+    },
+
+    /// Print what a shell needs to complete commands
+    #[command(hide = true)]
+    Completions { shell: clap_complete::Shell },
 
     /// Copy all data from a MySQL database, such as CppComet's, into the data folder, or back
     ///

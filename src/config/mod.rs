@@ -7,6 +7,7 @@ mod ignored;
 mod ini;
 mod key;
 mod keys;
+mod manual;
 mod problem;
 mod read;
 mod sample;
@@ -15,6 +16,7 @@ mod values;
 
 pub use key::{Field, Key};
 pub use keys::{SECTIONS, TIMEOUT_S_MAX, keys};
+pub use manual::manual;
 pub use problem::{Problem, ProblemKind, Severity};
 pub use read::{log_level, parse};
 pub use sample::{sample, to_text};

@@ -215,3 +215,37 @@ fn the_pasted_line_publishes() {
     assert_eq!(message["event"], "newMessage");
     assert_eq!(message["data"], r#"{"text":"hello"}"#);
 }
+
+/// What a package installs: pages that a formatter of manual pages has nothing to say against, completions that a shell reads.
+#[test]
+fn manual_pages_and_completions_are_made_of_the_definitions() {
+    let folder = Folder::new();
+    assert_eq!(encke(&folder, &["man", "--into", "man"]).status.code(), Some(0));
+    let pages = fs::read_dir(folder.path().join("man")).unwrap();
+    let mut pages: Vec<String> = pages.map(|page| page.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    pages.sort();
+    for page in ["comet.ini.5", "encke.1", "encke-doctor.1", "encke-sql.1"] {
+        assert!(pages.iter().any(|found| found == page), "{page}: {pages:?}");
+    }
+    let help = encke(&folder, &["--help"]).stdout;
+    assert!(!help.contains("completions") && !pages.iter().any(|page| page.contains("completions")), "{pages:?}");
+    assert!(!pages.iter().any(|page| page.contains("help")), "{pages:?}");
+    assert!(encke(&folder, &["man"]).stdout.contains(".SH NAME\nencke"));
+    if let Some(mandoc) = tools::need("manual pages", &["mandoc"]) {
+        for page in &pages {
+            let found = tools::run(
+                Command::new(&mandoc)
+                    .args(["-T", "lint", "-W", "warning", page])
+                    .current_dir(folder.path().join("man")),
+                PATIENCE,
+            );
+            // A page needs no date where there is none of its own.
+            let wrong: Vec<&str> = found.stdout.lines().filter(|line| !line.contains("missing date")).collect();
+            assert!(wrong.is_empty(), "{page}: {wrong:#?}");
+        }
+    }
+    let completions = encke(&folder, &["completions", "bash"]);
+    let read = tools::run_with_input(Command::new("bash").arg("-n"), &completions.stdout, PATIENCE);
+    assert!(completions.stdout.contains("encke__") && read.status.success(), "{}", read.stderr);
+    assert_eq!(encke(&folder, &["completions", "nonsense"]).status.code(), Some(2));
+}
