@@ -169,7 +169,7 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
         Err(error) => return Err(error.to_string()),
     };
     say(&banner::text(&Facts {
-        version: cli::version(),
+        version: cli::args::version(),
         browsers: running.browsers(),
         cometql: running.cometql(),
         tls: running.tls(),

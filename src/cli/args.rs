@@ -2,10 +2,11 @@
 
 use clap::{ArgGroup, Parser, Subcommand};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 /// A comet server: browsers hold connections, backends publish through the MySQL protocol.
 #[derive(Debug, Parser)]
-#[command(name = "encke", version = super::version(), about)]
+#[command(name = "encke", version = version(), about)]
 pub(crate) struct Args {
     /// Configuration file [default: ./config/comet.ini, else /etc/encke/comet.ini]
     #[arg(long, value_name = "FILE", global = true)]
@@ -142,6 +143,19 @@ pub(crate) struct Examination {
     pub root: PathBuf,
 }
 
+/// The version, and where `scripts/release` built the program the commit and the kind of build behind it.
+pub(crate) fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        with_build(env!("CARGO_PKG_VERSION"), option_env!("ENCKE_COMMIT"), option_env!("ENCKE_BUILD"))
+    });
+    &VERSION
+}
+
+fn with_build(version: &str, commit: Option<&str>, build: Option<&str>) -> String {
+    let known: Vec<&str> = commit.into_iter().chain(build).collect();
+    if known.is_empty() { version.to_owned() } else { format!("{version} ({})", known.join(", ")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,5 +181,12 @@ mod tests {
         for line in ["encke x", "encke --cnf a", "encke --conf", "encke import", "encke import --from a --to b"] {
             assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_version_tells_what_is_known_of_the_build() {
+        assert_eq!(with_build("1.2.3", None, None), "1.2.3");
+        assert_eq!(with_build("1.2.3", Some("1a2b3c4"), None), "1.2.3 (1a2b3c4)");
+        assert_eq!(with_build("1.2.3", Some("1a2b3c4"), Some("static")), "1.2.3 (1a2b3c4, static)");
     }
 }
