@@ -185,6 +185,7 @@ pages! {
     "/docs/operating": "operating.md",
     "/docs/migration": "migration.md",
     "/docs/faq": "faq.md",
+    "/docs/errors": "errors.md",
     "/docs/glossary": "glossary.md",
     "/docs/bounds": "bounds.md",
     "/docs/browsers": "browsers.md",

@@ -22,7 +22,20 @@ const banner = `/* Encke ${version}, MIT or Apache-2.0 */`;
 execFileSync(join(tools, "node_modules/.bin/tsc"), ["--project", here], { stdio: "inherit" });
 // Private members begin with an underscore and get short names, as do some that only this library sees; these do not.
 const kept = /^_(cometApi_uuid|cometServerApi|tabSignal)$/;
-const common = { bundle: true, write: false, minify: true, target: "es2022", charset: "utf8", legalComments: "none", logLevel: "warning", mangleProps: /^_|^(again|bases|hears|isConfirmed|isSubscription|isSubscribed|settle|taken|texts|until|subscribed|refused)$/, reserveProps: kept };
+// Numbers with a name stand where they are used: esbuild keeps a variable for each.
+const numbers = {
+  name: "numbers",
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /\/src\/\w+\.ts$/ }, ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      const named = [...text.matchAll(/^const ([A-Z_]+) = ([\d_]+);$/gm)];
+      return { loader: "ts", contents: named.reduce((rest, [line, name, value]) => rest.replace(line, "").replaceAll(new RegExp(`\\b${name}\\b`, "g"), value), text) };
+    }),
+};
+const common = {
+  plugins: [numbers],
+  define: { CLASSIC: "false" },
+  bundle: true, write: false, minify: true, target: "es2022", charset: "utf8", legalComments: "none", logLevel: "warning", mangleProps: /^_|^(again|bases|done|fail|hears|isConfirmed|isSubscription|isSubscribed|leader|leave|settle|take|taken|texts|told|until|subscribed|refused|wake|want)$/, reserveProps: kept };
 const external = ["./encke-http.js"];
 const http = await build({
   ...common,
@@ -41,6 +54,7 @@ const modern = await build({
 });
 const classic = await build({
   ...common,
+  define: { CLASSIC: "true" },
   entryPoints: [join(here, "src/classic.ts")],
   outfile: join(here, "dist/CometServerApi.js"),
   format: "iife",
@@ -55,7 +69,8 @@ export declare const serverSentEvents: Transport;
 export declare const longPolling: Transport;
 `;
 const types = readFileSync(join(here, "src/api.ts"), "utf8").replace(/^\/\/.*\n\n/, "") + values;
-const files = [...modern.outputFiles, ...http.outputFiles, ...classic.outputFiles, { path: join(here, "dist/encke.d.ts"), text: types }];
+const classicTypes = readFileSync(join(here, "src/classic-api.ts"), "utf8");
+const files = [...modern.outputFiles, ...http.outputFiles, ...classic.outputFiles, { path: join(here, "dist/encke.d.ts"), text: types }, { path: join(here, "dist/CometServerApi.d.ts"), text: classicTypes }];
 for (const { path, text } of files) {
   if (!process.argv.includes("--check")) {
     writeFileSync(path, text);

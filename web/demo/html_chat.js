@@ -11,7 +11,7 @@
 //   data-user, data-key, data-dev  a login, for rooms that begin with webauth_
 //   data-server      address of the server; else where this script came from
 //   data-css         a style sheet in place of html_chat.css
-//   data-theme       light or dark; else what the visitor's system has
+//   data-theme       light or dark; else as the page is, and as it changes
 //   data-lang        en or ru; else the language of the page
 //
 // A message is {"name": ..., "text": ...} with the event newMessage, from whomever: a backend may publish the same. Names
@@ -98,6 +98,27 @@
     };
   }
 
+  /** Whether the text around an element is light, so that what is behind it is dark; by whatever means that came. */
+  function isDark(element) {
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    canvas.fillStyle = getComputedStyle(element).color;
+    canvas.fillRect(0, 0, 1, 1);
+    const [red, green, blue] = canvas.getImageData(0, 0, 1, 1).data;
+    return red * 0.3 + green * 0.6 + blue * 0.1 > 127;
+  }
+
+  /** A visitor's system may be dark where the page is not, and pages have switches. */
+  function followPage(element, chat) {
+    const follow = () => (chat.dataset.theme = isDark(element) ? "dark" : "light");
+    follow();
+    const changes = new MutationObserver(() => setTimeout(follow));
+    for (const around of [document.documentElement, document.body]) if (around) changes.observe(around, { attributes: true });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(follow));
+    // Its style sheets may be later than this script, and its colours may change slowly.
+    addEventListener("load", follow);
+    document.addEventListener("transitionend", follow);
+  }
+
   function mount(element) {
     if (element.shadowRoot) return;
     const options = element.dataset;
@@ -130,6 +151,7 @@
     );
     chat.setAttribute("aria-label", title);
     if (theme) chat.dataset.theme = theme;
+    else followPage(element, chat);
 
     const root = element.attachShadow({ mode: "open" });
     const style = make("link", { rel: "stylesheet", href: options.css || `${home}html_chat.css` });

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { root, run, until, withWorld } from "./world.mjs";
 
 /** What browsers say of a server that is away. */
-const AWAY = /WebSocket|ERR_|encke: no connection/;
+const AWAY = /WebSocket|ERR_|encke: no-connection/;
 const CHAT = "/demo/chat";
 
 async function open(world, { url = CHAT, person, name } = {}) {
@@ -157,6 +157,37 @@ test("three tabs are one connection, and the next one takes over", withWorld(asy
   await server.awaitSubscribers("web_demo", 1);
 }));
 
+test("the plug-in is light where the page is, whatever the visitor's system is", withWorld(async (world) => {
+  const { server } = world;
+  const styles = { plain: "", both: ":root { color-scheme: light dark }", black: "body { background: #000; color: oklch(0.95 0 0) }", switched: ".night { background: #111; color: #eee }" };
+  const site = createServer(({ url }, answer) => {
+    const style = styles[url.slice(1)] ?? "";
+    answer.setHeader("Content-Type", "text/html").end(`<!doctype html><html lang="en"><title>Colours</title><style>${style}</style>
+      <div data-encke-chat="demo" data-name="Ann"></div><script src="${server.url}/demo/html_chat.js"></script>`);
+  });
+  await new Promise((done) => site.listen(0, "127.0.0.1", done));
+  world.closing.push(() => new Promise((done) => (site.close(done), site.closeAllConnections())));
+  const theme = (page) => page.locator("[data-encke-chat] section.chat").getAttribute("data-theme");
+  for (const [colorScheme, expected] of [["dark", { plain: "light", both: "dark", black: "dark", switched: "light" }], ["light", { plain: "light", both: "light", black: "dark", switched: "light" }]]) {
+    const person = await world.person({ colorScheme });
+    for (const [name, is] of Object.entries(expected)) {
+      const page = await person.newPage();
+      await page.goto(`http://localhost:${site.address().port}/${name}`);
+      assert.equal(await theme(page), is, `${name} for a visitor who has ${colorScheme}`);
+      if (name === "both") {
+        const other = is === "dark" ? "light" : "dark";
+        await page.emulateMedia({ colorScheme: other });
+        await until(async () => (await theme(page)) === other, "the visitor's system changes");
+      }
+      if (name === "switched") {
+        await page.evaluate(() => document.body.classList.add("night"));
+        await until(async () => (await theme(page)) === "dark", "the page's switch");
+      }
+      await page.close();
+    }
+  }
+}));
+
 test("the plug-in works on a page of another site", withWorld(async (world) => {
   const { server } = world;
   const html = `<!doctype html><html lang="en"><title>Elsewhere</title><style>p, li, input { display: none; color: red }</style>
@@ -240,7 +271,7 @@ test("a room for users only", withWorld(async (world) => {
     document.querySelector("[data-encke-chat]").replaceWith(later);
     window.EnckeChat.mount(later);
   }, options);
-  const complains = /does not know this user/;
+  const complains = /encke: wrong-key/;
   const [user, guest, stranger] = [await open(world), await open(world), await open(world, { person: await world.person({ complains }) })];
   await mount(user, { user: "5", key });
   await mount(guest, {});

@@ -10,7 +10,7 @@ const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, heig
 const remember = (kept) => location.protocol === "http:" && sessionStorage.setItem("encke.credentials", kept);
 const CREDENTIALS = Buffer.from(`root:${PASSWORD}`).toString("base64");
 /** What pages say of requests that are refused on purpose, or that nobody answers. */
-const COMPLAINS = /Failed to load resource|WebSocket connection|ERR_CONNECTION|no connection to/;
+const COMPLAINS = /Failed to load resource|WebSocket connection|ERR_CONNECTION|no-connection/;
 
 /** Each: name, address, whether somebody is signed in, and what is done before it is looked at. */
 const PAGES = [

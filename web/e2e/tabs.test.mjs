@@ -135,9 +135,10 @@ test("a frame without an origin and a worker have connections of their own", wit
 
 test("a program in Node uses the module as it is", withWorld(async (world) => {
   const { server } = world;
-  const { connect } = await import(new URL("../client/dist/encke.js", import.meta.url).href);
-  assert.throws(() => connect(), /the option url is needed/);
-  const comet = connect({ url: server.url });
+  const { connect, longPolling, webSocket } = await import(new URL("../client/dist/encke.js", import.meta.url).href);
+  // As where an application renders its pages.
+  for (const options of [{}, { url: server.url }]) await assert.rejects(connect(options).ready(), { code: "closed" });
+  const comet = connect({ url: server.url, transports: [globalThis.WebSocket ? webSocket : longPolling] });
   world.closing.push(() => comet.close());
   const numbers = [];
   await comet.subscribe("news", ({ data }) => numbers.push(data.number));

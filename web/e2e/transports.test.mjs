@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { test } from "node:test";
 import { until, withWorld } from "./world.mjs";
 
-const AWAY = /WebSocket|ERR_|encke: no connection|410/;
+const AWAY = /WebSocket|ERR_|encke: no-connection|410/;
 
 /** Connects with this transport only, or with the library's own choice, and notes what comes. */
 async function connect(page, transport) {

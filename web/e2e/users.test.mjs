@@ -63,7 +63,7 @@ test("a private message to a user who is away arrives after the login", withWorl
 
 test("a wrong key is told", withWorld(async (world) => {
   await register(world);
-  const page = await world.page("/demo/users#user=101&key=wrong", await world.person({ complains: /does not know this user/ }));
+  const page = await world.page("/demo/users#user=101&key=wrong", await world.person({ complains: /encke: wrong-key/ }));
   await page.getByText("The server does not know user 101 by this key.").waitFor();
   await page.getByText("1. Make two users").waitFor();
 }));

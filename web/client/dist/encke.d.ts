@@ -17,7 +17,53 @@ export interface Options {
   shared?: boolean;
   /** Ways to connect, tried in this order; WebSocket, then long polling by default. */
   transports?: Transport[];
+  /** Writes to the console what goes to and fro; `localStorage.comet_debug = 1` does the same for a page as it is. */
+  debug?: boolean;
 }
+
+/** What goes wrong, in words for people and with a code for programs; `/docs/errors` of the server explains each. */
+export interface CometError extends Error {
+  readonly code: ErrorCode;
+}
+
+export type ErrorCode =
+  /** An option of `connect` has a value that cannot be; a function has no option of this name, which is a warning only. */
+  | "bad-option"
+  | "unknown-option"
+  /** No pipe, event or user has such a name or number, or the function does not take it. */
+  | "bad-name"
+  | "bad-user"
+  /** The function that is to be called is missing. */
+  | "no-handler"
+  /** The message is nothing that JSON can say. */
+  | "bad-message"
+  /** This is no browser, and no `url` says where the server is: nothing is connected. */
+  | "no-browser"
+  /** The server cannot be reached; it has no https, but the page has; the browser refuses the address. */
+  | "no-connection"
+  | "mixed-content"
+  | "blocked"
+  /** The connection ended; the browser says that there is no network. */
+  | "lost"
+  | "offline"
+  /** The server does not want this page; `close` was called. */
+  | "refused"
+  | "closed"
+  /** The server does not know this user by this key. */
+  | "wrong-key"
+  /** The server does not subscribe this page to the pipe; it refuses something else. */
+  | "denied"
+  | "server"
+  /** This way of connecting cannot carry that. */
+  | "unable"
+  /** In ten minutes nothing was confirmed; in two minutes there was no answer; in two minutes there was no connection. */
+  | "not-confirmed"
+  | "no-answer"
+  | "not-sent"
+  /** Too much waits already. */
+  | "busy"
+  /** The connection broke before the answer: whether it was published, nobody knows. */
+  | "maybe-published";
 
 /** What a subscriber gets. */
 export interface Message<T = any> {
@@ -60,6 +106,10 @@ export interface Status {
   authorized?: boolean;
   /** Whether this tab holds the connection. */
   leading: boolean;
+  /** Why there is no connection. */
+  reason?: CometError;
+  /** When the next attempt begins, in milliseconds since 1970 as `Date.now()` has them. */
+  retryAt?: number;
 }
 
 export interface Member {
@@ -68,14 +118,14 @@ export interface Member {
 }
 
 export interface Events {
-  /** The connection came, went, or was refused for good. */
+  /** The connection came, went, or was refused for good; also when another attempt has failed. */
   state: Status;
   /** Every message of every pipe that this page is subscribed to. */
   message: Message;
   /** A message to this user. */
   personal: Message;
   /** The server refused something that no promise stands for. */
-  error: Error;
+  error: CometError;
   gap: Gap;
 }
 
@@ -115,6 +165,8 @@ export interface Comet {
   userData(user: number): Promise<string>;
   /** Returns a function that ends it. */
   on<E extends keyof Events>(event: E, handler: (value: Events[E]) => void): () => void;
+  /** Connects anew, now: instead of waiting for the next attempt, or after the server refused this page. */
+  reconnect(): void;
   /** Ends the connection of this page. */
   close(): void;
 }
@@ -141,8 +193,8 @@ export interface LinkEvents {
   text(text: string): void;
   /** This link cannot carry a command that it was given. */
   refuse(text: string, why: string): void;
-  /** Once, unless `close` was called: a code of RFC 6455, and whether the server said goodbye. */
-  close(code: number, clean: boolean): void;
+  /** Once, unless `close` was called: a code of RFC 6455, whether the server said goodbye, and with which words. */
+  close(code: number, clean: boolean, reason?: string): void;
 }
 
 /** Connects this page; everything that is asked before the connection is there waits for it. */

@@ -3,7 +3,8 @@
 // Where it differs on purpose: tabs share a connection, nodes are alternatives, `subscription(function)` and `@web_` work,
 // names that nobody listens to any more are left, no text loses backslashes, and nothing that the server says is executed.
 
-import { addressOf, isPipe, isSecure, isSys, ownId, parseJson, randomText, type Settings, socketUrl, stored, type Wire } from "./protocol.ts";
+import type { Callback, ClassicApi, ClassicOptions } from "./classic-api.ts";
+import { addressOf, complain, isBrowser, isPipe, isSecure, isSys, ownId, parseJson, randomText, type Settings, socketUrl, stored, type Wire } from "./protocol.ts";
 import { homeOf, settingsOf } from "./settings.ts";
 import { TabSignal } from "./signals.ts";
 import { Tab } from "./tab.ts";
@@ -15,33 +16,6 @@ const TWICE_MS = 180_000;
 const TWICE_MAX = 10_000;
 const HISTORY_MAX = 1_000;
 const ALL = "comet_server_msg";
-
-interface ServerInfo {
-  user_id: number;
-  pipe?: string;
-  event?: string;
-  history: boolean;
-  marker?: string;
-  uuid?: string;
-}
-
-type Callback = (message: { data: any; server_info: ServerInfo }) => unknown;
-
-interface ClassicOptions {
-  dev_id?: number | string;
-  user_id?: number | string;
-  user_key?: string;
-  node?: string | string[];
-  nodes?: string[];
-  wss?: boolean;
-  roundrobin?: boolean;
-  uuid?: string;
-  /** False: each tab with a connection of its own. */
-  shared?: boolean;
-  CookieKyeName?: string;
-  CookieIdName?: string;
-  [other: string]: unknown;
-}
 
 const script = (globalThis.document?.currentScript as HTMLScriptElement | undefined)?.src;
 const home = homeOf(script);
@@ -55,7 +29,7 @@ const longPolling = loaded("longPolling", (base) => {
 const bus = new TabSignal();
 let isBusTaken = false;
 
-class CometServerApi {
+class CometServerApi implements ClassicApi {
   version = VERSION;
   options: ClassicOptions = {};
   tabSignal = isBusTaken ? new TabSignal() : bus;
@@ -124,7 +98,8 @@ class CometServerApi {
       },
       refused: (pipe, why) => this._fail(`${pipe}: ${why}`),
     });
-    this._tab.start();
+    if (isBrowser()) this._tab.start();
+    else complain("no-browser");
     this._tab.want(this.subscription_array);
     for (const ask of this._early.splice(0)) ask();
   }
@@ -151,7 +126,7 @@ class CometServerApi {
         console.error(error);
       }
     }
-    return settingsOf({ uuid: this._uuid, ...options }, home);
+    return settingsOf({ uuid: this._uuid, ...options, debug: this.options.debug }, home);
   }
 
   // Subscriptions
@@ -236,22 +211,22 @@ class CometServerApi {
 
   // Questions
 
-  getTrackPipeUsers(pipe: string, callback: Callback) {
-    this._question((tab) => tab.ask("members", pipe), callback, "_answer", "answer");
+  getTrackPipeUsers(pipe: string, callback: Callback): true {
+    return this._question((tab) => tab.ask("members", pipe), callback, "_answer", "answer");
   }
 
-  getUserData(user: number | string, callback: Callback) {
+  getUserData(user: number | string, callback: Callback): true {
     const wrap = (user_data: string) => ({ user_data, user_id: Number(user) });
-    this._question((tab) => tab.ask("userData", String(user)), callback, "_answer", "answer", wrap);
+    return this._question((tab) => tab.ask("userData", String(user)), callback, "_answer", "answer", wrap);
   }
 
-  count_users_in_pipe(pipe: string, callback: Callback) {
+  count_users_in_pipe(pipe: string, callback: Callback): true {
     const wrap = (user_in_pipe: number) => ({ user_in_pipe });
-    this._question((tab) => tab.ask("count", pipe), callback, "_answer_pipe_count", "user_in_pipe", wrap);
+    return this._question((tab) => tab.ask("count", pipe), callback, "_answer_pipe_count", "user_in_pipe", wrap);
   }
 
   /** The callback gets what is published from now on as well. */
-  get_pipe_log(pipe: string, callback?: Callback) {
+  get_pipe_log(pipe: string, callback?: Callback): true {
     if (callback) this.subscription(pipe, callback);
     this._ask(
       (tab) => tab.ask("history", pipe),
@@ -279,7 +254,7 @@ class CometServerApi {
     pipe: string,
     event: string,
     wrap = (value: any) => value,
-  ) {
+  ): true {
     const server_info = { user_id: 0, pipe, event, history: false, marker: this.custom_id };
     this._ask(ask, (value) => callback?.({ data: wrap(value), server_info }));
     return true;
@@ -287,7 +262,7 @@ class CometServerApi {
 
   private _ask(ask: (tab: Tab) => Promise<any>, done?: (value: any) => void) {
     const tab = this._tab;
-    if (tab) ask(tab).then((value) => done?.(value)).catch((error: Error) => this._fail(error.message));
+    if (tab) ask(tab).then((value) => done?.(value)).catch(({ message }: Error) => this._fail(message.replace(/^encke: (server|unable): |\. See \S+$/g, "")));
     else this._early.push(() => this._ask(ask, done));
   }
 

@@ -1,8 +1,8 @@
 // The promise-based API: handlers, and the promises that wait for the server's word.
 
 import type { Comet, Events, Gap, Handler, Member, Message, Options, State, Subscription, Transport } from "./api.ts";
-import { ended, isPipe, isSys, messageOf, type Wire } from "./protocol.ts";
-import { settingsOf, valid } from "./settings.ts";
+import { Failure, type Told, complain, ended, isBrowser, isPipe, isSys, messageOf, type Wire } from "./protocol.ts";
+import { settingsOf, unread, valid } from "./settings.ts";
 import { Tab } from "./tab.ts";
 
 /** How long a page waits to be connected or subscribed. */
@@ -12,14 +12,14 @@ interface Listener extends Subscription {
   handler: Handler;
   gap?: (gap: Gap) => void;
   /** Called once, with an error if the server refused the pipe. */
-  settle?: (error?: Error) => void;
+  settle?: (error?: Told) => void;
 }
 
 export class Client implements Comet {
   readonly uuid: string;
   private readonly _tab: Tab;
   private readonly _listeners = new Set<Listener>();
-  private readonly _handlers: { [E in keyof Events]?: Set<(value: Events[E]) => void> } = {};
+  private readonly _handlers = { state: new Set(), message: new Set(), personal: new Set(), error: new Set(), gap: new Set() };
   private readonly _isNamed: boolean;
 
   constructor(options: Options, transports: Transport[], home: string) {
@@ -35,7 +35,9 @@ export class Client implements Comet {
       subscribed: (pipe, again, recovered, history) => this._subscribed(pipe, again && !recovered, history),
       refused: (pipe, why) => this._refused(pipe, why),
     });
-    this._tab.start();
+    // A server that renders pages connects nobody, and nothing breaks there. A program says that it wants to.
+    if (isBrowser() || options.transports) this._tab.start();
+    else complain("no-browser");
   }
 
   get state(): State {
@@ -53,46 +55,53 @@ export class Client implements Comet {
   ready(): Promise<boolean> {
     return new Promise((done, fail) => {
       const look = () => {
-        const error = this._error();
-        if (error) fail(error);
+        const over = ended(this.state);
+        if (over) fail(new Failure(...over));
         else if (this.authorized !== undefined) done(this.authorized);
         else return;
         off();
         clearTimeout(timer);
       };
       const off = this.on("state", look);
-      const timer = setTimeout(() => (off(), fail(TOO_LATE())), READY_MS);
+      const timer = setTimeout(() => (off(), fail(new Failure(...TOO_LATE))), READY_MS);
       look();
     });
   }
 
-  subscribe<T>(name: string, handler: Handler<T>, { gap }: { gap?: (gap: Gap) => void } = {}): Promise<Subscription> {
-    const [pipe, event, ...more] = name.split(".");
-    if (!isPipe(pipe) || more.length || typeof handler !== "function") {
-      return Promise.reject(new Error(`encke: subscribe(${JSON.stringify(name)}, handler): ${NAMES}`));
-    }
+  async subscribe<T>(name: string, handler: Handler<T>, { gap, ...rest }: { gap?: (gap: Gap) => void } = {}): Promise<Subscription> {
+    const [pipe, event, ...more] = (name?.split?.(".") ?? [""]);
+    called(handler);
+    if (!isPipe(pipe) || more.length || !NAME.test(event ?? "")) throw new Failure("bad-name", `pipe "${name}"`);
+    unread(rest);
     return new Promise((done, fail) => {
-      const ended = this._error();
-      if (ended) return fail(ended);
+      const over = ended(this.state);
+      if (over) return fail(new Failure(...over));
       const unsubscribe = () => this._listeners.delete(listener) && this._want();
       const listener: Listener = { pipe, event, handler, gap, unsubscribe };
       listener.settle = (error) => {
         clearTimeout(timer);
         listener.settle = undefined;
-        if (error) unsubscribe(), fail(error);
+        if (error) unsubscribe(), fail(new Failure(...error));
         else done(listener);
       };
-      const timer = setTimeout(() => listener.settle!(TOO_LATE()), READY_MS);
+      const timer = setTimeout(() => listener.settle!(TOO_LATE), READY_MS);
       this._listeners.add(listener);
       this._want();
       if (this._tab.isSubscribed(pipe)) listener.settle();
     });
   }
 
-  async publish(pipe: string, data: unknown, { event = "" } = {}): Promise<number> {
-    valid("the pipe", pipe, /^(@?web_|webauth_)[\w-]{0,60}$/, ": browsers publish to web_, @web_ and webauth_ pipes, a backend to any, with INSERT INTO pipes_messages");
-    valid("an event", event, /^[\w-]{0,64}$/, `: ${NAMES}`);
-    return this._tab.ask("publish", pipe, event, JSON.stringify(data) ?? "null");
+  async publish(pipe: string, data: unknown, { event = "", ...rest }: { event?: string } = {}): Promise<number> {
+    checked(pipe, "web_ @web_ webauth_");
+    unread(rest);
+    valid("bad-name", "event", event, NAME);
+    let text;
+    try {
+      text = JSON.stringify(data) ?? "null";
+    } catch (error) {
+      throw new Failure("bad-message", error);
+    }
+    return this._tab.ask("publish", pipe, event, text);
   }
 
   async history<T>(pipe: string): Promise<Message<T>[]> {
@@ -101,14 +110,15 @@ export class Client implements Comet {
   }
 
   async count(pipe: string): Promise<number> {
-    return this._tab.ask("count", checked(pipe, /^(web|track)_[\w-]*$/));
+    return this._tab.ask("count", checked(pipe, "web_ track_"));
   }
 
   async members(pipe: string): Promise<Member[]> {
-    return this._tab.ask("members", checked(pipe, /^track_[\w-]*$/));
+    return this._tab.ask("members", checked(pipe, TRACK));
   }
 
   async track(pipe: string, handler: (members: Member[]) => void): Promise<Subscription> {
+    called(handler);
     let members: Member[] | undefined;
     const load = async () => {
       members = undefined;
@@ -125,8 +135,8 @@ export class Client implements Comet {
       else if (place >= 0) members = members.filter((_, index) => index !== place);
       handler(members);
     };
-    const failed = (error: Error) => this._fail(error);
-    const subscription = await this.subscribe(checked(pipe, /^track_[\w-]*$/), change, { gap: () => void load().catch(failed) });
+    const failed = (error: Failure) => this._tell("error", error);
+    const subscription = await this.subscribe(checked(pipe, TRACK), change, { gap: () => void load().catch(failed) });
     await load().catch((error) => {
       subscription.unsubscribe();
       throw error;
@@ -135,6 +145,7 @@ export class Client implements Comet {
   }
 
   async watch(user: number, handler: (online: boolean) => void) {
+    called(handler);
     return this.subscribe(`user_status_${number(user)}`, ({ event }) => /^o(n|ff)line$/.test(event) && handler(event === "online"));
   }
 
@@ -148,9 +159,15 @@ export class Client implements Comet {
   }
 
   on<E extends keyof Events>(event: E, handler: (value: Events[E]) => void): () => void {
-    const handlers = ((this._handlers[event] as Set<typeof handler> | undefined) ??= new Set() as any) as Set<typeof handler>;
+    called(handler);
+    const handlers = this._handlers[event] as Set<typeof handler>;
+    if (!handlers) throw new Failure("bad-name", `on "${event}"`);
     handlers.add(handler);
     return () => void handlers.delete(handler);
+  }
+
+  reconnect() {
+    this._tab.reconnect();
   }
 
   close() {
@@ -164,12 +181,6 @@ export class Client implements Comet {
     for (const { settle } of [...this._listeners]) settle?.(ended(this.state));
   }
 
-  /** Why nothing can be asked any more. */
-  private _error() {
-    const { state } = this;
-    return /^(ref|clo)/.test(state) ? ended(state) : undefined;
-  }
-
   private _want() {
     this._tab.want([...this._listeners].map(({ pipe }) => pipe));
   }
@@ -177,7 +188,7 @@ export class Client implements Comet {
   private _take(wire: Wire) {
     const { pipe, event } = wire;
     if (isSys(wire, "serverInfo")) this._greeted();
-    if (isSys(wire, "error")) this._fail(new Error(`encke: ${wire.data.error}`));
+    if (isSys(wire, "error")) this._fail("server", wire.data.error);
     if (pipe === "sys") return;
     const message = messageOf(wire);
     if (pipe === "msg") return this._tell("personal", message);
@@ -190,12 +201,7 @@ export class Client implements Comet {
   }
 
   private _greeted() {
-    if (this._isNamed && !this.authorized) {
-      console.error(
-        "encke: the server does not know this user by this key. Either INSERT INTO users_auth (id, hash) VALUES (<user>, '<key>') " +
-          "with CometQL, or pass a JSON Web Token for this user that has not ended.",
-      );
-    }
+    if (this._isNamed && !this.authorized) complain("wrong-key");
     this._tellState();
   }
 
@@ -210,36 +216,48 @@ export class Client implements Comet {
   }
 
   private _refused(pipe: string, why: string) {
-    const error = new Error(`encke: the server refuses the pipe ${pipe}: ${why}`);
+    const error: Told = ["denied", `${pipe}: ${why}`];
     for (const listener of [...this._listeners]) {
       if (listener.pipe !== pipe) continue;
       if (listener.settle) listener.settle(error);
-      else listener.unsubscribe(), this._fail(error);
+      else listener.unsubscribe(), this._fail(...error);
     }
   }
 
-  private _fail(error: Error) {
+  private _fail(...told: Told) {
+    const error = new Failure(...told);
     if (!this._tell("error", error)) console.error(error.message);
   }
 
   private _tellState() {
     const { state, authorized, leading } = this;
-    this._tell("state", { state, authorized, leading });
+    const { reason, retryAt } = this._tab.told ?? {};
+    this._tell("state", { state, authorized, leading, reason: reason && new Failure(...reason), retryAt });
   }
 
   private _tell<E extends keyof Events>(event: E, value: Events[E]): boolean {
-    const handlers = [...(this._handlers[event] ?? [])] as ((value: Events[E]) => void)[];
+    const handlers = [...this._handlers[event]] as ((value: Events[E]) => void)[];
     for (const handler of handlers) guarded(() => handler(value));
     return handlers.length > 0;
   }
 }
 
-const NAMES = "names are 2 to 64 of A-Z a-z 0-9 _ -, an event may follow a dot; sys, msg and _answer are the server's";
-const TOO_LATE = () => new Error("encke: nothing was confirmed in ten minutes");
+const TRACK = "track_";
+/** Of an event, which may be empty. */
+const NAME = /^[\w-]{0,64}$/;
 
-const number = (user: number | string) => valid("a user", user, /^\d{1,18}$/);
+const TOO_LATE: Told = ["not-confirmed"];
 
-const checked = (pipe: string, form = /^[\w-]{2,64}$/) => valid("the pipe", pipe, form, ` (${form.source}): ${NAMES}`);
+const number = (user: number | string) => valid("bad-user", "user", user, /^\d{1,18}$/);
+
+/** The name of a pipe, if it begins with one of these. */
+const checked = (pipe: string, begins = "") =>
+  valid("bad-name", begins || "pipe", pipe, new RegExp(`^(?=@?.{2,64}$)(${begins.replaceAll(" ", "|")})[\\w-]*$`));
+
+
+function called(handler: unknown) {
+  if (typeof handler !== "function") throw new Failure("no-handler");
+}
 
 /** A handler that fails must not keep the message from the others. */
 function guarded(call: () => void) {

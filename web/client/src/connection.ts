@@ -2,8 +2,7 @@
 // It lives in the leading tab and knows nothing of tabs.
 
 import type { Link, State, Transport } from "./api.ts";
-import { type Settings, type Wire, addressOf, ended, isAfter, isSecure, isServers, isSys, listen, parseJson, randomText, reachedOf, subscribedOf } from "./protocol.ts";
-
+import { type Settings, type Told, type Wire, addressOf, complain, ended, isAfter, isSecure, isServers, isSys, listen, parseJson, randomText, reachedOf, subscribedOf } from "./protocol.ts";
 
 const DELAY_MS_FIRST = 100;
 const DELAY_MS_MIN = 500;
@@ -26,7 +25,7 @@ export const WAIT_MS = 120_000;
 const QUESTIONS_MAX = 1_000;
 
 /** What becomes of a question that must not be asked twice. */
-export const UNKNOWN = "the connection broke before the answer: published or not, nobody knows";
+export const UNKNOWN: Told = ["maybe-published"];
 
 /** What a question says of a message that belongs to its answer and does not end it. */
 export const MINE = {};
@@ -38,7 +37,7 @@ interface Question {
   /** The answer, once the server has said it; undefined for what is no part of it. Without this there is none to wait for. */
   take?(wire: Wire): unknown;
   done(answer: any): void;
-  fail(error: Error): void;
+  fail(why: Told): void;
   /** Whether it may be asked again when the connection broke. */
   again: boolean;
   /** Until when somebody waits. */
@@ -46,15 +45,23 @@ interface Question {
   isSubscription?: boolean;
 }
 
+export interface StateTold {
+  state: State;
+  reason?: Told;
+  retryAt?: number;
+}
+
 export interface ConnectionEvents {
   wire(wire: Wire): void;
-  state(state: State): void;
+  state(told: StateTold): void;
   /** The server did not subscribe these pipes. */
   refused(pipes: string[], why: string): void;
 }
 
 export class Connection {
   state: State | undefined;
+  /** What was last told of it. */
+  told: StateTold | undefined;
   /** The pipes that are wanted, each with the last position that is known. */
   private readonly _wanted = new Map<string, string | null | undefined>();
   /** What nobody wants any more. It is forgotten when the server is told, because it may be wanted again before. */
@@ -94,13 +101,13 @@ export class Connection {
   }
 
   open() {
-    this._listen("addEventListener");
+    this._listen("add");
     this._watchTimer = setInterval(() => this._watch(), WATCH_MS);
     this._connect();
   }
 
   close() {
-    this._listen("removeEventListener");
+    this._listen("remove");
     clearInterval(this._watchTimer);
     // Nobody is told: other tabs go on with another leader.
     this.state = "closed";
@@ -108,7 +115,7 @@ export class Connection {
     clearTimeout(this._timer);
   }
 
-  private _listen(how: "addEventListener" | "removeEventListener") {
+  private _listen(how: "add" | "remove") {
     listen(how, globalThis, { online: this.wake, offline: this._offline });
   }
 
@@ -191,8 +198,9 @@ export class Connection {
   ask<T>(texts: string[], take?: (wire: Wire) => T | undefined, again = true): Promise<T> {
     return new Promise((done, fail) => {
       const question = { texts, take, done, fail, again, until: Date.now() + WAIT_MS };
-      if (this.state === "closed" || this.state === "refused") fail(ended(this.state));
-      else if (this._waiting.length + this._sent.length >= QUESTIONS_MAX) fail(new Error("too many messages wait"));
+      const over = ended(this.state);
+      if (over) fail(over);
+      else if (this._waiting.length + this._sent.length >= QUESTIONS_MAX) fail(["busy"]);
       else if (this._isOpen) this._put(question);
       else this._waiting.push(question);
     });
@@ -202,7 +210,10 @@ export class Connection {
     if (!this._sent.length) this._answered = Date.now();
     if (question.take) this._sent.push(question);
     else question.done(undefined);
-    for (const text of question.texts) this._link?.send(text);
+    for (const text of question.texts) {
+      this._settings.log?.("->", text);
+      this._link?.send(text);
+    }
   }
 
   // The link
@@ -221,14 +232,14 @@ export class Connection {
       link = this._transports[this._transport % this._transports.length](addressOf(this._settings, this._node), {
         open: () => isThis() && this._began(),
         text: (text) => isThis() && this._take(text),
-        refuse: (text, why) => isThis() && this._fail(this._sent.find(({ texts }) => texts.includes(text)), why),
-        close: (code, clean) => isThis() && this._lost(code, clean),
+        refuse: (text, why) => isThis() && this._fail(this._sent.find(({ texts }) => texts.includes(text)), ["unable", why]),
+        close: (code, clean, reason) => isThis() && this._lost(code, clean, reason),
       });
       this._link = link;
       this._timer = setTimeout(() => isThis() && this._cut(), OPEN_MS);
     } catch (error) {
-      // The browser refuses the address: no other attempt will help.
-      this._refuse(String(error));
+      // No other attempt will help.
+      this._refuse(this._mixed() ?? ["blocked", `${error}`]);
     }
   }
 
@@ -239,8 +250,10 @@ export class Connection {
   }
 
   private _take(text: string) {
+    this._settings.log?.("<-", text);
     const wire = parseJson(text) as Wire | undefined;
-    if (!wire || typeof wire !== "object" || wire.data === undefined || wire.data === null) return;
+    // A text has no `data` either.
+    if (wire?.data == null) return;
     if (!this._heard) {
       clearTimeout(this._timer);
       this._failures = 0;
@@ -249,12 +262,12 @@ export class Connection {
     this._heard = Date.now();
     if (wire.fromQueue) this._answered = this._heard;
     const isError = isSys(wire, "error");
-    if (isError && wire.error! > 400) return this._refuse(wire.data.error);
+    if (isError && wire.error! > 400) return this._refuse(["refused", wire.data.error]);
     // Most errors name no question, but they come in order; those about pipes belong to a list.
     if (isError && wire.data.code !== "403") {
       const { marker } = wire;
       const isAsked = ({ texts, isSubscription }: Question) => (marker ? texts.some((text) => text.includes(marker)) : !isSubscription);
-      if (this._fail(this._sent.find(isAsked), wire.data.error)) return;
+      if (this._fail(this._sent.find(isAsked), ["server", wire.data.error])) return;
     }
     for (const question of this._sent) {
       const answer = question.take!(wire);
@@ -273,8 +286,8 @@ export class Connection {
     return question;
   }
 
-  private _fail(question: Question | undefined, why: string): boolean {
-    if (question) this._over(question).fail(new Error(why));
+  private _fail(question: Question | undefined, why: Told): boolean {
+    if (question) this._over(question).fail(why);
     return !!question;
   }
 
@@ -304,15 +317,15 @@ export class Connection {
     link?.close();
     const sent = this._sent.splice(0);
     this._waiting.unshift(...sent.filter((question) => question.again));
-    for (const question of sent) if (!question.again) question.fail(new Error(UNKNOWN));
+    for (const question of sent) if (!question.again) question.fail(UNKNOWN);
   }
 
   /** Nobody waits for ever, and no link is kept that answers nothing. */
   private _watch() {
     const now = Date.now();
     const isLate = (question: Question) => question.until < now;
-    for (const { fail } of this._sent.filter(isLate)) fail(new Error("no answer in two minutes"));
-    for (const { fail } of this._waiting.filter(isLate)) fail(new Error("no connection in two minutes: nothing was sent"));
+    for (const { fail } of this._sent.filter(isLate)) fail(["no-answer"]);
+    for (const { fail } of this._waiting.filter(isLate)) fail(["not-sent"]);
     this._waiting = this._waiting.filter((question) => !isLate(question));
     if (!this._heard || !this._link) return;
     if (this._sent.length && now - this._answered >= ANSWER_MS) this._cut();
@@ -324,15 +337,18 @@ export class Connection {
     this._lost(1006, false);
   }
 
-  private _lost(code: number, clean: boolean) {
+  private _lost(code: number, clean: boolean, reason = "") {
     const wasGood = this._heard && Date.now() - this._opened >= GOOD_MS;
     const wasHeard = !!this._heard;
     this._drop();
     if (wasGood) this._attempt = 0;
+    let why: Told = ["lost", `${code} ${reason}`];
     if (wasHeard) {
       this._transport = 0;
     } else {
+      why = this._mixed() ?? ["no-connection", this._base()];
       this._failures += 1;
+      if (this._failures === FAILURES_MAX) complain(...why);
       if (this._failures >= FAILURES_MAX) this._doubt();
       this._node += 1;
     }
@@ -341,44 +357,42 @@ export class Connection {
     const limit = isSoon ? DELAY_MS_FIRST : Math.min(DELAY_MS_MIN * 2 ** this._attempt, DELAY_MS_MAX);
     this._attempt += 1;
     const isOffline = navigator.onLine === false;
-    this._tell(isOffline ? "offline" : "reconnecting");
     clearTimeout(this._timer);
     // The browser may be wrong about being offline, so it is tried all the same, now and then.
     const delay = isOffline ? DELAY_MS_MAX : limit * (isSoon ? Math.random() : 0.5 + Math.random() / 2);
     this._timer = setTimeout(() => this._connect(), delay);
+    this._tell(isOffline ? "offline" : "reconnecting", isOffline ? OFFLINE : why, Date.now() + delay);
   }
 
-  private _refuse(why: string) {
+  private _refuse(why: Told) {
     this._drop();
     clearTimeout(this._timer);
-    const text = `encke: the server refuses this page: ${why}`;
-    console.error(`${text}. See [ws] host of the server.`);
-    this._tell("refused");
-    for (const question of [...this._sent.splice(0), ...this._waiting.splice(0)]) question.fail(new Error(text));
+    complain(...why);
+    this._tell("refused", why);
+    for (const question of [...this._sent.splice(0), ...this._waiting.splice(0)]) question.fail(why);
+  }
+
+  private _base() {
+    return addressOf(this._settings, this._node).base;
+  }
+
+  /** What browsers do not allow, but for their own machine. */
+  private _mixed(): Told | undefined {
+    const base = this._base();
+    return isSecure() && /^http:(?!..(localhost|127\.))/.test(base) ? ["mixed-content", base] : undefined;
   }
 
   /** Nothing was ever heard. If the server is there all the same, and was before the attempt, only this way is blocked. */
   private _doubt() {
-    const { base } = addressOf(this._settings, this._node);
-    if (this._failures === FAILURES_MAX) this._explain(base);
+    const base = this._base();
     if (this._there === base) this._transport += 1;
     this._there = undefined;
     fetch(`${base}/info`, { mode: "no-cors", cache: "no-store" }).then(() => (this._there = base), () => {});
   }
 
-  private _explain(base: string) {
-    const isMixed = isSecure() && base.startsWith("http:");
-    console.error(
-      `encke: no connection to ${base}. ` +
-        (isMixed
-          ? "A page with https needs a server with https."
-          : "Is the server running there, and does a proxy in front of it pass on WebSocket for /ws/?"),
-    );
-  }
-
   /** Something happened after which the link may be dead, or a new one may succeed. */
   readonly wake = () => {
-    if (this.state === "closed" || this.state === "refused") return;
+    if (ended(this.state)) return;
     if (this._heard && this._link) {
       this._tell("connected");
       this._probe();
@@ -388,8 +402,15 @@ export class Connection {
     }
   };
 
+  /** Connects anew, whatever there is. */
+  reconnect() {
+    this._drop();
+    this._attempt = 0;
+    this._connect();
+  }
+
   private readonly _offline = () => {
-    if (this._link && this._heard) this._tell("offline");
+    if (this._link && this._heard) this._tell("offline", OFFLINE);
   };
 
   private _probe() {
@@ -401,12 +422,15 @@ export class Connection {
     this.ask([command], isAnswer, false).then(over, over);
   }
 
-  private _tell(state: State) {
-    if (this.state === state) return;
+  private _tell(state: State, reason?: Told, retryAt?: number) {
+    if (this.state === state && !reason) return;
+    this._settings.log?.(state, this._base(), reason);
     this.state = state;
-    this._events.state(state);
+    this._events.state((this.told = { state, reason, retryAt }));
   }
 }
+
+const OFFLINE: Told = ["offline"];
 
 /** A question whose answer shows that everything before it is answered, and how to know that answer. */
 export function fence(): [command: string, isAnswer: (wire: Wire) => true | undefined] {

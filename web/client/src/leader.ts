@@ -1,8 +1,8 @@
 // What the leading tab does for all tabs: one connection, the union of their pipes, their questions.
 
-import type { State, Transport } from "./api.ts";
-import { Connection, fence, MINE } from "./connection.ts";
-import { type Settings, type Subscribed, type Wire, isServers, isSys, randomText, subscribedOf } from "./protocol.ts";
+import type { Transport } from "./api.ts";
+import { Connection, fence, MINE, type StateTold } from "./connection.ts";
+import { type Settings, type Subscribed, type Told, type Wire, isServers, isSys, randomText, subscribedOf } from "./protocol.ts";
 
 /** A pipe that a tab wants, and what it has of it: undefined if it is new there, null if it keeps no history. */
 export type Want = [pipe: string, position: string | null | undefined];
@@ -16,7 +16,8 @@ export type Ask =
 export type FromTab =
   | { kind: "want"; wants: Want[] }
   | { kind: "ask"; id: number; ask: Ask }
-  | { kind: "wake" }
+  /** The page is seen again; `now` if it wants to be connected anew. */
+  | { kind: "wake"; now?: boolean }
   /** Asks whether the leader is there. */
   | { kind: "ping" }
   | { kind: "bye" };
@@ -24,7 +25,7 @@ export type FromTab =
 export type ToTab =
   /** The leader is there. */
   | { kind: "lead" }
-  | { kind: "state"; state: State; info?: Wire }
+  | ({ kind: "state"; info?: Wire } & StateTold)
   | { kind: "wire"; wire: Wire }
   /** A pipe that the connection is subscribed to already. */
   | { kind: "joined"; data: Subscribed }
@@ -33,7 +34,10 @@ export type ToTab =
   | { kind: "refused"; pipes: string[]; why: string }
   /** The question is the leader's now; should that go, nobody knows what became of it. */
   | { kind: "took"; id: number }
-  | { kind: "reply"; id: number; value?: any; error?: string };
+  | { kind: "reply"; id: number; value?: any; error?: Told };
+
+/** Whether this becomes a part of the classic script. */
+declare const CLASSIC: boolean;
 
 /** To some tabs, or to all. */
 export type Emit = (message: ToTab, to?: string[]) => void;
@@ -61,7 +65,7 @@ export class Leader {
           // Not to a tab that wants the pipe from elsewhere, and has not said so yet.
           _emit({ kind: "wire", wire }, isServers(pipe) || wire.history ? undefined : this._knowing(pipe!));
         },
-        state: (state) => _emit({ kind: "state", state }),
+        state: (told) => _emit({ kind: "state", ...told }),
         refused: (pipes, why) => _emit({ kind: "refused", pipes, why }),
       },
       firstNode,
@@ -80,7 +84,7 @@ export class Leader {
   take(tab: string, message: FromTab) {
     if (message.kind === "want") this._want(tab, message.wants);
     else if (message.kind === "ask") this._ask(tab, message.id, message.ask);
-    else if (message.kind === "wake") this._connection.wake();
+    else if (message.kind === "wake") message.now ? this._connection.reconnect() : this._connection.wake();
     else if (message.kind === "ping") this._emit({ kind: "lead" });
     else this._forget(tab);
   }
@@ -90,8 +94,8 @@ export class Leader {
     if (!known) {
       this._tabs.set(tab, (known = new Set()));
       this._onGone(tab, () => this._forget(tab));
-      const { state } = this._connection;
-      if (state) this._emit({ kind: "state", state, info: this._info }, [tab]);
+      const { told } = this._connection;
+      if (told) this._emit({ kind: "state", ...told, info: this._info }, [tab]);
     }
     const named = new Set(wants.map(([pipe]) => pipe));
     for (const pipe of known) {
@@ -137,7 +141,7 @@ export class Leader {
         const wire = this._echo(ask[1], ask[2], ask[3]);
         this._emit({ kind: "echo", wire }, this._knowing(wire.pipe!).filter((other) => other !== tab));
       },
-      (error: Error) => this._emit({ kind: "reply", id, error: error.message }, [tab]),
+      (error: Told) => this._emit({ kind: "reply", id, error }, [tab]),
     );
   }
 
@@ -183,8 +187,8 @@ export class Leader {
         const take = (wire: Wire) => (wire.pipe === "_answer_user_status" ? wire.data.data : undefined);
         return connection.ask([`user_status\n${ask[1]}`], take);
       }
-      case "raw":
-        return connection.ask([ask[1]]);
+      default:
+        return CLASSIC ? connection.ask([ask[1]]) : undefined!;
     }
   }
 }

@@ -1,6 +1,6 @@
 // Words of the browser protocol: addresses, names, positions, messages. See docs/javascript-protocol.md.
 
-import type { Address, Message } from "./api.ts";
+import type { Address, CometError, ErrorCode, Message } from "./api.ts";
 
 /** What the server says, as it comes. */
 export interface Wire {
@@ -25,7 +25,27 @@ export interface Settings {
   key: string;
   dev: string;
   uuid: string;
+  /** Where what goes to and fro is written, if it is. */
+  log?: (...words: unknown[]) => void;
 }
+
+/** A failure as it goes from tab to tab: its code and what is said besides. */
+export type Told = [code: ErrorCode, what?: unknown];
+
+/** The server that explains errors. */
+export const help = { _at: "" };
+
+export class Failure extends Error implements CometError {
+  readonly code;
+
+  constructor(...told: Told) {
+    const [code] = told;
+    super(`encke: ${told.join(": ")}. See ${help._at}/docs/errors#${code}`);
+    this.code = code;
+  }
+}
+
+export const complain = (...told: Told) => console.error(new Failure(...told).message);
 
 /** Of `A-Z a-z 0-9 -`. */
 export function randomText(length: number): string {
@@ -48,13 +68,16 @@ export function ownId(): string {
   return kept && /^[\w-]{1,32}$/.test(kept) ? kept : stored(key, randomText(32))!;
 }
 
+/** Whether this is a page or a worker, and no program. */
+export const isBrowser = () => globalThis.document || (globalThis as any).WorkerGlobalScope;
+
 /** Workers and programs have no page, and Node has no location at all. */
 export const isSecure = () => globalThis.location?.protocol === "https:";
 
 /** `host`, `ws://host` or `https://host/prefix/` to `https://host/prefix`. */
 export function baseOf(url: string): string {
   const full = /^\w+:\/\//.test(url) ? url.replace(/^ws/, "http") : `http${isSecure() ? "s" : ""}://${url}`;
-  return full.replace(/[?#].*$/, "").replace(/\/+(ws\/?)?$/, "");
+  return full.replace(/\/*(\/ws\/?)?([?#].*)?$/, "");
 }
 
 export function addressOf(settings: Settings, node: number): Address {
@@ -92,11 +115,12 @@ export function parseJson(text: string): unknown {
 }
 
 /** Begins or ends listening, where there is something to listen to. */
-export function listen(how: "addEventListener" | "removeEventListener", target: any, handlers: Record<string, unknown>) {
-  for (const name in handlers) target?.[how]?.(name, handlers[name]);
+export function listen(how: "add" | "remove", target: any, handlers: Record<string, unknown>) {
+  for (const name in handlers) target?.[`${how}EventListener`]?.(name, handlers[name]);
 }
 
-export const ended = (state: string | undefined) => new Error(`encke: the connection is ${state}`);
+/** Why nothing can be asked in this state. */
+export const ended = (state: string | undefined): Told | undefined => (/^(ref|clo)/.test(state!) ? [state as ErrorCode] : undefined);
 
 /** What was published is a text; what the server says itself may be a value. */
 export const textOf = (data: any): string => (typeof data === "string" ? data : JSON.stringify(data));

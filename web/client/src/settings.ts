@@ -1,24 +1,35 @@
 // From what a page says to what a connection needs.
 
-import type { Options } from "./api.ts";
-import { type Settings, baseOf, ownId } from "./protocol.ts";
+import type { ErrorCode, Options } from "./api.ts";
+import { Failure, type Settings, baseOf, complain, help, ownId, stored } from "./protocol.ts";
 
-export function settingsOf({ url, user, key, dev, uuid }: Options, home: string): Settings {
-  const urls = url === undefined ? [home] : typeof url === "string" ? [url] : url;
-  if (!urls[0]) throw new Error("encke: outside a page the option url is needed, such as https://comet.example");
+/** Without any address outside a page. */
+export function settingsOf({ url, user, key, dev, uuid, debug, shared: _, transports: __, ...rest }: Options, home: string): Settings {
+  const bases = ([] as string[]).concat(url ?? home).filter(Boolean).map(baseOf);
+  help._at = bases[0] ?? "";
+  unread(rest);
+  const option = (name: string, value: unknown, form: RegExp, shown = value) => valid("bad-option", name, value, form, shown);
   return {
-    bases: urls.map(baseOf),
-    user: valid("the option user", user ?? "", /^\d{0,18}$/),
-    key: valid("the option key", key ?? "", /^[\w+/=.~-]{0,600}$/),
-    dev: valid("the option dev", dev ?? "", /^\d{0,18}$/) || "0",
-    uuid: valid("the option uuid", uuid ?? "", /^[!-%'-~]{0,32}$/) || ownId(),
+    bases,
+    user: option("user", user, /^\d{0,18}$/),
+    // Nothing of it is shown.
+    key: option("key", key, /^[!"$%'-~]{0,600}$/, "…"),
+    dev: option("dev", dev, /^\d{0,18}$/) || "0",
+    uuid: option("uuid", uuid, /^[!"$%'-~]{0,32}$/) || ownId(),
+    log: debug || stored("comet_debug") ? (...words) => console.log("encke:", ...words) : undefined,
   };
 }
 
 /** A value as a text, if it has this form. */
-export function valid(what: string, value: unknown, form: RegExp, hint = ""): string {
-  if (form.test(String(value))) return String(value);
-  throw new Error(`encke: ${what} cannot be ${JSON.stringify(value)}${hint}`);
+export function valid(code: ErrorCode, what: string, value: unknown, form: RegExp, shown = value): string {
+  const text = String(value ?? "");
+  if (form.test(text)) return text;
+  throw new Failure(code, `${what} "${String(shown)}"`);
+}
+
+/** Warns of options that nothing reads. */
+export function unread(rest: object) {
+  for (const name in rest) complain("unknown-option", name);
 }
 
 /** The server that a script came from, if it came under its name. */

@@ -10,9 +10,9 @@
 // names it: of a leader that was deposed and does not know it yet, only what nobody else can say counts.
 
 import type { State, Transport } from "./api.ts";
-import { UNKNOWN, WAIT_MS } from "./connection.ts";
+import { UNKNOWN, type StateTold, WAIT_MS } from "./connection.ts";
 import { type Ask, type FromTab, Leader, type ToTab, type Want } from "./leader.ts";
-import { type Settings, type Subscribed, type Wire, ended, isAfter, isServers, isSys, listen, randomText, reachedOf, subscribedOf, textOf } from "./protocol.ts";
+import { Failure, type Settings, type Subscribed, type Told, type Wire, isAfter, isServers, isSys, listen, randomText, reachedOf, subscribedOf, textOf } from "./protocol.ts";
 
 const OWN_MAX = 50;
 /** A tab that hears nothing asks this often whether the leader is there, */
@@ -42,7 +42,7 @@ export interface TabEvents {
 interface Pending {
   ask: Ask;
   done(value: any): void;
-  fail(error: Error): void;
+  fail(why: Failure): void;
   timer: any;
   /** When it was last asked. */
   at: number;
@@ -55,6 +55,7 @@ type Posted = { from: string; epoch: number; at: number; to?: string[]; message:
 export class Tab {
   readonly id = randomText(16);
   state: State = "closed";
+  told: StateTold | undefined;
   authorized: boolean | undefined;
   leader: Leader | undefined;
   /** The pipes of this tab and the last position of each: undefined until it is subscribed, null without a history. */
@@ -90,7 +91,7 @@ export class Tab {
 
   start() {
     this._isRunning = true;
-    this._listen("addEventListener");
+    this._listen("add");
     this._setState("connecting");
     this._join();
   }
@@ -98,13 +99,13 @@ export class Tab {
   stop() {
     if (!this._isRunning) return;
     this._isRunning = false;
-    this._listen("removeEventListener");
+    this._listen("remove");
     this._part();
-    for (const id of this._pending.keys()) this._takePending(id)!.fail(ended("closed"));
+    for (const id of this._pending.keys()) this._failPending(id, ["closed"]);
     this._setState("closed");
   }
 
-  private _listen(how: "addEventListener" | "removeEventListener") {
+  private _listen(how: "add" | "remove") {
     listen(how, globalThis, { pagehide: this._part, pageshow: this._shown });
     // A page that is going to be frozen hands the connection over while it can.
     listen(how, globalThis.document, { freeze: this._part, resume: this._join, visibilitychange: this._seen });
@@ -116,7 +117,7 @@ export class Tab {
     const { signal } = stop;
     const { bases, dev, user, key, uuid } = this._settings;
     // With the number of what tabs say to each other: older ones have a connection of their own.
-    const name = `encke 2 ${JSON.stringify([bases, dev, user, key, uuid])}`;
+    const name = `encke 3 ${JSON.stringify([bases, dev, user, key, uuid])}`;
     let channel: BroadcastChannel | undefined;
     let waiting: AbortController | undefined;
     let free = () => {};
@@ -267,15 +268,19 @@ export class Tab {
     this._wantTimer ??= setTimeout(() => this._sendWants());
   }
 
+  reconnect() {
+    this._post({ kind: "wake", now: true });
+  }
+
   isSubscribed(pipe: string): boolean {
     return this._pipes.get(pipe) !== undefined;
   }
 
   ask(...ask: Ask): Promise<any> {
     return new Promise((done, fail) => {
-      if (!this._isRunning) return fail(ended("closed"));
+      if (!this._isRunning) return fail(new Failure("closed"));
       const id = ++this._lastId;
-      const timer = setTimeout(() => this._takePending(id)?.fail(new Error(UNKNOWN)), ASK_MS);
+      const timer = setTimeout(() => this._failPending(id, UNKNOWN), ASK_MS);
       this._pending.set(id, { ask, done, fail, timer, at: 0 });
       this._askAgain(id);
     });
@@ -287,6 +292,10 @@ export class Tab {
     this._pending.delete(id);
     clearTimeout(pending?.timer);
     return pending;
+  }
+
+  private _failPending(id: number, why: Told) {
+    this._takePending(id)?.fail(new Failure(...why));
   }
 
   private _sendWants() {
@@ -317,7 +326,7 @@ export class Tab {
     if (!pending || !this._epoch || pending.taken === this._epoch || Date.now() - pending.at < GRACE_MS) return;
     const { ask, taken } = pending;
     pending.at = Date.now();
-    if (taken && ask[0] === "publish") this._takePending(id)!.fail(new Error(UNKNOWN));
+    if (taken && ask[0] === "publish") this._failPending(id, UNKNOWN);
     else this._post({ kind: "ask", id, ask });
   }
 
@@ -330,7 +339,7 @@ export class Tab {
         return;
       case "state":
         if (message.info) this._takeWire(message.info, epoch);
-        return this._setState(message.state);
+        return this._setState(message.state, message);
       case "wire":
         return this._takeWire(message.wire, epoch);
       case "joined": {
@@ -352,14 +361,13 @@ export class Tab {
         return;
       }
       case "reply":
-        return this._reply(message.id, message.value, message.error);
+        return message.error ? this._failPending(message.id, message.error) : this._reply(message.id, message.value);
     }
   }
 
-  private _reply(id: number, value: any, error?: string) {
+  private _reply(id: number, value: any) {
     const pending = this._takePending(id);
     if (!pending) return;
-    if (error !== undefined) return pending.fail(new Error(error));
     const [kind, pipe, event, data] = pending.ask;
     if (kind === "publish") this._noteOwn({ pipe: pipe.replace("@", ""), event, data });
     pending.done(value);
@@ -419,9 +427,10 @@ export class Tab {
     this._own.set(wire.pipe!, own.slice(-OWN_MAX));
   }
 
-  private _setState(state: State) {
-    if (this.state === state) return;
+  private _setState(state: State, told?: StateTold) {
+    if (this.state === state && !told?.reason) return;
     this.state = state;
+    this.told = told;
     this._events.state(state);
   }
 }

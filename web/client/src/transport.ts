@@ -1,13 +1,13 @@
 // Ways to reach the server. A transport knows one link; when to come back is decided in `connection`.
 
 import type { Link, Transport } from "./api.ts";
-import { socketUrl } from "./protocol.ts";
+import { complain, socketUrl } from "./protocol.ts";
 
 export const webSocket: Transport = (address, events) => {
   const socket = new WebSocket(socketUrl(address));
   socket.onopen = () => events.open();
   socket.onmessage = (frame) => events.text(frame.data);
-  socket.onclose = ({ code, wasClean }) => events.close(code, wasClean);
+  socket.onclose = ({ code, wasClean, reason }) => events.close(code, wasClean, reason);
   return {
     send: (text) => socket.send(text),
     close() {
@@ -26,7 +26,7 @@ export function loaded(name: keyof Part, load: (base: string) => Promise<Part>):
     let isOver = false;
     load(address.base).then(
       (part) => isOver || (link = part[name](address, events)),
-      (error) => (console.error(`encke: encke-http.js cannot be loaded: ${error}`), events.close(1006, false)),
+      (error) => (complain("no-connection", error), events.close(1006, false)),
     );
     return {
       send: (text) => link!.send(text),

@@ -313,14 +313,15 @@ export class Browser {
 
   /**
    * `https`: with locks and channels, as pages that may share have them. `locks: "refuse"` is a frame without an origin.
-   * `page: false` is a worker, or a program: no document, and no events of a window.
+   * `page: false` is a worker: no document, and no events of a window. A program is no worker either, and is nowhere.
    */
-  open({ https = true, online = true, script, locks = "work", page = true, socket = true, location = { protocol: https ? "https:" : "http:", host: "page.test" } } = {}) {
+  open({ https = true, online = true, script, locks = "work", page = true, program = false, socket = true, location = program ? undefined : { protocol: https ? "https:" : "http:", host: "page.test" } } = {}) {
     const browser = this;
     const { clock } = this;
     const listeners = [];
     const timers = new Set();
     const errors = [];
+    const logged = [];
     const channels = new Set();
     /** What happened while the tab stood still, by where it came from. */
     const backlog = new Map();
@@ -333,7 +334,7 @@ export class Browser {
       if (!backlog.has(source)) backlog.set(source, []);
       backlog.get(source).push(work);
     };
-    const tab = { errors, enter, imported: [] };
+    const tab = { errors, logged, enter, imported: [] };
     const on = {
       addEventListener: (name, listener) => listeners.push([name, listener]),
       removeEventListener(name, listener) {
@@ -389,11 +390,12 @@ export class Browser {
     const never = (handle) => handle && cancel(handle.timer);
     const global = {
       ...(page ? on : {}),
+      WorkerGlobalScope: page || program ? undefined : class {},
       document: page ? { ...on, hidden: false, cookie: "CometUserKey=key5; CometUserid=5", currentScript: { src: script === undefined ? undefined : "http://comet.test/CometServerApi.js" } } : undefined,
       location,
       navigator: { onLine: online, locks: https ? lockManager : undefined },
       localStorage: page && { getItem: (key) => browser.stored.get(key) ?? null, setItem: (key, value) => browser.stored.set(key, String(value)) },
-      console: { log: () => {}, error: (...words) => errors.push(words.join(" ")) },
+      console: { log: (...words) => logged.push(words.join(" ")), error: (...words) => errors.push(words.join(" ")) },
       WebSocket: socket ? browser.server.socketClass(enter, () => isGone) : undefined,
       EventSource: browser.events,
       URL,

@@ -71,7 +71,7 @@ class World {
     });
     tab.comet.on("error", ({ message }) => {
       this.say(tab.name, message);
-      const [, refused] = /refuses the pipe (\w+)/.exec(message) ?? [];
+      const [, refused] = /denied: (\w+)/.exec(message) ?? [];
       for (const own of tab.subscriptions) if (own.pipe === refused) tab.subscriptions.delete(own);
     });
     this.promise("ready", tab, tab.comet.ready()).catch(() => {});
@@ -132,6 +132,7 @@ class World {
     if (chance < 57) return this.say(tab.name, "is left"), (tab.isAway = true), tab.page.fire("pagehide");
     if (chance < 60) return alive.filter(({ isAway, page }) => isAway && !page.isStill()).forEach((one) => this.comeBack(one));
     if (chance < 61) return this.say(tab.name, "closes"), (tab.isClosed = true), tab.comet.close();
+    if (chance < 62) return this.say(tab.name, "reconnects"), tab.comet.reconnect();
     if (chance < 75) return this.subscribe(tab, pick(PIPES));
     if (chance < 80) return this.leave(tab);
     if (chance < 84) {
@@ -163,7 +164,7 @@ class World {
       () => this.taken.get(number) === 1 || this.fault(`${number} was published ${this.taken.get(number)} times`),
       ({ message }) => {
         tab.unknown ??= [];
-        tab.unknown.push([number, /nothing was sent/.test(message)]);
+        tab.unknown.push([number, /not-sent/.test(message)]);
       },
     );
   }
@@ -222,12 +223,13 @@ const KINDS = {
   "a leader that stands still is replaced": /a connection, while these lead: .*stands still/,
   "a gap": / gap loose/,
   "a message that was missed": / sees kept_\w \d+ late/,
-  "a publication of which nobody knows": /publish \d+ failed .*nobody knows/,
-  "a publication that was not sent": /publish \d+ failed .*nothing was sent/,
+  "a publication of which nobody knows": /publish \d+ failed .*maybe-published/,
+  "a publication that was not sent": /publish \d+ failed .*not-sent/,
   "a pipe that is refused": /subscribe private_x failed/,
   "a pipe whose confirmation is lost": /it is not subscribed/,
   "long polling": /long polling/,
   "a page that comes back": / comes back/,
+  "a page that does not wait": / reconnects/,
 };
 const occurred = new Set();
 
@@ -236,7 +238,7 @@ async function run(seed) {
   try {
     for (let steps = 0; steps < 150; steps++) {
       world.step();
-      await world.clock.run(world.pick([0, 0, 3, 20, 300, 2_000, 5_000]));
+      await world.clock.run(world.pick([0, 0, 3, 20, 300, 2_000, 5_000, ...(world.server.up ? [] : [40_000])]));
     }
     await world.calm();
     // The last word reaches everybody.

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -35,11 +36,40 @@ for (const [name, bytes_max, imports] of [
   });
 }
 
+const installed = [`${folder}node_modules`, `${folder}../../.test-deps/web/node_modules`];
+
 test("dist is what src builds to", (t) => {
-  const installed = [`${folder}node_modules`, `${folder}../../.test-deps/web/node_modules`];
   if (!installed.some((place) => existsSync(`${place}/esbuild`))) return skip(t, "web-tools", "esbuild and typescript are not installed");
   const { status, stderr, stdout } = spawnSync(process.execPath, [`${folder}build.mjs`, "--check"], { encoding: "utf8" });
   assert.equal(status, 0, stdout + stderr);
+});
+
+test("programs are checked by the types of both", (t) => {
+  const tools = installed.find((place) => existsSync(`${place}/.bin/tsc`));
+  if (!tools) return skip(t, "web-tools", "typescript is not installed");
+  const here = mkdtempSync(`${tmpdir()}/encke-types-`);
+  const program = `import { connect, type CometError, type Status } from "${folder}dist/encke.js";
+import type { ClassicOptions } from "${folder}dist/CometServerApi.js";
+const comet = connect({ user: 5, debug: true });
+comet.on("state", ({ state, reason, retryAt }: Status) => console.log(state, reason?.code === "lost", (retryAt ?? 0) + 1));
+comet.subscribe<{ id: number }>("news", ({ data }) => console.log(data.id)).catch((error: CometError) => console.log(error.code === "denied"));
+// @ts-expect-error
+connect({ userId: 5 });
+// @ts-expect-error
+comet.on("error", ({ code }) => console.log(code === "no-such-code"));
+const options: ClassicOptions = { node: "comet.example", user_id: 5 };
+cometApi.start(options);
+const id = cometApi.subscription("news.added", ({ data, server_info }) => console.log(data, server_info.pipe));
+if (id) cometApi.unsubscription(id);
+new cometServerApi({ dev_id: 1 }).web_pipe_send("web_x", { text: "hi" });
+// @ts-expect-error
+cometApi.subscribe("news");
+`;
+  writeFileSync(`${here}/program.ts`, program);
+  const wanted = ["--ignoreConfig", "--noEmit", "--strict", "--module", "esnext", "--moduleResolution", "bundler", "--target", "es2022", "--types", ""];
+  const { status, stdout } = spawnSync(`${tools}/.bin/tsc`, [...wanted, `${here}/program.ts`], { encoding: "utf8" });
+  rmSync(here, { recursive: true });
+  assert.equal(status, 0, stdout);
 });
 
 test("npm packs the library and its types", (t) => {
@@ -48,5 +78,5 @@ test("npm packs the library and its types", (t) => {
   if (packed.error) return skip(t, "npm", "npm is not installed");
   assert.equal(packed.status, 0, packed.stderr);
   const [{ files }] = [JSON.parse(packed.stdout)].flat().flatMap((one) => (one.files ? one : Object.values(one)));
-  assert.deepEqual(files.map(({ path }) => path).sort(), ["README.md", "dist/CometServerApi.js", "dist/encke-http.js", "dist/encke.d.ts", "dist/encke.js", "package.json"]);
+  assert.deepEqual(files.map(({ path }) => path).sort(), ["README.md", "dist/CometServerApi.d.ts", "dist/CometServerApi.js", "dist/encke-http.js", "dist/encke.d.ts", "dist/encke.js", "package.json"]);
 });
