@@ -12,6 +12,7 @@ use crate::host::{End, Host, Token};
 use crate::kernel::Kernel;
 use crate::mesh::Endpoint;
 use crate::settings::{Budgets, ShardSettings};
+use crate::shares::Shares;
 use crate::slab::Slab;
 use crate::stats::{Counters, Memory};
 use crate::wheel::Wheel;
@@ -117,7 +118,8 @@ impl<H: Host> Core<H> {
         }
         let ext = entry.ext.take();
         self.waiting.subtract(ext.as_deref(), self.settings.unsent_in_kernel());
-        if let Some(ext) = ext {
+        if let Some(mut ext) = ext {
+            ext.queue.clear(&mut self.waiting.shares);
             let _ = self.holders.put(conn, ext.place, 0);
         }
         self.endings.push_back((conn, end));
@@ -125,21 +127,35 @@ impl<H: Host> Core<H> {
 
     /// Ends whoever holds most, until what waits for all connections is no more than it may be.
     pub(crate) fn relieve(&mut self) {
-        while self.waiting.held > self.settings.waiting_bytes_max
+        self.relieve_to(self.settings.waiting_bytes_max);
+    }
+
+    pub(crate) fn relieve_to(&mut self, waiting_bytes: usize) {
+        while self.waiting.held > waiting_bytes
             && let Some(conn) = self.holders.first()
         {
             self.end(conn, End::NoRoom);
         }
     }
 
+    pub(crate) fn held_bytes(&self, conn: Token) -> usize {
+        let Some(entry) = self.slab.get(conn) else { return 0 };
+        size_of_val(entry) + Wheel::PLACE_BYTES + entry.ext.as_deref().map_or(0, |ext| ext.held(0))
+    }
+
     /// Changes what waits on a connection, keeping the books; the box is made and dropped as needed. Nothing waits on one that
     /// has ended.
     pub(crate) fn edit_ext<R>(&mut self, conn: Token, edit: impl FnOnce(&mut Ext) -> R) -> Option<R> {
+        self.edit_queue(conn, |ext, _| edit(ext))
+    }
+
+    /// The same for who changes the queue, which may share bytes with others.
+    pub(crate) fn edit_queue<R>(&mut self, conn: Token, edit: impl FnOnce(&mut Ext, &mut Shares) -> R) -> Option<R> {
         let kernel = self.settings.unsent_in_kernel();
         let entry = self.slab.get_mut(conn).filter(|entry| !entry.flags.has(Flags::ENDING))?;
         self.waiting.subtract(entry.ext.as_deref(), kernel);
         let ext = entry.ext.get_or_insert_default();
-        let result = edit(ext);
+        let result = edit(ext, &mut self.waiting.shares);
         let is_empty = ext.is_empty();
         let held = if is_empty { 0 } else { ext.held(kernel) };
         ext.place = self.holders.put(conn, ext.place, held);
@@ -354,7 +370,8 @@ impl<H: Host> Core<H> {
             entries: self.slab.bytes(),
             unread: self.waiting.unread,
             write_queues: self.waiting.queues,
-            write_queues_shared: self.waiting.shared,
+            write_queues_shared: self.waiting.shares.bytes(),
+            queued_shared: self.waiting.shared,
             waiting: self.waiting.held,
             timers: self.wheel.bytes(),
             rings: self.endpoint.ring_bytes(),
@@ -382,6 +399,7 @@ pub(crate) struct Waiting {
     unread: usize,
     queues: usize,
     shared: usize,
+    shares: Shares,
     /// What counts for [`ShardSettings::waiting_bytes_max`].
     held: usize,
 }

@@ -186,6 +186,17 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.queued_bytes(conn)
     }
 
+    /// Bytes that this shard holds for a connection: its place, its timer and what waits, shared bytes in part.
+    pub fn held_bytes(&self, conn: Token) -> usize {
+        self.core.held_bytes(conn)
+    }
+
+    /// Ends whoever holds most, until what waits for all connections is no more than this: for a host that has to make room
+    /// before [`waiting_bytes_max`](crate::ShardSettings::waiting_bytes_max) is reached. They end as [`End::NoRoom`].
+    pub fn relieve(&mut self, waiting_bytes: usize) {
+        self.core.relieve_to(waiting_bytes);
+    }
+
     /// Asks the system; `None` for a connection whose socket is closed.
     pub fn peer_address(&self, conn: Token) -> Option<SocketAddr> {
         self.core.kernel.peer_address(self.socket(conn)?)

@@ -11,11 +11,11 @@
 //! * `settings`, `start`, `stop`: from settings to running threads and back.
 //! * `shard`: the loop; `turn`: the order in it; `read`, `unread`: input; `output`, `queue`, `fan_out`, `sender`: output.
 //! * `core`: connections, their timers and ends; `slab`, `entry`: where they live; `wheel`: their timers; `holders`: who holds
-//!   most of what waits.
+//!   most of what waits; `shares`: what many hold, counted once.
 //! * [`mesh`]: the rings, usable alone; `park`, `waker`: sleeping and waking.
 //! * [`kernel`]: what a shard asks of the system; `linux`: the system; [`bare`]: shards without threads, on a simulated one.
-//! * `listen`, `table`: ports and descriptor tables. `trial`: whether the system allows them. `heap`: giving free memory back.
-//!   `stats`: what a shard tells about itself.
+//! * `listen`, `table`: ports and descriptor tables. `trial`: whether the system allows them. `heap`: an allocator that counts,
+//!   and giving free memory back. `stats`: what a shard tells about itself.
 //!
 //! # Invariants
 //!
@@ -46,6 +46,7 @@ mod read;
 mod sender;
 mod settings;
 mod shard;
+mod shares;
 mod slab;
 mod start;
 mod stats;
@@ -58,13 +59,16 @@ mod waker;
 mod wheel;
 
 pub use entry::TIMEOUT_TICKS_MAX;
-pub use heap::give_back_memory;
+#[cfg(feature = "sqlite")]
+pub use heap::sqlite_bytes;
+pub use heap::{Counted, Heap, give_back_memory, heap, stacks, weighed};
 pub use holders::{Holders, Place};
 pub use host::{End, Host, SharedBytes, Token};
 pub use io::Io;
 pub use linux::{EventFd, Linux};
 pub use mesh::{Endpoint, Level, Mesh};
 pub use settings::{Budgets, EngineChoice, KeepAlive, SHARDS_MAX, Settings, ShardSettings};
+pub use shares::Shares;
 pub use start::{Panicked, Prepared, Running, StartError, prepare};
 pub use stats::{Counters, Engine, Memory};
 pub use trial::{clock_is_synchronised, try_address, try_io_uring, try_own_table};

@@ -13,6 +13,7 @@ use crate::host::{End, Host, SharedBytes, Token};
 use crate::kernel::Kernel;
 use crate::queue::Queue;
 use crate::sender::{Incomplete, Item, classify};
+use crate::shares::Shares;
 use crate::unread::Unread;
 
 /// Calls to the kernel in one flush of one queue; a reader that is faster waits for the next turn.
@@ -32,7 +33,7 @@ impl<H: Host> Core<H> {
     pub(crate) fn write(&mut self, conn: Token, bytes: &[u8]) {
         if let Some(sent) = self.send_now(conn, bytes) {
             let rest = bytes.get(sent..).unwrap_or_default();
-            self.enqueue(conn, rest.len(), |queue| queue.push(rest));
+            self.enqueue(conn, rest.len(), |queue, _| queue.push(rest));
         }
     }
 
@@ -48,7 +49,8 @@ impl<H: Host> Core<H> {
 
     pub(crate) fn write_last(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>, within: Duration) {
         if let Some(sent) = self.send_now(conn, bytes.get(part.clone()).unwrap_or_default()) {
-            self.edit_ext(conn, |ext| ext.queue.push_shared(bytes, part.start + sent..part.end));
+            let rest = part.start + sent..part.end;
+            self.edit_queue(conn, |ext, shares| ext.queue.push_shared(bytes, rest, shares));
             self.relieve();
         }
         self.close_flushed_within(conn, within);
@@ -106,22 +108,22 @@ impl<H: Host> Core<H> {
             return self.end(conn, End::Reset);
         }
         entry.flags.set(Flags::BROKEN | Flags::READABLE | Flags::FINISHED);
-        self.edit_ext(conn, |ext| ext.queue = Queue::default());
+        self.edit_queue(conn, |ext, shares| ext.queue.clear(shares));
         self.list_reader(conn);
     }
 
-    fn enqueue(&mut self, conn: Token, len: usize, push: impl FnOnce(&mut Queue)) {
+    fn enqueue(&mut self, conn: Token, len: usize, push: impl FnOnce(&mut Queue, &mut Shares)) {
         // One write is always taken: its size says nothing about the reader.
         let queued = self.queued_bytes(conn);
         if queued > 0 && queued.saturating_add(len) > self.settings.queue_bytes_max {
             return self.end(conn, End::SlowConsumer);
         }
-        self.edit_ext(conn, |ext| push(&mut ext.queue));
+        self.edit_queue(conn, |ext, shares| push(&mut ext.queue, shares));
         self.relieve();
     }
 
     fn enqueue_shared(&mut self, conn: Token, bytes: &SharedBytes, part: Range<usize>) {
-        self.enqueue(conn, part.len(), |queue| queue.push_shared(bytes, part));
+        self.enqueue(conn, part.len(), |queue, shares| queue.push_shared(bytes, part, shares));
     }
 
     pub(crate) fn queued_bytes(&self, conn: Token) -> usize {
@@ -149,8 +151,8 @@ impl<H: Host> Core<H> {
                 Err(Incomplete::Short(_)) => 0,
             };
             self.counters.bytes_out += taken as u64;
-            let flushed = self.edit_ext(conn, |ext| {
-                ext.queue.advance(taken);
+            let flushed = self.edit_queue(conn, |ext, shares| {
+                ext.queue.advance(taken, shares);
                 ext.queue.is_empty().then_some(ext.tell_when_sent)
             });
             if let Some(tell) = flushed.flatten() {

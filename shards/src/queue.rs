@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use std::ops::Range;
 
 use crate::host::SharedBytes;
+use crate::shares::Shares;
 
 /// Own bytes are joined up to this size, so that many small writes are few chunks.
 const JOINED_MAX: usize = 16 * 1024;
@@ -93,8 +94,8 @@ impl Queue {
         self.chunks.push_back(Chunk::Owned(bytes.to_vec()));
     }
 
-    /// Refers to this part of `bytes`.
-    pub(crate) fn push_shared(&mut self, bytes: &SharedBytes, part: Range<usize>) {
+    /// Refers to this part of `bytes`. `shares`: what all queues refer to.
+    pub(crate) fn push_shared(&mut self, bytes: &SharedBytes, part: Range<usize>, shares: &mut Shares) {
         let rest = bytes.get(part.clone()).unwrap_or_default();
         if rest.len() < SHARED_MIN {
             return self.push(rest);
@@ -102,6 +103,7 @@ impl Queue {
         let charge = bytes.len() / SharedBytes::strong_count(bytes).max(1);
         self.unsent += rest.len();
         self.shared += bytes.len();
+        shares.take(bytes);
         self.charged += charge;
         self.chunks.push_back(Chunk::Shared(Shared { bytes: SharedBytes::clone(bytes), part, charge }));
     }
@@ -119,8 +121,18 @@ impl Queue {
         (slices, count)
     }
 
+    /// Drops everything.
+    pub(crate) fn clear(&mut self, shares: &mut Shares) {
+        for chunk in &self.chunks {
+            if let Chunk::Shared(shared) = chunk {
+                shares.give(&shared.bytes);
+            }
+        }
+        *self = Self::default();
+    }
+
     /// Drops the first `count` bytes: they are sent.
-    pub(crate) fn advance(&mut self, count: usize) {
+    pub(crate) fn advance(&mut self, count: usize, shares: &mut Shares) {
         self.unsent = self.unsent.saturating_sub(count);
         self.sent += count;
         while let Some(first) = self.chunks.front() {
@@ -133,6 +145,7 @@ impl Queue {
                 Chunk::Owned(bytes) => self.owned -= bytes.capacity(),
                 Chunk::Shared(shared) => {
                     self.shared -= shared.bytes.len();
+                    shares.give(&shared.bytes);
                     self.charged -= shared.charge;
                 }
             }

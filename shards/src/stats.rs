@@ -76,8 +76,10 @@ pub struct Memory {
     pub unread: usize,
     /// Write queues, without the shared bytes they refer to, and the boxes of connections with anything waiting.
     pub write_queues: usize,
-    /// Shared bytes that write queues refer to, counted once per queue: an upper bound.
+    /// Shared bytes that write queues refer to, counted once.
     pub write_queues_shared: usize,
+    /// The same counted once for each queue. Not a part of the sum.
+    pub queued_shared: usize,
     /// What counts for `waiting_bytes_max`. Not a part of the sum: most of it is in the numbers above.
     pub waiting: usize,
     pub timers: usize,

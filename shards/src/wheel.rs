@@ -35,6 +35,9 @@ impl Wheel {
         self.now
     }
 
+    /// What a listed place takes.
+    pub(crate) const PLACE_BYTES: usize = size_of::<u32>();
+
     /// The furthest that a place can be put ahead.
     pub(crate) const AHEAD_MAX: u64 = SLOTS - 1;
 

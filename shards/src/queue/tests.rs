@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::{JOINED_MAX, Queue, SHARED_MIN};
 use crate::host::SharedBytes;
+use crate::shares::Shares;
 
 /// What the kernel would be given next.
 fn front(queue: &Queue) -> Vec<u8> {
@@ -26,27 +27,29 @@ fn small_writes_are_joined_and_large_ones_are_not() {
 fn shared_bytes_are_referred_to_and_small_ones_copied() {
     let large: SharedBytes = vec![1; SHARED_MIN + 10].into();
     let small: SharedBytes = vec![2; SHARED_MIN - 1].into();
+    let mut shares = Shares::default();
     let mut queue = Queue::default();
-    queue.push_shared(&large, 10..large.len());
-    queue.push_shared(&small, 0..small.len());
+    queue.push_shared(&large, 10..large.len(), &mut shares);
+    queue.push_shared(&small, 0..small.len(), &mut shares);
     assert_eq!((SharedBytes::strong_count(&large), SharedBytes::strong_count(&small)), (2, 1));
     assert_eq!(queue.len(), SHARED_MIN + SHARED_MIN - 1);
-    queue.advance(SHARED_MIN);
+    queue.advance(SHARED_MIN, &mut shares);
     assert_eq!(SharedBytes::strong_count(&large), 1);
     assert_eq!(front(&queue), vec![2; SHARED_MIN - 1]);
-    queue.push_shared(&large, 5..large.len());
+    queue.push_shared(&large, 5..large.len(), &mut shares);
     assert_eq!(SharedBytes::strong_count(&large), 2, "a later chunk may begin anywhere too");
     assert_eq!(queue.len(), SHARED_MIN - 1 + SHARED_MIN + 5);
 }
 
 #[test]
 fn an_empty_queue_holds_no_bytes() {
+    let mut shares = Shares::default();
     let mut queue = Queue::default();
-    queue.push_shared(&vec![1; 2000].into(), 0..2000);
+    queue.push_shared(&vec![1; 2000].into(), 0..2000, &mut shares);
     queue.push(&[2; 2000]);
     let (owned, shared) = queue.memory();
     assert!(owned >= 2000 && shared == 2000);
-    queue.advance(4000);
+    queue.advance(4000, &mut shares);
     assert!(queue.is_empty() && front(&queue).is_empty());
     let (owned, shared) = queue.memory();
     assert!(owned < 2000 && shared == 0);
@@ -55,31 +58,33 @@ fn an_empty_queue_holds_no_bytes() {
 #[test]
 fn a_part_of_shared_bytes_ends_where_it_ends() {
     let bytes: SharedBytes = (0..4_000_u32).map(|number| number as u8).collect();
+    let mut shares = Shares::default();
     let mut queue = Queue::default();
-    queue.push_shared(&bytes, 1_007..3_000);
+    queue.push_shared(&bytes, 1_007..3_000, &mut shares);
     queue.push(b"behind");
     assert_eq!(queue.len(), 1_993 + 6);
     assert_eq!(front(&queue), [&bytes[1_007..3_000], b"behind"].concat());
-    queue.advance(1_992);
+    queue.advance(1_992, &mut shares);
     assert_eq!(front(&queue), [&bytes[2_999..3_000], b"behind"].concat());
-    queue.advance(1);
+    queue.advance(1, &mut shares);
     assert_eq!((SharedBytes::strong_count(&bytes), front(&queue)), (1, b"behind".to_vec()));
 }
 
 #[test]
 fn what_is_shared_is_held_in_part() {
     let bytes: SharedBytes = vec![1; 10_000].into();
+    let mut shares = Shares::default();
     let mut queues: Vec<Queue> = (0..100).map(|_| Queue::default()).collect();
     for queue in &mut queues {
-        queue.push_shared(&bytes, 0..10_000);
+        queue.push_shared(&bytes, 0..10_000, &mut shares);
     }
     let held: usize = queues.iter().map(Queue::held).sum();
     assert!((10_000..100_000).contains(&held), "{held}");
     let alone: SharedBytes = vec![1; 10_000].into();
     let mut queue = Queue::default();
-    queue.push_shared(&alone, 0..10_000);
+    queue.push_shared(&alone, 0..10_000, &mut shares);
     assert!(queue.held() >= 10_000);
-    queue.advance(10_000);
+    queue.advance(10_000, &mut shares);
     assert!(queue.held() < 500, "{}", queue.held());
 }
 
@@ -102,7 +107,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn it_agrees_with_a_plain_vector(steps in steps()) {
-        let mut queue = Queue::default();
+        let mut shares = Shares::default();
+    let mut queue = Queue::default();
         let mut naive: Vec<u8> = Vec::new();
         for (seed, step) in (0_u8..).zip(steps) {
             match step {
@@ -114,12 +120,12 @@ proptest! {
                 Step::Share(len, offset) => {
                     let bytes: SharedBytes = (0..len).map(|at| seed.wrapping_mul(5) ^ at as u8).collect();
                     let offset = if queue.is_empty() { offset.min(len) } else { 0 };
-                    queue.push_shared(&bytes, offset..bytes.len());
+                    queue.push_shared(&bytes, offset..bytes.len(), &mut shares);
                     naive.extend(&bytes[offset..]);
                 }
                 Step::Send(count) => {
                     let count = count.min(front(&queue).len());
-                    queue.advance(count);
+                    queue.advance(count, &mut shares);
                     naive.drain(..count);
                 }
             }
