@@ -33,8 +33,8 @@ pub struct Figures<'a> {
     /// Of the connection shards.
     pub browsers: &'a [Counters],
     pub cometql: &'a Counters,
-    /// The storage thread is no shard.
-    pub storage: &'a Counters,
+    /// Of what is no shard: the storage thread, and the process.
+    pub others: &'a Counters,
     /// Of the connection shards.
     pub tops: &'a [Tops],
     /// Warnings and errors in the log since the start.
@@ -46,7 +46,7 @@ pub struct Figures<'a> {
 impl Figures<'_> {
     pub fn message(&self) -> String {
         let mut all = Counters::default();
-        self.browsers.iter().chain([self.cometql, self.storage]).for_each(|counters| all.merge(counters));
+        self.browsers.iter().chain([self.cometql, self.others]).for_each(|counters| all.merge(counters));
         let rows: Map<String, Value> = all.rows().into_iter().map(|(name, value)| (name, value.into())).collect();
         let browsers = self.browsers.iter().enumerate().map(|(place, part)| shard(&format!("browsers-{place}"), part));
         let shards: Vec<Value> = browsers.chain([shard("cometql", self.cometql)]).collect();
@@ -72,13 +72,15 @@ impl Figures<'_> {
 fn shard(name: &str, counters: &Counters) -> Value {
     let Counters { connections, sessions, publications, deliveries, sent_bytes, turns, ring_stalls, .. } = counters;
     let Counters { memory_connections, memory_queues, memory_rings, memory_buffers, memory_hub, .. } = counters;
-    let Counters { memory_edge, memory_sessions, memory_tls, .. } = counters;
+    let Counters { memory_publications, memory_polls, memory_edge, memory_sessions, memory_tls, .. } = counters;
     let kinds = [
         memory_connections,
         memory_queues,
         memory_rings,
         memory_buffers,
         memory_hub,
+        memory_publications,
+        memory_polls,
         memory_edge,
         memory_sessions,
         memory_tls,
@@ -146,7 +148,7 @@ mod tests {
             processor_us: 3,
             browsers: &[first, second],
             cometql: &cometql,
-            storage: &storage,
+            others: &storage,
             tops: &tops,
             warnings: 4,
             machine: &json!({ "disk_free_bytes": 5 }),

@@ -7,6 +7,10 @@
 #[cfg(test)]
 extern crate self as encke;
 
+/// Counts, for [`ledger`].
+#[global_allocator]
+static HEAP: shards::Counted = shards::Counted;
+
 /// What cannot be, and what happens if it is.
 #[macro_use]
 pub mod never;
@@ -55,6 +59,9 @@ mod browsers;
 
 /// Counters per shard, their names and units.
 pub mod metrics;
+
+/// What memory is for, and what is let go of when there is too much of it.
+pub mod ledger;
 
 /// What the dashboard gets once a second.
 pub mod figures;

@@ -20,13 +20,13 @@ impl Browsers {
         counters.polled = self.polls.len() as u64;
         counters.last_seen_waiting = self.hub.departed() as u64;
         counters.memory_hub =
-            (memory.connections + memory.pipes + memory.owned_pipes + memory.users + memory.waiting + memory.arrivals)
-                as u64;
+            (memory.connections + memory.pipes + memory.owned_pipes + memory.users + memory.waiting) as u64;
+        counters.memory_publications = memory.arrivals as u64;
+        counters.memory_polls = self.polls.bytes() as u64;
         counters.memory_edge = (self.fragments.bytes()
             + self.scratch.capacity()
             + self.pace.bytes()
             + self.half_open.bytes()
-            + self.polls.bytes()
             + self.recent.bytes()
             + self.polls_noted.capacity() * size_of::<(ShardId, Box<Poll>)>()
             + self.asking.capacity() * size_of::<(ConnId, Asking)>()

@@ -41,6 +41,8 @@ pub(crate) trait Effects {
     fn peer_address(&self, conn: ConnId) -> Option<IpAddr>;
     /// What waits to be sent.
     fn queued_bytes(&self, conn: ConnId) -> usize;
+    /// What the shard holds for it: its place, and what waits.
+    fn held_bytes(&self, conn: ConnId) -> usize;
 
     fn write(&mut self, conn: ConnId, bytes: &[u8]);
     fn write_shared(&mut self, conn: ConnId, bytes: &SharedBytes);

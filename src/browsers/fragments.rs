@@ -27,6 +27,11 @@ impl Fragments {
         self.bytes + self.open.bytes()
     }
 
+    /// Of one connection.
+    pub(super) fn held_bytes(&self, conn: ConnId) -> usize {
+        self.open.get(&conn).and_then(Option::as_ref).map_or(0, |assembler| assembler.bytes())
+    }
+
     /// The connection's open message, to be given back by [`put`](Self::put).
     pub(super) fn take(&mut self, conn: ConnId) -> Option<Box<Assembler>> {
         let assembler = self.open.get_mut(&conn)?.take()?;

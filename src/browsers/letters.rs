@@ -5,13 +5,12 @@ use crate::jsapi::{self, HistoryEntry};
 use crate::model::{
     Answer, ConnId, Marker, Personal, PipeKey, PipeName, ShardId, SharedBytes, Time, UnixTime, WireForm,
 };
-use crate::ring::{AskId, Flush, Replies, RingMessage};
+use crate::ring::{AskId, Flush};
 use crate::storage::StoredMessage;
 
 use super::effects::Effects;
-use super::polls::Polls;
 use super::recent::{Kind, Made, Messages, Shape};
-use super::recipient::{Recipient, queued_bytes};
+use super::recipient::Recipient;
 use super::{Browser, Browsers, append};
 
 /// Microseconds that a connection may take for one part of a queue.
@@ -172,17 +171,6 @@ impl Told<'_> {
         match &self.kind {
             Kind::Missed => jsapi::encode_missed(&entry, self.form, out),
             Kind::Log(marker) => jsapi::encode_history(&entry, &marker.clone().unwrap_or_default(), self.form, out),
-        }
-    }
-}
-
-/// What waits to be sent is known here only.
-pub(super) fn fill_in_queues(io: &impl Effects, polls: &Polls, message: &mut RingMessage) {
-    if let RingMessage::Answered(answered) = message
-        && let Replies::Connections { connections, .. } = &mut answered.replies
-    {
-        for connection in connections {
-            connection.queued_bytes = queued_bytes(io, polls, connection.conn) as u64;
         }
     }
 }

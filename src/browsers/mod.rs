@@ -24,6 +24,7 @@ mod fragments;
 mod frames;
 mod goodbye;
 mod half_open;
+mod held;
 mod letters;
 mod metrics;
 mod old_clients;
@@ -49,7 +50,7 @@ use crate::http;
 use crate::hub::{Hub, Input};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, Now, Position, ShardId, Time};
-use crate::ring::{Flush, Poll, RingMessage};
+use crate::ring::{Flush, Poll, Question, RingMessage};
 use crate::storage::{Beginning, Completion, Job};
 use crate::ws::{self, Deflater, Inflater};
 
@@ -294,6 +295,9 @@ impl Browsers {
             RingMessage::Poll(poll) => self.polls_noted.push_back((from, poll)),
             RingMessage::Polled(polled) => self.polled(io, polled.asker, polled.outcome),
             RingMessage::BatchDone(done) => self.batch_done(io, done.asker, done.answer),
+            RingMessage::Ask(ask) if let Question::Held { dev, after } = ask.question => {
+                self.tell_held(io, (from, ask.id), dev, after);
+            }
             message => self.input(io, Input::Ring { from, message }),
         }
     }

@@ -3,11 +3,11 @@
 use crate::hub::{Input, Output};
 use crate::jsapi;
 use crate::model::{Answer, ConnId, PipeName, Position, Publication, SharedBytes, WireForm};
+use crate::ring::{Replies, RingMessage};
 use crate::{http, ws};
 
 use super::effects::Effects;
 use super::fan_out::fan_out;
-use super::letters::fill_in_queues;
 use super::{Browser, Browsers};
 
 impl Browsers {
@@ -31,7 +31,11 @@ impl Browsers {
                     fan_out(io, &mut self.polls, &mut self.deflater, &publications, conns);
                 }
                 Output::Ring { to, mut message } => {
-                    fill_in_queues(io, &self.polls, &mut message);
+                    if let RingMessage::Answered(answered) = &mut message
+                        && let Replies::Connections { connections, .. } = &mut answered.replies
+                    {
+                        self.fill_in(io, connections);
+                    }
                     io.send(to, message);
                 }
                 Output::Queue { flush, to } => self.write_queue(io, flush, to),

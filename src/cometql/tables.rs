@@ -81,6 +81,8 @@ pub enum TableId {
     ConferenceMembers,
     Profiler,
     Connections,
+    Tenants,
+    Memory,
     Dialogs,
 }
 
@@ -261,7 +263,7 @@ const PLAIN: Table = Table {
 };
 
 /// All tables, in the order in which SHOW TABLES lists them.
-pub static TABLES: [Table; 14] = [
+pub static TABLES: [Table; 16] = [
     Table {
         id: TableId::UsersAuth,
         name: "users_auth",
@@ -437,6 +439,40 @@ pub static TABLES: [Table; 14] = [
                 ..number("queued_bytes", "What waits to be sent: much of it is a slow reader")
             },
             number("since", "Unix time at which it came"),
+            Column {
+                sql_type: "bigint(20)",
+                ..number("memory", "Bytes of the server that it takes, with what waits for it")
+            },
+        ],
+        listable: true,
+        insert: READ_ONLY,
+        delete: READ_ONLY,
+        ..PLAIN
+    },
+    // Neither are these.
+    Table {
+        id: TableId::Tenants,
+        name: "tenants",
+        comment: "What the connections of each tenant take; read only",
+        columns: &[
+            number("dev_id", "The tenant"),
+            number("connections", "Browsers that are connected"),
+            Column { sql_type: "bigint(20)", ..number("memory", "Bytes that they take together") },
+        ],
+        listable: true,
+        insert: READ_ONLY,
+        delete: READ_ONLY,
+        ..PLAIN
+    },
+    Table {
+        id: TableId::Memory,
+        name: "memory",
+        comment: "What the memory of the process is for; read only",
+        columns: &[
+            text("kind", "varchar(64)", "What for"),
+            text("shard", "varchar(16)", "The part of the server; empty for the whole process"),
+            Column { sql_type: "bigint(20)", ..number("bytes", "How much") },
+            Column { sql_type: "bigint(20)", ..number("items", "How many of them, where that is counted") },
         ],
         listable: true,
         insert: READ_ONLY,

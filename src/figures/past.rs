@@ -39,7 +39,7 @@ const NAMES: [&str; 26] = [
     "storage_waiting",
     "storage_failures",
     "waiting_bytes",
-    "memory_queues",
+    "queued_bytes",
     "ring_stalls",
     "log_lines_lost",
 ];

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -54,7 +55,25 @@ pub(super) fn packed(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     // Writing to memory cannot fail.
     let _ = encoder.write_all(text.as_bytes());
-    encoder.finish().unwrap_or_default()
+    keep(encoder.finish().unwrap_or_default())
+}
+
+/// Bytes of what was made by whoever asked first, and stays.
+static MADE: AtomicUsize = AtomicUsize::new(0);
+
+pub fn made_bytes() -> usize {
+    MADE.load(Ordering::Relaxed)
+}
+
+/// The room that is not needed goes, and the rest is counted.
+fn keep(mut made: Vec<u8>) -> Vec<u8> {
+    made.shrink_to_fit();
+    count_made(made.capacity());
+    made
+}
+
+pub(super) fn count_made(bytes: usize) {
+    MADE.fetch_add(bytes, Ordering::Relaxed);
 }
 
 const fn asset(path: &'static str, content_type: &'static str, body: &'static str) -> Asset {

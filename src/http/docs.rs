@@ -4,7 +4,7 @@ mod render;
 
 use std::sync::OnceLock;
 
-use super::assets::packed;
+use super::assets::{count_made, packed};
 use super::frame::{escaped, framed};
 
 /// A page, or the list that a search looks through.
@@ -89,7 +89,11 @@ impl Doc {
     fn made(&self) -> Option<&'static Made> {
         static MADE: [OnceLock<Made>; DOCS.len()] = [const { OnceLock::new() }; DOCS.len()];
         let place = DOCS.iter().position(|doc| doc.path == self.path)?;
-        let make = || Made { body: self.make(), packed: OnceLock::new() };
+        let make = || {
+            let body = self.make();
+            count_made(body.capacity());
+            Made { body, packed: OnceLock::new() }
+        };
         Some(MADE.get(place)?.get_or_init(make))
     }
 

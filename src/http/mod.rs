@@ -49,6 +49,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
+pub use assets::made_bytes;
 pub use body::{Body, BodyError, body};
 pub use chunked::Chunked;
 pub use client::{Proxies, client_address};

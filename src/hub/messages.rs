@@ -1,7 +1,7 @@
 //! What a hub does with what other shards tell it, and with what its own wings tell each other: which wing hears of it.
 
 use crate::model::{Now, ShardId};
-use crate::ring::{Answered, Ask, Question, RingMessage};
+use crate::ring::{Answered, Ask, Question, Replies, RingMessage};
 
 use super::local::Fanned;
 use super::{Hub, Output};
@@ -79,6 +79,10 @@ impl Hub {
             Question::Connections { dev, after, rows } => local.list_connections(dev, after, rows),
             Question::Pipes { dev, after, rows } => local.list_pipes(dev, after, rows),
             Question::PipeCountsFrom { shard, pipes } => owned.subscribers_from(&pipes, shard),
+            Question::Held { .. } => {
+                never!("the edge, which knows what waits for connections, is asked for what they take");
+                Replies::Held { held: Vec::new(), next: None }
+            }
             Question::Kill { dev, conn } => local.kill(dev, conn, effects),
         };
         effects.send(from, RingMessage::Answered(Box::new(Answered { id: ask.id, replies })));

@@ -39,7 +39,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::model::{ConnId, Now, PipeKey, Position, Time};
+use crate::model::{ConnId, DevId, Now, PipeKey, Position, Time};
 use crate::ring::RingMessage;
 use crate::storage::{Completion, Job};
 
@@ -239,6 +239,12 @@ impl Hub {
         self.local.add_memory(&mut memory);
         self.owned.add_memory(&mut memory);
         memory
+    }
+
+    /// Hands the connections in some places, from behind one on, to `visit`: whose it is, its name, and the bytes that it takes
+    /// here. Returns where to go on, if there are more.
+    pub fn visit_held(&self, after: Option<u32>, visit: &mut dyn FnMut(DevId, ConnId, usize)) -> Option<u32> {
+        self.local.visit_held(after, visit)
     }
 
     /// Says from now on, by [`Hub::watchers`], how many subscribers this pipe has. Its owner is this shard.

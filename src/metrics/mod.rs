@@ -172,14 +172,24 @@ counters! {
     log_lines_lost: Counter, "Lines of the log that could not be written, or that found too many others waiting.";
     never: Counter, "Times that something was found that cannot be: faults of this server, told in the log.";
     waiting_bytes: Gauge, "Unsent and unread bytes of connections, what they share counted about once, and what the system keeps of those who do not read.";
+    queued_bytes: Gauge, "Bytes waiting to be sent, shared ones counted once for each connection.";
     memory_connections: Gauge, "Bytes of connections, their unread input and timers.";
-    memory_queues: Gauge, "Bytes waiting to be sent, shared ones counted once for each connection.";
+    memory_queues: Gauge, "Bytes waiting to be sent, shared ones counted once.";
     memory_rings: Gauge, "Bytes of rings and their backlog.";
     memory_buffers: Gauge, "Bytes of buffers and pending fan-outs.";
     memory_hub: Gauge, "Bytes of subscriptions, pipes and users.";
-    memory_edge: Gauge, "Bytes of open fragmented messages and deferred reports.";
+    memory_publications: Gauge, "Bytes of publications that wait for their fan-out.";
+    memory_polls: Gauge, "Bytes of connections without a socket, and of what waits for them.";
+    memory_edge: Gauge, "Bytes of open fragmented messages, bodies of requests, and deferred reports.";
     memory_sessions: Gauge, "Bytes of CometQL sessions.";
     memory_tls: Gauge, "Bytes of TLS on CometQL sessions, by measurement.";
+    memory_storage: Gauge, "Bytes of SQLite, as it counts them; or of the MySQL client.";
+    memory_storage_waiting: Gauge, "Bytes of requests that wait for storage, or for the database to be reached again.";
+    memory_completions: Gauge, "Bytes of storage's answers on their way to the shards.";
+    memory_files: Gauge, "Bytes of static files that are being sent.";
+    memory_pages: Gauge, "Bytes of the server's own pages, packed.";
+    memory_configuration: Gauge, "Bytes of the configuration, and of certificates and keys that it names.";
+    memory_figures: Gauge, "Bytes of the past hour, the log's last warnings and its waiting lines.";
 }
 
 impl Counters {
@@ -201,6 +211,11 @@ impl Counters {
     /// place has all the rest.
     pub fn latencies(&self) -> &[u64; LATENCIES] {
         &self.latencies
+    }
+
+    /// The number of this name in [`METRICS`].
+    pub fn named(&self, name: &str) -> Option<u64> {
+        METRICS.iter().zip(self.values()).find_map(|(metric, value)| (metric.name == name).then_some(value))
     }
 
     pub fn closed(&self, reason: CloseReason) -> u64 {
@@ -248,6 +263,7 @@ mod tests {
         assert_eq!(names.len(), rows.len());
         assert_eq!(rows.len(), METRICS.len() + CloseReason::ALL.len());
         let value = |name| rows.iter().find(|row| row.0 == name).map(|row| row.1);
+        assert_eq!((distinct().named("sessions"), distinct().named("none")), (Some(2), None));
         assert_eq!([value("connections"), value("sessions"), value("publications")], [Some(1), Some(2), Some(3)]);
     }
 

@@ -31,6 +31,8 @@ pub enum Question {
     Pipes { dev: DevId, after: Option<u32>, rows: u32 },
     /// Subscribers of each pipe, all owned by the shard asked; 0 for one that has some on a shard before this one.
     PipeCountsFrom { shard: ShardId, pipes: Vec<PipeKey> },
+    /// What connections of the shard asked take, of one tenant or of all, in some places from behind one on.
+    Held { dev: Option<DevId>, after: Option<u32> },
     /// End this connection of the shard asked.
     Kill { dev: DevId, conn: ConnId },
 }
@@ -60,6 +62,11 @@ pub enum Replies {
     /// `next`: where to go on, if there are more.
     Pipes {
         names: Vec<PipeName>,
+        next: Option<u32>,
+    },
+    /// `next`: where to go on, if there are more.
+    Held {
+        held: Vec<HeldByTenant>,
         next: Option<u32>,
     },
     /// Whether there was such a connection.
@@ -96,4 +103,14 @@ pub struct ConnectionInfo {
     pub since: UnixTime,
     /// Bytes that wait to be sent; filled in at the edge.
     pub queued_bytes: u64,
+    /// Bytes that the server holds for it. The hub knows a part of it, the edge the rest.
+    pub memory: u64,
+}
+
+/// Connections of one tenant, and the bytes that they take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldByTenant {
+    pub dev: DevId,
+    pub connections: u32,
+    pub bytes: u64,
 }

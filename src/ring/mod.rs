@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::model::{ConnId, DevId, Personal, PipeKey, Publication, UserId};
 use crate::storage::StorageError;
 
-pub use ask::{Answered, Ask, AskId, ConnectionInfo, Headers, Member, Question, Replies};
+pub use ask::{Answered, Ask, AskId, ConnectionInfo, Headers, HeldByTenant, Member, Question, Replies};
 pub use by_http::{Batch, BatchAnswer, BatchDone, BatchWish, Outcome as PollOutcome, Poll, Polled, Wish};
 pub use pipes::{InterestId, LengthChange, OneInterest, Recover, Recovered, SetLength, TRACK_CAME, TRACK_WENT};
 pub use placement::Placement;

@@ -32,6 +32,7 @@ use super::files::{self, FileLimits};
 use super::front::{self, Front};
 use super::host::Host;
 use super::in_force::InForce;
+use super::ledger::{self, LedgerClient};
 use super::notice::Notice;
 use super::scrape::Scrape;
 use super::sessions::{self, Sessions, SessionsConfig};
@@ -86,7 +87,8 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let given_out = GivenOut::new(key);
 
     let tls = config.cometql.tls;
-    let in_force = Arc::new(InForce::load(config.clone())?);
+    let (in_force, configuration) = shards::weighed(|| InForce::load(config.clone()));
+    let in_force = Arc::new(in_force?);
     if in_force.tls.is_some() {
         info!(certificate = %place_of_certificate(&config).certificate.display(), "CometQL has TLS");
     }
@@ -114,8 +116,12 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     }
     let beginnings =
         beginnings.split(usize::from(connection_shards), |pipe| usize::from(placement.owner_of_pipe(pipe).0));
-    let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
+    let cometql_shard = placement.cometql_shard();
     let board = Board::new(connection_shards);
+    board.of_process(|process| process.memory_configuration = configuration as u64);
+    let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
+    let asker = wakers.get(usize::from(cometql_shard.0)).cloned();
+    let ledger = ledger::start(board.clone(), storage_setup.answers.watched(), asker).map_err(StartError::Thread)?;
     let retry = Duration::from_secs(u64::from(config.storage.retry_s));
     let storage_thread =
         StorageThread::start(storage_setup, store, wakers.clone(), board.clone(), retry).map_err(StartError::Thread)?;
@@ -124,7 +130,8 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         Some(root) => {
             let (setup, clients) = files::channels(connection_shards);
             let limits = FileLimits { bytes_max: FILE_BYTES_MAX, contents_bytes_max: FILE_CONTENTS_BYTES_MAX };
-            let thread = files::start(setup, root.clone(), limits, wakers).map_err(StartError::Thread)?;
+            let thread =
+                files::start(setup, root.clone(), limits, wakers, board.clone()).map_err(StartError::Thread)?;
             (Some(thread), clients)
         }
         None => (None, Vec::new()),
@@ -138,6 +145,7 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         beginnings: Mutex::new(beginnings.into_iter().map(Some).collect()),
         control: Mutex::new(Some(instructions)),
         notice,
+        ledger: Mutex::new(Some(ledger)),
         tls: in_force.tls.clone(),
         tokens,
         cometql_port: cometql_port.clone(),
@@ -149,7 +157,6 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
             config.main.node_name.clone(),
         )),
     };
-    let cometql_shard = placement.cometql_shard();
     past::start(&ends.watch.kept, &config, board.clone()).map_err(StartError::Thread)?;
     let make = move |shard: u16| make_host(shard, &config, &password, &given_out, &placement, &board, &ends);
     let running = prepared.start(make).map_err(StartError::Shards)?;
@@ -216,6 +223,7 @@ struct Ends {
     beginnings: Mutex<Vec<Option<Beginning>>>,
     control: Mutex<Option<ControlClient>>,
     notice: Notice<InForce>,
+    ledger: Mutex<Option<LedgerClient>>,
     tls: Option<Arc<rustls::ServerConfig>>,
     tokens: TokenKeys,
     cometql_port: Arc<OnceLock<u16>>,
@@ -300,6 +308,12 @@ fn make_host(
                 .unwrap_or_else(PoisonError::into_inner)
                 .take()
                 .unwrap_or_else(ControlClient::nowhere),
+            ledger: ends
+                .ledger
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .unwrap_or_else(LedgerClient::nowhere),
             in_force: ends.notice.reader(),
             board: board.clone(),
         };

@@ -25,6 +25,8 @@ struct Places {
     browsers: Box<[Mutex<Counters>]>,
     cometql: Mutex<Counters>,
     storage: Mutex<Counters>,
+    /// What is nobody's: threads beside the shards, and what was made at the start and stays.
+    process: Mutex<Counters>,
 }
 
 impl Board {
@@ -57,6 +59,32 @@ impl Board {
 
     pub(super) fn storage(&self) -> Counters {
         copy(&self.0.storage)
+    }
+
+    pub(super) fn process(&self) -> Counters {
+        copy(&self.0.process)
+    }
+
+    /// Of all parts together.
+    pub(super) fn all(&self) -> Counters {
+        let mut all = Counters::default();
+        self.browsers()
+            .iter()
+            .chain([&self.cometql(), &self.storage(), &self.process()])
+            .for_each(|part| all.merge(part));
+        all
+    }
+
+    /// Of all parts, by the names of their threads; the process has none.
+    pub(super) fn parts(&self) -> Vec<(String, Counters)> {
+        let browsers = self.browsers().into_iter().enumerate().map(|(shard, part)| (format!("browsers-{shard}"), part));
+        let others = [("cometql", self.cometql()), ("storage", self.storage()), ("", self.process())];
+        browsers.chain(others.map(|(name, part)| (name.to_owned(), part))).collect()
+    }
+
+    /// Changes what is told of the process.
+    pub(super) fn of_process(&self, change: impl FnOnce(&mut Counters)) {
+        change(&mut self.0.process.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -77,6 +77,8 @@ impl Watch {
     pub(super) fn message(&self, now: Time) -> Box<str> {
         let copy = |place: &Mutex<Tops>| place.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let tops: Vec<Tops> = self.tops.iter().map(copy).collect();
+        let mut others = self.board.storage();
+        others.merge(&self.board.process());
         let figures = Figures {
             product: PRODUCT,
             node: &self.node_name,
@@ -85,7 +87,7 @@ impl Watch {
             processor_us: process::processor_us().unwrap_or_default(),
             browsers: &self.board.browsers(),
             cometql: &self.board.cometql(),
-            storage: &self.board.storage(),
+            others: &others,
             tops: &tops,
             warnings: log::warnings_count(),
             machine: &self.kept.machine(),

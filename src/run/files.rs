@@ -15,6 +15,7 @@ use shards::Waker;
 use crate::browsers::{Asker, FileAnswer, Found};
 use crate::model::{ConnId, ShardId};
 
+use super::board::Board;
 use contents::{Contents, KEPT_UNUSED_MAX};
 
 /// Requests that may wait; beyond, a browser is told to come again.
@@ -85,6 +86,7 @@ pub(super) fn start(
     root: PathBuf,
     limits: FileLimits,
     wakers: Vec<Waker>,
+    board: Board,
 ) -> std::io::Result<JoinHandle<()>> {
     Builder::new().name("files".into()).spawn(move || {
         let mut contents = Contents::new(limits);
@@ -96,6 +98,7 @@ pub(super) fn start(
             };
             let now = Instant::now();
             contents.drop_unused_sometimes(now);
+            board.of_process(|process| process.memory_files = contents.bytes() as u64);
             let FileRequest { shard, asker } = match request {
                 Ok(request) => request,
                 Err(RecvTimeoutError::Timeout) => continue,
@@ -114,6 +117,7 @@ pub(super) fn start(
             for Reader { shard, conn, number, .. } in contents.take_pushed_out() {
                 tell(shard, FileAnswer::MakeRoom { conn, number });
             }
+            board.of_process(|process| process.memory_files = contents.bytes() as u64);
             tell(shard, FileAnswer::Found { asker, found });
         }
     })

@@ -174,6 +174,10 @@ impl<R: Runtime> Effects for Edge<'_, R> {
         self.io.queued_bytes(token(conn))
     }
 
+    fn held_bytes(&self, conn: ConnId) -> usize {
+        self.io.held_bytes(token(conn))
+    }
+
     fn write(&mut self, conn: ConnId, bytes: &[u8]) {
         self.io.write(token(conn), bytes);
     }

@@ -100,9 +100,7 @@ fn global(board: &Board) -> Vec<Row> {
         add(&format!("{end}_delete_client_ps"), per_second(counters.ended));
     }
     add("network_events", format!("{:.6}", (browsers.reads + backend.reads) as f64 / seconds.max(1) as f64));
-    let mut all = browsers.clone();
-    all.merge(backend);
-    all.merge(&board.storage());
+    let mut all = board.all();
     all.log_lines_lost = log::lines_lost();
     all.never = never::total();
     // As MySQL has them, of backends only: graphical clients compute with them.

@@ -92,6 +92,13 @@ pub fn lines_lost() -> u64 {
     LOG.get().map_or(0, Log::lost)
 }
 
+/// Bytes of the lines that wait, and of the warnings that are kept.
+pub(super) fn bytes() -> u64 {
+    let waiting =
+        LOG.get().map_or(0, |log| log.bytes.load(Ordering::Relaxed) + LINES_MAX * size_of::<(usize, Entry)>());
+    (waiting + warnings::bytes()) as u64
+}
+
 fn tell_of_lost(lines: u64) {
     warn!(lines, "the log could not be written for a while, and lines were lost");
 }

@@ -24,6 +24,7 @@ mod host;
 pub mod import;
 mod in_force;
 pub mod kept;
+mod ledger;
 mod live;
 pub mod log;
 mod notice;

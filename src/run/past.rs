@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 
 use crate::config::{self, Config};
 use crate::figures::past::{Past, STEP_S};
-use crate::metrics::Counters;
 use crate::storage::sqlite::DATABASE_FILE;
 
 use super::board::Board;
@@ -60,10 +59,7 @@ pub(super) fn start(kept: &Arc<Kept>, config: &Config, board: Board) -> std::io:
 
 fn look(kept: &Weak<Kept>, folder: &Path, board: &Board) {
     while let Some(kept) = kept.upgrade() {
-        let mut all = Counters::default();
-        board.browsers().iter().for_each(|shard| all.merge(shard));
-        all.merge(&board.cometql());
-        all.merge(&board.storage());
+        let mut all = board.all();
         all.log_lines_lost = log::lines_lost();
         let (resident, processor) = (resident_bytes().unwrap_or_default(), processor_us().unwrap_or_default());
         kept.past.lock().unwrap_or_else(PoisonError::into_inner).add(uptime_ms(), resident, processor, &all);

@@ -42,8 +42,12 @@ pub(super) fn resident_bytes() -> Option<u64> {
 fn memory() -> Option<(u64, u64)> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     let mut pages = text.split_whitespace().map(|pages| pages.parse::<u64>().ok());
-    let page = rustix::param::page_size() as u64;
+    let page = page_size();
     Some((pages.next()??.saturating_mul(page), pages.next()??.saturating_mul(page)))
+}
+
+pub(super) fn page_size() -> u64 {
+    (rustix::param::page_size() as u64).max(1)
 }
 
 /// Of all threads.

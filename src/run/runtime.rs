@@ -48,6 +48,7 @@ pub(super) trait Runtime {
     fn send(&mut self, to: ShardId, message: RingMessage);
     fn hold(&mut self, held: bool);
     fn queued_bytes(&self, conn: Token) -> usize;
+    fn held_bytes(&self, conn: Token) -> usize;
     fn tell_when_drained(&mut self, conn: Token);
     fn congested(&self) -> bool;
     fn read_no_more(&mut self);
@@ -141,6 +142,10 @@ impl Runtime for Io<'_, Host> {
         self.queued_bytes(conn)
     }
 
+    fn held_bytes(&self, conn: Token) -> usize {
+        self.held_bytes(conn)
+    }
+
     fn tell_when_drained(&mut self, conn: Token) {
         self.tell_when_drained(conn);
     }
@@ -207,6 +212,7 @@ impl Runtime for Io<'_, Host> {
         let memory = self.memory();
         counters.memory_connections = (memory.entries + memory.unread + memory.timers) as u64;
         counters.memory_queues = (memory.write_queues + memory.write_queues_shared) as u64;
+        counters.queued_bytes = (memory.write_queues + memory.queued_shared) as u64;
         counters.waiting_bytes = memory.waiting as u64;
         counters.memory_rings = (memory.rings + memory.backlog) as u64;
         counters.memory_buffers = (memory.buffers + memory.fan_outs) as u64;

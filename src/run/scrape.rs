@@ -26,7 +26,8 @@ impl Scrape {
 
     /// Whichever shard is asked answers from the copies on the board: nobody is asked and nothing is waited for.
     pub(super) fn page(&self, format: Format, stopping: bool) -> String {
-        let (shards, others) = (self.board.browsers(), [self.board.cometql(), self.board.storage()]);
+        let (shards, others) =
+            (self.board.browsers(), [self.board.cometql(), self.board.storage(), self.board.process()]);
         let page = Page {
             version: env!("CARGO_PKG_VERSION"),
             engine: self.engine,

@@ -20,6 +20,7 @@ use super::board::Board;
 use super::control::ControlClient;
 use super::host::{close_reason, id, token};
 use super::in_force::InForce;
+use super::ledger::LedgerClient;
 use super::live;
 use super::notice::NoticeReader;
 use super::runtime::Runtime;
@@ -39,6 +40,7 @@ pub(super) struct SessionsConfig {
 pub(super) struct Ends {
     pub(super) storage: StorageClient,
     pub(super) control: ControlClient,
+    pub(super) ledger: LedgerClient,
     pub(super) in_force: NoticeReader<InForce>,
     pub(super) board: Board,
 }
@@ -49,6 +51,7 @@ pub(super) struct Sessions {
     storage: StorageClient,
     control: ControlClient,
     in_force: NoticeReader<InForce>,
+    ledger: LedgerClient,
     /// Sessions that asked for TLS; the others are not in here.
     tls: HashMap<ConnId, Tls, RandomState>,
     /// Those among them that go on with what they hold deciphered.
@@ -66,13 +69,14 @@ impl Sessions {
     pub(super) fn new(config: SessionsConfig, ends: Ends) -> Self {
         let exec = Exec::new(config.exec.clone());
         let tls = HashMap::with_hasher(config.exec.placement.hasher());
-        let Ends { storage, control, in_force, board } = ends;
+        let Ends { storage, control, ledger, in_force, board } = ends;
         Self {
             config,
             exec,
             storage,
             control,
             in_force,
+            ledger,
             tls,
             resumed: VecDeque::new(),
             batches_noted: VecDeque::new(),
@@ -238,6 +242,12 @@ impl Sessions {
             self.exec.carried_out(number, result);
             self.carry_out(io);
         }
+        while !io.congested()
+            && let Some((id, rows)) = self.ledger.poll()
+        {
+            self.exec.ledger(id, rows);
+            self.carry_out(io);
+        }
     }
 
     pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
@@ -373,6 +383,11 @@ impl Sessions {
                 Output::Instruct { number, instruction } => {
                     if let Err(refused) = self.control.send(number, instruction) {
                         self.exec.carried_out(number, Err(refused));
+                    }
+                }
+                Output::AskLedger(id) => {
+                    if !self.ledger.ask(id) {
+                        self.exec.ledger(id, Vec::new());
                     }
                 }
                 Output::Close { session, reason } => {

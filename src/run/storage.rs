@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use shards::Waker;
 use tracing::{debug, error, info, warn};
 
@@ -29,8 +29,8 @@ use crate::storage::{Completion, Expired, Job, Outcome, Read, Removal, Request, 
 
 use super::board::{Board, Part};
 
-use client::Whose;
-pub(super) use client::{Given, StorageClient, StorageSetup, channels};
+use client::{AnswerSenders, Whose};
+pub(super) use client::{AnswersOnTheirWay, Given, StorageClient, StorageSetup, channels};
 use health::Health;
 pub(super) use open::OpenError;
 pub(super) use open::open;
@@ -56,9 +56,9 @@ impl StorageThread {
         board: Board,
         retry: Duration,
     ) -> std::io::Result<Self> {
-        let StorageSetup { jobs, completions, asked_max, logins_max } = setup;
+        let StorageSetup { jobs, answers, asked_max, logins_max } = setup;
         let handle = Builder::new().name("storage".into()).spawn(move || {
-            let answers = Answers { completions, woken: vec![false; wakers.len()], wakers };
+            let answers = Answers { shards: answers, woken: vec![false; wakers.len()], wakers };
             Keeper {
                 store,
                 answers,
@@ -93,7 +93,7 @@ impl StorageThread {
 
 /// The ways back to the shards.
 struct Answers {
-    completions: Vec<Sender<(Whose, Completion)>>,
+    shards: AnswerSenders,
     wakers: Vec<Waker>,
     /// Shards that have got something since the last wake.
     woken: Vec<bool>,
@@ -101,10 +101,8 @@ struct Answers {
 
 impl Answers {
     fn send(&mut self, shard: ShardId, whose: Whose, completion: Completion) {
-        let shard = usize::from(shard.0);
-        // A shard that is gone needs no answer.
-        let sent = self.completions.get(shard).is_some_and(|sender| sender.send((whose, completion)).is_ok());
-        if let (true, Some(woken)) = (sent, self.woken.get_mut(shard)) {
+        let sent = self.shards.send(shard, whose, completion);
+        if let (true, Some(woken)) = (sent, self.woken.get_mut(usize::from(shard.0))) {
             *woken = true;
         }
     }
@@ -484,6 +482,7 @@ impl Keeper {
         self.counters.storage_down = u64::from(self.outage.is_some());
         self.counters.storage_waiting = self.waiting.jobs.len() as u64;
         self.counters.storage_waiting_bytes = self.waiting.bytes as u64;
+        self.counters.memory_storage_waiting = (self.turns.bytes() + self.waiting.bytes) as u64;
         self.health.show(&mut self.counters);
         self.board.put(Part::Storage, self.counters.clone());
     }

@@ -366,6 +366,31 @@ pub struct Completion {
     pub result: Result<Outcome, StorageError>,
 }
 
+impl Completion {
+    /// Bytes that it holds, for the accounting of memory.
+    pub fn bytes(&self) -> usize {
+        let texts = |texts: &mut dyn Iterator<Item = &Box<str>>| -> usize {
+            texts.map(|text| size_of::<(UserId, Box<str>)>() + text.len()).sum()
+        };
+        let messages = |rows: &[StoredMessage]| rows.iter().map(StoredMessage::bytes).sum::<usize>();
+        let rows = match &self.result {
+            Ok(Outcome::Texts(rows)) => texts(&mut rows.iter().map(|(_, text)| text)),
+            Ok(Outcome::Tokens { rows, .. }) => texts(&mut rows.iter()),
+            Ok(Outcome::Messages { rows, .. }) => messages(rows),
+            Ok(Outcome::Missed(missed)) => {
+                missed.iter().map(|missed| size_of::<Missed>() + messages(&missed.rows)).sum()
+            }
+            Ok(Outcome::Times(rows)) => size_of_val(rows.as_slice()),
+            Ok(Outcome::Lengths(rows)) => size_of_val(rows.as_slice()),
+            Ok(Outcome::Calls(calls)) => calls.iter().map(Call::bytes).sum(),
+            Ok(Outcome::Users { rows, .. }) => size_of_val(rows.as_slice()),
+            Ok(Outcome::Names { rows, .. }) => size_of_val(rows.as_slice()),
+            Ok(Outcome::Login { .. } | Outcome::Written { .. }) | Err(_) => 0,
+        };
+        size_of::<Self>() + rows
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// How many rows there are less or more, or have new values. What goes along - a trimmed history, that of a deleted

@@ -39,7 +39,7 @@ fn one_history_for_many_slow_readers_is_in_memory_once() {
     fill_history(&mut backend, "popular");
     let readers: Vec<TcpStream> = (0..READERS).map(|_| ask_for_history(&server, "popular")).collect();
     // Each of them counts there as if it had its own.
-    await_status(&mut backend, "encke_memory_queues", (READERS * 400_000) as u64);
+    await_status(&mut backend, "encke_queued_bytes", (READERS * 400_000) as u64);
     let waiting = status(&mut backend, "encke_waiting_bytes");
     assert!(waiting < 12 * MIB as u64, "{waiting} bytes wait for {READERS} readers of one answer");
     assert_eq!(status(&mut backend, "encke_closed_no_room"), 0);

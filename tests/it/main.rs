@@ -25,6 +25,7 @@ mod library;
 mod limits;
 mod log;
 mod mariadb;
+mod memory;
 mod metrics;
 mod nginx;
 mod old_clients;

@@ -44,7 +44,7 @@ function valuesOf(now, before, seconds) {
     sent: per(({ all }) => all.sent_bytes),
     received: per(({ all }) => all.received_bytes),
     resident: now.resident_bytes,
-    queued: now.all.memory_queues,
+    queued: now.all.queued_bytes,
     processor: per(({ processor_us }) => processor_us / 10_000),
     statements: per(({ all }) => all.statements),
     errors: per(({ all }) => all.statement_errors),
@@ -176,8 +176,10 @@ function fillTop(id, entries, unit) {
 
 const MEMORY = [
   ["Connections", "memory_connections"], ["Waits to be sent", "memory_queues"], ["Subscriptions, pipes, users", "memory_hub"],
-  ["Between threads", "memory_rings"], ["Buffers", "memory_buffers"], ["Polls and requests", "memory_edge"],
-  ["Sessions of backends", "memory_sessions"], ["TLS of backends", "memory_tls"],
+  ["Between threads", "memory_rings"], ["Buffers", "memory_buffers"], ["Publications", "memory_publications"],
+  ["Polls", "memory_polls"], ["Requests", "memory_edge"], ["Sessions of backends", "memory_sessions"], ["TLS of backends", "memory_tls"],
+  ["Storage", "memory_storage"], ["Waits for storage", "memory_storage_waiting"], ["Answers of storage", "memory_completions"],
+  ["Files", "memory_files"], ["Pages", "memory_pages"], ["Log", "memory_figures"],
 ];
 
 const ENDS = {

@@ -16,10 +16,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use shards::Holders;
+use shards::{Holders, Shares};
 
 use subtle::ConstantTimeEq;
 
+use crate::ledger::tree;
 use crate::model::{ConnId, ShardId, SharedBytes, Time, WireForm};
 use crate::ring::{Flush, PollOutcome};
 use crate::ws;
@@ -79,6 +80,8 @@ pub(super) struct Polls {
     /// What waits, shared messages counted in part; and for whom.
     held: usize,
     holders: Holders<u32>,
+    /// What all of them hold, as it is in memory.
+    kept: Kept,
     room: Room,
     /// Those that have made room and keep their places until the hub has heard of it.
     leaving: usize,
@@ -130,6 +133,41 @@ pub(super) enum Manner {
     Once,
 }
 
+/// What waits for all of them.
+#[derive(Default)]
+struct Kept {
+    shares: Shares,
+    /// Bytes that one connection alone has, and places in the lists of all.
+    own: usize,
+    places: usize,
+}
+
+impl Kept {
+    fn take(&mut self, message: &Message) {
+        match message.start {
+            OWN => self.own += ARC_BYTES + message.bytes.len(),
+            _ => self.shares.take(&message.bytes),
+        }
+    }
+
+    fn give(&mut self, message: &Message) {
+        match message.start {
+            OWN => self.own -= ARC_BYTES + message.bytes.len(),
+            _ => self.shares.give(&message.bytes),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.shares.bytes() + self.own + self.places * size_of::<Message>()
+    }
+}
+
+/// Counts of those who hold them, before shared bytes.
+const ARC_BYTES: usize = 2 * size_of::<usize>();
+
+/// Stands for the start of what is not shared: all of it.
+const OWN: u32 = u32::MAX;
+
 /// The JSON behind `start`: what stands before it is the head of the frame that others share.
 struct Message {
     bytes: SharedBytes,
@@ -144,8 +182,15 @@ impl Message {
         Self { bytes: bytes.clone(), start: start as u32, charge: u32::try_from(charge).unwrap_or(u32::MAX) }
     }
 
+    /// Of one connection alone.
+    fn own(json: &[u8]) -> Self {
+        let charge = size_of::<Self>() + json.len();
+        Self { bytes: json.into(), start: OWN, charge: u32::try_from(charge).unwrap_or(u32::MAX) }
+    }
+
     fn json(&self) -> &[u8] {
-        self.bytes.get(self.start as usize..).unwrap_or_default()
+        let start = if self.start == OWN { 0 } else { self.start as usize };
+        self.bytes.get(start..).unwrap_or_default()
     }
 }
 
@@ -167,6 +212,7 @@ impl Polls {
             answers: VecDeque::new(),
             held: 0,
             holders: Holders::default(),
+            kept: Kept::default(),
             room: Room::default(),
             leaving: 0,
         }
@@ -177,11 +223,23 @@ impl Polls {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.held
+        let lists = self.free.capacity() + self.ready.capacity() + self.over.capacity();
+        self.kept.bytes()
             + self.places.capacity() * size_of::<Place>()
             + self.len() * size_of::<Polled>()
+            + tree::<(Time, u32)>(self.timers.len())
+            + lists * size_of::<u32>()
+            + self.answers.capacity() * size_of::<(Asker, PollOutcome)>()
             + self.holders.bytes()
             + self.room.bytes()
+    }
+
+    /// Of one connection.
+    pub(super) fn held_bytes(&self, conn: ConnId) -> usize {
+        let place = self.places.get((conn.index.wrapping_sub(ConnId::POLLED_FIRST)) as usize);
+        let polled = place.filter(|place| place.generation == conn.generation).and_then(|place| place.polled.as_ref());
+        let places = |polled: &Polled| (polled.waiting.capacity() - polled.waiting.len()) * size_of::<Message>();
+        polled.map_or(0, |polled| PLACE_BYTES + polled.held + places(polled))
     }
 
     /// `None`: there are as many as there may be, and none of them makes room for one more of this address.
@@ -309,14 +367,20 @@ impl Polls {
             self.answers.push_back((asker, PollOutcome::OutOfOrder));
             return None;
         }
-        let before = polled.held;
+        let (before, places) = (polled.held, polled.waiting.capacity());
+        let mut gone = Vec::new();
         while polled.acknowledged < sequence {
             polled.acknowledged += 1;
             if let Some(message) = polled.waiting.pop_front() {
                 polled.bytes -= weight(&message);
                 polled.held -= message.charge as usize;
+                gone.push(message);
             }
         }
+        if polled.waiting.is_empty() && places > PLACES_MIN {
+            polled.waiting = VecDeque::new();
+        }
+        let freed_places = places - polled.waiting.capacity();
         let freed = before - polled.held;
         let is_taken = polled.flush.as_ref().is_some_and(|(last, ..)| *last <= sequence);
         let taken = if is_taken { polled.flush.take() } else { None };
@@ -324,6 +388,10 @@ impl Polls {
         let has_messages = !polled.waiting.is_empty();
         let wait_max = if polled.manner == Manner::Whole { WAIT_MAX } else { OLD_WAIT_MAX };
         self.held -= freed;
+        for message in &gone {
+            self.kept.give(message);
+        }
+        self.kept.places -= freed_places;
         self.note(index, Some(Rank::Polled));
         self.answers.extend(replaced.map(|asker| (asker, PollOutcome::Messages(REPLACED.into()))));
         self.set_due(index, after(now, wait_max));
@@ -358,6 +426,9 @@ impl Polls {
     pub(super) fn next_command(&mut self, conn: ConnId) -> Option<Order> {
         let (_, polled) = self.find(conn)?;
         let (asker, order) = polled.commands.pop_front()?;
+        if polled.commands.is_empty() {
+            polled.commands = VecDeque::new();
+        }
         self.answers.extend(asker.map(|asker| (asker, PollOutcome::Begun)));
         Some(order)
     }
@@ -369,7 +440,7 @@ impl Polls {
     }
 
     pub(super) fn push_json(&mut self, conn: ConnId, json: &[u8], now: Time) -> bool {
-        self.push_shared(conn, &json.into(), now)
+        self.push(conn, Message::own(json), now)
     }
 
     /// The same, of what others may wait for too.
@@ -379,7 +450,7 @@ impl Polls {
 
     fn push(&mut self, conn: ConnId, message: Message, now: Time) -> bool {
         let bytes_max = self.limits.bytes_max;
-        let Some((index, polled)) = self.find(conn).filter(|(_, polled)| polled.over.is_none()) else { return false };
+        let Some((_, polled)) = self.find(conn).filter(|(_, polled)| polled.over.is_none()) else { return false };
         let weight = weight(&message);
         // One message is always taken, as one write is.
         let is_full = polled.waiting.len() >= MESSAGES_MAX || polled.bytes + weight > bytes_max;
@@ -387,13 +458,17 @@ impl Polls {
             self.end(conn, OVERFLOW, now);
             return false;
         }
+        self.kept.take(&message);
+        let Some((index, polled)) = self.find(conn) else { return false };
         let was_empty = polled.waiting.is_empty();
-        let charge = message.charge as usize;
+        let (charge, places) = (message.charge as usize, polled.waiting.capacity());
         polled.waiting.push_back(message);
+        let more_places = polled.waiting.capacity() - places;
         polled.bytes += weight;
         polled.held += charge;
         let is_awaited = polled.asker.is_some();
         self.held += charge;
+        self.kept.places += more_places;
         self.note(index, None);
         if was_empty && is_awaited {
             self.ready.push(index);
@@ -444,11 +519,15 @@ impl Polls {
         polled.over = Some(why);
         polled.bytes = 0;
         let freed = std::mem::take(&mut polled.held);
-        polled.waiting = VecDeque::new();
+        let waiting = std::mem::take(&mut polled.waiting);
         let commands = std::mem::take(&mut polled.commands);
         let askers = polled.asker.take().into_iter().chain(commands.into_iter().filter_map(|(asker, _)| asker));
         self.answers.extend(askers.map(|asker| (asker, PollOutcome::Gone(why))));
         self.held -= freed;
+        for message in &waiting {
+            self.kept.give(message);
+        }
+        self.kept.places -= waiting.capacity();
         self.note(index, Some(Rank::Over));
         self.over.push_back(index);
         self.set_due(index, after(now, IDLE_MAX));
@@ -548,6 +627,13 @@ impl Polls {
         self.timers.insert((due, index));
     }
 }
+
+/// What a connection takes for which nothing waits: its place, and those in the lists of times and of addresses.
+const PLACE_BYTES: usize =
+    size_of::<Place>() + size_of::<Polled>() + 2 * size_of::<(Time, u32)>() + 2 * size_of::<(Standing, u32)>();
+
+/// A list of messages that is empty keeps so many places.
+const PLACES_MIN: usize = 4;
 
 /// What a message counts; one that is empty is not free.
 fn weight(message: &Message) -> usize {

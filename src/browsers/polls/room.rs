@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use crate::ledger::tree;
+
 /// What is known of a connection, the first to make room first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
@@ -100,8 +102,8 @@ impl Room {
 
     pub(super) fn bytes(&self) -> usize {
         let places: usize = self.sizes.iter().map(|(places, _)| places).sum();
-        (places + self.idle.len()) * size_of::<(Standing, u32)>() * 3 / 2
-            + self.sizes.len() * (size_of::<(usize, IpAddr)>() + size_of::<(IpAddr, Places)>()) * 3 / 2
+        tree::<(Standing, u32)>(places + self.idle.len())
+            + tree::<((usize, IpAddr), (IpAddr, Places))>(self.sizes.len())
     }
 }
 

@@ -183,7 +183,8 @@ impl Exec {
                 Stage::Writing { reply: NOTHING, counted: true }
             }
             Plan::Read { source, query } => {
-                Stage::Streaming(Box::new(Stream::new(Cursor::new(session.dev, source), query.stream())))
+                let cursor = Cursor::new(session.dev, session.reach, source);
+                Stage::Streaming(Box::new(Stream::new(cursor, query.stream())))
             }
             Plan::UseDatabase(database) => Stage::Done(session.may_enter(database).map(|()| {
                 session.use_database(database);
@@ -201,7 +202,7 @@ impl Exec {
             }
             Plan::Catalog(catalog) => match catalog.processes() {
                 Some(now) => {
-                    let cursor = Cursor::new(session.dev, Source::Processes(now));
+                    let cursor = Cursor::new(session.dev, session.reach, Source::Processes(now));
                     Stage::Gathering(Box::new(Gathering::new(catalog, cursor)))
                 }
                 None => self.answer_catalog(session, &catalog, Vec::new(), live),
@@ -257,6 +258,10 @@ impl Exec {
                     self.spend_on_list(session, rows.len());
                     gathering.push(rows);
                 }
+                Step::Ledger => {
+                    self.ask_ledger(session);
+                    return Stage::Gathering(gathering);
+                }
                 Step::Ask { questions, read } => {
                     self.ask(session, questions, read);
                     return Stage::Gathering(gathering);
@@ -304,6 +309,10 @@ impl Exec {
                     left = left.saturating_sub(self.spend_on_list(session, rows.len()));
                     stream.push(Ok(rows));
                 }
+                Step::Ledger => {
+                    self.ask_ledger(session);
+                    break;
+                }
                 Step::Ask { questions, read } => {
                     self.ask(session, questions, read);
                     break;
@@ -344,6 +353,12 @@ impl Exec {
             let bytes_max = self.config.statements.result_bytes_max;
             self.store(session, Request::Read { read, bytes_max });
         }
+    }
+
+    fn ask_ledger(&mut self, session: &Session) {
+        let id = self.draw_number();
+        self.asks.insert(id, (session.id, Vec::new()));
+        self.outputs.push_back(Output::AskLedger(AskId(id)));
     }
 
     fn send_question(&mut self, session: ConnId, to: ShardId, places: Vec<usize>, question: Question) {

@@ -13,7 +13,9 @@ use crate::ring::{ConnectionInfo, Member, Placement, Question, Replies};
 use crate::storage::{Call, Outcome, Page, Place, Read, StorageError, StoredMessage};
 
 use super::answers::storage_failure;
+use super::held::Held;
 use super::numbers::number_of;
+use super::tenants::Reach;
 use super::walk::{Search, Walk};
 
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) enum Step {
     Ask { questions: Vec<(ShardId, Vec<usize>, Question)>, read: Option<Read> },
     /// Rows of the sessions, as `SHOW FULL PROCESSLIST` has them at this time.
     Sessions(UnixTime),
+    /// What memory is for is to be found out; answered once by [`Cursor::ledger`].
+    Ledger,
     /// All was answered.
     End,
 }
@@ -91,10 +95,12 @@ enum Left {
         shard: u16,
         after: Option<u32>,
     },
+    Held(Held),
+    Ledger,
 }
 
 impl Left {
-    fn new(dev: DevId, source: Source) -> Self {
+    fn new(dev: DevId, reach: Reach, source: Source) -> Self {
         match source {
             Source::Every(_) => Self::Nothing,
             Source::PipeCounts(names) => Self::counts(dev, names, None),
@@ -112,6 +118,10 @@ impl Left {
             Source::Calls(names) => Self::Once(Read::Calls { dev, names }),
             Source::Connections => Self::Connections { processes: None, shard: 0, after: None },
             Source::Processes(now) => Self::Sessions(now),
+            // What the whole process has concerns all tenants.
+            Source::Memory if reach == Reach::Tenant => Self::Held(Held::by_shard(dev)),
+            Source::Memory => Self::Ledger,
+            Source::Tenants => Self::Held(Held::by_tenant((reach == Reach::Tenant).then_some(dev))),
         }
     }
 
@@ -122,10 +132,12 @@ impl Left {
 }
 
 impl Cursor {
-    pub(super) fn new(dev: DevId, source: Source) -> Self {
+    /// `reach`: how far the session may look.
+    pub(super) fn new(dev: DevId, reach: Reach, source: Source) -> Self {
         let walk = if let Source::Every(every) = source { Some(Box::new(Walk::new(every))) } else { None };
-        Self { dev, left: Left::new(dev, source), walk, missing: 0, rows: Vec::new(), failure: None }
+        Self { dev, left: Left::new(dev, reach, source), walk, missing: 0, rows: Vec::new(), failure: None }
     }
+
     /// Whether answers are on their way.
     pub(super) fn is_waiting(&self) -> bool {
         self.missing > 0
@@ -162,6 +174,14 @@ impl Cursor {
         let read = |read| (Vec::new(), Some(read));
         let (questions, read) = match &mut self.left {
             Left::Nothing | Left::Keys => return Step::End,
+            Left::Ledger => {
+                self.missing = 1;
+                return Step::Ledger;
+            }
+            Left::Held(held) => match held.question(placement) {
+                Some((shard, question)) => (vec![(shard, Vec::new(), question)], None),
+                None => return Step::End,
+            },
             Left::Sessions(now) => {
                 let now = *now;
                 self.left = Left::Connections { processes: Some(now), shard: 0, after: None };
@@ -240,6 +260,7 @@ impl Cursor {
                 *after = next;
                 *shard += u16::from(next.is_none());
             }
+            (Left::Held(held), Replies::Held { held: told, next }) => self.rows = held.told(told, next, placement),
             (left @ Left::Keys, Replies::Pipes { names, next }) => {
                 *left = Left::Nothing;
                 if let Some(walk) = self.walk.as_mut() {
@@ -253,6 +274,12 @@ impl Cursor {
             _ => never!("a shard answers what it was asked"),
         }
         self.complete();
+    }
+
+    /// What memory is for.
+    pub(super) fn ledger(&mut self, rows: Vec<Row>) {
+        self.missing = 0;
+        (self.left, self.rows) = (Left::Nothing, rows);
     }
 
     pub(super) fn stored(&mut self, result: Result<Outcome, StorageError>) {
@@ -343,6 +370,7 @@ impl Cursor {
             Left::LastSeen { users, .. } | Left::UserData { users, .. } | Left::Queues { users, .. } => {
                 users.len() * 16
             }
+            Left::Held(held) => held.bytes(),
             _ => 0,
         };
         keys + self.rows.iter().flatten().map(|cell| size_of::<Box<str>>() + cell.len()).sum::<usize>()
@@ -362,7 +390,7 @@ fn left_of(dev: DevId, walk: &mut Walk, keys: Outcome) -> Left {
     if none {
         return Left::Nothing;
     }
-    let mut left = Left::new(dev, source);
+    let mut left = Left::new(dev, Reach::Tenant, source);
     if let Left::Histories { number, .. } = &mut left {
         *number = walk.number;
     }
@@ -445,13 +473,13 @@ fn row_of_member(pipe: &PipeName, member: Member) -> Row {
 }
 
 fn row_of_connection(connection: &ConnectionInfo) -> Row {
-    let ConnectionInfo { shard, conn, user, address, pipes, since, queued_bytes } = connection;
+    let ConnectionInfo { shard, conn, user, address, pipes, since, queued_bytes, memory } = connection;
     let id = number_of(ShardId(*shard), *conn);
-    vec![text(&id), text(&user), text(&address), text(&pipes), text(&queued_bytes), text(&since.0)]
+    vec![text(&id), text(&user), text(&address), text(&pipes), text(&queued_bytes), text(&since.0), text(&memory)]
 }
 
 fn process_of_connection(connection: &ConnectionInfo, dev: DevId, now: UnixTime) -> Row {
-    let ConnectionInfo { shard, conn, user, address, pipes, since, queued_bytes } = connection;
+    let ConnectionInfo { shard, conn, user, address, pipes, since, queued_bytes, memory: _ } = connection;
     let id = number_of(ShardId(*shard), *conn);
     let age = now.0.saturating_sub(since.0).max(0);
     let state = format!("pipes: {pipes}, queued bytes: {queued_bytes}");

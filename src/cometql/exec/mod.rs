@@ -26,6 +26,7 @@ mod carry_out;
 mod commands;
 mod config;
 mod cursor;
+mod held;
 mod instruct;
 mod kept;
 mod login;
@@ -54,6 +55,7 @@ use crate::ring::{Answered, AskId, EndedUsers, Replies, RingMessage, StatementId
 use crate::storage::Completion;
 
 use super::errors::{Code, Error};
+use super::rows::Row;
 use super::wire::{Connection, Event, Salt, ServerSettings};
 
 use carry_out::refused;
@@ -304,6 +306,16 @@ impl Exec {
             }
             _ => never!("a session's shard is sent answers only"),
         }
+    }
+
+    /// What memory is for, in rows of [`MEMORY_COLUMNS`](super::introspection::MEMORY_COLUMNS): the answer to
+    /// [`Output::AskLedger`]. What can begin now waits for [`Exec::go_on`].
+    pub fn ledger(&mut self, AskId(id): AskId, rows: Vec<Row>) {
+        let Some((session, _)) = self.asks.remove(&id) else {
+            never!("the ledger answers once");
+            return;
+        };
+        self.with(session, |session| session.heard(|cursor| cursor.ledger(rows)));
     }
 
     /// What storage says. Whose right to be here is gone is told to the shards; what can begin now waits for

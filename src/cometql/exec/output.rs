@@ -6,7 +6,7 @@ use crate::cometql::introspection::Figures;
 use crate::cometql::rows::Row;
 use crate::cometql::sql::Instruction;
 use crate::model::{CloseReason, ConnId, DevId, ShardId};
-use crate::ring::RingMessage;
+use crate::ring::{AskId, RingMessage};
 use crate::storage::Job;
 
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub enum Output {
         number: u64,
         instruction: Instruction,
     },
+    /// What memory is for is to be told by [`Exec::ledger`](super::Exec::ledger).
+    AskLedger(AskId),
     /// After what was written before has been sent.
     Close {
         session: ConnId,

@@ -15,6 +15,9 @@ pub enum Answer {
     /// The query makes it of the list of sessions and connections at this time, whose rows have [`PROCESS_COLUMNS`](super::PROCESS_COLUMNS) and
     /// come in pieces.
     Processes(UnixTime, RowQuery),
+    /// The query makes it of what memory is for, in rows of [`MEMORY_COLUMNS`](super::MEMORY_COLUMNS), which take the server a
+    /// while to find out.
+    Memory(RowQuery),
     /// To be carried out with [`Catalog::answer`] when its turn has come. If it says [`Catalog::processes`], their rows are
     /// fetched first.
     Catalog(Box<Catalog>),

@@ -6,6 +6,9 @@ use crate::cometql::sql::StatusFlag;
 /// The columns of `SHOW FULL PROCESSLIST` as MySQL has them; `information_schema.PROCESSLIST` writes them large.
 pub const PROCESS_COLUMNS: [&str; 8] = ["Id", "User", "Host", "db", "Command", "Time", "State", "Info"];
 
+/// The columns of `SHOW MEMORY` and of the table `memory`.
+pub const MEMORY_COLUMNS: [&str; 4] = ["kind", "shard", "bytes", "items"];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveQuery {
     pub figures: Figures,

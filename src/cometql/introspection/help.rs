@@ -102,6 +102,8 @@ fn example(table: TableId) -> &'static str {
         TableId::ConferenceMembers => "SELECT * FROM conference_members;\n",
         TableId::Profiler => "SELECT * FROM profiler;\n",
         TableId::Connections => "SELECT * FROM connections ORDER BY queued_bytes DESC LIMIT 5;\n",
+        TableId::Tenants => "SELECT * FROM tenants ORDER BY memory DESC LIMIT 10;\n",
+        TableId::Memory => "SELECT kind, bytes FROM memory ORDER BY bytes DESC LIMIT 5;\n",
         TableId::Dialogs => "",
     }
 }
@@ -127,7 +129,7 @@ const STATEMENT_TOPICS: [(&str, &str, &str); 9] = [
     ("DELETE", "Removes rows by key, and by nothing else.", "DELETE FROM users_messages WHERE id = 5;\n"),
     (
         "SHOW",
-        "What there is: TABLES, COLUMNS FROM a table, STATUS, GLOBAL STATUS, FULL PROCESSLIST, VARIABLES.",
+        "What there is: TABLES, COLUMNS FROM a table, STATUS, GLOBAL STATUS, FULL PROCESSLIST, MEMORY, VARIABLES.",
         "SHOW FULL COLUMNS FROM pipes_messages;\n",
     ),
     ("DESCRIBE", "The columns of a table.", "DESCRIBE pipes_messages;\n"),

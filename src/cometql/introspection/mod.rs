@@ -35,7 +35,7 @@ use super::sql::{Show, ShowFilter, TableName};
 
 pub use answer::Answer;
 pub use expressions::{evaluate, value as value_of_word};
-pub use figures::{Figures, LiveQuery, PROCESS_COLUMNS};
+pub use figures::{Figures, LiveQuery, MEMORY_COLUMNS, PROCESS_COLUMNS};
 pub use query::{Answered, Assignments, Catalog, value_of, value_of_scalar};
 
 /// What is asked.

@@ -5,7 +5,7 @@ use super::described::{
     CHARACTER_SETS, COLLATIONS, Described, ENGINE, ENGINE_COMMENT, Listed, PRIVILEGES, is_numeric, listed, privileges,
     table_columns, view_columns,
 };
-use super::figures::{Figures, LiveQuery, PROCESS_COLUMNS};
+use super::figures::{Figures, LiveQuery, MEMORY_COLUMNS, PROCESS_COLUMNS};
 use super::help;
 use super::variables::variables;
 use super::views::View;
@@ -66,6 +66,7 @@ pub(super) fn show(show: &Show, session: &SessionView<'_>) -> Result<Answer, Err
         }
         // CppComet knows no such statement, so it shows what MySQL's does.
         Subject::Processlist { full: true } => Ok(Answer::Processes(session.unix, query(&PROCESS_COLUMNS, filter)?)),
+        Subject::Memory => Ok(Answer::Memory(query(&MEMORY_COLUMNS, filter)?)),
         Subject::Grants => grants(session, filter),
         Subject::Privileges => {
             let may = |privilege: &&str| row([privilege, "Tables", "The statement of this name on tables"]);

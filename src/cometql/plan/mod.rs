@@ -150,6 +150,11 @@ pub enum Source {
     /// The sessions that this one may see, then its tenant's browser connections, as they are at this time:
     /// [`PROCESS_COLUMNS`](introspection::PROCESS_COLUMNS).
     Processes(UnixTime),
+    /// What memory is for: [`MEMORY_COLUMNS`](introspection::MEMORY_COLUMNS). Who may see one tenant only is told of the
+    /// connections of that.
+    Memory,
+    /// A row per tenant that has browser connections and that the session may see: tenant, connections, their bytes.
+    Tenants,
 }
 
 /// Tables that are looked through: in the order of their keys, but pipes with subscribers in none.
@@ -225,6 +230,7 @@ fn about_the_server(question: Question<'_>, session: &SessionView<'_>) -> Result
         Answer::Rows(rows) => Plan::Reply(Reply::Rows(rows)),
         Answer::Live(query) => Plan::Live(query),
         Answer::Processes(now, query) => Plan::Read { source: Source::Processes(now), query },
+        Answer::Memory(query) => Plan::Read { source: Source::Memory, query },
         Answer::Catalog(catalog) => Plan::Catalog(catalog),
     })
 }

@@ -56,6 +56,8 @@ pub(super) fn plan_select(select: &Select, session: &SessionView<'_>) -> Result<
         (TableId::RevokedTokens, Keys::All) => Source::AllRevoked,
         (TableId::Conference, Keys::Texts(names)) => Source::Calls(names),
         (TableId::Connections, Keys::All) => Source::Connections,
+        (TableId::Memory, Keys::All) => Source::Memory,
+        (TableId::Tenants, Keys::All) => Source::Tenants,
         (TableId::Pipes, Keys::All) => Source::Every(Every::PipeCounts),
         (TableId::UsersAuth, Keys::All) => Source::Every(Every::Hashes),
         (TableId::UsersData, Keys::All) => Source::Every(Every::UserData),

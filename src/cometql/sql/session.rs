@@ -199,6 +199,7 @@ fn show(cursor: &mut Cursor<'_, '_>, meter: &Meter) -> Result<Show, SyntaxError>
         "TABLES" => Subject::Tables { full, database: cursor.database()? },
         "COLUMNS" | "FIELDS" => Subject::Columns { table: cursor.shown_table()?, full },
         "PROCESSLIST" => Subject::Processlist { full },
+        "MEMORY" => Subject::Memory,
         _ if full => return Err(unexpected(Some(word))),
         "DATABASES" | "SCHEMAS" => Subject::Databases,
         "TABLE" if cursor.take("STATUS") => Subject::TableStatus { database: cursor.database()? },

@@ -383,6 +383,8 @@ pub enum Subject {
     /// The last warnings and errors of the server's log.
     Log,
     /// What the user may do; also SHOW GRANTS FOR somebody, who is always this user.
+    /// What memory is for.
+    Memory,
     Grants,
     Privileges,
     /// Of something that this server does not have: no rows under these columns, separated by blanks.

@@ -102,7 +102,7 @@ impl Conn {
         list.get_mut(place)
     }
 
-    fn list_bytes(&self) -> usize {
+    pub(super) fn list_bytes(&self) -> usize {
         match &self.memberships {
             Memberships::Two(_) => 2 * size_of::<Membership>(),
             Memberships::Three(_) => 3 * size_of::<Membership>(),

@@ -111,6 +111,16 @@ impl AllDetails {
             + self.heap_bytes
     }
 
+    /// What is kept for one of them beside its place.
+    pub(super) fn held_bytes(&self, index: u32) -> usize {
+        let Some(detail) = self.places.get(index) else { return 0 };
+        let odd = match detail.uuid_length {
+            ODD => self.odd.get(place_of_odd(detail)).map_or(0, |uuid| uuid.len() + size_of::<(usize, Box<str>)>()),
+            _ => 0,
+        };
+        odd + if detail.is_v6 { size_of::<(usize, Ipv6Addr)>() } else { 0 }
+    }
+
     pub(super) fn insert(&mut self, conn: ConnId, details: Details) {
         self.remove(conn);
         let whole = details.uuid.floor_char_boundary(UUID_MAX);

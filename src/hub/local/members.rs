@@ -182,6 +182,7 @@ impl Local {
                 pipes: entry.memberships().iter().filter(|membership| !membership.is_expected()).count() as u32,
                 since: UnixTime(detail.since.into()),
                 queued_bytes: 0,
+                memory: self.held_bytes(index) as u64,
             });
         }
         let next = places.next().and(last);

@@ -7,6 +7,7 @@ mod admission;
 mod conns;
 mod details;
 mod fan_out;
+mod held;
 mod largest;
 mod login;
 mod members;

@@ -33,6 +33,11 @@ impl Users {
             + (self.count - self.devices.len()) * size_of::<Device>()
     }
 
+    /// Of an authorised connection, its part of the table.
+    pub(super) fn bytes_of_one(&self) -> usize {
+        self.bytes() / self.count.max(1)
+    }
+
     pub(super) fn came(&mut self, dev: DevId, user: UserId, conn: ConnId) {
         self.devices.entry((dev, user)).or_default().push(Device { conn, registered: false });
         self.count += 1;

@@ -92,6 +92,12 @@ impl Contents {
         self.held.is_empty() && self.leaving.is_empty()
     }
 
+    /// Contents, and who is being sent them.
+    pub(super) fn bytes(&self) -> usize {
+        let leaving: usize = self.leaving.iter().map(weight).sum();
+        self.bytes + leaving + self.readers.capacity() * size_of::<(Instant, Key, Reader)>()
+    }
+
     /// Those who are to end because they made room.
     pub(super) fn take_pushed_out(&mut self) -> Vec<Reader> {
         std::mem::take(&mut self.pushed_out)

@@ -20,6 +20,11 @@ pub(in crate::run) fn warnings_count() -> u64 {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner).0
 }
 
+pub(super) fn bytes() -> usize {
+    let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.1.iter().map(String::capacity).sum::<usize>() + kept.1.capacity() * size_of::<String>()
+}
+
 pub(super) fn keep(line: &[u8]) {
     add(&mut KEPT.lock().unwrap_or_else(PoisonError::into_inner), line);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use tracing::error;
 
 use crate::model::{DevId, ShardId};
@@ -58,6 +58,8 @@ struct Load {
     all: AtomicUsize,
     logins: AtomicUsize,
     asked: AtomicUsize,
+    /// Bytes of answers that no shard has taken.
+    answers_bytes: AtomicUsize,
 }
 
 /// How many of each there may be.
@@ -100,12 +102,12 @@ impl StorageClient {
         if is_full || load.all.load(Ordering::Relaxed) >= most.all {
             return Err(refused(job));
         }
-        match self.jobs.try_send(Given { shard: self.shard, since: Instant::now(), whose, job }) {
+        match self.jobs.send(Given { shard: self.shard, since: Instant::now(), whose, job }) {
             Ok(()) => {
                 self.count(whose, |count| count.fetch_add(1, Ordering::Relaxed));
                 Ok(())
             }
-            Err(TrySendError::Full(given) | TrySendError::Disconnected(given)) => Err(refused(given.job)),
+            Err(given) => Err(refused(given.0.job)),
         }
     }
 
@@ -119,6 +121,7 @@ impl StorageClient {
 
     pub(in crate::run) fn poll(&mut self) -> Option<Completion> {
         let (whose, completion) = self.completions.try_recv().ok()?;
+        self.load.answers_bytes.fetch_sub(completion.bytes(), Ordering::Relaxed);
         self.count(whose, |count| count.fetch_sub(1, Ordering::Relaxed));
         Some(completion)
     }
@@ -148,25 +151,60 @@ impl StorageClient {
 /// Made before the shards, because they get their ends; the thread starts when the wakers exist.
 pub(in crate::run) struct StorageSetup {
     pub(in crate::run) jobs: Receiver<Given>,
-    pub(in crate::run) completions: Vec<Sender<(Whose, Completion)>>,
+    pub(in crate::run) answers: AnswerSenders,
     /// What browsers ask may be so much; beyond, those who ask most have it refused.
     pub(super) asked_max: usize,
     /// The same for their logins.
     pub(super) logins_max: usize,
 }
 
+/// The ways back to the shards.
+pub(in crate::run) struct AnswerSenders {
+    shards: Vec<Sender<(Whose, Completion)>>,
+    load: Arc<Load>,
+}
+
+impl AnswerSenders {
+    /// False: the shard is gone, and needs no answer.
+    pub(in crate::run) fn send(&self, shard: ShardId, whose: Whose, completion: Completion) -> bool {
+        let Some(sender) = self.shards.get(usize::from(shard.0)) else { return false };
+        let bytes = completion.bytes();
+        self.load.answers_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let sent = sender.send((whose, completion)).is_ok();
+        if !sent {
+            self.load.answers_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    /// Says how much is under way, for as long as anybody wants to know.
+    pub(in crate::run) fn watched(&self) -> AnswersOnTheirWay {
+        AnswersOnTheirWay(self.load.clone())
+    }
+}
+
+/// Answers that no shard has taken.
+pub(in crate::run) struct AnswersOnTheirWay(Arc<Load>);
+
+impl AnswersOnTheirWay {
+    pub(in crate::run) fn bytes(&self) -> usize {
+        self.0.answers_bytes.load(Ordering::Relaxed)
+    }
+}
+
 /// `queue_max`: jobs that may be under way; beyond, they are refused as overloaded. The last shard is that of the backends. Of
 /// browsers, logins may fill three eighths and everything else that they ask as much, so that however many of them come at
 /// once, writes and backends find room, and logins do beside those who ask.
 pub(in crate::run) fn channels(shards: u16, queue_max: usize) -> (StorageSetup, Vec<StorageClient>) {
-    let (job_sender, jobs) = bounded(queue_max);
+    // Their number is bounded by the load. A channel with a bound of its own would take all of its memory at once: 8 MB.
+    let (job_sender, jobs) = unbounded();
     let load = Arc::new(Load::default());
     let share = (3 * queue_max).div_ceil(8);
-    let mut completions = Vec::new();
+    let mut answers = AnswerSenders { shards: Vec::new(), load: load.clone() };
     let clients = (0..shards)
         .map(|shard| {
             let (sender, receiver) = unbounded();
-            completions.push(sender);
+            answers.shards.push(sender);
             StorageClient {
                 shard: ShardId(shard),
                 is_backends: shard + 1 == shards,
@@ -179,5 +217,5 @@ pub(in crate::run) fn channels(shards: u16, queue_max: usize) -> (StorageSetup, 
         .collect();
     // Whoever holds most makes room before anybody is refused at the door.
     let most = share - share / 8;
-    (StorageSetup { jobs, completions, asked_max: most, logins_max: most }, clients)
+    (StorageSetup { jobs, answers, asked_max: most, logins_max: most }, clients)
 }

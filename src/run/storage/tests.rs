@@ -312,7 +312,7 @@ fn browsers_that_ask_leave_room_for_logins_writes_and_backends() {
         let at = given.iter().position(|given| given.shard == ShardId(shard)).unwrap();
         let Given { whose, job, .. } = given.remove(at);
         let completion = Completion { ticket: job.ticket, result: Ok(Outcome::Written { rows: 0 }) };
-        setup.completions[usize::from(shard)].send((whose, completion)).unwrap();
+        assert!(setup.answers.send(ShardId(shard), whose, completion));
         assert!(client.poll().is_some());
     };
     (0..6).for_each(|_| answer(first, 0));

@@ -21,6 +21,8 @@ pub(super) struct Turns {
     asked: ByTurns<IpAddr>,
     /// Jobs so far: the number of the next one.
     number: u64,
+    /// What they hold.
+    bytes: usize,
 }
 
 impl Turns {
@@ -32,7 +34,12 @@ impl Turns {
             backends: ByTurns::new(usize::MAX),
             asked: ByTurns::new(asked_max),
             number: 0,
+            bytes: 0,
         }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn len(&self) -> usize {
@@ -47,8 +54,9 @@ impl Turns {
     #[must_use]
     pub(super) fn push(&mut self, given: Given) -> Option<Given> {
         self.number += 1;
+        self.bytes += weight(&given);
         let entry = (self.number, given);
-        match entry.1.whose {
+        let refused = match entry.1.whose {
             Whose::Write => {
                 self.writes.push_back(entry);
                 None
@@ -56,13 +64,17 @@ impl Turns {
             Whose::Login(address) => self.logins.push(address, entry),
             Whose::Backend(dev) => self.backends.push(dev, entry),
             Whose::Asked(address) => self.asked.push(address, entry),
-        }
+        };
+        self.bytes -= refused.as_ref().map_or(0, weight);
+        refused
     }
 
     /// The next writes, in their order.
     pub(super) fn take_writes(&mut self, most: usize) -> Vec<Given> {
         let most = most.min(self.writes.len());
-        self.writes.drain(..most).map(|(_, given)| given).collect()
+        let taken: Vec<Given> = self.writes.drain(..most).map(|(_, given)| given).collect();
+        self.bytes -= taken.iter().map(weight).sum::<usize>();
+        taken
     }
 
     /// Some reads of each kind, none of them given behind a write that waits still.
@@ -72,8 +84,13 @@ impl Turns {
         self.logins.take(LOGINS_PER_ROUND, before, &mut reads);
         self.backends.take(BACKENDS_PER_ROUND, before, &mut reads);
         self.asked.take(ASKED_PER_ROUND, before, &mut reads);
+        self.bytes -= reads.iter().map(weight).sum::<usize>();
         reads
     }
+}
+
+fn weight(given: &Given) -> usize {
+    size_of::<Given>() + given.job.request.bytes()
 }
 
 /// Steps of reads of each kind in one round, and the last one: some milliseconds of work, for which writes wait. That is, for
@@ -237,8 +254,9 @@ mod tests {
         assert_eq!(tickets(&turns.take_reads()), [0; 0]);
         assert_eq!(tickets(&turns.take_writes(1)), [3]);
         assert_eq!(tickets(&turns.take_reads()), [5, 4]);
+        assert!(turns.bytes() > 0);
         assert_eq!(tickets(&turns.take_writes(9)), [6]);
-        assert!(turns.is_empty());
+        assert!(turns.is_empty() && turns.bytes() == 0);
     }
 
     #[test]

@@ -258,7 +258,7 @@ SHOW CREATE TABLE `CometQL_v1`.`pipes_messages`
 # Grafana's MySQL data source
 
 SELECT TABLE_NAME FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY table_name
--> TABLE_NAME (13)
+-> TABLE_NAME (15)
 
 SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'CometQL_v1' AND table_name = 'pipes_messages' ORDER BY column_name
 -> column_name, data_type (7)
@@ -287,7 +287,7 @@ SHOW FULL TABLES
 # Laravel and Doctrine
 
 SELECT table_name AS `name`, (data_length + index_length) AS `size`, table_comment AS `comment`, engine AS `engine`, table_collation AS `collation` FROM information_schema.tables WHERE table_schema IN ('CometQL_v1') AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY table_schema, table_name
--> name, size, comment, engine, collation (13)
+-> name, size, comment, engine, collation (15)
 
 SELECT index_name AS `name`, GROUP_CONCAT(column_name ORDER BY seq_in_index) AS `columns`, index_type AS `type`, NOT non_unique AS `unique` FROM information_schema.statistics WHERE table_schema = SCHEMA() AND table_name = 'users_auth' GROUP BY index_name, index_type, non_unique
 -> name, columns, type, unique (1)
@@ -306,10 +306,10 @@ SELECT * FROM `INFORMATION_SCHEMA`.`COLUMNS` WHERE TABLE_SCHEMA = 'CometQL_v1' A
 SELECT `s`.* FROM `INFORMATION_SCHEMA`.`STATISTICS` `s` LEFT JOIN (SELECT * FROM `INFORMATION_SCHEMA`.`REFERENTIAL_CONSTRAINTS`) `rc` ON `s`.`INDEX_NAME` = `rc`.`CONSTRAINT_NAME` AND `s`.`TABLE_SCHEMA` = `rc`.`CONSTRAINT_SCHEMA` WHERE `s`.`INDEX_NAME` != 'PRIMARY' AND `rc`.`CONSTRAINT_NAME` IS NULL
 
 SELECT TABLE_NAME, TABLE_SCHEMA FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ('MYSQL', 'INFORMATION_SCHEMA', 'PERFORMANCE_SCHEMA', 'SYS')
--> TABLE_NAME, TABLE_SCHEMA (13)
+-> TABLE_NAME, TABLE_SCHEMA (15)
 
 SELECT DISTINCT BINARY table_info.table_name AS table_name, table_info.create_options AS create_options, table_info.table_comment AS table_comment FROM information_schema.tables AS table_info JOIN information_schema.columns AS column_info ON BINARY column_info.table_name = BINARY table_info.table_name WHERE table_info.table_schema = 'CometQL_v1' AND column_info.table_schema = 'CometQL_v1' AND table_info.table_type = 'BASE TABLE' ORDER BY BINARY table_info.table_name
--> table_name, create_options, table_comment (13)
+-> table_name, create_options, table_comment (15)
 
 # Connector/J with useInformationSchema, and other drivers' metadata
 
@@ -369,7 +369,7 @@ SHOW FULL FIELDS FROM `users_auth`
 -> Field, Type, Collation, Null, Key, Default, Extra, Privileges, Comment (2)
 
 SELECT table_name FROM (SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = database()) _subquery WHERE _subquery.table_type = 'BASE TABLE'
--> table_name (13)
+-> table_name (15)
 
 SELECT column_name FROM information_schema.statistics WHERE index_name = 'PRIMARY' AND table_schema = database() AND table_name = 'users_auth' ORDER BY seq_in_index
 -> column_name (1)

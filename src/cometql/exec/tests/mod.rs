@@ -8,6 +8,7 @@ mod instruct;
 mod kept;
 mod logins;
 mod memories;
+mod memory;
 mod order;
 mod statements;
 pub(super) mod tables;
@@ -39,6 +40,7 @@ struct Bench {
     unread: Vec<u8>,
     rings: Vec<(ShardId, RingMessage)>,
     jobs: Vec<Job>,
+    ledger: Vec<AskId>,
     closed: Vec<(ConnId, CloseReason)>,
     held_off: Vec<IpAddr>,
     instructions: Vec<(u64, Instruction)>,
@@ -97,6 +99,7 @@ impl Bench {
             unread: Vec::new(),
             rings: Vec::new(),
             jobs: Vec::new(),
+            ledger: Vec::new(),
             closed: Vec::new(),
             held_off: Vec::new(),
             instructions: Vec::new(),
@@ -174,6 +177,7 @@ impl Bench {
                 }
                 Output::Ring { to, message } => self.rings.push((to, message)),
                 Output::Store(job) => self.jobs.push(job),
+                Output::AskLedger(id) => self.ledger.push(id),
                 Output::Close { session, reason } => self.closed.push((session, reason)),
                 Output::Resume { .. } => {
                     self.paused = false;

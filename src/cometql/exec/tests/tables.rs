@@ -316,6 +316,7 @@ fn connection(index: u32) -> ConnectionInfo {
         pipes: 2,
         since: UnixTime(NOW.unix.0 - 60),
         queued_bytes: 9,
+        memory: 140,
     }
 }
 
@@ -335,9 +336,9 @@ fn connections_are_listed_and_ended() {
     bench.answer(Replies::Connections { connections: vec![connection(8)], next: None });
     let id = numbers::number_of(ShardId(1), ConnId { index: 7, generation: 3 });
     let since = NOW.unix.0 - 60;
-    let columns = "id,user_id,ip,pipes,queued_bytes,since";
+    let columns = "id,user_id,ip,pipes,queued_bytes,since,memory";
     let other = id + (1 << 29);
-    let expected = format!("rows {columns}: {id},5,127.0.0.1,2,9,{since} | {other},5,127.0.0.1,2,9,{since}");
+    let expected = format!("rows {columns}: {id},5,127.0.0.1,2,9,{since},140 | {other},5,127.0.0.1,2,9,{since},140");
     assert_eq!(bench.take(), [expected]);
     for (found, expected) in [(true, "ok 0 0"), (false, "error 1094")] {
         bench.query(&format!("KILL {id}"));

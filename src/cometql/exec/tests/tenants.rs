@@ -150,7 +150,7 @@ fn browser_connections_of_other_tenants_are_neither_seen_nor_ended() {
     bench.check("USE db_6", "error 16");
     let own = "1,5,127.0.0.1,CometQL_v1,Query,0,,";
     for (query, rows) in [
-        ("SELECT * FROM connections", "rows id,user_id,ip,pipes,queued_bytes,since: ".to_owned()),
+        ("SELECT * FROM connections", "rows id,user_id,ip,pipes,queued_bytes,since,memory: ".to_owned()),
         ("SHOW FULL PROCESSLIST", format!("rows Id,User,Host,db,Command,Time,State,Info: {own}")),
         (
             "SELECT * FROM information_schema.PROCESSLIST",

@@ -112,7 +112,7 @@ fn queries_about_the_server() {
         (
             "SELECT t.TABLE_NAME FROM information_schema.TABLES t WHERE t.TABLE_SCHEMA = 'CometQL_v1' AND NOT EXISTS \
              (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_NAME = t.TABLE_NAME)",
-            "[TABLE_NAME] [profiler] [connections]",
+            "[TABLE_NAME] [profiler] [connections] [tenants] [memory]",
         ),
         (
             "SELECT COUNT(*), MAX(ORDINAL_POSITION) FROM information_schema.COLUMNS WHERE TABLE_NAME = 'none'",

@@ -139,7 +139,9 @@ fn fetch(source: &Source) -> Vec<Row> {
         Source::Calls(names) => {
             made(&names.iter().map(ToString::to_string).collect::<Vec<_>>(), "# 5 0 m default 0 node")
         }
-        Source::Connections => made(&["5".to_owned(), "6".to_owned()], "9# # 127.0.0.1 2 0 1600000000"),
+        Source::Connections => made(&["5".to_owned(), "6".to_owned()], "9# # 127.0.0.1 2 0 1600000000 140"),
+        Source::Tenants => made(&["1".to_owned(), "5".to_owned()], "# 2 280"),
+        Source::Memory => made(&["hub".to_owned(), "rss".to_owned()], "# browsers-0 100 0"),
         Source::Processes(_) => made(&["5".to_owned()], "# root 127.0.0.1 db_7 Sleep 0 - -"),
     }
 }

@@ -36,7 +36,7 @@ fn read_only_tables() {
         ("DELETE FROM connections WHERE id = 1", "error 10"),
         (
             "SELECT * FROM connections",
-            "read [id# user_id# ip pipes# queued_bytes# since#] [95 5 127.0.0.1 2 0 1600000000] [96 6 127.0.0.1 2 0 1600000000]",
+            "read [id# user_id# ip pipes# queued_bytes# since# memory#] [95 5 127.0.0.1 2 0 1600000000 140] [96 6 127.0.0.1 2 0 1600000000 140]",
         ),
         ("SELECT id FROM connections WHERE user_id = 6", "read [id#] [96]"),
         ("SELECT user_id FROM connections WHERE id = 95 OR pipes > 5", "read [user_id#] [5]"),

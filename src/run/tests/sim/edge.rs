@@ -338,6 +338,10 @@ impl Runtime for Watched<'_, '_> {
         self.io.hold(held);
     }
 
+    fn held_bytes(&self, conn: Token) -> usize {
+        self.io.held_bytes(conn)
+    }
+
     fn queued_bytes(&self, conn: Token) -> usize {
         self.io.queued_bytes(conn)
     }

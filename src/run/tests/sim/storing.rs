@@ -44,10 +44,9 @@ impl World {
         } else {
             Ok(self.database.run(job.request))
         };
-        let shard = usize::from(shard.0);
         let completion = Completion { ticket: job.ticket, result };
-        self.storage.completions[shard].send((given.whose, completion)).expect("a shard that runs");
-        self.unwoken.insert(shard);
+        assert!(self.storage.answers.send(shard, given.whose, completion), "a shard that runs");
+        self.unwoken.insert(usize::from(shard.0));
         true
     }
 

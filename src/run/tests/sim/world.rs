@@ -11,6 +11,7 @@ use crate::ring::Placement;
 use crate::run::board::Board;
 use crate::run::control::ControlClient;
 use crate::run::host::Kind;
+use crate::run::ledger::LedgerClient;
 use crate::run::notice::Notice;
 use crate::run::sessions::{Ends, Sessions};
 use crate::run::storage::{self, Given, StorageClient, StorageSetup};
@@ -258,8 +259,13 @@ fn edges(
     });
     let mut edges: Vec<Kind> = browsers.collect();
     let config = session_config(placement, 1 + random.below(8));
-    let ends =
-        Ends { storage: sessions, control: ControlClient::nowhere(), in_force: Notice::default().reader(), board };
+    let ends = Ends {
+        storage: sessions,
+        control: ControlClient::nowhere(),
+        ledger: LedgerClient::nowhere(),
+        in_force: Notice::default().reader(),
+        board,
+    };
     edges.push(Kind::Sessions(Box::new(Sessions::new(config, ends))));
     edges
 }
