@@ -5,6 +5,7 @@ use crate::tools::root;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 const DECISIONS: &str = "docs/decisions";
 
@@ -54,6 +55,14 @@ fn decisions_are_listed_and_complete() {
         })
         .collect();
     assert!(wrong.is_empty(), "a decision has four parts, in one order: {wrong:#?}");
+}
+
+/// A place that has changed would be noticed only by whoever runs the whole script.
+#[test]
+fn places_that_are_broken_on_purpose_exist() {
+    let run = Command::new("python3").args(["scripts/mutate", "--places"]).current_dir(root()).output();
+    let run = run.expect("Python runs");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 }
 
 fn missing_part(text: &str) -> Option<&'static str> {

@@ -38,6 +38,8 @@ pub(super) struct Watch {
     /// Since the shard was asked last.
     pub(super) since: Since,
     pub(super) farewells: usize,
+    /// The edge has as much to send as it should keep.
+    held: bool,
 }
 
 /// What has happened in a turn.
@@ -162,6 +164,7 @@ impl shards::Host for Edge {
 
     fn message(&mut self, io: &mut Io<'_, Self>, from: u16, message: RingMessage) {
         let level = level(message.level());
+        assert!(level.is_answer() || !self.watch.held, "a shard that is held was handed a request");
         self.watch.handling = Some(level);
         self.watch.since.messages += usize::from(!level.is_answer());
         call!(self, io, edge, watched => edge.message(watched, ShardId(from), message));
@@ -196,6 +199,7 @@ impl shards::Host for Edge {
 
     fn farewell(&mut self, io: &mut Io<'_, Self>) {
         self.watch.farewells += 1;
+        assert!(!self.kind.owes_answers(), "goodbye comes before an answer");
         call!(self, io, edge, watched => edge.farewell(watched));
     }
 }
@@ -335,6 +339,7 @@ impl Runtime for Watched<'_, '_> {
     }
 
     fn hold(&mut self, held: bool) {
+        self.watch.held = held;
         self.io.hold(held);
     }
 
