@@ -42,6 +42,9 @@ pub mod storage;
 /// How long whoever sends wrong passwords or keys has to wait.
 pub mod back_off;
 
+/// Warnings that repeat, told once a minute.
+mod repeats;
+
 /// JSON Web Tokens.
 pub mod token;
 

@@ -50,7 +50,7 @@ pub(super) const IGNORED: &[Ignored] = &[
     one("main", "fragment_buf_size", GROW),
     one("main", "fragment_buf_max_size", "the bound is message_bytes_max in [ws]"),
     one("main", "answer_buf_size", "results are sent whole, whatever their size"),
-    one("main", "useQueryLoger", "statements are not logged"),
+    one("main", "useQueryLoger", "[log] statements = on tells of statements, in the log"),
     one("main", "pidfile", "the process stays in the foreground and whoever starts it knows its number"),
     one("main", "api_version", "CppComet did not use it either"),
     one("main", "isTest", "CppComet did not use it either"),

@@ -47,6 +47,7 @@ const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 /// Parts of the server whose lines may have a level of their own.
 const LOG_PARTS: &[&str] = &["browsers", "cometql", "storage"];
 const LOG_FORMATS: &[&str] = &["text", "json"];
+const LOG_STATEMENTS: &[&str] = &["off", "on", "texts"];
 /// Longest silence that can be measured, in seconds: the shards count ticks of a second in 15 bits, and one more for the
 /// tick that has begun. Handshakes and logins, in milliseconds, are far below.
 pub const TIMEOUT_S_MAX: u64 = 32_766;

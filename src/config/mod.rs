@@ -332,6 +332,18 @@ pub struct Log {
     pub format: LogFormat,
     /// Where lines go. Default: standard error.
     pub file: Option<PathBuf>,
+    /// What is told of statements of backends. Default `off`.
+    pub statements: LogStatements,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogStatements {
+    #[default]
+    Off,
+    /// Who, from where, what about, what came of it, how long it took.
+    On,
+    /// Also the texts of statements about messages.
+    Texts,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

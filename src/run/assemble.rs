@@ -14,7 +14,7 @@ use crate::browsers::{About, BODIES_BYTES_MAX, BatchConfig, BrowserConfig, Metri
 use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
-use crate::config::{self, AuthPlugin, Config, SendEngine, StringEscapes, Tenant, Tls};
+use crate::config::{self, AuthPlugin, Config, LogStatements, SendEngine, StringEscapes, Tenant, Tls};
 use crate::http::HeadLimits;
 use crate::hub::{self, GivenOut, HubConfig};
 use crate::model::{DevId, ShardId};
@@ -488,6 +488,11 @@ fn exec_config(config: &Config, password: &str, placement: &Placement, port: Arc
         held_bytes_max: HELD_ROWS_BYTES_MAX.max(config.cometql.result_bytes_max.saturating_mul(2)),
         login_attempts_max: config.cometql.login_attempts_max,
         delete_counts: config.cometql.delete_counts,
+        tell: match config.log.statements {
+            LogStatements::Off => exec::Tell::Nothing,
+            LogStatements::On => exec::Tell::Statements,
+            LogStatements::Texts => exec::Tell::Texts,
+        },
         tls: match config.cometql.tls {
             Tls::Off => exec::Tls::Off,
             Tls::On => exec::Tls::Offered,

@@ -15,10 +15,12 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tracing::warn;
 
 use crate::config;
+use crate::model::Time;
+use crate::repeats::Repeats;
 
 use lines::Dial;
 use sink::Sink;
@@ -156,7 +158,7 @@ impl Log {
             has_next: AtomicBool::new(false),
             next: Mutex::new(None),
         };
-        (log, Writing { entries, lines_max, told: 0 })
+        (log, Writing { entries, lines_max, told: 0, repeats: Repeats::default(), begun: Instant::now() })
     }
 
     /// Never waits.
@@ -219,12 +221,27 @@ struct Writing {
     lines_max: usize,
     /// Lost lines that the log has told of.
     told: u64,
+    repeats: Repeats,
+    /// The beginning of its time.
+    begun: Instant,
 }
 
 impl Writing {
     /// Writes until nobody can log any more. `tell` logs how many lines were lost since it was called last.
     fn run<'a>(mut self, mut to: impl Target, log: &dyn Fn() -> Option<&'a Log>, tell: &dyn Fn(u64)) {
-        while let Ok(entry) = self.entries.recv() {
+        loop {
+            let entry = match self.repeats.next() {
+                Some(due) => self.entries.recv_deadline(self.begun + Duration::from_micros(due.0)),
+                None => self.entries.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            while let Some(line) = self.repeats.take_due(self.now()) {
+                write_one(&mut to, &line, log());
+            }
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             if let Some(next) = log().and_then(Log::take_next) {
                 to.change(next);
             }
@@ -232,6 +249,10 @@ impl Writing {
                 Entry::Line(line) => {
                     let written = to.write_all(&line).and_then(|()| to.flush());
                     (line, written)
+                }
+                Entry::Warning(line) if !self.is_new(&line) => {
+                    warnings::count();
+                    (line, Ok(()))
                 }
                 Entry::Warning(line) => {
                     warnings::keep(&line);
@@ -243,6 +264,7 @@ impl Writing {
                     (text, written)
                 }
                 Entry::Flush(done) => {
+                    self.repeats.take_all().iter().for_each(|line| write_one(&mut to, line, log()));
                     let _ = done.try_send(());
                     continue;
                 }
@@ -260,6 +282,15 @@ impl Writing {
         }
     }
 
+    fn now(&self) -> Time {
+        Time(self.begun.elapsed().as_micros() as u64)
+    }
+
+    fn is_new(&mut self, line: &[u8]) -> bool {
+        let now = self.now();
+        self.repeats.is_new(line, now)
+    }
+
     /// Not before there is room for it: the lines that were lost are younger than those that still wait, so this one belongs
     /// behind them.
     fn tell_of_lost(&mut self, log: &Log, tell: &dyn Fn(u64)) {
@@ -270,6 +301,15 @@ impl Writing {
             tell(lost - self.told);
             self.told = lost;
         }
+    }
+}
+
+/// Writes a line that was in no queue.
+fn write_one(to: &mut impl Target, line: &[u8], log: Option<&Log>) {
+    if to.write_all(line).and_then(|()| to.flush()).is_err()
+        && let Some(log) = log
+    {
+        log.lost.fetch_add(1, Ordering::Relaxed);
     }
 }
 

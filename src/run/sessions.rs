@@ -8,10 +8,10 @@ use std::time::Duration;
 use ahash::RandomState;
 use rustls::ServerConfig;
 use shards::{End, Token};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::browsers::{HalfOpen, Phase};
-use crate::cometql::exec::{Exec, ExecConfig, Output, Peer, Received};
+use crate::cometql::exec::{Exec, ExecConfig, Label, Output, Peer, Received, Told};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, ShardId, Time};
 use crate::ring::{Batch, RingMessage};
@@ -399,10 +399,22 @@ impl Sessions {
                 Output::HeldOff { address } => {
                     warn!(%address, "wrong passwords: logins from this address have to wait");
                 }
+                Output::Told(told) => tell(io, &told),
                 Output::LoggedIn { session } => self.logged_in(io, token(session)),
             }
         }
     }
+}
+
+/// One line for a statement. It has a target of its own, so that it can be told from what the server says of itself.
+fn tell(io: &impl Runtime, told: &Told) {
+    let Told { session, user, address, tenant, label, begun, outcome, text } = told;
+    let Label { verb, table } = *label;
+    let took_us = io.now().time.0.saturating_sub(begun.0);
+    let (rows, error) = (outcome.ok(), outcome.err());
+    let address = address.map_or_else(|| "localhost".to_owned(), |address| address.to_string());
+    let (tenant, text) = (tenant.0, text.as_deref());
+    info!(target: "encke::statements", session, user, address, tenant, table, took_us, rows, error, text, "{verb}");
 }
 
 fn is_half_open(io: &mut impl Runtime, conn: ConnId) -> bool {

@@ -252,3 +252,48 @@ fn a_file_that_cannot_be_opened_is_a_sentence() {
         );
     }
 }
+
+/// What a backend does is told if the configuration wants it: texts of messages only, and no key.
+#[test]
+fn statements_are_told_without_secrets() {
+    let key = "key-of-a-user";
+    let talk = |statements: &str| {
+        let more = format!("[log]\nformat = json\nstatements = {statements}\n");
+        let server = Server::start(&Setup { more, ..Setup::default() });
+        let mut backend = server.backend();
+        for statement in [
+            format!("INSERT INTO users_auth (id, hash) VALUES (5, '{key}')"),
+            format!("SELECT id FROM users_auth WHERE id = 5 AND hash = '{key}'"),
+            "INSERT INTO pipes_messages (name, event, message) VALUES ('room', 'e', 'a text')".to_owned(),
+            "DELETE FROM nothing WHERE id = 1".to_owned(),
+        ] {
+            let _ = backend.query(&statement);
+        }
+        drop(backend);
+        server.signal(Signal::HUP);
+        server.await_line(|line| line.contains("SIGHUP"), "that all before it is written");
+        server.log()
+    };
+    let told = |log: &str| -> Vec<serde_json::Value> {
+        let lines = log.lines().filter(|line| line.contains("encke::statements"));
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert!(told(&talk("off")).is_empty());
+    for statements in ["on", "texts"] {
+        let log = talk(statements);
+        let lines = told(&log);
+        let seen: Vec<_> = lines.iter().map(|line| (line["msg"].as_str().unwrap(), line["table"].as_str())).collect();
+        let expected = [
+            ("INSERT", Some("users_auth")),
+            ("SELECT", Some("users_auth")),
+            ("INSERT", Some("pipes_messages")),
+            ("DELETE", None),
+        ];
+        assert_eq!(seen, expected, "{log}");
+        assert!(lines[0]["user"].is_string() && lines[0]["address"] == "127.0.0.1" && lines[0]["took_us"].is_u64());
+        assert!(lines[3]["error"].is_u64() && lines[2]["error"].is_null(), "{log}");
+        let texts = lines.iter().filter(|line| line["text"].is_string()).count();
+        assert_eq!(texts, usize::from(statements == "texts"), "{log}");
+        assert!(!log.contains(key), "{log}");
+    }
+}

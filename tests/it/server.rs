@@ -77,6 +77,8 @@ pub(crate) struct Server {
     pub browsers: SocketAddr,
     pub cometql: SocketAddr,
     pub password: String,
+    /// What must never stand in the log, besides the password.
+    secrets: Vec<String>,
 }
 
 impl Server {
@@ -111,6 +113,7 @@ impl Server {
             browsers: nowhere,
             cometql: nowhere,
             password: setup.password.unwrap_or_default().to_owned(),
+            secrets: secrets(&setup.more),
         };
         server.browsers = server.address("  browsers ");
         server.cometql = server.address("  CometQL ");
@@ -235,13 +238,28 @@ impl Server {
 }
 
 impl Drop for Server {
+    /// Every test holds the server to it that no secret of the configuration, and no key in [`KEYS`], is in its log.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            eprintln!("the server said:\n{}", self.log());
+            return eprintln!("the server said:\n{}", self.log());
         }
+        let log = self.log();
+        let secrets = self.secrets.iter().chain([&self.password]).map(String::as_str).chain(KEYS);
+        let told: Vec<_> = secrets.filter(|secret| !secret.is_empty() && log.contains(secret)).collect();
+        assert!(told.is_empty(), "the log tells {told:?}:\n{log}");
     }
+}
+
+/// Keys of users that tests take.
+const KEYS: [&str; 1] = ["key-of-a-user"];
+
+/// The values of keys that are nobody's business.
+fn secrets(sections: &str) -> Vec<String> {
+    let names = ["password", "secret", "jwt_secret", "metrics_token"];
+    let lines = sections.lines().filter_map(|line| line.split_once('='));
+    lines.filter(|(name, _)| names.contains(&name.trim())).map(|(_, value)| value.trim().to_owned()).collect()
 }
 
 /// One browser's connection.

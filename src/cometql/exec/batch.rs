@@ -108,12 +108,13 @@ impl Exec {
         session.batch = Some(Box::new(BatchState { from, asker, results: json::Results::default() }));
         self.open += 1;
         self.counters.batches += 1;
+        let note = text.as_deref().and_then(|text| self.note(text, now.time));
         let read = match text {
             Some(text) => self.read(&mut session, &text, now, &meter, &budget),
             None => Ok(Read::Several(Script::of_bound(statements, now))),
         };
         self.spend_on_reading(&mut session, &meter, &budget);
-        self.push_read(&mut session, read, Start::Continued);
+        self.push_read(&mut session, read, Start::Continued, note);
         self.advance(&mut session, live);
         self.touch(&mut session);
         self.put_back(session);

@@ -18,7 +18,7 @@ use super::session::Session;
 use super::stage::{Entry, Gathering, Orders, Stage, Start, Stream};
 use super::tenants::Reach;
 use super::turns::{PUBLICATION_WORK, ROWS_WORK, STATEMENT_WORK};
-use super::{Exec, LiveRows, Output, StoredFor, instruct, numbers};
+use super::{Exec, LiveRows, Output, StoredFor, instruct, numbers, told};
 
 impl Exec {
     /// The stage in which a lone statement comes into the queue. What may overlap with what is under way is sent at once.
@@ -122,7 +122,7 @@ impl Exec {
     /// Answers what can be answered at the front of the queue, and begins nothing.
     pub(super) fn answer_front(&mut self, session: &mut Session) {
         while let Some(entry) = session.queue.pop_front() {
-            let Entry { start, more, binary, stage } = entry;
+            let Entry { start, more, binary, stage, note } = entry;
             let result = match stage {
                 Stage::Ordering(Orders { left: 0, refusal, reply, .. }) => refusal.map_or(Ok(reply), Err),
                 Stage::Ready(bytes) => {
@@ -133,12 +133,14 @@ impl Exec {
                 Stage::Failed(error) => Err(error),
                 Stage::Done(result) => result,
                 waiting => {
-                    session.queue.push_front(Entry { start, more, binary, stage: waiting });
+                    session.queue.push_front(Entry { start, more, binary, stage: waiting, note });
                     break;
                 }
             };
             self.counters.statement_errors += u64::from(result.is_err());
+            let outcome = told::outcome(&result);
             session.answer(start, more, binary, result);
+            self.tell(session, note, outcome);
         }
         if !session.out.is_empty() || session.paused || session.is_closing() {
             self.touch(session);
@@ -273,13 +275,13 @@ impl Exec {
     /// Goes on with the result set at the front: looks at what has come, writes what is known of it and asks for more,
     /// unless the client has enough to read or the session has done enough.
     fn stream(&mut self, session: &mut Session) {
-        let Some(Entry { start, more, binary, stage }) = session.queue.pop_front() else {
+        let Some(Entry { start, more, binary, stage, note }) = session.queue.pop_front() else {
             never!("what goes on stands at the front");
             return;
         };
         let mut stream = match stage {
             Stage::Streaming(stream) => stream,
-            stage => return session.queue.push_front(Entry { start, more, binary, stage }),
+            stage => return session.queue.push_front(Entry { start, more, binary, stage, note }),
         };
         let mut left = ROWS_WORK;
         loop {
@@ -287,7 +289,9 @@ impl Exec {
             let idle = stream.is_idle();
             if stream.failure.is_some() || stream.rows.is_complete() && idle {
                 self.counters.statement_errors += u64::from(stream.failure.is_some());
-                return session.end_rows(start, more, binary, &mut stream);
+                let outcome = stream.failure.as_ref().map_or(Ok(stream.written), |error| Err(error.code.number()));
+                session.end_rows(start, more, binary, &mut stream);
+                return self.tell(session, note, outcome);
             }
             if left == 0 {
                 self.rest(session);
@@ -319,7 +323,7 @@ impl Exec {
                 }
             }
         }
-        session.queue.push_front(Entry { start, more, binary, stage: Stage::Streaming(stream) });
+        session.queue.push_front(Entry { start, more, binary, stage: Stage::Streaming(stream), note });
     }
 
     /// Looks at rows and writes them, for so many steps at the most.

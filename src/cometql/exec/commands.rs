@@ -13,6 +13,7 @@ use super::script::{self, Read};
 use super::session::{Phase, Session};
 use super::stage::{Entry, Stage, Start};
 use super::tenants::Reach;
+use super::told::{Label, Note};
 use super::turns::STATEMENT_WORK;
 use super::{Exec, ExecCounters, LiveRows, Output, Peer, answers};
 
@@ -62,7 +63,7 @@ impl Exec {
                     Phase::Ready => plan::query_too_long(&self.config.statements),
                     _ => Error::new(Code::AccessDenied, NOT_LOGGED_IN),
                 };
-                return self.push_read(session, Err(error), Start::At(sequence));
+                return self.push_read(session, Err(error), Start::At(sequence), None);
             }
             Command::Prepare(text) => return self.prepare(session, sequence, &text, now),
             Command::Execute(execute) => return self.execute(session, sequence, &execute, now),
@@ -103,6 +104,7 @@ impl Exec {
                     more: false,
                     binary: false,
                     stage: Stage::Planned(Box::new(plan)),
+                    note: None,
                 });
                 return;
             }
@@ -118,10 +120,17 @@ impl Exec {
         let (meter, budget) = (Meter::default(), Budget::default());
         let read = self.read(session, text, now, &meter, &budget);
         self.spend_on_reading(session, &meter, &budget);
-        self.push_read(session, read, Start::At(sequence));
+        self.push_read(session, read, Start::At(sequence), self.note(text, now.time));
     }
 
-    pub(super) fn push_read(&mut self, session: &mut Session, read: Result<Read, Error>, start: Start) {
+    /// `note`: for a lone statement.
+    pub(super) fn push_read(
+        &mut self,
+        session: &mut Session,
+        read: Result<Read, Error>,
+        start: Start,
+        note: Option<Box<Note>>,
+    ) {
         let planned = match read {
             Ok(Read::Several(script)) => return session.push(Entry::script(start, Box::new(script))),
             Ok(Read::Lone(plan)) => Ok(plan),
@@ -130,7 +139,7 @@ impl Exec {
         self.counters.statements += 1;
         // Publications of a lone statement go out at once and overlap with those before them.
         let stage = self.stage(session, planned);
-        session.push(Entry { start, more: false, binary: false, stage });
+        session.push(Entry { start, more: false, binary: false, stage, note });
     }
 
     /// The text of a query behind its cluster prefix, whose tenant the session has entered.
@@ -172,7 +181,7 @@ impl Exec {
                 .wire
                 .add_statement(&self.config.packets, parameters)
                 .ok_or_else(|| Error::new(Code::TooManyStatements, "Too many prepared statements: close some first"))?;
-            session.remember(id, statement);
+            session.remember(id, statement, Label::of(text));
             Ok((id, columns, parameters))
         });
         self.spend_on_reading(session, &meter, &budget);
@@ -194,7 +203,8 @@ impl Exec {
         let planned = self.plan_execution(session, execute, now, &meter, &budget);
         self.spend_on_reading(session, &meter, &budget);
         let stage = self.stage(session, planned);
-        session.push(Entry { start: Start::At(sequence), more: false, binary: true, stage });
+        let note = self.note_prepared(session, execute.statement, now.time);
+        session.push(Entry { start: Start::At(sequence), more: false, binary: true, stage, note });
     }
 
     fn plan_execution(

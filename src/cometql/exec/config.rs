@@ -8,6 +8,7 @@ use crate::cometql::wire::{self, Method};
 use crate::ring::Placement;
 
 use super::tenants::Tenants;
+use super::told::Tell;
 
 #[derive(Clone)]
 pub struct ExecConfig {
@@ -38,6 +39,8 @@ pub struct ExecConfig {
     pub tls: Tls,
     /// Whether DELETE tells how many rows are gone; CppComet always said 0.
     pub delete_counts: bool,
+    /// What the log is told of statements.
+    pub tell: Tell,
 }
 
 /// All but the password, so that no log and no panic can tell it.
@@ -61,6 +64,7 @@ impl fmt::Debug for ExecConfig {
             login_attempts_max,
             tls,
             delete_counts,
+            tell,
         } = self;
         f.debug_struct("ExecConfig")
             .field("placement", placement)
@@ -78,6 +82,7 @@ impl fmt::Debug for ExecConfig {
             .field("login_attempts_max", login_attempts_max)
             .field("tls", tls)
             .field("delete_counts", delete_counts)
+            .field("tell", tell)
             .finish_non_exhaustive()
     }
 }

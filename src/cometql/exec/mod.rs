@@ -37,6 +37,7 @@ mod script;
 mod session;
 mod stage;
 mod tenants;
+mod told;
 mod turns;
 mod walk;
 
@@ -68,6 +69,7 @@ pub use batch::{ANSWER_BYTES_MAX, BATCHES_MAX};
 pub use config::{ExecConfig, Tls};
 pub use output::{LiveRows, Output, Peer, Received};
 pub use tenants::Tenants;
+pub use told::{Label, Tell, Told};
 
 part! {
     /// What is counted; all since the start.

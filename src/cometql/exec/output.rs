@@ -9,6 +9,8 @@ use crate::model::{CloseReason, ConnId, DevId, ShardId};
 use crate::ring::{AskId, RingMessage};
 use crate::storage::Job;
 
+use super::told::Told;
+
 #[derive(Debug)]
 pub enum Output {
     /// All answers of a turn to one session.
@@ -45,6 +47,8 @@ pub enum Output {
     LoggedIn {
         session: ConnId,
     },
+    /// For the log.
+    Told(Box<Told>),
     /// Logins from this address are refused for a time that grows from now on.
     HeldOff {
         address: IpAddr,

@@ -89,17 +89,21 @@ impl Exec {
         let budget = Budget::default();
         let meter = Meter::default();
         let view = session.view(script.now.unix, &self.config, &budget);
-        let planned = match &mut script.left {
+        let begun = script.now.time;
+        let (read, note) = match &mut script.left {
             Left::Text { text, pieces } => {
                 let piece = pieces.next().and_then(|piece| text.get(piece)).unwrap_or_default();
-                self.parse(piece, &view, &meter)
+                (self.parse(piece, &view, &meter), self.note(piece, begun))
             }
             Left::Bound(statements) => match statements.next() {
-                Some((text, values)) => self.bind(&text, values.into_iter().map(batch::value_of), &view, &meter),
-                None => Ok(sql::Statement::Empty),
+                Some((text, values)) => {
+                    let read = self.bind(&text, values.into_iter().map(batch::value_of), &view, &meter);
+                    (read, self.note(text.as_bytes(), begun))
+                }
+                None => (Ok(sql::Statement::Empty), None),
             },
-        }
-        .and_then(|statement| {
+        };
+        let planned = read.and_then(|statement| {
             // The places of those behind it are found already.
             if statement.sets_modes() && !script.is_empty() {
                 return Err(Error::new(Code::Syntax, MODES_ALONE));
@@ -116,7 +120,7 @@ impl Exec {
             Ok(plan) => Stage::Planned(Box::new(plan)),
             Err(error) => Stage::Failed(error),
         };
-        session.queue.push_front(Entry { start, more, binary: false, stage });
+        session.queue.push_front(Entry { start, more, binary: false, stage, note });
     }
 
     /// The plan of a lone statement, or a script of several.

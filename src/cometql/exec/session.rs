@@ -18,6 +18,7 @@ use super::cursor::Cursor;
 use super::script::Script;
 use super::stage::{Entry, Gathering, Stage, Start};
 use super::tenants::Reach;
+use super::told::Label;
 use super::{ExecConfig, Peer, Tls};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,7 @@ pub(super) struct Session {
 /// The prepared statements of a session.
 #[derive(Debug, Default)]
 pub(super) struct PreparedStatements {
-    all: BTreeMap<u32, Prepared>,
+    all: BTreeMap<u32, (Prepared, Label)>,
     /// Bytes of all of them, estimated.
     bytes: usize,
 }
@@ -181,22 +182,26 @@ impl Session {
     }
 
     pub(super) fn prepared(&self, id: u32) -> Option<&Prepared> {
-        self.prepared.as_ref()?.all.get(&id)
+        self.prepared.as_ref()?.all.get(&id).map(|(statement, _)| statement)
+    }
+
+    pub(super) fn prepared_label(&self, id: u32) -> Option<Label> {
+        self.prepared.as_ref()?.all.get(&id).map(|(_, label)| *label)
     }
 
     pub(super) fn prepared_bytes(&self) -> usize {
         self.prepared.as_ref().map_or(0, |prepared| prepared.bytes)
     }
 
-    pub(super) fn remember(&mut self, id: u32, statement: Prepared) {
+    pub(super) fn remember(&mut self, id: u32, statement: Prepared, label: Label) {
         let prepared = self.prepared.get_or_insert_default();
         prepared.bytes += statement.bytes();
-        prepared.all.insert(id, statement);
+        prepared.all.insert(id, (statement, label));
     }
 
     pub(super) fn forget(&mut self, id: u32) {
         let Some(prepared) = &mut self.prepared else { return };
-        if let Some(statement) = prepared.all.remove(&id) {
+        if let Some((statement, _)) = prepared.all.remove(&id) {
             prepared.bytes -= statement.bytes();
         }
         if prepared.all.is_empty() {

@@ -8,6 +8,7 @@ use crate::cometql::wire::PausedRows;
 
 use super::cursor::Cursor;
 use super::script::Script;
+use super::told::Note;
 
 /// With which sequence number an answer begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,14 +167,16 @@ pub(super) struct Entry {
     /// The rows go out in binary form.
     pub(super) binary: bool,
     pub(super) stage: Stage,
+    /// It is told when it is answered.
+    pub(super) note: Option<Box<Note>>,
 }
 
 impl Entry {
     pub(super) fn ready(bytes: Vec<u8>) -> Self {
-        Self { start: Start::Continued, more: false, binary: false, stage: Stage::Ready(bytes) }
+        Self { start: Start::Continued, more: false, binary: false, stage: Stage::Ready(bytes), note: None }
     }
 
     pub(super) fn script(start: Start, script: Box<Script>) -> Self {
-        Self { start, more: false, binary: false, stage: Stage::Script(script) }
+        Self { start, more: false, binary: false, stage: Stage::Script(script), note: None }
     }
 }

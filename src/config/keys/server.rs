@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::model::{TOKEN_LEEWAY_S_MAX, TokenAlgorithm};
 
 use super::super::key::{Field, Key};
-use super::super::{LogFormat, LogLevel};
-use super::{LOG_FORMATS, LOG_LEVELS, LOG_PARTS, TOKEN_ALGORITHMS};
+use super::super::{LogFormat, LogLevel, LogStatements};
+use super::{LOG_FORMATS, LOG_LEVELS, LOG_PARTS, LOG_STATEMENTS, TOKEN_ALGORITHMS};
 
 pub(super) const MAIN: &[Key] = &[
     Key {
@@ -210,6 +210,28 @@ pub(super) const LOG: &[Key] = &[
             secret: false,
             get: |config| config.log.file.as_ref().map(|file| file.display().to_string()),
             set: |config, text| config.log.file = Some(PathBuf::from(text)),
+        },
+    },
+    Key {
+        section: "log",
+        name: "statements",
+        shipped: false,
+        doc: "on: a line of level info for each statement of a backend: who, from where, about which table, what came of it, how many microseconds it took. texts: also the text of statements about messages and pipes, never of others, which may hold keys.",
+        without_effect: None,
+        field: Field::Word {
+            words: LOG_STATEMENTS,
+            get: |config| match config.log.statements {
+                LogStatements::Off => "off",
+                LogStatements::On => "on",
+                LogStatements::Texts => "texts",
+            },
+            set: |config, word| {
+                config.log.statements = match word {
+                    "on" => LogStatements::On,
+                    "texts" => LogStatements::Texts,
+                    _ => LogStatements::Off,
+                };
+            },
         },
     },
 ];

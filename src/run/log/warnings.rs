@@ -29,6 +29,11 @@ pub(super) fn keep(line: &[u8]) {
     add(&mut KEPT.lock().unwrap_or_else(PoisonError::into_inner), line);
 }
 
+/// One more of those that are kept already.
+pub(super) fn count() {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).0 += 1;
+}
+
 fn add(kept: &mut (u64, VecDeque<String>), line: &[u8]) {
     let text = String::from_utf8_lossy(line.get(..KEPT_BYTES_MAX).unwrap_or(line)).trim_end().to_owned();
     kept.0 += 1;

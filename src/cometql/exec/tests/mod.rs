@@ -43,6 +43,7 @@ struct Bench {
     ledger: Vec<AskId>,
     closed: Vec<(ConnId, CloseReason)>,
     held_off: Vec<IpAddr>,
+    told: Vec<Told>,
     instructions: Vec<(u64, Instruction)>,
     /// The last write.
     written: Vec<u8>,
@@ -89,6 +90,7 @@ impl Bench {
             login_attempts_max: 3,
             delete_counts: false,
             tls,
+            tell: Tell::Texts,
         };
         let mut exec = Exec::new(config);
         exec.opened(id(0), Peer::Address(HERE), SALT);
@@ -102,6 +104,7 @@ impl Bench {
             ledger: Vec::new(),
             closed: Vec::new(),
             held_off: Vec::new(),
+            told: Vec::new(),
             instructions: Vec::new(),
             written: Vec::new(),
             undrained: false,
@@ -185,6 +188,7 @@ impl Bench {
                 }
                 Output::TellWhenDrained { .. } => self.undrained = true,
                 Output::HeldOff { address } => self.held_off.push(address),
+                Output::Told(told) => self.told.push(*told),
                 Output::Instruct { number, instruction } => self.instructions.push((number, instruction)),
                 Output::LoggedIn { .. } => {}
             }

@@ -257,3 +257,29 @@ fn prepared_statements_are_bounded_together() {
     bench.packet(0, b"\x16SELECT 1");
     assert_eq!(bench.take(), ["error 1461"]);
 }
+
+/// The log is told what statements are about and what came of them, in the order of the answers, and no secret.
+#[test]
+fn statements_are_told_when_they_are_answered() {
+    let mut bench = Bench::logged_in();
+    bench.query("INSERT INTO users_auth (id, hash) VALUES (5, 'secret')");
+    assert!(bench.told.is_empty(), "it is not answered yet");
+    bench.now.time = Time(1_500);
+    bench.complete(Ok(Outcome::Written { rows: 1 }));
+    bench.query("SELECT hash FROM users_auth WHERE id = 5");
+    bench.complete(Ok(Outcome::Texts(vec![(UserId::new(5).unwrap(), "secret".into())])));
+    bench.query("INSERT INTO pipes_messages (name, event, message) VALUES ('no!pipe', 'e', 'm')");
+    bench.query("SELECT 1");
+    let told: Vec<_> = bench.told.iter().map(|told| (told.label.verb, told.label.table, told.outcome)).collect();
+    let expected = [
+        ("INSERT", Some("users_auth"), Ok(1)),
+        ("SELECT", Some("users_auth"), Ok(1)),
+        ("INSERT", Some("pipes_messages"), Err(Code::Invalid.number())),
+        ("SELECT", None, Ok(1)),
+    ];
+    assert_eq!(told, expected);
+    assert!(bench.told.iter().all(|told| told.address == Some(HERE) && told.tenant == DevId(1)));
+    assert_eq!(bench.told[0].begun, Time(0));
+    assert!(!format!("{:?}", bench.told).contains("secret"));
+    assert!(bench.told[2].text.as_deref().is_some_and(|text| text.contains("'m'")), "{:?}", bench.told[2]);
+}

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::browsers::{About, BatchConfig, BrowserConfig, MetricsConfig, Pages, PollLimits};
-use crate::cometql::exec::{ExecConfig, Tenants, Tls};
+use crate::cometql::exec::{ExecConfig, Tell, Tenants, Tls};
 use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
 use crate::config::ByHttp;
@@ -112,6 +112,7 @@ pub(super) fn session_config(placement: &Placement, pipeline_max: usize) -> Sess
             tls: Tls::Off,
             tenants: Tenants::default(),
             delete_counts: true,
+            tell: Tell::Nothing,
         },
         // The clock may leap before the first session has logged in, and that one has to stay.
         login_timeout: Duration::from_secs(100_000),

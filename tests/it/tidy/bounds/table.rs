@@ -579,6 +579,12 @@ pub(super) const BOUNDS: &[Bound] = &[
     ),
     row(
         REST,
+        "Different warnings that are told once a minute; bytes of the text of a statement in the log, and those in which its table is looked for",
+        "{repeats::KNOWN_MAX}; {told::TEXT_BYTES_MAX}, {LOOKED_AT_MAX}",
+        "further ones are told each time; cut",
+    ),
+    row(
+        REST,
         "Time of a stop: for answers that are under way; for connections to take what is written and to close",
         "{STOP_GRACE}, half of it for each",
         "goes on without them",
