@@ -7,8 +7,17 @@ use super::{Case, Finding, error, ok, warning};
 const SHIPPED: &str = include_str!("../../config/encke.service");
 
 /// Keys of the unit that say how the machine is set up and not what the server needs.
-const OPERATORS_OWN: [&str; 8] =
-    ["Description", "After", "Wants", "WantedBy", "ExecStart", "DynamicUser", "User", "CapabilityBoundingSet"];
+const OPERATORS_OWN: [&str; 9] = [
+    "Description",
+    "Documentation",
+    "After",
+    "Wants",
+    "WantedBy",
+    "ExecStart",
+    "DynamicUser",
+    "User",
+    "CapabilityBoundingSet",
+];
 
 /// Ports below it need a right, unless the kernel says another number.
 const PRIVILEGED_PORTS: u64 = 1024;

@@ -29,6 +29,7 @@ mod memory;
 mod metrics;
 mod nginx;
 mod old_clients;
+mod packages;
 mod pages;
 mod php;
 mod proxies;
