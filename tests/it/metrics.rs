@@ -3,6 +3,8 @@
 use crate::server::{PATIENCE, Server, Setup};
 use crate::tools;
 use crate::transports::{Http, Response};
+use loadtest::Answer;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,11 +49,10 @@ fn figures_are_what_happened() {
     // The board is written some times a second.
     let text = tools::until(PATIENCE, || {
         let text = scraped(&server);
-        (value(&text, "encke_deliveries_total") == Some(3.0)).then_some(text)
+        let counts = ["encke_inserts_total", "encke_deliveries_total", "encke_publication_delivery_seconds_count"];
+        counts.iter().all(|name| value(&text, name) == Some(3.0)).then_some(text)
     });
-    let text = text.expect("three deliveries");
-    assert_eq!(value(&text, "encke_inserts_total"), Some(3.0), "{text}");
-    assert_eq!(value(&text, "encke_publication_delivery_seconds_count"), Some(3.0), "{text}");
+    let text = text.expect("three inserts and deliveries");
     let connections = ["0", "1"].map(|shard| value(&text, &format!("encke_shard_connections{{shard=\"{shard}\"}}")));
     assert!(connections.iter().all(Option::is_some), "{text}");
     let memory = value(&text, "process_resident_memory_bytes").expect("memory");
@@ -194,4 +195,27 @@ fn what_rules_and_dashboards_name_is_told() {
         assert!(missing.is_empty(), "{file} names {missing:?}, which are not told");
     }
     assert_eq!(names_in("sum(encke_x_total{a=\"process_y\"}) / encke:z").len(), 2);
+}
+
+/// The dashboard for Grafana's MySQL source: each of its questions is answered, and those of one figure with that figure.
+#[test]
+fn questions_of_the_dashboard_by_cometql_are_answered() {
+    let server = Server::start(&Setup::default());
+    let mut backend = server.backend();
+    let text = fs::read_to_string(ops("grafana/encke-sql.json")).expect("a file in ops");
+    let dashboard: Value = serde_json::from_str(&text).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    assert!(panels.len() > 10);
+    for panel in panels {
+        let sql = panel["targets"][0]["rawSql"].as_str().expect("a statement");
+        match backend.query(sql).expect("an answer") {
+            Answer::Rows { columns, rows } => {
+                assert!(
+                    panel["type"] != "stat" || rows.len() == 1 && columns == ["metric", "value"],
+                    "{sql}: {rows:?}"
+                );
+            }
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
 }

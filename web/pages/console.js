@@ -31,6 +31,7 @@ const EXPLAINED = {
   1094: ["There is no session or connection of this number.", "It may have ended already. SHOW FULL PROCESSLIST lists those that are there."],
   1146: ["There is no such table.", "SHOW TABLES lists the tables. The database is CometQL_v1, or db_<number> for a tenant."],
   1210: ["The statement has another number of ? than there are values.", "Write the values into the statement: the console has none to bind."],
+  1227: ["This concerns the whole server.", "Sign in with the server's password and no tenant, or use the server's socket: encke sql."],
   1243: ["There is no such prepared statement.", "It was closed, or belongs to another session."],
   1461: ["Too many prepared statements are open.", "Close some first."],
   1792: ["The transaction was begun with READ ONLY.", "COMMIT or ROLLBACK ends it; then the statement is carried out."],
