@@ -94,7 +94,7 @@ export class Connection {
   constructor(
     private readonly _settings: Settings,
     private readonly _transports: Transport[],
-    private readonly _events: ConnectionEvents,
+    public _events: ConnectionEvents,
     firstNode = 0,
   ) {
     this._node = firstNode;
@@ -403,11 +403,11 @@ export class Connection {
   };
 
   /** Connects anew, whatever there is. */
-  reconnect() {
+  readonly reconnect = () => {
     this._drop();
     this._attempt = 0;
     this._connect();
-  }
+  };
 
   private readonly _offline = () => {
     if (this._link && this._heard) this._tell("offline", OFFLINE);

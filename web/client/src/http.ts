@@ -1,7 +1,8 @@
 // The ways to reach the server by plain HTTP, for pages that get no WebSocket through. A file of its own, `encke-http.js`,
 // which the libraries load when they need it.
 
-import type { Transport } from "./api.ts";
+import type { LinkEvents, Transport } from "./api.ts";
+export { move } from "./moving.ts";
 import { isSys, parseJson, subscribedOf, type Wire } from "./protocol.ts";
 
 /** How long a poll that carries pipes is left alone, so that the server has it before the next one comes. */
@@ -9,6 +10,9 @@ const CARRY_MS = 1_000;
 
 /** An answer about a pipe that is asked for. Errors of publications are none. */
 const isTold = (wire: Wire) => subscribedOf(wire) || (isSys(wire, "error") && wire.data.code === "403");
+
+/** The answer to a question that is asked only to see the ones before answered. */
+const passed = (events: LinkEvents, marker: string) => events.text(JSON.stringify({ pipe: "sys", marker, data: 0 }));
 
 /** Receives only. Each change of the subscriptions is a new stream, which replaces the last one when it is there. */
 export const serverSentEvents: Transport = (address, events) => {
@@ -18,8 +22,6 @@ export const serverSentEvents: Transport = (address, events) => {
   /** What the pipes were told to be at, and how many of a stream have not been told of yet. */
   const positions = new Map<string, string>();
   let untold = 0;
-  /** The answer to a question that is asked only to see the ones before answered. */
-  const passed = (marker: string) => events.text(JSON.stringify({ pipe: "sys", marker, data: { user_in_pipe: 0 } }));
 
   function stream(lines: string[]) {
     const pipes: string[] = [];
@@ -46,7 +48,7 @@ export const serverSentEvents: Transport = (address, events) => {
       if (position) positions.set(pipe!, position);
       if (isTold(wire)) untold -= 1;
       events.text(data);
-      if (source === opened && untold <= 0) for (const marker of fences.splice(0)) passed(marker);
+      if (source === opened && untold <= 0) for (const marker of fences.splice(0)) passed(events, marker);
     };
     opened.onerror = () => {
       if (opened !== source && opened !== next) return;
@@ -69,8 +71,8 @@ export const serverSentEvents: Transport = (address, events) => {
     send(text) {
       const [command, ...lines] = text.split("\n");
       if (command === "subscription2") stream(lines);
-      else if (command === "pipe_count" && lines[0] === "web_") untold > 0 || next ? fences.push(lines[1]) : passed(lines[1]);
-      else if (command !== "statistics") events.refuse(text, "This connection can only receive (Server-Sent Events): WebSocket is blocked");
+      else if (command === "pipe_count" && lines[0] === "web_") untold > 0 || next ? fences.push(lines[1]) : passed(events, lines[1]);
+      else if (command !== "statistics") events.refuse(text, "events only receive");
     },
     close,
   };
@@ -94,13 +96,13 @@ export const longPolling: Transport = ({ base, fields }, events) => {
 
   async function request(path: string, query: Record<string, string>, body?: string, signal = ends.signal) {
     const answer = await fetch(`${base}/poll${path}?${new URLSearchParams(query)}`, { method: body === undefined ? "GET" : "POST", body, signal });
-    if (!answer.ok) throw new Error(String(answer.status));
+    if (!answer.ok) throw Error(answer.status as any);
     return answer;
   }
 
   function settle() {
     if (untold > 0) return;
-    for (const marker of fences.splice(0)) events.text(JSON.stringify({ pipe: "sys", marker, data: { user_in_pipe: 0 } }));
+    for (const marker of fences.splice(0)) passed(events, marker);
   }
 
   /** Ends the poll that waits, so that one with other pipes is sent. */
@@ -157,9 +159,9 @@ export const longPolling: Transport = ({ base, fields }, events) => {
       } else if (command === "web_pipe2") {
         const [pipe, event, , ...body] = lines;
         const publish = () => request("/pub", { id, pipe, event }, body.join("\n"));
-        published = published.then(publish).catch((error) => ends.signal.aborted || events.refuse(text, `not published: ${error.message}`));
+        published = published.then(publish).catch((error) => ends.signal.aborted || events.refuse(text, error.message));
       } else if (command !== "statistics") {
-        events.refuse(text, "This connection has no answer to that (long polling): WebSocket is blocked");
+        events.refuse(text, "long polling has no answer");
       }
     },
     close() {

@@ -2,6 +2,7 @@
 
 import type { Transport } from "./api.ts";
 import { Connection, fence, MINE, type StateTold } from "./connection.ts";
+import { more } from "./transport.ts";
 import { type Settings, type Subscribed, type Told, type Wire, isServers, isSys, randomText, subscribedOf } from "./protocol.ts";
 
 /** A pipe that a tab wants, and what it has of it: undefined if it is new there, null if it keeps no history. */
@@ -44,7 +45,8 @@ export type Emit = (message: ToTab, to?: string[]) => void;
 
 export class Leader {
   private readonly _tabs = new Map<string, Set<string>>();
-  private readonly _connection: Connection;
+  /** Another one while it moves. */
+  _connection: Connection;
   private _info: Wire | undefined;
 
   constructor(
@@ -60,6 +62,7 @@ export class Leader {
       transports,
       {
         wire: (wire) => {
+          if (isSys(wire, "moving")) return more().then((part) => part.move(this), () => {});
           if (isSys(wire, "serverInfo")) this._info = wire;
           const { pipe } = subscribedOf(wire) ?? wire;
           // Not to a tab that wants the pipe from elsewhere, and has not said so yet.

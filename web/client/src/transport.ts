@@ -17,10 +17,14 @@ export const webSocket: Transport = (address, events) => {
   };
 };
 
-type Part = { serverSentEvents: Transport; longPolling: Transport };
+type Part = { serverSentEvents: Transport; longPolling: Transport; move(leader: object): void };
+
+/** Where the rest of the library comes from. */
+export let more: () => Promise<Part>;
 
 /** A transport of `encke-http.js`, which is loaded when a page first needs it. */
-export function loaded(name: keyof Part, load: (base: string) => Promise<Part>): Transport {
+export function loaded(name: "serverSentEvents" | "longPolling", load: (base: string) => Promise<Part>): Transport {
+  more = load as any;
   return (address, events) => {
     let link: Link | undefined;
     let isOver = false;

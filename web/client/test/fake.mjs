@@ -138,6 +138,14 @@ export class Server {
     for (const socket of [...this.sockets]) socket.end(code, clean);
   }
 
+  /** Asks all connections to go elsewhere, and ends those that are there still when the time is over. */
+  move(ms) {
+    for (const socket of this.sockets) {
+      socket.say({ data: { within_ms: ms }, event: "moving", pipe: "sys" });
+      this.clock.later(() => this.sockets.has(socket) && socket.end(1012, true), ms);
+    }
+  }
+
   greet(socket, key) {
     this.sockets.add(socket);
     if (this.refused) return socket.say(this.refused);

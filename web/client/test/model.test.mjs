@@ -32,7 +32,7 @@ class World {
     const { greet } = this.server;
     this.server.greet = (socket, key) => {
       const leads = this.tabs.filter(({ isGone, comet }) => !isGone && comet.leading);
-      this.say("a connection, while these lead:", ...leads.map(({ name, page }) => name + (page.isStill() ? " (stands still)" : "")));
+      this.say(`a connection beside ${this.server.sockets.size}, while these lead:`, ...leads.map(({ name, page }) => name + (page.isStill() ? " (stands still)" : "")));
       greet.call(this.server, socket, key);
     };
     /** By the text of what tabs published: how often the server took it. */
@@ -114,6 +114,7 @@ class World {
     if (chance < 8 && alive.length < 4) return this.say("opens", this.newTab().name);
     if (chance < 30) return this.send(pick([...KEPT, ...LOOSE]));
     if (chance < 36) return server.tell("mail", String(++this.count));
+    if (chance < 37.5) return this.say("asks to move"), server.move(pick([1_000, 5_000]));
     if (chance < 39) return server.drop(...pick([[1006, false], [1012, true], [1001, true]]));
     if (chance < 41) return (server.up = !server.up), server.up || server.drop();
     if (chance < 43) return void (server.blocked = !server.blocked);
@@ -220,7 +221,8 @@ class World {
 
 /** What has to occur in some seed, or the seeds prove less than they seem to: by a line of the log. */
 const KINDS = {
-  "a leader that stands still is replaced": /a connection, while these lead: .*stands still/,
+  "a move": /a connection beside 1, while these lead: tab\d+$/,
+  "a leader that stands still is replaced": /a connection beside \d, while these lead: .*stands still/,
   "a gap": / gap loose/,
   "a message that was missed": / sees kept_\w \d+ late/,
   "a publication of which nobody knows": /publish \d+ failed .*maybe-published/,
