@@ -21,6 +21,9 @@ pub mod model;
 /// A map whose entries stand in an order of time as well.
 pub mod aged;
 
+/// Connections that leave for another server, one after the other.
+pub mod drain;
+
 /// `comet.ini` to sections, sections to a checked `Config`.
 pub mod config;
 

@@ -19,9 +19,11 @@ use cli::signals;
 use cli::sql::Options;
 use encke::config::Severity;
 use encke::run::log::{self, say};
+use encke::run::systemd::Systemd;
 use encke::run::{self, StartError};
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
     let status = carry_out();
@@ -49,7 +51,12 @@ fn carry_out() -> ExitCode {
     };
     match &args.command {
         Some(
-            Command::Publish { .. } | Command::Sql { .. } | Command::Status { .. } | Command::Stop | Command::Logs(_),
+            Command::Publish { .. }
+            | Command::Sql { .. }
+            | Command::Status { .. }
+            | Command::Stop
+            | Command::Drain(_)
+            | Command::Logs(_),
         ) if loaded.count(Severity::Error) == 0 => {}
         _ => say(&loaded.report()),
     }
@@ -64,6 +71,7 @@ fn carry_out() -> ExitCode {
         }
         Some(Command::Status { json }) => cli::status::run(&loaded, json),
         Some(Command::Stop) => cli::keeper::stop(&loaded),
+        Some(Command::Drain(course)) => cli::drain::run(&loaded, &course),
         Some(Command::Logs(Logs::Reopen)) => cli::keeper::instruct(&loaded, "FLUSH LOGS"),
         Some(Command::CheckConfig) => check_config(&loaded),
         Some(Command::Import { from, to }) => import(&loaded, from.as_deref(), to.as_deref()),
@@ -147,6 +155,7 @@ fn serve(loaded: Loaded) -> ExitCode {
 /// Serves until a signal comes. An error is one sentence for whoever started the program.
 fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     let Loaded { path, mut config, .. } = loaded;
+    let systemd = Systemd::from_environment();
     // Caught before anything starts, so that a signal during the start stops the server as any other.
     let mut signals = signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
     log::start(&config.log).map_err(|error| match &config.log.file {
@@ -163,7 +172,15 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     let folder = std::env::current_dir().unwrap_or_default();
     let program = std::env::current_exe().unwrap_or_else(|_| "encke".into());
     let port_is_known = config.cometql.port != 0;
-    let mut running = match run::start(config, password, &mut || signals::end_is_asked_for(&mut signals)) {
+    let mut told_at = Instant::now();
+    let mut give_up = || {
+        if told_at.elapsed() >= START_TOLD_EVERY {
+            told_at = Instant::now();
+            systemd.waits("waiting for the database");
+        }
+        signals::end_is_asked_for(&mut signals)
+    };
+    let mut running = match run::start(config, password, systemd.beat(), &mut give_up) {
         Ok(running) => running,
         Err(StartError::GivenUp) => return Ok(()),
         Err(error) => return Err(error.to_string()),
@@ -186,7 +203,9 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
         tracing::warn!(file = %file.display(), "others than its owner can read the password file; chmod 600 it");
     }
     tracing::info!("ready");
-    control::serve(signals, &mut running).map_err(|error| format!("the control thread cannot work: {error}"))?;
+    systemd.ready();
+    control::serve(signals, &mut running, &systemd)
+        .map_err(|error| format!("the control thread cannot work: {error}"))?;
     running.join().map_err(|fault| fault.to_string())?;
     if fault::happened() {
         return Err("a part of the server failed, see the log".to_owned());
@@ -194,6 +213,9 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     tracing::info!("stopped");
     Ok(())
 }
+
+/// How often the service manager is told that the start goes on.
+const START_TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Exit status of bad arguments, which clap uses too, and of a bad configuration.
 const BAD_CONFIG: u8 = 2;

@@ -733,10 +733,12 @@ pub enum CloseReason {
     StorageUnavailable,
     /// The server stops.
     ShuttingDown,
+    /// Connections go elsewhere, or this one is as old as it may get, and it did not move by itself.
+    Moved,
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::PeerClosed,
         Self::CloseFrame,
         Self::HttpDone,
@@ -758,6 +760,7 @@ impl CloseReason {
         Self::KeyNotTried,
         Self::StorageUnavailable,
         Self::ShuttingDown,
+        Self::Moved,
     ];
 
     /// The name it has in metrics and logs.
@@ -784,6 +787,7 @@ impl CloseReason {
             Self::KeyNotTried => "key_not_tried",
             Self::StorageUnavailable => "storage_unavailable",
             Self::ShuttingDown => "shutting_down",
+            Self::Moved => "moved",
         }
     }
 }

@@ -101,6 +101,16 @@ impl<'a, H: Host> Io<'a, H> {
         self.core.slab.tokens().filter(|conn| self.core.is_open(*conn)).collect()
     }
 
+    /// Places that connections have or had.
+    pub fn places(&self) -> u32 {
+        self.core.slab.places()
+    }
+
+    /// The connections that are open in some of the places, for a host that looks at all of them bit by bit.
+    pub fn open_in(&self, places: Range<u32>) -> Vec<Token> {
+        self.core.slab.tokens_in(places).filter(|conn| self.core.is_open(*conn)).collect()
+    }
+
     /// Ends the connection at once, also one that [`close_after_flush`](Self::close_after_flush) left to its flushing.
     /// What is still queued is lost, and what the peer has not received yet may be.
     pub fn close(&mut self, conn: Token) {

@@ -3,6 +3,8 @@
 //! Growing costs one allocation of 32 KiB and copies nothing, so there is no pause and no left-over half-size copy.
 //! Chunks are kept for the life of the shard: memory stays at the peak of connections.
 
+use std::ops::Range;
+
 use crate::entry::{Entry, Flags};
 use crate::host::Token;
 
@@ -108,6 +110,19 @@ impl<S: Copy + Default, K> Slab<S, K> {
         entries
             .filter(|(entry, _)| entry.flags.has(Flags::OCCUPIED))
             .map(|(entry, index)| Token { index, generation: entry.generation })
+    }
+
+    /// All places, occupied or not.
+    pub(crate) fn places(&self) -> u32 {
+        (self.chunks.len() * CHUNK) as u32
+    }
+
+    /// The connections in some of the places.
+    pub(crate) fn tokens_in(&self, places: Range<u32>) -> impl Iterator<Item = Token> {
+        places.filter_map(|index| {
+            let entry = self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK)?;
+            entry.flags.has(Flags::OCCUPIED).then_some(Token { index, generation: entry.generation })
+        })
     }
 
     pub(crate) fn bytes(&self) -> usize {

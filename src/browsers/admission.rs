@@ -12,6 +12,7 @@ use crate::jsapi;
 use crate::model::{CloseReason, ConnId};
 
 use super::effects::Effects;
+use super::leaving::COME_BACK_S;
 use super::polling::Asking;
 use super::requests::headers;
 use super::{Browsers, Phase, Progress, browser_mut};
@@ -21,6 +22,14 @@ pub(super) enum Admission {
     Granted(IpAddr),
     /// To be asked for again after so many seconds.
     Refused(u16),
+}
+
+/// Why nobody is let in at the moment.
+struct Refusal {
+    status: u16,
+    text: &'static str,
+    wait_s: u16,
+    reason: CloseReason,
 }
 
 /// Of a client that is gone already.
@@ -49,6 +58,11 @@ impl Browsers {
         terms: &Terms,
         asking: Option<&Asking>,
     ) -> Result<(), Progress> {
+        if self.leaving.refuses(io.now().time) {
+            let text = "this server sends its connections elsewhere, please come again";
+            let refusal = Refusal { status: 503, text, wait_s: COME_BACK_S, reason: CloseReason::Moved };
+            return Err(self.refuse_for_now(io, conn, terms, asking, &refusal));
+        }
         if !self.config.hub.limits.counts_connections() {
             return Ok(());
         }
@@ -64,7 +78,11 @@ impl Browsers {
         match self.admissions.get(&conn).copied() {
             None => Err(Progress::Used(0)),
             Some(Admission::Granted(_)) => Ok(()),
-            Some(Admission::Refused(wait_s)) => Err(self.refuse_for_now(io, conn, terms, asking, wait_s)),
+            Some(Admission::Refused(wait_s)) => {
+                let text = "too many connections from this address, please try again later";
+                let refusal = Refusal { status: 429, text, wait_s, reason: CloseReason::Limited };
+                Err(self.refuse_for_now(io, conn, terms, asking, &refusal))
+            }
         }
     }
 
@@ -109,16 +127,16 @@ impl Browsers {
         conn: ConnId,
         terms: &Terms,
         asking: Option<&Asking>,
-        wait_s: u16,
+        refusal: &Refusal,
     ) -> Progress {
         self.counters.connections_refused += 1;
         let mut body = Vec::new();
-        jsapi::encode_poll_error(429, "too many connections from this address, please try again later", &mut body);
+        jsapi::encode_poll_error(refusal.status, refusal.text, &mut body);
         if asking.is_some() {
             body = [b"[", body.as_slice(), b"]"].concat();
         }
         let terms = Terms { persistent: false, ..terms.clone() };
-        let wait = wait_s.to_string();
+        let wait = refusal.wait_s.to_string();
         let extra = [
             ("Retry-After", wait.as_str()),
             ("Access-Control-Expose-Headers", "Retry-After"),
@@ -130,8 +148,8 @@ impl Browsers {
                 let script = http::jsonp(callback, &body);
                 http::response_on(&terms, 200, "application/javascript", &extra, &script, true)
             }
-            None => http::response_on(&terms, 429, "application/json", &extra, &body, true),
+            None => http::response_on(&terms, refusal.status, "application/json", &extra, &body, true),
         };
-        self.end_http(io, conn, &answer.into(), CloseReason::Limited)
+        self.end_http(io, conn, &answer.into(), refusal.reason)
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct BrowserConfig {
     pub(crate) handshake_timeout: Duration,
     /// Zero: never ping.
     pub(crate) ping_interval: Duration,
+    /// Connections that are older are asked to move; zero: none are.
+    pub(crate) connection_age_max: Duration,
     /// Fragmented messages open at the same time; with a further one the oldest ends its connection.
     pub(crate) fragments_max: usize,
     /// Bytes of all of them; with more the same happens.

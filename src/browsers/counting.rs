@@ -27,6 +27,7 @@ impl Browsers {
             + self.scratch.capacity()
             + self.pace.bytes()
             + self.half_open.bytes()
+            + self.leaving.bytes()
             + self.recent.bytes()
             + self.polls_noted.capacity() * size_of::<(ShardId, Box<Poll>)>()
             + self.asking.capacity() * size_of::<(ConnId, Asking)>()

@@ -37,6 +37,10 @@ pub(crate) trait Effects {
     fn is_open(&self, conn: ConnId) -> bool;
     fn can_send(&self, conn: ConnId) -> bool;
     fn open_connections(&self) -> Vec<ConnId>;
+    /// All places that connections have or had.
+    fn places(&self) -> u32;
+    /// Those that are open in some of the places.
+    fn open_in(&self, places: Range<u32>) -> Vec<ConnId>;
     /// `None` for one that has gone.
     fn peer_address(&self, conn: ConnId) -> Option<IpAddr>;
     /// What waits to be sent.

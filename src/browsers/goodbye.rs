@@ -1,4 +1,5 @@
-//! What a connection is told when the server ends it: by itself, because of what a backend did, or because it stops.
+//! What a connection is told when the server ends it: by itself, because of what a backend did, because it sends its
+//! connections elsewhere, or because it stops.
 //!
 //! | Connection | is told |
 //! |---|---|
@@ -33,6 +34,7 @@ macro_rules! goodbye {
 pub(super) fn of(reason: CloseReason) -> Goodbye {
     match reason {
         CloseReason::ShuttingDown => goodbye!(Away, "the server stops"),
+        CloseReason::Moved => goodbye!(Restart, "this server sends its connections elsewhere"),
         CloseReason::HashDeleted => goodbye!(Policy, "the hash of this user was deleted"),
         CloseReason::TokenRevoked => goodbye!(Policy, "the token was revoked"),
         CloseReason::TokenExpired => goodbye!(Policy, "the token has expired"),
@@ -58,8 +60,16 @@ impl Browsers {
             // A part of the user's queue that the socket has not taken counts as not taken, so it must not arrive.
             _ if self.flushing.contains(&conn) => return self.drop_connection(io, conn, reason),
             Phase::Open if !browser.classic => ws::close_with_reason(code, text, &mut self.scratch),
-            phase if phase.is_events() => http::append_goodbye(&mut self.scratch, code.into(), text),
-            _ if reason != CloseReason::ShuttingDown => return self.drop_connection(io, conn, reason),
+            phase if phase.is_events() => {
+                if reason == CloseReason::Moved {
+                    // The others leave at other times, so there is nothing to wait for.
+                    self.scratch.extend_from_slice(http::RETRY_SOON);
+                }
+                http::append_goodbye(&mut self.scratch, code.into(), text);
+            }
+            _ if !matches!(reason, CloseReason::ShuttingDown | CloseReason::Moved) => {
+                return self.drop_connection(io, conn, reason);
+            }
             Phase::Open | Phase::Sending => {}
             _ => return self.drop_connection(io, conn, reason),
         }

@@ -25,6 +25,7 @@ mod frames;
 mod goodbye;
 mod half_open;
 mod held;
+mod leaving;
 mod letters;
 mod metrics;
 mod old_clients;
@@ -61,6 +62,7 @@ use chunked::ChunkedBodies;
 use connection::{browser, browser_mut, is_half_open};
 use figures::ShardFigures;
 use fragments::Fragments;
+use leaving::Leaving;
 use outputs::{append, append_publication, frame};
 use pace::Pace;
 use polling::Asking;
@@ -123,6 +125,7 @@ pub(crate) struct Browsers {
     /// Connections that were told goodbye; the hub hears of them at the end of the turn.
     dismissed: VecDeque<ConnId>,
     stopping: bool,
+    leaving: Leaving,
     /// A handshake's answer that is not written yet.
     head_of: Option<(ConnId, Vec<u8>)>,
     pub(super) counters: Counters,
@@ -172,6 +175,7 @@ impl Browsers {
             unfinished: false,
             dismissed: VecDeque::new(),
             stopping: false,
+            leaving: Leaving::default(),
             head_of: None,
             counters,
         }

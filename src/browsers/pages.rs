@@ -73,10 +73,18 @@ impl Pages {
     }
 }
 
-/// Whether this server can do its work, for whoever decides where browsers are sent.
-pub(super) fn health(stopping: bool, storage: Option<Trouble>, conditions: &Conditions, terms: &Terms) -> SharedBytes {
+pub(super) const STOPPING: &str = "the server stops\n";
+pub(super) const DRAINING: &str = "draining\n";
+
+/// Whether this server can do its work, for whoever decides where browsers are sent. `no`: why not, whatever storage does.
+pub(super) fn health(
+    no: Option<&'static str>,
+    storage: Option<Trouble>,
+    conditions: &Conditions,
+    terms: &Terms,
+) -> SharedBytes {
     let (status, text) = match storage {
-        _ if stopping => (503, "the server stops\n"),
+        _ if let Some(no) = no => (503, no),
         Some(Trouble { keeps_out: true, text }) => (503, text),
         Some(Trouble { keeps_out: false, text }) => (200, text),
         None => (200, "ok"),

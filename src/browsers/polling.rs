@@ -341,14 +341,19 @@ impl Browsers {
         json: &[u8],
         used: usize,
     ) -> Progress {
-        let uncached = [("Cache-Control", "no-store")];
+        let uncached: &[(&str, &str)] = match status {
+            410 | 503 => {
+                &[("Cache-Control", "no-store"), ("Retry-After", "1"), ("Access-Control-Expose-Headers", "Retry-After")]
+            }
+            _ => &[("Cache-Control", "no-store")],
+        };
         let answer = match &asking.callback {
             // A page sees of a script neither its status nor, without one, its text.
             Some(callback) => {
                 let script = http::jsonp(callback, json);
-                http::response_on(&asking.terms, 200, "application/javascript", &uncached, &script, true)
+                http::response_on(&asking.terms, 200, "application/javascript", uncached, &script, true)
             }
-            None => http::response_on(&asking.terms, status, "application/json", &uncached, json, true),
+            None => http::response_on(&asking.terms, status, "application/json", uncached, json, true),
         };
         self.reply(io, conn, &answer.into(), &asking.terms, used)
     }

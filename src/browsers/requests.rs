@@ -64,8 +64,10 @@ impl Browsers {
                 let request = batches::Request { conn, head: &head, whole: bytes, wanted, fields };
                 self.password_request(io, &request, terms)
             }
-            Route::Health => {
-                let answer = pages::health(self.stopping, io.storage_trouble(), &Conditions::of(&head), &terms);
+            Route::Health | Route::Ready => {
+                let is_leaving = route == Route::Ready && self.leaving.is_draining();
+                let no = if self.stopping { Some(pages::STOPPING) } else { is_leaving.then_some(pages::DRAINING) };
+                let answer = pages::health(no, io.storage_trouble(), &Conditions::of(&head), &terms);
                 self.reply(io, conn, &answer, &terms, head.used)
             }
             route => {
@@ -78,7 +80,7 @@ impl Browsers {
     fn terms(&self, io: &mut impl Effects, conn: ConnId, head: &Head<'_>, route: &Route<'_>) -> Terms {
         let mut terms = Terms::of(head, route, &self.config.origins);
         let is_last = browser(io, conn).is_none_or(|browser| browser.requests + 1 >= REQUESTS_MAX);
-        terms.persistent &= !is_last && !self.stopping;
+        terms.persistent &= !is_last && !self.stopping && !self.leaving.refuses(io.now().time);
         terms
     }
 

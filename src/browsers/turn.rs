@@ -9,6 +9,7 @@ use super::effects::Effects;
 
 impl Browsers {
     pub(crate) fn turn_ended(&mut self, io: &mut impl Effects) {
+        self.go_on_with_leaving(io);
         self.forget_dismissed(io);
         self.send_deferred(io);
         for conn in self.pace.take_due(io.now().time) {
@@ -56,8 +57,16 @@ impl Browsers {
         let leaving = self.hub.presence_deadline().map(|due| due.max(self.leaving_retry));
         let at_once = self.unfinished.then(Time::default);
         let recent = self.recent.next_deadline();
-        let timers =
-            [at_once, self.hub.next_deadline(), flushing, self.pace.due(), leaving, self.figures.due(), recent];
+        let timers = [
+            at_once,
+            self.hub.next_deadline(),
+            flushing,
+            self.pace.due(),
+            leaving,
+            self.figures.due(),
+            recent,
+            self.leaving_due(),
+        ];
         timers.into_iter().flatten().min()
     }
 

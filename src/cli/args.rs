@@ -77,6 +77,12 @@ pub(crate) enum Command {
     /// Stop the running server, as SIGTERM does, and wait for its end
     Stop,
 
+    /// Have the running server send its connections elsewhere, and wait until they have gone
+    ///
+    /// At first /ready says 503, so that balancers send nobody here any more. Then nobody new is let in and connections leave one
+    /// after the other; encke.js moves without a gap. Backends are sent away at the end. The exit status is 0 when nobody is left.
+    Drain(Course),
+
     /// What becomes of the log
     #[command(subcommand)]
     Logs(Logs),
@@ -113,6 +119,39 @@ pub(crate) enum Command {
 pub(crate) enum Logs {
     /// Open the log's file anew, after a rotation
     Reopen,
+}
+
+/// How a drain is to go.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+pub(crate) struct Course {
+    /// How long balancers have to see that /ready says no, before anybody leaves
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = seconds)]
+    pub notice: u64,
+
+    /// How long connections take to leave, one after the other
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = seconds)]
+    pub over: u64,
+
+    /// Stop the server at the end
+    #[arg(long)]
+    pub stop: bool,
+
+    /// Give up a drain: whoever is here stays, and others may come
+    #[arg(long, conflicts_with_all = ["notice", "over", "stop"])]
+    pub cancel: bool,
+}
+
+/// `90`, `90s` or `2m`.
+fn seconds(text: &str) -> Result<u64, String> {
+    let (number, unit) = text.split_at(text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return Err("a time is a number of seconds, or one with s, m or h behind it".to_owned()),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    seconds.ok_or_else(|| "a time is a number of seconds, or one with s, m or h behind it".to_owned())
 }
 
 /// How a client finds the running server, beside the configuration.
@@ -188,5 +227,17 @@ mod tests {
         assert_eq!(with_build("1.2.3", None, None), "1.2.3");
         assert_eq!(with_build("1.2.3", Some("1a2b3c4"), None), "1.2.3 (1a2b3c4)");
         assert_eq!(with_build("1.2.3", Some("1a2b3c4"), Some("static")), "1.2.3 (1a2b3c4, static)");
+    }
+
+    #[test]
+    fn times() {
+        for (text, expected) in
+            [("0", Some(0)), ("90", Some(90)), ("90s", Some(90)), ("2m", Some(120)), ("1h", Some(3_600))]
+        {
+            assert_eq!(seconds(text).ok(), expected, "{text}");
+        }
+        for text in ["", "s", "1d", "-1", "1.5s", "18446744073709551615h", "1 s"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long a stop may take: the server ends itself after two seconds.
-const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+pub(crate) const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A session by which the server can be told what to do. A configuration with errors is no obstacle: the server runs with
 /// another one.
@@ -48,7 +48,7 @@ pub(crate) fn failed(error: &ClientError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn ask(client: &mut Client, statement: &str) -> Result<String, ClientError> {
+pub(crate) fn ask(client: &mut Client, statement: &str) -> Result<String, ClientError> {
     let mut told = Told::default();
     match client.query(statement.as_bytes(), &mut told) {
         Ok(()) => Ok(told.0),

@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod conf;
 pub(crate) mod control;
 pub(crate) mod doctor;
+pub(crate) mod drain;
 pub(crate) mod fault;
 #[cfg_attr(not(feature = "mysql"), path = "no_import.rs")]
 pub(crate) mod import;

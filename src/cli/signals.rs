@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// A second TERM ends the process at once, if the stop lasts longer than this by then: a stop that is clean takes less, and
 /// some programs send the signal twice, to the process and to its group.
-const SECOND_TERM_AFTER: Duration = Duration::from_millis(1_200);
+pub(crate) const SECOND_TERM_AFTER: Duration = Duration::from_millis(1_200);
 
 /// Exit status of a process that a signal ended, as shells count.
 const ENDED_BY_SIGNAL: i32 = 128;

@@ -37,7 +37,7 @@ fn resident(process: rustix::process::Pid) -> Option<u64> {
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-fn rows(client: &mut Client, query: &str) -> Result<Vec<Vec<String>>, ClientError> {
+pub(crate) fn rows(client: &mut Client, query: &str) -> Result<Vec<Vec<String>>, ClientError> {
     let mut taken = Rows::default();
     match client.query(query.as_bytes(), &mut taken) {
         Ok(()) => Ok(taken.0),
@@ -47,7 +47,7 @@ fn rows(client: &mut Client, query: &str) -> Result<Vec<Vec<String>>, ClientErro
 }
 
 /// Names and their values.
-fn pairs(rows: Vec<Vec<String>>) -> BTreeMap<String, String> {
+pub(crate) fn pairs(rows: Vec<Vec<String>>) -> BTreeMap<String, String> {
     let pair = |row: Vec<String>| {
         let mut cells = row.into_iter();
         Some((cells.next()?, cells.next()?))

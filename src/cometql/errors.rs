@@ -1,17 +1,20 @@
 //! Why a statement or a session is refused: one table of numbers, and the error that travels to the backend.
 //!
 //! The number is the contract: backends test it (`cometql.md` section 4). The text is for people and says what to
-//! do; SQLSTATE is [`SQLSTATE`] but for a table that is not there and for what is not allowed. Nothing here knows which statement caused the error.
+//! do; SQLSTATE is [`SQLSTATE`] but for a table that is not there, for what is not allowed and for
+//! a server that sends its sessions away. Nothing here knows which statement caused the error.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::sql::SyntaxError;
 
-/// The SQLSTATE of all errors but two.
+/// The SQLSTATE of all errors but three.
 pub const SQLSTATE: &str = "HY000";
 /// What MySQL says to those that may not.
 const SQLSTATE_DENIED: &str = "42000";
+/// By which pools know that the connection is of no use any more.
+const SQLSTATE_CONNECTION: &str = "08S01";
 /// Drivers for Java look at this one instead of the number.
 const SQLSTATE_NO_TABLE: &str = "42S02";
 
@@ -65,6 +68,8 @@ codes! {
     Internal = 500,
     /// Peer: a command byte this server does not know.
     UnknownCommand = 1047,
+    /// Environment: the server sends its sessions elsewhere.
+    ServerLeft = 1053,
     /// Peer: KILL of a connection that does not exist.
     UnknownConnection = 1094,
     /// Peer: the table is not there, where the tools of MySQL look for its number: in SHOW, and in other databases.
@@ -93,6 +98,7 @@ impl Code {
         match self {
             Self::NoSuchTable => SQLSTATE_NO_TABLE,
             Self::NotAllowed => SQLSTATE_DENIED,
+            Self::ServerLeft => SQLSTATE_CONNECTION,
             _ => SQLSTATE,
         }
     }

@@ -60,7 +60,7 @@ pub(super) const IGNORED: &[Ignored] = &[
     one("ws", "statistics", STATISTICS),
     one("ws", "benchmark", STATISTICS),
     one("ws", "uptimeTestInterval", AGE),
-    one("ws", "maxUptime", AGE),
+    one("ws", "maxUptime", "see connection_age_max_s"),
     one("ws", "buf_size", GROW),
     Ignored { section: "ws", key: Some("cluster"), severity: Warning, because: NODES },
     one("cometql", "thread_num", "one thread serves all CometQL sessions"),

@@ -64,6 +64,9 @@ pub struct Main {
     pub save_users_last_online_time: bool,
     /// Seconds that a user counts as online after the last connection went. Default 0 (as CppComet).
     pub offline_grace_s: u32,
+    /// Seconds that SIGTERM gives connections to leave one after the other before the server stops; 0: it stops at once, which
+    /// is the default.
+    pub stop_drain_s: u32,
 }
 
 /// `[jwt]`: what the tokens of all tenants are signed with that have no key of their own.
@@ -105,6 +108,9 @@ pub struct Ws {
     pub hosts: Vec<String>,
     /// Seconds of silence before a connection is asked whether it lives; 0 never asks. Default 30.
     pub ping_interval_s: u32,
+    /// Seconds after which a connection is asked to be replaced by a new one, or ended if it cannot; 0: never, which is the
+    /// default.
+    pub connection_age_max_s: u32,
     /// Milliseconds from accept to a complete request head. Default 10,000.
     pub handshake_timeout_ms: u32,
     /// Longest message a browser may send, in bytes. Default 65,535.
@@ -407,6 +413,7 @@ impl Default for Main {
             send_user_offline_events: true,
             save_users_last_online_time: true,
             offline_grace_s: 0,
+            stop_drain_s: 0,
         }
     }
 }
@@ -423,6 +430,7 @@ impl fmt::Debug for Main {
             .field("send_user_offline_events", &self.send_user_offline_events)
             .field("save_users_last_online_time", &self.save_users_last_online_time)
             .field("offline_grace_s", &self.offline_grace_s)
+            .field("stop_drain_s", &self.stop_drain_s)
             .finish()
     }
 }
@@ -435,6 +443,7 @@ impl Default for Ws {
             thread_num: 0,
             hosts: Vec::new(),
             ping_interval_s: 30,
+            connection_age_max_s: 0,
             handshake_timeout_ms: 10_000,
             message_bytes_max: 65_535,
             pipes_max: 1_024,

@@ -21,6 +21,9 @@ pub fn events_head(terms: &Terms) -> Vec<u8> {
 /// As soon as the libraries for WebSocket do.
 const RETRY: &[u8] = b"retry: 2000\n\n";
 
+/// For a page whose stream ends now and which may come back at once: others do so at other times.
+pub const RETRY_SOON: &[u8] = b"retry: 500\n\n";
+
 /// Appends one event whose data is what `write` appends: one line, as all our JSON is. `id` is what a page that lost the
 /// connection says it had last.
 pub fn append_event(out: &mut Vec<u8>, id: Option<&str>, write: impl FnOnce(&mut Vec<u8>)) {

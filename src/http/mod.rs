@@ -55,7 +55,7 @@ pub use chunked::Chunked;
 pub use client::{Proxies, client_address};
 pub use conditional::{Conditions, Validators, Wanted};
 pub use credentials::{Credentials, credentials};
-pub use events::{EVENTS_PING, append_event, append_goodbye, events_head};
+pub use events::{EVENTS_PING, RETRY_SOON, append_event, append_goodbye, events_head};
 pub use frame::Site;
 pub use head::{Head, HeadError, HeadLimits, HeadStep, Method, parse_head};
 pub use jsonp::{is_callback, jsonp};

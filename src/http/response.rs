@@ -51,6 +51,7 @@ pub fn plain_answer(route: &Route<'_>, conditions: &Conditions, site: &Site<'_>,
         | Route::WithPassword(..)
         | Route::Static(_)
         | Route::Health
+        | Route::Ready
         | Route::Metrics => return None,
         Route::Start => (200, "text/html", &[CACHED, PAGE_POLICY], site.start_page),
         Route::Asset(asset) if asset.is_page() => {

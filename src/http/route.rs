@@ -27,6 +27,8 @@ pub enum Route<'a> {
     Favicon,
     /// `/health`: whether this server can do its work.
     Health,
+    /// `/ready`: whether new connections should be sent to this server.
+    Ready,
     /// `/metrics`, by whatever method: the figures, for Prometheus.
     Metrics,
     /// A file that is part of the program.
@@ -109,6 +111,7 @@ pub fn route<'a>(head: &Head<'a>) -> Route<'a> {
         "/" => Route::Start,
         "/info" => Route::Info,
         "/health" => Route::Health,
+        "/ready" => Route::Ready,
         "/favicon.ico" => Route::Favicon,
         path if let Some(asset) = Asset::find(path) => Route::Asset(asset),
         path if let Some(doc) = Doc::find(path) => Route::Doc(doc),
@@ -134,7 +137,7 @@ impl Route<'_> {
         let path = path_of(without_second_slash(target));
         let first = path.trim_start_matches('/').split('/').next();
         first.is_some_and(|first| {
-            ["health", "metrics", "sse", "poll", "cometql", "sign", "sub", "pub", "subscribe", "publish"]
+            ["health", "ready", "metrics", "sse", "poll", "cometql", "sign", "sub", "pub", "subscribe", "publish"]
                 .contains(&first)
         })
     }

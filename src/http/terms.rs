@@ -51,7 +51,7 @@ impl Terms {
         let reads_bodies = matches!(route, Route::Poll(..) | Route::WithPassword(..));
         let is_ours = match route {
             Route::Options => Route::is_ours(head.target),
-            route => reads_bodies || matches!(route, Route::Health | Route::Metrics | Route::Events(_)),
+            route => reads_bodies || matches!(route, Route::Health | Route::Ready | Route::Metrics | Route::Events(_)),
         };
         // Pages of other sites have no business where a password is asked for.
         let wants_password = Route::wants_password(head.target);

@@ -128,6 +128,7 @@ fn routes() {
     check("GET /ssex", file("ssex"));
     check("GET /health", Route::Health);
     check("HEAD /health?x", Route::Health);
+    check("GET /ready", Route::Ready);
     for method in ["GET", "HEAD", "POST"] {
         check(&format!("{method} /comet-server/metrics?x"), Route::Metrics);
     }

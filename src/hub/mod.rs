@@ -39,7 +39,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::model::{ConnId, DevId, Now, PipeKey, Position, Time};
+use crate::model::{ConnId, DevId, Now, PipeKey, Position, Time, UnixTime};
 use crate::ring::RingMessage;
 use crate::storage::{Completion, Job};
 
@@ -189,6 +189,11 @@ impl Hub {
     /// keeps answers in the order of the commands.
     pub fn is_busy(&self, conn: ConnId) -> bool {
         self.local.is_busy(conn)
+    }
+
+    /// When it came; `None` if it has gone.
+    pub fn since(&self, conn: ConnId) -> Option<UnixTime> {
+        self.local.since(conn)
     }
 
     /// Pipes that the connection is subscribed to. A further [`Input::Subscribe`] costs as many steps, and one for each

@@ -32,7 +32,7 @@ pub use command::{
 };
 pub use hello::{Hello, HelloError, HelloFields, parse_hello};
 pub use notice::{
-    HistoryEntry, encode_history, encode_missed, encode_personal, encode_poll_begin, encode_poll_error,
+    HistoryEntry, encode_history, encode_missed, encode_moving, encode_personal, encode_poll_begin, encode_poll_error,
     encode_track_users, encode_user_status,
 };
 pub use old_clients::{ccomet_messages, ccomet_word, icomet_messages, icomet_noop, icomet_sign, icomet_word};

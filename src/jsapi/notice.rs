@@ -61,6 +61,19 @@ pub(super) fn encode_track_page<'a>(
     envelope.write(form, out);
 }
 
+/// The connection is to be replaced by another one, to whichever server is found then, and is ended when this time is over.
+///
+/// Shape: `data` is `{"within_ms":<milliseconds>}`.
+pub fn encode_moving(within_ms: u64, out: &mut Vec<u8>) {
+    let envelope = Envelope {
+        data: Data::Object(&[("within_ms", Value::Number(within_ms as i64))]),
+        event: Name("", "moving"),
+        pipe: Name("", "sys"),
+        ..Envelope::default()
+    };
+    envelope.write(WireForm::Extended, out);
+}
+
 pub(super) fn subscriber(user: UserId, uuid: &str) -> [(&'static str, Value<'_>); 2] {
     [("user_id", Value::Number(user.get().into())), ("uuid", Value::Text(uuid))]
 }

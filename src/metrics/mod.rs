@@ -102,6 +102,7 @@ counters! {
     connections: Gauge, "Browser connections open now.";
     polled: Gauge, "Connections without a socket that browsers poll for, those among them that are over included.";
     sessions: Gauge, "CometQL sessions open now.";
+    draining: Gauge, "0 while no drain is under way; 1 while balancers get to know of it, 2 while connections leave, 3 when they have.";
     sessions_tls: Gauge, "CometQL sessions with TLS open now.";
     accepted: Counter, "Browser connections and CometQL sessions accepted.";
     ended: Counter, "Browser connections and CometQL sessions that ended.";
@@ -109,6 +110,7 @@ counters! {
     handshakes: Counter, "Browser handshakes completed.";
     http_requests: Counter, "Plain HTTP requests answered.";
     commands: Counter, "Browser commands executed.";
+    asked_to_move: Counter, "Browser connections that were asked to go elsewhere.";
     commands_slowed: Counter, "Times that a connection had to wait for the next second because it had sent too many commands.";
     connections_refused: Counter, "Browsers that were refused because their address had, or made, too many connections.";
     publications_refused: Counter, "Messages of browsers that were refused because their user published too fast.";

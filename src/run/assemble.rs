@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use shards::{EngineChoice, KeepAlive, Settings, ShardSettings};
@@ -15,6 +16,7 @@ use crate::cometql::exec::{self, ExecConfig};
 use crate::cometql::session::{self, StatementLimits};
 use crate::cometql::{sql, wire};
 use crate::config::{self, AuthPlugin, Config, LogStatements, SendEngine, StringEscapes, Tenant, Tls};
+use crate::drain::Drain;
 use crate::http::HeadLimits;
 use crate::hub::{self, GivenOut, HubConfig};
 use crate::model::{DevId, ShardId};
@@ -27,13 +29,15 @@ use super::board::Board;
 use super::certificate::{self, Place};
 use super::control::{self, Control, ControlClient};
 use super::door::{self, Socket};
+use super::draining::Draining;
 use super::figures::Watch;
 use super::files::{self, FileLimits};
 use super::front::{self, Front};
-use super::host::Host;
+use super::host::{self, Host};
 use super::in_force::InForce;
 use super::ledger::{self, LedgerClient};
 use super::notice::Notice;
+use super::pulse::{self, Pulse};
 use super::scrape::Scrape;
 use super::sessions::{self, Sessions, SessionsConfig};
 use super::storage::{self, StorageThread};
@@ -72,8 +76,14 @@ const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, 
 
 /// Opens everything and returns when the server accepts connections.
 ///
-/// A database that does not answer is waited for; `give_up` is asked meanwhile whether to go on.
-pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool) -> Result<Running, StartError> {
+/// A database that does not answer is waited for; `give_up` is asked meanwhile whether to go on. `beat`: how often somebody
+/// looks whether all parts still turn, if anybody does.
+pub fn start(
+    config: Config,
+    password: String,
+    beat: Option<Duration>,
+    give_up: &mut dyn FnMut() -> bool,
+) -> Result<Running, StartError> {
     clock::start();
     let connection_shards = match config.ws.thread_num {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(usize::from(u16::MAX)) as u16),
@@ -101,7 +111,11 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let (engine, wakers) = (prepared.engine(), prepared.wakers());
     let (desk, instructions) = control::desk();
     let notice = Notice::default();
-    let control = Control::new(desk, wakers.clone(), notice.clone(), in_force.clone());
+    let (drains, board) = (Notice::default(), Board::new(connection_shards));
+    let pulse = Pulse::new(all_shards, beat);
+    let draining = Draining::new(drains.clone(), wakers.clone(), board.clone());
+    let watch = pulse::Watch::new(pulse.clone(), wakers.clone());
+    let control = Control::new(desk, wakers.clone(), notice.clone(), in_force.clone(), draining, watch);
 
     kept::guard(&config.storage.dir);
     let mut store = storage::open(&config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
@@ -117,25 +131,16 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
     let beginnings =
         beginnings.split(usize::from(connection_shards), |pipe| usize::from(placement.owner_of_pipe(pipe).0));
     let cometql_shard = placement.cometql_shard();
-    let board = Board::new(connection_shards);
     board.of_process(|process| process.memory_configuration = configuration as u64);
     let (storage_setup, storage_clients) = storage::channels(all_shards, config.storage.queue_max);
     let asker = wakers.get(usize::from(cometql_shard.0)).cloned();
     let ledger = ledger::start(board.clone(), storage_setup.answers.watched(), asker).map_err(StartError::Thread)?;
     let retry = Duration::from_secs(u64::from(config.storage.retry_s));
     let storage_thread =
-        StorageThread::start(storage_setup, store, wakers.clone(), board.clone(), retry).map_err(StartError::Thread)?;
+        StorageThread::start(storage_setup, store, wakers.clone(), board.clone(), pulse.clone(), retry)
+            .map_err(StartError::Thread)?;
 
-    let (file_thread, file_clients) = match &config.main.base_dir {
-        Some(root) => {
-            let (setup, clients) = files::channels(connection_shards);
-            let limits = FileLimits { bytes_max: FILE_BYTES_MAX, contents_bytes_max: FILE_CONTENTS_BYTES_MAX };
-            let thread =
-                files::start(setup, root.clone(), limits, wakers, board.clone()).map_err(StartError::Thread)?;
-            (Some(thread), clients)
-        }
-        None => (None, Vec::new()),
-    };
+    let (file_thread, file_clients) = start_files(&config, connection_shards, wakers, board.clone())?;
 
     let cometql_port = Arc::new(OnceLock::new());
     let scrape = Arc::new(Scrape::new(engine_name(engine), storage_name(&config), board.clone()));
@@ -146,6 +151,8 @@ pub fn start(config: Config, password: String, give_up: &mut dyn FnMut() -> bool
         control: Mutex::new(Some(instructions)),
         notice,
         ledger: Mutex::new(Some(ledger)),
+        drains,
+        pulse,
         tls: in_force.tls.clone(),
         tokens,
         cometql_port: cometql_port.clone(),
@@ -191,6 +198,20 @@ fn opened_door(path: PathBuf, failed: Option<&std::io::Error>) -> Option<Socket>
     opened.map_err(|error| warn!(path = shown, error, "no socket: it cannot be made there")).ok()
 }
 
+/// The thread of static files, if there are any, and the shards' ends.
+fn start_files(
+    config: &Config,
+    connection_shards: u16,
+    wakers: Vec<shards::Waker>,
+    board: Board,
+) -> Result<(Option<JoinHandle<()>>, Vec<files::FileClient>), StartError> {
+    let Some(root) = &config.main.base_dir else { return Ok((None, Vec::new())) };
+    let (setup, clients) = files::channels(connection_shards);
+    let limits = FileLimits { bytes_max: FILE_BYTES_MAX, contents_bytes_max: FILE_CONTENTS_BYTES_MAX };
+    let thread = files::start(setup, root.clone(), limits, wakers, board).map_err(StartError::Thread)?;
+    Ok((Some(thread), clients))
+}
+
 fn storage_name(config: &Config) -> &'static str {
     if config.db.name.is_some() { "mysql" } else { "sqlite" }
 }
@@ -224,6 +245,8 @@ struct Ends {
     control: Mutex<Option<ControlClient>>,
     notice: Notice<InForce>,
     ledger: Mutex<Option<LedgerClient>>,
+    drains: Notice<Option<Drain>>,
+    pulse: Pulse,
     tls: Option<Arc<rustls::ServerConfig>>,
     tokens: TokenKeys,
     cometql_port: Arc<OnceLock<u16>>,
@@ -293,6 +316,7 @@ fn make_host(
     ends: &Ends,
 ) -> Host {
     let storage = take(&ends.storage, shard).unwrap_or_else(storage::StorageClient::nowhere);
+    let seen = host::Ends { board: board.clone(), drains: ends.drains.reader(), pulse: ends.pulse.clone() };
     if ShardId(shard) == placement.cometql_shard() {
         let config = SessionsConfig {
             exec: exec_config(config, password, placement, ends.cometql_port.clone()),
@@ -300,7 +324,7 @@ fn make_host(
             idle_timeout: Duration::from_secs(u64::from(config.cometql.idle_timeout_s)),
             tls: ends.tls.clone(),
         };
-        let ends = sessions::Ends {
+        let session_ends = sessions::Ends {
             storage,
             control: ends
                 .control
@@ -317,7 +341,7 @@ fn make_host(
             in_force: ends.notice.reader(),
             board: board.clone(),
         };
-        return Host::sessions(Sessions::new(config, ends), board.clone());
+        return Host::sessions(Sessions::new(config, session_ends), seen);
     }
     let beginning = take(&ends.beginnings, shard).unwrap_or_default();
     let config = browser_config(ShardId(shard), config, given_out, placement, ends);
@@ -329,7 +353,7 @@ fn make_host(
         board: board.clone(),
         scrape: ends.scrape.clone(),
     };
-    Host::browsers(Front::new(config, beginning, ends), board.clone())
+    Host::browsers(Front::new(config, beginning, ends), seen)
 }
 
 fn browser_config(
@@ -356,6 +380,7 @@ fn browser_config(
         real_ip_header: config.ws.real_ip_header,
         handshake_timeout: Duration::from_millis(u64::from(config.ws.handshake_timeout_ms)),
         ping_interval: Duration::from_secs(u64::from(config.ws.ping_interval_s)),
+        connection_age_max: Duration::from_secs(u64::from(config.ws.connection_age_max_s)),
         fragments_max: FRAGMENTS_MAX,
         // An assembler grows by doubling.
         fragments_bytes_max: FRAGMENTS_BYTES_MAX.max(frame_bytes_max.saturating_mul(4)),

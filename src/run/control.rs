@@ -8,18 +8,22 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use shards::Waker;
+use tracing::error;
 
 use crate::cometql::errors::{Code, Error};
 pub use crate::cometql::sql::Instruction;
 use crate::config::{self, Tls};
 
+use super::draining::Draining;
 use super::in_force::InForce;
 use super::log;
 use super::notice::Notice;
+use super::pulse::Watch;
+use super::systemd::Systemd;
 
 /// Instructions of sessions under way; more are refused.
 const INSTRUCTIONS_MAX: usize = 64;
@@ -63,11 +67,42 @@ pub struct Control {
     wakers: Vec<Waker>,
     notice: Notice<InForce>,
     in_force: Arc<InForce>,
+    pub draining: Draining,
+    watch: Watch,
 }
 
 impl Control {
-    pub(super) fn new(desk: Desk, wakers: Vec<Waker>, notice: Notice<InForce>, in_force: Arc<InForce>) -> Self {
-        Self { desk, wakers, notice, in_force }
+    pub(super) fn new(
+        desk: Desk,
+        wakers: Vec<Waker>,
+        notice: Notice<InForce>,
+        in_force: Arc<InForce>,
+        draining: Draining,
+        watch: Watch,
+    ) -> Self {
+        Self { desk, wakers, notice, in_force, draining, watch }
+    }
+
+    /// How long SIGTERM gives connections to leave; zero: it stops the server at once.
+    pub fn stop_drain(&self) -> Duration {
+        Duration::from_secs(u64::from(self.in_force.config.main.stop_drain_s))
+    }
+
+    /// Tells the service manager how the server is, and that it is alive, unless a part of it is not.
+    pub fn report(&mut self, systemd: &Systemd) {
+        match self.draining.status() {
+            // The end takes as long as the drain before it.
+            Some(status) if self.draining.ends_with_stop() => systemd.waits(&status),
+            status => systemd.status(&status.unwrap_or_else(|| self.draining.figures())),
+        }
+        let Some(beat) = systemd.beat() else { return };
+        let still = self.watch.look();
+        if still.is_empty() {
+            return systemd.alive();
+        }
+        for part in still {
+            error!("{part} has not turned for {} s", beat.as_secs_f32());
+        }
     }
 
     /// Has a thread of its own put signals on the desk; `next` waits for one.
@@ -165,6 +200,9 @@ impl Control {
                     config::log_level(value.unwrap_or("info")).map_err(|error| wrong(format!("log_level {error}")))?;
                 (config.log.level, config.log.parts) = (chosen.level, chosen.parts);
                 log::set(&config.log);
+            }
+            "offline_mode" => {
+                return self.draining.set(value).map_err(|error| wrong(format!("offline_mode: {error}")));
             }
             _ => return Err(wrong(format!("There is no variable {name} of the whole server"))),
         }

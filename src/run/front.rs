@@ -10,6 +10,7 @@ use shards::{End, Token};
 use tracing::error;
 
 use crate::browsers::{Asker, Browser, BrowserConfig, Browsers, Effects, FileAnswer, Trouble};
+use crate::drain::Drain;
 use crate::http::WithPassword;
 use crate::hub::Tops;
 use crate::metrics::{Counters, Format};
@@ -110,6 +111,10 @@ impl Front {
         self.core.has_work()
     }
 
+    pub(super) fn set_drain(&mut self, io: &mut impl Runtime, drain: Option<Drain>) {
+        self.core.set_drain(&Edge { io, ends: &mut self.ends }, drain);
+    }
+
     pub(super) fn farewell(&mut self, io: &mut impl Runtime) {
         self.core.farewell(&mut Edge { io, ends: &mut self.ends });
     }
@@ -164,6 +169,14 @@ impl<R: Runtime> Effects for Edge<'_, R> {
 
     fn open_connections(&self) -> Vec<ConnId> {
         self.io.open_connections().into_iter().map(id).collect()
+    }
+
+    fn places(&self) -> u32 {
+        self.io.places()
+    }
+
+    fn open_in(&self, places: Range<u32>) -> Vec<ConnId> {
+        self.io.open_in(places).into_iter().map(id).collect()
     }
 
     fn peer_address(&self, conn: ConnId) -> Option<IpAddr> {

@@ -6,6 +6,7 @@ use shards::{End, Io, Token};
 use tracing::{error, warn};
 
 use crate::browsers::Browser;
+use crate::drain::Drain;
 use crate::model::{CloseReason, ConnId, ShardId, Time};
 use crate::never;
 use crate::ring::{Level, RingMessage};
@@ -13,18 +14,30 @@ use crate::ring::{Level, RingMessage};
 use super::board::{Board, Part};
 use super::clock::instant;
 use super::front::Front;
+use super::notice::NoticeReader;
+use super::pulse::Pulse;
+use super::runtime::Runtime;
 use super::sessions::Sessions;
 use super::slow::Turns;
 
 pub(super) struct Host {
     kind: Kind,
     board: Board,
+    drains: NoticeReader<Option<Drain>>,
+    pulse: Pulse,
     /// When the board is to be written next; `None` while it says everything.
     board_due: Option<Instant>,
     board_written: Option<Instant>,
     /// Of what cannot be, how often it was, when somebody was told last.
     never_told: u64,
     turns: Turns,
+}
+
+/// What both kinds of shards have to do with the control thread and with whoever looks on.
+pub(super) struct Ends {
+    pub(super) board: Board,
+    pub(super) drains: NoticeReader<Option<Drain>>,
+    pub(super) pulse: Pulse,
 }
 
 /// A shard's edge: of browsers or of sessions.
@@ -38,6 +51,13 @@ impl Kind {
         match self {
             Self::Browsers(browsers) => browsers.next_deadline(),
             Self::Sessions(sessions) => sessions.next_deadline(),
+        }
+    }
+
+    pub(super) fn set_drain(&mut self, io: &mut impl Runtime, drain: Option<Drain>) {
+        match self {
+            Self::Browsers(browsers) => browsers.set_drain(io, drain),
+            Self::Sessions(sessions) => sessions.set_drain(drain),
         }
     }
 
@@ -64,16 +84,26 @@ impl Kind {
 }
 
 impl Host {
-    pub(super) fn browsers(browsers: Front, board: Board) -> Self {
-        Self::new(Kind::Browsers(Box::new(browsers)), board)
+    pub(super) fn browsers(browsers: Front, ends: Ends) -> Self {
+        Self::new(Kind::Browsers(Box::new(browsers)), ends)
     }
 
-    pub(super) fn sessions(sessions: Sessions, board: Board) -> Self {
-        Self::new(Kind::Sessions(Box::new(sessions)), board)
+    pub(super) fn sessions(sessions: Sessions, ends: Ends) -> Self {
+        Self::new(Kind::Sessions(Box::new(sessions)), ends)
     }
 
-    fn new(kind: Kind, board: Board) -> Self {
-        Self { kind, board, board_due: None, board_written: None, never_told: 0, turns: Turns::default() }
+    fn new(kind: Kind, ends: Ends) -> Self {
+        let Ends { board, drains, pulse } = ends;
+        Self {
+            kind,
+            board,
+            drains,
+            pulse,
+            board_due: None,
+            board_written: None,
+            never_told: 0,
+            turns: Turns::default(),
+        }
     }
 }
 
@@ -187,6 +217,10 @@ impl shards::Host for Host {
 
     fn woken(&mut self, io: &mut Io<'_, Self>) {
         self.turns.inputs.completions += 1;
+        self.pulse.shard_turned(io.shard());
+        if let Some(drain) = self.drains.news() {
+            self.kind.set_drain(io, *drain);
+        }
         each!(self, shard => shard.woken(io));
     }
 

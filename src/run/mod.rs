@@ -14,6 +14,7 @@ mod certificate;
 mod clock;
 pub mod control;
 pub mod door;
+pub mod draining;
 pub mod examined;
 mod figures;
 mod files;
@@ -30,11 +31,13 @@ pub mod log;
 mod notice;
 mod past;
 mod process;
+mod pulse;
 mod runtime;
 mod scrape;
 mod sessions;
 mod slow;
 mod storage;
+pub mod systemd;
 mod tls;
 
 #[cfg(test)]

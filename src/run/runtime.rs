@@ -23,6 +23,8 @@ pub(super) trait Runtime {
     fn is_open(&self, conn: Token) -> bool;
     fn can_send(&self, conn: Token) -> bool;
     fn open_connections(&self) -> Vec<Token>;
+    fn places(&self) -> u32;
+    fn open_in(&self, places: Range<u32>) -> Vec<Token>;
     fn peer_address(&self, conn: Token) -> Option<SocketAddr>;
 
     fn write(&mut self, conn: Token, bytes: &[u8]);
@@ -76,6 +78,14 @@ impl Runtime for Io<'_, Host> {
 
     fn open_connections(&self) -> Vec<Token> {
         self.open_connections()
+    }
+
+    fn places(&self) -> u32 {
+        self.places()
+    }
+
+    fn open_in(&self, places: Range<u32>) -> Vec<Token> {
+        self.open_in(places)
     }
 
     fn peer_address(&self, conn: Token) -> Option<SocketAddr> {

@@ -12,6 +12,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::browsers::{HalfOpen, Phase};
 use crate::cometql::exec::{Exec, ExecConfig, Label, Output, Peer, Received, Told};
+use crate::drain::{self, Drain};
 use crate::metrics::Counters;
 use crate::model::{CloseReason, ConnId, ShardId, Time};
 use crate::ring::{Batch, RingMessage};
@@ -61,6 +62,8 @@ pub(super) struct Sessions {
     half_open: HalfOpen,
     /// Sessions go on in the next turn, which is to come at once.
     again: bool,
+    drain: Option<Drain>,
+    drain_phase: Option<drain::Phase>,
     board: Board,
     counters: Counters,
 }
@@ -82,6 +85,8 @@ impl Sessions {
             batches_noted: VecDeque::new(),
             half_open: HalfOpen::default(),
             again: false,
+            drain: None,
+            drain_phase: None,
             board,
             counters: Counters::default(),
         }
@@ -251,6 +256,7 @@ impl Sessions {
     }
 
     pub(super) fn turn_ended(&mut self, io: &mut impl Runtime) {
+        self.follow_drain(io);
         self.take_completions(io);
         self.begin_batches(io);
         loop {
@@ -271,7 +277,12 @@ impl Sessions {
 
     /// When the next turn is to come, whatever happens.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.again.then_some(Time(0))
+        let phase_ends = match (self.drain, self.drain_phase) {
+            (Some(drain), Some(drain::Phase::Notice)) => Some(drain.leaving_at()),
+            (Some(drain), Some(drain::Phase::Leaving)) => Some(drain.empty_at()),
+            _ => None,
+        };
+        if self.again { Some(Time(0)) } else { phase_ends }
     }
 
     fn begin_batches(&mut self, io: &mut impl Runtime) {
@@ -311,6 +322,17 @@ impl Sessions {
         self.exec.owes_answers() || !self.resumed.is_empty() || !self.batches_noted.is_empty()
     }
 
+    pub(super) fn set_drain(&mut self, drain: Option<Drain>) {
+        self.drain = drain;
+    }
+
+    /// Sessions leave last: whoever is there still wants what they publish.
+    fn follow_drain(&mut self, io: &mut impl Runtime) {
+        self.drain_phase = self.drain.map(|drain| drain.phase(io.now().time));
+        self.exec.send_away(self.drain_phase == Some(drain::Phase::Empty));
+        self.carry_out(io);
+    }
+
     pub(super) fn farewell(&mut self, io: &mut impl Runtime) {
         for conn in io.open_connections() {
             self.counters.add_closed(CloseReason::ShuttingDown);
@@ -326,6 +348,7 @@ impl Sessions {
     pub(super) fn snapshot(&self, io: &impl Runtime) -> Counters {
         let mut counters = self.counters.clone();
         self.exec.counters().add_to(&mut counters);
+        counters.draining = self.drain_phase.map_or(0, |phase| phase as u64);
         counters.sessions = self.exec.sessions() as u64;
         counters.memory_sessions = (self.exec.memory() + self.half_open.bytes()) as u64;
         counters.sessions_tls = self.tls.len() as u64;

@@ -28,6 +28,7 @@ use crate::model::{DevId, ShardId, UserId};
 use crate::storage::{Completion, Expired, Job, Outcome, Read, Removal, Request, StorageError, Store, Ticket};
 
 use super::board::{Board, Part};
+use super::pulse::Pulse;
 
 use client::{AnswerSenders, Whose};
 pub(super) use client::{AnswersOnTheirWay, Given, StorageClient, StorageSetup, channels};
@@ -54,6 +55,7 @@ impl StorageThread {
         store: Box<dyn Store + Send>,
         wakers: Vec<Waker>,
         board: Board,
+        pulse: Pulse,
         retry: Duration,
     ) -> std::io::Result<Self> {
         let StorageSetup { jobs, answers, asked_max, logins_max } = setup;
@@ -77,6 +79,7 @@ impl StorageThread {
                 give_back_after: Instant::now(),
                 counters: Counters::default(),
                 board,
+                pulse,
                 retry,
             }
             .run(&jobs);
@@ -146,6 +149,7 @@ struct Keeper {
     give_back_after: Instant,
     counters: Counters,
     board: Board,
+    pulse: Pulse,
     retry: Duration,
 }
 
@@ -169,6 +173,7 @@ impl Keeper {
             self.answers.wake();
             self.counters.storage_queue = (jobs.len() + self.turns.len() + self.removing.len()) as u64;
             self.show();
+            self.pulse.storage_turned();
         }
         self.end();
     }
@@ -205,7 +210,8 @@ impl Keeper {
         let give_up = self.outage.as_ref().and_then(|_| self.waiting.oldest()).map(|since| since + self.retry);
         let fails = self.health.writes_fail() || self.health.reads_fail();
         let probe = fails.then_some(self.probe_at);
-        [give_up, self.give_back_at, probe].into_iter().flatten().fold(next, Instant::min)
+        let pulse = self.pulse.sleep_max().map(|sleep| Instant::now() + sleep);
+        [give_up, self.give_back_at, probe, pulse].into_iter().flatten().fold(next, Instant::min)
     }
 
     fn work_on_time(&mut self) {

@@ -18,6 +18,7 @@ mod deflate;
 mod docs;
 mod doctor;
 mod doors;
+mod drain;
 mod examples;
 mod hostile;
 mod import;

@@ -30,6 +30,11 @@ fn transports_one_by_one() {
 }
 
 #[test]
+fn pages_that_are_sent_to_another_server() {
+    run("pages_that_are_sent_to_another_server", "drain");
+}
+
+#[test]
 fn tabs_that_stand_still() {
     run("tabs_that_stand_still", "tabs");
 }

@@ -41,6 +41,7 @@ const MODULES: &[Module] = &[
     pure("model", &[]),
     pure("never", &[]),
     pure("aged", &["model"]),
+    pure("drain", &["model"]),
     pure("config", &["model"]),
     pure("ws", &["model"]),
     // Of `ws` these take what makes one thing in one place: the accept key of an upgrade, the head of a frame.
@@ -126,6 +127,7 @@ const MODULES: &[Module] = &[
         &[
             "model",
             "aged",
+            "drain",
             "config",
             "ws",
             "http",
@@ -146,6 +148,7 @@ const MODULES: &[Module] = &[
         &[
             "model",
             "never",
+            "drain",
             "config",
             "doctor",
             "ws",
@@ -175,7 +178,7 @@ const MODULES: &[Module] = &[
     pure("run/notice", &[]),
     // The program. It names the library by its crate, so what it takes from there is `encke::...`.
     edge("main", &["cli", "cli/args", "config", "run"]),
-    edge("cli", &["config", "doctor", "run"]),
+    edge("cli", &["config", "doctor", "drain", "run"]),
     pure("cli/args", &[]),
     pure("cli/client/packets", &[]),
     pure("cli/sql/split", &[]),

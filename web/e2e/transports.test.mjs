@@ -54,7 +54,7 @@ for (const transport of ["webSocket", "serverSentEvents", "longPolling"]) {
     assert.deepEqual([...ways], [transport]);
 
     const published = await page.evaluate(() => window.comet.publish("web_room", { text: "x" }).catch(({ message }) => message));
-    if (transport === "serverSentEvents") assert.match(published, /can only receive/);
+    if (transport === "serverSentEvents") assert.match(published, /only receive/);
     else assert.equal(published, 0);
   }));
 }

@@ -37,7 +37,7 @@ export async function until(condition, what = condition.toString()) {
 }
 
 /** The real program, in a folder of its own. */
-class Server {
+export class Server {
   folder = mkdtempSync(join(tmpdir(), "encke-e2e-"));
   port = 0;
   cometqlPort = 0;

@@ -14,6 +14,7 @@ mod room;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use shards::{Holders, Shares};
@@ -554,10 +555,22 @@ impl Polls {
 
     /// All that live.
     pub(super) fn live(&self) -> Vec<ConnId> {
-        let places = (ConnId::POLLED_FIRST..).zip(&self.places);
-        let lives = |place: &Place| place.polled.as_ref().is_some_and(|polled| polled.over.is_none());
-        let live = places.filter(|(_, place)| lives(place));
-        live.map(|(index, place)| ConnId { index, generation: place.generation }).collect()
+        self.live_in(0..self.places())
+    }
+
+    /// All places, taken or not.
+    pub(super) fn places(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    /// Those that live in some of the places.
+    pub(super) fn live_in(&self, places: Range<u32>) -> Vec<ConnId> {
+        let live = |index: u32| {
+            let place = self.places.get(index as usize)?;
+            place.polled.as_ref().filter(|polled| polled.over.is_none())?;
+            Some(ConnId { index: ConnId::POLLED_FIRST + index, generation: place.generation })
+        };
+        places.filter_map(live).collect()
     }
 
     pub(super) fn next_answer(&mut self) -> Option<(Asker, PollOutcome)> {

@@ -64,7 +64,11 @@ impl Exec {
         };
         self.bound.leave(session);
         self.forget_memory(session);
-        match self.admit(session, reach).and_then(|()| self.bound.enter(session, &self.config)) {
+        match self
+            .go_elsewhere(session)
+            .and_then(|()| self.admit(session, reach))
+            .and_then(|()| self.bound.enter(session, &self.config))
+        {
             Ok(()) => {
                 // A tenant's own password proves nothing of the server's: or whoever knows one could guess the other.
                 if let (Reach::Everywhere, Some(address)) = (reach, address) {

@@ -29,6 +29,7 @@ mod cursor;
 mod held;
 mod instruct;
 mod kept;
+mod leaving;
 mod login;
 mod memories;
 mod numbers;
@@ -133,6 +134,8 @@ pub struct Exec {
     back_off: BackOff,
     /// Of passwords by HTTP, apart: what pages and proxies do must not hold off backends.
     back_off_by_http: BackOff,
+    /// Sessions are sent elsewhere.
+    sends_away: bool,
     outputs: VecDeque<Output>,
     counters: ExecCounters,
 }
@@ -166,6 +169,7 @@ impl Exec {
             next_number: 0,
             back_off,
             back_off_by_http,
+            sends_away: false,
             outputs: VecDeque::new(),
             counters: ExecCounters::default(),
         }

@@ -35,13 +35,13 @@ fn evaluate(value: &Assigned, session: &SessionView<'_>) -> Result<Option<Variab
 }
 
 /// Those of the whole server that can be set. All others stand in its configuration.
-const OF_SERVER: [&str; 1] = ["log_level"];
+const OF_SERVER: [&str; 2] = ["log_level", "offline_mode"];
 
 fn set_of_server(name: &str, assignments: &[Assignment], session: &SessionView<'_>) -> Result<Plan, Error> {
     let refused = |text| Err(Error::new(Code::Syntax, text));
     if !OF_SERVER.contains(&name) {
-        let text = "Of the whole server log_level alone can be set: all other settings stand in comet.ini, and FLUSH \
-                    SETTINGS reads it anew";
+        let text = "Of the whole server log_level and offline_mode alone can be set: all other settings stand in \
+                    comet.ini, and FLUSH SETTINGS reads it anew";
         return refused(text);
     }
     let [Assignment { value, .. }] = assignments else {

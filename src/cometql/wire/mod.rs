@@ -100,6 +100,7 @@ pub mod code {
     /// A login that cannot be read, or a wrong password.
     pub const AUTHENTICATION: u16 = 16;
     pub const UNKNOWN_COMMAND: u16 = 1047;
+    pub const SERVER_LEFT: u16 = 1053;
     pub const NO_SUCH_TABLE: u16 = 1146;
     /// A statement about the whole server.
     pub const NOT_ALLOWED: u16 = 1227;

@@ -190,6 +190,7 @@ impl<'a> Reply<'a> {
             _ if !self.capabilities.has(Capabilities::PROTOCOL_41) => b"",
             code::NO_SUCH_TABLE => b"#42S02",
             code::NOT_ALLOWED => b"#42000",
+            code::SERVER_LEFT => b"#08S01",
             _ => b"#HY000",
         };
         self.packet(|out| {

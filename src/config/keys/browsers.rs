@@ -64,6 +64,19 @@ pub(super) const WS: &[Key] = &[
     },
     Key {
         section: "ws",
+        name: "connection_age_max_s",
+        shipped: false,
+        doc: "Seconds after which a connection is asked to be replaced by a new one, so that connections spread over servers that were added; each after a time of its own between three quarters of this and the whole. encke.js does it unnoticed, others are ended and come back. 0 never does (CppComet: maxUptime).",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 31_536_000,
+            get: |config| config.ws.connection_age_max_s.into(),
+            set: |config, number| config.ws.connection_age_max_s = number as u32,
+        },
+    },
+    Key {
+        section: "ws",
         name: "handshake_timeout_ms",
         shipped: false,
         doc: "Milliseconds from accept to a complete request head.",

@@ -107,6 +107,19 @@ pub(super) const MAIN: &[Key] = &[
             set: |config, number| config.main.offline_grace_s = number as u32,
         },
     },
+    Key {
+        section: "main",
+        name: "stop_drain_s",
+        shipped: false,
+        doc: "Seconds that SIGTERM gives connections to leave for another server, one after the other, before this one stops; a second SIGTERM stops it at once. 0 stops it at once.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 32_400,
+            get: |config| config.main.stop_drain_s.into(),
+            set: |config, number| config.main.stop_drain_s = number as u32,
+        },
+    },
 ];
 
 pub(super) const JWT: &[Key] = &[

@@ -31,7 +31,8 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use crate::model::{
-    Answer, CloseReason, ConnId, DevId, Personal, Position, Publication, PublicationKind, ShardId, Time, UserId,
+    Answer, CloseReason, ConnId, DevId, Personal, Position, Publication, PublicationKind, ShardId, Time, UnixTime,
+    UserId,
 };
 use crate::ring::{AskId, Flush, InterestId, Replies, RingMessage};
 use crate::storage::Read;
@@ -137,6 +138,11 @@ impl Local {
 
     pub(in crate::hub) fn is_busy(&self, conn: ConnId) -> bool {
         self.conns.get(conn).is_some_and(|entry| entry.busy)
+    }
+
+    pub(in crate::hub) fn since(&self, conn: ConnId) -> Option<UnixTime> {
+        self.conns.get(conn)?;
+        self.details.get(conn.index).map(|detail| UnixTime(detail.since.into()))
     }
 
     pub(in crate::hub) fn connections(&self) -> usize {

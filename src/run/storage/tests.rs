@@ -1,5 +1,7 @@
 use std::sync::{Arc, Mutex};
 
+use crate::run::pulse::Pulse;
+
 use super::*;
 use crate::model::UserId;
 use crate::storage::{Beginning, Outcome, Removal, Write};
@@ -101,7 +103,7 @@ impl Bench {
         let (setup, mut clients) = channels(1, 1024);
         let board = Board::default();
         let store = Box::new(Link(database.clone()));
-        let thread = StorageThread::start(setup, store, Vec::new(), board.clone(), retry).unwrap();
+        let thread = StorageThread::start(setup, store, Vec::new(), board.clone(), Pulse::new(0, None), retry).unwrap();
         Self { database, client: clients.remove(0), board, thread }
     }
 

@@ -6,6 +6,7 @@ mod ends;
 mod every;
 mod instruct;
 mod kept;
+mod leaving;
 mod logins;
 mod memories;
 mod memory;

@@ -203,6 +203,10 @@ fn every_error_of_the_table_is_sent() {
     probe.take();
     probe.query("SHOW DATABASES");
     check(403, &probe.take());
+    let mut late = Bench::greeted();
+    late.exec.send_away(true);
+    late.log_in("root", PASSWORD, None);
+    check(1053, &late.take());
     let table = Code::ALL.iter().map(|code| code.number()).chain([1421, 1835]);
     assert_eq!(sent, table.collect());
 }

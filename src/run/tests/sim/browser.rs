@@ -361,6 +361,11 @@ impl BrowserClient {
     fn reads_head(&mut self) -> bool {
         let bytes = self.from_server.make_contiguous();
         let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+        if bytes.starts_with(b"HTTP/1.1 503") {
+            // Amid a drain; the end follows.
+            self.speaks = false;
+            return false;
+        }
         assert!(bytes.starts_with(b"HTTP/1.1 101"));
         self.from_server.drain(..end + 4);
         self.upgraded = true;

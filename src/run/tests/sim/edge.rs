@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use shards::{End, Io, Level, SharedBytes, Token};
 
 use crate::browsers::Browser;
+use crate::drain::Drain;
 use crate::metrics::Counters;
 use crate::model::{Now, Publication, ShardId, Time};
 use crate::ring::RingMessage;
@@ -80,6 +81,10 @@ impl Edge {
             Kind::Browsers(edge) => edge.snapshot(&io),
             Kind::Sessions(edge) => edge.snapshot(&io),
         }
+    }
+
+    pub(super) fn set_drain(&mut self, io: &mut Io<'_, Self>, drain: Option<Drain>) {
+        self.kind.set_drain(&mut Watched { io, watch: &mut self.watch }, drain);
     }
 
     fn next_deadline(&self) -> Option<Time> {
@@ -254,6 +259,14 @@ impl Runtime for Watched<'_, '_> {
         self.io.can_send(conn)
     }
 
+    fn places(&self) -> u32 {
+        self.io.places()
+    }
+
+    fn open_in(&self, places: Range<u32>) -> Vec<Token> {
+        self.io.open_in(places)
+    }
+
     fn open_connections(&self) -> Vec<Token> {
         self.io.open_connections()
     }
@@ -302,6 +315,7 @@ impl Runtime for Watched<'_, '_> {
     }
 
     fn close_after_flush(&mut self, conn: Token) {
+        self.watch.seen.extend(self.watch.sockets.get(&conn).map(|socket| Seen::LetGo { socket: *socket }));
         self.io.close_after_flush(conn);
     }
 

@@ -25,6 +25,7 @@
 //! * **wake-ups**: when all shards sleep, nothing is left to do;
 //! * **no starvation**: while many publish without an end, neither input nor messages are passed over for long;
 //! * **stop**: everything that was answered with OK or reported before the goodbye has reached whoever was subscribed;
+//! * **drains**: whoever is sent away in one comes back as from any other end, and nobody stays who should go;
 //! * **bounds**: what a turn joins stays within the bounds of a round;
 //! * **levels**: handling a ring message causes messages of later levels only.
 //!
@@ -39,6 +40,7 @@ mod browser;
 mod clients;
 mod clock;
 mod database;
+mod draining;
 mod edge;
 mod http;
 mod kernel;

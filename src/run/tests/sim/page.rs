@@ -89,6 +89,10 @@ pub(super) enum Heard {
     Repeated,
     Replaced,
     Acknowledged,
+    /// It should go elsewhere.
+    Moving,
+    /// It was sent elsewhere before it was let in.
+    NotNow,
 }
 
 /// A request of a page that polls.
@@ -172,6 +176,8 @@ pub(super) struct Page {
     awaits_report: Option<String>,
     /// It will not come back.
     pub(super) has_quit: bool,
+    /// It was asked to move, and leaves what it has.
+    pub(super) goes: bool,
 }
 
 impl Page {
@@ -197,6 +203,7 @@ impl Page {
             own: BTreeSet::new(),
             awaits_report: None,
             has_quit: false,
+            goes: false,
         }
     }
 
@@ -459,8 +466,10 @@ impl Page {
         if !line.begun
             && let Some(head) = until(&mut line.from_server, b"\r\n\r\n")
         {
-            assert!(head.starts_with(status), "{}", String::from_utf8_lossy(&head));
-            line.begun = true;
+            // Amid a drain nobody is let in, and the end follows.
+            let is_let_in = !head.starts_with(b"HTTP/1.1 503");
+            assert!(!is_let_in || head.starts_with(status), "{}", String::from_utf8_lossy(&head));
+            line.begun = is_let_in;
         }
         line.begun
     }
@@ -474,7 +483,11 @@ impl Page {
                 assert!(data.is_none(), "one line of data");
                 data = Some(json);
             } else {
-                assert!(matches!(field, b":" | b"" | b"retry: 2000"), "{}", String::from_utf8_lossy(field));
+                assert!(
+                    matches!(field, b":" | b"" | b"retry: 2000" | b"retry: 500"),
+                    "{}",
+                    String::from_utf8_lossy(field)
+                );
             }
         }
         if let Some(json) = data {
@@ -516,7 +529,7 @@ impl Page {
                     heard_at: made_at,
                 });
             }
-            (Asked::Sign, 503) => {}
+            (Asked::Sign, 503) => heard.push(Heard::NotNow),
             // Of an earlier connection, which is over.
             (Asked::Poll { number, .. } | Asked::Publish { number }, 200 | 409 | 410)
                 if self.polled.as_ref().is_none_or(|polled| polled.number != number) => {}
@@ -600,6 +613,10 @@ impl Page {
                     tick,
                     heard,
                 );
+            }
+            ("sys", Some("moving")) => {
+                assert!(data["within_ms"].as_u64().is_some(), "{value}");
+                heard.push(Heard::Moving);
             }
             ("msg", _) => {
                 let text = data.as_str().expect("a text").to_owned();

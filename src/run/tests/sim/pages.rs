@@ -116,6 +116,9 @@ impl World {
 
     /// Comes back or polls again, if it waits for nothing. Whether it did.
     pub(super) fn page_goes_on(&mut self, at: usize) -> bool {
+        if std::mem::take(&mut self.pages[at].goes) {
+            self.page_leaves(at);
+        }
         let page = &self.pages[at];
         if page.has_quit {
             return false;
@@ -205,6 +208,11 @@ impl World {
 
     /// The page is loaded anew, and knows its positions still; or it is closed.
     fn page_goes(&mut self, at: usize) {
+        self.page_leaves(at);
+        self.pages[at].has_quit |= self.random.chance(20);
+    }
+
+    fn page_leaves(&mut self, at: usize) {
         while !self.pages[at].lines.is_empty() {
             self.page_line_is_gone(at, 0);
         }
@@ -212,7 +220,6 @@ impl World {
         self.totals.abandoned += usize::from(is_abandoned);
         self.is_haunted |= is_abandoned;
         self.people.bereft[self.pages[at].user() as usize] |= is_abandoned;
-        self.pages[at].has_quit |= self.random.chance(20);
     }
 
     pub(super) fn page_sends(&mut self, at: usize, most: usize) -> bool {
@@ -260,6 +267,7 @@ impl World {
                 assert!(self.setup.bytes_max < 10_000 || self.totals.floods > 0, "{why}");
                 self.totals.overflows += 1;
             }
+            "this" => assert!(self.totals.drains > 0, "{why}"),
             "there" => assert!(has_waited, "{why}"),
             "the" if why.starts_with("the server stops") => {}
             // Its hash was deleted, or storage could not say whose it is.

@@ -156,6 +156,8 @@ impl World {
             Heard::Repeated => totals.repeated_polls += 1,
             Heard::Replaced => totals.empty_polls += 1,
             Heard::Acknowledged => totals.polls += 1,
+            Heard::Moving => self.page_is_asked_to_move(at),
+            Heard::NotNow => totals.sent_elsewhere += 1,
         }
     }
 

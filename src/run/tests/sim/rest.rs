@@ -16,7 +16,8 @@ const PATIENCE: usize = 100;
 const FLOOD_ROUNDS: usize = 160;
 
 /// Everything that may end a connection here without a fault of the server.
-const EXPECTED_ENDS: [CloseReason; 10] = [
+const EXPECTED_ENDS: [CloseReason; 11] = [
+    CloseReason::Moved,
     CloseReason::KeyNotTried,
     CloseReason::TokenExpired,
     CloseReason::TokenRevoked,
@@ -211,6 +212,7 @@ impl World {
             for reason in CloseReason::ALL.into_iter().filter(|reason| !EXPECTED_ENDS.contains(reason)) {
                 assert_eq!(closed(reason), 0, "{reason:?} ended a connection");
             }
+            self.totals.moved += closed(CloseReason::Moved);
             self.totals.slow += closed(CloseReason::SlowConsumer);
             self.totals.hashes_deleted += closed(CloseReason::HashDeleted);
             self.totals.expired += closed(CloseReason::TokenExpired);

@@ -25,6 +25,10 @@ pub(super) enum Seen {
     HandedToPolled {
         publications: Arc<[Arc<Publication>]>,
     },
+    /// The server has no more for it, and ends it when all is sent.
+    LetGo {
+        socket: usize,
+    },
     Ended {
         socket: usize,
     },

@@ -63,6 +63,7 @@ pub(super) fn browser_config(
         real_ip_header: RealIpHeader::default(),
         handshake_timeout: Duration::from_secs(10),
         ping_interval,
+        connection_age_max: Duration::ZERO,
         fragments_max: 10,
         fragments_bytes_max: 100_000,
         pages: Arc::new(Pages::new(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use shards::bare::{Bare, Ground};
 use shards::{Level, Settings, ShardSettings};
 
+use crate::drain::Drain;
 use crate::metrics::Counters;
 use crate::model::{Now, Time};
 use crate::run::host::Kind;
@@ -129,6 +130,12 @@ impl Shard {
     /// Whether time alone makes it look again, and soon.
     pub(super) fn polls(&self) -> bool {
         self.bare.endpoint().congested()
+    }
+
+    /// The control thread tells it.
+    pub(super) fn set_drain(&mut self, drain: Option<Drain>) {
+        self.bare.ask(|edge, io| edge.set_drain(io, drain));
+        self.bare.waker().wake();
     }
 
     pub(super) fn work_due(&self) -> Option<Time> {

@@ -52,10 +52,11 @@ impl World {
                 self.sessions[at].alive = false;
                 return self.session_ended(at);
             }
-            Seen::Drained { .. } if shard == self.cometql() => return,
+            Seen::Drained { .. } | Seen::LetGo { .. } if shard == self.cometql() => return,
             Seen::Commands { socket, .. }
             | Seen::LetIn { socket }
             | Seen::Handed { socket, .. }
+            | Seen::LetGo { socket }
             | Seen::Ended { socket }
             | Seen::Letters { socket, .. }
             | Seen::Drained { socket } => *socket,
@@ -78,6 +79,9 @@ impl World {
             Seen::Ended { .. } => {
                 self.browsers[at].alive = false;
                 self.user_ended(at);
+            }
+            Seen::LetGo { .. } => {
+                self.browsers[at].left_at.get_or_insert(self.now.unix.0);
             }
             Seen::Letters { bytes, open, sent, .. } => self.letters_written(at, bytes, open, sent),
             Seen::Drained { .. } => self.letters_sent(at),

@@ -85,6 +85,9 @@ pub(super) struct World {
     /// See [`World::crowd`].
     pub(super) crowded: bool,
     pub(super) counts_addresses: bool,
+    pub(super) is_draining: bool,
+    /// Of a thousand steps, those that begin or end a drain.
+    drains: usize,
     /// Nothing but questions is under way.
     pub(super) at_rest: bool,
     pub(super) totals: Totals,
@@ -126,6 +129,8 @@ impl World {
             is_haunted: false,
             crowded: random.chance(30),
             counts_addresses,
+            is_draining: false,
+            drains: [0, 0, 5, 30][random.below(4)],
             at_rest: false,
             storage_failure_percent: if random.chance(30) { 20 } else { 0 },
             deliveries: HashMap::new(),
@@ -145,6 +150,7 @@ impl World {
             for _ in 0..40 + self.random.below(160) {
                 self.step();
             }
+            self.end_drain();
             if self.random.chance(3) {
                 self.flood();
             }
@@ -161,6 +167,9 @@ impl World {
         self.tick += 1;
         let passed = self.random.below(1000) as u64;
         self.pass_time(passed);
+        if self.random.below(1000) < self.drains {
+            return self.drain_or_not();
+        }
         if self.crowded && self.random.chance(60) {
             return self.crowd();
         }

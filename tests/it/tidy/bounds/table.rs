@@ -591,6 +591,18 @@ pub(super) const BOUNDS: &[Bound] = &[
     ),
     row(
         REST,
+        "Time of a drain: for who is asked to move, and for sessions before a stop",
+        "{WITHIN_MAX|us}; {SESSIONS_TIME_MAX}",
+        "told goodbye",
+    ),
+    row(
+        REST,
+        "Time that a service manager may take to be told something",
+        "{systemd::WRITE_TIME_MAX}",
+        "it is not told, and the log says so",
+    ),
+    row(
+        REST,
         "Faults of `comet.ini` that are listed; its bytes; hosts, proxies and content types in it",
         "{PROBLEMS_MAX}; {config::FILE_BYTES_MAX}; {HOSTS_MAX}, {PROXIES_MAX}, {CONTENT_TYPES_MAX}",
         "the start is refused",
@@ -625,6 +637,7 @@ pub(super) const NO_BOUNDS: &[(&[&str], &str)] = &[
             "READ_BUFFER_MAX",
             "FAN_OUT_SLICE_MAX",
             "SOCKET_PATH_BYTES_MAX",
+            "LENGTH_S_MAX",
         ],
         "what whoever runs the server may set; beyond, it does not start",
     ),
