@@ -40,6 +40,7 @@ mod scenarios;
 mod server;
 mod stop;
 mod storage;
+mod systemd;
 mod tables;
 mod tidy;
 mod tls;
