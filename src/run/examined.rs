@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,6 +18,7 @@ use crate::doctor::{self, Certificate, Data, Folder, Port, Server, System, Unit}
 use crate::storage::sqlite::{DATABASE_FILE, LOCK_FILE};
 
 use super::assemble::place_of_certificate;
+use super::door::SOCKET_FILE;
 use super::{certificate, process};
 
 /// Where units are, those that count more first.
@@ -107,10 +109,12 @@ fn data_folder(dir: &Path, unit: Option<&Unit>) -> PathBuf {
     }
 }
 
-/// The process that holds the lock of the data folder.
+/// The process behind the socket in the data folder, else the one that holds the lock there.
 fn server(root: &Path, dir: &Path) -> Option<Server> {
-    let inode = fs::metadata(dir.join(LOCK_FILE)).ok()?.ino();
-    let process = doctor::holder(&text(root, "/proc/locks")?, inode)?;
+    let process = behind_socket(dir).or_else(|| {
+        let inode = fs::metadata(dir.join(LOCK_FILE)).ok()?.ino();
+        doctor::holder(&text(root, "/proc/locks")?, inode)
+    })?;
     let of = |file: &str| text(root, &format!("/proc/{process}/{file}"));
     let folder = below(root, &format!("/proc/{process}"));
     let program = fs::read_link(folder.join("exe")).ok();
@@ -121,6 +125,13 @@ fn server(root: &Path, dir: &Path) -> Option<Server> {
         program_is_gone: program.is_some_and(|program| program.to_string_lossy().ends_with(" (deleted)")),
         open_descriptors: process::tables(&folder).unwrap_or_default(),
     })
+}
+
+/// A server has it whatever its storage is; whoever may not use it is left with the lock.
+fn behind_socket(dir: &Path) -> Option<u32> {
+    let socket = UnixStream::connect(dir.join(SOCKET_FILE)).ok()?;
+    let peer = rustix::net::sockopt::socket_peercred(&socket).ok()?;
+    u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
 }
 
 fn ports(config: &Config, server_runs: bool) -> Vec<Port> {
@@ -221,4 +232,24 @@ fn without_name(dir: &Path) -> io::Result<File> {
     let file = File::options().write(true).create_new(true).open(&name)?;
     fs::remove_file(&name)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    /// As a server whose storage is elsewhere, which has nothing to lock.
+    #[test]
+    fn a_server_is_found_by_its_socket() {
+        let dir = std::env::temp_dir().join(format!("encke-examined-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        assert_eq!(behind_socket(&dir), None);
+        let listener = UnixListener::bind(dir.join(SOCKET_FILE)).unwrap();
+        let found = server(Path::new("/"), &dir).map(|server| server.process);
+        drop(listener);
+        let left = behind_socket(&dir);
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!((found, left), (Some(std::process::id()), None));
+    }
 }
