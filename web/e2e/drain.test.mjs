@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { createServer } from "node:http";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { Server, root, until, withWorld } from "./world.mjs";
@@ -22,7 +23,7 @@ test("a crowd goes from one server to another", async (t) => {
 
 const seen = (page) => page.evaluate(() => window.seen);
 
-for (const transport of ["webSocket"]) {
+for (const transport of ["webSocket", "longPolling", "serverSentEvents"]) {
   test(`a page of ${transport} moves without a gap`, withWorld(async (world) => {
     const { server } = world;
     const next = new Server();
@@ -33,9 +34,13 @@ for (const transport of ["webSocket"]) {
       for (const one of [next, server]) for (const pipe of ["kept", "loose"]) await one.publish(pipe, { pipe, number });
     };
     for (const one of [server, next]) await one.keep("kept");
-    const page = await world.page(`${server.url}/demo/`, await world.person({ complains: /ERR_|503/ }));
+    // Not a page of the server: those may connect to no other one but by WebSocket.
+    const site = createServer((_, answer) => answer.setHeader("Content-Type", "text/html").end("<!doctype html><title>Elsewhere</title>"));
+    await new Promise((done) => site.listen(0, "127.0.0.1", done));
+    world.closing.push(() => new Promise((done) => (site.close(done), site.closeAllConnections())));
+    const page = await world.page(`http://localhost:${site.address().port}/`, await world.person({ complains: /ERR_|503|404|410/ }));
     await page.evaluate(async ([urls, transport]) => {
-      const library = await import(new URL("/encke.js", location.href).href);
+      const library = await import(`${urls[0]}/encke.js`);
       window.seen = [];
       window.told = [];
       window.comet = library.connect({ url: urls, shared: false, transports: [library[transport]] });
