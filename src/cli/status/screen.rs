@@ -34,6 +34,16 @@ impl Status {
         self.storage() == "ok"
     }
 
+    fn state(&self) -> &'static str {
+        match (self.is_well(), self.own("draining")) {
+            (false, _) => "storage needs attention",
+            (true, 0) => "ok",
+            (true, 1) => "draining: /ready says no, and nobody leaves yet",
+            (true, 2) => "draining: connections leave, and nobody new is let in",
+            (true, _) => "drained: encke drain --cancel lets connections in again",
+        }
+    }
+
     fn version(&self) -> &str {
         let version = self.variables.get("version").map_or("", String::as_str);
         version.rsplit_once("-Encke-").map_or(version, |(_, own)| own)
@@ -55,7 +65,7 @@ impl Status {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "  {name:<13} {value}");
         };
-        row("state", if self.is_well() { "ok" } else { "storage needs attention" });
+        row("state", self.state());
         row(
             "browsers",
             &self.counts(&[
@@ -226,6 +236,9 @@ encke 1.2.3, up 1 d 2 h, asked at data/encke.sock
         assert_eq!(lines.join("\n") + "\n", expected);
         let mut ill = status();
         ill.figures.insert("encke_storage_state".to_owned(), "waiting".to_owned());
+        let mut draining = status();
+        draining.figures.insert("encke_draining".to_owned(), "2".to_owned());
+        assert!(draining.is_well() && draining.screen().contains("  state         draining: connections leave"));
         assert!(!ill.is_well() && ill.screen().contains("  storage       waiting; 17 requests\n"), "{}", ill.screen());
     }
 
