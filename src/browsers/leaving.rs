@@ -115,6 +115,9 @@ impl Browsers {
 
     /// When [`Self::go_on_with_leaving`] has something to do.
     pub(super) fn leaving_due(&self) -> Option<Time> {
+        if self.stopping {
+            return None;
+        }
         self.leaving.next(!self.config.connection_age_max.is_zero()).map(|due| due.max(self.leaving.retry))
     }
 
@@ -122,7 +125,7 @@ impl Browsers {
     /// follows from their leaving is work from outside.
     pub(super) fn go_on_with_leaving(&mut self, io: &mut impl Effects) {
         let now = io.now().time;
-        if self.leaving_due().is_none_or(|due| due > now) || self.stopping {
+        if self.leaving_due().is_none_or(|due| due > now) {
             return;
         }
         if io.congested() || io.fan_out_pending() {
