@@ -3,6 +3,8 @@
 // By hand, as the bench of a drain: 20,000 pages over 20 seconds, from the root of the sources:
 //
 //   ENCKE_PROGRAM=target/release/encke node --experimental-websocket web/e2e/drain.mjs 20000 20
+//
+// The process and the servers need more descriptors than there are pages (`ulimit -n`).
 
 import { rmSync } from "node:fs";
 import { Server, root, until } from "./world.mjs";
