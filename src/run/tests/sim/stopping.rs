@@ -11,6 +11,9 @@ use super::world::{PIPES, World};
 /// Turns in which it must have come to its end.
 const TURNS_MAX: usize = 200_000;
 
+/// So often clients may read before something happens again.
+const STILL_MAX: usize = 5000;
+
 impl World {
     /// Nothing is under way, and then everybody publishes and the server stops.
     pub(super) fn stop(&mut self) {
@@ -90,12 +93,18 @@ impl World {
         self.shards[0].bare().stop_all();
         let is_over = |shard: &Shard| shard.bare().is_over();
         let has_said_farewell = |shard: &Shard| shard.bare().host().watch.farewells == 1;
-        let mut turns = 0;
+        // A shard that wakes up for no reason would do by itself what nobody woke it for.
+        let wakes_by_itself = self.random.chance(50);
+        let (mut turns, mut still) = (0, 0);
         while !self.shards.iter().all(is_over) {
             turns += 1;
             assert!(turns < TURNS_MAX, "the stop never ends");
             let number = self.random.below(self.shards.len());
-            self.wake_perhaps(number);
+            if wakes_by_itself {
+                self.wake_perhaps(number);
+            } else {
+                self.wake(number);
+            }
             match self.random.below(3) {
                 0 if self.storage_works_once() => {}
                 0 => self.storage_wakes(50),
@@ -104,6 +113,9 @@ impl World {
             }
             // Nobody's time is over before the goodbye, and then whoever never closes is closed after some.
             let is_half_over = self.shards.iter().all(has_said_farewell);
+            let is_still = !self.shards.iter().any(|shard| shard.would_turn(self.now)) && !self.storage_has_work();
+            still = if is_still && !is_half_over { still + 1 } else { 0 };
+            assert!(still < STILL_MAX, "a stop waits for nothing but the clock");
             self.pass_time(if is_half_over { 1000 } else { 10 });
         }
         for (number, shard) in self.shards.iter().enumerate() {

@@ -26,6 +26,11 @@ impl World {
         }
     }
 
+    pub(super) fn storage_has_work(&mut self) -> bool {
+        self.jobs.extend(self.storage.jobs.try_iter());
+        !self.jobs.is_empty() || !self.unwoken.is_empty()
+    }
+
     /// Whether there was a job.
     pub(super) fn storage_works_once(&mut self) -> bool {
         self.jobs.extend(self.storage.jobs.try_iter());
