@@ -39,11 +39,10 @@ impl Browsers {
         }
         self.take_completions(io);
         self.answer_polls(io);
-        // Forming fan-outs may have ended a hold under which polls were left, and completions may have brought arrivals. No
-        // wake comes for that; while the rings are full, the runtime looks again by itself.
+        // Forming fan-outs may have ended a hold under which polls were left, and completions may have brought arrivals and
+        // ends of connections. No wake comes for that; while the rings are full, the runtime looks again by itself.
         let arrived = self.hub.has_arrivals() && !io.fan_out_pending();
-        let polled = !self.polls_noted.is_empty() || !self.polls_resumed.is_empty();
-        self.unfinished = !io.congested() && (arrived || polled);
+        self.unfinished = !io.congested() && (arrived || self.has_polls_noted() || !self.dismissed.is_empty());
     }
 
     /// When `turn_ended` has something to do without any input.
@@ -70,11 +69,21 @@ impl Browsers {
         timers.into_iter().flatten().min()
     }
 
+    /// When a part of a queue that was given to a page counts as not taken: what is new for its user waits for that.
+    #[cfg(test)]
+    pub(crate) fn untaken_due(&self) -> Option<Time> {
+        self.polls.untaken_due()
+    }
+
     /// Whether publications, messages or ends of connections wait here for a turn.
     pub(crate) fn has_work(&self) -> bool {
-        let has_polls = !self.polls_noted.is_empty() || !self.polls_resumed.is_empty() || self.polls.has_over();
         let has_messages = self.hub.has_arrivals() || !self.deferred.is_empty() || !self.refused.is_empty();
-        has_messages || has_polls || !self.dismissed.is_empty()
+        has_messages || self.has_polls_noted() || !self.dismissed.is_empty()
+    }
+
+    /// Whether requests, commands or ends of connections without a socket wait for the end of a turn.
+    fn has_polls_noted(&self) -> bool {
+        !self.polls_noted.is_empty() || !self.polls_resumed.is_empty() || self.polls.has_over()
     }
 
     /// Timers are work from outside: what follows from them waits while a ring is full.

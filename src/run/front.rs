@@ -125,10 +125,10 @@ impl Front {
         counters
     }
 
-    /// See [`Browsers::work_due`].
+    /// See [`Browsers::work_due`]; and a page that was asked to move may not poll any more for what it was given.
     #[cfg(test)]
     pub(super) fn work_due(&self) -> Option<Time> {
-        self.core.work_due()
+        self.core.work_due().into_iter().chain(self.core.untaken_due()).min()
     }
 
     #[cfg(test)]

@@ -614,6 +614,12 @@ impl Polls {
         self.timers.first().map(|(due, _)| *due)
     }
 
+    #[cfg(test)]
+    pub(super) fn untaken_due(&self) -> Option<Time> {
+        let polled = self.places.iter().filter_map(|place| place.polled.as_ref());
+        polled.filter(|polled| polled.flush.is_some() && polled.over.is_none()).map(|polled| polled.flush_until).min()
+    }
+
     pub(super) fn time_passed(&mut self, now: Time) {
         while let Some((_, index)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
             let Some(place) = self.places.get_mut(index as usize) else { return };
