@@ -63,6 +63,14 @@ impl<K: Key> BackOff<K> {
         Self { attempts_max, keys_max, wrong: Aged::new(hasher) }
     }
 
+    /// From now on so many are let pass; those that were counted stay counted.
+    pub fn set_attempts_max(&mut self, attempts_max: u32) {
+        self.attempts_max = attempts_max;
+        if attempts_max == 0 {
+            while self.wrong.pop_first().is_some() {}
+        }
+    }
+
     /// Microseconds that a login from this address has to wait; `None` if it may be looked at.
     pub fn wait(&self, key: K, now: Time) -> Option<u64> {
         let key = key.counted();

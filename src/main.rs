@@ -17,7 +17,7 @@ use cli::fault;
 use cli::password::{self, Origin};
 use cli::signals;
 use cli::sql::Options;
-use encke::config::Severity;
+use encke::config::{self, Severity};
 use encke::run::log::{self, say};
 use encke::run::systemd::Systemd;
 use encke::run::{self, StartError};
@@ -54,6 +54,7 @@ fn carry_out() -> ExitCode {
             Command::Publish { .. }
             | Command::Sql { .. }
             | Command::Status { .. }
+            | Command::Reload
             | Command::Stop
             | Command::Drain(_)
             | Command::Logs(_),
@@ -70,25 +71,31 @@ fn carry_out() -> ExitCode {
             sql(&loaded, &Options { statement, port, tenant, table })
         }
         Some(Command::Status { json }) => cli::status::run(&loaded, json),
+        Some(Command::Reload) => cli::keeper::instruct(&loaded, "FLUSH SETTINGS"),
         Some(Command::Stop) => cli::keeper::stop(&loaded),
         Some(Command::Drain(course)) => cli::drain::run(&loaded, &course),
         Some(Command::Logs(Logs::Reopen)) => cli::keeper::instruct(&loaded, "FLUSH LOGS"),
-        Some(Command::CheckConfig) => check_config(&loaded),
+        Some(Command::CheckConfig { explain }) => check_config(&loaded, explain),
         Some(Command::Import { from, to }) => import(&loaded, from.as_deref(), to.as_deref()),
         None => serve(loaded),
     }
 }
 
-fn check_config(loaded: &Loaded) -> ExitCode {
+fn check_config(loaded: &Loaded, explain: bool) -> ExitCode {
+    let file = banner::shown(&loaded.path);
+    if explain {
+        let explained = config::explain(&loaded.config, &loaded.places);
+        let _ = std::io::stdout().write_all(config::explained_text(&explained, &file).as_bytes());
+    }
     let [errors, warnings] = [Severity::Error, Severity::Warning].map(|severity| loaded.count(severity));
-    let verdict = format!("{}: {errors} errors, {warnings} warnings\n", banner::shown(&loaded.path));
+    let verdict = format!("{file}: {errors} errors, {warnings} warnings\n");
     // Nobody may be reading; the exit status says it as well.
     let _ = std::io::stdout().write_all(verdict.as_bytes());
     if errors == 0 { ExitCode::SUCCESS } else { BAD_CONFIG.into() }
 }
 
 fn sample_config() -> ExitCode {
-    written(std::io::stdout().write_all(encke::config::sample().as_bytes()))
+    written(std::io::stdout().write_all(config::sample().as_bytes()))
 }
 
 /// Half a file is no file.
@@ -154,7 +161,7 @@ fn serve(loaded: Loaded) -> ExitCode {
 
 /// Serves until a signal comes. An error is one sentence for whoever started the program.
 fn start_and_wait(loaded: Loaded) -> Result<(), String> {
-    let Loaded { path, mut config, .. } = loaded;
+    let Loaded { path, mut config, places, .. } = loaded;
     let systemd = Systemd::from_environment();
     // Caught before anything starts, so that a signal during the start stops the server as any other.
     let mut signals = signals::catch().map_err(|error| format!("signals cannot be caught: {error}"))?;
@@ -180,7 +187,7 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
         }
         signals::end_is_asked_for(&mut signals)
     };
-    let mut running = match run::start(config, password, systemd.beat(), &mut give_up) {
+    let mut running = match run::start(&config, &places, password, systemd.beat(), &mut give_up) {
         Ok(running) => running,
         Err(StartError::GivenUp) => return Ok(()),
         Err(error) => return Err(error.to_string()),
@@ -204,7 +211,7 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     }
     tracing::info!("ready");
     systemd.ready();
-    control::serve(signals, &mut running, &systemd)
+    control::serve(signals, &mut running, &path, &systemd)
         .map_err(|error| format!("the control thread cannot work: {error}"))?;
     running.join().map_err(|fault| fault.to_string())?;
     if fault::happened() {

@@ -81,7 +81,12 @@ pub struct TokenKeys {
     /// Tenants whose classic secret was given to another tenant.
     classic_shared: Arc<BTreeSet<DevId>>,
     leeway_s: u32,
+    /// Keys that were replaced, the latest first, and until when what they have signed is good.
+    previous: Arc<[(TokenKeys, UnixTime)]>,
 }
+
+/// Of so many replacements; older ones are forgotten.
+const PREVIOUS_MAX: usize = 4;
 
 impl fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,7 +161,22 @@ impl TokenKeys {
             tenants: Arc::new(tenants),
             classic_shared: Arc::new(classic_shared),
             leeway_s: 0,
+            previous: Arc::default(),
         }
+    }
+
+    /// Instead of these, whose tokens are good until that time.
+    #[must_use]
+    pub fn instead_of(self, before: &Self, until: UnixTime) -> Self {
+        let replaced = Self { previous: Arc::default(), ..before.clone() };
+        let older = before.previous.iter().cloned();
+        Self { previous: [(replaced, until)].into_iter().chain(older).take(PREVIOUS_MAX).collect(), ..self }
+    }
+
+    /// The same keys as these, which have replaced others.
+    #[must_use]
+    pub fn same_as(self, before: &Self) -> Self {
+        Self { previous: before.previous.clone(), ..self }
     }
 
     /// For all tenants that have no key of their own.
@@ -181,6 +201,19 @@ impl TokenKeys {
         if !looks_like_one(token) {
             return TokenProof::Nothing;
         }
+        let previous = self.previous.iter().filter(|(_, until)| now.0 <= until.0).map(|(keys, _)| keys);
+        let mut found = TokenProof::Nothing;
+        for keys in std::iter::once(self).chain(previous) {
+            match keys.verify_by_own(dev, user, token, now) {
+                good @ TokenProof::Good(_) => return good,
+                TokenProof::Signed => found = TokenProof::Signed,
+                TokenProof::Nothing => {}
+            }
+        }
+        found
+    }
+
+    fn verify_by_own(&self, dev: DevId, user: UserId, token: &str, now: UnixTime) -> TokenProof {
         let classic;
         let key = match (self.tenants.get(&dev), &self.shared) {
             (Some(own), _) => own,

@@ -38,8 +38,12 @@ fn check_size(statement: &impl std::fmt::Debug, query: &str) {
 pub(crate) fn check(bytes: &[u8]) {
     let limits = StatementLimits::default();
     let budget = Budget::default();
-    let server =
-        Server { version: "8.0.35-encke", host_name: "a-machine".into(), port: std::sync::Arc::new(3310.into()) };
+    let server = Server {
+        version: "8.0.35-encke",
+        host_name: "a-machine".into(),
+        port: std::sync::Arc::new(3310.into()),
+        settings: std::sync::Arc::default(),
+    };
     let session = SessionView {
         dev: DevId(7),
         database: None,
@@ -51,6 +55,7 @@ pub(crate) fn check(bytes: &[u8]) {
         server: &server,
         budget: &budget,
         memory: &Memory::NEW,
+        escapes: StringEscapes::Mysql,
     };
     let _ = check_length(bytes, &limits);
     let _ = parse_database(bytes, limits.dev_max);

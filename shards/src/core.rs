@@ -11,7 +11,7 @@ use crate::holders::Holders;
 use crate::host::{End, Host, Token};
 use crate::kernel::Kernel;
 use crate::mesh::Endpoint;
-use crate::settings::{Budgets, ShardSettings};
+use crate::settings::{Budgets, Changeable, ShardSettings};
 use crate::shares::Shares;
 use crate::slab::Slab;
 use crate::stats::{Counters, Memory};
@@ -22,6 +22,9 @@ pub(crate) struct Core<H: Host> {
     pub(crate) settings: ShardSettings,
     pub(crate) tick: Duration,
     pub(crate) budgets: Budgets,
+    pub(crate) busy_poll: Duration,
+    /// There may be places for connections again.
+    pub(crate) has_changed: bool,
     pub(crate) started: Instant,
     /// Read once per turn.
     pub(crate) turn_time: Instant,
@@ -65,6 +68,8 @@ impl<H: Host> Core<H> {
             number,
             tick,
             budgets,
+            busy_poll: Duration::ZERO,
+            has_changed: false,
             started: now,
             turn_time: now,
             slab: Slab::new(settings.places()),
@@ -85,6 +90,19 @@ impl<H: Host> Core<H> {
             buffer_bytes: settings.read_buffer,
             settings,
         }
+    }
+
+    pub(crate) fn change(&mut self, changeable: Changeable) {
+        let Changeable { connections_max, queue_bytes_max, unread_bytes_max, waiting_bytes_max, busy_poll } =
+            changeable;
+        let settings = &mut self.settings;
+        settings.connections_max = connections_max;
+        settings.queue_bytes_max = queue_bytes_max;
+        settings.unread_bytes_max = unread_bytes_max;
+        settings.waiting_bytes_max = waiting_bytes_max;
+        self.slab.set_max(settings.places());
+        self.busy_poll = busy_poll;
+        self.has_changed = true;
     }
 
     pub(crate) fn state(&mut self, conn: Token) -> Option<&mut H::State> {

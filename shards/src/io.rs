@@ -8,6 +8,7 @@ use crate::core::Core;
 use crate::host::{End, Host, SharedBytes, Token};
 use crate::kernel::Kernel;
 use crate::mesh::Level;
+use crate::settings::Changeable;
 use crate::stats::{Counters, Engine, Memory};
 
 /// The shard as its host sees it. Calls about a connection that has ended do nothing, nor do those about one that is
@@ -177,6 +178,11 @@ impl<'a, H: Host> Io<'a, H> {
     /// have found it, `turn_ended` is called once more.
     pub fn congested(&self) -> bool {
         self.core.endpoint.congested()
+    }
+
+    /// From now on these hold.
+    pub fn change(&mut self, changeable: Changeable) {
+        self.core.change(changeable);
     }
 
     /// How many messages of this level wait for room.

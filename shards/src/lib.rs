@@ -67,7 +67,7 @@ pub use host::{End, Host, SharedBytes, Token};
 pub use io::Io;
 pub use linux::{EventFd, Linux};
 pub use mesh::{Endpoint, Level, Mesh};
-pub use settings::{Budgets, EngineChoice, KeepAlive, SHARDS_MAX, Settings, ShardSettings};
+pub use settings::{Budgets, Changeable, EngineChoice, KeepAlive, SHARDS_MAX, Settings, ShardSettings};
 pub use shares::Shares;
 pub use start::{Panicked, Prepared, Running, StartError, prepare};
 pub use stats::{Counters, Engine, Memory};

@@ -154,6 +154,16 @@ impl Default for ShardSettings {
     }
 }
 
+/// What can be another while a shard runs. Lowered maxima end nobody; they hold for what comes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Changeable {
+    pub connections_max: u32,
+    pub queue_bytes_max: usize,
+    pub unread_bytes_max: usize,
+    pub waiting_bytes_max: usize,
+    pub busy_poll: Duration,
+}
+
 impl ShardSettings {
     /// The defaults under this name at this address.
     pub fn new(name: impl Into<String>, listen: Option<SocketAddr>) -> Self {

@@ -49,7 +49,6 @@ pub(crate) struct Shard<H: Host> {
     /// Of all shards, by number.
     pub(crate) wakers: Vec<Waker<<H::Kernel as Kernel>::Signal>>,
     pub(crate) stop: Stop<<H::Kernel as Kernel>::Signal>,
-    pub(crate) busy_poll: Duration,
     /// Another turn is needed before the host may be left alone: something happened after its `turn_ended`.
     pub(crate) again: bool,
     pub(crate) order: Order,
@@ -167,7 +166,6 @@ impl<H: Host> Shard<H> {
             door: Acceptor::default(),
             wakers,
             stop,
-            busy_poll: Duration::ZERO,
             again: true,
             order: Order::default(),
             announced: false,
@@ -250,10 +248,11 @@ impl<H: Host> Shard<H> {
     /// Looks for input for the time of `busy_poll`. Returns whether there is any. What is looked for may have to come from
     /// a shard on the same core, so that one gets its turn between two looks.
     fn look_around(&mut self) -> io::Result<bool> {
-        if self.busy_poll.is_zero() {
+        let busy_poll = self.core.busy_poll;
+        if busy_poll.is_zero() {
             return Ok(false);
         }
-        let limit = self.time_to_sleep().map_or(self.busy_poll, |timeout| timeout.min(self.busy_poll));
+        let limit = self.time_to_sleep().map_or(busy_poll, |timeout| timeout.min(busy_poll));
         let begun = self.core.kernel.now();
         while self.core.kernel.now().saturating_duration_since(begun) < limit {
             let notified = self.own_waker().is_some_and(|waker| waker.parking().is_notified());
@@ -327,6 +326,9 @@ impl<H: Host> Shard<H> {
         if self.own_waker().is_some_and(|waker| waker.parking().take_notified()) {
             self.core.counters.woken += 1;
             self.host.woken(&mut Io::new(&mut self.core));
+            if std::mem::take(&mut self.core.has_changed) {
+                (self.acceptor.blocked, self.door.blocked) = (None, None);
+            }
         }
     }
 

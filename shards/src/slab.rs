@@ -23,8 +23,15 @@ pub(crate) struct Slab<S, K> {
 impl<S: Copy + Default, K> Slab<S, K> {
     /// Holds at most `max` connections.
     pub(crate) fn new(max: u32) -> Self {
+        let mut slab = Self { chunks: Vec::new(), first_vacant: NONE, used: 0, max: 0 };
+        slab.set_max(max);
+        slab
+    }
+
+    /// Those that are there stay.
+    pub(crate) fn set_max(&mut self, max: u32) {
         // The three highest indices stay free for the marks of the poll.
-        Self { chunks: Vec::new(), first_vacant: NONE, used: 0, max: max.min(NONE - 3) }
+        self.max = max.min(NONE - 3);
     }
 
     pub(crate) fn len(&self) -> u32 {

@@ -318,7 +318,7 @@ where
     let stop = Stop::new(Arc::clone(stopping), plan.settings.stop_grace);
     let mut shard = Shard::new((plan.make)(number), core, listener, plan.wakers.clone(), stop);
     shard.door.listener = door;
-    shard.busy_poll = plan.settings.busy_poll;
+    shard.core.busy_poll = plan.settings.busy_poll;
     shard.register().map_err(StartError::System)?;
     Ok((shard, address, door_failed))
 }

@@ -23,6 +23,10 @@ impl Fragments {
         Self { open_max, bytes_max, open: Aged::new(hasher), bytes: 0 }
     }
 
+    pub(super) fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.open.bytes()
     }

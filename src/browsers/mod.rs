@@ -132,6 +132,20 @@ pub(crate) struct Browsers {
 }
 
 impl Browsers {
+    /// From now on this is configured. Connections that are there stay, and go on with what they agreed on.
+    pub(super) fn reconfigure(&mut self, io: &mut impl Effects, config: BrowserConfig) {
+        self.pace.set_commands_max(config.commands_per_second_max);
+        self.fragments.set_bytes_max(config.fragments_bytes_max);
+        self.polls.set_limits(config.polls);
+        let granted = self.admissions.values().filter_map(|admission| match admission {
+            Admission::Granted(address) => Some(*address),
+            Admission::Refused(_) => None,
+        });
+        let admitted = granted.chain(self.unused_admissions.iter().copied()).collect();
+        self.input(io, Input::Reconfigured { config: Box::new(config.hub.clone()), admitted });
+        self.config = config;
+    }
+
     pub(super) fn new(config: BrowserConfig, beginning: Beginning) -> Self {
         let mut hub = Hub::new(config.hub.clone());
         hub.handle(Input::Begin(Box::new(beginning)), Now::default());

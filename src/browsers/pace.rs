@@ -26,6 +26,13 @@ impl Pace {
         Self { commands_max, second: 0, used: HashMap::with_hasher(hasher), slowed: Vec::new(), due: None }
     }
 
+    pub(super) fn set_commands_max(&mut self, commands_max: u32) {
+        self.commands_max = commands_max;
+        if commands_max == 0 {
+            self.used = HashMap::with_hasher(self.used.hasher().clone());
+        }
+    }
+
     /// Whether the connection has to wait for the next second before its next command; if so, it is told then.
     pub(super) fn has_to_wait(&mut self, conn: ConnId, now: Time) -> bool {
         if self.commands_max == 0 || self.second != second(now) {

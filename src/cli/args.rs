@@ -19,7 +19,11 @@ pub(crate) struct Args {
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
     /// Read the configuration, say what is wrong with it and leave
-    CheckConfig,
+    CheckConfig {
+        /// Print each key with its value, the line that it comes from, and when a change of it takes effect
+        #[arg(long)]
+        explain: bool,
+    },
 
     /// Print a comet.ini with every key, its meaning and its default
     SampleConfig,
@@ -73,6 +77,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+
+    /// Have the running server read its configuration anew, as SIGHUP does
+    ///
+    /// It takes all of it or, on any error, nothing, and says what has changed and what waits for a restart.
+    Reload,
 
     /// Stop the running server, as SIGTERM does, and wait for its end
     Stop,
@@ -209,7 +218,11 @@ mod tests {
     fn the_file_may_stand_on_either_side_of_the_command() {
         for line in ["encke --conf a check-config", "encke check-config --conf a", "encke --conf=a check-config"] {
             let args = Args::try_parse_from(line.split(' ')).expect(line);
-            assert_eq!((args.conf, args.command), (Some(PathBuf::from("a")), Some(Command::CheckConfig)), "{line}");
+            assert_eq!(
+                (args.conf, args.command),
+                (Some(PathBuf::from("a")), Some(Command::CheckConfig { explain: false })),
+                "{line}"
+            );
         }
         let args = Args::try_parse_from(["encke"]).expect("no arguments are fine");
         assert!(args.conf.is_none() && args.command.is_none());

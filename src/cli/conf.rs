@@ -1,10 +1,10 @@
 //! Finds the configuration file and reads it.
 
 use super::banner;
-use encke::config::{self, Config, Problem, Severity};
+use encke::config::{self, Config, Places, Problem, Read, Severity};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Where to look without `--conf`, first hit wins.
@@ -15,6 +15,8 @@ pub(crate) struct Loaded {
     pub path: PathBuf,
     pub config: Config,
     pub problems: Vec<Problem>,
+    /// Where each key stands.
+    pub places: Places,
 }
 
 /// Why there is nothing to parse. Each is shown as one sentence.
@@ -25,6 +27,9 @@ pub(crate) enum LoadError {
     Unreadable {
         path: PathBuf,
         error: io::Error,
+    },
+    NoFile {
+        path: PathBuf,
     },
     TooLarge {
         path: PathBuf,
@@ -48,8 +53,18 @@ pub(crate) fn load(given: Option<&Path>) -> Result<Loaded, LoadError> {
         None => PLACES.iter().map(PathBuf::from).find(|path| path.exists()).ok_or(LoadError::Nowhere)?,
     };
     let text = read(&path)?;
-    let (config, problems) = config::parse(&text);
-    Ok(Loaded { path, config, problems })
+    let Read { config, problems, places } = config::read(&text);
+    Ok(Loaded { path, config, problems, places })
+}
+
+/// The same file as at the start, for a server that runs: nothing that it could wait for is opened.
+pub(crate) fn load_again(path: &Path) -> Result<Loaded, LoadError> {
+    let unreadable = |error| LoadError::Unreadable { path: path.to_owned(), error };
+    let is_file = std::fs::metadata(path).map_err(unreadable)?.is_file();
+    if !is_file {
+        return Err(LoadError::NoFile { path: path.to_owned() });
+    }
+    load(Some(path))
 }
 
 fn read(path: &Path) -> Result<String, LoadError> {
@@ -82,6 +97,14 @@ fn text(bytes: &[u8]) -> Result<String, usize> {
 }
 
 impl Loaded {
+    /// Why a running server does not take this configuration: the first error, and how many there are. The log has all.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let errors = self.count(Severity::Error);
+        let file = banner::shown(&self.path);
+        let first = self.problems.iter().find(|problem| problem.severity() == Severity::Error)?.in_file(&file);
+        Some(if errors > 1 { format!("{first} (and {} more errors, see the log)", errors - 1) } else { first })
+    }
+
     /// All problems, one line each, as `FILE:LINE: SEVERITY: TEXT`.
     pub(crate) fn report(&self) -> String {
         let file = banner::shown(&self.path);
@@ -107,6 +130,7 @@ impl fmt::Display for LoadError {
             Self::Unreadable { path, error } => {
                 write!(f, "the configuration file {} cannot be read: {error}", path.display())
             }
+            Self::NoFile { path } => write!(f, "the configuration {} is no file", path.display()),
             Self::TooLarge { path } => {
                 let bytes_max = config::FILE_BYTES_MAX;
                 write!(f, "the configuration file {} is larger than {bytes_max} bytes", path.display())

@@ -1,13 +1,17 @@
 //! The control thread at work: signals, and what sessions ask of the server as a whole, until one of them asks for the end.
 
+use super::conf::{self, Loaded};
 use super::signals::{self, SECOND_TERM_AFTER, asks_for_the_end};
+use super::{banner, password};
+use encke::config::Severity;
 use encke::drain::Course;
-use encke::run::control::{Asked, Control, Instruction};
+use encke::run::control::{self, Asked, Control, Instruction};
 use encke::run::systemd::Systemd;
 use encke::run::{Running, log};
 use signal_hook::consts::{SIGHUP, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use std::io;
+use std::path::Path;
 use std::process::exit;
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -18,7 +22,7 @@ use std::time::{Duration, Instant};
 const STOP_TIMEOUT: Duration = Duration::from_millis(1_800);
 
 /// Serves until the end is asked for, stops the server and watches that it really ends.
-pub(crate) fn serve(mut signals: Signals, running: &mut Running, systemd: &Systemd) -> io::Result<()> {
+pub(crate) fn serve(mut signals: Signals, running: &mut Running, conf: &Path, systemd: &Systemd) -> io::Result<()> {
     let Some(mut control) = running.take_control() else { return Err(io::ErrorKind::NotFound.into()) };
     let stopping = Arc::new(OnceLock::new());
     let is_stopping = stopping.clone();
@@ -50,21 +54,17 @@ pub(crate) fn serve(mut signals: Signals, running: &mut Running, systemd: &Syste
                 tracing::info!(signal = signals::name(signal), "stopping");
                 break;
             }
-            Asked::Signal(signal) => act_on(signal, &control),
+            Asked::Signal(signal) => act_on(signal, &mut control, conf, systemd),
             Asked::Instruction(asking, Instruction::Stop) => {
                 tracing::info!(asked = Instruction::Stop.words(), "stopping");
                 control.answer(asking, Ok("The server stops".to_owned()));
                 break;
             }
             Asked::Instruction(asking, instruction) => {
-                let is_reload = instruction == Instruction::ReloadSettings;
-                if is_reload {
-                    systemd.reloading();
-                }
-                let result = control.carry_out(&instruction);
-                if is_reload {
-                    systemd.ready();
-                }
+                let result = match instruction {
+                    Instruction::ReloadSettings => reload(&mut control, conf, systemd).map_err(control::failed),
+                    _ => control.carry_out(&instruction),
+                };
                 tell(instruction.words(), &result.as_ref().map_err(|error| &*error.text));
                 control.answer(asking, result);
             }
@@ -83,10 +83,38 @@ pub(crate) fn serve(mut signals: Signals, running: &mut Running, systemd: &Syste
     Ok(())
 }
 
-fn act_on(signal: i32, control: &Control) {
+/// Reads the configuration anew, and the password with it.
+fn reload(control: &mut Control, conf: &Path, systemd: &Systemd) -> Result<String, String> {
+    systemd.reloading();
+    let reloaded =
+        read_again(conf).and_then(|(loaded, password)| control.reload(loaded.config, &loaded.places, password));
+    systemd.ready();
+    reloaded.map_err(|sentence| format!("{}; nothing was changed", sentence.trim_end_matches('.')))
+}
+
+fn read_again(conf: &Path) -> Result<(Loaded, String), String> {
+    let loaded = conf::load_again(conf).map_err(|error| error.to_string())?;
+    let file = banner::shown(conf);
+    for problem in &loaded.problems {
+        match problem.severity() {
+            Severity::Error => tracing::error!("{}", problem.in_file(&file)),
+            Severity::Warning => tracing::warn!("{}", problem.in_file(&file)),
+            Severity::Note => tracing::info!("{}", problem.in_file(&file)),
+        }
+    }
+    if let Some(refusal) = loaded.refusal() {
+        return Err(refusal);
+    }
+    let dir = banner::plain(&loaded.config.storage.dir);
+    let configured = loaded.config.main.password.as_deref();
+    let (password, _) = password::load_or_generate(configured, dir).map_err(|error| error.to_string())?;
+    Ok((loaded, password))
+}
+
+fn act_on(signal: i32, control: &mut Control, conf: &Path, systemd: &Systemd) {
     match signal {
         SIGUSR1 => tell(signals::name(signal), &control.reopen_log()),
-        SIGHUP => tracing::warn!("SIGHUP: reload is not supported yet, restart the server instead"),
+        SIGHUP => tell(signals::name(signal), &reload(control, conf, systemd)),
         _ => tracing::warn!(signal = signals::name(signal), "passed over: it has no meaning yet"),
     }
 }

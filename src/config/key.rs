@@ -11,11 +11,34 @@ pub struct Key {
     pub name: &'static str,
     /// Whether the shipped file sets it; the others stand there as comments.
     pub shipped: bool,
+    /// When a change of it takes effect that the file has while the server runs.
+    pub applies: Applies,
     /// One or two sentences: meaning, unit, what CppComet did if that differs.
     pub doc: &'static str,
     /// Set while the key is read but nothing acts on it: what has to come first.
     pub without_effect: Option<&'static str>,
     pub field: Field,
+}
+
+/// When a change takes effect that is made while the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applies {
+    /// At a reload, for everybody.
+    Now,
+    /// At a reload, for connections and sessions that begin from then on.
+    NewConnections,
+    /// At the next start.
+    Restart,
+}
+
+impl Applies {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Now => "at a reload",
+            Self::NewConnections => "at a reload, for new connections",
+            Self::Restart => "at a restart",
+        }
+    }
 }
 
 /// A key's type, and where in [`Config`] it lives.
@@ -85,6 +108,15 @@ impl Key {
                 let texts: Vec<String> = get(config).iter().map(Network::to_string).collect();
                 (!texts.is_empty()).then(|| texts.join(", "))
             }
+        }
+    }
+
+    /// When a change of it takes effect, for the sample file and the manual; empty where that is at a reload.
+    pub fn when(&self) -> &'static str {
+        match self.applies {
+            Applies::Now => "",
+            Applies::NewConnections => " (After a reload: for new connections.)",
+            Applies::Restart => " (After a restart.)",
         }
     }
 

@@ -69,7 +69,7 @@ impl Page {
         }
         let values = key.values().map(|values| format!(" Values: {values}.")).unwrap_or_default();
         let later = key.without_effect.map(|because| format!(" No effect yet: {because}.")).unwrap_or_default();
-        self.text(&format!("{}{values}{later}", key.doc));
+        self.text(&format!("{}{values}{later}{}", key.doc, key.when()));
     }
 }
 

@@ -3,6 +3,8 @@
 //! Reading the file, printing what is wrong with it and deciding whether to go on belong to the caller. All problems
 //! are found in one pass, so that nobody mends a file one line per start.
 
+mod changes;
+mod explain;
 mod ignored;
 mod ini;
 mod key;
@@ -14,11 +16,13 @@ mod sample;
 mod tenants;
 mod values;
 
-pub use key::{Field, Key};
+pub use changes::{Change, changes, keep_until_restart};
+pub use explain::{Explained, explain, explained_text};
+pub use key::{Applies, Field, Key};
 pub use keys::{SECTIONS, TIMEOUT_S_MAX, keys};
 pub use manual::manual;
 pub use problem::{Problem, ProblemKind, Severity};
-pub use read::{log_level, parse};
+pub use read::{Places, Read, log_level, parse, read};
 pub use sample::{sample, to_text};
 pub use tenants::{TENANTS_MAX, Tenant, Tenants};
 pub use values::ValueError;
@@ -70,7 +74,7 @@ pub struct Main {
 }
 
 /// `[jwt]`: what the tokens of all tenants are signed with that have no key of their own.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Jwt {
     /// The only one that is accepted. Default HS256.
     pub algorithm: TokenAlgorithm,
@@ -80,6 +84,8 @@ pub struct Jwt {
     pub public_key: Option<PathBuf>,
     /// Seconds by which the clocks of whoever signs may differ. Default 0.
     pub leeway_s: u32,
+    /// Seconds for which tokens of the key before are good still after a reload that brings another one. Default 3,600.
+    pub previous_s: u32,
 }
 
 /// The secret must not reach a log through `{:?}`.
@@ -90,6 +96,7 @@ impl fmt::Debug for Jwt {
             .field("secret", &self.secret.as_ref().map(|_| "(hidden)"))
             .field("public_key", &self.public_key)
             .field("leeway_s", &self.leeway_s)
+            .field("previous_s", &self.previous_s)
             .finish()
     }
 }
@@ -432,6 +439,12 @@ impl fmt::Debug for Main {
             .field("offline_grace_s", &self.offline_grace_s)
             .field("stop_drain_s", &self.stop_drain_s)
             .finish()
+    }
+}
+
+impl Default for Jwt {
+    fn default() -> Self {
+        Self { algorithm: TokenAlgorithm::default(), secret: None, public_key: None, leeway_s: 0, previous_s: 3_600 }
     }
 }
 

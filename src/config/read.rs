@@ -22,6 +22,12 @@ const PASSWORD_CHARS_MIN: usize = 16;
 /// Keys that are missing or wrong keep their defaults, so that one pass finds all problems; a caller must not start a
 /// server while one of them is a [`Severity::Error`]. At most 101 problems are returned.
 pub fn parse(text: &str) -> (Config, Vec<Problem>) {
+    let Read { config, problems, .. } = read(text);
+    (config, problems)
+}
+
+/// The same, and where each key stands.
+pub fn read(text: &str) -> Read {
     let (sections, problems) = ini::parse(text);
     let mut reader = Reader { config: Config::default(), problems, seen: HashMap::new(), tenants: Vec::new() };
     for section in &sections {
@@ -29,6 +35,24 @@ pub fn parse(text: &str) -> (Config, Vec<Problem>) {
     }
     reader.relations();
     reader.finish()
+}
+
+/// What a text says.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    pub config: Config,
+    pub problems: Vec<Problem>,
+    pub places: Places,
+}
+
+/// In which line each key was given last.
+#[derive(Clone, Debug, Default)]
+pub struct Places(HashMap<(Box<str>, Box<str>), u32>);
+
+impl Places {
+    pub fn line(&self, section: &str, key: &str) -> Option<u32> {
+        self.0.get(&(section.into(), key.into())).copied()
+    }
 }
 
 /// What `[log] level` says with this value.
@@ -388,14 +412,15 @@ impl<'a> Reader<'a> {
     }
 
     /// By line; when there are too many, errors before the rest, since they are what must be mended first.
-    fn finish(mut self) -> (Config, Vec<Problem>) {
+    fn finish(mut self) -> Read {
         if self.problems.len() > PROBLEMS_MAX {
             self.problems.sort_by_key(|problem| (std::cmp::Reverse(problem.severity()), problem.line));
             self.problems.truncate(PROBLEMS_MAX);
             self.problems.push(Problem { line: 0, kind: ProblemKind::More });
         }
         self.problems.sort_by_key(|problem| (problem.line == 0, problem.line));
-        (self.config, self.problems)
+        let places = self.seen.into_iter().map(|((section, key), line)| ((section.into(), key.into()), line));
+        Read { config: self.config, problems: self.problems, places: Places(places.collect()) }
     }
 }
 

@@ -13,7 +13,8 @@ pub fn sample() -> String {
         "Configuration of Encke. A line that begins with ; or # is a comment. Behind a value they begin one too, where \
          the value cannot contain them, or with a blank beside them; but passwords and secrets are whole lines, and may \
          contain both. The keys below that are commented out show their defaults. Paths are relative to \
-         the working directory. Try a change with: encke check-config --conf FILE",
+         the working directory. Try a change with encke check-config --conf FILE, and have the running server take it with encke reload; a key \
+         says so if it has to be restarted for that.",
     );
     for (section, about) in SECTIONS {
         text.push('\n');
@@ -65,7 +66,7 @@ pub fn to_text(config: &Config) -> String {
 fn documented(text: &mut String, key: &Key, config: &Config) {
     let later = key.without_effect.map(|because| format!(" No effect yet: {because}.")).unwrap_or_default();
     let values = key.values().map(|values| format!(" Values: {values}.")).unwrap_or_default();
-    comments(text, &format!("{}{values}{later}", key.doc));
+    comments(text, &format!("{}{values}{later}{}", key.doc, key.when()));
     let value = key.text(config);
     let mark = if key.shipped && value.is_some() { "" } else { ";" };
     let value = value.unwrap_or_default();

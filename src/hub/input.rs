@@ -6,7 +6,7 @@ use crate::model::{ConnId, DevId, EventName, Marker, PipeName, Position, Publica
 use crate::ring::{AskId, Flush, RingMessage};
 use crate::storage::{Beginning, Completion};
 
-use super::Details;
+use super::{Details, HubConfig};
 
 /// What a browser's handshake said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +98,13 @@ pub enum Input {
         ask: AskId,
         to: ShardId,
         connections: u32,
+    },
+    /// From now on this is configured. Shard, placement, maxima that cannot be configured and what was given out are as
+    /// before.
+    Reconfigured {
+        config: Box<HubConfig>,
+        /// Of connections that were admitted and have not begun.
+        admitted: Vec<IpAddr>,
     },
     /// What storage has for this shard, told at the start.
     Begin(Box<Beginning>),

@@ -3,8 +3,8 @@
 use crate::model::{Now, ShardId};
 use crate::ring::{Answered, Ask, Question, Replies, RingMessage};
 
+use super::Hub;
 use super::local::Fanned;
-use super::{Hub, Output};
 
 impl Hub {
     pub(super) fn ring(&mut self, from: ShardId, message: RingMessage, now: Now) {
@@ -31,8 +31,13 @@ impl Hub {
             RingMessage::Flushed { flush, taken } => owned.flushed(from, *flush, taken, effects),
 
             // To the owner of an address or a publisher
-            RingMessage::Admit { address, conn } => owned.decide_admission(from, conn, address, now, effects),
-            RingMessage::AddressLeft { address } => owned.address_left(address),
+            RingMessage::Admit { address, conn, counting } => {
+                owned.decide_admission(from, conn, (address, counting), now, effects);
+            }
+            RingMessage::AddressLeft { address, counting } => owned.address_left(address, counting),
+            RingMessage::AddressHas { address, connections, counting } => {
+                owned.address_has(address, connections, counting);
+            }
             RingMessage::Submit(submit) => owned.submitted(from, *submit, now, effects),
             RingMessage::Count { publisher } => owned.count(publisher, now),
             RingMessage::KeyTried(tried) => owned.key_tried(&tried, now, effects),
@@ -54,7 +59,9 @@ impl Hub {
             RingMessage::EndToken { dev, token } => local.end_token(dev, &token, effects),
             RingMessage::KeyAnswer { id, may_be_tried } => local.key_answered(id, may_be_tried, effects),
             RingMessage::Wary { address } => local.be_wary(address, now.time),
-            RingMessage::Admitted { address, conn, wait_s } => effects.put(Output::Admitted { conn, address, wait_s }),
+            RingMessage::Admitted { address, conn, wait_s, counting } => {
+                local.admitted(conn, address, wait_s, counting, effects);
+            }
             RingMessage::Answered(answered) => local.answered(*answered, effects),
 
             RingMessage::Ask(ask) => self.asked(from, *ask),

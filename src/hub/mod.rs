@@ -37,6 +37,7 @@ mod tops;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{ConnId, DevId, Now, PipeKey, Position, Time, UnixTime};
@@ -99,6 +100,7 @@ impl Hub {
             Input::PersonalWritten { ask, to, connections } => {
                 effects.send(to, RingMessage::PersonalTaken { ask, connections });
             }
+            Input::Reconfigured { config, admitted } => self.reconfigure(*config, &admitted),
             Input::Begin(beginning) => owned.begin(*beginning),
             Input::Announce { publication } => owned.announce(publication, now, effects),
             Input::Stopping => owned.stopping(local.stopping(), now, effects),
@@ -106,6 +108,13 @@ impl Hub {
             Input::Stored(completion) => self.stored(completion, now),
         }
         self.carry_on(now);
+    }
+
+    fn reconfigure(&mut self, config: HubConfig, admitted: &[IpAddr]) {
+        let config = Arc::new(config);
+        self.owned.reconfigure(config.clone());
+        self.local.reconfigure(config.clone(), admitted);
+        self.config = config;
     }
 
     fn stored(&mut self, completion: Completion, now: Now) {
@@ -166,16 +175,17 @@ impl Hub {
         self.owned.next_deadline().into_iter().chain(self.local.next_deadline()).min()
     }
 
-    /// Tells of users whose grace is over, and of those who came and went while a pipe had its pace; of some at a time. This
+    /// Tells of connections that were there before they were counted, of users whose grace is over, and of those who came and went while a pipe had its pace; of some at a time. This
     /// causes ring messages, so it is not to be called while a ring is full; `presence_deadline` says when there is something
     /// to do.
     pub fn tell_presence(&mut self, now: Now) {
+        self.local.report_addresses(&mut self.effects);
         self.owned.tell_presence(now, &mut self.effects);
         self.carry_on(now);
     }
 
     pub fn presence_deadline(&self) -> Option<Time> {
-        self.owned.presence_deadline()
+        self.owned.presence_deadline().into_iter().chain(self.local.report_due()).min()
     }
 
     /// What storage must still be handed when this hub ends; nobody hears the answer.

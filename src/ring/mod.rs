@@ -72,10 +72,13 @@ pub enum RingMessage {
     Submit(Box<Submit>),
     /// To the owner of the publisher: a publication that it is not asked for. Handling it causes nothing.
     Count { publisher: Publisher },
-    /// To the owner of the address: may this connection of the sending shard begin?
-    Admit { address: IpAddr, conn: ConnId },
-    /// To the owner of the address: a connection that was admitted is no more.
-    AddressLeft { address: IpAddr },
+    /// To the owner of the address: may this connection of the sending shard begin? `counting`: in which counting of
+    /// connections by address it counts then; 0: in none.
+    Admit { address: IpAddr, conn: ConnId, counting: u16 },
+    /// To the owner of the address: a connection that was admitted, or reported, is no more.
+    AddressLeft { address: IpAddr, counting: u16 },
+    /// To the owner of the address: so many connections of the sending shard were there before the counting began.
+    AddressHas { address: IpAddr, connections: u32, counting: u16 },
     /// To the owner of an address: what became of a user's key that was tried from there.
     KeyTried(KeyTried),
     /// To the owner of an address from which keys seem to be guessed: may this user's key be tried from there? One
@@ -110,7 +113,8 @@ pub enum RingMessage {
     /// To the shard of the publisher: its user publishes too fast, and the message was dropped.
     NotPublished { conn: ConnId, wait_ms: u32 },
     /// To the shard where a connection waits to begin: whether it may, or after how many seconds it may try again.
-    Admitted { address: IpAddr, conn: ConnId, wait_s: Option<u16> },
+    /// `counting` as it was asked.
+    Admitted { address: IpAddr, conn: ConnId, wait_s: Option<u16>, counting: u16 },
     /// To the shard that sent [`RingMessage::AskKey`].
     KeyAnswer { id: AskId, may_be_tried: bool },
     /// To every connection shard: keys seem to be guessed from this address, so its owner is to be asked for a while.
@@ -145,6 +149,7 @@ impl RingMessage {
             | Self::Count { .. }
             | Self::Admit { .. }
             | Self::AddressLeft { .. }
+            | Self::AddressHas { .. }
             | Self::KeyTried(_)
             | Self::AskKey(_)
             | Self::Batch(_) => Level::Request,

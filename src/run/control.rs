@@ -16,9 +16,10 @@ use tracing::error;
 
 use crate::cometql::errors::{Code, Error};
 pub use crate::cometql::sql::Instruction;
-use crate::config::{self, Tls};
+use crate::config::{self, Applies, Change, Config, Places, Tls};
 
 use super::draining::Draining;
+use super::figures;
 use super::in_force::InForce;
 use super::log;
 use super::notice::Notice;
@@ -67,6 +68,8 @@ pub struct Control {
     wakers: Vec<Waker>,
     notice: Notice<InForce>,
     in_force: Arc<InForce>,
+    /// Of the server's figures, which tell what is in force.
+    figures: Arc<figures::Watch>,
     pub draining: Draining,
     watch: Watch,
 }
@@ -77,10 +80,11 @@ impl Control {
         wakers: Vec<Waker>,
         notice: Notice<InForce>,
         in_force: Arc<InForce>,
+        figures: Arc<figures::Watch>,
         draining: Draining,
         watch: Watch,
     ) -> Self {
-        Self { desk, wakers, notice, in_force, draining, watch }
+        Self { desk, wakers, notice, in_force, figures, draining, watch }
     }
 
     /// How long SIGTERM gives connections to leave; zero: it stops the server at once.
@@ -148,19 +152,46 @@ impl Control {
 
     /// Carries out what is not the end of the server.
     pub fn carry_out(&mut self, instruction: &Instruction) -> Result<String, Error> {
-        let failed = |text: String| Error::new(Code::Internal, text);
         match instruction {
             Instruction::ReopenLog => self.reopen_log().map_err(failed),
             Instruction::ReloadCertificate => self.reload_certificate().map_err(failed),
             Instruction::Set { name, value } => self.set(name, value.as_deref()),
-            Instruction::ReloadSettings => {
-                Err(failed("Reload is not supported yet: restart the server instead".to_owned()))
-            }
-            Instruction::Stop => {
-                never!("whoever sits at the desk stops the server");
+            Instruction::ReloadSettings | Instruction::Stop => {
+                never!("whoever sits at the desk does that");
                 Err(failed(STOPPING.to_owned()))
             }
         }
+    }
+
+    /// Takes another configuration and password as far as a running server can, all of it or nothing. Says what has changed, or
+    /// why nothing has.
+    pub fn reload(&mut self, mut config: Config, places: &Places, password: String) -> Result<String, String> {
+        config.storage.dir.clone_from(&self.in_force.config.storage.dir);
+        let before = self.in_force.clone();
+        let file = config.clone();
+        let mut changes = config::changes(&before.config, &config);
+        config::keep_until_restart(&mut config, &before.config);
+        if *before.password != *password && changes.iter().all(|change| !change.is("main", "password")) {
+            changes.push(Change { section: "main".to_owned(), key: "password", applies: Applies::Now });
+        }
+        let has = |section| changes.iter().any(|change| change.section == section);
+        let is_key_of_tokens = config.jwt.secret.is_none() && config.jwt.public_key.is_none();
+        let in_force = InForce::load(config, password, Some(&before)).map_err(|error| error.to_string())?;
+        if has("log") {
+            let file = in_force.config.log.file.as_deref();
+            if file != before.config.log.file.as_deref() {
+                let name = file.map_or_else(|| "standard error".to_owned(), |file| file.display().to_string());
+                log::open(file).map_err(|error| format!("the log's file {name} cannot be opened: {error}"))?;
+            }
+            log::set(&in_force.config.log);
+        }
+        self.figures.reconfigure(&in_force.config);
+        self.put_in_force(in_force.with_settings(&file, places));
+        let mut told = told_of(&changes);
+        if is_key_of_tokens && changes.iter().any(|change| change.is("main", "password")) {
+            told += "; the password of [main] is also the key of tokens for tenants without one of their own";
+        }
+        Ok(told)
     }
 
     /// After a rotation: the next line goes to a new file under the name that `[log] file` has.
@@ -181,9 +212,10 @@ impl Control {
         if config.cometql.tls == Tls::Off {
             return Err("CometQL has no TLS, see tls in [cometql] of comet.ini".to_owned());
         }
-        match InForce::load(config) {
+        match InForce::load(config, self.in_force.password.to_string(), Some(&self.in_force)) {
             Ok(in_force) => {
-                self.put_in_force(in_force);
+                let settings = self.in_force.settings.clone();
+                self.put_in_force(InForce { settings, ..in_force });
                 Ok("certificate and key of CometQL were read anew".to_owned())
             }
             Err(error) => Err(format!("the certificate in use stays: {error}")),
@@ -206,7 +238,11 @@ impl Control {
             }
             _ => return Err(wrong(format!("There is no variable {name} of the whole server"))),
         }
-        let in_force = InForce { config, ..(*self.in_force).clone() };
+        let mut settings = self.in_force.settings.to_vec();
+        for setting in settings.iter_mut().filter(|setting| (&*setting.section, &*setting.key) == ("log", "level")) {
+            (setting.value, setting.line) = (value.unwrap_or("info").into(), None);
+        }
+        let in_force = InForce { config, settings: settings.into(), ..(*self.in_force).clone() };
         self.put_in_force(in_force);
         Ok(format!("{name} is set until the settings are read anew"))
     }
@@ -221,6 +257,40 @@ impl Control {
         notice.put_up(news);
         self.wakers.iter().for_each(Waker::wake);
     }
+}
+
+/// What a reload has changed, and what waits.
+fn told_of(changes: &[Change]) -> String {
+    const NAMED_MAX: usize = 20;
+    let named = |wanted: &dyn Fn(Applies) -> bool| {
+        let all: Vec<String> = changes
+            .iter()
+            .filter(|change| wanted(change.applies))
+            .map(|change| match change.applies {
+                Applies::NewConnections => format!("{change} for new connections"),
+                Applies::Now | Applies::Restart => change.to_string(),
+            })
+            .collect();
+        let more = all.len().saturating_sub(NAMED_MAX);
+        let text = all.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+        (all.len(), if more > 0 { format!("{text} and {more} more") } else { text })
+    };
+    let (changed, names) = named(&|applies| applies != Applies::Restart);
+    let told = match changed {
+        0 => "reloaded: nothing changed".to_owned(),
+        _ => format!("reloaded: {changed} changed ({names})"),
+    };
+    let (waiting, names) = named(&|applies| applies == Applies::Restart);
+    match waiting {
+        0 => told,
+        1 => format!("{told}; {names} waits for a restart"),
+        _ => format!("{told}; {names} wait for a restart"),
+    }
+}
+
+/// What a session is told of what failed.
+pub fn failed(text: String) -> Error {
+    Error::new(Code::Internal, text)
 }
 
 const STOPPING: &str = "The server stops";

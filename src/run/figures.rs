@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::browsers::PRODUCT;
+use crate::config::Config;
 use crate::figures::Figures;
 use crate::http::WithPassword;
 use crate::hub::Tops;
@@ -23,7 +24,7 @@ pub(super) struct Watch {
     /// By connection shard, written once a second while somebody looks.
     tops: Box<[Mutex<Tops>]>,
     board: Board,
-    node_name: String,
+    node_name: Mutex<String>,
     /// What viewers get beside the messages.
     pub(super) kept: Arc<Kept>,
 }
@@ -39,9 +40,15 @@ impl Watch {
             watched: AtomicBool::new(false),
             tops: (0..placement.connection_shards()).map(|_| Mutex::default()).collect(),
             board,
-            node_name,
+            node_name: Mutex::new(node_name),
             kept: Arc::default(),
         }
+    }
+
+    /// Another configuration is in force.
+    pub(super) fn reconfigure(&self, config: &Config) {
+        config.main.node_name.clone_into(&mut self.node_name.lock().unwrap_or_else(PoisonError::into_inner));
+        self.kept.reconfigure(config);
     }
 
     /// Where the figures go.
@@ -81,7 +88,7 @@ impl Watch {
         others.merge(&self.board.process());
         let figures = Figures {
             product: PRODUCT,
-            node: &self.node_name,
+            node: &self.node_name.lock().unwrap_or_else(PoisonError::into_inner),
             uptime_ms: now.0 / 1000,
             resident_bytes: process::resident_bytes().unwrap_or_default(),
             processor_us: process::processor_us().unwrap_or_default(),

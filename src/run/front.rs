@@ -23,7 +23,9 @@ use super::figures::Watch;
 use super::files::FileClient;
 use super::guesses;
 use super::host::{close_reason, id, token};
+use super::in_force::InForce;
 use super::live;
+use super::notice::NoticeReader;
 use super::runtime::Runtime;
 use super::scrape::Scrape;
 use super::storage::StorageClient;
@@ -39,10 +41,15 @@ pub(super) struct Ends {
     pub(super) storage: StorageClient,
     /// `None`: no files are served.
     pub(super) files: Option<FileClient>,
+    pub(super) in_force: NoticeReader<InForce>,
+    /// What this shard is told of what is in force.
+    pub(super) configure: Configure,
     pub(super) watch: Arc<Watch>,
     pub(super) board: Board,
     pub(super) scrape: Arc<Scrape>,
 }
+
+type Configure = Box<dyn Fn(&InForce) -> BrowserConfig>;
 
 /// The core's view of the edge while it handles one input.
 struct Edge<'a, R> {
@@ -88,6 +95,10 @@ impl Front {
     }
 
     pub(super) fn woken(&mut self, io: &mut impl Runtime) {
+        if let Some(in_force) = self.ends.in_force.news() {
+            let config = (self.ends.configure)(&in_force);
+            self.core.reconfigure(&mut Edge { io, ends: &mut self.ends }, config);
+        }
         self.core.woken(&mut Edge { io, ends: &mut self.ends });
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use shards::{End, Io, Token};
+use shards::{Changeable, End, Io, Token};
 use tracing::{error, warn};
 
 use crate::browsers::Browser;
@@ -14,6 +14,7 @@ use crate::ring::{Level, RingMessage};
 use super::board::{Board, Part};
 use super::clock::instant;
 use super::front::Front;
+use super::in_force::InForce;
 use super::notice::NoticeReader;
 use super::pulse::Pulse;
 use super::runtime::Runtime;
@@ -31,6 +32,8 @@ pub(super) struct Host {
     /// Of what cannot be, how often it was, when somebody was told last.
     never_told: u64,
     turns: Turns,
+    news: NoticeReader<InForce>,
+    of_runtime: OfRuntime,
 }
 
 /// What both kinds of shards have to do with the control thread and with whoever looks on.
@@ -38,7 +41,12 @@ pub(super) struct Ends {
     pub(super) board: Board,
     pub(super) drains: NoticeReader<Option<Drain>>,
     pub(super) pulse: Pulse,
+    pub(super) news: NoticeReader<InForce>,
+    pub(super) of_runtime: OfRuntime,
 }
+
+/// What the runtime is told of what is in force.
+pub(super) type OfRuntime = Box<dyn Fn(&InForce) -> Changeable>;
 
 /// A shard's edge: of browsers or of sessions.
 pub(super) enum Kind {
@@ -93,12 +101,14 @@ impl Host {
     }
 
     fn new(kind: Kind, ends: Ends) -> Self {
-        let Ends { board, drains, pulse } = ends;
+        let Ends { board, drains, pulse, news, of_runtime } = ends;
         Self {
             kind,
             board,
             drains,
             pulse,
+            news,
+            of_runtime,
             board_due: None,
             board_written: None,
             never_told: 0,
@@ -220,6 +230,9 @@ impl shards::Host for Host {
         self.pulse.shard_turned(io.shard());
         if let Some(drain) = self.drains.news() {
             self.kind.set_drain(io, *drain);
+        }
+        if let Some(in_force) = self.news.news() {
+            io.change((self.of_runtime)(&in_force));
         }
         each!(self, shard => shard.woken(io));
     }

@@ -12,6 +12,7 @@ mod board;
 mod bounds;
 mod certificate;
 mod clock;
+mod configured;
 pub mod control;
 pub mod door;
 pub mod draining;

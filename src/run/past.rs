@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, Builder};
 use std::time::Duration;
 
@@ -26,15 +26,21 @@ use super::process::{processor_us, resident_bytes};
 pub(super) struct Kept {
     past: Mutex<Past>,
     machine: Mutex<Value>,
-    /// Never changes while the server runs.
-    about: OnceLock<Value>,
+    about: Mutex<Value>,
 }
 
 impl Kept {
     /// What a viewer who comes gets, as JSON.
     pub(super) fn told(&self) -> Value {
         let past = self.past.lock().unwrap_or_else(PoisonError::into_inner).told();
-        json!({ "past": past, "about": self.about.get(), "log": log_told() })
+        let about = self.about.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        json!({ "past": past, "about": about, "log": log_told() })
+    }
+
+    /// Another configuration is in force.
+    pub(super) fn reconfigure(&self, config: &Config) {
+        let about = about(config);
+        *self.about.lock().unwrap_or_else(PoisonError::into_inner) = about;
     }
 
     /// The machine as it was a moment ago; null before the first look.
@@ -51,7 +57,7 @@ pub(super) fn log_told() -> Value {
 
 /// Begins to look. The thread ends when nobody has what it keeps.
 pub(super) fn start(kept: &Arc<Kept>, config: &Config, board: Board) -> std::io::Result<()> {
-    let _ = kept.about.set(about(config));
+    kept.reconfigure(config);
     let (weak, folder) = (Arc::downgrade(kept), config.storage.dir.clone());
     Builder::new().name("past".to_owned()).spawn(move || look(&weak, &folder, &board))?;
     Ok(())

@@ -43,8 +43,12 @@ pub(super) struct Ends {
     pub(super) control: ControlClient,
     pub(super) ledger: LedgerClient,
     pub(super) in_force: NoticeReader<InForce>,
+    /// What this shard is told of what is in force.
+    pub(super) configure: Configure,
     pub(super) board: Board,
 }
+
+type Configure = Box<dyn Fn(&InForce) -> SessionsConfig>;
 
 pub(super) struct Sessions {
     config: SessionsConfig,
@@ -53,6 +57,7 @@ pub(super) struct Sessions {
     control: ControlClient,
     in_force: NoticeReader<InForce>,
     ledger: LedgerClient,
+    configure: Configure,
     /// Sessions that asked for TLS; the others are not in here.
     tls: HashMap<ConnId, Tls, RandomState>,
     /// Those among them that go on with what they hold deciphered.
@@ -72,7 +77,7 @@ impl Sessions {
     pub(super) fn new(config: SessionsConfig, ends: Ends) -> Self {
         let exec = Exec::new(config.exec.clone());
         let tls = HashMap::with_hasher(config.exec.placement.hasher());
-        let Ends { storage, control, ledger, in_force, board } = ends;
+        let Ends { storage, control, ledger, in_force, configure, board } = ends;
         Self {
             config,
             exec,
@@ -80,6 +85,7 @@ impl Sessions {
             control,
             in_force,
             ledger,
+            configure,
             tls,
             resumed: VecDeque::new(),
             batches_noted: VecDeque::new(),
@@ -227,8 +233,11 @@ impl Sessions {
 
     pub(super) fn woken(&mut self, io: &mut impl Runtime) {
         if let Some(in_force) = self.in_force.news() {
+            let config = (self.configure)(&in_force);
+            self.exec.reconfigure(config.exec.clone());
             // Sessions that are enciphered go on with what they began with.
-            self.config.tls.clone_from(&in_force.tls);
+            self.config = config;
+            self.carry_out(io);
         }
         self.take_completions(io);
     }

@@ -23,9 +23,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use shards::Waker;
 use tracing::{debug, error, info, warn};
 
+use crate::config::Config;
 use crate::metrics::Counters;
 use crate::model::{DevId, ShardId, UserId};
-use crate::storage::{Completion, Expired, Job, Outcome, Read, Removal, Request, StorageError, Store, Ticket};
+use crate::storage::{
+    Completion, Expired, Job, Outcome, Read, Removal, Request, Retention, StorageError, Store, Ticket,
+};
 
 use super::board::{Board, Part};
 use super::pulse::Pulse;
@@ -57,6 +60,7 @@ impl StorageThread {
         board: Board,
         pulse: Pulse,
         retry: Duration,
+        news: News,
     ) -> std::io::Result<Self> {
         let StorageSetup { jobs, answers, asked_max, logins_max } = setup;
         let handle = Builder::new().name("storage".into()).spawn(move || {
@@ -81,6 +85,8 @@ impl StorageThread {
                 board,
                 pulse,
                 retry,
+                news,
+                retention: None,
             }
             .run(&jobs);
         })?;
@@ -151,7 +157,30 @@ struct Keeper {
     board: Board,
     pulse: Pulse,
     retry: Duration,
+    news: News,
+    /// How long and how much is to be kept from now on, if the engine does not know it yet.
+    retention: Option<Retention>,
 }
+
+/// How long writes wait for a database that cannot be reached.
+pub(super) fn retry(config: &Config) -> Duration {
+    Duration::from_secs(u64::from(config.storage.retry_s))
+}
+
+/// What a running storage thread is told when the configuration is another.
+pub(super) struct Told {
+    retry: Duration,
+    retention: Retention,
+}
+
+impl Told {
+    pub(super) fn of(config: &Config) -> Self {
+        Self { retry: retry(config), retention: open::retention(&config.storage) }
+    }
+}
+
+/// Asked before each group of jobs: what is new, if anything is.
+pub(super) type News = Box<dyn FnMut() -> Option<Told> + Send>;
 
 impl Keeper {
     fn run(mut self, jobs: &Receiver<Given>) {
@@ -164,6 +193,7 @@ impl Keeper {
                 }
             }
             jobs.try_iter().take(GROUP_MAX).for_each(|given| self.take(given));
+            self.hear_news();
             let writes = self.turns.take_writes(GROUP_MAX);
             self.carry_out(writes);
             self.remove_a_piece();
@@ -176,6 +206,18 @@ impl Keeper {
             self.pulse.storage_turned();
         }
         self.end();
+    }
+
+    /// What is configured may be another. Whoever needs it comes with a job, so nobody wakes this thread for it.
+    fn hear_news(&mut self) {
+        if let Some(told) = (self.news)() {
+            (self.retry, self.retention) = (told.retry, Some(told.retention));
+        }
+        let Some(retention) = self.retention.filter(|_| self.outage.is_none()) else { return };
+        match self.store.keep(retention) {
+            Ok(()) => self.retention = None,
+            Err(error) => debug!(%error, "how long messages are kept could not be changed yet"),
+        }
     }
 
     fn end(mut self) {

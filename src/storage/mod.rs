@@ -552,6 +552,9 @@ pub trait Store {
     /// error all of them are as they were.
     fn remove(&mut self, removals: &mut [Removal]) -> Result<(), StorageError>;
 
+    /// From now on this is how long and how much is kept. After an error it is as before.
+    fn keep(&mut self, retention: Retention) -> Result<(), StorageError>;
+
     /// Writes down what time it is, unix seconds. Besides, it shows whether anything can be written.
     fn note_clock(&mut self, now: i64) -> Result<(), StorageError>;
 

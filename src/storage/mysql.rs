@@ -302,6 +302,13 @@ impl Store for Mysql {
         Ok(())
     }
 
+    fn keep(&mut self, retention: Retention) -> Result<(), StorageError> {
+        let kept = self.in_transaction(|_, connection| begun::opened(connection, &retention));
+        kept.map_err(|trouble| self.failed(&trouble))?;
+        self.retention = retention;
+        Ok(())
+    }
+
     fn note_clock(&mut self, now: i64) -> Result<(), StorageError> {
         let noted = self.in_transaction(|_, connection| beginning::note_clock(connection, now));
         noted.map_err(|trouble| self.failed(&trouble))

@@ -199,6 +199,12 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn keep(&mut self, retention: Retention) -> Result<(), StorageError> {
+        self.in_transaction(|db, _, _| begun::opened(db, &retention)).map_err(|error| failed(&error))?;
+        self.retention = retention;
+        Ok(())
+    }
+
     fn note_clock(&mut self, now: i64) -> Result<(), StorageError> {
         self.in_transaction(|db, _, _| beginning::note_clock(db, now)).map_err(|error| failed(&error))
     }

@@ -179,7 +179,7 @@ fn a_configured_password_is_never_printed() {
     let server = Server::start(&setup);
     assert!(!server.folder().join("data/cometql.password").exists());
     server.signal(Signal::HUP);
-    server.await_line(|line| line.contains("reload is not supported yet"), "that it does not reload");
+    server.await_line(|line| line.contains("reloaded: nothing changed"), "that it reloaded");
     let line = server.banner_line("connect");
     assert!(line.ends_with(" -p CometQL_v1"), "{line}");
     assert!(!server.log().contains(secret), "{}", server.log());

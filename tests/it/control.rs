@@ -49,13 +49,6 @@ fn a_statement_stops_the_server_and_is_answered() {
     server.await_line(|line| line.ends_with(" stopped"), "stopped");
 }
 
-/// Carries out a command of the program in the server's folder.
-fn command(server: &Server, arguments: &[&str]) -> tools::Finished {
-    let mut command = Command::new(program());
-    command.args(arguments).args(["--conf", "comet.ini"]).current_dir(server.folder());
-    tools::run(&mut command, PATIENCE)
-}
-
 fn socket(server: &Server) -> PathBuf {
     server.folder().join("data/encke.sock")
 }
@@ -67,24 +60,24 @@ fn whoever_looks_after_the_server_needs_no_password() {
     let file = fs::metadata(socket(&server)).unwrap();
     assert!(file.file_type().is_socket());
     assert_eq!(file.permissions().mode() & 0o777, 0o600);
-    let status = command(&server, &["status"]);
+    let status = server.command(&["status"]);
     assert!(status.status.success(), "{}{}", status.stdout, status.stderr);
     for word in
         ["encke 0", " up ", "data/encke.sock", "  state         ok\n", "  browsers      0 connected", "MiB resident"]
     {
         assert!(status.stdout.contains(word), "{word}: {}", status.stdout);
     }
-    let json: serde_json::Value = serde_json::from_str(&command(&server, &["status", "--json"]).stdout).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&server.command(&["status", "--json"]).stdout).unwrap();
     assert!(json["ok"] == true && json["figures"]["encke_sessions"].is_u64(), "{json}");
     fs::rename(server.folder().join("a.log"), server.folder().join("a.log.1")).unwrap();
-    let reopened = command(&server, &["logs", "reopen"]);
+    let reopened = server.command(&["logs", "reopen"]);
     assert_eq!(reopened.stdout, "the log's file a.log was opened anew\n", "{}", reopened.stderr);
     assert!(server.folder().join("a.log").exists());
-    let stopped = command(&server, &["stop"]);
+    let stopped = server.command(&["stop"]);
     assert_eq!(stopped.stdout, "stopped\n", "{}", stopped.stderr);
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());
     assert!(!socket(&server).exists(), "it is removed");
-    let status = command(&server, &["status"]);
+    let status = server.command(&["status"]);
     assert_eq!(status.status.code(), Some(1));
     assert!(status.stderr.contains("no server runs") || status.stderr.contains("there is no"), "{}", status.stderr);
 }
@@ -110,11 +103,11 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     let refused = tools::run(&mut second, PATIENCE);
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.stderr.contains("Another server uses data/encke.sock"), "{}", refused.stderr);
-    assert!(command(&server, &["status"]).status.success());
+    assert!(server.command(&["status"]).status.success());
     let folder = server.crash();
     assert!(folder.path().join("data/encke.sock").exists());
     let server = Server::start_in(folder, &Setup::default());
-    assert!(command(&server, &["status"]).status.success());
+    assert!(server.command(&["status"]).status.success());
 }
 
 #[test]
@@ -125,7 +118,7 @@ fn a_server_without_its_socket_serves_as_any() {
     let server = Server::start_in(folder, &Setup { more: "[cometql]\nport = 0\n".into(), ..Setup::default() });
     server.await_line(|line| line.contains("no socket: a file that is none"), "that there is no socket");
     server.backend().execute("SET @x = 1").unwrap();
-    let status = command(&server, &["status"]);
+    let status = server.command(&["status"]);
     assert_eq!(status.status.code(), Some(1));
     assert!(status.stderr.contains("data/encke.sock"), "{}", status.stderr);
     let long = format!("dir = {}\n", "d".repeat(110));

@@ -22,8 +22,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Of a hundred blocks of code so many are run, at the least.
-const RUN_PERCENT_MIN: usize = 90;
+/// Of a hundred blocks of code so many are run, at the least. Most of the others install on the machine, what
+/// `scripts/check-packages` carries out, or end the server.
+const RUN_PERCENT_MIN: usize = 88;
 
 /// What the documents for users are made of.
 fn documents() -> Vec<Document> {

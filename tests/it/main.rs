@@ -36,6 +36,7 @@ mod php;
 mod proxies;
 mod random;
 mod recovery;
+mod reload;
 mod scenarios;
 mod server;
 mod stop;

@@ -135,6 +135,19 @@ impl Server {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Has the running server take another configuration, as its command does; ports stay.
+    pub(crate) fn reload(&self, setup: &Setup) -> tools::Finished {
+        fs::write(self.folder().join("comet.ini"), configuration(setup)).expect("a configuration");
+        self.command(&["reload"])
+    }
+
+    /// Carries out a command of the program in the server's folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> tools::Finished {
+        let mut command = Command::new(program());
+        command.args(arguments).args(["--conf", "comet.ini"]).current_dir(self.folder());
+        tools::run(&mut command, PATIENCE)
+    }
+
     /// A line of the banner, as a user would paste it.
     pub(crate) fn banner_line(&self, name: &str) -> String {
         let name = format!("  {name} ");

@@ -28,6 +28,7 @@ const EXPLAINED = {
   403: ["This session may not do that.", "Sign in with the server's password, or with the password of that tenant."],
   500: ["The server could not do it now.", "Often the database is slow or away: try again in a moment, and look at the log of the server and at the dashboard."],
   1047: ["The server does not know this command.", "Only statements can be sent here."],
+  1053: ["The server leaves: its connections move to another one.", "Sign in again in a moment; encke drain --cancel on the machine keeps it here."],
   1094: ["There is no session or connection of this number.", "It may have ended already. SHOW FULL PROCESSLIST lists those that are there."],
   1146: ["There is no such table.", "SHOW TABLES lists the tables. The database is CometQL_v1, or db_<number> for a tenant."],
   1210: ["The statement has another number of ? than there are values.", "Write the values into the statement: the console has none to bind."],

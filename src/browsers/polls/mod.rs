@@ -202,6 +202,10 @@ impl Polled {
 }
 
 impl Polls {
+    pub(super) fn set_limits(&mut self, limits: PollLimits) {
+        self.limits = limits;
+    }
+
     pub(super) fn new(limits: PollLimits) -> Self {
         Self {
             limits,

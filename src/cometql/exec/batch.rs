@@ -103,6 +103,7 @@ impl Exec {
             self.connections.remove(&connection);
             return Err(denied);
         }
+        session.escapes = self.config.escapes;
         session.phase = Phase::Ready;
         session.heard = now.unix;
         session.batch = Some(Box::new(BatchState { from, asker, results: json::Results::default() }));

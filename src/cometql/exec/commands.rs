@@ -160,7 +160,7 @@ impl Exec {
         let (meter, budget) = (Meter::default(), Budget::default());
         let prepared = if session.phase == Phase::Ready {
             let view = session.view(now.unix, &self.config, &budget);
-            let read = |text| sql::prepare_among(text, self.reading(&view), view.names(), &meter);
+            let read = |text| sql::prepare_among(text, script::reading(&view), view.names(), &meter);
             plan::check_length(text, &self.config.statements)
                 .and_then(|()| Ok(read(plan::check_text(text)?)?))
                 .and_then(|statement| plan::result_columns(&statement, &view).map(|columns| (statement, columns)))

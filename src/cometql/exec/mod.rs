@@ -175,6 +175,25 @@ impl Exec {
         }
     }
 
+    /// From now on this is configured; placement and the server's port are as before. Sessions that are there go on with what
+    /// they agreed on, but those end whose tenants have no password any more by which they came in.
+    pub fn reconfigure(&mut self, config: ExecConfig) {
+        for back_off in [&mut self.back_off, &mut self.back_off_by_http] {
+            back_off.set_attempts_max(config.login_attempts_max);
+        }
+        let passwords = config.tenants.passwords.clone();
+        self.config = config;
+        let has_none = |session: &&Session| session.bound_to.is_some_and(|dev| !passwords.contains_key(&dev));
+        let ended: Vec<ConnId> = self.all_sessions().filter(has_none).map(|session| session.id).collect();
+        for id in ended {
+            if id.is_polled() {
+                self.kill_batch(id);
+            } else {
+                self.outputs.push_back(Output::Close { session: id, reason: CloseReason::Killed });
+            }
+        }
+    }
+
     pub fn sessions(&self) -> usize {
         self.open
     }
@@ -210,6 +229,7 @@ impl Exec {
         }
         let connection = self.draw_connection(id);
         let mut session = Box::new(Session::new(id, peer, Connection::new(connection, Salt::from_random(random))));
+        session.escapes = self.config.escapes;
         let (version, method) = (self.config.server.version, self.config.method);
         let settings = ServerSettings { version, method, tls: self.config.tls != Tls::Off };
         session.wire.greeting(&settings, &mut session.out);

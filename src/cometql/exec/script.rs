@@ -93,7 +93,7 @@ impl Exec {
         let (read, note) = match &mut script.left {
             Left::Text { text, pieces } => {
                 let piece = pieces.next().and_then(|piece| text.get(piece)).unwrap_or_default();
-                (self.parse(piece, &view, &meter), self.note(piece, begun))
+                (parse(piece, &view, &meter), self.note(piece, begun))
             }
             Left::Bound(statements) => match statements.next() {
                 Some((text, values)) => {
@@ -135,27 +135,18 @@ impl Exec {
         let text = self.enter(session, text)?;
         let view = session.view(now.unix, &self.config, budget);
         meter.scanned(text.len());
-        if let Some(insert) = sql::fast::insert(text, self.reading(&view)) {
+        if let Some(insert) = sql::fast::insert(text, reading(&view)) {
             meter.values(insert.values.len());
             return plan::plan_insert(&insert, &view).map(Read::Lone);
         }
         if session.wire.multi_statements() {
             meter.searched(text.len());
-            if let Some(script) = Script::of_text(text, now, self.reading(&view))? {
+            if let Some(script) = Script::of_text(text, now, reading(&view))? {
                 return Ok(Read::Several(script));
             }
         }
-        let statement = self.parse(text, &view, meter)?;
+        let statement = parse(text, &view, meter)?;
         session.plan(statement, &view).map(Read::Lone)
-    }
-
-    fn parse(&self, text: &[u8], view: &SessionView<'_>, meter: &Meter) -> Result<sql::Statement, Error> {
-        Ok(sql::parse_among(plan::check_text(text)?, self.reading(view), view.names(), meter)?)
-    }
-
-    /// How the text of a session is read now.
-    pub(super) fn reading(&self, view: &SessionView<'_>) -> Reading {
-        Reading { escapes: self.config.escapes, modes: view.memory.modes() }
     }
 
     fn bind(
@@ -168,7 +159,7 @@ impl Exec {
         plan::check_length(text.as_bytes(), &self.config.statements)?;
         let values: Vec<Value<'static>> = values.collect();
         meter.values(values.len());
-        let prepared = sql::prepare_among(text, self.reading(view), view.names(), meter)?;
+        let prepared = sql::prepare_among(text, reading(view), view.names(), meter)?;
         let bound: Result<_, SyntaxError> = prepared.bind(&values);
         Ok(bound?)
     }
@@ -177,6 +168,15 @@ impl Exec {
     pub(super) fn spend_on_reading(&mut self, session: &mut Session, meter: &Meter, budget: &Budget) {
         self.spend(session, meter.steps().saturating_add(budget.spent()));
     }
+}
+
+fn parse(text: &[u8], view: &SessionView<'_>, meter: &Meter) -> Result<sql::Statement, Error> {
+    Ok(sql::parse_among(plan::check_text(text)?, reading(view), view.names(), meter)?)
+}
+
+/// How the text of a session is read now.
+pub(super) fn reading(view: &SessionView<'_>) -> Reading {
+    Reading { escapes: view.escapes, modes: view.memory.modes() }
 }
 
 /// What a query is.

@@ -8,7 +8,7 @@ use crate::cometql::json::Results;
 use crate::cometql::plan::{self, Plan, Reply};
 use crate::cometql::rows::Row;
 use crate::cometql::session::{Database, Memory, SessionView, User};
-use crate::cometql::sql::{Prepared, Statement};
+use crate::cometql::sql::{Prepared, Statement, StringEscapes};
 use crate::cometql::wire::Connection;
 use crate::model::{CloseReason, ConnId, DevId, ShardId, UnixTime};
 use crate::storage::{Outcome, StorageError};
@@ -55,6 +55,8 @@ pub(super) struct Session {
     /// As `SELECT DATABASE()` tells it.
     pub(super) database: Option<&'static str>,
     pub(super) memory: Memory,
+    /// As it was configured when the session began: a client goes on quoting as it does.
+    pub(super) escapes: StringEscapes,
     pub(super) queue: VecDeque<Entry>,
     /// The number of the entry at the front of the queue.
     first: u32,
@@ -120,6 +122,7 @@ impl Session {
             user: User::default(),
             database: None,
             memory: Memory::NEW,
+            escapes: StringEscapes::Mysql,
             queue: VecDeque::new(),
             first: 0,
             sequence: 0,
@@ -226,6 +229,7 @@ impl Session {
             server: &config.server,
             budget,
             memory: &self.memory,
+            escapes: self.escapes,
         }
     }
 

@@ -7,7 +7,7 @@ use super::described::{
 };
 use super::figures::{Figures, LiveQuery, MEMORY_COLUMNS, PROCESS_COLUMNS};
 use super::help;
-use super::variables::variables;
+use super::variables::{settings, variables};
 use super::views::View;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::rows::{Row, RowQuery, SourceColumn, Test, compile, pattern};
@@ -60,6 +60,13 @@ pub(super) fn show(show: &Show, session: &SessionView<'_>) -> Result<Answer, Err
             list(&["Database", "Create Database"], vec![row([name, &text])], filter)
         }
         Subject::Status(flag) => live(Figures::Status(*flag), &VARIABLE_COLUMNS, filter),
+        Subject::Settings => {
+            let rows = settings(session).iter().map(|setting| {
+                let line = setting.line.map(|line| line.to_string()).unwrap_or_default();
+                row([&setting.section, &setting.key, &setting.value, &line, setting.applies])
+            });
+            list(&["Section", "Key", "Value", "Line", "Applies"], rows.collect(), filter)
+        }
         Subject::Log => live(Figures::Log, &["Line"], filter),
         Subject::Processlist { full: false } => {
             live(Figures::Processlist, &["ServiceName", "id", "status", "count"], filter)
@@ -77,7 +84,7 @@ pub(super) fn show(show: &Show, session: &SessionView<'_>) -> Result<Answer, Err
             Err(Error::new(Code::NotFound, format!("There is no {}: CometQL has tables only", kind.to_lowercase())))
         }
         Subject::Variables(StatusFlag::Session | StatusFlag::Global) => {
-            let rows = variables(session).into_iter().map(|(name, value)| row([name, &value])).collect();
+            let rows = variables(session).into_iter().map(|(name, value)| row([&name, &value])).collect();
             list(&VARIABLE_COLUMNS, rows, filter)
         }
         Subject::Variables(_) => list(&VARIABLE_COLUMNS, Vec::new(), filter),

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::cometql::session::{Memory, SessionView, User};
+use crate::cometql::session::{Memory, SessionView, Setting, User};
 
 const COMMENT: &str = "Encke comet server, CometQL";
 
@@ -122,9 +122,12 @@ const SETTINGS: [&str; 20] = [
 ];
 
 /// All variables that have a value, in the order of SHOW VARIABLES. Switches are ON and OFF here, 1 and 0 after `@@`.
-pub(super) fn variables(session: &SessionView<'_>) -> Vec<(&'static str, String)> {
+pub(super) fn variables(session: &SessionView<'_>) -> Vec<(Cow<'static, str>, String)> {
     let names = FIXED.iter().map(|(name, _)| *name).chain(SETTINGS);
-    let mut variables: Vec<_> = names.filter_map(|name| Some((name, find(name, session)?.into_owned()))).collect();
+    let known = names.filter_map(|name| Some((name.into(), find(name, session)?.into_owned())));
+    let own = settings(session).iter();
+    let own = own.map(|setting| (String::from(&*setting.variable).into(), setting.value.as_ref().to_owned()));
+    let mut variables: Vec<_> = known.chain(own).collect();
     variables.sort_unstable();
     variables
 }
@@ -150,6 +153,11 @@ pub(super) fn variable(name: &str, session: &SessionView<'_>) -> (Option<String>
 
 /// Those whose OFF is a word among others.
 const WORDS: [&str; 3] = ["query_cache_type", "gtid_mode", "event_scheduler"];
+
+/// What is configured concerns the server's own users.
+pub(super) fn settings<'s>(session: &SessionView<'s>) -> &'s [Setting] {
+    if session.user == User::Root { &session.server.settings } else { &[] }
+}
 
 /// One variable without the others: a statement may name a hundred thousand.
 fn find<'s>(name: &str, session: &SessionView<'s>) -> Option<Cow<'s, str>> {
@@ -178,6 +186,10 @@ fn find<'s>(name: &str, session: &SessionView<'s>) -> Option<Cow<'s, str>> {
         "warning_count" => (if memory.warned() { "1" } else { "0" }).into(),
         name => match memory.kept(name) {
             Some(text) => text.into(),
+            None if name.starts_with("encke_") => {
+                let known = settings(session).iter().find(|setting| &*setting.variable == name)?;
+                (&*known.value).into()
+            }
             None => FIXED.iter().find(|(known, _)| *known == name)?.1.into(),
         },
     })

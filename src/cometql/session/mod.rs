@@ -8,4 +8,4 @@ mod view;
 
 pub use memory::{Memory, NOT_ROLLED_BACK, VARIABLE_BYTES_MAX, VARIABLES_BYTES_MAX, VARIABLES_MAX, Variable, offset_s};
 pub use names::{Database, User, parse_database};
-pub use view::{Server, SessionView, StatementLimits};
+pub use view::{Server, SessionView, Setting, StatementLimits};

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::memory::Memory;
 use super::names::User;
 use crate::cometql::budget::Budget;
-use crate::cometql::sql::{Names, SCHEMA};
+use crate::cometql::sql::{Names, SCHEMA, StringEscapes};
 use crate::model::{DevId, UnixTime};
 
 /// What a statement sees of its session.
@@ -26,6 +26,7 @@ pub struct SessionView<'a> {
     pub budget: &'a Budget,
     /// What the session remembers of its statements before.
     pub memory: &'a Memory,
+    pub escapes: StringEscapes,
 }
 
 impl SessionView<'_> {
@@ -44,6 +45,23 @@ pub struct Server {
     pub host_name: Box<str>,
     /// Where sessions come in, once that is known.
     pub port: Arc<OnceLock<u16>>,
+    /// What is configured, for the server's own users.
+    pub settings: Arc<[Setting]>,
+}
+
+/// A key of the configuration, as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub section: Box<str>,
+    pub key: Box<str>,
+    /// Its name among the variables.
+    pub variable: Box<str>,
+    /// Empty: none. Secrets are not told.
+    pub value: Box<str>,
+    /// Of the file; `None`: it is the default.
+    pub line: Option<u32>,
+    /// When a change of it takes effect.
+    pub applies: &'static str,
 }
 
 /// What a statement may weigh, in bytes except where said, and what it is told of the limits of sessions.

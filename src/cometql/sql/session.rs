@@ -227,6 +227,7 @@ fn show(cursor: &mut Cursor<'_, '_>, meter: &Meter) -> Result<Show, SyntaxError>
             Subject::WarningCount(if errors { "@@session.error_count" } else { "@@session.warning_count" })
         }
         "LOG" => Subject::Log,
+        "SETTINGS" => Subject::Settings,
         "ENGINES" => Subject::Engines,
         "STORAGE" if cursor.take("ENGINES") => Subject::Engines,
         "COLLATION" => Subject::Collation,

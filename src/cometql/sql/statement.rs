@@ -382,6 +382,8 @@ pub enum Subject {
     },
     /// The last warnings and errors of the server's log.
     Log,
+    /// What is configured and in force.
+    Settings,
     /// What the user may do; also SHOW GRANTS FOR somebody, who is always this user.
     /// What memory is for.
     Memory,

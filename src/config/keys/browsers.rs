@@ -2,7 +2,7 @@
 
 use crate::model::RealIpHeader;
 
-use super::super::key::{Field, Key};
+use super::super::key::{Applies, Field, Key};
 use super::super::{ByHttp, SendEngine};
 use super::{BY_HTTP, KIB, MIB, ON_OFF, REAL_IP_HEADERS, SEND_ENGINES, TIMEOUT_S_MAX};
 
@@ -11,6 +11,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "ip",
         shipped: true,
+        applies: Applies::Restart,
         doc: "Address to listen on.",
         without_effect: None,
         field: Field::Address { get: |config| config.ws.ip, set: |config, ip| config.ws.ip = ip },
@@ -19,6 +20,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "port",
         shipped: true,
+        applies: Applies::Restart,
         doc: "TCP port; 0 takes a free one.",
         without_effect: None,
         field: Field::Number {
@@ -32,6 +34,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "thread_num",
         shipped: true,
+        applies: Applies::Restart,
         doc: "Connection shards, one thread each; 0 is one per core (CppComet: no service).",
         without_effect: None,
         field: Field::Number {
@@ -45,6 +48,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "host",
         shipped: false,
+        applies: Applies::Now,
         doc: "Pages that may connect, by the host of their Origin, and the names by which the server is asked where a request has no Origin: separated by commas, *.example.com for all subdomains, * for every page (CppComet did not enforce it).",
         without_effect: None,
         field: Field::Hosts { get: |config| &config.ws.hosts, set: |config, hosts| config.ws.hosts = hosts },
@@ -53,6 +57,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "ping_interval_s",
         shipped: false,
+        applies: Applies::NewConnections,
         doc: "Seconds of silence before a connection is asked whether it lives; 0 never asks.",
         without_effect: None,
         field: Field::Number {
@@ -66,6 +71,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "connection_age_max_s",
         shipped: false,
+        applies: Applies::Now,
         doc: "Seconds after which a connection is asked to be replaced by a new one, so that connections spread over servers that were added; each after a time of its own between three quarters of this and the whole. encke.js does it unnoticed, others are ended and come back. 0 never does (CppComet: maxUptime).",
         without_effect: None,
         field: Field::Number {
@@ -79,6 +85,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "handshake_timeout_ms",
         shipped: false,
+        applies: Applies::NewConnections,
         doc: "Milliseconds from accept to a complete request head.",
         without_effect: None,
         field: Field::Number {
@@ -92,6 +99,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "message_bytes_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Longest message from a browser, in bytes; a longer one ends its connection.",
         without_effect: None,
         field: Field::Number {
@@ -105,6 +113,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "pipes_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Pipes that one connection may be subscribed to (CppComet: 32).",
         without_effect: None,
         field: Field::Number {
@@ -118,6 +127,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "devices_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Connections of one user that get personal messages; further ones stay and wait for a place.",
         without_effect: None,
         field: Field::Number {
@@ -131,6 +141,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "connections_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Connections per shard; more are refused.",
         without_effect: None,
         field: Field::Number {
@@ -144,6 +155,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "queue_bytes_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Unsent bytes at which a connection counts as slow and is closed.",
         without_effect: None,
         field: Field::Number {
@@ -157,6 +169,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "waiting_bytes_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Unsent and unread bytes of all browser connections together; with more, whoever holds most is closed. What many wait for counts about once.",
         without_effect: None,
         field: Field::Number {
@@ -170,6 +183,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "messages_per_connection_per_s",
         shipped: false,
+        applies: Applies::Now,
         doc: "Commands of one connection in a second; those beyond wait in its socket until the next one, and nobody is closed for it. 0: no limit.",
         without_effect: None,
         field: Field::Number {
@@ -183,6 +197,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "connections_per_user_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Connections of one user, also those beyond devices_max; further ones are ended.",
         without_effect: None,
         field: Field::Number {
@@ -196,6 +211,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "connections_per_address_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Connections of one address (an IPv6 address stands for its /64), over all shards; further ones are answered 429 with Retry-After. Browsers share addresses: a company or a mobile network may have thousands behind one. 0: no limit.",
         without_effect: None,
         field: Field::Number {
@@ -209,6 +225,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "connects_per_address_per_s",
         shipped: false,
+        applies: Applies::Now,
         doc: "Connections that one address begins in a second, as many at once; further ones are answered 429 with Retry-After. 0: no limit.",
         without_effect: None,
         field: Field::Number {
@@ -222,6 +239,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "publications_per_user_per_s",
         shipped: false,
+        applies: Applies::Now,
         doc: "Messages that one user publishes in a second over all connections, as many at once; whoever is anonymous counts by address. Those beyond are not published, and their sender gets an error with retry_after_ms. 0: no limit.",
         without_effect: None,
         field: Field::Number {
@@ -235,6 +253,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "key_attempts_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Wrong keys of users from one address after which each user whose keys go on being wrong has to wait there, for 1 second at first and 60 at last; its connections are closed meanwhile. Others at the address are not held up, and a right key ends the wait. 0 never waits.",
         without_effect: None,
         field: Field::Number {
@@ -248,6 +267,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "trusted_proxies",
         shipped: false,
+        applies: Applies::Now,
         doc: "Proxies in front of the server, such as 127.0.0.1, 10.0.0.0/8: their requests count for the browser that real_ip_header names, in users_in_pipes and for the limits by address, and they themselves are not limited. Without this key behind a proxy all browsers have its address.",
         without_effect: None,
         field: Field::Networks {
@@ -259,6 +279,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "real_ip_header",
         shipped: false,
+        applies: Applies::Now,
         doc: "Where trusted proxies name the browser. They must set X-Real-IP whatever the browser sent, or add to X-Forwarded-For.",
         without_effect: None,
         field: Field::Word {
@@ -276,6 +297,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "deflate",
         shipped: false,
+        applies: Applies::NewConnections,
         doc: "Compress messages (permessage-deflate) for clients that offer it: publications from 128 bytes, each once for all its receivers, and nothing else. Saves traffic and costs time of the cores; behind a proxy that compresses leave it off.",
         without_effect: None,
         field: Field::Word {
@@ -288,6 +310,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "cometql",
         shipped: false,
+        applies: Applies::Now,
         doc: "CometQL by HTTP (POST /cometql), for hosts without MySQL connections, and with it the console and the dashboard. local: for this machine only, and not for those whom a proxy on it tells of. on: for everybody; without a proxy with TLS in front the password crosses the network unenciphered.",
         without_effect: None,
         field: Field::Word {
@@ -300,6 +323,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "metrics",
         shipped: false,
+        applies: Applies::Now,
         doc: "The figures for Prometheus (GET /metrics). local: for this machine only, and not for those whom a proxy on it tells of. on: for whoever knows metrics_token as well.",
         without_effect: None,
         field: Field::Word {
@@ -312,6 +336,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "metrics_token",
         shipped: false,
+        applies: Applies::Now,
         doc: "What a scraper from elsewhere sends as Authorization: Bearer. Generate it: openssl rand -hex 16.",
         without_effect: None,
         field: Field::Text {
@@ -325,6 +350,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "send_engine",
         shipped: false,
+        applies: Applies::Restart,
         doc: "How publications reach the sockets: auto takes io_uring where the kernel allows it.",
         without_effect: None,
         field: Field::Word {
@@ -347,6 +373,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "pin_cores",
         shipped: false,
+        applies: Applies::Restart,
         doc: "Keep each shard's thread on one core.",
         without_effect: None,
         field: Field::Switch { get: |config| config.ws.pin_cores, set: |config, on| config.ws.pin_cores = on },
@@ -355,6 +382,7 @@ pub(super) const WS: &[Key] = &[
         section: "ws",
         name: "busy_poll_us",
         shipped: false,
+        applies: Applies::Now,
         doc: "Microseconds a shard looks for work before it sleeps: lower delay, more processor time. 0 sleeps at once.",
         without_effect: None,
         field: Field::Number {

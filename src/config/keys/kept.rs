@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::Durability;
-use super::super::key::{Field, Key};
+use super::super::key::{Applies, Field, Key};
 use super::DURABILITIES;
 
 pub(super) const STORAGE: &[Key] = &[
@@ -11,6 +11,7 @@ pub(super) const STORAGE: &[Key] = &[
         section: "storage",
         name: "dir",
         shipped: true,
+        applies: Applies::Restart,
         doc: "Data folder, relative to the working directory; made if it is missing.",
         without_effect: None,
         field: Field::Text {
@@ -24,6 +25,7 @@ pub(super) const STORAGE: &[Key] = &[
         section: "storage",
         name: "queue_max",
         shipped: false,
+        applies: Applies::Restart,
         doc: "Requests under way to the database; more are refused. A quarter is kept for writes and backends, three eighths for logins.",
         without_effect: None,
         field: Field::Number {
@@ -37,6 +39,7 @@ pub(super) const STORAGE: &[Key] = &[
         section: "storage",
         name: "durability",
         shipped: false,
+        applies: Applies::Restart,
         doc: "When an answer says that something is stored: full, when it is on disk; lazy, when the system has it, which is faster, but a power cut may take the last seconds. The MySQL engine has settings of its own for this.",
         without_effect: None,
         field: Field::Word {
@@ -57,6 +60,7 @@ pub(super) const STORAGE: &[Key] = &[
         section: "storage",
         name: "retry_s",
         shipped: false,
+        applies: Applies::Now,
         doc: "Seconds that writes wait for a database that cannot be reached, before they fail.",
         without_effect: None,
         field: Field::Number {
@@ -70,6 +74,7 @@ pub(super) const STORAGE: &[Key] = &[
         section: "storage",
         name: "queue_days",
         shipped: false,
+        applies: Applies::Now,
         doc: "Days that a personal message waits for its user; 0 for ever (CppComet: for ever).",
         without_effect: None,
         field: Field::Number {
@@ -83,6 +88,7 @@ pub(super) const STORAGE: &[Key] = &[
         section: "storage",
         name: "queue_messages_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Personal messages that wait for one user; of more the oldest go.",
         without_effect: None,
         field: Field::Number {
@@ -96,6 +102,7 @@ pub(super) const STORAGE: &[Key] = &[
         section: "storage",
         name: "trust_days",
         shipped: false,
+        applies: Applies::Now,
         doc: "Days that messages of trust_ pipes without a setting are kept; 0 for ever.",
         without_effect: None,
         field: Field::Number {
@@ -109,6 +116,7 @@ pub(super) const STORAGE: &[Key] = &[
         section: "storage",
         name: "trust_messages_max",
         shipped: false,
+        applies: Applies::Now,
         doc: "Messages kept of one trust_ pipe without a setting; of more the oldest go.",
         without_effect: None,
         field: Field::Number {
@@ -125,6 +133,7 @@ pub(super) const DB: &[Key] = &[
         section: "db",
         name: "host",
         shipped: false,
+        applies: Applies::Restart,
         doc: "Host of the MySQL or MariaDB server.",
         without_effect: None,
         field: Field::Text {
@@ -138,6 +147,7 @@ pub(super) const DB: &[Key] = &[
         section: "db",
         name: "port",
         shipped: false,
+        applies: Applies::Restart,
         doc: "TCP port of the server.",
         without_effect: None,
         field: Field::Number {
@@ -151,6 +161,7 @@ pub(super) const DB: &[Key] = &[
         section: "db",
         name: "socket",
         shipped: false,
+        applies: Applies::Restart,
         doc: "Its socket file, used instead of host and port.",
         without_effect: None,
         field: Field::Text {
@@ -164,6 +175,7 @@ pub(super) const DB: &[Key] = &[
         section: "db",
         name: "user",
         shipped: false,
+        applies: Applies::Restart,
         doc: "User to log in as.",
         without_effect: None,
         field: Field::Text {
@@ -177,6 +189,7 @@ pub(super) const DB: &[Key] = &[
         section: "db",
         name: "password",
         shipped: false,
+        applies: Applies::Restart,
         doc: "Password of this user. The link is not enciphered.",
         without_effect: None,
         field: Field::Text {
@@ -190,6 +203,7 @@ pub(super) const DB: &[Key] = &[
         section: "db",
         name: "name",
         shipped: false,
+        applies: Applies::Restart,
         doc: "Name of the database. Without it data is kept in SQLite, see [storage].",
         without_effect: None,
         field: Field::Text {
@@ -203,6 +217,7 @@ pub(super) const DB: &[Key] = &[
         section: "db",
         name: "connection_attempts",
         shipped: false,
+        applies: Applies::Restart,
         doc: "How often a start tries to connect, every 5 seconds.",
         without_effect: None,
         field: Field::Number {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::model::{TOKEN_LEEWAY_S_MAX, TokenAlgorithm};
 
-use super::super::key::{Field, Key};
+use super::super::key::{Applies, Field, Key};
 use super::super::{LogFormat, LogLevel, LogStatements};
 use super::{LOG_FORMATS, LOG_LEVELS, LOG_PARTS, LOG_STATEMENTS, TOKEN_ALGORITHMS};
 
@@ -13,6 +13,7 @@ pub(super) const MAIN: &[Key] = &[
         section: "main",
         name: "node_name",
         shipped: true,
+        applies: Applies::Now,
         doc: "Name of this server, told by /info (its first 10 characters).",
         without_effect: None,
         field: Field::Text {
@@ -26,6 +27,7 @@ pub(super) const MAIN: &[Key] = &[
         section: "main",
         name: "password",
         shipped: false,
+        applies: Applies::Now,
         doc: "The CometQL password. Without it one of 64 characters is generated at the first start and kept in cometql.password in the data folder.",
         without_effect: None,
         field: Field::Text {
@@ -39,6 +41,7 @@ pub(super) const MAIN: &[Key] = &[
         section: "main",
         name: "base_dir",
         shipped: false,
+        applies: Applies::Restart,
         doc: "Folder of static files, relative to the working directory. Without it none are served.",
         without_effect: None,
         field: Field::Text {
@@ -52,6 +55,7 @@ pub(super) const MAIN: &[Key] = &[
         section: "main",
         name: "dev_index_size",
         shipped: false,
+        applies: Applies::Now,
         doc: "Number of tenants (dev_id); they are numbered from 0.",
         without_effect: None,
         field: Field::Number {
@@ -65,6 +69,7 @@ pub(super) const MAIN: &[Key] = &[
         section: "main",
         name: "send_user_online_events",
         shipped: false,
+        applies: Applies::Now,
         doc: "Publish `online` in user_status_<id> when a user's first connection comes.",
         without_effect: None,
         field: Field::Switch {
@@ -76,6 +81,7 @@ pub(super) const MAIN: &[Key] = &[
         section: "main",
         name: "send_user_offline_events",
         shipped: false,
+        applies: Applies::Now,
         doc: "Publish `offline` in user_status_<id> when a user's last connection goes.",
         without_effect: None,
         field: Field::Switch {
@@ -87,6 +93,7 @@ pub(super) const MAIN: &[Key] = &[
         section: "main",
         name: "save_users_last_online_time",
         shipped: false,
+        applies: Applies::Now,
         doc: "Keep the time at which a user's last connection went, for table users_time.",
         without_effect: None,
         field: Field::Switch {
@@ -98,6 +105,7 @@ pub(super) const MAIN: &[Key] = &[
         section: "main",
         name: "offline_grace_s",
         shipped: false,
+        applies: Applies::Now,
         doc: "Seconds that a user counts as online after the last connection went: whoever is back by then was never away for others, so a page that is loaded anew does not blink. The time that is kept is the one of going.",
         without_effect: None,
         field: Field::Number {
@@ -111,6 +119,7 @@ pub(super) const MAIN: &[Key] = &[
         section: "main",
         name: "stop_drain_s",
         shipped: false,
+        applies: Applies::Now,
         doc: "Seconds that SIGTERM gives connections to leave for another server, one after the other, before this one stops; a second SIGTERM stops it at once. 0 stops it at once.",
         without_effect: None,
         field: Field::Number {
@@ -127,6 +136,7 @@ pub(super) const JWT: &[Key] = &[
         section: "jwt",
         name: "algorithm",
         shipped: false,
+        applies: Applies::Now,
         doc: "What tokens are signed with; whatever else a token says of itself is refused. With HS256 the server knows the secret, with the others a public key only.",
         without_effect: None,
         field: Field::Word {
@@ -139,6 +149,7 @@ pub(super) const JWT: &[Key] = &[
         section: "jwt",
         name: "secret",
         shipped: false,
+        applies: Applies::Now,
         doc: "Secret of HS256, the same for all tenants: whoever knows it can sign for each. A token must name its tenant, by the number dev or a number in aud; one that names none is good in tenant 0 only. Without it the secret of a tenant is the password of [main], followed by the tenant's number (as in CppComet).",
         without_effect: None,
         field: Field::Text {
@@ -152,6 +163,7 @@ pub(super) const JWT: &[Key] = &[
         section: "jwt",
         name: "public_key",
         shipped: false,
+        applies: Applies::Now,
         doc: "File with the public key in PEM, for RS256, ES256 and EdDSA, relative to the working directory. A token must name its tenant, as with secret. Browsers can show tokens of 600 bytes, so RSA keys have 3,072 bits at most.",
         without_effect: None,
         field: Field::Text {
@@ -165,6 +177,7 @@ pub(super) const JWT: &[Key] = &[
         section: "jwt",
         name: "leeway_s",
         shipped: false,
+        applies: Applies::Now,
         doc: "Seconds by which the clocks of whoever signs may differ: a token is good so much earlier and longer than it says.",
         without_effect: None,
         field: Field::Number {
@@ -174,6 +187,20 @@ pub(super) const JWT: &[Key] = &[
             set: |config, value| config.jwt.leeway_s = value as u32,
         },
     },
+    Key {
+        section: "jwt",
+        name: "previous_s",
+        shipped: false,
+        applies: Applies::Now,
+        doc: "Seconds for which tokens are good still that the keys before have signed, after a reload that brings other keys (this one, those of tenants, or the password of [main] where it is the key). 0: not at all, for a key that others know.",
+        without_effect: None,
+        field: Field::Number {
+            min: 0,
+            max: 31 * 24 * 3_600,
+            get: |config| config.jwt.previous_s.into(),
+            set: |config, number| config.jwt.previous_s = number as u32,
+        },
+    },
 ];
 
 pub(super) const LOG: &[Key] = &[
@@ -181,6 +208,7 @@ pub(super) const LOG: &[Key] = &[
         section: "log",
         name: "level",
         shipped: false,
+        applies: Applies::Now,
         doc: "Lines less important than this are left out (CppComet's 200, 300, 400, 500 and 600 are read as these words).",
         without_effect: None,
         field: Field::Level {
@@ -201,6 +229,7 @@ pub(super) const LOG: &[Key] = &[
         section: "log",
         name: "format",
         shipped: false,
+        applies: Applies::Now,
         doc: "text: lines for people. json: an object a line, with ts, level, target, msg and what the line tells besides.",
         without_effect: None,
         field: Field::Word {
@@ -216,6 +245,7 @@ pub(super) const LOG: &[Key] = &[
         section: "log",
         name: "file",
         shipped: false,
+        applies: Applies::Now,
         doc: "File that lines are appended to, relative to the working directory; SIGUSR1 opens it anew after a rotation. Without it they go to standard error.",
         without_effect: None,
         field: Field::Text {
@@ -229,6 +259,7 @@ pub(super) const LOG: &[Key] = &[
         section: "log",
         name: "statements",
         shipped: false,
+        applies: Applies::Now,
         doc: "on: a line of level info for each statement of a backend: who, from where, about which table, what came of it, how many microseconds it took. texts: also the text of statements about messages and pipes, never of others, which may hold keys.",
         without_effect: None,
         field: Field::Word {

@@ -40,6 +40,7 @@ use crate::storage::Read;
 use super::effects::{Asker, Effects, ONE_ROW};
 use super::{HubConfig, HubMemory, Output};
 
+use admission::Unreported;
 use conns::{Conn, Conns};
 use details::AllDetails;
 pub use details::Details;
@@ -61,6 +62,7 @@ pub(in crate::hub) struct Local {
     users: Users,
     tokens: Tokens,
     wary: Wary,
+    unreported: Unreported,
     pipes: Pipes,
     /// In how many pipes a connection is a newcomer still.
     expected: HashMap<ConnId, usize, RandomState>,
@@ -85,6 +87,7 @@ impl Local {
             users: Users::new(hasher.clone()),
             tokens: Tokens::new(hasher.clone()),
             wary: Wary::new(hasher.clone()),
+            unreported: Unreported::new(hasher.clone()),
             pipes: Pipes::new(&config),
             expected: HashMap::with_hasher(hasher.clone()),
             arrivals: Arrivals::default(),
@@ -94,6 +97,14 @@ impl Local {
             largest: None,
             stopping: false,
             config,
+        }
+    }
+
+    /// `admitted`: addresses of connections that may begin and have not.
+    pub(in crate::hub) fn reconfigure(&mut self, config: Arc<HubConfig>, admitted: &[IpAddr]) {
+        let before = std::mem::replace(&mut self.config, config);
+        if before.limits.counting != self.config.limits.counting {
+            self.count_anew(admitted);
         }
     }
 
@@ -165,7 +176,7 @@ impl Local {
     pub(in crate::hub) fn add_memory(&self, memory: &mut HubMemory) {
         memory.connections += self.conns.bytes() + self.details.bytes() + self.tokens.bytes();
         memory.pipes += self.pipes.bytes();
-        memory.users += self.users.bytes() + self.wary.bytes();
+        memory.users += self.users.bytes() + self.wary.bytes() + self.unreported.bytes();
         memory.waiting += self.waiting.capacity() * size_of::<(u64, Waiting)>()
             + self.reports.capacity() * size_of::<(ConnId, Report)>()
             + self.expected.capacity() * size_of::<(ConnId, usize)>();

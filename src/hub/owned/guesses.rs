@@ -56,6 +56,12 @@ impl Guesses {
         }
     }
 
+    pub(super) fn set_attempts_max(&mut self, attempts_max: u32) {
+        self.attempts_max = attempts_max;
+        self.addresses.set_attempts_max(attempts_max);
+        self.users.set_attempts_max(attempts_max);
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.addresses.bytes() + self.users.bytes()
     }

@@ -31,6 +31,10 @@ pub struct Limits {
     pub key_attempts_max: u32,
     /// Addresses that are not limited: the proxies themselves.
     pub exempt: Arc<[Network]>,
+    /// The number of this counting of connections by address, 0 while there is none. When counting begins, or other addresses
+    /// are exempt, there is a later one, which begins with nothing: every shard reports its connections. Shards hear of
+    /// that at different times, and a message of an earlier counting means nothing in a later one.
+    pub counting: u16,
 }
 
 impl Limits {
@@ -49,6 +53,9 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct Counts {
     connections_max: u32,
+    /// As [`Limits::counting`]; the last one, once it is over.
+    counting: u16,
+    is_over: bool,
     /// Connections by address.
     connections: HashMap<IpAddr, u32, RandomState>,
     connects: Pace<IpAddr>,
@@ -59,9 +66,40 @@ impl Counts {
     pub(super) fn new(limits: &Limits, hasher: RandomState) -> Self {
         Self {
             connections_max: limits.connections_per_address_max,
+            counting: limits.counting,
+            is_over: limits.counting == 0,
             connections: HashMap::with_hasher(hasher.clone()),
             connects: Pace::new(limits.connects_per_address_per_s, hasher.clone()),
             publications: Pace::new(limits.publications_per_user_per_s, hasher),
+        }
+    }
+
+    pub(super) fn reconfigure(&mut self, limits: &Limits) {
+        self.connections_max = limits.connections_per_address_max;
+        self.connects.set(limits.connects_per_address_per_s);
+        self.publications.set(limits.publications_per_user_per_s);
+        if limits.counting == 0 {
+            self.is_over = true;
+            self.connections = HashMap::with_hasher(self.connections.hasher().clone());
+        } else {
+            let _ = self.counts_in(limits.counting);
+        }
+    }
+
+    /// Whether a message of this counting means something now. With the first one of a later counting that begins.
+    fn counts_in(&mut self, counting: u16) -> bool {
+        let later = counting.wrapping_sub(self.counting).cast_signed();
+        if counting > 0 && later > 0 {
+            (self.counting, self.is_over) = (counting, false);
+            self.connections = HashMap::with_hasher(self.connections.hasher().clone());
+        }
+        counting > 0 && later >= 0 && !self.is_over
+    }
+
+    /// So many connections of a shard were there before the counting began.
+    pub(super) fn address_has(&mut self, address: IpAddr, connections: u32, counting: u16) {
+        if self.counts_in(counting) {
+            *self.connections.entry(address).or_default() += connections;
         }
     }
 
@@ -75,20 +113,24 @@ impl Counts {
     }
 
     /// Counts a connection more; otherwise says in how many seconds to ask again.
-    pub(super) fn admit(&mut self, address: IpAddr, now: Time) -> Result<(), u16> {
+    pub(super) fn admit(&mut self, address: IpAddr, counting: u16, now: Time) -> Result<(), u16> {
+        let counts = self.counts_in(counting);
         let is_full = self.connections.get(&address).is_some_and(|connections| *connections >= self.connections_max);
         if self.connections_max > 0 && is_full {
             return Err(FULL_WAIT_S);
         }
         self.connects.take(address, now).map_err(|wait| wait.div_ceil(SECOND).max(1) as u16)?;
-        if self.connections_max > 0 {
+        if counts {
             *self.connections.entry(address).or_default() += 1;
         }
         Ok(())
     }
 
     /// A connection that was admitted is no more.
-    pub(super) fn address_left(&mut self, address: IpAddr) {
+    pub(super) fn address_left(&mut self, address: IpAddr, counting: u16) {
+        if !self.counts_in(counting) {
+            return;
+        }
         let Some(connections) = self.connections.get_mut(&address) else {
             return never!("a connection that ends was counted when it was admitted");
         };
@@ -141,6 +183,14 @@ struct Pace<K> {
 impl<K: Copy + Eq + Hash> Pace<K> {
     fn new(per_s: u32, hasher: RandomState) -> Self {
         Self { per_s, buckets: Aged::new(hasher) }
+    }
+
+    /// Whoever used up what the old pace gave has that behind: all buckets are full.
+    fn set(&mut self, per_s: u32) {
+        if self.per_s != per_s {
+            self.per_s = per_s;
+            while self.buckets.pop_first().is_some() {}
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -212,22 +262,63 @@ mod tests {
 
     #[test]
     fn connections_are_counted_until_they_are_gone() {
-        let limits = Limits { connections_per_address_max: 3, connects_per_address_per_s: 5, ..Limits::default() };
+        let limits =
+            Limits { connections_per_address_max: 3, connects_per_address_per_s: 5, counting: 1, ..Limits::default() };
         let mut counts = Counts::new(&limits, RandomState::with_seed(1));
         let [a, b] = [[1, 2, 3, 4], [1, 2, 3, 5]].map(IpAddr::from);
         for _ in 0..3 {
-            assert_eq!(counts.admit(a, Time(0)), Ok(()));
+            assert_eq!(counts.admit(a, 1, Time(0)), Ok(()));
         }
-        assert_eq!(counts.admit(a, Time(0)), Err(FULL_WAIT_S));
-        assert_eq!(counts.admit(b, Time(0)), Ok(()));
-        counts.address_left(a);
-        assert_eq!(counts.admit(a, Time(0)), Ok(()));
-        counts.address_left(a);
-        assert_eq!(counts.admit(a, Time(0)), Ok(()));
-        counts.address_left(a);
-        assert_eq!(counts.admit(a, Time(0)), Err(1), "five in this second");
-        (0..2).for_each(|_| counts.address_left(a));
-        counts.address_left(b);
+        assert_eq!(counts.admit(a, 1, Time(0)), Err(FULL_WAIT_S));
+        assert_eq!(counts.admit(b, 1, Time(0)), Ok(()));
+        counts.address_left(a, 1);
+        assert_eq!(counts.admit(a, 1, Time(0)), Ok(()));
+        counts.address_left(a, 1);
+        assert_eq!(counts.admit(a, 1, Time(0)), Ok(()));
+        counts.address_left(a, 1);
+        assert_eq!(counts.admit(a, 1, Time(0)), Err(1), "five in this second");
+        (0..2).for_each(|_| counts.address_left(a, 1));
+        counts.address_left(b, 1);
         assert!(counts.connections.is_empty());
+    }
+
+    /// Shards hear of a later counting at different times.
+    #[test]
+    fn what_belongs_to_an_earlier_counting_means_nothing() {
+        let limits = |counting| Limits {
+            connections_per_address_max: if counting == 0 { 0 } else { 3 },
+            counting,
+            ..Limits::default()
+        };
+        let a = IpAddr::from([1, 2, 3, 4]);
+        let mut counts = Counts::new(&limits(0), RandomState::with_seed(1));
+        assert_eq!(counts.admit(a, 0, Time(0)), Ok(()));
+        assert_eq!(counts.connections(), 0);
+        // Another shard knows of the new limit already.
+        counts.address_has(a, 2, 1);
+        assert_eq!(counts.admit(a, 0, Time(0)), Ok(()), "of a shard that does not");
+        assert_eq!(counts.connections(), 2);
+        counts.reconfigure(&limits(1));
+        assert_eq!((counts.connections(), counts.admit(a, 1, Time(0))), (2, Ok(())));
+        assert_eq!(counts.admit(a, 1, Time(0)), Err(FULL_WAIT_S));
+        // The limit is gone, and one of the shards does not know it.
+        counts.reconfigure(&limits(0));
+        counts.address_left(a, 1);
+        counts.address_has(a, 5, 1);
+        assert_eq!(counts.connections(), 0);
+        // There is one again, and the shard has slept all that time.
+        counts.reconfigure(&limits(2));
+        counts.address_left(a, 1);
+        counts.address_has(a, 1, 2);
+        counts.address_left(a, 2);
+        assert_eq!(counts.connections(), 0);
+        // Numbers are used again after very many reloads.
+        counts.reconfigure(&limits(30_000));
+        counts.reconfigure(&limits(60_000));
+        counts.reconfigure(&limits(5));
+        counts.address_has(a, 1, 60_000);
+        assert_eq!(counts.connections(), 0);
+        counts.address_has(a, 1, 5);
+        assert_eq!(counts.connections(), 1);
     }
 }

@@ -68,6 +68,13 @@ impl Owned {
         }
     }
 
+    pub(in crate::hub) fn reconfigure(&mut self, config: Arc<HubConfig>) {
+        self.users.reconfigure(config.clone());
+        self.counts.reconfigure(&config.limits);
+        self.guesses.set_attempts_max(config.limits.key_attempts_max);
+        self.config = config;
+    }
+
     pub(in crate::hub) fn begin(&mut self, beginning: Beginning) {
         self.pipes.begin(beginning);
     }
@@ -260,16 +267,20 @@ impl Owned {
         &mut self,
         from: ShardId,
         conn: ConnId,
-        address: IpAddr,
+        (address, counting): (IpAddr, u16),
         now: Now,
         effects: &mut Effects,
     ) {
-        let admitted = self.counts.admit(counted_address(address), now.time);
-        effects.send(from, RingMessage::Admitted { address, conn, wait_s: admitted.err() });
+        let admitted = self.counts.admit(counted_address(address), counting, now.time);
+        effects.send(from, RingMessage::Admitted { address, conn, wait_s: admitted.err(), counting });
     }
 
-    pub(in crate::hub) fn address_left(&mut self, address: IpAddr) {
-        self.counts.address_left(address);
+    pub(in crate::hub) fn address_left(&mut self, address: IpAddr, counting: u16) {
+        self.counts.address_left(address, counting);
+    }
+
+    pub(in crate::hub) fn address_has(&mut self, address: IpAddr, connections: u32, counting: u16) {
+        self.counts.address_has(address, connections, counting);
     }
 
     #[cfg(test)]

@@ -88,6 +88,10 @@ pub(super) struct Users {
 }
 
 impl Users {
+    pub(super) fn reconfigure(&mut self, config: Arc<HubConfig>) {
+        self.config = config;
+    }
+
     pub(super) fn new(config: Arc<HubConfig>) -> Self {
         let hasher = config.placement.hasher();
         Self {

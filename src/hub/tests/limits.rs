@@ -29,7 +29,7 @@ const PROXY: [u8; 4] = [10, 0, 0, 9];
 #[test]
 pub(super) fn an_address_has_its_connections_on_whatever_shard() {
     let exempt = [Network::parse("10.0.0.0/8").unwrap()].into();
-    let mut net = limited(3, &Limits { connections_per_address_max: 3, exempt, ..Limits::default() });
+    let mut net = limited(3, &Limits { connections_per_address_max: 3, exempt, counting: 1, ..Limits::default() });
     for shard in 0..3 {
         assert_eq!(admit(&mut net, shard, 1, A), "admitted");
         open_at(&mut net, shard, 1, A);

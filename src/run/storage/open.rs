@@ -95,7 +95,7 @@ pub(in crate::run) fn place(db: &config::Db) -> Option<mysql::Place> {
     name.map(|name| mysql::Place { host, port, socket, user, password, name })
 }
 
-fn retention(storage: &config::Storage) -> Retention {
+pub(super) fn retention(storage: &config::Storage) -> Retention {
     const DAY: u64 = 24 * 60 * 60;
     Retention {
         queue_seconds: u64::from(storage.queue_days) * DAY,

@@ -57,6 +57,10 @@ impl Store for Link {
         jobs.iter().zip(results).map(|(job, result)| Completion { ticket: job.ticket, result: told(result) }).collect()
     }
 
+    fn keep(&mut self, _: Retention) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     fn beginning(&mut self) -> Result<Beginning, StorageError> {
         Ok(Beginning::default())
     }
@@ -103,7 +107,9 @@ impl Bench {
         let (setup, mut clients) = channels(1, 1024);
         let board = Board::default();
         let store = Box::new(Link(database.clone()));
-        let thread = StorageThread::start(setup, store, Vec::new(), board.clone(), Pulse::new(0, None), retry).unwrap();
+        let pulse = Pulse::new(0, None);
+        let thread =
+            StorageThread::start(setup, store, Vec::new(), board.clone(), pulse, retry, Box::new(|| None)).unwrap();
         Self { database, client: clients.remove(0), board, thread }
     }
 

@@ -20,7 +20,7 @@ const FUNCTION_LINES_MAX: [(usize, usize); 3] = [(90, 22), (99, 54), (100, 116)]
 /// Lines of code in pure modules for each hundred in the others, at least. It was 560 before the program became a client of
 /// its own server, which is sockets, a terminal and nothing else; and 480 before it had to ask the system for its memory and to serve
 /// service managers and drains.
-const PURE_PER_HUNDRED: usize = 450;
+const PURE_PER_HUNDRED: usize = 445;
 
 /// Folders through which files import each other in a circle; `docs/decisions/circles.md` says why.
 const CIRCLES: &[&[&str]] = &[

@@ -81,6 +81,7 @@ impl Bench {
                 version: wire::SERVER_VERSION,
                 host_name: "a-machine".into(),
                 port: Arc::new(3310.into()),
+                settings: Arc::default(),
             },
             method: Method::Native,
             pipeline_max: 4,

@@ -25,7 +25,7 @@ pub type Assignments = Vec<(Box<str>, Variable)>;
 pub(super) struct Asker {
     pub(super) user: User,
     /// Of its session; empty if the query does not ask for them.
-    pub(super) variables: Vec<(&'static str, String)>,
+    pub(super) variables: Vec<(Cow<'static, str>, String)>,
     /// What the values of an answer may weigh together.
     pub(super) bytes_max: usize,
 }

@@ -113,8 +113,8 @@ impl Evaluation<'_> {
     fn load(&mut self, view: &'static View) -> Result<Rc<Vec<Vec<Field>>>, Error> {
         let rows = match (view.rows, figures(view.rows)) {
             (Rows::Variables, _) => {
-                let row = |(name, value): &(&'static str, String)| {
-                    vec![Some(Cow::Borrowed(*name)), Some(Cow::Owned(value.clone()))]
+                let row = |(name, value): &(Cow<'static, str>, String)| {
+                    vec![Some(name.clone()), Some(Cow::Owned(value.clone()))]
                 };
                 self.asker.variables.iter().map(row).collect()
             }

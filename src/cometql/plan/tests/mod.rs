@@ -35,7 +35,12 @@ const LIMITS: StatementLimits = StatementLimits {
 };
 
 fn server() -> Server {
-    Server { version: "8.0.35-encke", host_name: "a-machine".into(), port: Arc::new(3310.into()) }
+    Server {
+        version: "8.0.35-encke",
+        host_name: "a-machine".into(),
+        port: Arc::new(3310.into()),
+        settings: Arc::default(),
+    }
 }
 
 fn session() -> SessionView<'static> {
@@ -50,6 +55,7 @@ fn session() -> SessionView<'static> {
         server: Box::leak(Box::new(server())),
         budget: Box::leak(Box::default()),
         memory: &Memory::NEW,
+        escapes: StringEscapes::Mysql,
     }
 }
 

@@ -51,6 +51,7 @@ mod people;
 mod published;
 #[path = "../../../../tests/it/random.rs"]
 mod random;
+mod reloads;
 mod rest;
 mod seen;
 mod session;
@@ -72,6 +73,8 @@ use std::time::Duration;
 use crate::model::ShardId;
 use crate::ring::{Placement, RingMessage};
 use crate::run::host::Kind;
+use crate::run::in_force::InForce;
+use crate::run::notice::Notice;
 use crate::run::storage;
 use crate::storage::Beginning;
 
@@ -164,7 +167,9 @@ fn an_answer_that_comes_last_in_a_turn_does_not_wait_for_another_wake() {
     let placement = Placement::new(1, [1, 2, 3, 4]);
     let (_storage, mut clients) = storage::channels(2, 0);
     let config = setup::browser_config(ShardId(0), &placement, 1_000_000, Duration::ZERO, 1_000_000);
-    let browsers = setup::front(config, Beginning::default(), clients.swap_remove(0));
+    let configure = move |_: &InForce| panic!("nothing else is in force");
+    let news = Notice::default().reader();
+    let browsers = setup::front(config, Beginning::default(), clients.swap_remove(0), news, Box::new(configure));
     let limits = Limits {
         ring_capacity: 4,
         slice: 10,

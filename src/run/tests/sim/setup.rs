@@ -16,6 +16,8 @@ use crate::ring::Placement;
 use crate::run::board::Board;
 use crate::run::figures::Watch;
 use crate::run::front::{Ends, Front};
+use crate::run::in_force::InForce;
+use crate::run::notice::NoticeReader;
 use crate::run::scrape::Scrape;
 use crate::run::sessions::SessionsConfig;
 use crate::run::storage::StorageClient;
@@ -83,10 +85,25 @@ fn watch(placement: &Placement) -> Watch {
 }
 
 /// A connection shard's edge, of which nobody sees the figures.
-pub(super) fn front(config: BrowserConfig, beginning: Beginning, storage: StorageClient) -> Front {
+pub(super) fn front(
+    config: BrowserConfig,
+    beginning: Beginning,
+    storage: StorageClient,
+    in_force: NoticeReader<InForce>,
+    configure: Box<dyn Fn(&InForce) -> BrowserConfig>,
+) -> Front {
     let watch = Arc::new(watch(&config.hub.placement));
     let scrape = Arc::new(Scrape::new("simulated", "simulated", Board::default()));
-    let ends = Ends { shard: config.hub.shard, storage, files: None, watch, board: Board::default(), scrape };
+    let ends = Ends {
+        shard: config.hub.shard,
+        storage,
+        files: None,
+        in_force,
+        configure,
+        watch,
+        board: Board::default(),
+        scrape,
+    };
     Front::new(config, beginning, ends)
 }
 
@@ -102,6 +119,7 @@ pub(super) fn session_config(placement: &Placement, pipeline_max: usize) -> Sess
                 version: wire::SERVER_VERSION,
                 host_name: "a-machine".into(),
                 port: Arc::new(3306.into()),
+                settings: Arc::default(),
             },
             method: wire::Method::Native,
             pipeline_max,

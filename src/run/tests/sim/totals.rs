@@ -39,6 +39,7 @@ totals! {
     woken_for_nothing: "turns for nothing",
     floods: "floods",
     stops: "stops",
+    reloads: "other configurations",
     acknowledged_at_stops: "publications acknowledged amid stops",
     storage_failures: "storage failures",
     drains: "drains",

@@ -5,12 +5,14 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hub::{self};
+use crate::browsers::BrowserConfig;
+use crate::hub::{self, HubConfig};
 use crate::model::{Now, ShardId};
 use crate::ring::Placement;
 use crate::run::board::Board;
 use crate::run::control::ControlClient;
 use crate::run::host::Kind;
+use crate::run::in_force::InForce;
 use crate::run::ledger::LedgerClient;
 use crate::run::notice::Notice;
 use crate::run::sessions::{Ends, Sessions};
@@ -25,6 +27,7 @@ use super::page::Page;
 use super::pages::PageSetup;
 use super::people::People;
 use super::published::Published;
+use super::reloads;
 use super::session::SessionClient;
 use super::setup::{browser_config, front, seeds, session_config};
 use super::shard::{Limits, Shard, shard_settings};
@@ -88,6 +91,8 @@ pub(super) struct World {
     pub(super) is_draining: bool,
     /// Of a thousand steps, those that begin or end a drain.
     drains: usize,
+    pub(super) notice: Notice<InForce>,
+    pub(super) in_force: Arc<InForce>,
     /// Nothing but questions is under way.
     pub(super) at_rest: bool,
     pub(super) totals: Totals,
@@ -103,8 +108,8 @@ impl World {
         let connections_max = if random.chance(20) { 3 } else { 1000 };
         let setup = PageSetup::new(&mut random, connections_max);
         let counts_addresses = random.chance(50);
-        let count = if counts_addresses { COUNT_MAX } else { 0 };
-        let edges = edges(&mut random, &placement, clients, &setup, count);
+        let (notice, in_force) = (Notice::default(), reloads::at_first(counts_addresses));
+        let edges = edges(&mut random, &placement, clients, &setup, &in_force, &notice);
         let limits = limits(&mut random, connection_shards, connections_max as u32);
         let now = clock(0);
         let shards = Shard::all(limits, edges, &mut random, now);
@@ -131,6 +136,8 @@ impl World {
             counts_addresses,
             is_draining: false,
             drains: [0, 0, 5, 30][random.below(4)],
+            notice,
+            in_force,
             at_rest: false,
             storage_failure_percent: if random.chance(30) { 20 } else { 0 },
             deliveries: HashMap::new(),
@@ -192,6 +199,7 @@ impl World {
             400.. => self.page_step(),
             270..274 => self.open_http(),
             274..290 => self.publish_by_http(),
+            290 => self.reload(),
             _ => {
                 let shard = self.random.below(self.shards.len());
                 self.wake_perhaps(shard);
@@ -237,7 +245,7 @@ impl World {
 }
 
 /// So generous that nobody is refused: what is asked and counted for it goes all the ways it can.
-const COUNT_MAX: u32 = 10_000;
+pub(super) const COUNT_MAX: u32 = 10_000;
 
 /// What lives on the shards, the CometQL shard's last.
 fn edges(
@@ -245,34 +253,46 @@ fn edges(
     placement: &Placement,
     mut clients: Vec<StorageClient>,
     setup: &PageSetup,
-    count: u32,
+    in_force: &InForce,
+    notice: &Notice<InForce>,
 ) -> Vec<Kind> {
     let board = Board::new(placement.connection_shards());
-    let limits = hub::Limits {
-        connections_per_address_max: count,
-        connects_per_address_per_s: count,
-        publications_per_user_per_s: count,
-        key_attempts_max: count.min(8),
-        exempt: Arc::default(),
-    };
     let arrivals_bytes_max = [100, 1000, 1_000_000][random.below(3)];
     let ping_interval = Duration::from_secs([0, 20][random.below(2)]);
     let offline_grace = [0, 3_000_000][random.below(2)];
     let trusted = Some(Trusted::default()).filter(|_| random.chance(70));
     let beginning = Beginning { trusted, ..Beginning::default() };
     let sessions = clients.pop().expect("one for each shard");
+    let bytes_max = setup.bytes_max;
     let browsers = (0..).zip(clients).map(|(number, client)| {
-        let mut config = browser_config(ShardId(number), placement, arrivals_bytes_max, ping_interval, setup.bytes_max);
-        (config.hub.limits, config.hub.offline_grace) = (limits.clone(), offline_grace);
-        Kind::Browsers(Box::new(front(config, beginning.clone(), client)))
+        let placement = placement.clone();
+        let configure = move |in_force: &InForce| {
+            let mut config = browser_config(ShardId(number), &placement, arrivals_bytes_max, ping_interval, bytes_max);
+            let ws = &in_force.config.ws;
+            config.hub.limits = hub::Limits {
+                connections_per_address_max: ws.connections_per_address_max,
+                connects_per_address_per_s: ws.connects_per_address_per_s,
+                publications_per_user_per_s: ws.publications_per_user_per_s,
+                key_attempts_max: ws.key_attempts_max,
+                exempt: ws.trusted_proxies.as_slice().into(),
+                counting: in_force.counting,
+            };
+            config.hub.offline_grace = u64::from(in_force.config.main.offline_grace_s) * 1_000_000;
+            config
+        };
+        let config =
+            BrowserConfig { hub: HubConfig { offline_grace, ..configure(in_force).hub }, ..configure(in_force) };
+        Kind::Browsers(Box::new(front(config, beginning.clone(), client, notice.reader(), Box::new(configure))))
     });
     let mut edges: Vec<Kind> = browsers.collect();
     let config = session_config(placement, 1 + random.below(8));
+    let (placement, pipeline_max) = (placement.clone(), config.exec.pipeline_max);
     let ends = Ends {
         storage: sessions,
         control: ControlClient::nowhere(),
         ledger: LedgerClient::nowhere(),
-        in_force: Notice::default().reader(),
+        in_force: notice.reader(),
+        configure: Box::new(move |_| session_config(&placement, pipeline_max)),
         board,
     };
     edges.push(Kind::Sessions(Box::new(Sessions::new(config, ends))));

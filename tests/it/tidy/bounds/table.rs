@@ -359,7 +359,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(
         SESSIONS,
         "What all sessions, also before their login, hold of what their clients sent: unread bytes, unfinished packets, long data",
-        "{assemble::KEPT_BYTES_MAX}, or twice `[cometql] packet_bytes_max`",
+        "{configured::KEPT_BYTES_MAX}, or twice `[cometql] packet_bytes_max`",
         "the session that holds most ends with error 11",
     ),
     row(
@@ -576,6 +576,12 @@ pub(super) const BOUNDS: &[Bound] = &[
         "Lines of the log that wait to be written; how long the end of the process waits for them",
         "{LINES_MAX}, {log::BYTES_MAX}; {log::FLUSH_TIME_MAX}",
         "lost, counted, and told when the log can be written again",
+    ),
+    row(
+        REST,
+        "Changes of a reload that are named; keys of tokens that were replaced and are good for a while",
+        "{control::NAMED_MAX}; {token::PREVIOUS_MAX}",
+        "the others are counted; the oldest are good no more",
     ),
     row(
         REST,
