@@ -10,6 +10,12 @@ use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
+mod track_cursor;
+mod wishes;
+
+pub use track_cursor::TrackCursor;
+pub use wishes::Wishes;
+
 /// Bytes that many connections share: one encoded frame, written to all its receivers.
 pub type SharedBytes = Arc<[u8]>;
 
@@ -437,6 +443,7 @@ pub struct Publication {
     /// Counted by the owner from 1, without gaps, for as long as the pipe has subscribers: a receiver that misses one can
     /// be told so. Zero before it was accepted, and where nobody hears it.
     pub number: u64,
+    pub wishes: Option<Box<Wishes>>,
     /// Whether the origin awaits a count of deliveries.
     pub report: bool,
     /// Whether the owner has sent it into the pipe's history; false before it was accepted.
@@ -467,6 +474,7 @@ impl Publication {
             time: UnixTime::default(),
             position: Position::default(),
             number: 0,
+            wishes: None,
             report: false,
             kept: false,
             frames: [const { OnceLock::new() }; 3],
@@ -486,12 +494,18 @@ impl Publication {
         self.deflated[form as usize].get_or_init(deflate).as_ref()
     }
 
+    /// The browser whose connections do not get it.
+    pub fn except(&self) -> Option<&str> {
+        self.wishes.as_ref()?.except.as_deref()
+    }
+
     /// Bytes that this publication holds, for the accounting of memory.
     pub fn bytes(&self) -> usize {
         let frames: usize = self.frames.iter().filter_map(OnceLock::get).map(|frame| frame.len()).sum();
         let deflated = self.deflated.iter().filter_map(|deflated| deflated.get()?.as_ref());
         let frames = frames + deflated.map(|deflated| deflated.frame.len()).sum::<usize>();
-        size_of::<Self>() + self.event.as_str().len() + self.message.len() + frames
+        let wishes = self.wishes.as_ref().map_or(0, |wishes| wishes.bytes());
+        size_of::<Self>() + self.event.as_str().len() + self.message.len() + wishes + frames
     }
 }
 
@@ -570,35 +584,6 @@ pub enum Answer {
         recovered: Option<bool>,
     },
     Error(ApiError),
-}
-
-/// Where a list of a `track_` pipe's subscribers goes on: with this shard's, before this slot. The default begins it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TrackCursor {
-    pub shard: ShardId,
-    pub before: Option<u32>,
-}
-
-impl TrackCursor {
-    /// What [`Display`](fmt::Display) writes; the empty text begins a list.
-    pub fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() {
-            return Some(Self::default());
-        }
-        let (shard, before) = text.split_once('-')?;
-        if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
-            return None;
-        }
-        let before = if before.is_empty() { None } else { Some(before.parse().ok()?) };
-        Some(Self { shard: ShardId(shard.parse().ok()?), before })
-    }
-}
-
-impl fmt::Display for TrackCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-", self.shard)?;
-        self.before.map_or(Ok(()), |before| before.fmt(f))
-    }
 }
 
 /// When a user was last here.

@@ -22,6 +22,8 @@ pub const PIPE_NAME_MIN: usize = 3;
 pub const HASH_MAX: usize = 32;
 /// Longest token in `revoked_tokens`.
 pub const TOKEN_MAX: usize = 600;
+/// Longest name of a browser, in bytes. What is beyond is cut off when one connects.
+pub const UUID_MAX: usize = 32;
 /// Longest name of a call.
 pub const CALL_NAME_MAX: usize = 64;
 /// Most publications that a pipe keeps.
@@ -93,6 +95,9 @@ pub struct Table {
     /// What clients show beside it: one line, without quotes.
     pub comment: &'static str,
     pub columns: &'static [Column],
+    /// Columns that INSERT takes and no row has: how a message is to be sent. Lists of columns do not show them, so whoever
+    /// names no columns, or wants all, has what CppComet has.
+    pub only_written: &'static [Column],
     pub key: Key,
     /// Place of the key column in `columns`.
     pub key_column: usize,
@@ -120,7 +125,25 @@ impl Table {
 
     /// The place of a column that must be there. Error: 14.
     pub fn place(&self, name: &str) -> Result<usize, Error> {
-        self.column(name).ok_or_else(|| no_column(name, self.columns.iter().map(|column| column.name)))
+        self.column(name).ok_or_else(|| {
+            if self.only_written.iter().any(|column| column.name.eq_ignore_ascii_case(name)) {
+                let text =
+                    format!("The column `{name}` says how a message is sent: INSERT takes it, and no row has it");
+                return Error::new(Code::Columns, text);
+            }
+            no_column(name, self.columns.iter().map(|column| column.name))
+        })
+    }
+
+    /// The columns that INSERT takes.
+    pub fn written(&self) -> impl Iterator<Item = &'static Column> + Clone {
+        self.columns.iter().chain(self.only_written)
+    }
+
+    /// The place of a column that INSERT names, among [`Table::written`]. Error: 14.
+    pub fn written_place(&self, name: &str) -> Result<usize, Error> {
+        let found = self.written().position(|column| column.name.eq_ignore_ascii_case(name));
+        found.ok_or_else(|| no_column(name, self.written().map(|column| column.name)))
     }
 
     /// The column that is shown as the primary key; none if rows are not looked up by key.
@@ -252,6 +275,7 @@ const PLAIN: Table = Table {
     name: "",
     comment: "",
     columns: &[],
+    only_written: &[],
     key: Key::None,
     key_column: 0,
     other_key: None,
@@ -314,6 +338,11 @@ pub static TABLES: [Table; 16] = [
             required(MESSAGE),
             number("user_id", "Who sent it; 0: a backend, or somebody nameless"),
         ],
+        only_written: &[text(
+            "except_uuid",
+            "varchar(32)",
+            "The name of the browser that does not get it, as user_uuid of users_in_pipes shows it",
+        )],
         key: Key::Pipe,
         key_column: 2,
         other_key: Some(0),

@@ -186,6 +186,7 @@ pages! {
     "/docs/authorisation": "authorisation.md",
     "/docs/history-and-recovery": "history-and-recovery.md",
     "/docs/cometql": "cometql.md",
+    "/docs/publishing": "publishing.md",
     "/docs/install": "install.md",
     "/docs/operating": "operating.md",
     "/docs/migration": "migration.md",

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use super::*;
 use crate::model::{
     Answer, ApiError, DevId, EventName, LastSeen, Marker, MessageId, Personal, PipeClass, PipeError, PipeName,
-    Publication, PublicationKind, ShardId, SubscriptionError, TrackCursor, UnixTime, UserId,
+    Publication, PublicationKind, ShardId, SubscriptionError, TrackCursor, UnixTime, UserId, Wishes,
 };
 use crate::ring::*;
 use crate::storage::{Outcome, Read, Request, StoredMessage, Ticket, Write};

@@ -51,10 +51,11 @@ impl Exec {
 
     fn publish_all(&mut self, dev: DevId, statement: StatementId, drafts: Vec<Draft>) -> Stage {
         self.counters.inserts += drafts.len() as u64;
-        let left = self.order(drafts, |placement, Draft { pipe, event, message }| {
+        let left = self.order(drafts, |placement, Draft { pipe, event, message, wishes }| {
             let key = Arc::new(PipeKey { dev, name: pipe });
             let to = placement.owner_of_pipe(&key);
-            let publication = Box::new(Publication::new(key, event, message));
+            let mut publication = Box::new(Publication::new(key, event, message));
+            publication.wishes = wishes;
             (to, RingMessage::Publish { publication, statement: Some(statement) })
         });
         Stage::Ordering(Orders {

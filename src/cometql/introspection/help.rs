@@ -79,8 +79,13 @@ fn described(table: &Table) -> String {
     if table.delete == Access::Allowed {
         taken.push_str(", DELETE");
     }
-    let columns: String = table.columns.iter().map(column).collect();
-    format!("{}.\n\nTakes {taken}.\n\nColumns:\n{columns}", table.comment)
+    let listed = |columns: &[Column]| columns.iter().map(column).collect::<String>();
+    let mut text = format!("{}.\n\nTakes {taken}.\n\nColumns:\n{}", table.comment, listed(table.columns));
+    if !table.only_written.is_empty() {
+        text.push_str("\nINSERT takes besides, and no row has:\n");
+        text.push_str(&listed(table.only_written));
+    }
+    text
 }
 
 fn example(table: TableId) -> &'static str {
@@ -153,7 +158,7 @@ mod tests {
     #[test]
     fn every_table_is_described_in_one_line_without_quotes() {
         for table in Table::listed() {
-            let columns = table.columns.iter().map(|column| (column.name, column.comment));
+            let columns = table.written().map(|column| (column.name, column.comment));
             for (name, comment) in columns.chain([("", table.comment)]) {
                 assert!(!comment.is_empty(), "{}.{name} has no comment", table.name);
                 assert!(!comment.contains(['\'', '"', '\\', '\n', '`']), "{}.{name}: {comment}", table.name);

@@ -7,9 +7,9 @@ use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Insert, Value};
 use crate::cometql::tables::{
     CALL_NAME_MAX, COLUMNS_MAX, HASH_MAX, HISTORY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table, TableId,
-    find_table,
+    UUID_MAX, find_table,
 };
-use crate::model::{EventName, NameError, PipeName, UserId, is_no_key};
+use crate::model::{EventName, NameError, PipeName, UserId, Wishes, is_no_key};
 use crate::storage::Write;
 use crate::token::revoked_until;
 
@@ -117,7 +117,14 @@ fn draft(row: &Fields<'_, '_>, session: &SessionView<'_>) -> Result<Draft, Error
     }
     let event = row.event("event")?;
     let message = row.bounded("message", session.limits.message_bytes_max)?.into();
-    Ok(Draft { pipe, event, message })
+    Ok(Draft { pipe, event, message, wishes: wishes(row)? })
+}
+
+/// Nothing at all for nearly every message.
+fn wishes(row: &Fields<'_, '_>) -> Result<Option<Box<Wishes>>, Error> {
+    let except = row.unless_empty("except_uuid", UUID_MAX)?.map(Box::from);
+    let wishes = Wishes { except };
+    Ok((wishes != Wishes::default()).then(|| Box::new(wishes)))
 }
 
 /// Writes keyed by user: 1 affected row each, the insert id is the first user's.
@@ -163,7 +170,7 @@ fn places(insert: &Insert<'_>, table: &Table) -> Result<Places, Error> {
     let mut places: Places = [None; COLUMNS_MAX];
     for place in 0..wanted {
         let column = match names.and_then(|names| names.get(place)) {
-            Some(name) => table.place(name)?,
+            Some(name) => table.written_place(name)?,
             None => place,
         };
         match places.get_mut(column) {
@@ -184,7 +191,7 @@ struct Fields<'r, 'a> {
 impl<'r> Fields<'r, '_> {
     /// What was written for a column; `None` when it was not named or is NULL.
     fn text(&self, column: &str) -> Option<&'r str> {
-        let column = self.table.columns.iter().position(|known| known.name == column)?;
+        let column = self.table.written().position(|known| known.name == column)?;
         let place = (*self.places.get(column)?)?;
         self.values.get(place)?.text()
     }
@@ -234,6 +241,14 @@ impl<'r> Fields<'r, '_> {
         self.bounded(column, HASH_MAX)
     }
 
+    /// The text of a column that may be missing. Empty is as good, which forms send, and so is a bare NULL, which is a word
+    /// like others here.
+    fn unless_empty(&self, column: &str, bytes_max: usize) -> Result<Option<&'r str>, Error> {
+        let is_there = |text: &&str| !text.is_empty() && !text.eq_ignore_ascii_case("NULL");
+        self.bounded(column, bytes_max).map(|text| Some(text).filter(is_there))
+    }
+
+    /// Empty if it is missing.
     fn bounded(&self, column: &str, bytes_max: usize) -> Result<&'r str, Error> {
         let text = self.required(column);
         if text.len() > bytes_max {

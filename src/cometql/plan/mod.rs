@@ -22,7 +22,7 @@ use super::sql::{
     cluster_prefix,
 };
 use super::tables::{DATABASE, Table};
-use crate::model::{DevId, EventName, PipeName, UnixTime, UserId};
+use crate::model::{DevId, EventName, PipeName, UnixTime, UserId, Wishes};
 use crate::storage;
 
 pub use insert::plan_insert;
@@ -36,6 +36,7 @@ pub struct Draft {
     pub pipe: PipeName,
     pub event: EventName,
     pub message: Box<str>,
+    pub wishes: Option<Box<Wishes>>,
 }
 
 /// A personal message on its way to a user.

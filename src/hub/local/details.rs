@@ -75,6 +75,24 @@ fn unpack(packed: &Packed, length: u8) -> String {
     text
 }
 
+/// A browser's id as details keep it, so that many connections are compared with it at little cost.
+#[derive(Debug)]
+pub(super) struct Sought {
+    uuid: Box<str>,
+    /// `None`: it stands in the table of odd ones.
+    packed: Option<Packed>,
+}
+
+impl Sought {
+    pub(super) fn new(uuid: &str) -> Self {
+        Self { uuid: uuid.into(), packed: pack(uuid) }
+    }
+
+    pub(super) fn is(&self, uuid: &str) -> bool {
+        *self.uuid == *uuid
+    }
+}
+
 /// By the connection's place in the shard's slab, like the connections themselves.
 #[derive(Debug)]
 pub(super) struct AllDetails {
@@ -171,6 +189,16 @@ impl AllDetails {
             return uuid.clone();
         }
         unpack(&detail.uuid, detail.uuid_length).into()
+    }
+
+    /// Whether the connection in this place is of that browser.
+    pub(super) fn is_of(&self, index: u32, sought: &Sought) -> bool {
+        let Some(detail) = self.places.get(index) else { return false };
+        match sought.packed {
+            Some(packed) => usize::from(detail.uuid_length) == sought.uuid.len() && detail.uuid == packed,
+            None if detail.uuid_length != ODD => false,
+            None => self.odd.get(place_of_odd(detail)) == Some(&sought.uuid),
+        }
     }
 
     fn put_uuid(&mut self, uuid: &str) -> (Packed, u8) {

@@ -3,7 +3,8 @@
 //!
 //! A connection with one subscription gets exactly its pipe's publications. A connection with several gets what
 //! arrived in any of its pipes: those connections are grouped by the set of touched pipes that they are in. A sender
-//! gets everything but its own and stands alone.
+//! gets everything but its own and stands alone. Connections of a browser that a publication is not for are grouped by that
+//! as well.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,12 +14,16 @@ use crate::model::{ConnId, Publication, ShardId};
 use super::super::Output;
 use super::super::effects::Effects;
 use super::conns::Conns;
+use super::details::{AllDetails, Sought};
 use super::pipes::Pipes;
 use super::subscriptions::Newcomer;
 use crate::ring::InterestId;
 
-/// Pipes in one round. Every set of them may need a buffer of its own, so they are few.
-const PIPES_PER_ROUND: usize = 8;
+/// Buffers of one round, those of senders excepted. Every set of its pipes may need one, and another for each browser that
+/// a publication is not for; so pipes and such browsers are few.
+const BUFFERS_PER_ROUND: usize = 256;
+/// Browsers in one round that a publication is not for. Each member of a pipe is compared with each of them.
+const SOUGHT_PER_ROUND: usize = 16;
 /// Senders in one round that are connections of this shard. Each of them needs a buffer of its own.
 const SENDERS_PER_ROUND: usize = 16;
 /// What newcomers are given in one round, the last newcomer excepted.
@@ -47,7 +52,28 @@ struct Arrival {
     bit: usize,
     /// Its sender's place, if the sender is a connection of this shard.
     sender: Option<u32>,
+    /// The browser that it is not for, among those that are sought; or [`NOBODY`].
+    except: u8,
     publication: Arc<Publication>,
+}
+
+impl Arrival {
+    /// Whether it is for members of these pipes that are of this browser.
+    fn is_for(&self, set: u64, browser: u8) -> bool {
+        set & (1 << self.bit) != 0 && (browser == NOBODY || self.except != browser)
+    }
+}
+
+/// Who is none of the browsers that are sought.
+const NOBODY: u8 = u8::MAX;
+
+/// Who may get something.
+#[derive(Clone, Copy)]
+pub(super) struct Audience<'a> {
+    pub(super) pipes: &'a Pipes,
+    pub(super) conns: &'a Conns,
+    pub(super) details: &'a AllDetails,
+    pub(super) shard: ShardId,
 }
 
 #[derive(Default)]
@@ -56,6 +82,8 @@ struct Round {
     arrivals: Vec<Arrival>,
     /// Sorted places of senders that are connections of this shard.
     senders: Vec<u32>,
+    /// Browsers that some publication is not for.
+    sought: Vec<Sought>,
     bytes: usize,
 }
 
@@ -93,20 +121,13 @@ impl Arrivals {
     /// Turns what arrived before the next newcomer into [`Output::FanOut`]s, one round of it; the rest stays for the next
     /// turn. Returns each
     /// publication with the number of connections that get it.
-    pub(super) fn form(
-        &mut self,
-        pipes: &Pipes,
-        conns: &Conns,
-        shard: ShardId,
-        effects: &mut Effects,
-    ) -> Vec<(Arc<Publication>, u32)> {
+    pub(super) fn form(&mut self, audience: Audience<'_>, effects: &mut Effects) -> Vec<(Arc<Publication>, u32)> {
         let mut delivered = Vec::new();
         let mut round = Round::default();
         while let Some(Arrived::Publication(interest, publication)) = self.queue.front() {
             // Looked up now: the last subscriber may have left since the publication arrived, and a new one come.
-            let found = pipes.find(&publication.pipe, *interest);
-            let is_new = found.is_some_and(|pipe| !round.pipes.contains(&pipe));
-            if is_new && round.pipes.len() == PIPES_PER_ROUND
+            let found = audience.pipes.find(&publication.pipe, *interest);
+            if found.is_some_and(|pipe| !round.has_room_for(pipe, publication))
                 || round.senders.len() == SENDERS_PER_ROUND
                 || round.bytes >= BYTES_PER_ROUND
             {
@@ -126,12 +147,13 @@ impl Arrivals {
             });
             let sender = publication
                 .origin
-                .filter(|(origin, conn)| *origin == shard && conns.get(*conn).is_some())
+                .filter(|(origin, conn)| *origin == audience.shard && audience.conns.get(*conn).is_some())
                 .map(|(_, conn)| conn.index);
             round.senders.extend(sender);
-            round.arrivals.push(Arrival { bit, sender, publication });
+            let except = publication.except().map_or(NOBODY, |uuid| round.seek(uuid));
+            round.arrivals.push(Arrival { bit, sender, except, publication });
         }
-        round.form(pipes, conns, effects, &mut delivered);
+        round.form(audience, effects, &mut delivered);
         if self.queue.is_empty() {
             self.queue.shrink_to(ROOM_MIN);
         }
@@ -149,31 +171,57 @@ pub(super) fn weight(publication: &Publication) -> usize {
 }
 
 impl Round {
-    fn form(
-        mut self,
-        pipes: &Pipes,
-        conns: &Conns,
-        effects: &mut Effects,
-        delivered: &mut Vec<(Arc<Publication>, u32)>,
-    ) {
+    fn has_room_for(&self, pipe: u32, publication: &Publication) -> bool {
+        let is_new = |uuid| !self.sought.iter().any(|sought| sought.is(uuid));
+        let pipes = self.pipes.len() + usize::from(!self.pipes.contains(&pipe));
+        let sought = self.sought.len() + usize::from(publication.except().is_some_and(is_new));
+        sought <= SOUGHT_PER_ROUND && (1 << pipes) * (1 + sought) <= BUFFERS_PER_ROUND
+    }
+
+    /// The number of a browser that a publication is not for.
+    fn seek(&mut self, uuid: &str) -> u8 {
+        let known = self.sought.iter().position(|sought| sought.is(uuid));
+        let number = known.unwrap_or_else(|| {
+            self.sought.push(Sought::new(uuid));
+            self.sought.len() - 1
+        });
+        number as u8
+    }
+
+    /// Which of the browsers that are sought this connection is of.
+    fn browser(&self, member: u32, details: &AllDetails) -> u8 {
+        let number = self.sought.iter().position(|sought| details.is_of(member, sought));
+        number.map_or(NOBODY, |number| number as u8)
+    }
+
+    fn form(mut self, audience: Audience<'_>, effects: &mut Effects, delivered: &mut Vec<(Arc<Publication>, u32)>) {
         if self.arrivals.is_empty() {
             return;
         }
+        let Audience { pipes, conns, details, .. } = audience;
         self.senders.sort_unstable();
         self.senders.dedup();
 
         let mut sets: Vec<(u32, u64)> = Vec::new();
         let mut receivers = vec![0_u32; self.pipes.len()];
+        // By pipe, then by browser: members that are of it.
+        let mut spared = vec![0_u32; self.pipes.len() * self.sought.len()];
         for (bit, pipe) in self.pipes.iter().enumerate() {
             let members = pipes.members(*pipe);
             receivers[bit] = members.len() as u32;
+            let seeks = self.arrivals.iter().any(|arrival| arrival.bit == bit && arrival.except != NOBODY);
             let mut singles = Vec::with_capacity(members.len());
             for member in members {
                 let Some(entry) = conns.at(*member) else {
                     never!("a member is a connection");
                     continue;
                 };
-                if entry.is_single() && (self.senders.is_empty() || self.senders.binary_search(member).is_err()) {
+                let browser = if seeks { self.browser(*member, details) } else { NOBODY };
+                if browser != NOBODY {
+                    spared[bit * self.sought.len() + usize::from(browser)] += 1;
+                }
+                let is_sender = !self.senders.is_empty() && self.senders.binary_search(member).is_ok();
+                if entry.is_single() && browser == NOBODY && !is_sender {
                     singles.extend(conns.id(*member));
                 } else {
                     sets.push((*member, 1 << bit));
@@ -195,19 +243,26 @@ impl Round {
                 sets.binary_search_by_key(&sender, |(member, _)| *member)
                     .is_ok_and(|at| sets[at].1 & (1 << arrival.bit) != 0)
             });
-            delivered.push((arrival.publication.clone(), receivers[arrival.bit] - u32::from(echo)));
+            let spared = spared.get(arrival.bit * self.sought.len() + usize::from(arrival.except));
+            let spared = spared.filter(|_| arrival.except != NOBODY).copied().unwrap_or_default();
+            delivered.push((arrival.publication.clone(), receivers[arrival.bit] - u32::from(echo) - spared));
         }
-        for (member, set) in &sets {
-            if self.senders.binary_search(member).is_ok() {
-                let conn = conns.id(*member).into_iter().collect();
-                self.emit(effects, conn, |arrival| set & (1 << arrival.bit) != 0 && arrival.sender != Some(*member));
+        let mut groups: Vec<(u64, u8, u32)> = Vec::with_capacity(sets.len());
+        for (member, set) in sets {
+            let browser = self.browser(member, details);
+            if self.senders.binary_search(&member).is_err() {
+                groups.push((set, browser, member));
+                continue;
             }
+            let conn = conns.id(member).into_iter().collect();
+            let is_own = |arrival: &Arrival| arrival.sender == Some(member);
+            self.emit(effects, conn, |arrival| arrival.is_for(set, browser) && !is_own(arrival));
         }
-        sets.retain(|(member, _)| self.senders.binary_search(member).is_err());
-        sets.sort_unstable_by_key(|(member, set)| (*set, *member));
-        for group in sets.chunk_by(|left, right| left.1 == right.1) {
-            let group_conns: Vec<ConnId> = group.iter().filter_map(|(member, _)| conns.id(*member)).collect();
-            self.emit(effects, group_conns, |arrival| group[0].1 & (1 << arrival.bit) != 0);
+        groups.sort_unstable();
+        for group in groups.chunk_by(|left, right| (left.0, left.1) == (right.0, right.1)) {
+            let (set, browser, _) = group[0];
+            let conns: Vec<ConnId> = group.iter().filter_map(|(.., member)| conns.id(*member)).collect();
+            self.emit(effects, conns, |arrival| arrival.is_for(set, browser));
         }
     }
 

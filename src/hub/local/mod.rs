@@ -44,7 +44,7 @@ use admission::Unreported;
 use conns::{Conn, Conns};
 use details::AllDetails;
 pub use details::Details;
-use fan_out::{Arrivals, NEWCOMERS_BYTES_PER_ROUND};
+use fan_out::{Arrivals, Audience, NEWCOMERS_BYTES_PER_ROUND};
 use largest::Largest;
 use pipes::Pipes;
 pub(in crate::hub) use publishing::BrowserMessage;
@@ -210,7 +210,9 @@ impl Local {
             given += newcomer.bytes();
             self.make_member(newcomer, effects);
         }
-        for (publication, connections) in self.arrivals.form(&self.pipes, &self.conns, self.config.shard, effects) {
+        let Self { pipes, conns, details, config, .. } = self;
+        let audience = Audience { pipes, conns, details, shard: config.shard };
+        for (publication, connections) in self.arrivals.form(audience, effects) {
             if publication.kind == PublicationKind::Figures {
                 continue;
             }

@@ -24,6 +24,7 @@ use super::super::effects::Effects;
 use super::super::{Output, Subscribed};
 use super::Local;
 use super::conns::Membership;
+use super::details::Sought;
 use super::fan_out::weight;
 
 /// A pipe that a connection wants, and the position it had last there.
@@ -133,7 +134,7 @@ impl Local {
 
     /// Makes it a member: what arrives from now on it gets as the others do.
     pub(super) fn make_member(&mut self, newcomer: Newcomer, effects: &mut Effects) {
-        let Newcomer { recovered: Recovered { pipe: key, conn, missed, position, has_history, recovered }, live } =
+        let Newcomer { recovered: Recovered { pipe: key, conn, missed, position, has_history, recovered }, mut live } =
             newcomer;
         let Some(pipe) = self.pipes.find_name(&key) else { return };
         if !self.conns.is_expected(conn, pipe) {
@@ -141,6 +142,9 @@ impl Local {
         }
         let Membership { slot, .. } = self.pipes.make_member(pipe, conn.index);
         self.conns.moved(conn.index, pipe, slot);
+        live.retain(|publication| {
+            !publication.except().is_some_and(|uuid| self.details.is_of(conn.index, &Sought::new(uuid)))
+        });
         effects.counters.recovered_messages += missed.len() as u64;
         effects.counters.deliveries += live.len() as u64;
         let position = Some(position).filter(|_| has_history);

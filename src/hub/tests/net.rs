@@ -149,12 +149,24 @@ impl Net {
         self.settle();
     }
 
+    /// Somebody nameless with a browser's id.
+    pub(super) fn open_as(&mut self, shard: u16, index: u32, uuid: &str) {
+        let details = Details { uuid: uuid.into(), ..Details::default() };
+        self.input(shard, Input::Connected { conn: id(index), credentials: Credentials { details, ..stranger() } });
+        self.settle();
+    }
+
     /// A backend's publication, without settling: several of them make one turn.
     pub(super) fn insert(&mut self, pipe: &str, message: &str, number: u32) {
+        self.insert_with(pipe, message, number, Wishes::default());
+    }
+
+    pub(super) fn insert_with(&mut self, pipe: &str, message: &str, number: u32, wishes: Wishes) {
         let pipe = Arc::new(PipeKey { dev: DevId(1), name: PipeName::new(pipe.as_bytes()).unwrap() });
         let cometql = self.hubs[0].config.placement.cometql_shard();
         let to = self.hubs[0].config.placement.owner_of_pipe(&pipe);
-        let publication = Box::new(Publication::new(pipe, EventName::default(), message.into()));
+        let mut publication = Box::new(Publication::new(pipe, EventName::default(), message.into()));
+        publication.wishes = Some(Box::new(wishes));
         let statement = Some(StatementId { session: id(0), number });
         self.rings.push_back((cometql, to, RingMessage::Publish { publication, statement }));
     }

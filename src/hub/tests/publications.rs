@@ -191,3 +191,95 @@ fn what_a_browser_may_publish_depends_on_the_prefix() {
         assert_eq!(answers[0].is_report(), allowed, "{pipe} {hide}: {answers:?}");
     }
 }
+
+fn not_for(uuid: &str) -> Wishes {
+    Wishes { except: Some(uuid.into()) }
+}
+
+/// A backend that publishes for a page names its browser: whatever else comes in the same turn, whichever pipes its connections
+/// are in and on whichever shards, they get all but that.
+#[test]
+fn what_is_not_for_a_browser_comes_to_all_others() {
+    // Ids that are packed, and one that is not.
+    for (ann, bob) in [("ann-at-work", "ann-at-home"), ("ann at work", "ann-at-work"), ("aaaa", "aaa"), ("ä", "é")] {
+        let mut net = Net::new(2);
+        for (shard, index, uuid, pipes) in [
+            (0, 1, ann, &["aa"][..]),
+            (0, 2, ann, &["aa", "bb"]),
+            (0, 3, bob, &["aa"]),
+            (0, 4, bob, &["aa", "bb"]),
+            (1, 1, ann, &["aa"]),
+            (1, 2, "", &["aa"]),
+        ] {
+            net.open_as(shard, index, uuid);
+            net.subscribe(shard, index, pipes);
+            net.seen(shard, index);
+        }
+        net.insert("aa", "1", 1);
+        net.insert_with("aa", "2", 2, not_for(ann));
+        net.insert("bb", "3", 3);
+        net.insert_with("bb", "4", 4, not_for(bob));
+        net.insert_with("aa", "5", 5, not_for("nobody"));
+        net.settle();
+        let joined = |net: &mut Net, shard, index| net.words(shard, index).join("+");
+        for (shard, index, expected) in
+            [(0, 1, "1+5"), (0, 2, "1+3+4+5"), (0, 3, "1+2+5"), (0, 4, "1+2+3+5"), (1, 1, "1+5"), (1, 2, "1+2+5")]
+        {
+            let mut words: Vec<String> = joined(&mut net, shard, index).split('+').map(str::to_owned).collect();
+            // Two pipes may have two owners, and no order.
+            words.sort();
+            assert_eq!(words.join("+"), expected, "{ann}: {shard} {index}");
+        }
+        let deliveries: u64 = net.hubs.iter().map(|hub| hub.counters().deliveries).sum();
+        assert_eq!(deliveries, 2 + 4 + 3 + 4 + 2 + 3, "who does not get it is not counted");
+    }
+}
+
+/// Each browser that something is not for may need a buffer of its own.
+#[test]
+fn many_browsers_that_something_is_not_for_do_not_multiply_what_a_turn_builds() {
+    let mut net = Net::with(1, |config| config.arrivals_bytes_max = usize::MAX);
+    for index in 0..100 {
+        net.open_as(0, index, &format!("page-{index}"));
+        net.subscribe(0, index, &["room"]);
+        net.seen(0, index);
+    }
+    for index in 0..100 {
+        net.insert_with("room", &index.to_string(), index, not_for(&format!("page-{index}")));
+    }
+    while let Some((from, _, message)) = net.rings.pop_front() {
+        net.hubs[0].handle(Input::Ring { from, message }, NOW);
+    }
+    let hub = &mut net.hubs[0];
+    let mut received = vec![0; 100];
+    while hub.has_arrivals() {
+        hub.end_turn();
+        let mut buffers = 0;
+        while let Some(output) = hub.poll_output() {
+            let Output::FanOut { publications, conns } = output else { continue };
+            buffers += 1;
+            for conn in conns {
+                received[conn.index as usize] += publications.len();
+            }
+        }
+        assert!(buffers <= 17, "{buffers} buffers");
+    }
+    assert!(received.iter().all(|count| *count == 99), "{received:?}");
+}
+
+/// What is held back while a subscriber waits for the owner's word is for it as far as it would be otherwise.
+#[test]
+fn a_newcomer_does_not_get_what_is_not_for_its_browser() {
+    let mut net = Net::new(1);
+    net.open_as(0, 1, "ann");
+    net.seen(0, 1);
+    let pipes = vec![(PipeName::new(b"room").unwrap(), None)];
+    net.input(0, Input::Resubscribe { conn: id(1), pipes });
+    net.insert_with("room", "hers", 1, not_for("ann"));
+    net.insert("room", "others", 2);
+    while let Some((from, _, message)) = net.rings.pop_front() {
+        net.hubs[0].handle(Input::Ring { from, message }, NOW);
+    }
+    net.settle();
+    assert!(net.seen(0, 1).iter().all(|seen| *seen != "hers"));
+}

@@ -167,7 +167,9 @@ fn show(plan: Result<Plan, Error>) -> String {
         Err(error) => format!("error {}", error.code.number()),
         Ok(Plan::Reply(reply)) => show_reply(&reply),
         Ok(Plan::Publish(drafts)) => {
-            join(drafts, |draft| format!("{}/{}/{}", draft.pipe, draft.event.as_str(), draft.message))
+            let wishes =
+                |draft: &Draft| draft.wishes.as_ref().map_or(String::new(), |wishes| format!(" {}", shown(wishes)));
+            join(drafts, |draft| format!("{}/{}/{}{}", draft.pipe, draft.event.as_str(), draft.message, wishes(&draft)))
         }
         Ok(Plan::Send(letters)) => {
             join(letters, |letter| format!("to {}/{}/{}", letter.user, letter.event.as_str(), letter.message))
@@ -216,4 +218,10 @@ fn codes() {
     let contract = [2, 3, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 403, 500];
     assert_eq!(numbers.get(..contract.len()), Some(&contract[..]));
     assert!(numbers.is_sorted());
+}
+
+/// What is wanted of a publication besides that it is published.
+fn shown(wishes: &Wishes) -> String {
+    let except = wishes.except.as_ref().map(|uuid| format!("not for {uuid}"));
+    except.into_iter().collect::<Vec<_>>().join(", ")
 }

@@ -97,6 +97,27 @@ fn publishing_refused() {
     ]);
 }
 
+/// Columns that say how a message is sent are there for INSERT only: whoever wants all columns has what CppComet has.
+#[test]
+fn how_a_message_is_sent() {
+    let long = "u".repeat(33);
+    let insert = |columns: &str, values: &str| {
+        format!("INSERT INTO pipes_messages (name, event, message, {columns}) VALUES ('pipe', 'ev', 'm', {values})")
+    };
+    check(&[
+        (&insert("except_uuid", "'ann at work'"), "pipe/ev/m not for ann at work"),
+        (&insert("EXCEPT_UUID", "'a'), ('pipe', 'ev', 'n', ''"), "pipe/ev/m not for a pipe/ev/n"),
+        (&insert("except_uuid", "NULL"), "pipe/ev/m"),
+        (&insert("except_uuid", &format!("'{long}'")), "error 11"),
+        (&insert("except_uuid, except_uuid", "'a', 'b'"), "error 13"),
+        (&insert("except_uid", "'a'"), "error 14"),
+        ("INSERT INTO pipes_messages VALUES ('x', 5, 'pipe', 0, 'ev', 'm', 77, 'a')", "error 14"),
+        ("INSERT INTO users_messages (id, event, message, except_uuid) VALUES (5, 'ev', 'm', 'a')", "error 14"),
+        ("SELECT except_uuid FROM pipes_messages WHERE name = 'pipe'", "error 14"),
+        ("SELECT id FROM pipes_messages WHERE name = 'pipe' AND except_uuid = 'a'", "error 14"),
+    ]);
+}
+
 #[test]
 fn users() {
     let hash32 = "h".repeat(32);

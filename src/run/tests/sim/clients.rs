@@ -239,7 +239,16 @@ impl World {
         let message = self.message();
         self.sent(pipe, &message);
         let text = message.replace('\'', "''");
-        let sql = format!("INSERT INTO pipes_messages (name, event, message) VALUES ('{pipe}', 'e', '{text}')");
+        let (mut columns, mut values) = (String::new(), String::new());
+        if self.random.chance(20) && !self.pages.is_empty() {
+            let page = self.random.below(self.pages.len());
+            self.totals.spared += usize::from(self.pages[page].is_subscribed(pipe));
+            self.pages[page].is_spared(&message);
+            columns.push_str(", except_uuid");
+            values = format!(", 'page{page}'");
+        }
+        let columns = format!("name, event, message{columns}");
+        let sql = format!("INSERT INTO pipes_messages ({columns}) VALUES ('{pipe}', 'e', '{text}'{values})");
         (sql, Owed::Published(vec![message]))
     }
 

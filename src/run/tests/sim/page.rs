@@ -173,6 +173,8 @@ pub(super) struct Page {
     /// When it asked for pipes last.
     asked_at: u64,
     own: BTreeSet<String>,
+    /// What a backend published for it, so that it comes to the others only.
+    spared: BTreeSet<String>,
     awaits_report: Option<String>,
     /// It will not come back.
     pub(super) has_quit: bool,
@@ -201,6 +203,7 @@ impl Page {
             signed: 0,
             asked_at: 0,
             own: BTreeSet::new(),
+            spared: BTreeSet::new(),
             awaits_report: None,
             has_quit: false,
             goes: false,
@@ -642,6 +645,7 @@ impl Page {
     }
 
     fn publication(&mut self, pipe: &str, text: &str, position: Option<u64>, missed: bool, heard: &mut Vec<Heard>) {
+        assert!(missed || !self.spared.contains(text), "{text} in {pipe} is not for this browser");
         let pipe = *self.had.get(pipe).unwrap_or_else(|| panic!("{pipe} was not asked for on this connection"));
         heard.extend(position.map(|position| Heard::Position { text: text.to_owned(), pipe, position }));
         if !self.wants.contains(pipe) {
@@ -716,8 +720,14 @@ impl Page {
         self.user
     }
 
+    /// Whether it may do without this message.
     pub(super) fn has_own(&self, text: &str) -> bool {
-        self.own.contains(text)
+        self.own.contains(text) || self.spared.contains(text)
+    }
+
+    /// A backend publishes this and names the page as the one that has it already.
+    pub(super) fn is_spared(&mut self, text: &str) {
+        self.spared.insert(text.to_owned());
     }
 
     pub(super) fn is_at_rest(&self) -> bool {

@@ -28,6 +28,7 @@ totals! {
     answered: "statements answered",
     by_http: "requests answered by HTTP",
     reports: "delivery reports",
+    spared: "publications that were not for a browser that was there",
     vanished: "vanished clients",
     half_closed: "half-closed clients",
     slow: "slow consumers",

@@ -109,7 +109,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(
         BROWSERS,
         "Publications in one round of fan-outs",
-        "{PIPES_PER_ROUND} pipes, {SENDERS_PER_ROUND} senders of the shard, {BYTES_PER_ROUND}",
+        "{BUFFERS_PER_ROUND} buffers, which is 8 pipes, or fewer and up to {SOUGHT_PER_ROUND} browsers that they are not for; {SENDERS_PER_ROUND} senders of the shard; {BYTES_PER_ROUND}",
         "the next round, when this one is out",
     ),
     row(
@@ -656,6 +656,7 @@ pub(super) const NO_BOUNDS: &[(&[&str], &str)] = &[
             "plan::select::UUID_MAX",
             "model::LENGTH_MAX",
             "hub::local::details::UUID_MAX",
+            "cometql::tables::UUID_MAX",
             "KEY_BYTES_MAX",
             "UUID_BYTES_MAX",
             "NUMBER_DIGITS_MAX",
