@@ -1,8 +1,8 @@
 -- Schema of the MySQL/MariaDB storage engine.
 --
 -- The MySQL engine makes the tables that are missing as they stand here. Tables, columns and primary keys are those of a
--- CppComet 4.09 database, so either server can be pointed at the other's; pipes_begun is ours alone, and CppComet does not
--- mind it.
+-- CppComet 4.09 database, so either server can be pointed at the other's; pipes_begun and pipes_keys are ours alone, and CppComet
+-- does not mind them.
 --
 -- To make them by hand, load it into a database of its own, as often as you like; what is there already is left as it is:
 --
@@ -90,6 +90,17 @@ CREATE TABLE IF NOT EXISTS pipes_begun (
     name CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     begun BIGINT NOT NULL,
     PRIMARY KEY (dev_id, name)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4;
+
+-- Keys under which backends published into histories in the last five minutes, so that the same publication again is known
+-- after a restart.
+CREATE TABLE IF NOT EXISTS pipes_keys (
+    dev_id INT NOT NULL,
+    name CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    idempotency_key VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    time INT NOT NULL,
+    PRIMARY KEY (dev_id, name, idempotency_key),
+    KEY time (time)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4;
 
 -- The history of pipes. user_id is who published it, 0 for a backend.

@@ -111,9 +111,16 @@ impl Results {
         self.rows.is_some()
     }
 
-    pub fn ok(&mut self, affected: u64, insert_id: u64, out: &mut Vec<u8>) {
+    /// OK, and what it warns of.
+    pub fn ok(&mut self, affected: u64, insert_id: u64, warning: Option<(u16, &str)>, out: &mut Vec<u8>) {
         self.begin(out);
-        out.extend_from_slice(format!("{{\"affected\":{affected},\"insert_id\":{insert_id}}}").as_bytes());
+        out.extend_from_slice(format!("{{\"affected\":{affected},\"insert_id\":{insert_id}").as_bytes());
+        if let Some((code, text)) = warning {
+            out.extend_from_slice(format!(",\"warning\":{{\"code\":{code},\"message\":").as_bytes());
+            put_text(out, text);
+            out.push(b'}');
+        }
+        out.push(b'}');
     }
 
     /// OK, and a sentence.
@@ -286,7 +293,7 @@ mod tests {
     #[test]
     fn results() {
         let (mut results, mut out) = (Results::default(), Vec::new());
-        results.ok(3, 7, &mut out);
+        results.ok(3, 7, None, &mut out);
         results.columns(&columns(), &mut out);
         results.row([Some(b"a\0\xff".as_slice()), None], &mut out);
         results.row([Some(b"b".as_slice())], &mut out);
@@ -309,7 +316,7 @@ mod tests {
         let told = json!({ "error": { "number": 11, "sqlstate": "HY000", "text": "too \"long\"" } });
         for before in [0, 1] {
             let (mut results, mut out) = (Results::default(), Vec::new());
-            (0..before).for_each(|_| results.ok(0, 0, &mut out));
+            (0..before).for_each(|_| results.ok(0, 0, None, &mut out));
             results.columns(&columns(), &mut out);
             results.row([Some(b"a".as_slice()), None], &mut out);
             results.error(&error, &mut out);

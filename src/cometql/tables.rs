@@ -24,6 +24,8 @@ pub const HASH_MAX: usize = 32;
 pub const TOKEN_MAX: usize = 600;
 /// Longest name of a browser, in bytes. What is beyond is cut off when one connects.
 pub const UUID_MAX: usize = 32;
+/// Longest key of a publication.
+pub const KEY_MAX: usize = 64;
 /// Longest name of a call.
 pub const CALL_NAME_MAX: usize = 64;
 /// Most publications that a pipe keeps.
@@ -338,11 +340,18 @@ pub static TABLES: [Table; 16] = [
             required(MESSAGE),
             number("user_id", "Who sent it; 0: a backend, or somebody nameless"),
         ],
-        only_written: &[text(
-            "except_uuid",
-            "varchar(32)",
-            "The name of the browser that does not get it, as user_uuid of users_in_pipes shows it",
-        )],
+        only_written: &[
+            text(
+                "except_uuid",
+                "varchar(32)",
+                "The name of the browser that does not get it, as user_uuid of users_in_pipes shows it",
+            ),
+            text(
+                "idempotency_key",
+                "varchar(64)",
+                "With the same key it is published once in five minutes; up to 64 visible characters of ASCII",
+            ),
+        ],
         key: Key::Pipe,
         key_column: 2,
         other_key: Some(0),

@@ -111,7 +111,12 @@ impl Effects {
     // Storage
 
     pub(super) fn write(&mut self, asker: Asker, write: Write) -> Ticket {
-        self.job(asker, Request::Write(vec![write]))
+        self.write_all(asker, vec![write])
+    }
+
+    /// All of them or none.
+    pub(super) fn write_all(&mut self, asker: Asker, writes: Vec<Write>) -> Ticket {
+        self.job(asker, Request::Write(writes))
     }
 
     pub(super) fn read(&mut self, asker: Asker, read: Read) -> Ticket {

@@ -68,6 +68,7 @@ impl Hub {
 
             // Only the CometQL shard publishes for statements; polls and batches are the edge's.
             RingMessage::Accepted { .. }
+            | RingMessage::Repeated { .. }
             | RingMessage::Refused { .. }
             | RingMessage::Poll(_)
             | RingMessage::Polled(_)

@@ -27,7 +27,7 @@ use crate::model::{
     Publication, PublicationKind, ShardId, SubscriptionError, TrackCursor, UnixTime, UserId, Wishes,
 };
 use crate::ring::*;
-use crate::storage::{Outcome, Read, Request, StoredMessage, Ticket, Write};
+use crate::storage::{Beginning, Job, KEYS_KEPT_S, Outcome, Read, Request, StoredKey, StoredMessage, Ticket, Write};
 use crate::token::{TokenKeys, revoked_until};
 
 use net::{Net, Seen};

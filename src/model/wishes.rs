@@ -5,10 +5,13 @@
 pub struct Wishes {
     /// Connections of this browser do not get it: the backend publishes for its page, which has it already.
     pub except: Option<Box<str>>,
+    /// The publication of its pipe with this key is the same one: it is published once.
+    pub key: Option<Box<str>>,
 }
 
 impl Wishes {
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.except.as_ref().map_or(0, |except| except.len())
+        let texts = [&self.except, &self.key].into_iter().flatten();
+        size_of::<Self>() + texts.map(|text| text.len()).sum::<usize>()
     }
 }

@@ -104,6 +104,8 @@ pub enum RingMessage {
     /// To the CometQL shard: what the statement asked of the owner is done and holds. `rows`: settings that are new, changed
     /// or gone.
     Accepted { statement: StatementId, rows: u32 },
+    /// To the CometQL shard: what the statement published was published before, under the same key, and holds.
+    Repeated { statement: StatementId },
     /// To the CometQL shard: what the statement asked of the owner is not done, or not wholly.
     Refused { statement: StatementId, refusal: Box<Refusal> },
     /// To the publishing browser's shard: so many shards will say [`RingMessage::Delivered`].
@@ -157,6 +159,7 @@ impl RingMessage {
             Self::Deliver { .. } | Self::Recovered(_) | Self::Personal { .. } | Self::Flush(_) => Level::Deliver,
             Self::PersonalTaken { .. } | Self::Flushed { .. } => Level::Report,
             Self::Accepted { .. }
+            | Self::Repeated { .. }
             | Self::Refused { .. }
             | Self::Fanned { .. }
             | Self::Delivered { .. }
@@ -177,4 +180,6 @@ pub enum Refusal {
     Storage(StorageError),
     /// There are as many pipes with a setting as there may be.
     TooManySettings,
+    /// There are as many keys of publications as there may be.
+    TooManyKeys,
 }

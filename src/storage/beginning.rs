@@ -8,8 +8,8 @@ use std::ops::ControlFlow::Continue;
 
 use super::begun::{self, Begun};
 use super::expiry;
-use super::statements::{Connection, Value, first, last_beyond, settings, values};
-use super::{PipeSetting, Place};
+use super::statements::{Connection, Row, Value, first, last_beyond, settings, values};
+use super::{KEYS_KEPT_S, PipeSetting, Place, StoredKey};
 use crate::model::{DevId, PipeClass, PipeKey, PipeName, Position, UnixTime};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,22 +21,29 @@ pub struct Beginning {
     pub ahead_s: u64,
     /// `None` where others may write into the tables.
     pub trusted: Option<Trusted>,
+    /// Those that are not old yet.
+    pub keys: Vec<StoredKey>,
 }
 
 impl Beginning {
     /// What each owner has to know, of the pipes that it owns.
     pub fn split(self, owners: usize, owner: impl Fn(&PipeKey) -> usize) -> Vec<Self> {
-        let Self { settings, behind, ahead_s, trusted } = self;
+        let Self { settings, behind, ahead_s, trusted, keys } = self;
         let of_all = trusted.as_ref().map(|Trusted { more, begun, .. }| Trusted {
             pipes: Vec::new(),
             more: more.clone(),
             begun: *begun,
         });
-        let one = Self { settings: Vec::new(), behind, ahead_s, trusted: of_all };
+        let one = Self { settings: Vec::new(), behind, ahead_s, trusted: of_all, keys: Vec::new() };
         let mut parts = vec![one; owners];
         for setting in settings {
             if let Some(part) = parts.get_mut(owner(&setting.pipe)) {
                 part.settings.push(setting);
+            }
+        }
+        for key in keys {
+            if let Some(part) = parts.get_mut(owner(&key.pipe)) {
+                part.keys.push(key);
             }
         }
         for pipe in trusted.map(|trusted| trusted.pipes).unwrap_or_default() {
@@ -84,7 +91,26 @@ pub(super) fn read<C: Connection>(db: &mut C, now: i64) -> Result<Beginning, C::
         behind: Position::last_of(UnixTime(behind)),
         ahead_s: u64::try_from(newest.saturating_sub(now)).unwrap_or_default(),
         trusted,
+        keys: keys(db, now)?,
     })
+}
+
+/// Keys that a start reads.
+const KEYS_MAX: u32 = 1_000_000;
+
+fn keys<C: Connection>(db: &mut C, now: i64) -> Result<Vec<StoredKey>, C::Error> {
+    let key = |row: &dyn Row| {
+        let dev = DevId(u32::try_from(row.int(0)?).ok()?);
+        let name = PipeName::new(row.text(1)?.as_bytes()).ok()?;
+        Some(StoredKey { pipe: PipeKey { dev, name }, key: row.text(2)?.into(), time: row.int(3)? })
+    };
+    let sql = "SELECT dev_id, name, idempotency_key, time FROM pipes_keys WHERE time > ? ORDER BY time DESC LIMIT ?";
+    let mut keys = Vec::new();
+    db.query(sql, values![now.saturating_sub(KEYS_KEPT_S), KEYS_MAX], &mut |row| {
+        keys.extend(key(row));
+        Continue(())
+    })?;
+    Ok(keys)
 }
 
 /// Behind which second positions go on. `newest`: that of the newest of what is stored, the mark of the clock included;

@@ -8,7 +8,7 @@ use std::ops::ControlFlow::Continue;
 use super::beginning;
 use super::begun::{self, Begun};
 use super::statements::{Connection, NEVER, QueueLengths, Row, Value, first, setting, values};
-use super::{Expired, Retention};
+use super::{Expired, KEYS_KEPT_S, Retention};
 use crate::model::{DevId, PipeName, Position, UnixTime};
 
 /// Rows that one call of [`expire`] removes from a table.
@@ -72,6 +72,7 @@ pub(super) fn expire<C: Connection>(
     let more;
     (expired.tokens, more) = sweep_tokens(db, now.saturating_sub(TOKENS_KEPT_S), &mut sweep.tokens)?;
     expired.more |= more;
+    expired.more |= db.execute(C::EXPIRE_KEYS, values![now.saturating_sub(KEYS_KEPT_S)])? >= ROWS_MAX;
     if retention.trust_seconds > 0 {
         let before = before(retention.trust_seconds);
         let more;

@@ -203,6 +203,12 @@ pub enum Write {
         message: StoredMessage,
         trim: bool,
     },
+    /// Remembers that a publication with this key was put into the history of its pipe, at this time in unix seconds.
+    PutKey {
+        pipe: PipeKey,
+        key: Box<str>,
+        time: i64,
+    },
     DeleteHistory {
         pipe: PipeKey,
     },
@@ -273,6 +279,7 @@ impl Write {
             | Self::UpdateUserData { data: text, .. }
             | Self::PutRevoked { token: text, .. }
             | Self::DeleteRevoked { token: text, .. }
+            | Self::PutKey { key: text, .. }
             | Self::DeleteCall { name: text, .. } => text.len(),
             Self::PutQueued { message, .. } | Self::PutHistory { message, .. } => message.bytes(),
             Self::PutCall { call, .. } => call.bytes(),
@@ -309,6 +316,7 @@ impl Write {
             | Self::PutCall { dev, .. }
             | Self::DeleteCall { dev, .. } => *dev,
             Self::PutHistory { pipe, .. }
+            | Self::PutKey { pipe, .. }
             | Self::DeleteHistory { pipe }
             | Self::PutSetting { pipe, .. }
             | Self::UpdateSetting { pipe, .. }
@@ -446,6 +454,18 @@ pub struct PipeSetting {
     /// Publications kept.
     pub length: u32,
 }
+
+/// A key under which something was published, when the server starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    pub pipe: PipeKey,
+    pub key: Box<str>,
+    /// Unix seconds.
+    pub time: i64,
+}
+
+/// Seconds for which the key of a publication is remembered.
+pub const KEYS_KEPT_S: i64 = 5 * 60;
 
 /// What one piece of the retention's work has removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

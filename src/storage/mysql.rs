@@ -444,6 +444,7 @@ impl statements::Connection for Conn {
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE time < ? ORDER BY time LIMIT 500";
     const EXPIRE_TOKENS: &'static str =
         "DELETE FROM revoked_tokens WHERE time > ? AND time < ? ORDER BY time LIMIT 500";
+    const EXPIRE_KEYS: &'static str = "DELETE FROM pipes_keys WHERE time < ? ORDER BY time LIMIT 500";
     const EXPIRE_HISTORY: &'static str = "DELETE FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND \
          pipe_name = ? COLLATE utf8mb4_bin AND time < ? ORDER BY time LIMIT ?";
     const ID_IS_KEY: bool = true;
@@ -519,6 +520,7 @@ mod tests {
             "revoked_tokens",
             "pipes_settings",
             "pipes_begun",
+            "pipes_keys",
             "pipe_messages",
             "conference",
             "log_event",

@@ -25,7 +25,7 @@ use crate::model::MessageId;
 pub use files::{close_to_others, is_open_to_others};
 
 /// Schema changes in order; `user_version` of the file counts how many of them it has seen.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE users_auth (dev_id INTEGER NOT NULL, user_id INTEGER NOT NULL, hash TEXT NOT NULL,
         PRIMARY KEY (dev_id, user_id)) WITHOUT ROWID;
@@ -55,6 +55,11 @@ const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE pipes_begun (dev_id INTEGER NOT NULL, name TEXT NOT NULL, begun INTEGER NOT NULL,
         PRIMARY KEY (dev_id, name)) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE pipes_keys (dev_id INTEGER NOT NULL, name TEXT NOT NULL, idempotency_key TEXT NOT NULL,
+        time INTEGER NOT NULL, PRIMARY KEY (dev_id, name, idempotency_key)) WITHOUT ROWID;
+    CREATE INDEX pipes_keys_by_time ON pipes_keys (time);
 ",
 ];
 
@@ -291,6 +296,8 @@ impl statements::Connection for &Connection {
          (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";
     const EXPIRE_TOKENS: &'static str = "DELETE FROM revoked_tokens WHERE (dev_id, token) IN \
          (SELECT dev_id, token FROM revoked_tokens WHERE time > ? AND time < ? ORDER BY time LIMIT 500)";
+    const EXPIRE_KEYS: &'static str = "DELETE FROM pipes_keys WHERE (dev_id, name, idempotency_key) IN \
+         (SELECT dev_id, name, idempotency_key FROM pipes_keys WHERE time < ? ORDER BY time LIMIT 500)";
     const EXPIRE_HISTORY: &'static str = "DELETE FROM pipe_messages WHERE (dev_id, pipe_name, time, id) IN \
          (SELECT dev_id, pipe_name, time, id FROM pipe_messages WHERE dev_id = ? AND pipe_name = ? AND pipe_name = ? \
          AND time < ? ORDER BY time LIMIT ?)";

@@ -108,6 +108,8 @@ pub(super) trait Connection {
     const EXPIRE_QUEUED: &'static str;
     /// Removes at most [`super::expiry::ROWS_MAX`] revoked tokens whose time lies between two.
     const EXPIRE_TOKENS: &'static str;
+    /// Removes at most as many keys of publications that are older than a time.
+    const EXPIRE_KEYS: &'static str;
     /// Removes messages of one pipe - [`of_name`] - that are older than a time, the oldest first; the last parameter says
     /// how many.
     const EXPIRE_HISTORY: &'static str;

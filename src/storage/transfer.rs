@@ -32,7 +32,7 @@ enum Kind {
 }
 
 /// All tables that are worth keeping. The records that are only written stay behind.
-pub const TABLES: [Table; 8] = {
+pub const TABLES: [Table; 9] = {
     use Kind::{Event, Id, Number, Pipe, Text, Time};
     const fn table(
         name: &'static str,
@@ -68,6 +68,11 @@ pub const TABLES: [Table; 8] = {
                 ("user_id", Number),
             ],
             &["dev_id", "pipe_name", "time", "id"],
+        ),
+        table(
+            "pipes_keys",
+            &[("dev_id", Number), ("name", Pipe), ("idempotency_key", Text), ("time", Time)],
+            &["dev_id", "name", "idempotency_key"],
         ),
         table("revoked_tokens", &[("dev_id", Number), ("token", Text), ("time", Time)], &["dev_id", "token"]),
         table(

@@ -34,6 +34,7 @@ mod packages;
 mod pages;
 mod php;
 mod proxies;
+mod publishing;
 mod random;
 mod recovery;
 mod reload;

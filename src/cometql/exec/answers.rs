@@ -75,7 +75,7 @@ impl Session {
         self.remember_result(&result);
         self.popped();
         if let Some(batch) = &mut self.batch {
-            if !batch.answer(result, &mut self.out) {
+            if !batch.answer(result, self.memory.warning(), &mut self.out) {
                 self.drop_continued();
             }
             return;
@@ -83,7 +83,7 @@ impl Session {
         let mut reply = self.wire.reply(sequence, &mut self.out);
         self.sequence = match result {
             Ok(Reply::Ok { affected, insert_id }) => {
-                reply.ok_warning(affected, insert_id, self.memory.warned().into(), more);
+                reply.ok_warning(affected, insert_id, self.memory.warning().is_some().into(), more);
                 reply.sequence()
             }
             Ok(Reply::Told(text)) => {

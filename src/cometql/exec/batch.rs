@@ -226,10 +226,15 @@ impl BatchState {
     }
 
     /// Whether what follows is carried out.
-    pub(super) fn answer(&mut self, result: Result<Reply, Error>, out: &mut Vec<u8>) -> bool {
+    pub(super) fn answer(
+        &mut self,
+        result: Result<Reply, Error>,
+        warning: Option<(u16, &str)>,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let failure = match result {
             Ok(Reply::Ok { affected, insert_id }) => {
-                self.results.ok(affected, insert_id, out);
+                self.results.ok(affected, insert_id, warning, out);
                 return true;
             }
             Ok(Reply::Told(text)) => {

@@ -64,6 +64,7 @@ impl Exec {
             reply: Reply::Ok { affected: 0, insert_id: 0 },
             counted: false,
             overlap: true,
+            repeated: false,
         })
     }
 
@@ -80,6 +81,7 @@ impl Exec {
             reply: Reply::Ok { affected: 0, insert_id },
             counted: false,
             overlap: true,
+            repeated: false,
         })
     }
 
@@ -125,7 +127,12 @@ impl Exec {
         while let Some(entry) = session.queue.pop_front() {
             let Entry { start, more, binary, stage, note } = entry;
             let result = match stage {
-                Stage::Ordering(Orders { left: 0, refusal, reply, .. }) => refusal.map_or(Ok(reply), Err),
+                Stage::Ordering(Orders { left: 0, refusal, reply, overlap, repeated, .. }) => {
+                    if overlap {
+                        session.memory.published(repeated);
+                    }
+                    refusal.map_or(Ok(reply), Err)
+                }
                 Stage::Ready(bytes) => {
                     session.out.extend_from_slice(&bytes);
                     session.popped();
@@ -169,7 +176,7 @@ impl Exec {
                 let change =
                     |(pipe, length): (_, Option<u32>)| (pipe, length.map_or(LengthChange::Remove, LengthChange::Put));
                 let left = self.set_lengths(session.dev, statement, lengths.into_iter().map(change).collect());
-                Stage::Ordering(Orders { left, refusal: None, reply, counted, overlap: false })
+                Stage::Ordering(Orders { left, refusal: None, reply, counted, overlap: false, repeated: false })
             }
             Plan::UpdateLengths(lengths) => self.change_lengths(session, statement, lengths, LengthChange::Update),
             Plan::AddLengths(lengths) => self.change_lengths(session, statement, lengths, LengthChange::Add),
@@ -223,7 +230,7 @@ impl Exec {
     ) -> Stage {
         let changes = lengths.into_iter().map(|(pipe, length)| (pipe, change(length))).collect();
         let left = self.set_lengths(session.dev, statement, changes);
-        Stage::Ordering(Orders { left, refusal: None, reply: NOTHING, counted: true, overlap: false })
+        Stage::Ordering(Orders { left, refusal: None, reply: NOTHING, counted: true, overlap: false, repeated: false })
     }
 
     fn answer_catalog(
@@ -458,6 +465,11 @@ pub(super) fn refused(refusal: &Refusal) -> Error {
         Refusal::Storage(error) => storage_failure(error),
         Refusal::TooManySettings => {
             Error::new(Code::Internal, "There are as many pipes with a length as there may be: delete some settings")
+        }
+        Refusal::TooManyKeys => {
+            let text =
+                "As many idempotency keys were used in the last five minutes as are remembered: nothing was published";
+            Error::new(Code::Internal, text)
         }
     }
 }

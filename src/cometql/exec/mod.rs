@@ -315,6 +315,9 @@ impl Exec {
             RingMessage::Accepted { statement: StatementId { session, number }, rows } => {
                 self.with(session, |session| session.ordered(number, Ok(rows)));
             }
+            RingMessage::Repeated { statement: StatementId { session, number } } => {
+                self.with(session, |session| session.repeated(number));
+            }
             RingMessage::Refused { statement: StatementId { session, number }, refusal } => {
                 self.with(session, |session| session.ordered(number, Err(refused(&refusal))));
             }

@@ -375,6 +375,15 @@ impl Session {
         }
     }
 
+    /// What a statement published was published before.
+    pub(super) fn repeated(&mut self, number: u32) {
+        let place = number.wrapping_sub(self.first) as usize;
+        if let Some(Entry { stage: Stage::Ordering(orders), .. }) = self.queue.get_mut(place) {
+            orders.repeated = true;
+        }
+        self.ordered(number, Ok(0));
+    }
+
     /// The statement at the front fetches rows and has heard something.
     pub(super) fn heard(&mut self, change: impl FnOnce(&mut Cursor)) {
         match self.queue.front_mut().map(|front| &mut front.stage) {

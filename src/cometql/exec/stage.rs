@@ -62,6 +62,8 @@ pub(super) struct Orders {
     pub(super) counted: bool,
     /// Further ones may be sent before these are done.
     pub(super) overlap: bool,
+    /// Some were done before.
+    pub(super) repeated: bool,
 }
 
 /// A query about the server that needs the list of sessions and connections, which comes in pieces.

@@ -11,7 +11,7 @@ use super::variables::{settings, variables};
 use super::views::View;
 use crate::cometql::errors::{Code, Error};
 use crate::cometql::rows::{Row, RowQuery, SourceColumn, Test, compile, pattern};
-use crate::cometql::session::{Database, NOT_ROLLED_BACK, SessionView, parse_database};
+use crate::cometql::session::{Database, SessionView, parse_database};
 use crate::cometql::sql::{SCHEMA, Show, ShowFilter, StatusFlag, Subject, TableName};
 use crate::cometql::tables::{DATABASE, Table, find_table, no_column};
 
@@ -89,13 +89,12 @@ pub(super) fn show(show: &Show, session: &SessionView<'_>) -> Result<Answer, Err
         }
         Subject::Variables(_) => list(&VARIABLE_COLUMNS, Vec::new(), filter),
         Subject::Warnings => {
-            let (code, text) = NOT_ROLLED_BACK;
-            let warning = || row(["Warning", &code.to_string(), text]);
-            list(&["Level", "Code", "Message"], session.memory.warned().then(warning).into_iter().collect(), filter)
+            let warning = session.memory.warning().map(|(code, text)| row(["Warning", &code.to_string(), text]));
+            list(&["Level", "Code", "Message"], warning.into_iter().collect(), filter)
         }
         Subject::Errors => list(&["Level", "Code", "Message"], Vec::new(), filter),
         Subject::WarningCount(heading) => {
-            let warned = session.memory.warned() && heading.ends_with("warning_count");
+            let warned = session.memory.warning().is_some() && heading.ends_with("warning_count");
             list(&[heading], vec![row([if warned { "1" } else { "0" }])], filter)
         }
         Subject::Engines => {

@@ -183,7 +183,7 @@ fn find<'s>(name: &str, session: &SessionView<'s>) -> Option<Cow<'s, str>> {
         "timestamp" => session.unix.0.to_string().into(),
         "transaction_read_only" | "tx_read_only" => switch(memory.is_read_only()),
         "version" => session.server.version.into(),
-        "warning_count" => (if memory.warned() { "1" } else { "0" }).into(),
+        "warning_count" => (if memory.warning().is_some() { "1" } else { "0" }).into(),
         name => match memory.kept(name) {
             Some(text) => text.into(),
             None if name.starts_with("encke_") => {

@@ -6,8 +6,8 @@ use crate::cometql::errors::{Code, Error};
 use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Insert, Value};
 use crate::cometql::tables::{
-    CALL_NAME_MAX, COLUMNS_MAX, HASH_MAX, HISTORY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table, TableId,
-    UUID_MAX, find_table,
+    CALL_NAME_MAX, COLUMNS_MAX, HASH_MAX, HISTORY_MAX, KEY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table,
+    TableId, UUID_MAX, find_table,
 };
 use crate::model::{EventName, NameError, PipeName, UserId, Wishes, is_no_key};
 use crate::storage::Write;
@@ -123,7 +123,12 @@ fn draft(row: &Fields<'_, '_>, session: &SessionView<'_>) -> Result<Draft, Error
 /// Nothing at all for nearly every message.
 fn wishes(row: &Fields<'_, '_>) -> Result<Option<Box<Wishes>>, Error> {
     let except = row.unless_empty("except_uuid", UUID_MAX)?.map(Box::from);
-    let wishes = Wishes { except };
+    let key = row.unless_empty("idempotency_key", KEY_MAX)?;
+    if key.is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+        let text = "The field `idempotency_key` can hold only visible characters of ASCII";
+        return Err(Error::new(Code::Invalid, text));
+    }
+    let wishes = Wishes { except, key: key.map(Box::from) };
     Ok((wishes != Wishes::default()).then(|| Box::new(wishes)))
 }
 

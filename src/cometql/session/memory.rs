@@ -41,6 +41,8 @@ impl Flags {
     const READ_ONLY: Self = Self::nth(4);
     const READ_ONLY_NOW: Self = Self::nth(5);
     const READ_ONLY_NEXT: Self = Self::nth(6);
+    /// The last statement published what was published before.
+    const REPEATED: Self = Self::nth(7);
 
     const fn nth(place: u32) -> Self {
         Self(1 << (Modes::BITS + place))
@@ -213,14 +215,21 @@ impl Memory {
         self.flags.has(flag) || !self.in_transaction() && self.flags.has(next)
     }
 
-    /// Whether the last statement left a warning: [`NOT_ROLLED_BACK`].
-    pub fn warned(&self) -> bool {
-        self.flags.has(Flags::WARNED)
+    /// The warning that the last statement left: its number, and what it says.
+    pub fn warning(&self) -> Option<(u16, &'static str)> {
+        let warnings = [(Flags::WARNED, NOT_ROLLED_BACK), (Flags::REPEATED, REPEATED)];
+        warnings.into_iter().find(|(flag, _)| self.flags.has(*flag)).map(|(_, warning)| warning)
     }
 
     /// A statement begins that makes warnings of its own.
     pub fn forget_warning(&mut self) {
         self.flags.put(Flags::WARNED, false);
+        self.flags.put(Flags::REPEATED, false);
+    }
+
+    /// A statement that publishes is answered.
+    pub fn published(&mut self, is_repeated: bool) {
+        self.flags.put(Flags::REPEATED, is_repeated);
     }
 
     /// A statement reads or writes tables: without autocommit a transaction begins with it.
@@ -308,8 +317,12 @@ impl Memory {
 }
 
 /// What MySQL warns of when a ROLLBACK undoes less than was written.
-pub const NOT_ROLLED_BACK: (u16, &str) =
+const NOT_ROLLED_BACK: (u16, &str) =
     (1196, "Nothing was undone: messages are out when they are published, and rows are kept at once");
+
+/// As MySQL warns of a row whose key is there already, where that is no error.
+const REPEATED: (u16, &str) =
+    (1062, "Not published again: its pipe had a message with this idempotency_key in the last five minutes");
 
 /// The distance from UTC that `+02:00`, `SYSTEM` and `UTC` stand for, in seconds; `None` for all other names, as the server
 /// has no table of zones.

@@ -6,6 +6,6 @@ mod memory;
 mod names;
 mod view;
 
-pub use memory::{Memory, NOT_ROLLED_BACK, VARIABLE_BYTES_MAX, VARIABLES_BYTES_MAX, VARIABLES_MAX, Variable, offset_s};
+pub use memory::{Memory, VARIABLE_BYTES_MAX, VARIABLES_BYTES_MAX, VARIABLES_MAX, Variable, offset_s};
 pub use names::{Database, User, parse_database};
 pub use view::{Server, SessionView, Setting, StatementLimits};

@@ -7,6 +7,7 @@ mod busiest;
 mod departed;
 mod guesses;
 mod histories;
+mod keys;
 mod leaving;
 mod limits;
 mod pipes;
@@ -18,6 +19,7 @@ mod trusted;
 mod users;
 
 use std::net::IpAddr;
+use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 
 use crate::model::{ConnId, DevId, Now, PipeKey, Publication, PublicationKind, ShardId, Time, UserId, counted_address};
@@ -127,15 +129,18 @@ impl Owned {
     /// Somebody publishes into a pipe of this shard.
     pub(in crate::hub) fn publish(
         &mut self,
-        publication: Box<Publication>,
+        mut publication: Box<Publication>,
         statement: Option<(ShardId, StatementId)>,
         now: Now,
         effects: &mut Effects,
     ) {
-        self.count_publication(&publication, effects);
-        match statement {
-            Some(_) => self.pipes.publish(publication, statement, now, effects),
-            None => self.presence.publish(publication, &mut self.pipes, now, effects),
+        let Some(sender) = statement else {
+            self.count_publication(&publication, effects);
+            return self.presence.publish(publication, &mut self.pipes, now, effects);
+        };
+        if let Continue(asked) = self.pipes.look_for_key(&mut publication, sender, now, effects) {
+            self.count_publication(&publication, effects);
+            self.pipes.publish(publication, Some(asked), now, effects);
         }
     }
 

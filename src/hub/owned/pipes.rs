@@ -12,6 +12,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -23,6 +24,7 @@ use crate::storage::{Beginning, Completion, Outcome, StorageError, StoredMessage
 use super::super::HubConfig;
 use super::super::effects::{Asker, Effects};
 use super::histories::{Histories, Keep};
+use super::keys::{Keys, Look, Name, Sender};
 
 /// Exists while there are subscribers.
 #[derive(Debug)]
@@ -33,6 +35,13 @@ struct OwnedPipe {
     number: u64,
 }
 
+/// A statement that publishes.
+pub(super) struct Asked {
+    pub(super) sender: Sender,
+    /// What it publishes under, for the first time.
+    pub(super) key: Option<Name>,
+}
+
 /// A publication that was delivered, and who is to be told that it holds.
 #[derive(Debug)]
 struct Delivered {
@@ -40,6 +49,8 @@ struct Delivered {
     pipe: Option<Arc<PipeKey>>,
     position: Position,
     statement: Option<(ShardId, StatementId)>,
+    /// The key that it was published under.
+    key: Option<Name>,
     /// The publishing browser's shard and connection, and the shards that got it.
     report: Option<(ShardId, ConnId, Arc<Publication>, u16)>,
 }
@@ -58,6 +69,7 @@ pub(super) struct Pipes {
     shards: usize,
     subscribed: HashMap<Arc<PipeKey>, OwnedPipe, RandomState>,
     histories: Histories,
+    keys: Keys,
     /// The last one given, in whichever pipe or queue.
     position: Position,
     /// Tells the ids of messages of this shard from those of others.
@@ -74,6 +86,7 @@ impl Pipes {
             shards: config.placement.connection_shards() as usize,
             subscribed: HashMap::with_hasher(config.placement.hasher()),
             histories: Histories::new(config.settings_max, config.tenant_settings_max, config.placement.hasher()),
+            keys: Keys::new(config.placement.hasher()),
             position: Position::default(),
             seed: config.given_out.ids_of(config.shard),
             waiting: HashMap::with_hasher(config.placement.hasher()),
@@ -84,7 +97,8 @@ impl Pipes {
 
     /// What storage had at the start. Positions go on behind those that were given before, whatever the clock says.
     pub(super) fn begin(&mut self, beginning: Beginning) {
-        let Beginning { settings, behind, trusted, .. } = beginning;
+        let Beginning { settings, behind, trusted, keys, .. } = beginning;
+        self.keys.begin(keys);
         self.histories.begin(settings, trusted, self.position);
         self.position = self.position.max(behind);
     }
@@ -101,6 +115,7 @@ impl Pipes {
         self.subscribed.capacity() * (size_of::<(Arc<PipeKey>, OwnedPipe)>() + 1)
             + self.subscribed.len() * self.shards * size_of::<(u32, InterestId)>()
             + self.histories.bytes()
+            + self.keys.bytes()
     }
 
     pub(super) fn waiting_bytes(&self) -> usize {
@@ -109,15 +124,39 @@ impl Pipes {
 
     // Publications
 
+    /// Whether a statement's publication is to be published, because it was not before.
+    pub(super) fn look_for_key(
+        &mut self,
+        publication: &mut Publication,
+        sender: Sender,
+        now: Now,
+        effects: &mut Effects,
+    ) -> ControlFlow<(), Asked> {
+        let key = publication.wishes.as_mut().and_then(|wishes| wishes.key.take());
+        let Some(key) = key else { return Continue(Asked { sender, key: None }) };
+        let (to, statement) = sender;
+        match self.keys.look(&publication.pipe, key, sender, now.unix) {
+            Look::New(name) => return Continue(Asked { sender, key: Some(name) }),
+            Look::Waits => {}
+            Look::Repeated => effects.send(to, RingMessage::Repeated { statement }),
+            Look::Full => {
+                let refusal = Box::new(Refusal::TooManyKeys);
+                effects.send(to, RingMessage::Refused { statement, refusal });
+            }
+        }
+        Break(())
+    }
+
     /// Gives the publication its place and hands it to whoever has subscribers. It is acknowledged when it is in the history,
     /// if the pipe has one.
     pub(super) fn publish(
         &mut self,
         publication: Box<Publication>,
-        statement: Option<(ShardId, StatementId)>,
+        asked: Option<Asked>,
         now: Now,
         effects: &mut Effects,
     ) {
+        let (statement, key) = asked.map_or((None, None), |Asked { sender, key }| (Some(sender), key));
         let (publication, keep) = self.order(publication, now);
         let mut shards = 0;
         for (shard, interest) in self.interested_shards(&publication.pipe) {
@@ -127,11 +166,16 @@ impl Pipes {
         let pipe = keep.map(|_| publication.pipe.clone());
         let origin = publication.origin.filter(|_| publication.report);
         let report = origin.map(|(origin, conn)| (origin, conn, publication.clone(), shards));
-        let delivered = Delivered { pipe, position: publication.position, statement, report };
+        let put_key = key.as_ref().map(|name| {
+            let (pipe, key) = (**name).clone();
+            Write::PutKey { pipe, key, time: now.unix.0 }
+        });
+        let delivered = Delivered { pipe, position: publication.position, statement, key, report };
         match keep {
             None => self.acknowledge(delivered, Ok(()), effects),
             Some(keep) => {
-                let ticket = effects.write(Asker::Pipes, self.put_history(&publication, keep));
+                let writes = std::iter::once(self.put_history(&publication, keep)).chain(put_key).collect();
+                let ticket = effects.write_all(Asker::Pipes, writes);
                 self.waiting.insert(ticket.0, Waiting::History(Box::new(delivered)));
             }
         }
@@ -167,12 +211,21 @@ impl Pipes {
     }
 
     fn acknowledge(&mut self, delivered: Delivered, stored: Result<(), StorageError>, effects: &mut Effects) {
-        let Delivered { pipe, position, statement, report } = delivered;
+        let Delivered { pipe, position, statement, key, report } = delivered;
         if let (Err(_), Some(pipe)) = (&stored, pipe) {
             self.histories.not_kept(&pipe, position);
         }
         if let Some((origin, conn, publication, shards)) = report {
             effects.send(origin, RingMessage::Fanned { conn, publication, shards, stored: stored.is_ok() });
+        }
+        // Who repeats what is not in the history may try a third time: subscribers have it, so they may get it twice.
+        let repeated = key.map(|key| self.keys.settle(&key, stored.is_ok())).unwrap_or_default();
+        for (to, statement) in repeated {
+            let message = match &stored {
+                Ok(()) => RingMessage::Repeated { statement },
+                Err(error) => answer(statement, Err(error.clone())),
+            };
+            effects.send(to, message);
         }
         if let Some((to, statement)) = statement {
             effects.send(to, answer(statement, stored.map(|()| 0)));

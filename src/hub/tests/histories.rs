@@ -76,3 +76,77 @@ pub(super) fn a_publisher_is_told_when_the_history_does_not_have_it() {
     net.settle();
     assert_eq!(net.seen(0, 1), [Answer::Error(ApiError::Pipe(PipeError::NotStored))]);
 }
+
+/// A backend that did not hear the answer publishes again, and its subscribers get the message once.
+#[test]
+fn under_one_key_a_pipe_has_one_message() {
+    let mut net = Net::new(2);
+    net.open(0, 1);
+    net.subscribe(0, 1, &["orders", "other"]);
+    net.set_length("orders", Some(5));
+    net.seen(0, 1);
+    net.accepted.clear();
+    let under = |key: &str| Wishes { key: Some(key.into()), ..Wishes::default() };
+    for (pipe, message, key) in [("orders", "1", "a"), ("orders", "2", "a"), ("orders", "3", "b"), ("other", "4", "a")]
+    {
+        net.insert_with(pipe, message, message.parse().unwrap(), under(key));
+        net.settle();
+    }
+    net.insert_with("other", "5", 5, under("a"));
+    net.settle();
+    assert_eq!(net.words(0, 1).join("+"), "1+3+4");
+    let numbers = |statements: &[StatementId]| statements.iter().map(|statement| statement.number).collect::<Vec<_>>();
+    assert_eq!((numbers(&net.accepted), numbers(&net.repeated)), (vec![1, 3, 4], vec![2, 5]));
+    assert_eq!(net.history.len(), 2);
+    let counted: u64 = net.hubs.iter().map(|hub| hub.counters().publications).sum();
+    assert_eq!(counted, 3);
+
+    // What is not in the history may be tried again.
+    net.storage_fails = true;
+    net.insert_with("orders", "6", 6, under("c"));
+    net.settle();
+    net.storage_fails = false;
+    net.insert_with("orders", "7", 7, under("c"));
+    net.settle();
+    assert_eq!((net.refused.len(), numbers(&net.accepted)), (1, vec![1, 3, 4, 7]));
+}
+
+/// Nothing is acknowledged before it holds, also if it was published before.
+#[test]
+fn who_repeats_what_storage_has_not_answered_waits_with_it() {
+    for fails in [false, true] {
+        let mut net = Net::new(1);
+        net.set_length("orders", Some(5));
+        net.accepted.clear();
+        net.storage_is_slow = true;
+        for number in 1..=3 {
+            net.insert_with("orders", "hello", number, Wishes { key: Some("a".into()), ..Wishes::default() });
+        }
+        net.settle();
+        assert_eq!((net.accepted.len(), net.repeated.len(), net.jobs.len()), (0, 0, 1));
+        net.storage_is_slow = false;
+        net.storage_fails = fails;
+        net.answer_jobs();
+        net.settle();
+        let told = (net.accepted.len(), net.repeated.len(), net.refused.len());
+        assert_eq!(told, if fails { (0, 0, 3) } else { (1, 2, 0) });
+    }
+}
+
+#[test]
+fn keys_of_before_a_restart_are_known() {
+    let mut net = Net::new(2);
+    let pipe = PipeKey { dev: DevId(1), name: PipeName::new(b"orders").unwrap() };
+    let stored = |key: &str, time| StoredKey { pipe: pipe.clone(), key: key.into(), time };
+    let keys = vec![stored("new", NOW.unix.0 - 10), stored("old", NOW.unix.0 - KEYS_KEPT_S)];
+    let placement = net.hubs[0].config.placement.clone();
+    let parts = Beginning { keys, ..Beginning::default() }.split(2, |pipe| placement.owner_of_pipe(pipe).0.into());
+    for (shard, part) in (0..).zip(parts) {
+        net.input(shard, Input::Begin(Box::new(part)));
+    }
+    for (number, key) in (0..).zip(["new", "old"]) {
+        net.insert_with("orders", "hello", number, Wishes { key: Some(key.into()), ..Wishes::default() });
+    }
+    net.settle();
+    assert_eq!((net.accepted.len(), net.repeated.len()), (1, 1));
+}

@@ -57,6 +57,10 @@ pub(super) struct Net {
     pub(super) queue_fails: bool,
     pub(super) seen: BTreeMap<(u16, u32), Vec<Seen>>,
     pub(super) accepted: Vec<StatementId>,
+    pub(super) repeated: Vec<StatementId>,
+    /// Storage answers later.
+    pub(super) storage_is_slow: bool,
+    pub(super) jobs: Vec<(u16, Job)>,
     pub(super) guessed: Vec<u32>,
     pub(super) answered: Vec<Replies>,
     pub(super) busy_moments: usize,
@@ -112,6 +116,9 @@ impl Net {
             queue_fails: false,
             seen: BTreeMap::new(),
             accepted: Vec::new(),
+            repeated: Vec::new(),
+            storage_is_slow: false,
+            jobs: Vec::new(),
             guessed: Vec::new(),
             answered: Vec::new(),
             busy_moments: 0,
@@ -206,6 +213,7 @@ impl Net {
                 match (self.hubs.get_mut(to.0 as usize), message) {
                     (Some(hub), message) => hub.handle(Input::Ring { from, message }, NOW),
                     (None, RingMessage::Accepted { statement, .. }) => self.accepted.push(statement),
+                    (None, RingMessage::Repeated { statement }) => self.repeated.push(statement),
                     (None, RingMessage::Refused { refusal, .. }) => self.refused.push(*refusal),
                     (None, RingMessage::Answered(answered)) => self.answered.push(answered.replies),
                     (None, other) => panic!("the CometQL shard got {other:?}"),
@@ -283,6 +291,7 @@ impl Net {
             Output::Ring { to, message } | Output::RingAfterFanOut { to, message } => {
                 self.rings.push_back((ShardId(shard), to, message));
             }
+            Output::Store(job) | Output::Ask { job, .. } if self.storage_is_slow => self.jobs.push((shard, job)),
             Output::Store(job) | Output::Ask { job, .. } => {
                 let result = self.store(job.request);
                 self.hubs[shard as usize].handle(Input::Stored(Completion { ticket: job.ticket, result }), NOW);
@@ -293,6 +302,13 @@ impl Net {
             }
             Output::KeysGuessed { wrong, .. } => self.guessed.push(wrong),
             Output::Resume { conn } => assert!(!self.hubs[shard as usize].is_busy(conn)),
+        }
+    }
+
+    /// Storage does what it was asked for.
+    pub(super) fn answer_jobs(&mut self) {
+        for (shard, job) in std::mem::take(&mut self.jobs) {
+            self.carry_out(shard, Output::Store(job));
         }
     }
 

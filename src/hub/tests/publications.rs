@@ -193,7 +193,7 @@ fn what_a_browser_may_publish_depends_on_the_prefix() {
 }
 
 fn not_for(uuid: &str) -> Wishes {
-    Wishes { except: Some(uuid.into()) }
+    Wishes { except: Some(uuid.into()), ..Wishes::default() }
 }
 
 /// A backend that publishes for a page names its browser: whatever else comes in the same turn, whichever pipes its connections

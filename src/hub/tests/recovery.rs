@@ -165,7 +165,7 @@ impl Sea {
             let has_history = |pipe: &usize| !self.kept[*pipe].rows.is_empty() || self.kept[*pipe].begun.0 > 0;
             let trusted = Trusted { pipes: pipes.filter(has_history).map(key).collect(), ..Trusted::default() };
             let trusted = Some(trusted).filter(|_| !seed.is_multiple_of(5));
-            self.input(shard, Input::Begin(Box::new(Beginning { settings, behind, trusted, ahead_s: 0 })));
+            self.input(shard, Input::Begin(Box::new(Beginning { settings, behind, trusted, ..Beginning::default() })));
         }
         // Sees everything from the beginning.
         self.input(1, Input::Connected { conn: WITNESS, credentials: nobody() });

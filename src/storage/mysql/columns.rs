@@ -90,6 +90,9 @@ fn texts(write: &Write) -> Vec<(&'static str, &str)> {
             ("pipe_messages.event", message.event.as_str()),
             ("pipe_messages.message", &message.message),
         ],
+        Write::PutKey { pipe, key, .. } => {
+            vec![("pipes_keys.name", pipe.name.as_str()), ("pipes_keys.idempotency_key", key)]
+        }
         Write::PutSetting { pipe, .. } | Write::UpdateSetting { pipe, .. } => {
             vec![("pipes_settings.name", pipe.name.as_str())]
         }

@@ -177,6 +177,10 @@ fn run_write<C: Connection>(
             Ok(deleted)
         }
         Write::PutHistory { pipe, message, trim } => put_history(db, pipe, message, *trim, retention),
+        Write::PutKey { pipe, key, time } => {
+            let into = "pipes_keys (dev_id, name, idempotency_key, time) VALUES (?, ?, ?, ?)";
+            replace(db, into, values![pipe.dev, &pipe.name, &**key, *time])
+        }
         Write::DeleteHistory { pipe } => {
             if let Some(newest) = last_beyond(db, pipe, 0)? {
                 begun::raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), begun::behind(newest))?;

@@ -47,6 +47,7 @@ macro_rules! tests_of_any_engine {
             calls_are_read_by_name
             what_is_too_old_goes
             writes_may_be_repeated
+            keys_of_publications_are_told_at_the_start_and_go
             a_great_many_ids_are_deleted_at_once
             a_large_group_is_carried_out_in_order
             what_was_missed_is_found_whole_or_not_at_all

@@ -1,8 +1,29 @@
 //! What an engine tells at a start.
 
-use encke::storage::{Beginning, PipeSetting, Trusted};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use encke::storage::{Beginning, KEYS_KEPT_S, PipeSetting, StoredKey, Trusted};
 
 use super::*;
+
+/// So that the same publication again is known after a restart, for five minutes.
+pub(crate) fn keys_of_publications_are_told_at_the_start_and_go(open: Open<'_>) {
+    let mut store = open(Retention::default());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let put = |name: &str, key: &str, time| Write::PutKey { pipe: pipe(name), key: key.into(), time };
+    let stored = |name: &str, key: &str, time| StoredKey { pipe: pipe(name), key: key.into(), time };
+    let (old, lately) = (now - KEYS_KEPT_S - 5, now - 60);
+    let all = vec![put("news", "a", old), put("news", "b", lately), put("News", "b", lately), put("news", "b", now)];
+    writes(&mut *store, vec![setting(&pipe("news"), 1), put_history(&pipe("news"), 1, true)]);
+    writes(&mut *store, all);
+    drop(store);
+    let mut store = open(Retention::default());
+    let mut keys = store.beginning().unwrap().keys;
+    keys.sort_by_key(|key| key.time);
+    assert_eq!(keys, [stored("News", "b", lately), stored("news", "b", now)], "one each, with its last time");
+    while store.expire(now + KEYS_KEPT_S - 30).unwrap().more {}
+    assert_eq!(store.beginning().unwrap().keys, [stored("news", "b", now)]);
+}
 
 pub(crate) fn settings_are_told_at_the_start(open: Open<'_>) {
     let mut store = open(Retention::default());

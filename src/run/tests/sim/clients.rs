@@ -1,12 +1,13 @@
 //! What clients do in the simulated world: they come and go, say what they want to say in pieces, and read late.
 
+use crate::storage::KEYS_KEPT_S;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 
 use super::browser::{BrowserClient, Told};
 use super::kernel::Peer;
 use super::people::{TRACKED, WATCHED};
-use super::session::{Owed, PASSWORD, SessionClient};
+use super::session::{Keyed, Owed, PASSWORD, SessionClient};
 use super::world::{Client, PIPES, USERS, World};
 
 impl World {
@@ -220,6 +221,7 @@ impl World {
                 12..14 => self.set_length(),
                 14..25 => self.send_letters(at),
                 25..27 => self.revoke(),
+                27..29 => self.insert_keyed(pipe),
                 _ => self.insert(pipe),
             };
             self.sessions[at].query(&sql, owed);
@@ -250,6 +252,33 @@ impl World {
         let columns = format!("name, event, message{columns}");
         let sql = format!("INSERT INTO pipes_messages ({columns}) VALUES ('{pipe}', 'e', '{text}'{values})");
         (sql, Owed::Published(vec![message]))
+    }
+
+    /// Under one of a few keys, which this or another session may have used before.
+    fn insert_keyed(&mut self, pipe: &str) -> (String, Owed) {
+        let message = self.message();
+        self.sent(pipe, &message);
+        let text = message.replace('\'', "''");
+        let key = self.random.below(4);
+        let sql = format!(
+            "INSERT INTO pipes_messages (name, event, message, idempotency_key) VALUES ('{pipe}', 'e', '{text}', 'key-{key}')"
+        );
+        let (pipe, written) = (pipe.to_owned(), self.now.unix.0);
+        (sql, Owed::Keyed(Box::new(Keyed { pipe, key, message, written, is_repeated: false })))
+    }
+
+    /// What was acknowledged under a key is not published again in the next five minutes, nor is anything else said to be.
+    fn keyed(&mut self, keyed: Keyed) {
+        let Keyed { pipe, key, message, written, is_repeated } = keyed;
+        if is_repeated {
+            self.totals.repeated += 1;
+            return self.repeated.push(message);
+        }
+        let before = self.keyed.get(&(pipe.clone(), key)).copied();
+        let is_old = before.is_none_or(|before| self.now.unix.0 - before >= KEYS_KEPT_S);
+        assert!(is_old, "{message} of {pipe} was published under key {key}, which was known");
+        self.keyed.insert((pipe, key), written);
+        self.published(&message, true);
     }
 
     /// Some of what clients want to send arrives, cut anywhere.
@@ -366,6 +395,7 @@ impl World {
                     self.published(message, true);
                 }
             }
+            Owed::Keyed(keyed) if is_done => self.keyed(*keyed),
             Owed::Letters(texts) if is_done => self.letters_acknowledged(&texts),
             Owed::Length(pipe, length) => self.length_settled(&pipe, length, Some(is_done)),
             _ => {}

@@ -102,6 +102,7 @@ impl Database {
                 }
                 1
             }
+            Write::PutKey { .. } => 1,
             Write::PutRevoked { token, .. } => u64::from(self.revoked.insert(token.into())),
             Write::DeleteHistory { pipe } => self.cut(pipe.name.as_str(), 0),
             Write::PutSetting { pipe, length, begun } => {

@@ -163,6 +163,9 @@ impl World {
 
     /// At rest every page has all that it should have.
     pub(super) fn check_pages(&mut self) {
+        for message in &self.repeated {
+            assert!(!self.deliveries.contains_key(message), "{message} was repeated and is published");
+        }
         let published = &mut self.record;
         for (pipe, log) in &self.database.log {
             let known = published.logged.insert(pipe.clone(), log.len()).unwrap_or(0);

@@ -18,10 +18,24 @@ pub(super) enum Owed {
     Stored,
     /// These messages were published.
     Published(Vec<String>),
+    /// This message was published under a key, or it is the one that was before.
+    Keyed(Box<Keyed>),
     /// These personal messages were sent.
     Letters(Vec<String>),
     /// The pipe keeps so many publications now.
     Length(String, u32),
+}
+
+/// A publication under a key.
+#[derive(Debug)]
+pub(super) struct Keyed {
+    pub(super) pipe: String,
+    pub(super) key: usize,
+    pub(super) message: String,
+    /// Unix seconds.
+    pub(super) written: i64,
+    /// The answer has a warning.
+    pub(super) is_repeated: bool,
 }
 
 pub(super) struct SessionClient {
@@ -112,7 +126,11 @@ impl SessionClient {
         match first[0] {
             0 => {
                 self.drop_packets(1);
-                let owed = self.pay();
+                let mut owed = self.pay();
+                if let Owed::Keyed(keyed) = &mut owed {
+                    // Behind two small numbers and the status.
+                    keyed.is_repeated = first[5..7] != [0, 0];
+                }
                 assert!(!matches!(owed, Owed::Rows(_) | Owed::Bag(_) | Owed::Error(_)), "OK instead of {owed:?}");
                 answered.push((owed, true));
             }

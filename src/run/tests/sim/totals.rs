@@ -31,6 +31,7 @@ totals! {
     spared: "publications that were not for a browser that was there",
     vanished: "vanished clients",
     half_closed: "half-closed clients",
+    repeated: "publications that were not published again",
     slow: "slow consumers",
     made_room: "half-open connections that made room",
     timed_out: "timeouts",

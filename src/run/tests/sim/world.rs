@@ -79,6 +79,10 @@ pub(super) struct World {
     /// Somebody polled for a connection who will not do so any more.
     pub(super) is_haunted: bool,
     pub(super) storage_failure_percent: usize,
+    /// When the last message under a key was written that was published and acknowledged, by pipe and key.
+    pub(super) keyed: HashMap<(String, usize), i64>,
+    /// Messages that were not published, because their keys were known.
+    pub(super) repeated: Vec<String>,
     /// Connections that got a message, by its text.
     pub(super) deliveries: HashMap<String, u64>,
     pub(super) next_message: u64,
@@ -140,6 +144,8 @@ impl World {
             in_force,
             at_rest: false,
             storage_failure_percent: if random.chance(30) { 20 } else { 0 },
+            keyed: HashMap::new(),
+            repeated: Vec::new(),
             deliveries: HashMap::new(),
             next_message: 0,
             now,

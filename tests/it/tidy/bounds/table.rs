@@ -238,6 +238,12 @@ pub(super) const BOUNDS: &[Bound] = &[
     ),
     row(
         PIPES,
+        "Keys of publications that a shard remembers, for {KEYS_KEPT_S|s}; those of one tenant; those that a start reads",
+        "{owned::keys::KEYS_MAX}; {TENANT_KEYS_MAX}; {beginning::KEYS_MAX}",
+        "error 500, and nothing is published; the oldest are forgotten by the start",
+    ),
+    row(
+        PIPES,
         "Pipes whose settings storage is changing",
         "as many as it has jobs, for each is one (`[storage] queue_max`)",
         "the change is refused as any job, with error 500",
@@ -657,6 +663,7 @@ pub(super) const NO_BOUNDS: &[(&[&str], &str)] = &[
             "model::LENGTH_MAX",
             "hub::local::details::UUID_MAX",
             "cometql::tables::UUID_MAX",
+            "cometql::tables::KEY_MAX",
             "KEY_BYTES_MAX",
             "UUID_BYTES_MAX",
             "NUMBER_DIGITS_MAX",
