@@ -17,6 +17,9 @@
 -- * Names, hashes and tokens compare byte by byte (binary collations), as the server does: pipe `News` is not `news`.
 -- * Secondary indexes are those that queues and histories are read by: tenant, user or pipe, time; and time for expiry.
 --   (Without the one of revoked_tokens all tokens are looked at once a minute: ALTER TABLE revoked_tokens ADD KEY (time).)
+-- * Messages in queues and histories may expire: column `expires`, in unix seconds, 0 for never. The server adds it to tables that
+--   do not have it, so it needs the right to ALTER them once. It has a default and is invisible to whoever writes whole rows, where
+--   the database knows such columns.
 -- * Users' last visits are kept on disk; engine MEMORY forgot them whenever the database was restarted.
 --
 -- Every key of a tenant's table begins with dev_id, so no lookup can reach another tenant's rows.
@@ -57,9 +60,11 @@ CREATE TABLE IF NOT EXISTS users_messages (
     user_id INT NOT NULL,
     event CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     message MEDIUMTEXT NOT NULL,
+    expires INT /*M!100303 INVISIBLE */ NOT NULL DEFAULT 0,
     PRIMARY KEY (id),
     KEY dev_user_time (dev_id, user_id, time),
-    KEY time (time)
+    KEY time (time),
+    KEY expires (expires)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4;
 
 -- JWTs that must not log anybody in any more. Binary, since a token is compared as it was sent. The time is when the token
@@ -112,9 +117,11 @@ CREATE TABLE IF NOT EXISTS pipe_messages (
     event CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     message MEDIUMTEXT NOT NULL,
     user_id INT NOT NULL,
+    expires INT /*M!100303 INVISIBLE */ NOT NULL DEFAULT 0,
     PRIMARY KEY (id),
     KEY dev_pipe_time (dev_id, pipe_name, time),
-    KEY time (time)
+    KEY time (time),
+    KEY expires (expires)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4;
 
 -- Calls: who is invited to which, and the media server it runs on.

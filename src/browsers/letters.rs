@@ -179,7 +179,7 @@ impl Told<'_> {
 const SHARED_MIN: usize = 16 * 1024;
 
 fn history_entry<'a>(pipe: &'a PipeName, message: &'a StoredMessage) -> HistoryEntry<'a> {
-    let StoredMessage { id, time, event, message, sender } = message;
+    let StoredMessage { id, time, event, message, sender, expires: _ } = message;
     let (event, time) = (event.as_str(), UnixTime(*time));
     HistoryEntry { pipe, event, message, sender: *sender, time, position: id.position() }
 }

@@ -121,7 +121,7 @@ mod tests {
 
     fn message(number: u64) -> StoredMessage {
         let (id, event) = (MessageId::new(Position(number), 7), EventName::default());
-        StoredMessage { id, time: 1, event, message: "m".into(), sender: UserId::ANONYMOUS }
+        StoredMessage { id, time: 1, event, message: "m".into(), sender: UserId::ANONYMOUS, expires: 0 }
     }
 
     fn made(messages: &[u64], kind: Kind) -> Made {

@@ -26,6 +26,8 @@ pub const TOKEN_MAX: usize = 600;
 pub const UUID_MAX: usize = 32;
 /// Longest key of a publication.
 pub const KEY_MAX: usize = 64;
+/// Longest time to live of a message: a year.
+pub const EXPIRES_IN_MAX_S: u32 = 365 * 24 * 60 * 60;
 /// Longest name of a call.
 pub const CALL_NAME_MAX: usize = 64;
 /// Most publications that a pipe keeps.
@@ -324,6 +326,10 @@ pub static TABLES: [Table; 16] = [
             required(EVENT),
             required(MESSAGE),
         ],
+        only_written: &[number(
+            "expires_in",
+            "Seconds for which it waits in the queue; as long as configured without it",
+        )],
         key: Key::User { least: 0 },
         ..PLAIN
     },
@@ -351,6 +357,7 @@ pub static TABLES: [Table; 16] = [
                 "varchar(64)",
                 "With the same key it is published once in five minutes; up to 64 visible characters of ASCII",
             ),
+            number("expires_in", "Seconds for which the history tells it; for ever without it"),
         ],
         key: Key::Pipe,
         key_column: 2,

@@ -7,6 +7,8 @@ pub struct Wishes {
     pub except: Option<Box<str>>,
     /// The publication of its pipe with this key is the same one: it is published once.
     pub key: Option<Box<str>>,
+    /// In a history it is told for so many seconds.
+    pub expires_in: Option<u32>,
 }
 
 impl Wishes {

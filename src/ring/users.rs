@@ -55,6 +55,8 @@ pub struct Send {
     pub dev: DevId,
     pub user: UserId,
     pub personal: Arc<Personal>,
+    /// In the queue it waits for so many seconds.
+    pub expires_in: Option<u32>,
     pub statement: StatementId,
 }
 

@@ -6,7 +6,9 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow::Continue;
 
-use super::statements::{Connection, Filling, Value, fill, first, last_beyond, length, message, of_name, values};
+use super::statements::{
+    Connection, Filling, Value, fill, first, last_beyond, lasts, length, message, of_name, values,
+};
 use super::{Missed, Outcome, Page, Place, Retention, Since};
 use crate::model::{DevId, MessageId, PipeClass, PipeKey, Position, UnixTime};
 
@@ -130,9 +132,11 @@ fn missed_of<C: Connection>(
         return Ok(gap);
     }
     let sql = format!(
-        "SELECT id, time, event, message, user_id FROM pipe_messages WHERE {} AND {time} >= ? AND (time, id) > (?, ?) \
-         AND {time} <= ? AND (time, id) <= (?, ?) ORDER BY time, id LIMIT ?",
+        "SELECT id, time, event, message, user_id, expires FROM pipe_messages \
+         WHERE {} AND {time} >= ? AND (time, id) > (?, ?) AND {time} <= ? AND (time, id) <= (?, ?) AND {} \
+         ORDER BY time, id LIMIT ?",
         of_name::<C>("pipe_name"),
+        lasts::<C>(),
         time = C::TIME
     );
     let from: &[Value<'_>] = values![pipe.dev, &pipe.name, &pipe.name, place.time, place.time, place.id];
@@ -151,6 +155,15 @@ fn reaches_back<C: Connection>(db: &mut C, pipe: &PipeKey, place: Place, length:
     let Place { time, id } = place;
     let older = first(db, &sql, values![pipe.dev, &pipe.name, &pipe.name, time, time, id], |_| Some(()))?;
     Ok(older.is_some() || last_beyond(db, pipe, length - 1)?.is_none())
+}
+
+/// Some messages go from a history that is whole without them. From now on it is not to be seen any more that it was full.
+pub(super) fn shorter<C: Connection>(db: &mut C, pipe: &PipeKey, retention: &Retention) -> Result<(), C::Error> {
+    let length = length(db, pipe, retention)?;
+    match length.checked_sub(1).map(|before| last_beyond(db, pipe, before)).transpose()?.flatten() {
+        Some(oldest) => raise(db, Begun::Pipe(pipe.dev, pipe.name.as_str()), behind(oldest)),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn of_pipe<C: Connection>(db: &mut C, pipe: &PipeKey) -> Result<Position, C::Error> {

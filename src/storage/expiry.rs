@@ -2,14 +2,14 @@
 //!
 //! How many messages a queue or history may have is not held here but by whoever writes into it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow::Continue;
 
 use super::beginning;
 use super::begun::{self, Begun};
-use super::statements::{Connection, NEVER, QueueLengths, Row, Value, first, setting, values};
+use super::statements::{Connection, NEVER, QueueLengths, Row, Value, delete_of_pipe, first, setting, values};
 use super::{Expired, KEYS_KEPT_S, Retention};
-use crate::model::{DevId, PipeName, Position, UnixTime};
+use crate::model::{DevId, MessageId, PipeKey, PipeName, Position, UnixTime};
 
 /// Rows that one call of [`expire`] removes from a table.
 pub(super) const ROWS_MAX: u64 = 500;
@@ -69,6 +69,7 @@ pub(super) fn expire<C: Connection>(
         }
     }
     expired.more = expired.queued >= ROWS_MAX;
+    sweep_ended(db, now, retention, lengths, &mut expired)?;
     let more;
     (expired.tokens, more) = sweep_tokens(db, now.saturating_sub(TOKENS_KEPT_S), &mut sweep.tokens)?;
     expired.more |= more;
@@ -83,6 +84,44 @@ pub(super) fn expire<C: Connection>(
         expired.more |= more;
     }
     Ok(expired)
+}
+
+/// Removes messages that have expired, which nobody is given any more.
+fn sweep_ended<C: Connection>(
+    db: &mut C,
+    now: i64,
+    retention: &Retention,
+    lengths: &mut QueueLengths,
+    expired: &mut Expired,
+) -> Result<(), C::Error> {
+    let queued = db.execute(C::EXPIRE_ENDED_QUEUED, values![now])?;
+    if queued > 0 {
+        lengths.forget();
+    }
+    let sql =
+        "SELECT dev_id, pipe_name, id FROM pipe_messages WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT ?";
+    let mut ended: BTreeMap<(u32, String), Vec<MessageId>> = BTreeMap::new();
+    let mut seen = 0;
+    db.query(sql, values![now, ROWS_MAX.cast_signed()], &mut |row| {
+        seen += 1;
+        let dev = row.int(0).and_then(|dev| u32::try_from(dev).ok());
+        if let (Some(dev), Some(name), Some(id)) = (dev, row.text(1), row.id(2)) {
+            ended.entry((dev, name.to_owned())).or_default().push(id);
+        }
+        Continue(())
+    })?;
+    let mut history = 0;
+    for ((dev, name), ids) in ended {
+        let dev = DevId(dev);
+        if let Ok(name) = PipeName::new(name.as_bytes()) {
+            begun::shorter(db, &PipeKey { dev, name }, retention)?;
+        }
+        history += delete_of_pipe(db, dev, &name, &ids)?;
+    }
+    expired.queued += queued;
+    expired.history += history;
+    expired.more |= queued >= ROWS_MAX || seen >= ROWS_MAX && history > 0;
+    Ok(())
 }
 
 /// Returns how many went, and whether there may be more.

@@ -3,7 +3,7 @@
 //! A shard hands over a [`Job`] and goes on; the answer comes back as a [`Completion`] with the same ticket. A write
 //! is acknowledged only when it is committed.
 
-use crate::model::{DevId, EventName, MessageId, PipeKey, PipeName, Position, UserId};
+use crate::model::{DevId, EventName, MessageId, PipeKey, PipeName, Position, UnixTime, UserId};
 
 /// Chosen by whoever asks; comes back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -335,6 +335,8 @@ pub struct StoredMessage {
     pub message: Box<str>,
     /// Anonymous for backends, and always in a queue.
     pub sender: UserId,
+    /// Unix seconds from which on nobody is given it; 0: never.
+    pub expires: i64,
 }
 
 impl StoredMessage {
@@ -453,6 +455,12 @@ pub struct PipeSetting {
     pub pipe: PipeKey,
     /// Publications kept.
     pub length: u32,
+}
+
+/// When what is sent now and lasts so many seconds expires.
+pub fn expires(now: UnixTime, expires_in: Option<u32>) -> i64 {
+    // Columns are 32 bits wide.
+    expires_in.map_or(0, |seconds| now.0.saturating_add(seconds.into()).min(i32::MAX.into()))
 }
 
 /// A key under which something was published, when the server starts.

@@ -125,6 +125,7 @@ impl Mysql {
     fn open_with(place: &Place, retention: Retention, read_timeout: Duration) -> Result<Self, OpenError> {
         let opened = connect(place, read_timeout).and_then(|mut connection| {
             make_tables(&mut connection)?;
+            make_columns(&mut connection, place)?;
             begun::opened(&mut connection, &retention)?;
             let version: Option<String> = connection.query_first("SELECT VERSION()")?;
             let sweep = Sweep::new(has_tokens_by_time(&mut connection)?);
@@ -359,6 +360,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const COLUMNS_INTERVAL: Duration = Duration::from_secs(10);
 /// Prepared statements kept; there are fewer.
 const STATEMENTS_MAX: usize = 128;
+/// The number of the error for a statement that an old server does not understand.
+const SYNTAX: u16 = 1064;
 /// How often a group that got into a deadlock with others is tried again.
 const DEADLOCKS_MAX: usize = 3;
 
@@ -392,6 +395,31 @@ fn make_tables(connection: &mut Conn) -> Result<(), Error> {
     for (table, statement) in tables() {
         if !there.contains(&table) {
             connection.query_drop(statement)?;
+        }
+    }
+    Ok(())
+}
+
+/// Columns that tables of CppComet, and of earlier versions, do not have. They have defaults, and are out of the sight of whoever
+/// writes whole rows where the database can have such columns.
+fn make_columns(connection: &mut Conn, place: &Place) -> Result<(), Error> {
+    let there: Vec<String> = connection.query(
+        "SELECT LOWER(table_name) FROM information_schema.columns \
+         WHERE table_schema = DATABASE() AND LOWER(column_name) = 'expires'",
+    )?;
+    for table in ["users_messages", "pipe_messages"] {
+        if !there.iter().any(|known| known == table) {
+            // A large table may take a while, and the server says nothing meanwhile.
+            let mut patient = connect(place, TRANSFER_TIMEOUT)?;
+            let alter = |more| {
+                format!(
+                    "ALTER TABLE {table} ADD COLUMN expires INT {more} NOT NULL DEFAULT 0, ADD KEY expires (expires)"
+                )
+            };
+            match patient.query_drop(alter("INVISIBLE")) {
+                Err(error) if number(&error) == Some(SYNTAX) => patient.query_drop(alter(""))?,
+                altered => altered?,
+            }
         }
     }
     Ok(())
@@ -442,6 +470,8 @@ impl statements::Connection for Conn {
     // On the text and not on the column, whose characters may be others than UTF-8.
     const EXACTLY: &'static str = "COLLATE utf8mb4_bin";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE time < ? ORDER BY time LIMIT 500";
+    const EXPIRE_ENDED_QUEUED: &'static str =
+        "DELETE FROM users_messages WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT 500";
     const EXPIRE_TOKENS: &'static str =
         "DELETE FROM revoked_tokens WHERE time > ? AND time < ? ORDER BY time LIMIT 500";
     const EXPIRE_KEYS: &'static str = "DELETE FROM pipes_keys WHERE time < ? ORDER BY time LIMIT 500";

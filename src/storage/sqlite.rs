@@ -25,7 +25,7 @@ use crate::model::MessageId;
 pub use files::{close_to_others, is_open_to_others};
 
 /// Schema changes in order; `user_version` of the file counts how many of them it has seen.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE users_auth (dev_id INTEGER NOT NULL, user_id INTEGER NOT NULL, hash TEXT NOT NULL,
         PRIMARY KEY (dev_id, user_id)) WITHOUT ROWID;
@@ -60,6 +60,12 @@ const MIGRATIONS: [&str; 4] = [
     CREATE TABLE pipes_keys (dev_id INTEGER NOT NULL, name TEXT NOT NULL, idempotency_key TEXT NOT NULL,
         time INTEGER NOT NULL, PRIMARY KEY (dev_id, name, idempotency_key)) WITHOUT ROWID;
     CREATE INDEX pipes_keys_by_time ON pipes_keys (time);
+",
+    "
+    ALTER TABLE users_messages ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE pipe_messages ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX users_messages_by_end ON users_messages (expires) WHERE expires > 0;
+    CREATE INDEX pipe_messages_by_end ON pipe_messages (expires) WHERE expires > 0;
 ",
 ];
 
@@ -294,6 +300,9 @@ impl statements::Connection for &Connection {
     const EXACTLY: &'static str = "";
     const EXPIRE_QUEUED: &'static str = "DELETE FROM users_messages WHERE (dev_id, user_id, time, id) IN \
          (SELECT dev_id, user_id, time, id FROM users_messages WHERE time < ? ORDER BY time LIMIT 500)";
+    const EXPIRE_ENDED_QUEUED: &'static str = "DELETE FROM users_messages WHERE (dev_id, user_id, time, id) IN \
+         (SELECT dev_id, user_id, time, id FROM users_messages WHERE expires > 0 AND expires <= ? \
+         ORDER BY expires LIMIT 500)";
     const EXPIRE_TOKENS: &'static str = "DELETE FROM revoked_tokens WHERE (dev_id, token) IN \
          (SELECT dev_id, token FROM revoked_tokens WHERE time > ? AND time < ? ORDER BY time LIMIT 500)";
     const EXPIRE_KEYS: &'static str = "DELETE FROM pipes_keys WHERE (dev_id, name, idempotency_key) IN \

@@ -17,9 +17,9 @@ use crate::model::{DevId, MessageId, PipeName, Position, UserId};
 
 pub(super) use messages::QueueLengths;
 use reads::run_read;
-pub(super) use reads::{Filling, fill, last_beyond, length, message, place, setting, settings};
-pub(super) use writes::delete_from_history;
+pub(super) use reads::{Filling, fill, last_beyond, lasts, length, message, place, setting, settings};
 use writes::run_writes;
+pub(super) use writes::{delete_from_history, delete_of_pipe};
 
 /// What stands for "never" in column `time` of `revoked_tokens`, as CppComet wrote it into every row.
 pub(super) const NEVER: i64 = 9_999_999;
@@ -106,6 +106,8 @@ pub(super) trait Connection {
     const EXACTLY: &'static str;
     /// Removes at most [`super::expiry::ROWS_MAX`] personal messages older than a time, the oldest first.
     const EXPIRE_QUEUED: &'static str;
+    /// Removes at most as many personal messages that have expired at a time.
+    const EXPIRE_ENDED_QUEUED: &'static str;
     /// Removes at most [`super::expiry::ROWS_MAX`] revoked tokens whose time lies between two.
     const EXPIRE_TOKENS: &'static str;
     /// Removes at most as many keys of publications that are older than a time.

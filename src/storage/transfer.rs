@@ -48,7 +48,15 @@ pub const TABLES: [Table; 9] = {
         table("users_data", &[("dev_id", Number), ("user_id", Number), ("data", Text)], USER),
         table(
             "users_messages",
-            &[("id", Id), ("time", Time), ("dev_id", Number), ("user_id", Number), ("event", Event), ("message", Text)],
+            &[
+                ("id", Id),
+                ("time", Time),
+                ("dev_id", Number),
+                ("user_id", Number),
+                ("event", Event),
+                ("message", Text),
+                ("expires", Time),
+            ],
             &["dev_id", "user_id", "time", "id"],
         ),
         table(
@@ -66,6 +74,7 @@ pub const TABLES: [Table; 9] = {
                 ("event", Event),
                 ("message", Text),
                 ("user_id", Number),
+                ("expires", Time),
             ],
             &["dev_id", "pipe_name", "time", "id"],
         ),

@@ -312,6 +312,7 @@ fn a_database_of_cppcomet_is_used_as_it_is() {
         event: encke::model::EventName::default(),
         message: text.into(),
         sender: user(0),
+        expires: 0,
     };
     let put = |id, text: &str| {
         Request::Write(vec![Write::PutHistory { pipe: news.clone(), message: message(id, text), trim: true }])
@@ -399,7 +400,7 @@ fn in_a_database_of_cppcomet_names_are_told_apart_by_case() {
         let id = MessageId::new(position, number << 2);
         let event = encke::model::EventName::default();
         let message = format!("{number}").into();
-        let message = StoredMessage { id, time: position.time().0, event, message, sender: user(0) };
+        let message = StoredMessage { id, time: position.time().0, event, message, sender: user(0), expires: 0 };
         Write::PutHistory { pipe: pipe.clone(), message, trim: true }
     };
     let write = |store: &mut dyn Store, write| results(store, vec![Request::Write(vec![write])]).remove(0);

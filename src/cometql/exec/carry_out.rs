@@ -70,9 +70,9 @@ impl Exec {
 
     fn send_all(&mut self, dev: DevId, statement: StatementId, letters: Vec<Letter>) -> Stage {
         let insert_id = letters.first().map_or(0, |letter| letter.user.get().into());
-        let left = self.order(letters, |placement, Letter { user, event, message }| {
+        let left = self.order(letters, |placement, Letter { user, event, message, expires_in }| {
             let personal = Arc::new(Personal::new(event, message));
-            let send = Send { dev, user, personal, statement };
+            let send = Send { dev, user, personal, expires_in, statement };
             (placement.owner_of_user(dev, user), RingMessage::Send(Box::new(send)))
         });
         Stage::Ordering(Orders {

@@ -462,7 +462,7 @@ fn row_of_queue(user: UserId, message: StoredMessage) -> Row {
 }
 
 fn row_of_history(pipe: &PipeName, number: u64, message: StoredMessage) -> Row {
-    let StoredMessage { id, time, event, message, sender } = message;
+    let StoredMessage { id, time, event, message, sender, expires: _ } = message;
     vec![text(&id), text(&time), pipe.as_str().into(), text(&number), event.as_str().into(), message, text(&sender)]
 }
 

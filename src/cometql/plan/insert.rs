@@ -3,11 +3,12 @@
 use super::upsert::check_replaces;
 use super::{Draft, Letter, Plan, Reply, check_name, user_id};
 use crate::cometql::errors::{Code, Error};
+use crate::cometql::rows::numbers;
 use crate::cometql::session::SessionView;
 use crate::cometql::sql::{Insert, Value};
 use crate::cometql::tables::{
-    CALL_NAME_MAX, COLUMNS_MAX, HASH_MAX, HISTORY_MAX, KEY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX, TOKEN_MAX, Table,
-    TableId, UUID_MAX, find_table,
+    CALL_NAME_MAX, COLUMNS_MAX, EXPIRES_IN_MAX_S, HASH_MAX, HISTORY_MAX, KEY_MAX, Key, PIPE_NAME_MIN, ROWS_MAX,
+    TOKEN_MAX, Table, TableId, UUID_MAX, find_table,
 };
 use crate::model::{EventName, NameError, PipeName, UserId, Wishes, is_no_key};
 use crate::storage::Write;
@@ -88,7 +89,7 @@ fn letter(row: &Fields<'_, '_>, session: &SessionView<'_>) -> Result<Letter, Err
     let user = row.user("id")?;
     let event = row.event("event")?;
     let message = row.bounded("message", session.limits.message_bytes_max)?.into();
-    Ok(Letter { user, event, message })
+    Ok(Letter { user, event, message, expires_in: row.expires_in()? })
 }
 
 fn length(row: &Fields<'_, '_>) -> Result<(PipeName, Option<u32>), Error> {
@@ -128,7 +129,7 @@ fn wishes(row: &Fields<'_, '_>) -> Result<Option<Box<Wishes>>, Error> {
         let text = "The field `idempotency_key` can hold only visible characters of ASCII";
         return Err(Error::new(Code::Invalid, text));
     }
-    let wishes = Wishes { except, key: key.map(Box::from) };
+    let wishes = Wishes { except, key: key.map(Box::from), expires_in: row.expires_in()? };
     Ok((wishes != Wishes::default()).then(|| Box::new(wishes)))
 }
 
@@ -251,6 +252,16 @@ impl<'r> Fields<'r, '_> {
     fn unless_empty(&self, column: &str, bytes_max: usize) -> Result<Option<&'r str>, Error> {
         let is_there = |text: &&str| !text.is_empty() && !text.eq_ignore_ascii_case("NULL");
         self.bounded(column, bytes_max).map(|text| Some(text).filter(is_there))
+    }
+
+    fn expires_in(&self) -> Result<Option<u32>, Error> {
+        let Some(text) = self.unless_empty("expires_in", usize::MAX)? else { return Ok(None) };
+        let seconds = numbers::whole(text).and_then(|seconds| u32::try_from(seconds).ok());
+        let seconds = seconds.filter(|seconds| (1..=EXPIRES_IN_MAX_S).contains(seconds));
+        seconds.map(Some).ok_or_else(|| {
+            let text = format!("The field `expires_in` must be a whole number of seconds from 1 to {EXPIRES_IN_MAX_S}");
+            Error::new(Code::Invalid, text)
+        })
     }
 
     /// Empty if it is missing.

@@ -45,6 +45,8 @@ pub struct Letter {
     pub user: UserId,
     pub event: EventName,
     pub message: Box<str>,
+    /// In the queue it waits for so many seconds.
+    pub expires_in: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -244,7 +244,7 @@ impl Owned {
             return effects.send(from, RingMessage::Accepted { statement: send.statement, rows: 0 });
         }
         let position = self.pipes.next_position(now);
-        self.users.send_personal(from, send, position, self.pipes.message_id(position), effects);
+        self.users.send_personal(from, send, position, self.pipes.message_id(position), now, effects);
     }
 
     pub(in crate::hub) fn personal_taken(&mut self, ask: AskId, connections: u32, effects: &mut Effects) {

@@ -19,7 +19,7 @@ use ahash::RandomState;
 
 use crate::model::{ConnId, EventName, MessageId, Now, PipeKey, Position, Publication, ShardId};
 use crate::ring::{InterestId, LengthChange, Refusal, RingMessage, SetLength, StatementId};
-use crate::storage::{Beginning, Completion, Outcome, StorageError, StoredMessage, Write};
+use crate::storage::{Beginning, Completion, Outcome, StorageError, StoredMessage, Write, expires};
 
 use super::super::HubConfig;
 use super::super::effects::{Asker, Effects};
@@ -205,6 +205,7 @@ impl Pipes {
                 event: stored_event(&publication.event),
                 message: publication.message.clone(),
                 sender: publication.sender.unwrap_or_default(),
+                expires: expires(publication.time, publication.wishes.as_ref().and_then(|wishes| wishes.expires_in)),
             },
             trim: keep.trim,
         }

@@ -351,7 +351,7 @@ impl Net {
     pub(super) fn post(&mut self, user: u32, message: &str) {
         let (dev, user) = (DevId(1), UserId::new(user).unwrap());
         let personal = Arc::new(Personal::new(EventName::default(), message.into()));
-        let send = Send { dev, user, personal, statement: StatementId { session: id(0), number: 0 } };
+        let send = Send { dev, user, personal, expires_in: None, statement: StatementId { session: id(0), number: 0 } };
         let placement = &self.hubs[0].config.placement;
         let (cometql, to) = (placement.cometql_shard(), placement.owner_of_user(dev, user));
         self.rings.push_back((cometql, to, RingMessage::Send(Box::new(send))));

@@ -138,7 +138,14 @@ fn beside_another_device_messages_wait_within_bounds() {
 
 fn stored(number: u64) -> StoredMessage {
     let id = MessageId::new(Position(number), 0);
-    StoredMessage { id, time: 0, event: EventName::default(), message: "m".into(), sender: UserId::ANONYMOUS }
+    StoredMessage {
+        id,
+        time: 0,
+        event: EventName::default(),
+        message: "m".into(),
+        sender: UserId::ANONYMOUS,
+        expires: 0,
+    }
 }
 
 #[test]
@@ -166,4 +173,32 @@ fn a_user_with_too_many_connections_gets_no_more_of_them() {
     net.leave(0, 5);
     net.login(0, 2001, 7, "key");
     assert_eq!(net.seen(0, 2001).len(), 1);
+}
+
+/// Whatever a message waits for before it comes into the queue, its time has begun.
+#[test]
+fn a_message_expires_so_long_after_it_was_sent() {
+    let mut net = Net::new(1);
+    let send = |expires_in| {
+        let personal = Arc::new(Personal::new(EventName::default(), "m".into()));
+        let statement = StatementId { session: id(0), number: 0 };
+        RingMessage::Send(Box::new(Send {
+            dev: DevId(1),
+            user: UserId::new(5).unwrap(),
+            personal,
+            expires_in,
+            statement,
+        }))
+    };
+    let cometql = net.hubs[0].config.placement.cometql_shard();
+    for expires_in in [None, Some(60), Some(u32::MAX)] {
+        net.input(0, Input::Ring { from: cometql, message: send(expires_in) });
+    }
+    net.settle();
+    let ends: Vec<i64> = net.queue.iter().map(|(_, message)| message.expires).collect();
+    assert_eq!(ends, [0, NOW.unix.0 + 60, i32::MAX.into()]);
+    net.set_length("news", Some(5));
+    net.insert_with("news", "m", 1, Wishes { expires_in: Some(60), ..Wishes::default() });
+    net.settle();
+    assert_eq!(net.history[0].1.expires, NOW.unix.0 + 60);
 }

@@ -153,7 +153,7 @@ impl Storm {
         self.sent += 1;
         let (dev, user) = (DevId(1), UserId::new(user).unwrap());
         let personal = Arc::new(Personal::new(EventName::default(), number.to_string().into()));
-        let send = Send { dev, user, personal, statement: StatementId { session: id(0), number } };
+        let send = Send { dev, user, personal, expires_in: None, statement: StatementId { session: id(0), number } };
         let to = self.hubs[0].config.placement.owner_of_user(dev, user);
         let ring = (SHARDS, to.0, Level::Request);
         self.rings.entry(ring).or_default().push_back(RingMessage::Send(Box::new(send)));

@@ -33,11 +33,20 @@ impl QueueLengths {
     }
 }
 
-pub(super) const INSERT_QUEUED: &str = "INSERT INTO users_messages (id, time, dev_id, user_id, event, message)";
+pub(super) const INSERT_QUEUED: &str =
+    "INSERT INTO users_messages (id, time, dev_id, user_id, event, message, expires)";
 
-pub(super) fn queued_values(dev: DevId, user: UserId, message: &StoredMessage) -> [Value<'_>; 6] {
-    let StoredMessage { id, time, event, message, .. } = message;
-    [(*id).into(), (*time).into(), dev.into(), user.into(), event.as_str().into(), (&**message).into()]
+pub(super) fn queued_values(dev: DevId, user: UserId, message: &StoredMessage) -> [Value<'_>; 7] {
+    let StoredMessage { id, time, event, message, expires, .. } = message;
+    [
+        (*id).into(),
+        (*time).into(),
+        dev.into(),
+        user.into(),
+        event.as_str().into(),
+        (&**message).into(),
+        (*expires).into(),
+    ]
 }
 
 pub(super) fn put_queued<C: Connection>(
@@ -48,7 +57,7 @@ pub(super) fn put_queued<C: Connection>(
     retention: &Retention,
     lengths: &mut QueueLengths,
 ) -> Result<u64, C::Error> {
-    let sql = format!("{INSERT_QUEUED} VALUES (?, ?, ?, ?, ?, ?) {}", C::OR_KEEP);
+    let sql = format!("{INSERT_QUEUED} VALUES (?, ?, ?, ?, ?, ?, ?) {}", C::OR_KEEP);
     let inserted = db.execute(&sql, &queued_values(dev, user, message))?;
     after_queued(db, dev, user, inserted, retention, lengths)?;
     Ok(inserted)
@@ -106,12 +115,12 @@ fn trim_queue<C: Connection>(db: &mut C, dev: DevId, user: UserId, surplus: u64)
 }
 
 pub(super) const INSERT_HISTORY: &str =
-    "INSERT INTO pipe_messages (id, time, dev_id, pipe_name, event, message, user_id)";
+    "INSERT INTO pipe_messages (id, time, dev_id, pipe_name, event, message, user_id, expires)";
 
-pub(super) fn history_values<'a>(pipe: &'a PipeKey, message: &'a StoredMessage) -> [Value<'a>; 7] {
-    let StoredMessage { id, time, event, message, sender } = message;
+pub(super) fn history_values<'a>(pipe: &'a PipeKey, message: &'a StoredMessage) -> [Value<'a>; 8] {
+    let StoredMessage { id, time, event, message, sender, expires } = message;
     let (dev, name, event) = (pipe.dev.into(), (&pipe.name).into(), event.as_str().into());
-    [(*id).into(), (*time).into(), dev, name, event, (&**message).into(), (*sender).into()]
+    [(*id).into(), (*time).into(), dev, name, event, (&**message).into(), (*sender).into(), (*expires).into()]
 }
 
 /// Into a pipe that keeps none a message does not get, so that none is left behind when a setting is deleted while
@@ -127,7 +136,7 @@ pub(super) fn put_history<C: Connection>(
     if length == 0 {
         return Ok(0);
     }
-    let sql = format!("{INSERT_HISTORY} VALUES (?, ?, ?, ?, ?, ?, ?) {}", C::OR_KEEP);
+    let sql = format!("{INSERT_HISTORY} VALUES (?, ?, ?, ?, ?, ?, ?, ?) {}", C::OR_KEEP);
     let inserted = db.execute(&sql, &history_values(pipe, message))?;
     if then_trim {
         trim(db, pipe, length)?;

@@ -158,7 +158,7 @@ impl<T> Filling<T> {
     }
 }
 
-/// Columns `id`, `time`, `event`, `message`, `user_id`.
+/// Columns `id`, `time`, `event`, `message`, `user_id`, `expires`.
 pub(in crate::storage) fn message(row: &dyn Row) -> Option<(StoredMessage, usize)> {
     let message = StoredMessage {
         id: row.id(0)?,
@@ -166,9 +166,15 @@ pub(in crate::storage) fn message(row: &dyn Row) -> Option<(StoredMessage, usize
         event: EventName::new(row.text(2)?.as_bytes()).ok()?,
         message: row.text(3)?.into(),
         sender: UserId::new(u32::try_from(row.int(4)?).ok()?)?,
+        expires: row.int(5)?,
     };
     let bytes = message.event.as_str().len() + message.message.len();
     Some((message, bytes))
+}
+
+/// The condition for messages that have not expired.
+pub(in crate::storage) fn lasts<C: Connection>() -> String {
+    format!("(expires = 0 OR expires > {})", C::NOW)
 }
 
 /// Before all places.
@@ -182,9 +188,10 @@ fn queue<C: Connection>(
     page: Page,
 ) -> Result<Outcome, C::Error> {
     let sql = format!(
-        "SELECT id, time, event, message, 0 FROM users_messages \
-         WHERE dev_id = ? AND user_id = ? AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
-        C::TIME
+        "SELECT id, time, event, message, 0, expires FROM users_messages \
+         WHERE dev_id = ? AND user_id = ? AND {} >= ? AND (time, id) > (?, ?) AND {} ORDER BY time, id LIMIT ?",
+        C::TIME,
+        lasts::<C>()
     );
     let Place { time, id } = after.unwrap_or(BEGINNING);
     let filling = fill(db, page, &sql, values![dev, user, time, time, id], message)?;
@@ -241,10 +248,11 @@ fn history<C: Connection>(
         return Ok(Outcome::Messages { rows: Vec::new(), more: false });
     }
     let sql = format!(
-        "SELECT id, time, event, message, user_id FROM pipe_messages \
-         WHERE {} AND {} >= ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+        "SELECT id, time, event, message, user_id, expires FROM pipe_messages \
+         WHERE {} AND {} >= ? AND (time, id) > (?, ?) AND {} ORDER BY time, id LIMIT ?",
         of_name::<C>("pipe_name"),
-        C::TIME
+        C::TIME,
+        lasts::<C>()
     );
     let Place { time, id } = after.max(last_beyond(db, pipe, length)?).unwrap_or(BEGINNING);
     let filling = fill(db, page, &sql, values![pipe.dev, &pipe.name, &pipe.name, time, time, id], message)?;
@@ -261,8 +269,10 @@ fn newest_history<C: Connection>(
     let mut rows = Vec::new();
     if rows_max > 0 {
         let sql = format!(
-            "SELECT id, time, event, message, user_id FROM pipe_messages WHERE {} ORDER BY time DESC, id DESC LIMIT ?",
-            of_name::<C>("pipe_name")
+            "SELECT id, time, event, message, user_id, expires FROM pipe_messages WHERE {} AND {} \
+             ORDER BY time DESC, id DESC LIMIT ?",
+            of_name::<C>("pipe_name"),
+            lasts::<C>()
         );
         let page = Page { rows: rows_max, ..page };
         rows = fill(db, page, &sql, values![pipe.dev, &pipe.name, &pipe.name], message)?.rows;

@@ -287,12 +287,22 @@ pub(in crate::storage) fn delete_from_history<C: Connection>(
     let mut deleted = 0;
     for (name, position) in newest {
         if pipes.is_none_or(|pipes| pipes.iter().any(|pipe| pipe.as_str() == name)) {
-            let sql = format!("DELETE FROM pipe_messages WHERE {} AND id IN", of_name::<C>("pipe_name"));
-            deleted += delete_ids(db, &sql, values![dev, name.as_str(), name.as_str()], ids)?;
+            deleted += delete_of_pipe(db, dev, &name, ids)?;
             begun::raise(db, Begun::Pipe(dev, &name), position)?;
         }
     }
     Ok(deleted)
+}
+
+/// Without a mark that the history is not whole any more.
+pub(in crate::storage) fn delete_of_pipe<C: Connection>(
+    db: &mut C,
+    dev: DevId,
+    name: &str,
+    ids: &[MessageId],
+) -> Result<u64, C::Error> {
+    let sql = format!("DELETE FROM pipe_messages WHERE {} AND id IN", of_name::<C>("pipe_name"));
+    delete_ids(db, &sql, values![dev, name, name], ids)
 }
 
 /// A row that replaces the one with the same key counts once.

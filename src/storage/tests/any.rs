@@ -6,6 +6,8 @@ use encke::storage::{
     Ticket, Write,
 };
 
+#[path = "ends.rs"]
+mod ends;
 #[path = "keys.rs"]
 mod keys;
 #[path = "missed.rs"]
@@ -15,6 +17,7 @@ mod removals;
 #[path = "starts.rs"]
 mod starts;
 
+pub(crate) use ends::*;
 pub(crate) use keys::*;
 pub(crate) use missed::*;
 pub(crate) use removals::*;
@@ -48,6 +51,8 @@ macro_rules! tests_of_any_engine {
             what_is_too_old_goes
             writes_may_be_repeated
             keys_of_publications_are_told_at_the_start_and_go
+            what_has_expired_is_told_to_nobody_and_goes
+            a_history_that_something_expired_from_is_as_whole_as_before
             a_great_many_ids_are_deleted_at_once
             a_large_group_is_carried_out_in_order
             what_was_missed_is_found_whole_or_not_at_all
@@ -95,6 +100,7 @@ fn numbered(number: u64) -> StoredMessage {
         event: EventName::new(b"event-1").unwrap(),
         message: format!("message {number}").into(),
         sender: user(0),
+        expires: 0,
     }
 }
 

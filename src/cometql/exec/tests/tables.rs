@@ -151,6 +151,7 @@ pub(super) fn message(number: u64, text: &str) -> StoredMessage {
         event: EventName::new(b"e").unwrap(),
         message: text.into(),
         sender: UserId::default(),
+        expires: 0,
     }
 }
 

@@ -172,7 +172,11 @@ fn show(plan: Result<Plan, Error>) -> String {
             join(drafts, |draft| format!("{}/{}/{}{}", draft.pipe, draft.event.as_str(), draft.message, wishes(&draft)))
         }
         Ok(Plan::Send(letters)) => {
-            join(letters, |letter| format!("to {}/{}/{}", letter.user, letter.event.as_str(), letter.message))
+            let lasts =
+                |letter: &Letter| letter.expires_in.map_or(String::new(), |seconds| format!(" for {seconds} s"));
+            join(letters, |letter| {
+                format!("to {}/{}/{}{}", letter.user, letter.event.as_str(), letter.message, lasts(&letter))
+            })
         }
         Ok(Plan::SetLengths { lengths, reply }) => {
             let shown = join(lengths, |(pipe, length)| match length {
@@ -223,5 +227,7 @@ fn codes() {
 /// What is wanted of a publication besides that it is published.
 fn shown(wishes: &Wishes) -> String {
     let except = wishes.except.as_ref().map(|uuid| format!("not for {uuid}"));
-    except.into_iter().collect::<Vec<_>>().join(", ")
+    let key = wishes.key.as_ref().map(|key| format!("once as {key}"));
+    let lasts = wishes.expires_in.map(|seconds| format!("for {seconds} s"));
+    [except, key, lasts].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

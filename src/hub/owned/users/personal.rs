@@ -6,9 +6,9 @@
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use crate::model::{MessageId, Personal, Position, ShardId};
+use crate::model::{MessageId, Now, Personal, Position, ShardId};
 use crate::ring::{AskId, Refusal, RingMessage, Send, StatementId};
-use crate::storage::StorageError;
+use crate::storage::{StorageError, expires};
 
 use super::super::super::effects::Effects;
 use super::queues::Step;
@@ -19,6 +19,8 @@ use super::{DeviceState, Users, Who};
 pub(super) struct PersonalMessage {
     pub(super) id: MessageId,
     pub(super) time: i64,
+    /// As in storage.
+    pub(super) expires: i64,
     pub(super) personal: Arc<Personal>,
     pub(super) sender: (ShardId, StatementId),
 }
@@ -49,11 +51,13 @@ impl Users {
         send: Send,
         position: Position,
         id: MessageId,
+        now: Now,
         effects: &mut Effects,
     ) {
-        let Send { dev, user, personal, statement } = send;
-        let time = position.time().0;
-        self.deliver((dev, user), PersonalMessage { id, time, personal, sender: (from, statement) }, effects);
+        let Send { dev, user, personal, expires_in, statement } = send;
+        let (time, expires) = (position.time().0, expires(now.unix, expires_in));
+        let message = PersonalMessage { id, time, expires, personal, sender: (from, statement) };
+        self.deliver((dev, user), message, effects);
     }
 
     /// To the registered connections; to the queue if there are none.

@@ -291,9 +291,9 @@ impl Users {
     // Putting in and taking off
 
     pub(super) fn queue(&mut self, who: Who, message: PersonalMessage, effects: &mut Effects) {
-        let PersonalMessage { id, time, personal, sender } = message;
+        let PersonalMessage { id, time, expires, personal, sender } = message;
         let ((dev, user), event, message) = (who, personal.event.clone(), personal.message.clone());
-        let message = StoredMessage { id, time, event, message, sender: UserId::ANONYMOUS };
+        let message = StoredMessage { id, time, event, message, sender: UserId::ANONYMOUS, expires };
         let ticket = effects.write(Asker::Users, Write::PutQueued { dev, user, message });
         self.waiting.insert(ticket.0, Waiting::Queued { who, sender });
     }

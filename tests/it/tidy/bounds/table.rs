@@ -686,6 +686,7 @@ pub(super) const NO_BOUNDS: &[(&[&str], &str)] = &[
             "WINDOW_BITS_MAX",
             "NUMBER_BYTES_MAX",
             "COUNT_FROM_MAX",
+            "EXPIRES_IN_MAX_S",
             "TIMEOUT_TICKS_MAX",
             "AHEAD_MAX",
             "storage::statements::writes::TIME_MAX",
