@@ -130,6 +130,7 @@ impl Fixed {
                 key_attempts_max: config.ws.key_attempts_max,
                 exempt: config.ws.trusted_proxies.as_slice().into(),
                 counting: in_force.counting,
+                last_counting: in_force.last_counting,
             },
             offline_grace: u64::from(config.main.offline_grace_s) * 1_000_000,
             settings_max: SETTINGS_PER_SHARD_MAX,

@@ -35,6 +35,8 @@ pub struct Limits {
     /// are exempt, there is a later one, which begins with nothing: every shard reports its connections. Shards hear of
     /// that at different times, and a message of an earlier counting means nothing in a later one.
     pub counting: u16,
+    /// The last one that there was, so that an owner which did not hear of it does not begin it after its end.
+    pub last_counting: u16,
 }
 
 impl Limits {
@@ -79,6 +81,7 @@ impl Counts {
         self.connects.set(limits.connects_per_address_per_s);
         self.publications.set(limits.publications_per_user_per_s);
         if limits.counting == 0 {
+            let _ = self.counts_in(limits.last_counting);
             self.is_over = true;
             self.connections = HashMap::with_hasher(self.connections.hasher().clone());
         } else {
@@ -311,6 +314,10 @@ mod tests {
         counts.address_left(a, 1);
         counts.address_has(a, 1, 2);
         counts.address_left(a, 2);
+        assert_eq!(counts.connections(), 0);
+        // The shard slept while there was a third, and what was said in that comes late.
+        counts.reconfigure(&Limits { last_counting: 3, ..limits(0) });
+        counts.address_has(a, 1, 3);
         assert_eq!(counts.connections(), 0);
         // Numbers are used again after very many reloads.
         counts.reconfigure(&limits(30_000));

@@ -114,8 +114,11 @@ impl World {
                 1 => self.somebody_reads(),
                 _ => {}
             }
-            // Nobody's time is over before the goodbye, and then whoever never closes is closed after some.
+            // Nobody's time is over before the goodbye, and then whoever never closes is closed after some. Browsers read in time.
             let is_half_over = self.shards.iter().all(has_said_farewell);
+            if is_half_over && self.random.chance(30) {
+                self.browsers_read(usize::MAX);
+            }
             let is_still = !self.shards.iter().any(|shard| shard.would_turn(self.now)) && !self.storage_has_work();
             still = if is_still && !is_half_over { still + 1 } else { 0 };
             assert!(still < STILL_MAX, "a stop waits for nothing but the clock");

@@ -282,6 +282,7 @@ fn edges(
                 key_attempts_max: ws.key_attempts_max,
                 exempt: ws.trusted_proxies.as_slice().into(),
                 counting: in_force.counting,
+                last_counting: in_force.last_counting,
             };
             config.hub.offline_grace = u64::from(in_force.config.main.offline_grace_s) * 1_000_000;
             config
