@@ -10,9 +10,11 @@ use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
+mod had;
 mod track_cursor;
 mod wishes;
 
+pub use had::Had;
 pub use track_cursor::TrackCursor;
 pub use wishes::Wishes;
 

@@ -35,7 +35,8 @@ pub(crate) fn check(bytes: &[u8]) {
             for error in errors {
                 check_answer(&Answer::Error(error));
             }
-            for (pipe, position) in names {
+            for (pipe, had) in names {
+                let position = had.position;
                 check_answer(&Answer::Subscribed { pipe, position, recovered: position.map(|_| true) });
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::hub::Input;
 use crate::jsapi::{self, Command, SubscriptionList, TrackPipePage, WebPipe2};
-use crate::model::{Answer, ApiError, CloseReason, ConnId, PipeName, Position, WireForm};
+use crate::model::{Answer, ApiError, CloseReason, ConnId, Had, PipeName, WireForm};
 use crate::ws;
 
 use super::budget::{NAMES_PER_FRAME, RECOVERY_IN_NAMES};
@@ -95,7 +95,7 @@ impl Browsers {
         &mut self,
         io: &mut impl Effects,
         conn: ConnId,
-        (pipes, errors): (Vec<(PipeName, Option<Position>)>, Vec<ApiError>),
+        (pipes, errors): (Vec<(PipeName, Had)>, Vec<ApiError>),
     ) {
         self.errors(io, conn, errors);
         let names = self.hub.subscriptions(conn) + RECOVERY_IN_NAMES * pipes.len();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::{ConnId, DevId, EventName, Marker, PipeName, Position, Publication, ShardId, TrackCursor, UserId};
+use crate::model::{ConnId, DevId, EventName, Had, Marker, PipeName, Publication, ShardId, TrackCursor, UserId};
 use crate::ring::{AskId, Flush, RingMessage};
 use crate::storage::{Beginning, Completion};
 
@@ -47,7 +47,7 @@ pub enum Input {
     /// [`Output::Subscribed`], and until the last one the connection is busy.
     Resubscribe {
         conn: ConnId,
-        pipes: Vec<(PipeName, Option<Position>)>,
+        pipes: Vec<(PipeName, Had)>,
     },
     Publish {
         conn: ConnId,

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use crate::model::{ConnId, Marker, PipeName, Position, ShardId};
+use crate::model::{ConnId, Had, Marker, PipeName, ShardId};
 use crate::ring::Recovered;
 
 /// What a history is read for.
@@ -29,10 +29,10 @@ pub(super) struct Missing {
     pub(super) conn: ConnId,
     pub(super) address: IpAddr,
     pub(super) bytes_max: usize,
-    /// What storage was asked for: what the client had last of each pipe, and the answer as it is if there is a gap.
-    pub(super) asked: Vec<(Position, Recovered)>,
+    /// What storage was asked for: what the client had of each pipe, and the answer as it is if there is a gap.
+    pub(super) asked: Vec<(Had, Recovered)>,
     /// Those that storage is asked for next; the last ones come first.
-    pub(super) left: Vec<(Position, Recovered)>,
+    pub(super) left: Vec<(Had, Recovered)>,
 }
 
 impl Missing {

@@ -23,11 +23,14 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Answer, ApiError, DevId, EventName, LastSeen, Marker, MessageId, Personal, PipeClass, PipeError, PipeName,
+    Answer, ApiError, DevId, EventName, Had, LastSeen, Marker, MessageId, Personal, PipeClass, PipeError, PipeName,
     Publication, PublicationKind, ShardId, SubscriptionError, TrackCursor, UnixTime, UserId, Wishes,
 };
 use crate::ring::*;
-use crate::storage::{Beginning, Job, KEYS_KEPT_S, Outcome, Read, Request, StoredKey, StoredMessage, Ticket, Write};
+use crate::storage::{
+    Beginning, Job, KEYS_KEPT_S, Missed, Outcome, Read, Request, Since, StorageError, StoredKey, StoredMessage, Ticket,
+    Write,
+};
 use crate::token::{TokenKeys, revoked_until};
 
 use net::{Net, Seen};

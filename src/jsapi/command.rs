@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::model::{
-    ApiError, EventName, Marker, NameError, PipeClass, PipeError, PipeName, Position, SubscriptionError, TrackCursor,
-    UserId, is_name_byte,
+    ApiError, EventName, Had, Marker, NameError, PipeClass, PipeError, PipeName, Position, SubscriptionError,
+    TrackCursor, UserId, is_name_byte,
 };
 
 /// The keyword is none of ours, or is not ended by a newline: the connection is dropped without a word.
@@ -19,7 +19,7 @@ pub struct Unknown;
 pub enum Command<'a> {
     /// `subscription\n<name>\n<name>...`: the whole new set of the connection's pipes.
     Subscription(SubscriptionList<'a>),
-    /// `subscription2\n<name>[ <position>]\n...`: the same, with the last position that the client has of each pipe. For
+    /// `subscription2\n<name>[ <had>]\n...`: the same, with what the client has of each pipe, as [`Had::parse`] takes it. For
     /// clients of `api=js2` only, which is not checked here.
     Subscription2(RecoveryList<'a>),
     /// `user_status\n<user>`: since when that user is gone.
@@ -170,34 +170,36 @@ pub struct RecoveryList<'a> {
 
 impl<'a> RecoveryList<'a> {
     /// The lines one by one. A position that is no number is before all others, so that its client is told of a gap.
-    fn entries(self) -> impl Iterator<Item = (&'a str, Option<Position>)> {
-        self.text.lines().filter(|line| !line.is_empty()).map(|line| match line.split_once(' ') {
-            Some((name, position)) => (name, Some(Position(position.trim().parse().unwrap_or_default()))),
-            None => (line, None),
+    fn entries(self) -> impl Iterator<Item = (&'a str, Had)> {
+        let before_all = Position::default();
+        self.text.lines().filter(|line| !line.is_empty()).map(move |line| match line.split_once(' ') {
+            Some((name, had)) if had.trim().is_empty() => (name, Had::from(Some(before_all))),
+            Some((name, had)) => (name, Had::parse(had.trim(), before_all)),
+            None => (line, Had::default()),
         })
     }
 
     /// See [`collect_recovery`].
-    pub fn collect(self, names_max: usize) -> (Vec<(PipeName, Option<Position>)>, Vec<ApiError>) {
+    pub fn collect(self, names_max: usize) -> (Vec<(PipeName, Had)>, Vec<ApiError>) {
         collect_recovery(self.entries(), names_max)
     }
 }
 
-/// The first `names_max` different names, each with the position that it has first, and the errors to answer with, at most
+/// The first `names_max` different names, each with what is said of it first, and the errors to answer with, at most
 /// [`SubscriptionList::ERRORS_MAX`].
 pub fn collect_recovery<'a>(
-    entries: impl Iterator<Item = (&'a str, Option<Position>)>,
+    entries: impl Iterator<Item = (&'a str, Had)>,
     names_max: usize,
-) -> (Vec<(PipeName, Option<Position>)>, Vec<ApiError>) {
+) -> (Vec<(PipeName, Had)>, Vec<ApiError>) {
     let mut seen = BTreeSet::new();
     let (mut wanted, mut errors) = (Vec::new(), Vec::new());
-    for (name, position) in entries {
+    for (name, had) in entries {
         let error = match PipeName::new(name.as_bytes()) {
             Ok(_) if seen.contains(name) => continue,
             Ok(_) if wanted.len() >= names_max => SubscriptionError::TooManyPipes,
             Ok(pipe) => {
                 seen.insert(name);
-                wanted.push((pipe, position));
+                wanted.push((pipe, had));
                 continue;
             }
             Err(NameError::TooLong) => SubscriptionError::NameTooLong,

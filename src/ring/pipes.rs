@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::{ConnId, PipeKey, Position};
+use crate::model::{ConnId, Had, PipeKey, Position};
 use crate::storage::StoredMessage;
 
 use super::StatementId;
@@ -21,20 +21,22 @@ pub struct Recover {
     pub address: IpAddr,
     /// What the frames of the missed messages of one pipe may take, about.
     pub bytes_max: usize,
-    /// Pipes, each with what the client had last; `None`: it wants nothing of the past.
-    pub pipes: Vec<(Arc<PipeKey>, Option<Position>)>,
+    pub pipes: Vec<(Arc<PipeKey>, Had)>,
 }
 
 #[derive(Debug)]
 pub struct Recovered {
     pub pipe: Arc<PipeKey>,
     pub conn: ConnId,
-    /// Everything up to the position that the client missed, if that is known; otherwise nothing.
+    /// Everything up to the position that the client missed, if that is known; otherwise nothing but the newest ones, if it
+    /// wants them.
     pub missed: Vec<StoredMessage>,
     pub position: Position,
     pub has_history: bool,
     /// Whether nothing is missing in between; `None` if the client did not ask.
     pub recovered: Option<bool>,
+    /// The newest messages are among the missed.
+    pub has_newest: bool,
 }
 
 #[derive(Debug)]

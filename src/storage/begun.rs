@@ -9,7 +9,7 @@ use std::ops::ControlFlow::Continue;
 use super::statements::{
     Connection, Filling, Value, fill, first, last_beyond, lasts, length, message, of_name, values,
 };
-use super::{Missed, Outcome, Page, Place, Retention, Since};
+use super::{Missed, Outcome, Page, Place, Retention, Since, StoredMessage};
 use crate::model::{DevId, MessageId, PipeClass, PipeKey, Position, UnixTime};
 
 /// Whose mark.
@@ -82,7 +82,8 @@ pub(super) fn missed<C: Connection>(
     let known = if C::ALONE || pipes.len() < 2 { None } else { Some((known_names(db, pipes)?, of_all_trusted(db)?)) };
     let missed = pipes.iter().map(|since| match &known {
         Some((names, begun)) if !names.contains(&since.pipe.name.as_str().to_ascii_lowercase()) => {
-            let complete = since.pipe.name.class() == PipeClass::Trust && since.after >= *begun;
+            let is_whole = |after| since.pipe.name.class() == PipeClass::Trust && after >= *begun;
+            let complete = since.after.is_some_and(is_whole);
             Ok(Missed { rows: Vec::new(), complete })
         }
         _ => missed_of(db, since, page, retention),
@@ -117,18 +118,35 @@ fn known_names<C: Connection>(db: &mut C, pipes: &[Since]) -> Result<HashSet<Str
     Ok(names)
 }
 
-fn missed_of<C: Connection>(
+fn missed_of<C: Connection>(db: &mut C, since: &Since, page: Page, retention: &Retention) -> Result<Missed, C::Error> {
+    let length = length(db, &since.pipe, retention)?;
+    let mut missed = Missed::default();
+    if let Some(after) = since.after.filter(|_| length > 0) {
+        missed = missed_behind(db, since, after, page, length)?;
+    }
+    let rows = since.newest.min(length).min(page.rows);
+    if rows as usize > missed.rows.len() {
+        // What was missed is the newest of these.
+        missed.rows = newest_of(db, since, Page { rows, ..page })?;
+    }
+    Ok(missed)
+}
+
+/// Behind all messages of this position, whoever sent them.
+fn place_behind(position: Position) -> Place {
+    Place { time: position.time().0, id: MessageId::new(position, u64::MAX) }
+}
+
+fn missed_behind<C: Connection>(
     db: &mut C,
-    Since { pipe, after, until }: &Since,
+    Since { pipe, until, .. }: &Since,
+    after: Position,
     page: Page,
-    retention: &Retention,
+    length: u32,
 ) -> Result<Missed, C::Error> {
     let gap = Missed::default();
-    let length = length(db, pipe, retention)?;
-    // Behind all messages of this position, whoever sent them.
-    let behind = |position: Position| Place { time: position.time().0, id: MessageId::new(position, u64::MAX) };
-    let (place, last) = (behind(*after), behind(*until));
-    if length == 0 || *after < of_pipe(db, pipe)? || !reaches_back(db, pipe, place, length)? {
+    let (place, last) = (place_behind(after), place_behind(*until));
+    if after < of_pipe(db, pipe)? || !reaches_back(db, pipe, place, length)? {
         return Ok(gap);
     }
     let sql = format!(
@@ -143,6 +161,24 @@ fn missed_of<C: Connection>(
     let to: &[Value<'_>] = values![last.time, last.time, last.id];
     let Filling { rows, more, .. } = fill(db, page, &sql, &[from, to].concat(), message)?;
     Ok(if more { gap } else { Missed { rows, complete: true } })
+}
+
+fn newest_of<C: Connection>(
+    db: &mut C,
+    Since { pipe, until, .. }: &Since,
+    page: Page,
+) -> Result<Vec<StoredMessage>, C::Error> {
+    let sql = format!(
+        "SELECT id, time, event, message, user_id, expires FROM pipe_messages \
+         WHERE {} AND {} <= ? AND (time, id) <= (?, ?) AND {} ORDER BY time DESC, id DESC LIMIT ?",
+        of_name::<C>("pipe_name"),
+        C::TIME,
+        lasts::<C>()
+    );
+    let Place { time, id } = place_behind(*until);
+    let mut rows = fill(db, page, &sql, values![pipe.dev, &pipe.name, &pipe.name, time, time, id], message)?.rows;
+    rows.reverse();
+    Ok(rows)
 }
 
 /// Whether no message behind this place went because of the length: the oldest go first, and none goes before there are

@@ -124,8 +124,10 @@ pub struct Page {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Since {
     pub pipe: PipeKey,
-    pub after: Position,
+    pub after: Option<Position>,
     pub until: Position,
+    /// So many of the newest it gets in any case.
+    pub newest: u32,
 }
 
 /// Where a message stands in its queue or history. Rows that CppComet wrote have ids without order, so the time comes
@@ -445,7 +447,8 @@ pub enum Outcome {
 pub struct Missed {
     /// In their order.
     pub rows: Vec<StoredMessage>,
-    /// Nothing that was put into the history behind the position is missing; without it there are no rows.
+    /// Nothing that was put into the history behind the position is missing; without it there are the newest rows, if they
+    /// were wanted.
     pub complete: bool,
 }
 

@@ -430,7 +430,7 @@ fn in_a_database_of_cppcomet_names_are_told_apart_by_case() {
     assert_eq!(both(store, &public), [""; 0]);
     let missed = |store: &mut dyn Store, pipe: &PipeKey, after| {
         let until = Position::last_of(UnixTime(2_000_000_000));
-        let pipes = vec![Since { pipe: pipe.clone(), after, until }];
+        let pipes = vec![Since { pipe: pipe.clone(), after: Some(after), until, newest: 0 }];
         let Outcome::Missed(mut found) = read(store, Read::Missed { pipes, page: ALL }) else { panic!() };
         found.remove(0)
     };

@@ -15,8 +15,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::model::{
-    Answer, ApiError, ConnId, DevId, PipeClass, PipeKey, PipeName, Position, Publication, ShardId, SubscriptionError,
-    UserId,
+    Answer, ApiError, ConnId, DevId, Had, PipeClass, PipeKey, PipeName, Publication, ShardId, SubscriptionError, UserId,
 };
 use crate::ring::{Recover, Recovered, RingMessage};
 
@@ -27,8 +26,8 @@ use super::conns::Membership;
 use super::details::Sought;
 use super::fan_out::weight;
 
-/// A pipe that a connection wants, and the position it had last there.
-pub(in crate::hub) type Wanted = (PipeName, Option<Position>);
+/// A pipe that a connection wants, and what it had of it.
+pub(in crate::hub) type Wanted = (PipeName, Had);
 
 /// What is left of a connection's subscriptions, and what is to come.
 struct Change {
@@ -59,7 +58,7 @@ impl Newcomer {
 
 impl Local {
     pub(in crate::hub) fn subscribe(&mut self, conn: ConnId, names: Vec<PipeName>, effects: &mut Effects) {
-        let names = names.into_iter().map(|name| (name, None)).collect();
+        let names = names.into_iter().map(|name| (name, Had::default())).collect();
         let Some(change) = self.leave_unwanted(conn, names, effects) else { return };
         let Change { dev, user, mut memberships, coming, mut refused, .. } = change;
         // After all leaving: a shard at its limit may exchange one pipe for another.
@@ -83,10 +82,10 @@ impl Local {
     pub(in crate::hub) fn resubscribe(&mut self, conn: ConnId, names: Vec<Wanted>, effects: &mut Effects) {
         let Some(change) = self.leave_unwanted(conn, names, effects) else { return };
         let Change { dev, user, mut memberships, coming, mut refused, private } = change;
-        let asking = coming.iter().filter(|(_, after)| after.is_some()).count();
+        let asking = coming.iter().filter(|(_, had)| had.wants_past()).count();
         let bytes_max = self.config.history_bytes_max / asking.max(1);
         let mut owners: BTreeMap<ShardId, Vec<_>> = BTreeMap::new();
-        for (name, after) in coming {
+        for (name, had) in coming {
             let Some((pipe, interest)) = self.pipes.expect(PipeKey { dev, name }) else {
                 effects.counters.names_refused += 1;
                 refused = Some(SubscriptionError::TooManyPipes);
@@ -95,7 +94,7 @@ impl Local {
             memberships.push(Membership::expected(pipe));
             let key = interest.0.clone();
             self.joined(conn, user, interest, effects);
-            owners.entry(self.config.placement.owner_of_pipe(&key)).or_default().push((key, after));
+            owners.entry(self.config.placement.owner_of_pipe(&key)).or_default().push((key, had));
         }
         let address = self.address(conn);
         for (to, pipes) in owners {
@@ -124,18 +123,18 @@ impl Local {
         let (begin, live) = self.pipes.held_behind(pipe, position);
         let mut newcomer = Newcomer { recovered, live };
         if begin > position {
-            let Recovered { position, missed, recovered, .. } = &mut newcomer.recovered;
+            let Recovered { position, missed, recovered, has_newest, .. } = &mut newcomer.recovered;
             *position = begin;
             *missed = Vec::new();
-            *recovered = recovered.map(|_| false);
+            *recovered = recovered.map(|_| false).or(has_newest.then_some(false));
         }
         self.arrivals.push_newcomer(newcomer);
     }
 
     /// Makes it a member: what arrives from now on it gets as the others do.
     pub(super) fn make_member(&mut self, newcomer: Newcomer, effects: &mut Effects) {
-        let Newcomer { recovered: Recovered { pipe: key, conn, missed, position, has_history, recovered }, mut live } =
-            newcomer;
+        let Newcomer { recovered, mut live } = newcomer;
+        let Recovered { pipe: key, conn, missed, position, has_history, recovered, has_newest: _ } = recovered;
         let Some(pipe) = self.pipes.find_name(&key) else { return };
         if !self.conns.is_expected(conn, pipe) {
             return;
@@ -175,7 +174,7 @@ impl Local {
         let (dev, user) = (entry.dev, entry.user);
         let mut wanted: Vec<Wanted> = Vec::with_capacity(names.len().min(self.config.pipes_per_connection_max));
         let (mut refused, mut private) = (None, false);
-        for (name, after) in names {
+        for (name, had) in names {
             if name.class() == PipeClass::Private && user.is_anonymous() {
                 effects.counters.names_refused += 1;
                 private = true;
@@ -183,7 +182,7 @@ impl Local {
                 effects.counters.names_refused += 1;
                 refused = Some(SubscriptionError::TooManyPipes);
             } else {
-                wanted.push((name, after));
+                wanted.push((name, had));
             }
         }
         wanted.sort_by(|(left, _), (right, _)| left.cmp(right));
@@ -206,13 +205,13 @@ impl Local {
         let mut held = held.into_iter().peekable();
         let mut memberships = Vec::with_capacity(wanted.len());
         let mut coming = Vec::new();
-        for (name, after) in wanted {
+        for (name, had) in wanted {
             while let Some(gone) = held.next_if(|membership| self.pipes.key(membership.pipe).name < name) {
                 self.leave(conn, user, gone, effects);
             }
             match held.next_if(|membership| self.pipes.key(membership.pipe).name == name) {
                 Some(stays) => memberships.push(stays),
-                None => coming.push((name, after)),
+                None => coming.push((name, had)),
             }
         }
         held.for_each(|gone| self.leave(conn, user, gone, effects));

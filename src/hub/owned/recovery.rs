@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry;
 
 use ahash::RandomState;
 
-use crate::model::{ConnId, Now, ShardId};
+use crate::model::{ConnId, Had, Now, ShardId};
 use crate::ring::{Recover, Recovered, RingMessage};
 use crate::storage::{Completion, Missed, Outcome, Page, Read, Since, StoredMessage};
 
@@ -56,20 +56,19 @@ impl Recoveries {
     ) {
         let Recover { conn, address, bytes_max, pipes: wanted } = recover;
         let (mut known, mut left) = (Vec::new(), Vec::new());
-        for (pipe, after) in wanted {
+        for (pipe, had) in wanted {
             let (position, has_history) = (pipes.next_position(now), pipes.histories().has(&pipe));
             // Nobody was given a position that does not exist yet: it is from another server.
-            let given = after.filter(|after| *after <= position);
-            let past = given.map(|after| (after, pipes.histories().past(&pipe, after)));
-            let recovered = after.map(|_| false);
-            let mut answer = Recovered { pipe, conn, missed: Vec::new(), position, has_history, recovered };
+            let given = had.position.filter(|after| *after <= position);
+            let past = given.map(|after| pipes.histories().past(&pipe, after));
+            let has_newest = had.newest > 0 && pipes.histories().may_have_history(&pipe);
+            let recovered = had.position.map(|_| matches!(past, Some(Past::Whole)));
+            let had = Had { position: given.filter(|_| !matches!(past, Some(Past::Gap))), ..had };
+            let answer = Recovered { pipe, conn, missed: Vec::new(), position, has_history, recovered, has_newest };
             match past {
-                Some((after, Past::Stored)) => left.push((after, answer)),
-                Some((_, Past::Whole)) => {
-                    answer.recovered = Some(true);
-                    known.push(answer);
-                }
-                Some((_, Past::Gap)) | None => known.push(answer),
+                _ if has_newest => left.push((had, answer)),
+                Some(Past::Stored) => left.push((had, answer)),
+                Some(Past::Whole | Past::Gap) | None => known.push(answer),
             }
         }
         if !known.is_empty() {
@@ -105,10 +104,11 @@ impl Recoveries {
         let bytes = missing.bytes_max / 2;
         let page = Page { rows: (bytes / ENVELOPE_BYTES).max(1) as u32, bytes };
         let mut since = Vec::with_capacity(missing.asked.len());
-        for (after, answer) in &mut missing.asked {
+        for (had, answer) in &mut missing.asked {
             // Those that had to wait get later positions: so less has to be held for them.
             answer.position = pipes.next_position(now);
-            since.push(Since { pipe: (*answer.pipe).clone(), after: *after, until: answer.position });
+            let Had { position: after, newest } = *had;
+            since.push(Since { pipe: (*answer.pipe).clone(), after, until: answer.position, newest });
         }
         let read = Read::Missed { pipes: since, page };
         let ticket = effects.read_for(missing.address, Asker::Recoveries, read, bytes);
@@ -120,17 +120,25 @@ impl Recoveries {
         let Some(mut missing) = self.waiting.remove(&completion.ticket.0) else {
             return never!("storage answers each reading of histories once");
         };
-        let missed = if let Ok(Outcome::Missed(missed)) = completion.result { missed } else { Vec::new() };
+        let (missed, is_read) =
+            if let Ok(Outcome::Missed(missed)) = completion.result { (missed, true) } else { (Vec::new(), false) };
         let bytes = missed.iter().flat_map(|missed| &missed.rows).map(StoredMessage::bytes).sum();
         let found = missed.into_iter().chain(std::iter::repeat_with(Missed::default));
         let mut told = Vec::with_capacity(missing.asked.len());
-        for ((after, mut answer), Missed { rows, complete }) in
-            std::mem::take(&mut missing.asked).into_iter().zip(found)
+        for ((had, mut answer), Missed { rows, complete }) in std::mem::take(&mut missing.asked).into_iter().zip(found)
         {
             // What was delivered and not stored is in no history. Its failure is known by now: it came before this answer.
-            if complete && after >= pipes.histories().kept_since(&answer.pipe) {
-                answer.missed = rows;
+            let kept_since = pipes.histories().kept_since(&answer.pipe);
+            let is_whole = complete && had.position.is_some_and(|after| after >= kept_since);
+            let is_doubtful = rows.first().and_then(|row| row.id.position()).is_some_and(|oldest| oldest < kept_since);
+            if is_whole {
                 answer.recovered = Some(true);
+            } else if answer.has_newest {
+                // Between these, or behind them, there may be some that are not stored.
+                answer.recovered = answer.recovered.or((is_doubtful || !is_read).then_some(false));
+            }
+            if is_whole || answer.has_newest {
+                answer.missed = rows;
             }
             told.push(answer);
         }

@@ -150,3 +150,39 @@ fn keys_of_before_a_restart_are_known() {
     net.settle();
     assert_eq!((net.accepted.len(), net.repeated.len()), (1, 1));
 }
+
+/// Who comes wants to see how it is, and not only what changes.
+#[test]
+fn a_newcomer_gets_the_newest_if_it_wants_them() {
+    let mut net = Net::new(2);
+    net.set_length("prices", Some(5));
+    for number in 1..=3 {
+        net.insert("prices", &number.to_string(), number);
+        net.settle();
+    }
+    let come = |net: &mut Net, index, had: Had| {
+        net.open(0, index);
+        net.seen(0, index);
+        let pipes = ["prices", "other"].map(|name| (PipeName::new(name.as_bytes()).unwrap(), had));
+        net.input(0, Input::Resubscribe { conn: id(index), pipes: pipes.into() });
+        net.insert("prices", "live", 9);
+        net.settle();
+        let of_prices = |seen: Seen| match seen {
+            Seen::Words(words) => Some(words),
+            Seen::Answer(Answer::Subscribed { pipe, recovered, position }) if pipe.as_str() == "prices" => {
+                Some(format!("subscribed {recovered:?} {}", position.is_some()))
+            }
+            Seen::Answer(_) => None,
+        };
+        net.seen(0, index).into_iter().filter_map(of_prices).collect::<Vec<_>>()
+    };
+    let newest = |newest| Had { position: None, newest };
+    assert_eq!(come(&mut net, 1, newest(0)), ["subscribed None true", "live"]);
+    assert_eq!(come(&mut net, 2, newest(2)), ["missed 3", "missed live", "subscribed None true", "live"]);
+    // A position from another server: nothing is known of it, but how it is now.
+    let unknown = Had { position: Some(Position(u64::MAX)), newest: 1 };
+    assert_eq!(come(&mut net, 3, unknown), ["missed live", "subscribed Some(false) true", "live"]);
+    // Who cannot be told is told that.
+    net.history_fails = true;
+    assert_eq!(come(&mut net, 4, newest(1)), ["subscribed Some(false) true", "live"]);
+}

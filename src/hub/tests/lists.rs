@@ -3,9 +3,9 @@
 use super::*;
 
 impl Net {
-    pub(super) fn store(&mut self, request: Request) -> Result<Outcome, crate::storage::StorageError> {
+    pub(super) fn store(&mut self, request: Request) -> Result<Outcome, StorageError> {
         if self.storage_fails {
-            return Err(crate::storage::StorageError::Failed("gone".into()));
+            return Err(StorageError::Failed("gone".into()));
         }
         match request {
             Request::Write(writes) => {
@@ -50,9 +50,7 @@ impl Net {
                 hash: self.hashes.get(&user.get()).map(|hash| (*hash).into()),
                 revoked: token.is_some_and(|signed| self.is_revoked(&signed)),
             }),
-            Request::Read { read: Read::Queue { .. }, .. } if self.queue_fails => {
-                Err(crate::storage::StorageError::Overloaded)
-            }
+            Request::Read { read: Read::Queue { .. }, .. } if self.queue_fails => Err(StorageError::Overloaded),
             Request::Read { read: Read::Queue { user, after, page, .. }, .. } => {
                 let mut rows: Vec<StoredMessage> = (self.queue.iter())
                     .filter(|(of, message)| *of == user && after.is_none_or(|after| message.place() > after))
@@ -62,6 +60,19 @@ impl Net {
                 let more = rows.len() > page.rows as usize;
                 rows.truncate(page.rows as usize);
                 Ok(Outcome::Messages { rows, more })
+            }
+            Request::Read { read: Read::Missed { .. }, .. } if self.history_fails => {
+                Err(StorageError::Failed("no disk".into()))
+            }
+            // Nothing that was missed is found here, only the newest.
+            Request::Read { read: Read::Missed { pipes, .. }, .. } => {
+                let newest = |Since { pipe, newest, .. }: Since| {
+                    let kept = self.history.iter().filter(|(of, _)| *of == pipe).map(|(_, message)| message.clone());
+                    let mut rows: Vec<_> = kept.collect();
+                    rows.drain(..rows.len().saturating_sub(newest as usize));
+                    Missed { rows, complete: false }
+                };
+                Ok(Outcome::Missed(pipes.into_iter().map(newest).collect()))
             }
             Request::Read { read: Read::NewestHistory { pipe, .. }, .. } => {
                 let rows = self.history.iter().filter(|(of, _)| *of == pipe).map(|(_, message)| message.clone());

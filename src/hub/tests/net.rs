@@ -58,6 +58,8 @@ pub(super) struct Net {
     pub(super) seen: BTreeMap<(u16, u32), Vec<Seen>>,
     pub(super) accepted: Vec<StatementId>,
     pub(super) repeated: Vec<StatementId>,
+    /// Whether only the readings of histories fail.
+    pub(super) history_fails: bool,
     /// Storage answers later.
     pub(super) storage_is_slow: bool,
     pub(super) jobs: Vec<(u16, Job)>,
@@ -117,6 +119,7 @@ impl Net {
             seen: BTreeMap::new(),
             accepted: Vec::new(),
             repeated: Vec::new(),
+            history_fails: false,
             storage_is_slow: false,
             jobs: Vec::new(),
             guessed: Vec::new(),

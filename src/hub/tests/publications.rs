@@ -273,7 +273,7 @@ fn a_newcomer_does_not_get_what_is_not_for_its_browser() {
     let mut net = Net::new(1);
     net.open_as(0, 1, "ann");
     net.seen(0, 1);
-    let pipes = vec![(PipeName::new(b"room").unwrap(), None)];
+    let pipes = vec![(PipeName::new(b"room").unwrap(), Had::default())];
     net.input(0, Input::Resubscribe { conn: id(1), pipes });
     net.insert_with("room", "hers", 1, not_for("ann"));
     net.insert("room", "others", 2);

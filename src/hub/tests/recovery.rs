@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
-use crate::storage::{Beginning, Missed, PipeSetting, Since, StorageError, Trusted, go_on};
+use crate::storage::{PipeSetting, Trusted, go_on};
 
 struct Random(u64);
 
@@ -376,7 +376,8 @@ impl Sea {
             let view = client.views.entry(*pipe).or_default();
             view.asked = view.last.is_some();
         }
-        let pipes = wants.iter().map(|pipe| (key(*pipe).name, client.views.get(pipe).and_then(|view| view.last)));
+        let pipes =
+            wants.iter().map(|pipe| (key(*pipe).name, client.views.get(pipe).and_then(|view| view.last).into()));
         let input = Input::Resubscribe { conn, pipes: pipes.collect() };
         (client.wants, client.unanswered) = (wants, new);
         self.input(shard, input);
@@ -532,7 +533,8 @@ impl Sea {
         match read {
             None => Outcome::Written { rows: 1 },
             Some(Read::Missed { pipes, .. }) => {
-                let missed = |Since { pipe, after, until }: Since| {
+                let missed = |Since { pipe, after, until, .. }: Since| {
+                    let after = after.expect("a position");
                     let kept = &self.kept[pipe_of(&pipe)];
                     let complete = kept.limit(&pipe) > 0 && after >= kept.begun;
                     let is_missed = |row: &&StoredMessage| {
@@ -697,7 +699,7 @@ impl Sea {
         let last = view.last;
         view.asked = last.is_some();
         self.input(0, Input::Connected { conn, credentials: nobody() });
-        self.input(0, Input::Resubscribe { conn, pipes: vec![(key_of_news(), last)] });
+        self.input(0, Input::Resubscribe { conn, pipes: vec![(key_of_news(), last.into())] });
     }
 }
 

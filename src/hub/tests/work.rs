@@ -8,7 +8,7 @@ fn work_of_a_recovery(names: usize) -> usize {
     let mut net = Net::with(1, |config| (config.pipes_per_connection_max, config.pipes_max) = (names, names));
     net.open(0, 1);
     let name = |number: usize| PipeName::new(format!("plain_{number:05}").as_bytes()).unwrap();
-    let pipes = (0..names).map(|number| (name(number), Some(Position(1)))).collect();
+    let pipes = (0..names).map(|number| (name(number), Some(Position(1)).into())).collect();
     net.input(0, Input::Resubscribe { conn: id(1), pipes });
     net.settle();
     assert_eq!(net.hubs[0].subscriptions(id(1)), names);
@@ -30,7 +30,8 @@ fn a_connection_that_goes_amid_a_recovery_leaves_nothing_behind() {
     let mut net = Net::new(1);
     net.open(0, 1);
     net.subscribe(0, 1, &["news"]);
-    let pipes = ["other", "third", "news"].map(|name| (PipeName::new(name.as_bytes()).unwrap(), Some(Position(1))));
+    let pipes =
+        ["other", "third", "news"].map(|name| (PipeName::new(name.as_bytes()).unwrap(), Some(Position(1)).into()));
     net.input(0, Input::Resubscribe { conn: id(1), pipes: pipes.into() });
     assert!(net.hubs[0].is_busy(id(1)));
     net.input(0, Input::Disconnected { conn: id(1) });

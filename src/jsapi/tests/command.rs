@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use crate::jsapi::{Command, PipeCount, PipeLog, TrackPipeUsers, Unknown, UserData, WebPipe2, parse_command};
 use crate::model::{
-    ApiError, EventName, Marker, PipeError, PipeName, Position, ShardId, SubscriptionError, TrackCursor, UserId,
+    ApiError, EventName, Had, Marker, PipeError, PipeName, Position, ShardId, SubscriptionError, TrackCursor, UserId,
 };
 
 fn pipe(name: &str) -> PipeName {
@@ -58,7 +58,8 @@ fn subscriptions_with_positions() {
         let text = format!("subscription2\n{arguments}");
         let Ok(Command::Subscription2(list)) = parse_command(&text) else { panic!("{text}") };
         let (names, errors) = list.collect(3);
-        let expected: Vec<_> = expected.iter().map(|(name, position)| (pipe(name), position.map(Position))).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(name, position)| (pipe(name), Had::from(position.map(Position)))).collect();
         assert_eq!(names, expected, "{text}");
         assert_eq!(errors, expected_errors.iter().map(|e| ApiError::Subscription(*e)).collect::<Vec<_>>(), "{text}");
     };
@@ -73,6 +74,9 @@ fn subscriptions_with_positions() {
     check(&format!("{}\nb3 1", "n".repeat(65)), &[("b3", Some(1))], &[NameTooLong]);
     check("b1\nb2\nb3\nb1\nb4\nb5", &[("b1", None), ("b2", None), ("b3", None)], &[TooManyPipes]);
     check(&"x\n".repeat(20), &[], &[BadName; 8]);
+    let Ok(Command::Subscription2(list)) = parse_command("subscription2\nb1 ~1\nb2 7~20") else { panic!() };
+    let had = |position: Option<u64>, newest| Had { position: position.map(Position), newest };
+    assert_eq!(list.collect(3).0, [(pipe("b1"), had(None, 1)), (pipe("b2"), had(Some(7), 20))]);
 }
 
 #[test]

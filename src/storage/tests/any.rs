@@ -56,6 +56,7 @@ macro_rules! tests_of_any_engine {
             a_great_many_ids_are_deleted_at_once
             a_large_group_is_carried_out_in_order
             what_was_missed_is_found_whole_or_not_at_all
+            the_newest_are_told_in_any_case
             a_history_that_lost_messages_says_so
             a_longer_length_does_not_hide_what_went
             trusted_pipes_are_whole_as_far_as_the_retention_goes

@@ -62,7 +62,7 @@ pub(crate) fn a_history_that_something_expired_from_is_as_whole_as_before(open: 
     writes(&mut *store, (1..=3).map(|number| put(&news, number, 0, true)).collect());
     write(&mut *store, put(&news, 4, PAST, true));
     let missed = |store: &mut dyn Store, after| {
-        let since = Since { pipe: pipe("news"), after: late_position(after), until: late_position(9) };
+        let since = Since { pipe: pipe("news"), after: Some(late_position(after)), until: late_position(9), newest: 0 };
         let read_missed = Read::Missed { pipes: vec![since], page: Page { rows: 10, bytes: 10_000 } };
         match read(store, read_missed) {
             Outcome::Missed(missed) => missed[0].complete.then(|| numbers(&missed[0].rows)),

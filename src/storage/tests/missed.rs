@@ -1,5 +1,7 @@
 //! What is found behind a position that a client has: all of it, or that something is missing.
 
+use encke::storage::Missed;
+
 use super::*;
 
 /// As [`numbered`], but one in a second, from `LATER` on.
@@ -28,7 +30,7 @@ pub(crate) fn missed(store: &mut dyn Store, pipe: &PipeKey, after: Position) -> 
 
 pub(crate) fn missed_in(store: &mut dyn Store, pipe: &PipeKey, after: Position, page: Page) -> Option<Vec<u64>> {
     let until = Position::last_of(UnixTime(LATER + 1_000_000));
-    missed_up_to(store, &Since { pipe: pipe.clone(), after, until }, page)
+    missed_up_to(store, &Since { pipe: pipe.clone(), after: Some(after), until, newest: 0 }, page)
 }
 
 pub(crate) fn missed_up_to(store: &mut dyn Store, since: &Since, page: Page) -> Option<Vec<u64>> {
@@ -52,7 +54,7 @@ pub(crate) fn what_was_missed_is_found_whole_or_not_at_all(open: Open<'_>) {
     assert_eq!(missed(&mut *store, &news, Position(late_position(2).0 - 1)), Some(vec![2, 3]));
     assert_eq!(missed(&mut *store, &news, late_position(9)), Some(vec![]));
     // What was published since is on its way to the client already.
-    let since = Since { pipe: news.clone(), after: late_position(0), until: late_position(2) };
+    let since = Since { pipe: news.clone(), after: Some(late_position(0)), until: late_position(2), newest: 0 };
     assert_eq!(missed_up_to(&mut *store, &since, ALL), Some(vec![1, 2]));
     assert_eq!(missed_up_to(&mut *store, &since, Page { rows: 2, ..ALL }), Some(vec![1, 2]));
     // A page that is too small for all gives nothing.
@@ -192,4 +194,38 @@ pub(crate) fn what_is_too_old_goes_in_pieces(open: Open<'_>) {
     // And again from the beginning.
     writes(&mut *store, vec![revoked(2, 1), revoked(1, 2)]);
     assert_eq!(expire(&mut *store, now), Expired { tokens: 2, ..Expired::default() });
+}
+
+pub(crate) fn the_newest_are_told_in_any_case(open: Open<'_>) {
+    let mut store = open(Retention { trust_seconds: 0, ..Retention::default() });
+    let news = pipe("news");
+    let until = late_position(5);
+    let read_newest = |store: &mut dyn Store, after: Option<u64>, newest, page| {
+        let since = Since { pipe: pipe("news"), after: after.map(late_position), until, newest };
+        // Among others, because many pipes are read in another way.
+        let none = Since { pipe: pipe("none"), ..since.clone() };
+        let Outcome::Missed(missed) = read(store, Read::Missed { pipes: vec![none, since], page }) else { panic!() };
+        assert_eq!(missed[0], Missed::default());
+        let number = |row: &StoredMessage| row.message.strip_prefix("message ").and_then(|n| n.parse().ok()).unwrap();
+        (missed[1].rows.iter().map(number).collect::<Vec<u64>>(), missed[1].complete)
+    };
+    assert_eq!(read_newest(&mut *store, None, 3, ALL), (vec![], false), "no history");
+    write(&mut *store, set_late(&news, 4, 0));
+    assert_eq!(read_newest(&mut *store, None, 3, ALL), (vec![], false));
+    writes(&mut *store, put_late(&news, 1..=6));
+    for (after, newest, expected) in [
+        (None, 1, (vec![5], false)),
+        (None, 2, (vec![4, 5], false)),
+        (None, 100, (vec![3, 4, 5], false)),
+        (Some(4), 0, (vec![5], true)),
+        (Some(4), 1, (vec![5], true)),
+        (Some(4), 2, (vec![4, 5], true)),
+        (Some(5), 1, (vec![5], true)),
+        (Some(0), 0, (vec![], false)),
+        (Some(0), 2, (vec![4, 5], false)),
+    ] {
+        assert_eq!(read_newest(&mut *store, after, newest, ALL), expected, "{after:?} {newest}");
+    }
+    assert_eq!(read_newest(&mut *store, None, 3, Page { rows: 2, ..ALL }), (vec![4, 5], false));
+    assert_eq!(read_newest(&mut *store, None, 3, Page { bytes: 1, ..ALL }), (vec![5], false), "the newest at least");
 }

@@ -95,7 +95,7 @@ pub(crate) fn many_pipes_are_looked_into_at_once(open: Open<'_>) {
         let none = (0..40).map(|number| format!("trust_{number}"));
         let names = ["news", "off", "none", "trust_a", "trust_gone"].into_iter().map(str::to_owned).chain(none);
         let until = late_position(1_000);
-        let pipes = names.map(|name| Since { pipe: pipe(&name), after, until }).collect();
+        let pipes = names.map(|name| Since { pipe: pipe(&name), after: Some(after), until, newest: 0 }).collect();
         let Outcome::Missed(missed) = read(store, Read::Missed { pipes, page: ALL }) else { panic!() };
         let texts = |rows: Vec<StoredMessage>| rows.into_iter().map(|row| row.message.into()).collect();
         missed.into_iter().map(|missed| missed.complete.then(|| texts(missed.rows))).collect()

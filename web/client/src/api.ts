@@ -144,8 +144,9 @@ export interface Comet {
   /**
    * `"pipe"`, or `"pipe.event"` for one event only. Resolved when the server has confirmed: all that is published from
    * then on comes. Rejected, and not subscribed, if the server refuses the pipe or does not confirm it in ten minutes.
+   * With `last: 1` the newest message of the pipe's history comes first, with more so many, up to 100.
    */
-  subscribe<T = any>(pipe: string, handler: Handler<T>, options?: { gap?: (gap: Gap) => void }): Promise<Subscription>;
+  subscribe<T = any>(pipe: string, handler: Handler<T>, options?: { gap?: (gap: Gap) => void; last?: number }): Promise<Subscription>;
   /**
    * Publishes as JSON to a pipe that browsers may publish to: `web_...`, `webauth_...` for users, `@web_...` without a
    * sender. Returns how many connections got it. As all questions, it is rejected when two minutes brought no answer.

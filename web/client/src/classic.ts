@@ -100,7 +100,7 @@ class CometServerApi implements ClassicApi {
     });
     if (isBrowser()) this._tab.start();
     else complain("no-browser");
-    this._tab.want(this.subscription_array);
+    this._tab.want(named(this.subscription_array));
     for (const ask of this._early.splice(0)) ask();
   }
 
@@ -143,7 +143,7 @@ class CometServerApi implements ClassicApi {
       const pipe = pipeOf(one);
       if (pipe !== undefined && !this.subscription_array.includes(pipe)) this.subscription_array.push(pipe);
     }
-    this._tab?.want(this.subscription_array);
+    this._tab?.want(named(this.subscription_array));
     return `${name}&&${slot}`;
   }
 
@@ -155,14 +155,14 @@ class CometServerApi implements ClassicApi {
       this.subscription_array = this.subscription_array.filter((pipe) =>
         this.tabSignal.hears((signal) => signal === pipe || signal.startsWith(`${pipe}.`)),
       );
-      this._tab?.want(this.subscription_array);
+      this._tab?.want(named(this.subscription_array));
     }
     return found.includes(true);
   }
 
   unsubscriptionAll(): true {
     this.subscription_array = [];
-    this._tab?.want([]);
+    this._tab?.want(named([]));
     this.tabSignal.clear((signal) => !signal.startsWith("__comet_"));
     return true;
   }
@@ -457,6 +457,9 @@ function pipeOf(name: string): string | undefined {
   const [pipe] = name.split(".");
   return isPipe(pipe) && !/^(msg$|sys$|_answer)/.test(pipe) ? pipe : undefined;
 }
+
+/** As a tab wants them. */
+const named = (pipes: string[]) => new Map(pipes.map((pipe) => [pipe, 0]));
 
 /** A frame without an origin may not even ask. */
 function cookies(): string {

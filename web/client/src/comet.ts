@@ -11,6 +11,8 @@ const READY_MS = 600_000;
 interface Listener extends Subscription {
   handler: Handler;
   gap?: (gap: Gap) => void;
+  /** So many of the newest messages are wanted, until one came. */
+  last: number;
   /** Called once, with an error if the server refused the pipe. */
   settle?: (error?: Told) => void;
 }
@@ -68,7 +70,7 @@ export class Client implements Comet {
     });
   }
 
-  async subscribe<T>(name: string, handler: Handler<T>, { gap, ...rest }: { gap?: (gap: Gap) => void } = {}): Promise<Subscription> {
+  async subscribe<T>(name: string, handler: Handler<T>, { gap, last = 0, ...rest }: { gap?: (gap: Gap) => void; last?: number } = {}): Promise<Subscription> {
     const [pipe, event, ...more] = (name?.split?.(".") ?? [""]);
     called(handler);
     if (!isPipe(pipe) || more.length || !NAME.test(event ?? "")) throw new Failure("bad-name", `pipe "${name}"`);
@@ -77,12 +79,14 @@ export class Client implements Comet {
       const over = ended(this.state);
       if (over) return fail(new Failure(...over));
       const unsubscribe = () => this._listeners.delete(listener) && this._want();
-      const listener: Listener = { pipe, event, handler, gap, unsubscribe };
+      const listener: Listener = { pipe, event, handler, gap, last, unsubscribe };
       listener.settle = (error) => {
         clearTimeout(timer);
         listener.settle = undefined;
         if (error) unsubscribe(), fail(new Failure(...error));
         else done(listener);
+        // Whoever is not the first to want the pipe asks for what others have had.
+        if (listener.last) this.history(pipe).then((found) => found.slice(-listener.last || Infinity).map((message) => hear(listener, message)), () => {});
       };
       const timer = setTimeout(() => listener.settle!(TOO_LATE), READY_MS);
       this._listeners.add(listener);
@@ -182,11 +186,13 @@ export class Client implements Comet {
   }
 
   private _want() {
-    this._tab.want([...this._listeners].map(({ pipe }) => pipe));
+    const wanted = new Map<string, number>();
+    for (const { pipe, last } of this._listeners) wanted.set(pipe, Math.max(last, wanted.get(pipe) ?? 0));
+    this._tab.want(wanted);
   }
 
   private _take(wire: Wire) {
-    const { pipe, event } = wire;
+    const { pipe } = wire;
     if (isSys(wire, "serverInfo")) this._greeted();
     if (isSys(wire, "error")) this._fail("server", wire.data.error);
     if (pipe === "sys") return;
@@ -194,9 +200,10 @@ export class Client implements Comet {
     if (pipe === "msg") return this._tell("personal", message);
     this._tell("message", message);
     for (const listener of [...this._listeners]) {
-      if (listener.pipe === pipe && (listener.event === undefined || listener.event === event)) {
-        guarded(() => listener.handler(message));
-      }
+      if (listener.pipe !== pipe) continue;
+      hear(listener, message);
+      // What could be asked for now is older.
+      listener.last = 0;
     }
   }
 
@@ -254,6 +261,10 @@ const number = (user: number | string) => valid("bad-user", "user", user, /^\d{1
 const checked = (pipe: string, begins = "") =>
   valid("bad-name", begins || "pipe", pipe, new RegExp(`^(?=@?.{2,64}$)(${begins.replaceAll(" ", "|")})[\\w-]*$`));
 
+
+function hear({ event, handler }: Listener, message: Message) {
+  if (event === undefined || event === message.event) guarded(() => handler(message));
+}
 
 function called(handler: unknown) {
   if (typeof handler !== "function") throw new Failure("no-handler");

@@ -111,7 +111,8 @@ export class Leader {
       // Who has no position waits to be told one.
       if (known.has(pipe) && has !== undefined) continue;
       known.add(pipe);
-      this._connection.want(pipe, has);
+      // What the connection has is not asked for again.
+      this._connection.want(pipe, has?.[0] === "~" && this._connection.isConfirmed(pipe) ? undefined : has);
       if (!this._connection.isConfirmed(pipe)) continue;
       const position = this._connection.position(pipe) ?? null;
       // The tab missed nothing if its position is the connection's: who is behind makes it ask again.

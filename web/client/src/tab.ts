@@ -61,7 +61,9 @@ export class Tab {
   /** The pipes of this tab and the last position of each: undefined until it is subscribed, null without a history. */
   private readonly _pipes = new Map<string, string | null | undefined>();
   /** The pipes that the page wants; the others are forgotten when the leader is told. */
-  private _wanted = new Set<string>();
+  private _wanted = new Map<string, number>();
+  /** Those of them that are not subscribed yet and are to begin with their newest messages. */
+  private readonly _newest = new Set<string>();
   /** What this browser published itself since the last message of a pipe: a recovery contains it again. */
   private readonly _own = new Map<string, string[]>();
   /** Personal messages: each with the leaders that got it. */
@@ -261,10 +263,14 @@ export class Tab {
 
   // To the leader
 
-  /** Names all pipes of this tab. */
-  want(pipes: Iterable<string>) {
-    this._wanted = new Set(pipes);
-    for (const pipe of this._wanted) if (!this._pipes.has(pipe)) this._pipes.set(pipe, undefined);
+  /** Names all pipes of this tab, and with how many of its newest messages each is to begin. */
+  want(pipes: Map<string, number>) {
+    this._wanted = pipes;
+    for (const [pipe, last] of pipes) {
+      if (this._pipes.has(pipe)) continue;
+      this._pipes.set(pipe, last ? `~${last}` : undefined);
+      if (last) this._newest.add(pipe);
+    }
     this._wantTimer ??= setTimeout(() => this._sendWants());
   }
 
@@ -273,7 +279,7 @@ export class Tab {
   }
 
   isSubscribed(pipe: string): boolean {
-    return this._pipes.get(pipe) !== undefined;
+    return !this._newest.has(pipe) && this._pipes.get(pipe) !== undefined;
   }
 
   ask(...ask: Ask): Promise<any> {
@@ -378,7 +384,7 @@ export class Tab {
     if (!this._pipes.has(pipe)) return;
     const last = this._pipes.get(pipe);
     this._pipes.set(pipe, reachedOf(subscribed, last));
-    this._events.subscribed(pipe, last !== undefined, !!subscribed.recovered, subscribed.position !== null);
+    this._events.subscribed(pipe, !this._newest.delete(pipe) && last !== undefined, !!subscribed.recovered, subscribed.position !== null);
   }
 
   private _takeWire(wire: Wire, epoch: number) {

@@ -89,8 +89,9 @@ export class Server {
     if (command === "subscription2") {
       const wanted = new Map(lines.filter(Boolean).map((line) => line.split(" ")));
       for (const pipe of socket.pipes) if (!wanted.has(pipe)) socket.pipes.delete(pipe);
-      for (const [pipe, position] of wanted) {
+      for (const [pipe, had = ""] of wanted) {
         if (socket.pipes.has(pipe)) continue;
+        const [position, newest = 0] = had.split("~");
         if (pipe.startsWith("private_") && !socket.user) {
           sys("error", { code: "403", error: "Pipes that begin with private_ are for authorised users only" });
           continue;
@@ -102,6 +103,8 @@ export class Server {
           const missed = history?.kept.filter((wire) => BigInt(wire.position) > BigInt(position)) ?? [];
           data.recovered = !!history && !(history.isCut && missed.length === history.kept.length);
           if (data.recovered) for (const wire of missed) socket.say({ ...wire, event: wire.event || "undefined", fromQueue: true });
+        } else if (newest) {
+          for (const wire of history?.kept.slice(-newest) ?? []) socket.say({ ...wire, event: wire.event || "undefined", fromQueue: true });
         }
         sys("subscribed", data);
       }

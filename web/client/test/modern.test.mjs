@@ -354,3 +354,52 @@ test("long polling receives and publishes", withServer(async (server, browser) =
   assert.ok(asked.includes("/poll/pub?id=i&pipe=web_x&event=say"));
   comet.close();
 }));
+
+test("who comes sees the newest first, whoever came before", withServer(async (server, browser) => {
+  server.keep("prices");
+  for (const price of [1, 2, 3]) server.publish("prices", "of", `${price}`);
+  const [one, other] = [browser.open(), browser.open()].map(({ encke }) => encke.connect());
+  const seen = [];
+  const gaps = [];
+  const noting = (who) => ({ data }) => seen.push(`${who}${data}`);
+  for (const comet of [one, other]) comet.on("gap", ({ pipe }) => gaps.push(pipe));
+  await one.subscribe("prices", noting("a"), { last: 2 });
+  assert.deepEqual(seen, ["a2", "a3"]);
+  assert.ok(server.commands.includes("subscription2\nprices ~2"), "in one round trip");
+  assert.ok(!server.commands.some((text) => text.startsWith("pipe_log")));
+  // The connection has the pipe already: in this tab, and for another one.
+  await one.subscribe("prices", noting("b"), { last: 1 });
+  await until(() => seen.includes("b3"));
+  await other.subscribe("prices", noting("c"), { last: 1 });
+  await until(() => seen.includes("c3"));
+  await other.subscribe("prices.other", noting("d"), { last: 5 });
+  server.publish("prices", "of", "4");
+  await until(() => seen.length === 7);
+  assert.deepEqual(seen.slice(4).sort(), ["a4", "b4", "c4"]);
+  // What a pipe without a history had nobody knows.
+  await one.subscribe("plain", noting("e"), { last: 1 });
+  server.publish("plain", "", "5");
+  await until(() => seen.includes("e5"));
+  // After a break nothing is told twice.
+  server.drop();
+  server.publish("prices", "of", "6");
+  await until(() => seen.includes("a6") && seen.includes("b6") && seen.includes("c6"));
+  assert.equal(seen.filter((text) => text === "a3").length, 1);
+  assert.deepEqual(gaps.filter((pipe) => pipe === "prices"), []);
+}));
+
+for (const way of ["webSocket", "longPolling"]) {
+  test(`the newest come first with ${way}`, withServer(async (server, browser) => {
+    server.keep("prices");
+    server.publish("prices", "of", "7");
+    const { encke } = browser.open();
+    const comet = encke.connect({ transports: [encke[way]], shared: false });
+    const seen = [];
+    await comet.subscribe("prices", ({ data }) => seen.push(data), { last: 1 });
+    assert.deepEqual(seen, [7]);
+    await comet.subscribe("other", () => {});
+    server.publish("prices", "of", "8");
+    await until(() => seen.length === 2);
+    assert.deepEqual(seen, [7, 8]);
+  }));
+}

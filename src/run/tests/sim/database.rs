@@ -149,9 +149,26 @@ impl Database {
     }
 
     /// All that was missed, or nothing of it: what is gone, or beyond the length and not trimmed yet, or too much to be read
-    /// at once.
+    /// at once. The newest in any case.
     fn missed(&mut self, since: &Since, most: Page) -> Missed {
-        let (pipe, after, until) = (since.pipe.name.as_str(), since.after, since.until);
+        let (pipe, until) = (since.pipe.name.as_str(), since.until);
+        let mut missed = since.after.map(|after| self.missed_behind(pipe, after, until, most)).unwrap_or_default();
+        if since.newest as usize > missed.rows.len() {
+            let mut bytes = 0;
+            let history = self.history(pipe).into_iter().rev().filter(|row| row.id.position() <= Some(until));
+            let fits = |row: &&StoredMessage| {
+                let fits = bytes == 0 || bytes < most.bytes;
+                bytes += row.message.len() + row.event.as_str().len();
+                fits
+            };
+            let newest = since.newest.min(most.rows) as usize;
+            missed.rows = history.take(newest).take_while(fits).cloned().collect();
+            missed.rows.reverse();
+        }
+        missed
+    }
+
+    fn missed_behind(&mut self, pipe: &str, after: Position, until: Position, most: Page) -> Missed {
         let is_behind = |message: &&StoredMessage| {
             let position = message.id.position();
             position > Some(after) && position <= Some(until)

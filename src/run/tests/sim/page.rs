@@ -43,6 +43,17 @@ pub(super) struct View {
 #[derive(Clone, Copy)]
 struct Named {
     position: Option<u64>,
+    /// So many of the newest were asked for as well, and have not come.
+    newest: u64,
+}
+
+impl Named {
+    /// As the protocol has it; nothing if nothing is named.
+    fn text(self) -> Option<String> {
+        let newest = if self.newest > 0 { format!("~{}", self.newest) } else { String::new() };
+        let position = self.position.map(|position| position.to_string()).unwrap_or_default();
+        Some(position + &newest).filter(|text| !text.is_empty())
+    }
 }
 
 /// In a pipe, in its order.
@@ -64,6 +75,8 @@ pub(super) enum Heard {
     /// All that was missed has come, so many messages.
     Recovered,
     Missed,
+    /// One of the newest messages, which it asked for.
+    Newest,
     Gap {
         pipe: &'static str,
         after: u64,
@@ -280,8 +293,10 @@ impl Page {
         self.ask_for(wants, tick);
         let mut command = "subscription2".to_owned();
         for pipe in &self.wants {
-            let last = self.views[pipe].last.map(|last| format!(" {last}")).unwrap_or_default();
-            command.extend(["\n", pipe, &last]);
+            let view = &self.views[pipe];
+            let had = view.asked.map_or(Some(Named { position: view.last, newest: 0 }), Some).and_then(Named::text);
+            let had = had.map(|had| format!(" {had}")).unwrap_or_default();
+            command.extend(["\n", pipe, &had]);
         }
         self.lines[0].to_server.extend(masked_frame(1, command.as_bytes()));
     }
@@ -308,7 +323,7 @@ impl Page {
             let view = self.views.entry(pipe).or_default();
             if let Some(named) = view.asked {
                 // The request may not have arrived.
-                last.extend(named.position.map(|after| format!("{pipe}:{after}")));
+                last.extend(named.text().map(|had| format!("{pipe}:{had}")));
             } else if is_new && self.extended {
                 view.rejoined |= self.had.contains(pipe);
                 let mut after = view.last;
@@ -321,8 +336,15 @@ impl Page {
                         view.whole_since = None;
                     }
                 }
-                (view.asked, view.has_missed) = (Some(Named { position: after }), false);
-                last.extend(after.map(|after| format!("{pipe}:{after}")));
+                let newest =
+                    if after.is_none() && !self.by_event_id && tick.is_multiple_of(3) { 1 + tick % 4 } else { 0 };
+                if newest > 0 {
+                    view.seen.push(Seen::From(None));
+                    view.whole_since = None;
+                }
+                let named = Named { position: after, newest };
+                (view.asked, view.has_missed) = (Some(named), false);
+                last.extend(named.text().map(|had| format!("{pipe}:{had}")));
             } else if is_new {
                 // A publication that other subscribers of a shard still wait for comes to whoever joins them.
                 view.texts.clear();
@@ -654,12 +676,15 @@ impl Page {
         let view = self.views.get_mut(pipe).expect("a pipe that is wanted");
         let is_known = position.is_some_and(|position| view.last.is_some_and(|last| position <= last));
         if missed {
-            let Some(after) = view.asked.and_then(|named| named.position) else {
+            let Some(named) = view.asked.as_mut().filter(|named| named.position.is_some() || named.newest > 0) else {
                 panic!("{text} was missed in {pipe}, but nothing was asked for")
             };
-            assert!(position > Some(after), "{text} is not behind {after}");
+            match named.position {
+                Some(after) => assert!(position > Some(after), "{text} is not behind {after}"),
+                None => named.newest -= 1,
+            }
             view.has_missed = true;
-            heard.push(Heard::Missed);
+            heard.push(if named.position.is_some() { Heard::Missed } else { Heard::Newest });
             // Only a browser that knows one id for all pipes asks for what the page has.
             assert!(!is_known || self.by_event_id, "{text} in {pipe} is known");
         } else if view.asked.is_some() {
@@ -688,12 +713,28 @@ impl Page {
         let (pipe, view) = self.views.iter_mut().find(|(name, _)| **name == pipe).expect("a pipe that was asked for");
         let asked = view.asked.take().unwrap_or_else(|| panic!("{pipe} is answered and was not asked for"));
         let after = asked.position;
-        assert_eq!(recovered.is_some(), after.is_some(), "{pipe}: only who names a position hears whether it can be");
-        if recovered == Some(true) {
+        let has_newest = after.is_none() && view.has_missed;
+        if after.is_none() && recovered.is_some() {
+            assert!(view.seen.iter().any(|seen| matches!(seen, Seen::From(None))), "{pipe}: nothing was asked for");
+            assert_eq!(recovered, Some(false));
+        }
+        assert!(recovered.is_some() || after.is_none(), "{pipe}: who names a position hears whether it can be");
+        if has_newest && recovered.is_none() {
+            // The next one comes right behind them.
+            view.whole_since = Some(tick);
+        } else if recovered == Some(true) {
             heard.push(Heard::Recovered);
             assert!(position >= after, "{pipe} went back");
         } else {
-            assert!(!view.has_missed, "{pipe}: a part of what was missed, and a gap");
+            assert!(!view.has_missed || has_newest, "{pipe}: a part of what was missed, and a gap");
+            if has_newest {
+                // Some may be missing between them.
+                let first =
+                    view.seen.iter().rposition(|seen| matches!(seen, Seen::From(None))).expect("it was asked for");
+                for message in view.seen.split_off(first) {
+                    view.seen.extend([Seen::From(None), message]);
+                }
+            }
             view.seen.push(Seen::From(position));
             view.whole_since = Some(tick);
             let asked_at = self.asked_at;

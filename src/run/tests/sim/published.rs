@@ -143,6 +143,7 @@ impl World {
         match heard {
             Heard::Position { text, pipe, position } => self.record.insert(pipe, &text, position),
             Heard::Recovered => totals.recovered += 1,
+            Heard::Newest => totals.newest += 1,
             Heard::Missed => match self.pages[at].transport {
                 Transport::WebSocket => totals.missed += 1,
                 Transport::Events => totals.missed_events += 1,

@@ -60,6 +60,7 @@ totals! {
     logs: "histories told",
     lists: "lists of subscribers",
     recovered: "recoveries",
+    newest: "messages that were told because they were the newest",
     missed: "messages that were missed and came over WebSocket",
     missed_events: "messages that were missed and came as events",
     missed_polled: "messages that were missed and came to a page that polls",

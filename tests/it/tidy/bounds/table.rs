@@ -237,6 +237,12 @@ pub(super) const BOUNDS: &[Bound] = &[
         "error 500",
     ),
     row(
+        HISTORY,
+        "Newest messages that a subscriber may begin with",
+        "{NEWEST_MAX}, and about half of `[ws] queue_bytes_max` for all pipes of one command",
+        "the oldest are left out",
+    ),
+    row(
         PIPES,
         "Keys of publications that a shard remembers, for {KEYS_KEPT_S|s}; those of one tenant; those that a start reads",
         "{owned::keys::KEYS_MAX}; {TENANT_KEYS_MAX}; {beginning::KEYS_MAX}",
