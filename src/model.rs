@@ -11,10 +11,12 @@ use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
 mod had;
+mod rights;
 mod track_cursor;
 mod wishes;
 
 pub use had::Had;
+pub use rights::{BadRight, Rights};
 pub use track_cursor::TrackCursor;
 pub use wishes::Wishes;
 
@@ -626,6 +628,8 @@ pub enum SubscriptionError {
     BadName,
     TooManyPipes,
     NeedsAuthorisation,
+    /// Private pipes are for tokens that name them.
+    NotNamed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -635,6 +639,8 @@ pub enum PipeError {
     /// The name's prefix does not allow this command.
     WrongClass,
     NeedsAuthorisation,
+    /// Private pipes are for tokens that name them.
+    NotNamed,
     /// The third line of `web_pipe2` must be one byte.
     BadFlag,
     /// Ours: subscribers got the message, but it is not in the history.

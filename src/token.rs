@@ -16,7 +16,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation, dangerou
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
-use crate::model::{DevId, TOKEN_LEEWAY_S_MAX, TokenAlgorithm, UnixTime, UserId};
+use crate::model::{DevId, Rights, TOKEN_LEEWAY_S_MAX, TokenAlgorithm, UnixTime, UserId};
 
 /// What the tokens of one tenant, or of all that have nothing of their own, are checked with. Signs nothing. Never shown.
 #[derive(Clone)]
@@ -81,6 +81,9 @@ pub struct TokenKeys {
     /// Tenants whose classic secret was given to another tenant.
     classic_shared: Arc<BTreeSet<DevId>>,
     leeway_s: u32,
+    /// Whether tokens say which private pipes are for whoever brings them. Otherwise their claim `pipes` is not looked at: it may
+    /// be one of the application.
+    names_pipes: bool,
     /// Keys that were replaced, the latest first, and until when what they have signed is good.
     previous: Arc<[(TokenKeys, UnixTime)]>,
 }
@@ -102,6 +105,7 @@ struct Claims {
     /// `dev` and `aud` may be of any type here, because they are looked at only where they matter.
     dev: Option<Value>,
     aud: Option<Value>,
+    pipes: Option<Value>,
 }
 
 impl Claims {
@@ -121,6 +125,17 @@ impl Claims {
     }
 }
 
+/// What the claim `pipes` says: a list of names and beginnings of names. `None`: it cannot be read.
+fn rights(claim: Option<&Value>) -> Option<Rights> {
+    let entries = match claim {
+        None => &[],
+        Some(Value::Array(entries)) => entries.as_slice(),
+        Some(_) => return None,
+    };
+    let entries: Option<Vec<&str>> = entries.iter().map(Value::as_str).collect();
+    Rights::parse(entries?).ok()
+}
+
 /// The tenant that an entry of `aud` names. Entries that are no numbers are for others and name none.
 fn tenant_number(entry: &Value) -> Option<u64> {
     match entry {
@@ -134,14 +149,24 @@ fn tenant_number(entry: &Value) -> Option<u64> {
 }
 
 /// What a token shows of whoever brings it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenProof {
-    /// Whoever brings the token is that user, until this time.
-    Good(UnixTime),
-    /// The token was signed with the right key and proves nothing: it is over, or for another user or tenant.
+    /// Whoever brings the token is that user.
+    Good(Grant),
+    /// The token was signed with the right key and proves nothing: it is over, or for another user or tenant, or names pipes in
+    /// a way that cannot be read.
     Signed,
     /// The text is no token, or somebody made it up.
     Nothing,
+}
+
+/// What a good token grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The last second of it.
+    pub until: UnixTime,
+    /// Private pipes that it names, where tokens do that.
+    pub pipes: Rights,
 }
 
 impl TokenKeys {
@@ -161,6 +186,7 @@ impl TokenKeys {
             tenants: Arc::new(tenants),
             classic_shared: Arc::new(classic_shared),
             leeway_s: 0,
+            names_pipes: false,
             previous: Arc::default(),
         }
     }
@@ -196,6 +222,16 @@ impl TokenKeys {
         Self { leeway_s, ..self }
     }
 
+    /// Whether tokens name the private pipes that are for whoever brings them.
+    #[must_use]
+    pub fn with_pipes(self, names_pipes: bool) -> Self {
+        Self { names_pipes, ..self }
+    }
+
+    pub fn name_pipes(&self) -> bool {
+        self.names_pipes
+    }
+
     /// What the token shows of this user now.
     pub fn verify(&self, dev: DevId, user: UserId, token: &str, now: UnixTime) -> TokenProof {
         if !looks_like_one(token) {
@@ -227,12 +263,12 @@ impl TokenKeys {
         };
         match jsonwebtoken::decode::<Value>(token, &key.key, &validation(key.algorithm)) {
             Err(_) => TokenProof::Nothing,
-            Ok(signed) => self.until(dev, user, key, signed.claims, now).map_or(TokenProof::Signed, TokenProof::Good),
+            Ok(signed) => self.granted(dev, user, key, signed.claims, now).map_or(TokenProof::Signed, TokenProof::Good),
         }
     }
 
-    /// Until when claims that were signed prove to be that user; `None` if they do not now.
-    fn until(&self, dev: DevId, user: UserId, key: &TokenKey, claims: Value, now: UnixTime) -> Option<UnixTime> {
+    /// What claims that were signed grant that user; `None` if they do not now.
+    fn granted(&self, dev: DevId, user: UserId, key: &TokenKey, claims: Value, now: UnixTime) -> Option<Grant> {
         let claims: Claims = serde_json::from_value(claims).ok()?;
         let leeway = f64::from(self.leeway_s);
         let (expires, now) = (claims.exp.as_f64()? + leeway, now.0 as f64);
@@ -242,7 +278,8 @@ impl TokenKeys {
         let same_tenant = !key.is_shared || claims.name(dev);
         let valid = now <= expires && begins <= now + leeway && same_user && same_tenant;
         // A number too large for a date means never, and so does the largest date.
-        valid.then_some(UnixTime(expires as i64))
+        let pipes = if self.names_pipes { rights(claims.pipes.as_ref())? } else { Rights::default() };
+        valid.then_some(Grant { until: UnixTime(expires as i64), pipes })
     }
 }
 
@@ -390,11 +427,13 @@ mod tests {
         let claims = serde_json::json!({ "user_id": 5, "nbf": 1000, "exp": 2000 });
         let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(b"shared")).unwrap();
         let until = |keys: &TokenKeys, now| keys.verify(DevId(0), UserId::new(5).unwrap(), &token, UnixTime(now));
-        let (good, over) = (|time| TokenProof::Good(UnixTime(time)), TokenProof::Signed);
-        assert_eq!((until(&keys, 999), until(&keys, 2000), until(&keys, 2001)), (over, good(2000), over));
+        let granted = |time| Grant { until: UnixTime(time), pipes: Rights::default() };
+        let good = |time| TokenProof::Good(granted(time));
+        let over = || TokenProof::Signed;
+        assert_eq!((until(&keys, 999), until(&keys, 2000), until(&keys, 2001)), (over(), good(2000), over()));
         let keys = keys.with_leeway(60);
-        assert_eq!((until(&keys, 939), until(&keys, 940)), (over, good(2060)));
-        assert_eq!((until(&keys, 2060), until(&keys, 2061)), (good(2060), over));
+        assert_eq!((until(&keys, 939), until(&keys, 940)), (over(), good(2060)));
+        assert_eq!((until(&keys, 2060), until(&keys, 2061)), (good(2060), over()));
         // A revocation that went before would let the token in again.
         assert!(revoked_until(&token).unwrap() >= 2000 + i64::from(TOKEN_LEEWAY_S_MAX));
     }
@@ -501,6 +540,53 @@ mod tests {
             let difference = i16::from(order) - i16::from(*byte) - borrow;
             borrow = i16::from(difference < 0);
             *byte = difference.rem_euclid(256) as u8;
+        }
+    }
+
+    /// Where tokens name private pipes, one whose claim cannot be read opens nothing; elsewhere the claim may be anything, because it
+    /// may be one of the application.
+    #[test]
+    fn tokens_name_pipes_where_they_are_to() {
+        let keys = TokenKeys::new("password", BTreeMap::new());
+        let signed = |pipes: Option<Value>| {
+            let mut claims = claims();
+            if let Some(pipes) = pipes {
+                claims["pipes"] = pipes;
+            }
+            encode(&Header::default(), &claims, &EncodingKey::from_secret(b"password1")).unwrap()
+        };
+        let granted = |keys: &TokenKeys, pipes: Option<Value>| {
+            let user = UserId::new(5).unwrap();
+            match keys.verify(DevId(1), user, &signed(pipes), UnixTime(1_700_000_000)) {
+                TokenProof::Good(Grant { pipes, .. }) => Some(pipes),
+                _ => None,
+            }
+        };
+        let named = keys.clone().with_pipes(true);
+        let json = |text: &str| Some(serde_json::from_str::<Value>(text).unwrap());
+        let rights = |entries: &[&str]| Some(Rights::parse(entries.iter().copied()).unwrap());
+        for (claim, expected) in [
+            (None, rights(&[])),
+            (json("[]"), rights(&[])),
+            (json(r#"["private_a", "private_room_*"]"#), rights(&["private_a", "private_room_*"])),
+            (json(r#"["*"]"#), rights(&["*"])),
+        ] {
+            assert_eq!(granted(&named, claim.clone()), expected);
+            assert_eq!(granted(&keys, claim), rights(&[]));
+        }
+        let many = Some(Value::from(vec!["a"; 10_000]));
+        for claim in [
+            json("null"),
+            json(r#""private_a""#),
+            json("{}"),
+            json("[1]"),
+            json(r#"["a*b"]"#),
+            json(r#"["a b"]"#),
+            many,
+        ] {
+            let is_null = claim == Some(Value::Null);
+            assert_eq!(granted(&named, claim.clone()), rights(&[]).filter(|_| is_null), "{claim:?}");
+            assert_eq!(granted(&keys, claim), rights(&[]));
         }
     }
 }

@@ -60,6 +60,7 @@ pub fn keep_until_restart(config: &mut Config, in_force: &Config) {
     config.main.base_dir.clone_from(&in_force.main.base_dir);
     config.ws.ip = in_force.ws.ip;
     config.ws.port = in_force.ws.port;
+    config.ws.private_pipes_listed = in_force.ws.private_pipes_listed;
     config.ws.thread_num = in_force.ws.thread_num;
     config.ws.send_engine = in_force.ws.send_engine;
     config.ws.pin_cores = in_force.ws.pin_cores;

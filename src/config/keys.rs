@@ -31,6 +31,7 @@ pub(super) const CONTENT_TYPE: &str = "content-type";
 const SEND_ENGINES: &[&str] = &["auto", "io_uring", "plain"];
 const STRING_ESCAPES: &[&str] = &["mysql", "legacy"];
 const AUTH_PLUGINS: &[&str] = &["mysql_native_password", "caching_sha2_password"];
+const PRIVATE_PIPES: &[&str] = &["users", "listed"];
 const REAL_IP_HEADERS: &[&str] = &[RealIpHeader::XRealIp.as_str(), RealIpHeader::XForwardedFor.as_str()];
 const ON_OFF: &[&str] = &["off", "on"];
 const BY_HTTP: &[&str] = &["off", "local", "on"];

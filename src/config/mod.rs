@@ -139,6 +139,8 @@ pub struct Ws {
     pub trusted_proxies: Vec<Network>,
     /// Where they say it. Default `X-Real-IP`.
     pub real_ip_header: RealIpHeader,
+    /// Whether a `private_` pipe is for those whose token names it, and not for all users. Default false.
+    pub private_pipes_listed: bool,
     /// Whether messages are compressed for clients that offer it. Default false.
     pub deflate: bool,
     /// Who may use CometQL by HTTP. Default `local`.
@@ -472,6 +474,7 @@ impl Default for Ws {
             key_attempts_max: 20,
             trusted_proxies: Vec::new(),
             real_ip_header: RealIpHeader::XRealIp,
+            private_pipes_listed: false,
             deflate: false,
             cometql: ByHttp::Local,
             metrics: ByHttp::Local,

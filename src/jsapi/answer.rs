@@ -160,6 +160,7 @@ fn subscription_text(error: SubscriptionError) -> &'static str {
         }
         SubscriptionError::TooManyPipes => "Too many pipes for one connection; the first ones are subscribed",
         SubscriptionError::NeedsAuthorisation => "Pipes that begin with private_ are for authorised users only",
+        SubscriptionError::NotNamed => NOT_NAMED,
     }
 }
 
@@ -171,7 +172,10 @@ fn pipe_text(error: PipeError) -> &'static str {
             "This is possible only for pipes whose name begins with web_ or another fitting prefix"
         }
         PipeError::NeedsAuthorisation => "This is for authorised users only",
+        PipeError::NotNamed => NOT_NAMED,
         PipeError::NotStored => "The subscribers got the message, but the server could not keep it in the history",
         PipeError::BadFlag => "The line after the event must be exactly one byte",
     }
 }
+
+const NOT_NAMED: &str = "Pipes that begin with private_ are for those whose token names them";

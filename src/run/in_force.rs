@@ -130,5 +130,6 @@ fn token_keys(config: &Config, password: &str) -> Result<(TokenKeys, [u8; 32]), 
         note(&dev.0.to_le_bytes());
     }
     let keys = TokenKeys::new(password, tenants).with_shared(shared).with_leeway(jwt.leeway_s);
+    let keys = keys.with_pipes(config.ws.private_pipes_listed);
     Ok((keys, mark.finalize().into()))
 }

@@ -1,10 +1,12 @@
 //! Tokens that are signed with a key of their own, from `comet.ini` to `serverInfo`.
 
 use crate::server::{Folder, Server, Setup};
+use crate::transports::Http;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::fs;
 
 #[test]
@@ -75,6 +77,75 @@ fn a_revoked_token_is_revoked_whatever_its_signature() {
     for text in [&token, &twin] {
         assert_eq!(server.browser_with_key(0, "5", text).1["authorized"], false);
     }
+}
+
+/// A private pipe is for those whose token names it, over each transport.
+#[test]
+fn tokens_name_the_private_pipes_of_their_bearer() {
+    let more = "[ws]\nprivate_pipes = listed\n[jwt]\nsecret = 0123456789abcdef\n".into();
+    let server = Server::start(&Setup { shards: 4, password: None, more });
+    let mut backend = server.backend();
+    backend.execute("INSERT INTO pipes_settings (name, length) VALUES ('private_a', 5), ('private_b', 5)").expect("OK");
+    let publish = |backend: &mut loadtest::CometQl, text: &str| {
+        let rows = ["private_a", "private_b"].map(|pipe| format!("('{pipe}', 'e', '{text}')")).join(", ");
+        backend.execute(&format!("INSERT INTO pipes_messages (name, event, message) VALUES {rows}")).expect("OK");
+    };
+    publish(&mut backend, "old");
+    let token = |pipes: Value| {
+        let claims = json!({ "user_id": 5, "exp": 4_000_000_000_u64, "dev": 0, "pipes": pipes });
+        encode(&Header::default(), &claims, &EncodingKey::from_secret(b"0123456789abcdef")).unwrap()
+    };
+    let good = token(json!(["private_a"]));
+    for (pipes, is_known) in [(json!(["private_a"]), true), (json!("private_a"), false), (json!(["private_*a"]), false)]
+    {
+        assert_eq!(server.browser_with_key(0, "5", &token(pipes)).1["authorized"], is_known);
+    }
+    let fields = format!("sesion={good}&myid=5&devid=0&api=js2&pipes=private_a,private_b&last=~1");
+    let heard_all = |mut next: Box<dyn FnMut() -> Value + '_>, publish: &mut dyn FnMut()| {
+        let mut heard = Vec::new();
+        let (mut denied, mut is_published) = (0, false);
+        while !heard.contains(&"new".to_owned()) {
+            let message = next();
+            assert_ne!(message["pipe"], "private_b", "{message}");
+            denied += usize::from(message["event"] == "error" && message["data"]["code"] == "403");
+            if message["pipe"] == "private_a" {
+                heard.push(message["data"].as_str().unwrap().to_owned());
+            }
+            if message["event"] == "subscribed" && !is_published {
+                is_published = true;
+                publish();
+            }
+        }
+        assert_eq!(denied, 1, "once, and in words");
+        heard
+    };
+    let mut events = Http::connect(&server);
+    events.send(&format!("GET /sse?{fields} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert_eq!(events.head().status, 200);
+    let heard = heard_all(Box::new(|| events.event().1), &mut || publish(&mut backend, "new"));
+    assert_eq!(heard, ["old", "new"]);
+    let (mut browser, _) = server.browser_with_key(0, "5", &good);
+    for (pipe, is_named) in [("private_a", true), ("private_b", false)] {
+        browser.send(&format!("pipe_log\n{pipe}\nm\n"));
+        let answer = browser.receive();
+        assert_eq!(answer["event"] == "e", is_named, "{answer}");
+        if is_named {
+            assert_eq!((&answer["data"], &browser.receive()["data"]), (&json!("old"), &json!("new")));
+        }
+    }
+    let mut poll = Http::connect(&server);
+    let signed: Value = serde_json::from_str(poll.get(&format!("/poll/sign?{fields}"), "").text()).unwrap();
+    let (id, mut seq, mut waiting) = (signed["id"].as_str().unwrap().to_owned(), 0, VecDeque::new());
+    let next = || loop {
+        if let Some(message) = waiting.pop_front() {
+            return message;
+        }
+        let answer: Value = serde_json::from_str(poll.get(&format!("/poll?id={id}&seq={seq}"), "").text()).unwrap();
+        let messages = answer.as_array().unwrap().clone();
+        seq += messages.len();
+        waiting.extend(messages);
+    };
+    assert_eq!(heard_all(Box::new(next), &mut || publish(&mut backend, "new")), ["new"; 1]);
 }
 
 /// The same token with the signature (r, n - s), where n is the order of P-256.

@@ -4,7 +4,7 @@ use crate::model::RealIpHeader;
 
 use super::super::key::{Applies, Field, Key};
 use super::super::{ByHttp, SendEngine};
-use super::{BY_HTTP, KIB, MIB, ON_OFF, REAL_IP_HEADERS, SEND_ENGINES, TIMEOUT_S_MAX};
+use super::{BY_HTTP, KIB, MIB, ON_OFF, PRIVATE_PIPES, REAL_IP_HEADERS, SEND_ENGINES, TIMEOUT_S_MAX};
 
 pub(super) const WS: &[Key] = &[
     Key {
@@ -291,6 +291,19 @@ pub(super) const WS: &[Key] = &[
                     _ => RealIpHeader::XRealIp,
                 }
             },
+        },
+    },
+    Key {
+        section: "ws",
+        name: "private_pipes",
+        shipped: false,
+        applies: Applies::Restart,
+        doc: "For whom private_ pipes are. users: for every user. listed: for those whose JSON Web Token names the pipe in its claim pipes, a list of names and of beginnings of names that end in *.",
+        without_effect: None,
+        field: Field::Word {
+            words: PRIVATE_PIPES,
+            get: |config| if config.ws.private_pipes_listed { "listed" } else { "users" },
+            set: |config, word| config.ws.private_pipes_listed = word == "listed",
         },
     },
     Key {

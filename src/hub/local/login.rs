@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UnixTime, UserId, is_no_key};
+use crate::model::{Answer, CloseReason, ConnId, DevId, Now, Time, UserId, is_no_key};
 use crate::ring::{AskId, AskKey, EndedUsers, KeyTried, RingMessage};
 use crate::storage::Read;
-use crate::token::{TokenProof, signed_part};
+use crate::token::{Grant, TokenProof, signed_part};
 
 use super::super::Credentials;
 use super::super::effects::Effects;
@@ -18,8 +18,8 @@ pub(super) struct Login {
     pub(super) conn: ConnId,
     user: UserId,
     key: Box<str>,
-    /// The key is a token with a good signature, until then.
-    token: Option<UnixTime>,
+    /// The key is a token with a good signature, which grants this.
+    token: Option<Box<Grant>>,
     guess: Guess,
     /// What storage is about to say was changed since it was asked, so it must be asked again.
     outdated: bool,
@@ -51,7 +51,7 @@ impl Local {
             return;
         }
         let (token, guess) = match self.config.tokens.verify(dev, user, &key, now.unix) {
-            TokenProof::Good(expires) => (Some(expires), Guess::None),
+            TokenProof::Good(grant) => (Some(Box::new(grant)), Guess::None),
             TokenProof::Signed => (None, Guess::None),
             TokenProof::Nothing => (None, Guess::Possible),
         };
@@ -99,7 +99,7 @@ impl Local {
 
     fn check_login(&mut self, login: Login, effects: &mut Effects) {
         let Some(dev) = self.conn(login.conn).map(|entry| entry.dev) else { return };
-        let token = login.token.map(|_| signed_part(&login.key).into());
+        let token = login.token.as_ref().map(|_| signed_part(&login.key).into());
         let (user, conn) = (login.user, login.conn);
         let waiting = Waiting::Login(Login { outdated: false, ..login });
         self.ask_storage(conn, waiting, Read::Login { dev, user, token }, effects);
@@ -117,7 +117,7 @@ impl Local {
             return self.check_login(login, effects);
         }
         let Some(dev) = self.conn(login.conn).map(|entry| entry.dev) else { return };
-        let token = login.token.filter(|expires| !revoked && *expires >= now.unix);
+        let token = login.token.as_deref().filter(|grant| !revoked && grant.until >= now.unix);
         let hash = hash.unwrap_or_default();
         let authorised = token.is_some() || !hash.is_empty() && same_secret(&hash, &login.key);
         self.tell_key(&login, authorised, effects);
@@ -135,7 +135,7 @@ impl Local {
         &mut self,
         dev: DevId,
         login: &Login,
-        token: Option<UnixTime>,
+        token: Option<&Grant>,
         hash: Box<str>,
         now: Now,
         effects: &mut Effects,
@@ -144,8 +144,12 @@ impl Local {
         effects.counters.logins += 1;
         self.conns.authorise(conn, user);
         self.users.came(dev, user, conn);
-        if let Some(expires) = token {
-            self.tokens.insert(conn, self.token_hash(dev, key), expires, now);
+        if let Some(Grant { until, pipes }) = token {
+            let hash = self.token_hash(dev, key);
+            self.tokens.insert(conn, hash, *until, now);
+            if !pipes.is_empty() {
+                self.rights.insert(conn, pipes, self.tokens.with(hash));
+            }
         }
         // Whoever comes with a token gets no lasting secret for it, a stored one neither. Pages expect some text; this one
         // opens nothing.

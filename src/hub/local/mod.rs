@@ -18,6 +18,7 @@ mod probe;
 mod publishing;
 mod questions;
 mod report;
+mod rights;
 mod subscriptions;
 mod tokens;
 mod users;
@@ -50,6 +51,7 @@ use pipes::Pipes;
 pub(in crate::hub) use publishing::BrowserMessage;
 pub(in crate::hub) use report::Fanned;
 use report::Report;
+use rights::AllRights;
 use tokens::Tokens;
 use users::Users;
 use waiting::Waiting;
@@ -61,6 +63,7 @@ pub(in crate::hub) struct Local {
     details: AllDetails,
     users: Users,
     tokens: Tokens,
+    rights: AllRights,
     wary: Wary,
     unreported: Unreported,
     pipes: Pipes,
@@ -86,6 +89,7 @@ impl Local {
             details: AllDetails::new(hasher.clone()),
             users: Users::new(hasher.clone()),
             tokens: Tokens::new(hasher.clone()),
+            rights: AllRights::new(hasher.clone()),
             wary: Wary::new(hasher.clone()),
             unreported: Unreported::new(hasher.clone()),
             pipes: Pipes::new(&config),
@@ -115,6 +119,7 @@ impl Local {
         let Some(gone) = self.conns.remove(conn) else { return };
         self.reports.remove(&conn);
         self.tokens.remove(conn);
+        self.rights.remove(conn);
         if !gone.user.is_anonymous() {
             let (dev, user) = (gone.dev, gone.user);
             self.users.went(dev, user, conn);
@@ -174,7 +179,7 @@ impl Local {
     }
 
     pub(in crate::hub) fn add_memory(&self, memory: &mut HubMemory) {
-        memory.connections += self.conns.bytes() + self.details.bytes() + self.tokens.bytes();
+        memory.connections += self.conns.bytes() + self.details.bytes() + self.tokens.bytes() + self.rights.bytes();
         memory.pipes += self.pipes.bytes();
         memory.users += self.users.bytes() + self.wary.bytes() + self.unreported.bytes();
         memory.waiting += self.waiting.capacity() * size_of::<(u64, Waiting)>()

@@ -5,6 +5,10 @@ use crate::model::{ConnId, DevId, UserId};
 use super::Local;
 
 impl Local {
+    pub(in crate::hub) fn has_no_rights(&self) -> bool {
+        self.rights.is_empty()
+    }
+
     /// Whether nothing is held for anybody and nobody is a newcomer.
     pub(in crate::hub) fn is_at_rest(&self) -> bool {
         self.expected.is_empty() && self.arrivals.message_bytes() == 0 && self.pipes.held_bytes() == 0

@@ -8,6 +8,7 @@ use super::super::Output;
 use super::super::effects::Effects;
 use super::super::readings::Reading;
 use super::Local;
+use super::rights::NotFor;
 use super::waiting::Waiting;
 
 impl Local {
@@ -56,8 +57,12 @@ impl Local {
 
     pub(in crate::hub) fn read_history(&mut self, conn: ConnId, pipe: PipeName, marker: Marker, effects: &mut Effects) {
         let Some(entry) = self.conn(conn) else { return };
-        if pipe.class() == PipeClass::Private && entry.user.is_anonymous() {
-            return self.answer(conn, Answer::Error(ApiError::Pipe(PipeError::NeedsAuthorisation)), effects);
+        if let Err(why) = self.may_hear(conn, entry.user, &pipe) {
+            let error = match why {
+                NotFor::Anonymous => PipeError::NeedsAuthorisation,
+                NotFor::NotNamed => PipeError::NotNamed,
+            };
+            return self.answer(conn, Answer::Error(ApiError::Pipe(error)), effects);
         }
         let key = PipeKey { dev: entry.dev, name: pipe.clone() };
         let to = self.config.placement.owner_of_pipe(&key);

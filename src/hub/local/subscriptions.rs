@@ -15,7 +15,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::model::{
-    Answer, ApiError, ConnId, DevId, Had, PipeClass, PipeKey, PipeName, Publication, ShardId, SubscriptionError, UserId,
+    Answer, ApiError, ConnId, DevId, Had, PipeKey, PipeName, Publication, ShardId, SubscriptionError, UserId,
 };
 use crate::ring::{Recover, Recovered, RingMessage};
 
@@ -25,6 +25,7 @@ use super::Local;
 use super::conns::Membership;
 use super::details::Sought;
 use super::fan_out::weight;
+use super::rights::NotFor;
 
 /// A pipe that a connection wants, and what it had of it.
 pub(in crate::hub) type Wanted = (PipeName, Had);
@@ -36,8 +37,8 @@ struct Change {
     memberships: Vec<Membership>,
     coming: Vec<Wanted>,
     refused: Option<SubscriptionError>,
-    /// Whether names were left out that are for authorised users.
-    private: bool,
+    /// Why names were left out that are not for this connection.
+    private: Option<NotFor>,
 }
 
 /// A connection on its way from newcomer to member.
@@ -102,7 +103,10 @@ impl Local {
         }
         let expected = memberships.iter().filter(|membership| membership.is_expected()).count();
         self.conns.replace(conn, memberships);
-        let private = Some(SubscriptionError::NeedsAuthorisation).filter(|_| private);
+        let private = private.map(|why| match why {
+            NotFor::Anonymous => SubscriptionError::NeedsAuthorisation,
+            NotFor::NotNamed => SubscriptionError::NotNamed,
+        });
         for error in refused.into_iter().chain(private) {
             self.answer(conn, Answer::Error(ApiError::Subscription(error)), effects);
         }
@@ -173,11 +177,11 @@ impl Local {
         let entry = self.conn(conn)?;
         let (dev, user) = (entry.dev, entry.user);
         let mut wanted: Vec<Wanted> = Vec::with_capacity(names.len().min(self.config.pipes_per_connection_max));
-        let (mut refused, mut private) = (None, false);
+        let (mut refused, mut private) = (None, None);
         for (name, had) in names {
-            if name.class() == PipeClass::Private && user.is_anonymous() {
+            if let Err(why) = self.may_hear(conn, user, &name) {
                 effects.counters.names_refused += 1;
-                private = true;
+                private = Some(why);
             } else if wanted.len() >= self.config.pipes_per_connection_max {
                 effects.counters.names_refused += 1;
                 refused = Some(SubscriptionError::TooManyPipes);

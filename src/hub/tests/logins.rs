@@ -146,3 +146,66 @@ fn a_hash_serves_beside_a_token_and_is_not_told_for_one() {
     net.login(0, 3, 7, "key");
     assert_eq!(net.seen(0, 3), [Answer::ServerInfo { authorised: true, key: "key".into() }]);
 }
+
+/// Each private pipe is for those whose token names it, by whichever command, and for no one else.
+#[test]
+fn private_pipes_are_for_tokens_that_name_them() {
+    let mut net = Net::with(1, |config| config.tokens = config.tokens.clone().with_pipes(true));
+    net.hashes.insert(7, "key");
+    let token = |pipes: serde_json::Value| {
+        token(&serde_json::json!({ "user_id": 5, "exp": NOW.unix.0 + 10, "dev": 1, "pipes": pipes }))
+    };
+    let of_room = token(serde_json::json!(["private_a", "private_room_*"]));
+    net.login(0, 1, 5, &of_room);
+    net.login(0, 2, 5, &of_room);
+    net.login(0, 3, 5, &token(serde_json::json!([])));
+    net.login(0, 4, 7, "key");
+    net.open(0, 5);
+    for index in 1..=5 {
+        net.seen(0, index);
+    }
+    let refused = |error| Seen::Answer(Answer::Error(ApiError::Subscription(error)));
+    let named = [(1, true), (2, true), (3, false), (4, false), (5, false)];
+    for (index, is_named) in named {
+        let error = if index == 5 { SubscriptionError::NeedsAuthorisation } else { SubscriptionError::NotNamed };
+        for pipe in ["private_a", "private_room_9"] {
+            net.subscribe(0, index, &[pipe, "plain"]);
+            assert!(net.seen(0, index).is_empty(), "classic clients are not told");
+            assert_eq!(net.hubs[0].subscriptions(id(index)), if is_named { 2 } else { 1 });
+            net.insert(pipe, "secret", 1);
+            net.insert("plain", "open", 2);
+            net.settle();
+            let heard = net.words(0, index).join("+");
+            assert_eq!(heard, if is_named { "secret+open" } else { "open" }, "{index} {pipe}");
+            for other in 1..=5 {
+                net.seen(0, other);
+            }
+            let log = net.pipe_log(0, index, pipe);
+            assert_eq!(log.is_empty(), is_named, "{log:?}");
+        }
+        for (pipe, is_named) in [("private_a", is_named), ("private_b", false)] {
+            net.subscribe(0, index, &[]);
+            let pipes = vec![(PipeName::new(pipe.as_bytes()).unwrap(), Had::default())];
+            net.input(0, Input::Resubscribe { conn: id(index), pipes });
+            net.settle();
+            let seen = net.seen(0, index);
+            assert_eq!(seen.len(), 1, "{seen:?}");
+            assert_eq!(seen[0] == refused(error), !is_named, "{index} {pipe}: {seen:?}");
+        }
+        net.subscribe(0, index, &["private_a"]);
+    }
+    // With the token go its rights, and nothing is left of them.
+    net.input(
+        0,
+        Input::Ring {
+            from: ShardId(1),
+            message: RingMessage::EndToken { dev: DevId(1), token: of_room.as_str().into() },
+        },
+    );
+    net.settle();
+    assert!((1..=2).all(|index| net.seen(0, index).iter().any(|seen| *seen == "closed: token_revoked")));
+    net.insert("private_a", "after", 3);
+    net.settle();
+    assert!((1..=5).all(|index| !net.seen(0, index).iter().any(|seen| *seen == "after")));
+    assert!(net.hubs[0].local.has_no_rights());
+}

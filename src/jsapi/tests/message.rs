@@ -179,7 +179,7 @@ fn handshake_errors() {
 
 #[test]
 fn command_errors() {
-    use SubscriptionError::{NameTooLong, NeedsAuthorisation, TooManyPipes};
+    use SubscriptionError::{NameTooLong, NeedsAuthorisation, NotNamed, TooManyPipes};
     // The keys of `data` besides the wording, and the marker.
     let check = |error: ApiError, data: &str, marker: Option<&str>| {
         let json = answered(&Answer::Error(error.clone()), WireForm::Modern);
@@ -193,7 +193,7 @@ fn command_errors() {
         assert_eq!(value.get("marker").and_then(|marker| marker.as_str()), marker);
         assert!(value.get("error").is_none(), "only handshake errors are fatal");
     };
-    for error in [NameTooLong, TooManyPipes, NeedsAuthorisation] {
+    for error in [NameTooLong, TooManyPipes, NeedsAuthorisation, NotNamed] {
         check(ApiError::Subscription(error), r#"{"code":"403"}"#, None);
     }
     for error in [
@@ -201,6 +201,7 @@ fn command_errors() {
         PipeError::BadMarker,
         PipeError::WrongClass,
         PipeError::NeedsAuthorisation,
+        PipeError::NotNamed,
         PipeError::BadFlag,
     ] {
         check(ApiError::Pipe(error), r#"{"number_messages":-1}"#, None);

@@ -237,6 +237,12 @@ pub(super) const BOUNDS: &[Bound] = &[
         "error 500",
     ),
     row(
+        CONNECTIONS,
+        "Names of pipes, and beginnings of names, in a token; the token itself",
+        "{rights::ENTRIES_MAX}; {TOKEN_MAX} bytes, and connections with the same token share them",
+        "the token opens nothing",
+    ),
+    row(
         HISTORY,
         "Newest messages that a subscriber may begin with",
         "{NEWEST_MAX}, and about half of `[ws] queue_bytes_max` for all pipes of one command",
