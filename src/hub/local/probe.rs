@@ -5,6 +5,10 @@ use crate::model::{ConnId, DevId, UserId};
 use super::Local;
 
 impl Local {
+    pub(in crate::hub) fn rights_bytes(&self) -> usize {
+        self.rights.bytes()
+    }
+
     pub(in crate::hub) fn has_no_rights(&self) -> bool {
         self.rights.is_empty()
     }

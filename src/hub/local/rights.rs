@@ -13,34 +13,44 @@ use crate::model::{ConnId, PipeClass, PipeName, Rights, UserId};
 use super::Local;
 
 #[derive(Debug)]
-pub(super) struct AllRights(HashMap<ConnId, Arc<Rights>, RandomState>);
+pub(super) struct AllRights {
+    of_conns: HashMap<ConnId, Arc<Rights>, RandomState>,
+    /// Bytes of what is shared, each counted once.
+    shared_bytes: usize,
+}
 
 impl AllRights {
     pub(super) fn new(hasher: RandomState) -> Self {
-        Self(HashMap::with_hasher(hasher))
+        Self { of_conns: HashMap::with_hasher(hasher), shared_bytes: 0 }
     }
 
     /// `alike`: connections that came with the same token.
     pub(super) fn insert(&mut self, conn: ConnId, rights: &Rights, mut alike: impl Iterator<Item = ConnId>) {
-        let known = alike.find_map(|other| self.0.get(&other)).filter(|known| ***known == *rights).cloned();
-        self.0.insert(conn, known.unwrap_or_else(|| Arc::new(rights.clone())));
+        let known = alike.find_map(|other| self.of_conns.get(&other)).filter(|known| ***known == *rights).cloned();
+        let shared = known.unwrap_or_else(|| {
+            self.shared_bytes += rights.bytes();
+            Arc::new(rights.clone())
+        });
+        self.of_conns.insert(conn, shared);
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) {
-        if self.0.remove(&conn).is_some() && self.0.len() * 8 < self.0.capacity() {
-            self.0.shrink_to(self.0.len() * 2);
+        let Some(gone) = self.of_conns.remove(&conn) else { return };
+        if Arc::strong_count(&gone) == 1 {
+            self.shared_bytes -= gone.bytes();
+        }
+        if self.of_conns.len() * 8 < self.of_conns.capacity() {
+            self.of_conns.shrink_to(self.of_conns.len() * 2);
         }
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.of_conns.is_empty() && self.shared_bytes == 0
     }
 
-    /// Those that are shared are counted for each of their connections by its share.
     pub(super) fn bytes(&self) -> usize {
-        let shares = self.0.values().map(|rights| rights.bytes() / Arc::strong_count(rights));
-        self.0.capacity() * (size_of::<(ConnId, Arc<Rights>)>() + 1) + shares.sum::<usize>()
+        self.of_conns.capacity() * (size_of::<(ConnId, Arc<Rights>)>() + 1) + self.shared_bytes
     }
 }
 
@@ -62,7 +72,7 @@ impl Local {
         if user.is_anonymous() {
             return Err(NotFor::Anonymous);
         }
-        let is_named = || self.rights.0.get(&conn).is_some_and(|rights| rights.name(pipe.as_str()));
+        let is_named = || self.rights.of_conns.get(&conn).is_some_and(|rights| rights.name(pipe.as_str()));
         if self.config.tokens.name_pipes() && !is_named() { Err(NotFor::NotNamed) } else { Ok(()) }
     }
 }

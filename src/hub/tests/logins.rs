@@ -194,6 +194,10 @@ fn private_pipes_are_for_tokens_that_name_them() {
         }
         net.subscribe(0, index, &["private_a"]);
     }
+    let shared = net.hubs[0].local.rights_bytes();
+    net.login(0, 6, 5, &of_room);
+    assert!(net.hubs[0].local.rights_bytes() - shared <= 64, "connections of one token share what it says");
+    net.input(0, Input::Disconnected { conn: id(6) });
     // With the token go its rights, and nothing is left of them.
     net.input(
         0,
