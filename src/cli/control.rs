@@ -17,9 +17,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// From the first signal to the end of the process, whatever still hangs. Everything acknowledged is stored by then,
-/// since nothing is acknowledged before.
-const STOP_TIMEOUT: Duration = Duration::from_millis(1_800);
+/// How long the process is left after `stop_grace_ms`, whatever still hangs. Everything acknowledged is stored by then, since
+/// nothing is acknowledged before.
+const AFTER_GRACE: Duration = Duration::from_millis(800);
 
 /// Serves until the end is asked for, stops the server and watches that it really ends.
 pub(crate) fn serve(mut signals: Signals, running: &mut Running, conf: &Path, systemd: &Systemd) -> io::Result<()> {
@@ -75,7 +75,7 @@ pub(crate) fn serve(mut signals: Signals, running: &mut Running, conf: &Path, sy
     let _ = stopping.set(since);
     running.stop();
     thread::spawn(move || {
-        control.refuse_until(since + STOP_TIMEOUT);
+        control.refuse_until(since + control.stop_grace() + AFTER_GRACE);
         tracing::error!("not stopped in time, ending anyway");
         log::flush();
         exit(1);
@@ -92,13 +92,16 @@ fn reload(control: &mut Control, conf: &Path, systemd: &Systemd) -> Result<Strin
     reloaded.map_err(|sentence| format!("{}; nothing was changed", sentence.trim_end_matches('.')))
 }
 
+/// What asked for the lines about a file that was read anew.
+const RELOAD: &str = "reload";
+
 fn read_again(conf: &Path) -> Result<(Loaded, String), String> {
     let loaded = conf::load_again(conf).map_err(|error| error.to_string())?;
     let file = banner::shown(conf);
     for problem in &loaded.problems {
         match problem.severity() {
-            Severity::Error => tracing::error!("{}", problem.in_file(&file)),
-            Severity::Warning => tracing::warn!("{}", problem.in_file(&file)),
+            Severity::Error => tracing::error!(asked = RELOAD, "{}", problem.in_file(&file)),
+            Severity::Warning => tracing::warn!(asked = RELOAD, "{}", problem.in_file(&file)),
             Severity::Note => tracing::info!("{}", problem.in_file(&file)),
         }
     }

@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How long a stop may take: the server ends itself after two seconds.
-pub(crate) const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a stop may take: the server ends itself within a second of the largest `stop_grace_ms`.
+pub(crate) const STOP_TIME_MAX: Duration = Duration::from_secs(70);
 
 /// A session by which the server can be told what to do. A configuration with errors is no obstacle: the server runs with
 /// another one.

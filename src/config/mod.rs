@@ -71,6 +71,9 @@ pub struct Main {
     /// Seconds that SIGTERM gives connections to leave one after the other before the server stops; 0: it stops at once, which
     /// is the default.
     pub stop_drain_s: u32,
+    /// Milliseconds that a stop waits at most: half of them for answers that are under way, the rest until peers have read what
+    /// was written and closed. Default 1,000.
+    pub stop_grace_ms: u32,
 }
 
 /// `[jwt]`: what the tokens of all tenants are signed with that have no key of their own.
@@ -423,6 +426,7 @@ impl Default for Main {
             save_users_last_online_time: true,
             offline_grace_s: 0,
             stop_drain_s: 0,
+            stop_grace_ms: 1_000,
         }
     }
 }
@@ -440,6 +444,7 @@ impl fmt::Debug for Main {
             .field("save_users_last_online_time", &self.save_users_last_online_time)
             .field("offline_grace_s", &self.offline_grace_s)
             .field("stop_drain_s", &self.stop_drain_s)
+            .field("stop_grace_ms", &self.stop_grace_ms)
             .finish()
     }
 }

@@ -40,9 +40,6 @@ use super::{Running, StartError, bounds, clock, engine_name, kept, past};
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Contents of static files that are being sent, each counted once.
 const FILE_CONTENTS_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// How long a stopping server waits: half of it for answers that are under way, the rest for what is still being sent and
-/// for peers to close. Far enough below the two seconds in which it has to end that a busy machine makes no difference.
-const STOP_GRACE: Duration = Duration::from_secs(1);
 /// Resolution of timeouts. Coarse, so that eight hours of silence can be told in 16 bits of ticks.
 const TICK: Duration = Duration::from_secs(1);
 const _: () = assert!(config::TIMEOUT_S_MAX < shards::TIMEOUT_TICKS_MAX as u64, "else the wheel would cut them");
@@ -250,7 +247,7 @@ fn settings(config: &Config, connection_shards: u16, door: Option<PathBuf>) -> S
         },
         tick: TICK,
         busy_poll,
-        stop_grace: STOP_GRACE,
+        stop_grace: Duration::from_millis(config.main.stop_grace_ms.into()),
         ..Settings::default()
     }
 }

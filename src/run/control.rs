@@ -92,6 +92,11 @@ impl Control {
         Duration::from_secs(u64::from(self.in_force.config.main.stop_drain_s))
     }
 
+    /// How long the server waits for its peers when it stops.
+    pub fn stop_grace(&self) -> Duration {
+        Duration::from_millis(u64::from(self.in_force.config.main.stop_grace_ms))
+    }
+
     /// Tells the service manager how the server is, and that it is alive, unless a part of it is not.
     pub fn report(&mut self, systemd: &Systemd) {
         match self.draining.status() {

@@ -127,6 +127,8 @@ enum Entry {
     Line(Box<[u8]>),
     /// A line that the dashboard can show as well.
     Warning(Box<[u8]>),
+    /// The same, of what somebody asked for: told each time, or who asks a second time would not see what came of it.
+    Answer(Box<[u8]>),
     /// For whoever started the program, whatever becomes of the log.
     Said(Box<[u8]>),
     /// Nothing to write; lines go elsewhere from now on.
@@ -254,7 +256,7 @@ impl Writing {
                     warnings::count();
                     (line, Ok(()))
                 }
-                Entry::Warning(line) => {
+                Entry::Warning(line) | Entry::Answer(line) => {
                     warnings::keep(&line);
                     let written = to.write_all(&line).and_then(|()| to.flush());
                     (line, written)

@@ -238,6 +238,7 @@ fn what_cannot_be_read_changes_nothing() {
     server.signal(Signal::HUP);
     let told = tools::until(PATIENCE, || (server.log().matches("is no file").count() > before).then_some(()));
     assert!(told.is_some(), "nobody waits for who writes into a FIFO");
+    assert!(!server.log().contains("repeated="), "what came of a signal is told each time, not counted");
     fs::remove_file(&conf).unwrap();
     fs::write(&conf, &good).unwrap();
     assert_eq!(server.command(&["reload"]).stdout, "reloaded: nothing changed\n");

@@ -167,11 +167,16 @@ fn rows(server: &Server, query: &str, column: &str) -> BTreeSet<String> {
     rows.into_iter().filter_map(|row| row[place].clone()).collect()
 }
 
+/// A machine that is busy with other tests needs longer than the second that is the default.
+fn patient(shards: u32) -> Setup {
+    Setup { shards, more: "[main]\nstop_grace_ms = 20000\n".to_owned(), ..Setup::default() }
+}
+
 #[test]
 fn what_was_acknowledged_before_a_stop_was_delivered_or_is_kept() {
     let _alone = tools::alone();
     for shards in [1, 2, 3, 1, 2, 3] {
-        let server = Server::start(&Setup { shards, ..Setup::default() });
+        let server = Server::start(&patient(shards));
         let mut backend = server.backend();
         backend.query("INSERT INTO pipes_settings (name, length) VALUES ('kept', 1000)").unwrap();
         backend.query(&format!("INSERT INTO users_auth (id, hash) VALUES (5, '{HASH}')")).unwrap();
@@ -359,7 +364,7 @@ fn check_goodbye(mut socket: WebSocket<TcpStream>, expected: Option<(u16, &str)>
 /// Idle backends and pages that never close their side do not make a stop unclean.
 #[test]
 fn whoever_never_closes_does_not_keep_a_stop_from_being_clean() {
-    let server = Server::start(&Setup::default());
+    let server = Server::start(&Setup { more: "[main]\nstop_grace_ms = 4000\n".to_owned(), ..Setup::default() });
     let _sockets: Vec<_> = (0..10).map(|number| connect(&server, "sesion=&myid=", ["js", "js2"][number % 2])).collect();
     let _backends: Vec<_> = (0..3).map(|_| server.backend()).collect();
     server.signal(Signal::TERM);

@@ -129,6 +129,20 @@ pub(super) const MAIN: &[Key] = &[
             set: |config, number| config.main.stop_drain_s = number as u32,
         },
     },
+    Key {
+        section: "main",
+        name: "stop_grace_ms",
+        shipped: false,
+        applies: Applies::Restart,
+        doc: "Milliseconds that a stop waits at most: half of them for answers that are under way, the rest until peers have read what was written to them and have closed. A stop takes no longer than its peers need; whoever never closes holds it up for so long.",
+        without_effect: None,
+        field: Field::Number {
+            min: 100,
+            max: 60_000,
+            get: |config| config.main.stop_grace_ms.into(),
+            set: |config, number| config.main.stop_grace_ms = number as u32,
+        },
+    },
 ];
 
 pub(super) const JWT: &[Key] = &[

@@ -127,10 +127,17 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
-        let kind = if *metadata.level() <= Level::WARN { Entry::Warning } else { Entry::Line };
+        let kind = match *metadata.level() {
+            Level::ERROR | Level::WARN if metadata.fields().field(ASKED).is_some() => Entry::Answer,
+            Level::ERROR | Level::WARN => Entry::Warning,
+            _ => Entry::Line,
+        };
         if self.0.takes(metadata) { OptionalWriter::some(Line { kind }) } else { OptionalWriter::none() }
     }
 }
+
+/// The field of a line that tells what came of an instruction: the instruction or signal.
+const ASKED: &str = "asked";
 
 /// The form that is chosen.
 struct Form(Arc<Choice>);

@@ -610,7 +610,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     row(
         REST,
         "Time of a stop: for answers that are under way; for connections to take what is written and to close",
-        "{STOP_GRACE}, half of it for each",
+        "`[main] stop_grace_ms`, half of it for each",
         "goes on without them",
     ),
     row(
