@@ -173,8 +173,11 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
     let dir = banner::plain(&config.storage.dir).to_owned();
     config.storage.dir.clone_from(&dir);
     password::make_folder(&dir).map_err(|error| error.to_string())?;
-    let configured = config.main.password.as_deref();
-    let (password, origin) = password::load_or_generate(configured, &dir).map_err(|error| error.to_string())?;
+    let (password, origin) =
+        password::load_or_generate(config.main.password.as_deref(), &dir).map_err(|error| error.to_string())?;
+    if let Some(group) = &config.main.password_group {
+        password::give(group, &origin, &dir).map_err(|error| error.to_string())?;
+    }
     // What cannot be found out is missing in two lines of the banner, and nowhere else.
     let folder = std::env::current_dir().unwrap_or_default();
     let program = std::env::current_exe().unwrap_or_else(|_| "encke".into());
@@ -205,7 +208,7 @@ fn start_and_wait(loaded: Loaded) -> Result<(), String> {
         pasted: Pasted { folder: &folder, program: &program, port_is_known, data_is_here: dir.is_relative() },
     }));
     if let Origin::Kept(file) = &origin
-        && password::is_open_to_others(file)
+        && password::is_open_to_others(file, config.main.shares_password())
     {
         tracing::warn!(file = %file.display(), "others than its owner can read the password file; chmod 600 it");
     }

@@ -28,6 +28,8 @@ pub(crate) enum PasswordError {
     TooShort { path: PathBuf },
     Unwritable { path: PathBuf, error: io::Error },
     NoRandomness(getrandom::Error),
+    NoGroup { group: String },
+    NotGiven { path: PathBuf, group: String, error: io::Error },
 }
 
 /// Makes the data folder if it is missing, readable by its owner only.
@@ -68,9 +70,34 @@ pub(crate) fn find(configured: Option<&str>, dir: &Path) -> Result<Option<(Strin
     Ok(read(&path)?.map(|password| (password, Origin::Kept(path))))
 }
 
-/// Whether others than its owner may read the file.
-pub(crate) fn is_open_to_others(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o077 != 0)
+/// Lets the group read the password's file, if it has one. `dir` is the data folder.
+pub(crate) fn give(group: &str, origin: &Origin, dir: &Path) -> Result<(), PasswordError> {
+    let (Origin::Kept(path) | Origin::Generated(path)) = origin else {
+        tracing::warn!("[main] password_group has no effect: the password is in the configuration, not in a file");
+        return Ok(());
+    };
+    let known = fs::read_to_string("/etc/group").unwrap_or_default();
+    let number = number_of(group, &known).ok_or_else(|| PasswordError::NoGroup { group: group.to_owned() })?;
+    kept::give_to_group(dir, path, number).map_err(|error| PasswordError::NotGiven {
+        path: path.clone(),
+        group: group.to_owned(),
+        error,
+    })
+}
+
+/// The number of a group that is named, or that is a number; `known` has lines as `/etc/group`.
+fn number_of(group: &str, known: &str) -> Option<u32> {
+    let named = known.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(group)).then(|| fields.nth(1)?.parse().ok()).flatten()
+    });
+    named.or_else(|| group.parse().ok())
+}
+
+/// Whether others than its owner, or than the group that it was given to, may read the file.
+pub(crate) fn is_open_to_others(path: &Path, has_group: bool) -> bool {
+    let others = if has_group { 0o037 } else { 0o077 };
+    fs::metadata(path).is_ok_and(|data| data.permissions().mode() & others != 0)
 }
 
 /// `None` if there is no such file.
@@ -137,6 +164,16 @@ impl fmt::Display for PasswordError {
             Self::Unwritable { path, error } => {
                 write!(f, "the password file {} cannot be written: {error}", path.display())
             }
+            Self::NoGroup { group } => write!(
+                f,
+                "there is no group {group}, which [main] password_group names: groupadd {group}, or give its number"
+            ),
+            Self::NotGiven { path, group, error } => write!(
+                f,
+                "the password file {} cannot be given to the group {group}: {error}; the server must be a member of it, and \
+                 systemd must allow it (SystemCallFilter=@chown)",
+                path.display()
+            ),
             Self::NoRandomness(error) => write!(f, "no password can be generated: {error}"),
         }
     }

@@ -58,6 +58,7 @@ pub fn changes(before: &Config, after: &Config) -> Vec<Change> {
 /// Puts back into `config` what takes effect at a start only.
 pub fn keep_until_restart(config: &mut Config, in_force: &Config) {
     config.main.base_dir.clone_from(&in_force.main.base_dir);
+    config.main.password_group.clone_from(&in_force.main.password_group);
     config.main.stop_grace_ms = in_force.main.stop_grace_ms;
     config.ws.ip = in_force.ws.ip;
     config.ws.port = in_force.ws.port;

@@ -56,6 +56,8 @@ pub struct Main {
     pub node_name: String,
     /// The one CometQL password. `None`: generated at the first start and kept in the data folder.
     pub password: Option<String>,
+    /// The group, by name or number, that may read the generated one. `None`: nobody but the server.
+    pub password_group: Option<String>,
     /// Folder of the static files; `None` serves none. Relative to the working directory.
     pub base_dir: Option<PathBuf>,
     /// Tenants are numbered 0 to this minus one. Default 100,000.
@@ -419,6 +421,7 @@ impl Default for Main {
         Self {
             node_name: "encke".to_owned(),
             password: None,
+            password_group: None,
             base_dir: None,
             dev_index_size: 100_000,
             send_user_online_events: true,
@@ -431,12 +434,20 @@ impl Default for Main {
     }
 }
 
+impl Main {
+    /// Whether there is a generated password that a group may read.
+    pub fn shares_password(&self) -> bool {
+        self.password.is_none() && self.password_group.is_some()
+    }
+}
+
 /// The password must not reach a log through `{:?}`.
 impl fmt::Debug for Main {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Main")
             .field("node_name", &self.node_name)
             .field("password", &self.password.as_ref().map(|_| "(hidden)"))
+            .field("password_group", &self.password_group)
             .field("base_dir", &self.base_dir)
             .field("dev_index_size", &self.dev_index_size)
             .field("send_user_online_events", &self.send_user_online_events)

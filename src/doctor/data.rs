@@ -65,14 +65,18 @@ pub(super) fn folder(case: &Case<'_>) -> Finding {
             format!("chown -R --reference={name} {name}"),
         );
     }
-    if folder.mode & OTHERS != 0 {
+    // A group that may read the password passes through.
+    let passes = if case.config.main.shares_password() { 0o010 } else { 0 };
+    if folder.mode & OTHERS & !passes != 0 {
         let mode = folder.mode & 0o777;
         return warning(
             format!("{name} is open to others on this machine, mode {mode:o}"),
             format!("chmod 700 {name}"),
         );
     }
-    ok(format!("{name}, for its owner alone"))
+    let whom =
+        if folder.mode & OTHERS == 0 { "for its owner alone" } else { "for its owner and the group of the password" };
+    ok(format!("{name}, {whom}"))
 }
 
 /// The user of a process, from its `status`.

@@ -184,6 +184,10 @@ const REDS: &[Red] = &[
         folder(system).foreign = vec!["data/encke.db".to_owned()];
     }),
     Red("data folder", Warning, "chmod 700 data", |system, _, _| folder(system).mode = 0o40750),
+    Red("data folder", Warning, "mode 750", |system, config, _| {
+        folder(system).mode = 0o40750;
+        config.main.password_group = Some("www-data".to_owned());
+    }),
     Red("file system", Error, "NFS", |system, _, _| folder(system).kind = 0x6969),
     Red("file system", Warning, "gone after a restart", |system, _, _| folder(system).kind = 0x0102_1994),
     Red("file system", Warning, "gone with the container", |system, _, _| folder(system).kind = 0x794c_7630),
@@ -349,7 +353,11 @@ fn every_check_has_what_makes_it_red() {
 #[test]
 fn what_was_chosen_is_no_fault() {
     type Change = fn(&mut System, &mut Config);
-    let fine: [(&str, Change); 8] = [
+    let fine: [(&str, Change); 9] = [
+        ("data folder", |system, config| {
+            folder(system).mode = 0o40710;
+            config.main.password_group = Some("www-data".to_owned());
+        }),
         ("disk speed", |system, config| {
             folder(system).writes_us = Some(Ok(vec![900_000; 20]));
             config.storage.durability = Durability::Lazy;

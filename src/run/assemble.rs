@@ -86,7 +86,7 @@ pub fn start(
     let draining = Draining::new(drains.clone(), wakers.clone(), board.clone());
     let turning = pulse::Watch::new(pulse.clone(), wakers.clone());
 
-    kept::guard(&config.storage.dir);
+    kept::guard(&config.storage.dir, config.main.shares_password());
     let mut store = storage::open(config, give_up).map_err(StartError::Storage)?.ok_or(StartError::GivenUp)?;
     let storage_description = store.describe();
     let beginnings = store.beginning().map_err(StartError::Settings)?;

@@ -2,9 +2,9 @@
 //! look at the whole data folder when the server starts.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 
 use tracing::warn;
@@ -56,10 +56,28 @@ fn write_new(path: &Path, content: &str) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Lets a group read the password in its folder. Of the folder the group sees nothing: it may only pass through.
+pub fn give_to_group(folder: &Path, password: &Path, group: u32) -> io::Result<()> {
+    for (path, mode) in [(folder, FOLDER_FOR_GROUP), (password, PASSWORD_FOR_GROUP)] {
+        // Not asked for in vain: a service manager may forbid it.
+        if fs::metadata(path)?.gid() != group {
+            chown(path, None, Some(group))?;
+        }
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
+const FOLDER_FOR_GROUP: u32 = 0o710;
+const PASSWORD_FOR_GROUP: u32 = 0o640;
+
 /// Closes files of ours to others that an earlier version, a copy or a backup left open, and warns of a folder in which others
 /// can look around. The database's own files are closed by who opens it.
-pub(super) fn guard(folder: &Path) {
-    for name in [PASSWORD_FILE, KEY_FILE, CERTIFICATE_FILE] {
+///
+/// `has_group`: the password was given to a group.
+pub(super) fn guard(folder: &Path, has_group: bool) {
+    let names = [PASSWORD_FILE, KEY_FILE, CERTIFICATE_FILE];
+    for name in names.into_iter().skip(usize::from(has_group)) {
         let file = folder.join(name);
         match close_to_others(&file) {
             Ok(false) => {}
@@ -67,7 +85,8 @@ pub(super) fn guard(folder: &Path) {
             Err(error) => warn!(file = %file.display(), %error, "others on this machine may be able to read it"),
         }
     }
-    if is_open_to_others(folder) {
+    let for_group = has_group && fs::metadata(folder).is_ok_and(|data| data.mode() & 0o777 == FOLDER_FOR_GROUP);
+    if is_open_to_others(folder) && !for_group {
         let folder = folder.display();
         warn!(%folder, "the data folder is open to others on this machine: chmod 700 closes it");
     }

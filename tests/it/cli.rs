@@ -173,6 +173,32 @@ fn a_generated_password_is_kept_for_the_owner_and_over_restarts() {
 }
 
 #[test]
+fn a_group_may_read_the_password_until_the_key_is_gone() {
+    let with = |more: String| Setup { password: None, more, ..Setup::default() };
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let group = rustix::process::getegid().as_raw();
+    let setup = with(format!("[main]\npassword_group = {group}\n"));
+    let mut server = Server::start(&setup);
+    // Given at the first start and at each that follows, and nobody complains of it.
+    for _ in 0..2 {
+        let data = server.folder().join("data");
+        assert_eq!((mode(&data), mode(&data.join("cometql.password"))), (0o710, 0o640), "{}", server.log());
+        assert_eq!(mode(&data.join("encke.db")), 0o600);
+        assert!(!server.log().contains("others"), "{}", server.log());
+        let (_, folder) = server.stop();
+        server = Server::start_in(folder, &setup);
+    }
+    let (_, folder) = server.stop();
+    let server = Server::start_in(folder, &with(String::new()));
+    assert_eq!(mode(&server.folder().join("data/cometql.password")), 0o600);
+    let folder = Folder::new();
+    folder.file("comet.ini", "[main]\npassword_group = nobody-is-in-it\n[ws]\nport = 0\n[cometql]\nport = 0\n");
+    let sentence = "encke: there is no group nobody-is-in-it, which [main] password_group names: groupadd nobody-is-in-it, or \
+                    give its number\n";
+    check(&folder, &["--conf", "comet.ini"], 1, sentence);
+}
+
+#[test]
 fn a_configured_password_is_never_printed() {
     let secret = "a secret of the tests;";
     let setup = Setup { password: Some(secret), more: "[log]\nlevel = trace\n".to_owned(), ..Setup::default() };

@@ -1,4 +1,5 @@
 use super::*;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// An empty folder of its own for each test, removed with its content at the end.
@@ -47,7 +48,7 @@ fn generated_once_then_kept() {
     assert!(generated.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     assert_eq!(fs::read_to_string(folder.file()).unwrap(), generated);
     assert_eq!(fs::metadata(folder.file()).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(!is_open_to_others(&folder.file()));
+    assert!(!is_open_to_others(&folder.file(), false));
     assert_eq!(folder.names(), [kept::PASSWORD_FILE]);
     assert_eq!(load_or_generate(None, &folder.0).unwrap(), (generated, Origin::Kept(folder.file())));
 }
@@ -131,4 +132,36 @@ fn unfair_bytes_are_generated_again() {
     assert_eq!(generate(&mut fill), Ok("9".repeat(64)));
     assert_eq!(rounds, 2);
     assert_eq!(generate(&mut |_: &mut [u8]| Err("none")), Err("none"));
+}
+
+#[test]
+fn a_group_is_named_or_numbered() {
+    let known = "root:x:0:\nweb:x:33:www-data,ann\nbroken:x\n77:x:5:\nempty:x::\n";
+    let check = |group: &str, expected| assert_eq!(number_of(group, known), expected, "{group}");
+    check("root", Some(0));
+    check("web", Some(33));
+    check("77", Some(5));
+    check("78", Some(78));
+    check("ann", None);
+    check("broken", None);
+    check("empty", None);
+    check("", None);
+    check("-1", None);
+}
+
+#[test]
+fn a_group_may_read_the_password_and_pass_through_the_folder() {
+    let folder = Folder::new();
+    let (_, origin) = load_or_generate(None, &folder.0).unwrap();
+    // The group that this process has; every user is a member of one.
+    let group = fs::metadata(&folder.0).unwrap().gid();
+    give(&group.to_string(), &origin, &folder.0).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder.0), mode(&folder.file())), (0o710, 0o640));
+    assert_eq!(fs::metadata(folder.file()).unwrap().gid(), group);
+    assert!(!is_open_to_others(&folder.file(), true));
+    assert!(is_open_to_others(&folder.file(), false));
+    let missing = give("no such group", &origin, &folder.0).unwrap_err().to_string();
+    assert!(missing.contains("groupadd"), "{missing}");
+    give("root", &Origin::Configured, &folder.0).unwrap();
 }

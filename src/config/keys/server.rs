@@ -39,6 +39,20 @@ pub(super) const MAIN: &[Key] = &[
     },
     Key {
         section: "main",
+        name: "password_group",
+        shipped: false,
+        applies: Applies::Restart,
+        doc: "A group, by name or number, that may read the generated password: the file gets mode 640 and the data folder 710, which lets the group pass and see nothing else. The server must be a member of it.",
+        without_effect: None,
+        field: Field::Text {
+            bytes_max: 64,
+            secret: false,
+            get: |config| config.main.password_group.clone(),
+            set: |config, text| config.main.password_group = Some(text.to_owned()),
+        },
+    },
+    Key {
+        section: "main",
         name: "base_dir",
         shipped: false,
         applies: Applies::Restart,
