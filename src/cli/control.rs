@@ -70,12 +70,13 @@ pub(crate) fn serve(mut signals: Signals, running: &mut Running, conf: &Path, sy
             }
         }
     }
-    systemd.stopping();
+    let time = control.stop_grace() + AFTER_GRACE;
+    systemd.ends_within(time);
     let since = Instant::now();
     let _ = stopping.set(since);
     running.stop();
     thread::spawn(move || {
-        control.refuse_until(since + control.stop_grace() + AFTER_GRACE);
+        control.refuse_until(since + time);
         tracing::error!("not stopped in time, ending anyway");
         log::flush();
         exit(1);

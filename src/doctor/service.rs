@@ -7,13 +7,14 @@ use super::{Case, Finding, error, ok, warning};
 const SHIPPED: &str = include_str!("../../config/encke.service");
 
 /// Keys of the unit that say how the machine is set up and not what the server needs.
-const OPERATORS_OWN: [&str; 9] = [
+const OPERATORS_OWN: [&str; 10] = [
     "Description",
     "Documentation",
     "After",
     "Wants",
     "WantedBy",
     "ExecStart",
+    "ExecReload",
     "DynamicUser",
     "User",
     "CapabilityBoundingSet",

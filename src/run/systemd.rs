@@ -68,6 +68,11 @@ impl Systemd {
         self.tell("STOPPING=1");
     }
 
+    /// The last that is told: the server ends within this time.
+    pub fn ends_within(&self, time: Duration) {
+        self.tell(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", time.as_micros()));
+    }
+
     /// One line for people.
     pub fn status(&self, text: &str) {
         self.tell(&format!("STATUS={text}"));

@@ -251,7 +251,9 @@ fn clients_of_other_languages_use_the_words_of_the_tested_one() {
 fn the_service_unit_is_sound() {
     let Some(analyze) = tools::need("the_service_unit_is_sound", &["systemd-analyze"]) else { return };
     let unit = fs::read_to_string(tools::root().join("config/encke.service")).expect("the unit");
-    assert!(unit.contains("\nExecStart=/usr/bin/encke "), "{unit}");
+    for line in ["ExecStart=/usr/bin/encke --conf", "ExecReload=/usr/bin/encke reload --conf"] {
+        assert!(unit.contains(&format!("\n{line} ")), "{line}: {unit}");
+    }
     let folder = Folder::new();
     // The program need not be installed here.
     let file = folder.file("encke.service", &unit.replace("/usr/bin/encke", program()));
