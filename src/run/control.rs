@@ -179,10 +179,9 @@ impl Control {
         if *before.password != *password && changes.iter().all(|change| !change.is("main", "password")) {
             changes.push(Change { section: "main".to_owned(), key: "password", applies: Applies::Now });
         }
-        let has = |section| changes.iter().any(|change| change.section == section);
         let is_key_of_tokens = config.jwt.secret.is_none() && config.jwt.public_key.is_none();
         let in_force = InForce::load(config, password, Some(&before)).map_err(|error| error.to_string())?;
-        if has("log") {
+        if changes.iter().any(|change| change.section == "log") {
             let file = in_force.config.log.file.as_deref();
             if file != before.config.log.file.as_deref() {
                 let name = file.map_or_else(|| "standard error".to_owned(), |file| file.display().to_string());

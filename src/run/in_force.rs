@@ -91,45 +91,43 @@ impl InForce {
 /// What tokens are checked with, and a mark of all that goes into it; public keys are read from their files.
 fn token_keys(config: &Config, password: &str) -> Result<(TokenKeys, [u8; 32]), StartError> {
     let mut mark = Sha256::new();
-    let mut note = |part: &[u8]| {
-        mark.update((part.len() as u64).to_le_bytes());
-        mark.update(part);
-    };
-    note(password.as_bytes());
-    let mut public = |algorithm: TokenAlgorithm, path: &Path| -> Result<TokenKey, StartError> {
-        let pem = certificate::read(path).map_err(StartError::Certificate)?;
-        note(algorithm.as_str().as_bytes());
-        note(&pem);
-        let refused = |NoPublicKey| StartError::TokenKey { path: path.to_owned(), algorithm };
-        TokenKey::public(algorithm, &pem).map_err(refused)
-    };
+    note(&mut mark, password.as_bytes());
     let jwt = &config.jwt;
-    let mut shared = None;
-    if let Some(path) = &jwt.public_key {
-        shared = Some(public(jwt.algorithm, path)?);
-    }
+    note(&mut mark, b"shared");
+    let shared = match (&jwt.public_key, &jwt.secret) {
+        (Some(path), _) => Some(public_key(jwt.algorithm, path, &mut mark)?),
+        (None, secret) => secret.as_ref().map(|secret| secret_key(secret, &mut mark)),
+    };
     let mut tenants = BTreeMap::new();
     for (number, tenant) in &config.tenants.0 {
-        if let Some((algorithm, path)) = tenant.public_key() {
-            tenants.insert(DevId(*number), public(algorithm, Path::new(path))?);
-        }
-    }
-    if let (None, Some(secret)) = (&shared, &jwt.secret) {
-        note(b"shared");
-        note(secret.as_bytes());
-        shared = Some(TokenKey::secret(secret.as_bytes()));
-    }
-    for (number, tenant) in &config.tenants.0 {
-        if let (None, Some(secret)) = (tenant.public_key(), &tenant.jwt_secret) {
-            note(secret.as_bytes());
-            tenants.insert(DevId(*number), TokenKey::secret(secret.as_bytes()));
-        }
-    }
-    // Whose key is whose.
-    for dev in tenants.keys() {
-        note(&dev.0.to_le_bytes());
+        let key = match (tenant.public_key(), &tenant.jwt_secret) {
+            (Some((algorithm, path)), _) => public_key(algorithm, Path::new(path), &mut mark)?,
+            (None, Some(secret)) => secret_key(secret, &mut mark),
+            (None, None) => continue,
+        };
+        // Whose key it is.
+        note(&mut mark, &number.to_le_bytes());
+        tenants.insert(DevId(*number), key);
     }
     let keys = TokenKeys::new(password, tenants).with_shared(shared).with_leeway(jwt.leeway_s);
     let keys = keys.with_pipes(config.ws.private_pipes_listed);
     Ok((keys, mark.finalize().into()))
+}
+
+fn note(mark: &mut Sha256, part: &[u8]) {
+    mark.update((part.len() as u64).to_le_bytes());
+    mark.update(part);
+}
+
+fn public_key(algorithm: TokenAlgorithm, path: &Path, mark: &mut Sha256) -> Result<TokenKey, StartError> {
+    let pem = certificate::read(path).map_err(StartError::Certificate)?;
+    note(mark, algorithm.as_str().as_bytes());
+    note(mark, &pem);
+    let refused = |NoPublicKey| StartError::TokenKey { path: path.to_owned(), algorithm };
+    TokenKey::public(algorithm, &pem).map_err(refused)
+}
+
+fn secret_key(secret: &str, mark: &mut Sha256) -> TokenKey {
+    note(mark, secret.as_bytes());
+    TokenKey::secret(secret.as_bytes())
 }
